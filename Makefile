@@ -1,0 +1,78 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+FLASK := $(BIN)/flask
+INSTALLED := .venv/.installed
+NEWMAN := node_modules/.installed
+
+.PHONY: help install run test check postman lint format types contracts drift migrate lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## Make .venv from the pinned, hashed requirements
+
+$(INSTALLED): requirements/dev.txt setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "authapp needs Python 3.11 or newer: make install PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' \
+		|| { echo "Python has no venv module: on Debian, apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(NEWMAN): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "The Postman collection runs in newman, which needs Node.js 18 or newer with npm." >&2; exit 1; }
+	npm ci --silent --no-audit --no-fund
+	@touch $@
+
+run: $(INSTALLED) ## Serve the API on 127.0.0.1:8000 (PORT= to change) with the embedded PostgreSQL
+	@PORT="$(PORT)" $(BIN)/python -m tools.serve
+
+test: $(INSTALLED) ## Run all tests, with coverage; Node.js is needed for the Postman part
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NEWMAN); fi
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: lint types contracts drift test ## All that must be green before a commit
+
+lint: $(INSTALLED) ## Check the format and lint
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+
+format: $(INSTALLED) ## Format, and fix what can be fixed
+	$(BIN)/ruff format --quiet
+	$(BIN)/ruff check --fix --quiet
+
+types: $(INSTALLED) ## Check the types, strictly
+	$(BIN)/mypy
+
+contracts: $(INSTALLED) ## Check that no module imports from a floor above its own
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+drift: $(INSTALLED) ## Check that models and migrations agree
+	$(BIN)/python -m tools.with_database flask db upgrade
+	$(BIN)/python -m tools.with_database flask db check
+
+migrate: $(INSTALLED) ## Write a migration for what has changed in the models: make migrate M="why"
+	@test -n "$(M)" || { echo 'Say what it is for: make migrate M="add api keys"' >&2; exit 1; }
+	$(BIN)/python -m tools.with_database flask db revision --autogenerate -m "$(M)"
+
+postman: $(INSTALLED) $(NEWMAN) ## Run the Postman collection against a real server
+	$(BIN)/pytest tests/e2e/test_postman.py
+
+lock: $(INSTALLED) ## Pin the requirements anew (needs uv)
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" setup.cfg -o requirements/base.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" --extra dev setup.cfg -o requirements/dev.txt
+
+clean: ## Remove what was made, but not instance/, which holds data
+	rm -rf .venv node_modules .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
