@@ -1,0 +1,128 @@
+"""How authapp is served. Everything here can be overridden by gunicorn's command line."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import gunicorn.util
+from flask import g, has_request_context
+from pythonjsonlogger.json import JsonFormatter
+
+# Slow clients must not hold a whole worker each, so each has threads; the requests of one wait for the database
+# together. The pool of connections is larger than the threads, so that no request waits for a connection.
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+threads = 8
+backlog = 1024
+keepalive = 5
+
+timeout = 30
+graceful_timeout = 30
+max_requests = 0
+
+limit_request_line = 4094
+limit_request_fields = 100
+limit_request_field_size = 8190
+
+# The control socket has one shared default path: two instances on one host would fight over it.
+control_socket_disable = True
+
+# The application trusts proxies by AUTHAPP_TRUSTED_PROXIES alone; gunicorn itself believes none.
+forwarded_allow_ips = ""
+
+loglevel = os.environ.get("AUTHAPP_LOG_LEVEL", "INFO").lower()
+accesslog = "-"
+errorlog = "-"
+
+
+class EventFormatter(JsonFormatter):
+    """One JSON object a line, whatever the message holds: input cannot forge a line."""
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        """Say when, how grave, who, what, and for which request."""
+        super().add_fields(log_data, record, message_dict)
+        log_data["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        log_data["level"] = record.levelname
+        if has_request_context():
+            log_data["request_id"] = g.get("request_id")
+
+
+class AccessFormatter(EventFormatter):
+    """One request a line. The query and the referrer are left out: people put tokens there."""
+
+    FIELDS: ClassVar = {
+        "method": "m",
+        "path": "U",
+        "status": "s",
+        "bytes": "B",
+        "duration_us": "D",
+        "remote_address": "h",
+        "user_agent": "a",
+        "request_id": "{x-request-id}o",
+    }
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, from the atoms that gunicorn hands over."""
+        atoms = record.args
+        if not isinstance(atoms, dict):
+            return super().format(record)
+        numbers = {"status", "bytes", "duration_us"}
+        event: dict[str, Any] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        }
+        event |= {"level": record.levelname, "name": record.name, "message": "request"}
+        for field, atom in self.FIELDS.items():
+            value = atoms[atom]
+            event[field] = int(value) if field in numbers and str(value).isdecimal() else value
+        return json.dumps(event)
+
+
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "event": {"()": EventFormatter, "fmt": ["level", "name", "message"]},
+        "access": {"()": AccessFormatter},
+    },
+    "handlers": {
+        "event": {"class": "logging.StreamHandler", "formatter": "event", "stream": "ext://sys.stderr"},
+        "access": {"class": "logging.StreamHandler", "formatter": "access", "stream": "ext://sys.stdout"},
+    },
+    "root": {"level": loglevel.upper(), "handlers": ["event"]},
+    "loggers": {
+        "alembic": {"level": "WARNING"},
+        "gunicorn.error": {"level": loglevel.upper(), "handlers": ["event"], "propagate": False},
+        "gunicorn.access": {"level": "INFO", "handlers": ["access"], "propagate": False},
+    },
+}
+
+
+def on_starting(_server: Any) -> None:
+    """Refuse to start on bad settings, once and readably, instead of once a worker with a traceback.
+
+    It is tried in another process: what the master imported, no reload could replace.
+    """
+    if subprocess.run([sys.executable, "-c", "import wsgi"], check=False).returncode:
+        sys.exit(1)
+
+
+def _write_problem(sock: Any, status: int, reason: str, _message: str) -> None:
+    """Answer what gunicorn cannot even parse in the same shape as everything else, instead of in HTML."""
+    code, title = (
+        ("malformed_request", "The request cannot be read.")
+        if status < 500
+        else ("internal_error", "Something went wrong on the server.")
+    )
+    body = json.dumps({"type": f"/problems/{code}", "title": title, "status": status, "code": code, "detail": reason})
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+        f"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    gunicorn.util.write_nonblock(sock, (head + body).encode("ascii"))
+
+
+gunicorn.util.write_error = _write_problem

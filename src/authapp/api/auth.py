@@ -1,0 +1,69 @@
+"""Blueprint ``auth``: register, log in, refresh, log out."""
+
+from flask import Response, current_app, request
+
+from authapp.api import bearer
+from authapp.api.guards import public, refresh_token
+from authapp.api.openapi import Blueprint, refuses
+from authapp.api.paths import user_path
+from authapp.api.responses import no_content
+from authapp.api.schemas.tokens import LoginSchema, RefreshSchema, TokenPairSchema
+from authapp.api.schemas.users import RegistrationSchema, UserSchema
+from authapp.domain import UseCases
+from authapp.domain.sessions import Origin, TokenPair
+from authapp.errors import (
+    EmailTaken,
+    InvalidCredentials,
+    MalformedRequest,
+    PasswordRejected,
+    PayloadTooLarge,
+    RefreshTokenReused,
+    RegistrationClosed,
+    ServiceUnavailable,
+    UnsupportedMediaType,
+    UsernameTaken,
+    ValidationFailed,
+)
+from authapp.models import User
+
+blueprint = Blueprint("auth", __name__, description="Accounts and tokens")
+
+
+@blueprint.post("/register")
+@public
+@blueprint.arguments(RegistrationSchema)
+@blueprint.response(201, UserSchema, headers={"Location": {"schema": {"type": "string"}, "required": True}})
+@refuses(UsernameTaken, EmailTaken, PasswordRejected, RegistrationClosed, ServiceUnavailable)
+def register(body: dict[str, str]) -> tuple[User, dict[str, str]]:
+    """Create an account."""
+    user = UseCases.of(current_app).accounts.register(**body)
+    return user, {"Location": user_path(user.id)}
+
+
+@blueprint.post("/login")
+@public
+@blueprint.arguments(LoginSchema)
+@blueprint.response(200, TokenPairSchema)
+@refuses(InvalidCredentials, ServiceUnavailable)
+def login(body: dict[str, str]) -> TokenPair:
+    """Start a session, with the username or the email address and the password."""
+    origin = Origin(request.remote_addr, request.headers.get("User-Agent"))
+    return UseCases.of(current_app).sessions.log_in(body["username"], body["password"], origin)
+
+
+@blueprint.post("/refresh")
+@refresh_token
+@blueprint.doc(requestBody={"required": False, "content": {"application/json": {"schema": RefreshSchema}}})
+@blueprint.response(200, TokenPairSchema)
+@refuses(RefreshTokenReused, MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
+def refresh() -> TokenPair:
+    """Exchange the refresh token, sent as bearer or in the body, for a new pair; it cannot be exchanged again."""
+    return UseCases.of(current_app).sessions.refresh(bearer.claims())
+
+
+@blueprint.post("/logout")
+@blueprint.response(204)
+def logout() -> Response:
+    """End this session: its access tokens and its refresh token are dead on the next request, everywhere."""
+    UseCases.of(current_app).sessions.log_out(bearer.claims())
+    return no_content()

@@ -1,0 +1,123 @@
+"""Bearer tokens (RFC 6750): where one is looked for, and what Flask-JWT-Extended asks about it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from flask import Flask, Response, current_app, g, request
+from flask_jwt_extended import get_current_user, get_jwt, verify_jwt_in_request
+
+from authapp.api.bodies import parser
+from authapp.api.errors import render
+from authapp.api.schemas.tokens import RefreshSchema
+from authapp.domain import UseCases
+from authapp.domain.callers import Caller
+from authapp.errors import (
+    FreshTokenRequired,
+    MalformedRequest,
+    Refusal,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    TokenRevoked,
+)
+from authapp.extensions import jwt
+from authapp.security.tokens import Claims
+
+_COMPACT_JWS = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def init_app(app: Flask) -> None:
+    """Bind Flask-JWT-Extended to ``app``, with headers as the only place where it looks."""
+    app.config.update(JWT_TOKEN_LOCATION=["headers"], JWT_HEADER_NAME="Authorization", JWT_HEADER_TYPE="Bearer")
+    jwt.init_app(app)
+
+
+def verify_access_token() -> None:
+    """Let the caller in who sends a live access token. Raises ``TokenMissing`` or a ``TokenRefused``."""
+    _verify(_token_in_header(), refresh=False)
+
+
+def verify_refresh_token() -> None:
+    """Let the caller in who sends a live refresh token, as bearer or as ``refresh_token`` in the JSON body."""
+    in_body = _token_in_body()
+    if in_body is not None and "Authorization" in request.headers:
+        raise MalformedRequest("Send the token in the header or in the body, not in both (RFC 6750, section 2).")
+    _verify(_token_in_header() if in_body is None else in_body, refresh=True)
+
+
+def caller() -> Caller:
+    """Return who is calling; only behind a guard."""
+    return cast("Caller", get_current_user())
+
+
+def claims() -> Claims:
+    """Return the claims of the caller's token; only behind a guard."""
+    return cast("Claims", get_jwt())
+
+
+def _verify(token: str, *, refresh: bool) -> None:
+    # Flask-JWT-Extended compares the scheme by letter case, and of several tokens between commas takes the first: it
+    # is shown the one token, spelled its way, and never what the client sent.
+    if not _COMPACT_JWS.fullmatch(token):
+        raise TokenInvalid
+    request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    verify_jwt_in_request(refresh=refresh)
+
+
+def _token_in_header() -> str:
+    scheme, *credentials = request.headers.get("Authorization", "").split() or [""]
+    if scheme.lower() != "bearer" or not credentials:
+        raise TokenMissing
+    if len(credentials) > 1:
+        raise TokenInvalid("The header holds more than one token.")
+    return credentials[0]
+
+
+def _token_in_body() -> str | None:
+    if not request.content_length and "Transfer-Encoding" not in request.headers:
+        return None
+    body: dict[str, str] = parser.parse(RefreshSchema(), request, location="json")
+    return body.get("refresh_token")
+
+
+@jwt.token_reader_loader
+def _read(token: str) -> Mapping[str, Any]:
+    return UseCases.of(current_app).tokens.read(token)
+
+
+def _ask(token_claims: Claims) -> Caller:
+    """Ask the database once a request: the blocklist loader and the user loader share the answer."""
+    answer: tuple[str, Caller | None] | None = g.get("bearer_answer")
+    if answer is None or answer[0] != token_claims["jti"]:
+        answer = (token_claims["jti"], UseCases.of(current_app).sessions.caller(token_claims))
+        g.bearer_answer = answer
+    if answer[1] is None:
+        raise TokenInvalid("Its session is not known.")
+    return answer[1]
+
+
+@jwt.token_in_blocklist_loader
+def _is_revoked(_header: dict[str, Any], token_claims: dict[str, Any]) -> bool:
+    return _ask(cast("Claims", token_claims)).revoked
+
+
+@jwt.user_lookup_loader
+def _caller(_header: dict[str, Any], token_claims: dict[str, Any]) -> Caller:
+    return _ask(cast("Claims", token_claims))
+
+
+def _answer_with(refusal: type[Refusal]) -> Any:
+    def answer(*_details: Any) -> Response:
+        return render(refusal())
+
+    return answer
+
+
+jwt.unauthorized_loader(_answer_with(TokenMissing))
+jwt.invalid_token_loader(_answer_with(TokenInvalid))
+jwt.expired_token_loader(_answer_with(TokenExpired))
+jwt.revoked_token_loader(_answer_with(TokenRevoked))
+jwt.needs_fresh_token_loader(_answer_with(FreshTokenRequired))
+jwt.user_lookup_error_loader(_answer_with(TokenInvalid))
+jwt.token_verification_failed_loader(_answer_with(TokenInvalid))

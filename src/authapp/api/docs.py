@@ -1,0 +1,76 @@
+"""The contract, to read: ``/openapi.json`` for machines, and ``/docs`` for people, from this server alone."""
+
+from importlib.resources import files
+
+from flask import Blueprint, Response, send_from_directory
+
+from authapp.api.guards import public
+from authapp.api.openapi import Contract
+from authapp.errors import ResourceNotFound
+
+blueprint = Blueprint("docs", __name__)
+
+_ASSETS = str(files("flask_swagger_ui") / "dist")
+_SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
+_CACHEABLE = "public, max-age=300"
+
+# Everything comes from this server, and no script stands in the page: a hole in the page could load nothing else.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>authapp API</title>
+<link rel="icon" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+_START = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  tryItOutEnabled: true,
+});
+"""
+
+
+@blueprint.get("/openapi.json")
+@public
+def openapi() -> Response:
+    """Return the OpenAPI document."""
+    return _cacheable(Response(Contract.of_current_app().document, content_type="application/json"))
+
+
+@blueprint.get("/docs")
+@public
+def page() -> Response:
+    """Return the page of the interactive docs."""
+    response = _cacheable(Response(_PAGE, content_type="text/html; charset=utf-8"))
+    response.headers["Content-Security-Policy"] = _POLICY
+    return response
+
+
+@blueprint.get("/docs/<name>")
+@public
+def asset(name: str) -> Response:
+    """Return one of the files that the page needs."""
+    if name == "start.js":
+        return _cacheable(Response(_START, content_type="text/javascript; charset=utf-8"))
+    if name not in _SERVED:
+        raise ResourceNotFound
+    return _cacheable(send_from_directory(_ASSETS, name))
+
+
+def _cacheable(response: Response) -> Response:
+    response.headers["Cache-Control"] = _CACHEABLE
+    return response

@@ -1,0 +1,126 @@
+"""A refusal becomes problem+json (RFC 9457) here and nowhere else; the only table of status codes."""
+
+import inspect
+
+from flask import Flask, Response, current_app, jsonify, request
+from psycopg2 import errors as postgres
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from authapp.api.headers import request_id
+from authapp.errors import (
+    Conflict,
+    Forbidden,
+    InternalError,
+    Invalid,
+    Malformed,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    Refusal,
+    ResourceNotFound,
+    ServiceUnavailable,
+    TokenRefused,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+)
+
+CONTENT_TYPE = "application/problem+json"
+
+STATUS: dict[type[Refusal], int] = {
+    Malformed: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    Conflict: 409,
+    PayloadTooLarge: 413,
+    UnsupportedMediaType: 415,
+    Invalid: 422,
+    TooMany: 429,
+    InternalError: 500,
+    Unavailable: 503,
+}
+
+_BY_STATUS: dict[int | None, type[Refusal]] = {
+    404: ResourceNotFound,
+    405: MethodNotAllowed,
+    413: PayloadTooLarge,
+    415: UnsupportedMediaType,
+    500: InternalError,
+}
+"""What an exception of werkzeug's means here; the rest of its 4xx say that the request cannot be read."""
+
+_NOT_MIGRATED = (postgres.UndefinedTable, postgres.UndefinedColumn)
+
+
+def init_app(app: Flask) -> None:
+    """Answer every exception in the one shape."""
+    app.register_error_handler(Refusal, render)
+    app.register_error_handler(HTTPException, _render_http)
+    app.register_error_handler(PoolTimeout, _render_unavailable)
+    app.register_error_handler(DBAPIError, _render_database)
+
+
+def status_of(refusal: type[Refusal]) -> int:
+    """Return the HTTP status of a refusal: that of the nearest kind it descends from."""
+    return next(STATUS[kind] for kind in refusal.__mro__ if kind in STATUS)
+
+
+def documentation(refusal: type[Refusal]) -> str:
+    """Return what a refusal's docstring says, a paragraph a line."""
+    paragraphs = inspect.cleandoc(refusal.__doc__ or "").split("\n\n")
+    return "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def render(refusal: Refusal) -> Response:
+    """Return the response that tells ``refusal``."""
+    status = status_of(type(refusal))
+    problem = {
+        "type": f"/problems/{refusal.code}",
+        "title": refusal.title,
+        "status": status,
+        "code": refusal.code,
+        "detail": refusal.detail or documentation(type(refusal)).partition("\n")[0],
+        "instance": request.path,
+        "request_id": request_id(),
+    }
+    if refusal.faults:
+        problem["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in refusal.faults]
+    response = jsonify(problem)
+    response.status_code = status
+    response.content_type = CONTENT_TYPE
+    if isinstance(refusal, Unauthenticated):
+        challenge = 'Bearer realm="authapp"'
+        # Without a token sent, RFC 6750 (section 3.1) asks to name no error.
+        invalid_token = isinstance(refusal, TokenRefused)
+        response.headers["WWW-Authenticate"] = f'{challenge}, error="invalid_token"' if invalid_token else challenge
+    if isinstance(refusal, Unavailable | TooMany):
+        response.headers["Retry-After"] = str(refusal.retry_after or 1)
+    return response
+
+
+def _render_http(error: HTTPException) -> Response:
+    refusal = _BY_STATUS.get(error.code, MalformedRequest)
+    response = render(refusal())
+    if "Allow" in (headers := dict(error.get_headers())):
+        response.headers["Allow"] = headers["Allow"]
+    return response
+
+
+def _render_unavailable(error: Exception) -> Response:
+    current_app.logger.error("the database cannot be asked: %s", type(error).__name__, exc_info=error)
+    return render(ServiceUnavailable())
+
+
+def _render_database(error: DBAPIError) -> Response:
+    """Tell an outage, which passes, from a mistake of ours, which does not."""
+    outage = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    if outage or (isinstance(error, ProgrammingError) and isinstance(error.orig, _NOT_MIGRATED)):
+        return _render_unavailable(error)
+    current_app.logger.error("the database refused a statement", exc_info=error)
+    return render(InternalError())

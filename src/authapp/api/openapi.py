@@ -1,0 +1,181 @@
+"""The contract, generated from the code: each route documents itself, its guard and its refusals (OpenAPI 3.1)."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from flask import Flask, current_app
+from flask_smorest import Api
+from flask_smorest import Blueprint as DocumentedBlueprint
+
+from authapp.api import bodies
+from authapp.api.errors import CONTENT_TYPE, documentation, status_of
+from authapp.api.guards import Door, View, door_of
+from authapp.api.schemas.problems import ProblemSchema
+from authapp.errors import (
+    Invalid,
+    MalformedRequest,
+    PayloadTooLarge,
+    Refusal,
+    ServiceUnavailable,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    TokenRevoked,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+
+EXTENSION = "authapp.openapi"
+
+DESCRIPTION = """\
+Accounts and tokens over JSON. Register, log in, send the access token as `Authorization: Bearer <token>`, and log out:
+from that moment no token of the session opens anything.
+
+Errors are `application/problem+json` (RFC 9457); match on `code`. Every response carries `X-Request-ID`.
+"""
+
+_SECURITY: dict[Door, list[dict[str, list[str]]]] = {
+    Door.ACCESS: [{"accessToken": []}],
+    Door.REFRESH: [{"refreshToken": []}, {}],
+    Door.PUBLIC: [],
+}
+_OF_A_BODY = (MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
+_OF_A_DOOR = (TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ServiceUnavailable)
+
+
+def refuses(*refusals: type[Refusal]) -> Callable[[View], View]:
+    """Name the refusals that a view's use case raises; those of its guard and its body are known already."""
+
+    def mark(view: View) -> View:
+        view.refusals = refusals  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is not typed
+    """A blueprint whose routes appear in the OpenAPI document with all that their marks say."""
+
+    ARGUMENTS_PARSER = bodies.parser
+
+    def arguments(self, schema: Any, **options: Any) -> Callable[[View], View]:
+        """Read the JSON body (or the query, with ``location="query"``) with ``schema``."""
+        decorate = super().arguments(schema, **options)
+
+        def decorator(view: View) -> View:
+            decorated: View = decorate(view)
+            if options.get("location", "json") == "json":
+                decorated.reads_body = True  # type: ignore[attr-defined]
+            return decorated
+
+        return decorator
+
+    def add_url_rule(
+        self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **options: Any
+    ) -> None:
+        """Register a view, documented."""
+        door = door_of(view_func)
+        documented = self.doc(
+            operationId=endpoint or view_func.__name__,
+            security=_SECURITY[door],
+            responses=_responses(_refusals_of(view_func, door)),
+        )(view_func)
+        super().add_url_rule(rule, endpoint or view_func.__name__, documented, *args, **options)
+
+
+class Contract(Api):  # type: ignore[misc]
+    """The OpenAPI document of one application."""
+
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    @cached_property
+    def document(self) -> bytes:
+        """The document, as JSON; made at the first question, when every blueprint has been added."""
+        return json.dumps(self.spec.to_dict(), separators=(",", ":")).encode()
+
+    def _register_error_handlers(self) -> None:
+        """Errors have their own module."""
+
+    @classmethod
+    def of_current_app(cls) -> "Contract":
+        """Return the contract of the application that is answering."""
+        contract: Contract = current_app.extensions[EXTENSION]
+        return contract
+
+
+def publish(app: Flask, blueprints: Mapping[Blueprint, str]) -> None:
+    """Register ``blueprints``, each at its prefix, and describe them in one document."""
+    app.config.update(API_TITLE="authapp", API_VERSION=version("authapp"), OPENAPI_VERSION="3.1.0")
+    contract = Contract(
+        app,
+        spec_kwargs={
+            "info": {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
+            "servers": [{"url": "/"}],
+        },
+    )
+    for name, purpose in (("accessToken", "An access token."), ("refreshToken", "A refresh token.")):
+        contract.spec.components.security_scheme(
+            name, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": purpose}
+        )
+    for blueprint, prefix in blueprints.items():
+        contract.register_blueprint(blueprint, url_prefix=prefix)
+    app.extensions[EXTENSION] = contract
+
+
+def _refusals_of(view: Any, door: Door) -> set[type[Refusal]]:
+    named: Iterable[type[Refusal]] = getattr(view, "refusals", ())
+    body = _OF_A_BODY if getattr(view, "reads_body", False) else ()
+    return {*named, *body, *(() if door is Door.PUBLIC else _OF_A_DOOR)}
+
+
+def _responses(refusals: Iterable[type[Refusal]]) -> dict[str, Any]:
+    by_status: dict[int, list[type[Refusal]]] = defaultdict(list)
+    for refusal in sorted(refusals, key=lambda refusal: refusal.code):
+        by_status[status_of(refusal)].append(refusal)
+    return {str(status): _response(group) for status, group in sorted(by_status.items())}
+
+
+def _response(refusals: list[type[Refusal]]) -> dict[str, Any]:
+    return {
+        "description": "\n".join(f"- `{refusal.code}`: {refusal.title}" for refusal in refusals),
+        "headers": _headers(refusals[0]),
+        "content": {
+            CONTENT_TYPE: {
+                "schema": ProblemSchema,
+                "examples": {refusal.code: {"value": _example(refusal)} for refusal in refusals},
+            }
+        },
+    }
+
+
+def _headers(refusal: type[Refusal]) -> dict[str, Any]:
+    if issubclass(refusal, Unauthenticated):
+        return {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}}
+    if issubclass(refusal, Unavailable):
+        return {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
+    return {}
+
+
+def _example(refusal: type[Refusal]) -> dict[str, Any]:
+    example = {
+        "type": f"/problems/{refusal.code}",
+        "title": refusal.title,
+        "status": status_of(refusal),
+        "code": refusal.code,
+        "detail": documentation(refusal).partition("\n")[0],
+        "instance": "/api/v1/...",
+        "request_id": "5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11",
+    }
+    if issubclass(refusal, Invalid):
+        field = "#/password" if refusal is not ValidationFailed else "#/email"
+        reason = (
+            "Not a valid email address." if refusal is ValidationFailed else "It is one of the most common passwords."
+        )
+        example["errors"] = [{"pointer": field, "detail": reason}]
+    return example

@@ -1,0 +1,15 @@
+"""Fields that the schemas share."""
+
+from datetime import datetime
+from typing import Any
+
+from marshmallow import fields
+
+from authapp import clock
+
+
+class Timestamp(fields.DateTime):
+    """A time in RFC 3339, in UTC with a ``Z`` at the end, to the millisecond."""
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return clock.rfc3339(value)

@@ -1,0 +1,21 @@
+"""The small answers of the service about itself."""
+
+from marshmallow import Schema, fields, validate
+
+
+class PongSchema(Schema):
+    """The answer of the example of a private route."""
+
+    message = fields.String(required=True, validate=validate.Equal("pong"), metadata={"enum": ["pong"]})
+
+
+class LiveSchema(Schema):
+    """The process answers."""
+
+    status = fields.String(required=True, metadata={"enum": ["live"]})
+
+
+class ReadySchema(Schema):
+    """Requests can be answered."""
+
+    status = fields.String(required=True, metadata={"enum": ["ready"]})

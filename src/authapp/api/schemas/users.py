@@ -1,0 +1,55 @@
+"""Users, as they are shown and as they are asked for."""
+
+from marshmallow import Schema, fields, validate
+
+from authapp.api.schemas.fields import Timestamp
+from authapp.models.user import EMAIL_MAX_LENGTH, USERNAME_PATTERN, UserStatus
+from authapp.security.password_policy import MAX_LENGTH, MIN_LENGTH
+
+USERNAME_RULE = {
+    "description": "3 to 32 letters, digits, dots, underscores and hyphens, starting with a letter or a digit; "
+    "unique in any letter case.",
+    "pattern": USERNAME_PATTERN,
+    "minLength": 3,
+    "maxLength": 32,
+    "examples": ["ada"],
+}
+EMAIL_RULE = {
+    "description": "Unique in any letter case.",
+    "format": "email",
+    "maxLength": EMAIL_MAX_LENGTH,
+    "examples": ["ada@example.com"],
+}
+PASSWORD_RULE = {
+    "description": "Any characters, counted as code points, taken exactly as sent. Common passwords, and those that "
+    "contain the username or the name in the email address, are refused.",
+    "format": "password",
+    "minLength": MIN_LENGTH,
+    "maxLength": MAX_LENGTH,
+    "writeOnly": True,
+    "examples": ["a long sentence is easy to keep"],
+}
+
+
+class UserSchema(Schema):
+    """A user, without anything secret."""
+
+    class Meta:
+        title = "User"
+
+    id = fields.UUID(required=True, metadata={"examples": ["019aa7c4-5b3e-7d53-a6b2-3c1d9e0f4a77"]})
+    username = fields.String(required=True, metadata={"examples": ["ada"]})
+    email = fields.String(required=True, metadata={"format": "email", "examples": ["ada@example.com"]})
+    status = fields.String(required=True, validate=validate.OneOf([status.value for status in UserStatus]))
+    roles = fields.List(fields.String(), required=True)
+    created_at = Timestamp(required=True)
+    updated_at = Timestamp(required=True)
+    last_login_at = Timestamp(required=True, allow_none=True)
+
+
+class RegistrationSchema(Schema):
+    """What a new account needs."""
+
+    username = fields.String(required=True, metadata=USERNAME_RULE)
+    email = fields.String(required=True, metadata=EMAIL_RULE)
+    password = fields.String(required=True, metadata=PASSWORD_RULE)

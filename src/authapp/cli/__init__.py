@@ -1,0 +1,1 @@
+"""The ``flask`` commands of operators: arguments in, one domain call, words out."""

@@ -1,0 +1,54 @@
+"""What the commands share: errors in one line, passwords without echo, data as JSON."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from flask.cli import AppGroup
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from authapp.errors import Refusal
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking twice."
+)
+
+
+class Commands(AppGroup):
+    """A group of commands whose errors are one line on stderr, with exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a refusal or an outage ends it with a sentence."""
+        try:
+            return super().invoke(ctx)
+        except Refusal as refusal:
+            raise click.ClickException(str(refusal)) from None
+        except (DBAPIError, PoolTimeout):
+            raise click.ClickException(
+                "The database cannot be asked: check DATABASE_URL, and that `flask db upgrade` has been run."
+            ) from None
+        except UnicodeEncodeError:
+            raise click.ClickException("An argument is not valid UTF-8.") from None
+
+
+def read_password(*, from_stdin: bool) -> str:
+    """Return the password that the operator types twice, or standard input without one trailing newline."""
+    if not from_stdin:
+        prompted: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return prompted
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError:
+        raise click.ClickException("The password on standard input is not UTF-8.") from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def print_json(data: Any) -> None:
+    """Print ``data`` as JSON."""
+    click.echo(json.dumps(data, indent=2))

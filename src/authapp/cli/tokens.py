@@ -1,0 +1,25 @@
+"""``flask tokens``: what is kept about tokens."""
+
+from dataclasses import asdict
+
+import click
+from flask import current_app
+
+from authapp.cli.commands import Commands, json_option, print_json
+from authapp.domain import UseCases
+
+tokens = Commands("tokens", help="Look after what is kept about tokens.")
+
+
+@tokens.command("prune")
+@json_option
+def prune(as_json: bool) -> None:
+    """Remove blocklist entries and sessions whose tokens have all expired.
+
+    Nothing depends on it but the size of the tables: run it as often as you like, on as many nodes as you like.
+    """
+    pruned = UseCases.of(current_app).pruning.prune()
+    if as_json:
+        print_json(asdict(pruned))
+    else:
+        click.echo(f"Removed {pruned.blocklisted_tokens} blocklist entries and {pruned.sessions} sessions.")

@@ -1,0 +1,108 @@
+"""``flask users``: the accounts."""
+
+from typing import Any
+
+import click
+from flask import current_app
+
+from authapp import clock
+from authapp.cli.commands import Commands, json_option, password_option, print_json, read_password
+from authapp.domain import UseCases
+from authapp.domain.accounts import Accounts
+from authapp.models import User
+
+users = Commands("users", help="Create and manage accounts.")
+
+name_argument = click.argument("name", metavar="USERNAME")
+
+
+@users.command("create")
+@click.argument("username")
+@click.argument("email")
+@password_option
+@json_option
+def create(username: str, email: str, password_stdin: bool, as_json: bool) -> None:
+    """Create the account USERNAME with the address EMAIL."""
+    password = read_password(from_stdin=password_stdin)
+    user = _accounts().create(username=username, email=email, password=password)
+    _tell(user, f"Created {user.username} <{user.email}> with id {user.id}.", as_json=as_json)
+
+
+@users.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the accounts, the oldest first."""
+    if as_json:
+        print_json([_as_data(user) for user in _accounts().all()])
+        return
+    for user in _accounts().all():
+        click.echo(f"{user.id}  {user.status:8}  {user.username:32}  {user.email}")
+
+
+@users.command("show")
+@name_argument
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show one account, by its username or email address."""
+    user = _accounts().find(name)
+    lines = [f"{field}: {value if value is not None else '-'}" for field, value in _as_data(user).items()]
+    _tell(user, "\n".join(lines), as_json=as_json)
+
+
+@users.command("disable")
+@name_argument
+def disable(name: str) -> None:
+    """Disable an account; its tokens are dead on the next request."""
+    user = _accounts().disable(name)
+    click.echo(f"Disabled {user.username}, and ended its sessions.")
+
+
+@users.command("enable")
+@name_argument
+def enable(name: str) -> None:
+    """Enable an account again."""
+    user = _accounts().enable(name)
+    click.echo(f"Enabled {user.username}.")
+
+
+@users.command("set-password")
+@name_argument
+@password_option
+def set_password(name: str, password_stdin: bool) -> None:
+    """Set an account's password, and end its sessions."""
+    password = read_password(from_stdin=password_stdin)
+    user = _accounts().set_password(name, password)
+    click.echo(f"Set the password of {user.username}, and ended its sessions.")
+
+
+@users.command("delete")
+@name_argument
+@click.confirmation_option(prompt="Delete this account for good?")
+def delete(name: str) -> None:
+    """Delete an account, with its sessions."""
+    _accounts().delete(name)
+    click.echo(f"Deleted {name}.")
+
+
+def _accounts() -> Accounts:
+    return UseCases.of(current_app).accounts
+
+
+def _tell(user: User, words: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_as_data(user))
+    else:
+        click.echo(words)
+
+
+def _as_data(user: User) -> dict[str, Any]:
+    return {
+        "id": str(user.id),
+        "username": user.username,
+        "email": user.email,
+        "status": str(user.status),
+        "roles": list(user.roles),
+        "created_at": clock.rfc3339(user.created_at),
+        "updated_at": clock.rfc3339(user.updated_at),
+        "last_login_at": clock.rfc3339(user.last_login_at),
+    }

@@ -1,0 +1,132 @@
+"""The environment, read once into one frozen ``Settings``; every problem is named in one message."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
+
+__all__ = ["Settings", "SettingsError", "normalised_database_url"]
+
+OWASP_ARGON2 = {"argon2_memory_kib": 19_456, "argon2_time_cost": 2}
+"""The floor of the OWASP Password Storage Cheat Sheet for argon2id."""
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; ``problems`` holds every reason, a line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        super().__init__(
+            f"authapp cannot start: {len(self.problems)} problem(s) in its settings:{lines}\n"
+            "docs/configuration.md describes every setting. AUTHAPP_ENV=development needs none of them."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set. The name of the variable is the field's, in capitals, after ``AUTHAPP_``."""
+
+    database_url: str = field(repr=False)
+    """Where PostgreSQL is. ``DATABASE_URL`` is read as well. Secret: it may hold a password."""
+
+    jwt_keys: str = field(repr=False)
+    """The private JWK Set (RFC 7517) as JSON; its first key signs, all of them verify. Secret."""
+
+    env: Literal["production", "development"] = "production"
+    """``production`` refuses to start on a missing or weak setting; ``development`` fills the gaps."""
+
+    issuer: str = "http://127.0.0.1:8000"
+    """The ``iss`` claim: the address under which clients know this service."""
+
+    audience: str = "authapp"
+    """The ``aud`` claim: who the tokens are for."""
+
+    access_token_ttl: int = 900
+    """How long an access token lives, in seconds."""
+
+    refresh_token_ttl: int = 2_592_000
+    """How long a refresh token lives, in seconds."""
+
+    session_ttl: int = 7_776_000
+    """How long a session lives in all, however often it is refreshed, in seconds."""
+
+    refresh_grace: int = 10
+    """For how many seconds the refresh token just replaced is answered with the same successor."""
+
+    leeway: int = 5
+    """The clock skew that is forgiven, in seconds."""
+
+    registration: Literal["open", "closed"] = "open"
+    """``closed``: only administrators and the CLI create accounts."""
+
+    trusted_proxies: int = 0
+    """How many proxies stand in front, and so how many ``X-Forwarded-*`` entries are believed."""
+
+    argon2_memory_kib: int = OWASP_ARGON2["argon2_memory_kib"]
+    """The memory of one password hash, in KiB."""
+
+    argon2_time_cost: int = OWASP_ARGON2["argon2_time_cost"]
+    """The passes of one password hash."""
+
+    database_pool_size: int = 8
+    """How many connections each worker keeps to PostgreSQL, for reads and for writes each."""
+
+    database_timeout: float = 2.5
+    """After how many seconds a database that does not answer counts as down."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """What is logged."""
+
+    @classmethod
+    def from_env(cls, *, check_keys: KeyChecker, development_keys: Callable[[Path], str], instance: Path) -> Self:
+        """Read the environment.
+
+        ``check_keys`` judges the JWK Set; in development ``development_keys`` makes one in ``instance``, the folder
+        that holds what ``make run`` keeps. A secret may come from a file named by the variable with ``_FILE`` behind.
+
+        Raises ``SettingsError``, which lists every problem.
+        """
+        reader = EnvironmentReader(check_keys)
+        env = reader.choice("ENV", cls.env, ["production", "development"])
+        defaults = _development_defaults(instance, development_keys) if env == "development" else _NO_DEFAULTS
+        values: dict[str, Any] = {
+            "env": env,
+            "database_url": reader.database_url(defaults["database_url"]),
+            "jwt_keys": reader.keys(defaults["jwt_keys"]),
+            "issuer": reader.issuer(defaults["issuer"]),
+            "audience": reader.required("AUDIENCE", defaults["audience"]),
+            "registration": reader.choice("REGISTRATION", cls.registration, ["open", "closed"]),
+            "log_level": reader.choice("LOG_LEVEL", cls.log_level, ["DEBUG", "INFO", "WARNING", "ERROR"]),
+            "access_token_ttl": reader.whole("ACCESS_TOKEN_TTL", cls.access_token_ttl, 10, 86_400),
+            "refresh_token_ttl": reader.whole("REFRESH_TOKEN_TTL", cls.refresh_token_ttl, 60, 31_536_000),
+            "session_ttl": reader.whole("SESSION_TTL", cls.session_ttl, 60, 31_536_000),
+            "refresh_grace": reader.whole("REFRESH_GRACE", cls.refresh_grace, 0, 60),
+            "leeway": reader.whole("LEEWAY", cls.leeway, 0, 60),
+            "trusted_proxies": reader.whole("TRUSTED_PROXIES", cls.trusted_proxies, 0, 10),
+            "database_pool_size": reader.whole("DATABASE_POOL_SIZE", cls.database_pool_size, 1, 100),
+            "database_timeout": reader.number("DATABASE_TIMEOUT", cls.database_timeout, 0.1, 60),
+            **{
+                name: reader.whole(name.upper(), floor, floor if env == "production" else 1, 2_097_152)
+                for name, floor in OWASP_ARGON2.items()
+            },
+        }
+        reader.order(values, "access_token_ttl", "refresh_token_ttl", "session_ttl")
+        if reader.problems:
+            raise SettingsError(reader.problems)
+        return cls(**values)
+
+
+_NO_DEFAULTS: dict[str, Default] = dict.fromkeys(["database_url", "jwt_keys", "issuer", "audience"], lambda: None)
+
+
+def _development_defaults(instance: Path, development_keys: Callable[[Path], str]) -> dict[str, Default]:
+    url_file = instance / "database-url"
+    return {
+        "database_url": lambda: url_file.read_text().strip() if url_file.is_file() else None,
+        "jwt_keys": lambda: development_keys(instance / "jwt-keys.json"),
+        "issuer": lambda: Settings.issuer,
+        "audience": lambda: Settings.audience,
+    }

@@ -1,0 +1,132 @@
+"""Reading the environment: one variable after another, with every problem collected."""
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from environs import EnvValidationError, FileAwareEnv, ValidationError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+DRIVER = "postgresql+psycopg2"
+
+KeyChecker = Callable[[str], Sequence[str]]
+"""Takes a JWK Set as JSON, and returns what is wrong with it, a sentence each."""
+
+Default = Callable[[], str | float | None]
+"""Makes the value of a variable that is not set."""
+
+
+class EnvironmentReader:
+    """Reads variable after variable, and collects the problems instead of stopping at the first."""
+
+    def __init__(self, check_keys: KeyChecker) -> None:
+        self.problems: list[str] = []
+        self._check_keys = check_keys
+        self._environment = FileAwareEnv(strip_whitespace=True)
+
+    def choice(self, name: str, default: str, allowed: list[str]) -> Any:
+        """Read one of the words in ``allowed``."""
+
+        def check(value: str) -> None:
+            if value and value not in allowed:
+                raise ValidationError(f"must be one of: {', '.join(allowed)}.")
+
+        return self._read(f"AUTHAPP_{name}", "str", lambda: default, validate=check)
+
+    def whole(self, name: str, default: int, least: int, most: int) -> Any:
+        """Read a whole number from ``least`` to ``most``."""
+        return self._number(name, "int", default, least, most)
+
+    def number(self, name: str, default: float, least: float, most: float) -> Any:
+        """Read a number from ``least`` to ``most``."""
+        return self._number(name, "float", default, least, most)
+
+    def required(self, name: str, default: Default) -> Any:
+        """Read a word that must be there."""
+        return self._required(f"AUTHAPP_{name}", default, "")
+
+    def issuer(self, default: Default) -> Any:
+        """Read the issuer."""
+        value = self.required("ISSUER", default)
+        if value is not None and not _is_issuer(value):
+            self.problems.append("AUTHAPP_ISSUER must be an http(s) address without query or fragment (RFC 8414).")
+        return value
+
+    def database_url(self, default: Default) -> Any:
+        """Read the address of the database, under either of its names."""
+        value = self._read("AUTHAPP_DATABASE_URL", "str", lambda: None) or self._required(
+            "DATABASE_URL",
+            default,
+            " Set it to postgresql://user:password@host/database (in development, `make run` starts a database).",
+        )
+        if value is None:
+            return None
+        try:
+            return normalised_database_url(value)
+        except ValueError as error:
+            self.problems.append(f"DATABASE_URL {error}")
+            return None
+
+    def keys(self, default: Default) -> Any:
+        """Read the JWK Set, and have it judged."""
+        hint = " `flask keys generate` prints a JWK Set; AUTHAPP_JWT_KEYS_FILE may name a file of it."
+        value = self._required("AUTHAPP_JWT_KEYS", default, hint)
+        if value is not None:
+            self.problems.extend(f"AUTHAPP_JWT_KEYS {problem}" for problem in self._check_keys(value))
+        return value
+
+    def _number(self, name: str, parse: str, default: float, least: float, most: float) -> Any:
+        def check(value: float) -> None:
+            if not least <= value <= most:
+                raise ValidationError(f"must be from {least} to {most}.")
+
+        return self._read(f"AUTHAPP_{name}", parse, lambda: default, validate=check)
+
+    def _required(self, name: str, default: Default, hint: str) -> Any:
+        count = len(self.problems)
+        value = self._read(name, "str", default)
+        if value is None and len(self.problems) == count:
+            self.problems.append(f"{name} is missing.{hint}")
+        return value
+
+    def _read(self, name: str, parse: str, default: Default, **options: Any) -> Any:
+        """Return the variable's value, or the default when it is not set, empty, or wrong (which is noted)."""
+        try:
+            value = getattr(self._environment, parse)(name, None, **options)
+        except EnvValidationError as error:
+            self.problems.extend(f"{name} {message}" for message in error.error_messages)
+            return None
+        except ValueError as error:
+            self.problems.append(str(error))
+            return None
+        return default() if value is None or value == "" else value
+
+    def order(self, values: dict[str, Any], *names: str) -> None:
+        """Note each of the named settings that is longer than the one behind it."""
+        for shorter, longer in itertools.pairwise(names):
+            if None not in {values[shorter], values[longer]} and values[shorter] > values[longer]:
+                self.problems.append(f"AUTHAPP_{shorter.upper()} must not be longer than AUTHAPP_{longer.upper()}.")
+
+
+def _is_issuer(value: str) -> bool:
+    parts = urlsplit(value)
+    return parts.scheme in {"http", "https"} and bool(parts.netloc) and not re.search(r"[?#\s]", value)
+
+
+def normalised_database_url(value: str) -> str:
+    """Return ``value`` with the driver spelled out.
+
+    SQLAlchemy 2.1 takes a bare ``postgresql://`` for psycopg 3, and hosting platforms still hand out ``postgres://``.
+
+    Raises ``ValueError`` for anything but PostgreSQL.
+    """
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ValueError("is not a database address.") from None
+    if url.drivername not in {"postgres", "postgresql", DRIVER}:
+        raise ValueError(f"must be a postgresql:// address, not {url.drivername}://.")
+    return url.set(drivername=DRIVER).render_as_string(hide_password=False)

@@ -1,0 +1,195 @@
+"""Sessions: from the login that starts one to the logout that ends it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.dialects.postgresql import insert
+
+from authapp import clock
+from authapp.domain.accounts import Accounts, Proof
+from authapp.domain.callers import CALLER, Caller
+from authapp.domain.rotation import rotate
+from authapp.domain.transactions import transaction
+from authapp.errors import InvalidCredentials, RefreshTokenReused, TokenRevoked
+from authapp.extensions import db
+from authapp.models import BlocklistedToken, Session, User, UserStatus
+from authapp.models.session import USER_AGENT_MAX_LENGTH
+from authapp.security import identifiers
+from authapp.security.tokens import Claims, Tokens, TokenType
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a request comes from, as its session will show it."""
+
+    ip_address: str | None
+    user_agent: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenPair:
+    """What a login or a refresh hands out; the times are in seconds from now."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+    token_type: str = "Bearer"  # noqa: S105 - a scheme, not a secret
+
+
+class Sessions:
+    """The use cases of sessions."""
+
+    def __init__(self, accounts: Accounts, tokens: Tokens, *, session_ttl: int, refresh_grace: int) -> None:
+        """Take ``session_ttl`` and ``refresh_grace`` in seconds."""
+        self._accounts = accounts
+        self._tokens = tokens
+        self._session_ttl = timedelta(seconds=session_ttl)
+        self._refresh_ttl = timedelta(seconds=tokens.rules.refresh_ttl)
+        self._access_ttl = timedelta(seconds=tokens.rules.access_ttl)
+        self._grace = timedelta(seconds=refresh_grace)
+
+    def log_in(self, name: str, password: str, origin: Origin) -> TokenPair:
+        """Start a session for the account with this username or email. Raises ``InvalidCredentials``."""
+        proof = self._accounts.prove(name, password)
+        session = self._new_session(proof.user_id, origin)
+        with transaction() as database:
+            _record_login(proof, session.created_at)
+            database.add(session)
+        return self._pair(session, fresh=True)
+
+    def caller(self, claims: Claims) -> Caller | None:
+        """Return the caller that verified ``claims`` name, or ``None`` when there is no such session."""
+        row = db.read_one(
+            CALLER,
+            {"user_id": UUID(claims["sub"]), "session_id": UUID(claims["sid"]), "jti": UUID(claims["jti"])},
+        )
+        return Caller.from_row(row) if row else None
+
+    def refresh(self, claims: Claims) -> TokenPair:
+        """Exchange the refresh token with these verified ``claims`` for a new pair.
+
+        Raises ``RefreshTokenReused`` for a token that was exchanged before, and ends its session; ``TokenRevoked``
+        when the session is already over.
+        """
+        now = clock.now()
+        user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
+        statement = rotate(
+            user_id=user_id,
+            session_id=session_id,
+            presented=UUID(claims["jti"]),
+            successor=identifiers.unguessable(),
+            now=now,
+            refresh_ttl=self._refresh_ttl,
+            grace=self._grace,
+        )
+        with transaction() as database:
+            row = database.execute(statement).one_or_none()
+        if row is None:
+            raise TokenRevoked
+        if row.ended_at is not None:
+            raise RefreshTokenReused
+        return self._pair(Session(user_id=user_id, id=session_id, **row._mapping), fresh=False)
+
+    def log_out(self, claims: Claims) -> None:
+        """End the session of these verified ``claims``: every token of it is dead on the next request, everywhere.
+
+        Doing it again, or at the same moment as somebody else, is no error.
+        """
+        now = clock.now()
+        user_id = UUID(claims["sub"])
+        end = (
+            update(Session)
+            .where(Session.user_id == user_id, Session.id == UUID(claims["sid"]), Session.ended_at.is_(None))
+            .values(ended_at=now)
+            .returning(Session.refresh_jti, Session.refresh_expires_at)
+        )
+        with transaction() as database:
+            refresh = database.execute(end).one_or_none()
+            # No row: somebody ended the session a moment ago, and blocklisted its tokens.
+            if refresh:
+                database.execute(
+                    insert(BlocklistedToken).on_conflict_do_nothing(),
+                    [
+                        _revoked(user_id, "access", UUID(claims["jti"]), _moment(claims["exp"]), now),
+                        _revoked(user_id, "refresh", refresh.refresh_jti, refresh.refresh_expires_at, now),
+                    ],
+                )
+
+    def _new_session(self, user_id: UUID, origin: Origin) -> Session:
+        now = clock.now()
+        expires_at = now + self._session_ttl
+        return Session(
+            user_id=user_id,
+            id=identifiers.time_ordered(),
+            created_at=now,
+            last_used_at=now,
+            expires_at=expires_at,
+            refresh_jti=identifiers.unguessable(),
+            rotated_at=now,
+            refresh_expires_at=min(now + self._refresh_ttl, expires_at),
+            ip_address=origin.ip_address,
+            user_agent=(origin.user_agent or "")[:USER_AGENT_MAX_LENGTH] or None,
+        )
+
+    def _pair(self, session: Session, *, fresh: bool) -> TokenPair:
+        """Sign the pair that ``session`` stands for; it is committed by now, so no lock waits for a signature."""
+        now = clock.now()
+        access_expires = min(now + self._access_ttl, session.expires_at)
+        sign = partial(self._tokens.sign, user_id=session.user_id, session_id=session.id)
+        return TokenPair(
+            access_token=sign(
+                "access",
+                jti=identifiers.unguessable(),
+                issued_at=now,
+                expires_at=access_expires,
+                fresh=fresh,
+            ),
+            expires_in=_seconds(now, access_expires),
+            # Whoever refreshes within the grace gets the same successor: one identifier, and the same times.
+            refresh_token=sign(
+                "refresh",
+                jti=session.refresh_jti,
+                issued_at=session.rotated_at,
+                expires_at=session.refresh_expires_at,
+            ),
+            refresh_expires_in=_seconds(now, session.refresh_expires_at),
+        )
+
+
+def _record_login(proof: Proof, now: datetime) -> None:
+    """Note the login on the account, which must still be what was proven: active, with the same password.
+
+    The password may have been changed, or the account disabled, while the hash was being computed.
+    """
+    changes: dict[str, Any] = {"last_login_at": now}
+    if proof.new_hash:
+        changes["password_hash"] = proof.new_hash
+    statement = (
+        update(User)
+        .where(
+            User.id == proof.user_id,
+            User.password_hash == proof.password_hash,
+            User.status == UserStatus.ACTIVE,
+        )
+        .values(changes)
+        .returning(User.id)
+    )
+    if db.session.execute(statement).one_or_none() is None:
+        raise InvalidCredentials
+
+
+def _revoked(user_id: UUID, type_: TokenType, jti: UUID, expires_at: datetime, now: datetime) -> dict[str, Any]:
+    return {"user_id": user_id, "jti": jti, "token_type": type_, "expires_at": expires_at, "revoked_at": now}
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _seconds(start: datetime, end: datetime) -> int:
+    return int(end.timestamp()) - int(start.timestamp())

@@ -1,0 +1,23 @@
+"""The blocklist: tokens that were revoked before their time."""
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authapp.extensions import db
+from authapp.models.columns import Id, Timestamp
+
+
+class BlocklistedToken(db.Model):  # type: ignore[name-defined,misc]
+    """One revoked token, by its ``jti``. Once the token has expired the row is useless, and is pruned."""
+
+    __tablename__ = "token_blocklist"
+    __table_args__ = (
+        CheckConstraint("token_type IN ('access', 'refresh')", name="token_type"),
+        Index(None, "expires_at"),
+    )
+
+    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    jti: Mapped[Id] = mapped_column(primary_key=True)
+    token_type: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[Timestamp]
+    revoked_at: Mapped[Timestamp]

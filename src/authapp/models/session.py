@@ -1,0 +1,34 @@
+"""Sessions: one row per login, which every token of that login names in its ``sid`` claim."""
+
+from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authapp.extensions import db
+from authapp.models.columns import Id, Timestamp
+
+USER_AGENT_MAX_LENGTH = 256
+
+
+class Session(db.Model):  # type: ignore[name-defined,misc]
+    """One login, and the state of its refresh tokens (RFC 9700, section 4.14.2).
+
+    The row holds identifiers of tokens, never a token. Of the refresh tokens only ``refresh_jti`` may be exchanged;
+    ``previous_refresh_jti`` is its immediate predecessor, exchanged at ``rotated_at``. ``refresh_expires_at`` is when
+    the last token of the session dies, and so when the row is of no more use; ``expires_at`` bounds it.
+    """
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index(None, "refresh_expires_at"),)
+
+    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    created_at: Mapped[Timestamp]
+    last_used_at: Mapped[Timestamp]
+    expires_at: Mapped[Timestamp]
+    ended_at: Mapped[Timestamp | None]
+    refresh_jti: Mapped[Id]
+    previous_refresh_jti: Mapped[Id | None]
+    rotated_at: Mapped[Timestamp]
+    refresh_expires_at: Mapped[Timestamp]
+    ip_address: Mapped[str | None] = mapped_column(Text)
+    user_agent: Mapped[str | None] = mapped_column(Text)

@@ -1,0 +1,76 @@
+"""Users: who may log in."""
+
+import re
+import unicodedata
+from enum import StrEnum
+
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import CheckConstraint, Text
+from sqlalchemy.orm import Mapped, mapped_column, validates
+
+from authapp import clock
+from authapp.extensions import db
+from authapp.models.columns import Id, Key, Timestamp
+
+USERNAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"
+EMAIL_MAX_LENGTH = 254
+
+
+class UserStatus(StrEnum):
+    """Whether the user may log in."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+def folded(name: str) -> str:
+    """Return what makes two usernames, or two email addresses, the same one: the name without letter case."""
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def checked_username(username: str) -> str:
+    """Return ``username``; raises ``ValueError`` with the rule unless it keeps to it."""
+    if not re.fullmatch(USERNAME_PATTERN.strip("^$"), username):
+        raise ValueError(
+            "Must be 3 to 32 of the characters A-Z, a-z, 0-9, '.', '_' and '-', and start with a letter or a digit."
+        )
+    return username
+
+
+def checked_email(email: str) -> str:
+    """Return ``email`` in its normal form; raises ``ValueError`` with the reason when it is no address.
+
+    The domain is not looked up: an answer must not depend on somebody's name server.
+    """
+    try:
+        return validate_email(email, check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise ValueError("Not a valid email address.") from None
+
+
+class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy builds db.Model at run time
+    """One account. The two keys make its username and its email unique in any letter case, by constraint."""
+
+    __tablename__ = "users"
+    __table_args__ = (CheckConstraint("status IN ('active', 'disabled')", name="status"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(Text)
+    username_key: Mapped[Key] = mapped_column(unique=True)
+    email: Mapped[str] = mapped_column(Text)
+    email_key: Mapped[Key] = mapped_column(unique=True)
+    password_hash: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text, default=UserStatus.ACTIVE)
+    created_at: Mapped[Timestamp] = mapped_column(default=clock.now)
+    updated_at: Mapped[Timestamp] = mapped_column(default=clock.now)
+    last_login_at: Mapped[Timestamp | None] = mapped_column(default=None)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The names of the user's roles: none, until there are roles."""
+        return ()
+
+    @validates("username", "email")
+    def _fold(self, name: str, value: str) -> str:
+        setattr(self, f"{name}_key", folded(value))
+        return value

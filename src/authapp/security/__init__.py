@@ -1,0 +1,1 @@
+"""Crypto only: nothing here asks the database or sees a request."""

@@ -1,0 +1,31 @@
+"""The file that holds the private keys in development."""
+
+import os
+from pathlib import Path
+
+from authapp.security.keys import Key, KeyRing
+
+
+def ensure_key_file(path: Path) -> str:
+    """Return the JWK Set in ``path``, after making one there when there is none.
+
+    Several workers may start at once: whoever creates the file first wins, and the others read what it holds.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        write_private(draft, KeyRing([Key.generate()]).to_json())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Create ``path``, readable by its owner alone. Raises ``FileExistsError`` when it is there already."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")

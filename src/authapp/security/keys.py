@@ -1,0 +1,165 @@
+"""The key ring: a private JWK Set (RFC 7517) whose first key signs, and whose every key verifies its own algorithm."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Self
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from jwt import PyJWK
+from jwt.algorithms import Algorithm
+from jwt.exceptions import PyJWTError
+
+from authapp.security import base64url
+from authapp.security.key_generation import GENERATORS
+from authapp.security.published_keys import PUBLISHED_THUMBPRINTS
+
+MIN_HMAC_BYTES = 32
+MIN_HMAC_DISTINCT_BYTES = 10
+MIN_RSA_BITS = 2048
+
+_ALGORITHMS = {
+    ("EC", "P-256"): "ES256",
+    ("OKP", "Ed25519"): "EdDSA",
+    ("RSA", None): "RS256",
+    ("oct", None): "HS256",
+}
+_THUMBPRINT_MEMBERS = {"EC": "crv kty x y", "OKP": "crv kty x", "RSA": "e kty n", "oct": "k kty"}
+
+
+class InvalidKey(ValueError):
+    """A JWK, or the set of them, cannot be used; the message says why, and never shows the key."""
+
+
+def thumbprint(jwk: dict[str, Any]) -> str:
+    """Return the JWK thumbprint (RFC 7638) with SHA-256, as base64url."""
+    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]].split()}
+    return base64url.encode(sha256(json.dumps(members, separators=(",", ":"), sort_keys=True).encode()).digest())
+
+
+@dataclass(frozen=True, eq=False)
+class Key:
+    """One private key. ``kid`` is its thumbprint; ``alg`` is the one algorithm it is for (RFC 8725, section 3.1)."""
+
+    kid: str
+    alg: str
+    jwk: dict[str, Any]
+    _algorithm: Algorithm
+    _private: Any
+    _public: Any
+
+    @classmethod
+    def from_jwk(cls, jwk: Any) -> Self:
+        """Read a private JWK; ``kid``, ``alg`` and ``use`` are filled in when missing.
+
+        Raises ``InvalidKey`` for a key that is public, short, published, of another type, or contradicts itself.
+        """
+        alg = _algorithm_of(jwk)
+        try:
+            parsed = PyJWK(jwk, alg)
+            kid = thumbprint(jwk)
+        except (PyJWTError, KeyError, TypeError, ValueError, AttributeError):
+            raise InvalidKey(f"is not a usable {jwk['kty']} key.") from None
+        _check_members(jwk, kid)
+        _check_strength(jwk, parsed.key, kid)
+        public = parsed.key if alg == "HS256" else parsed.key.public_key()
+        whole = {**jwk, "kid": kid, "alg": alg, "use": "sig"}
+        return cls(kid, alg, whole, parsed.Algorithm, parsed.key, public)
+
+    @classmethod
+    def generate(cls, kind: str = "ES256") -> Self:
+        """Make a new key for ``kind``, one of ``key_generation.GENERATORS``."""
+        return cls.from_jwk(GENERATORS[kind]())
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the JWS signature (RFC 7515) over ``message``."""
+        return self._algorithm.sign(message, self._private)
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        """Tell whether ``signature`` is this key's over ``message``."""
+        return self._algorithm.verify(message, self._public, signature)
+
+
+class KeyRing:
+    """The configured keys, in order."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        """Take the keys; the first signs. Raises ``InvalidKey`` when there is none, or one twice."""
+        if not keys:
+            raise InvalidKey("the set holds no key.")
+        self._by_kid = {key.kid: key for key in keys}
+        if len(self._by_kid) != len(keys):
+            raise InvalidKey("the set holds one key twice.")
+        self.signing = keys[0]
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._by_kid.values())
+
+    def get(self, kid: str) -> Key | None:
+        """Return the configured key named ``kid``. No key comes from anywhere else, least of all from a token."""
+        return self._by_kid.get(kid)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a JWK Set. Raises ``InvalidKey`` with every problem in it."""
+        if problems := list(cls.problems(text)):
+            raise InvalidKey(" ".join(problems))
+        return cls([Key.from_jwk(jwk) for jwk in json.loads(text)["keys"]])
+
+    @classmethod
+    def problems(cls, text: str) -> Iterator[str]:
+        """Yield a sentence for each reason why ``text`` is no key ring."""
+        try:
+            jwks = json.loads(text)["keys"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            yield 'is not a JWK Set: {"keys": [...]}.'
+            return
+        if not isinstance(jwks, list) or not jwks:
+            yield "holds no key."
+            return
+        kids = []
+        for number, jwk in enumerate(jwks, start=1):
+            try:
+                kids.append(Key.from_jwk(jwk).kid)
+            except InvalidKey as error:
+                yield f"key {number} {error}"
+        if len(set(kids)) != len(kids):
+            yield "holds one key twice."
+
+    def to_json(self) -> str:
+        """Return the private JWK Set, secrets included."""
+        return json.dumps({"keys": [key.jwk for key in self]}, indent=2)
+
+
+def _algorithm_of(jwk: Any) -> str:
+    if not isinstance(jwk, dict) or not isinstance(jwk.get("kty"), str):
+        raise InvalidKey('is not a JWK: it has no "kty".')
+    kind = (jwk["kty"], jwk.get("crv") if jwk["kty"] in {"EC", "OKP"} else None)
+    if kind not in _ALGORITHMS:
+        raise InvalidKey("is of a type that is not supported: use EC P-256, OKP Ed25519, RSA or oct.")
+    alg = _ALGORITHMS[kind]
+    if jwk.get("alg", alg) != alg:
+        raise InvalidKey(f'has an "alg" other than {alg}, the one for its type.')
+    return alg
+
+
+def _check_members(jwk: dict[str, Any], kid: str) -> None:
+    if jwk["kty"] != "oct" and "d" not in jwk:
+        raise InvalidKey("is a public key; the private one is needed to sign.")
+    if jwk.get("use", "sig") != "sig":
+        raise InvalidKey('has a "use" other than "sig".')
+    if jwk.get("kid", kid) != kid:
+        raise InvalidKey(f'has a "kid" that is not its thumbprint (RFC 7638): leave it out, or set {kid}.')
+
+
+def _check_strength(jwk: dict[str, Any], key: Any, kid: str) -> None:
+    if kid in PUBLISHED_THUMBPRINTS:
+        raise InvalidKey("is an example key that was published: anyone can sign with it.")
+    if isinstance(key, RSAPrivateKey) and key.key_size < MIN_RSA_BITS:
+        raise InvalidKey(f"is a short RSA key: {key.key_size} bits, and at least {MIN_RSA_BITS} are needed.")
+    if jwk["kty"] == "oct":
+        if len(key) < MIN_HMAC_BYTES:
+            raise InvalidKey(f"is a short HMAC key: {len(key)} bytes, and at least {MIN_HMAC_BYTES} are needed.")
+        if len(set(key)) < MIN_HMAC_DISTINCT_BYTES:
+            raise InvalidKey("is a weak HMAC key: it repeats a few bytes. Generate one at random.")

@@ -1,0 +1,100 @@
+"""Password hashing: argon2id at OWASP's figure, and the formats that users bring from elsewhere."""
+
+import re
+from collections.abc import Sequence
+
+from argon2 import Type, extract_parameters
+from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
+from pwdlib.hashers import HasherProtocol
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pwdlib.hashers.bcrypt import BcryptHasher
+from werkzeug.security import check_password_hash
+
+BCRYPT_READS_BYTES = 72
+
+
+class FloorArgon2Hasher(Argon2Hasher):
+    """Argon2id that replaces a weaker hash, and leaves a stronger one alone."""
+
+    def __init__(self, *, memory_kib: int, time_cost: int) -> None:
+        super().__init__(memory_cost=memory_kib, time_cost=time_cost, parallelism=1)
+        self._floor = (memory_kib, time_cost)
+
+    def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002 - the protocol's name
+        stored = extract_parameters(_text(hash))
+        memory_kib, time_cost = self._floor
+        return stored.type is not Type.ID or stored.memory_cost < memory_kib or stored.time_cost < time_cost
+
+
+class WerkzeugHasher(HasherProtocol):
+    """Werkzeug's ``scrypt:`` and ``pbkdf2:`` hashes, to verify and to replace, never to make."""
+
+    _FORMAT = re.compile(r"(scrypt|pbkdf2)(:[A-Za-z0-9]+)*\$[^$]+\$[0-9a-f]+")
+
+    @classmethod
+    def identify(cls, hash: str | bytes) -> bool:  # noqa: A002
+        return cls._FORMAT.fullmatch(_text(hash)) is not None
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        raise TypeError("new passwords are hashed with argon2id")
+
+    def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002
+        return check_password_hash(_text(hash), _text(password))
+
+    def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002
+        return True
+
+
+class FullLengthBcryptHasher(BcryptHasher):
+    """Bcrypt that does not cut: it reads 72 bytes, so a longer password cannot be the one that was hashed.
+
+    Accepting it would let every password in that shares the first 72 bytes.
+    """
+
+    def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002
+        encoded = _text(password).encode()
+        # bcrypt ends a password at a NUL, and its C code cuts there too.
+        if len(encoded) > BCRYPT_READS_BYTES or b"\0" in encoded:
+            return False
+        return super().verify(encoded, hash)
+
+    def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002
+        return True
+
+
+class Passwords:
+    """Hashes and verifies passwords at one configured cost."""
+
+    def __init__(self, *, memory_kib: int, time_cost: int) -> None:
+        """Take the cost of a hash: ``memory_kib`` in KiB, and ``time_cost`` in passes; the parallelism is 1."""
+        hashers: Sequence[HasherProtocol] = (
+            FloorArgon2Hasher(memory_kib=memory_kib, time_cost=time_cost),
+            FullLengthBcryptHasher(),
+            WerkzeugHasher(),
+        )
+        self._hash = PasswordHash(hashers)
+        self._decoy = self.hash("a password that opens nothing")
+
+    def hash(self, password: str) -> str:
+        """Return the argon2id hash of ``password`` in PHC string format, with a salt of its own."""
+        return self._hash.hash(password)
+
+    def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+        """Tell whether ``password`` is the one behind ``stored``, and return a new hash when that one is outdated.
+
+        With no stored hash a decoy is verified all the same: the answer for a missing account must not come sooner
+        than the one for a wrong password, or the time tells which accounts exist (ASVS 5.0, 6.3.8).
+        """
+        if stored is None:
+            self._hash.verify(password, self._decoy)
+            return False, None
+        try:
+            return self._hash.verify_and_update(password, stored)
+        except UnknownHashError:
+            self._hash.verify(password, self._decoy)
+            return False, None
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

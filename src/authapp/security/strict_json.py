@@ -1,0 +1,69 @@
+"""JSON as RFC 8259 means it: what parsers commonly let pass, and what PostgreSQL cannot store, is refused."""
+
+import json
+from typing import Any, NoReturn
+
+MAX_DEPTH = 32
+
+
+def loads_object(data: bytes) -> dict[str, Any]:
+    """Parse ``data`` as one JSON object.
+
+    Raises ``ValueError``, with a sentence for the client, unless it is UTF-8 without a byte order mark, an object, at
+    most ``MAX_DEPTH`` deep, free of duplicate members (RFC 7519, section 4), NUL, lone surrogates, ``NaN``, and
+    numbers beyond all reason.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("The body is not UTF-8.") from None
+    try:
+        value = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("The JSON is nested too deeply.") from None
+    except json.JSONDecodeError:
+        raise ValueError("The body is not JSON.") from None
+    if not isinstance(value, dict):
+        raise ValueError("The body must be one JSON object.")  # noqa: TRY004 - the caller's data, not its type
+    _inspect(value)
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Two parsers that keep different ones of two equal keys see two different requests.
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("A key appears twice in one JSON object.")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"JSON has no {name}.")
+
+
+def _inspect(value: dict[str, Any]) -> None:
+    """Walk the value without recursion, so that its depth cannot exhaust the stack."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                _inspect_text(item)
+            elif isinstance(item, dict):
+                below.extend(item)
+                below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+        if not below:
+            return
+        level = below
+    raise ValueError("The JSON is nested too deeply.")
+
+
+def _inspect_text(text: str) -> None:
+    if "\0" in text:
+        raise ValueError("A string holds a NUL character.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("A string holds a lone surrogate.") from None
