@@ -1,0 +1,98 @@
+"""One PostgreSQL for the whole run; each test in a transaction that is rolled back, or in a database of its own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from authapp import create_app
+from authapp.extensions import READS, db
+from databases import Databases, server
+from factories import Api
+from settings import settings
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    folder: Path = tmp_path_factory.mktemp("postgres")
+    with server(folder) as url:
+        made = Databases(url)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def shared_app(databases: Databases) -> Iterator[Flask]:
+    with databases.migrated() as url:
+        app = create_app(settings(database_url=url))
+        yield app
+        dispose(app)
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest) -> Iterator[Flask]:
+    """The application; what a test writes is rolled back, unless it is marked ``committed``."""
+    if request.node.get_closest_marker("committed"):
+        yield request.getfixturevalue("committed_app")
+        return
+    shared: Flask = request.getfixturevalue("shared_app")
+    with rolled_back(shared):
+        yield shared
+
+
+@pytest.fixture
+def committed_app(databases: Databases) -> Iterator[Flask]:
+    """An application on a database of its own, where commits are real."""
+    with databases.migrated() as url:
+        app = create_app(settings(database_url=url))
+        yield app
+        dispose(app)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def api(client: FlaskClient) -> Api:
+    return Api(client)
+
+
+class Joined:
+    """Stands where the engine of reads stands, and reads inside the test's transaction."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def connect(self) -> Iterator[Any]:
+        yield self._connection
+
+
+@contextmanager
+def rolled_back(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        engines = db.engines
+        db.session.configure(join_transaction_mode="create_savepoint")
+    own = dict(engines)
+    connection = own[None].connect()
+    transaction = connection.begin()
+    engines.update({None: connection, READS: Joined(connection)})
+    try:
+        yield
+    finally:
+        engines.update(own)
+        transaction.rollback()
+        connection.close()
+
+
+def dispose(app: Flask) -> None:
+    """Close every pooled connection of ``app``, so that its database can be dropped."""
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()

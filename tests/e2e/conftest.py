@@ -1,0 +1,23 @@
+"""A real server for a module's tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from databases import Databases
+from e2e.processes import Server, environment, serving
+
+
+@pytest.fixture(scope="module")
+def variables(databases: Databases) -> Iterator[dict[str, str]]:
+    """The environment of a production server with a migrated database of its own."""
+    with databases.migrated() as url:
+        yield environment(url)
+
+
+@pytest.fixture(scope="module")
+def server(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder: Path = tmp_path_factory.mktemp("server")
+    with serving(folder, variables) as running:
+        yield running

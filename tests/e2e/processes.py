@@ -1,0 +1,102 @@
+"""The real server: gunicorn in a process of its own, in production mode, on a port and a database of its own."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from settings import KEYS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def environment(database_url: str, **changes: str) -> dict[str, str]:
+    """Return the environment of a production server."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("AUTHAPP_", "DATABASE_URL"))}
+    return ours | {
+        "AUTHAPP_ENV": "production",
+        "AUTHAPP_DATABASE_URL": database_url,
+        "AUTHAPP_JWT_KEYS": KEYS,
+        "AUTHAPP_ISSUER": "https://auth.example.com",
+        "AUTHAPP_AUDIENCE": "authapp",
+        **changes,
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """A running gunicorn; ``url`` is its address, and ``log`` all that it has written."""
+
+    def __init__(self, folder: Path, variables: dict[str, str], port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = folder / f"gunicorn-{self.port}.log"
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "wsgi:app"],
+                cwd=ROOT,
+                env=variables,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def wait_until(self, path: str = "/health/ready", status: int = 200, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with contextlib.suppress(requests.RequestException):
+                if requests.get(self.url + path, timeout=5).status_code == status:
+                    return
+            assert self.process.poll() is None, self.log
+            time.sleep(0.1)
+        raise AssertionError(f"{path} did not answer {status}:\n{self.log}")
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(30)
+
+    def call(self, method: str, path: str, token: str | None = None, **options: Any) -> requests.Response:
+        headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
+        return requests.request(method, self.url + path, headers=headers, timeout=30, **options)
+
+
+@contextlib.contextmanager
+def serving(folder: Path, variables: dict[str, str]) -> Iterator[Server]:
+    """Lend a server that is ready."""
+    server = Server(folder, variables)
+    try:
+        server.wait_until()
+        yield server
+    finally:
+        server.stop()
+
+
+def flask(variables: dict[str, str], *arguments: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run a ``flask`` command."""
+    return subprocess.run(
+        [sys.executable, "-m", "flask", *arguments],
+        cwd=ROOT,
+        env=variables,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )

