@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import uuid
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from flask import g, has_request_context
 from pythonjsonlogger.json import JsonFormatter
 
 # Slow clients must not hold a whole worker each, so each has threads; the requests of one wait for the database
-# together. The pool of connections is larger than the threads, so that no request waits for a connection.
+# together. There are as many connections as threads, so that no request waits for one.
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = 8
@@ -34,7 +35,9 @@ control_socket_disable = True
 # The application trusts proxies by AUTHAPP_TRUSTED_PROXIES alone; gunicorn itself believes none.
 forwarded_allow_ips = ""
 
-loglevel = os.environ.get("AUTHAPP_LOG_LEVEL", "INFO").lower()
+# A level that does not exist is named with the other bad settings, when the application is tried (on_starting).
+_level = os.environ.get("AUTHAPP_LOG_LEVEL", "").strip()
+loglevel = _level.lower() if _level in {"DEBUG", "INFO", "WARNING", "ERROR"} else "info"
 accesslog = "-"
 errorlog = "-"
 
@@ -45,6 +48,9 @@ class EventFormatter(JsonFormatter):
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
         """Say when, how grave, who, what, and for which request."""
         super().add_fields(log_data, record, message_dict)
+        if record.name == "gunicorn.error" and record.getMessage().startswith("Invalid request from "):
+            # What follows is the client's, verbatim: a broken request line may hold a token, a header a password.
+            log_data["message"] = record.getMessage().partition("'")[0].rstrip(": ")
         log_data["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         log_data["level"] = record.levelname
         if has_request_context():
@@ -112,17 +118,22 @@ def on_starting(_server: Any) -> None:
 
 def _write_problem(sock: Any, status: int, reason: str, _message: str) -> None:
     """Answer what gunicorn cannot even parse in the same shape as everything else, instead of in HTML."""
-    code, title = (
-        ("malformed_request", "The request cannot be read.")
-        if status < 500
-        else ("internal_error", "Something went wrong on the server.")
-    )
-    body = json.dumps({"type": f"/problems/{code}", "title": title, "status": status, "code": code, "detail": reason})
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
-        f"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    gunicorn.util.write_nonblock(sock, (head + body).encode("ascii"))
+    mistake = status < 500
+    code = "malformed_request" if mistake else "internal_error"
+    title = "The request cannot be read." if mistake else "Something went wrong on the server."
+    request_id = str(uuid.uuid4())  # noqa: TID251 - the application is not there to ask
+    problem = {"type": f"/problems/{code}", "title": title, "status": status, "code": code, "detail": f"{reason}."}
+    body = json.dumps({**problem, "instance": "/", "request_id": request_id})
+    head = [
+        f"HTTP/1.1 {status} {reason}",
+        "Connection: close",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        f"X-Request-ID: {request_id}",
+    ]
+    gunicorn.util.write_nonblock(sock, "\r\n".join([*head, "", body]).encode("ascii"))
 
 
 gunicorn.util.write_error = _write_problem

@@ -22,6 +22,7 @@ BLUEPRINTS = {
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Give ``app`` its routes, and what stands before and behind every route."""
+    app.logger.setLevel(settings.log_level)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # fields come in the order that the contract lists them
     # A redirect to a tidier path would be one more answer that is not problem+json; such a path is simply not there.

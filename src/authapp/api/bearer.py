@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 from flask_jwt_extended import get_current_user, get_jwt, verify_jwt_in_request
 
 from authapp.api.bodies import parser
@@ -24,6 +24,7 @@ from authapp.errors import (
 from authapp.extensions import jwt
 from authapp.security.tokens import Claims
 
+_ANSWER = "authapp.caller"
 _COMPACT_JWS = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -88,10 +89,12 @@ def _read(token: str) -> Mapping[str, Any]:
 
 def _ask(token_claims: Claims) -> Caller:
     """Ask the database once a request: the blocklist loader and the user loader share the answer."""
-    answer: tuple[str, Caller | None] | None = g.get("bearer_answer")
+    # It is kept with the request and nowhere longer: flask.g outlives a request when an application context was there
+    # before it, and an answer of a moment ago may be wrong by now.
+    answer: tuple[str, Caller | None] | None = request.environ.get(_ANSWER)
     if answer is None or answer[0] != token_claims["jti"]:
         answer = (token_claims["jti"], UseCases.of(current_app).sessions.caller(token_claims))
-        g.bearer_answer = answer
+        request.environ[_ANSWER] = answer
     if answer[1] is None:
         raise TokenInvalid("Its session is not known.")
     return answer[1]

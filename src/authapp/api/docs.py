@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-from flask import Blueprint, Response, send_from_directory
+from flask import Blueprint, Response, current_app, send_from_directory
 
 from authapp.api.guards import public
 from authapp.api.openapi import Contract
@@ -48,7 +48,7 @@ _START = """SwaggerUIBundle({
 @public
 def openapi() -> Response:
     """Return the OpenAPI document."""
-    return _cacheable(Response(Contract.of_current_app().document, content_type="application/json"))
+    return _cacheable(Response(Contract.of(current_app).document, content_type="application/json"))
 
 
 @blueprint.get("/docs")

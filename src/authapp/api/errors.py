@@ -1,10 +1,11 @@
 """A refusal becomes problem+json (RFC 9457) here and nowhere else; the only table of status codes."""
 
 import inspect
+import traceback
 
 from flask import Flask, Response, current_app, jsonify, request
 from psycopg2 import errors as postgres
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
@@ -112,8 +113,8 @@ def _render_http(error: HTTPException) -> Response:
     return response
 
 
-def _render_unavailable(error: Exception) -> Response:
-    current_app.logger.error("the database cannot be asked: %s", type(error).__name__, exc_info=error)
+def _render_unavailable(error: SQLAlchemyError) -> Response:
+    _log("the database cannot be asked", error)
     return render(ServiceUnavailable())
 
 
@@ -122,5 +123,16 @@ def _render_database(error: DBAPIError) -> Response:
     outage = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     if outage or (isinstance(error, ProgrammingError) and isinstance(error.orig, _NOT_MIGRATED)):
         return _render_unavailable(error)
-    current_app.logger.error("the database refused a statement", exc_info=error)
+    _log("the database refused a statement", error)
     return render(InternalError())
+
+
+def _log(event: str, error: SQLAlchemyError) -> None:
+    """Log an error of the database, without its text.
+
+    PostgreSQL quotes the statement that it refused, and psycopg2 has written the values into it: password hashes and
+    people's addresses would end up in the log. The place, the kind and the SQLSTATE tell what went wrong.
+    """
+    where = "".join(traceback.format_tb(error.__traceback__)[-12:])
+    sqlstate = getattr(getattr(error, "orig", None), "pgcode", None)
+    current_app.logger.error("%s: %s, SQLSTATE %s, at\n%s", event, type(error).__name__, sqlstate, where)

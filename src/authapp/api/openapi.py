@@ -7,7 +7,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from flask import Flask, current_app
+from flask import Flask
 from flask_smorest import Api
 from flask_smorest import Blueprint as DocumentedBlueprint
 
@@ -31,6 +31,7 @@ from authapp.errors import (
     ValidationFailed,
 )
 
+_METHODS = ("get", "post", "put", "patch", "delete")
 EXTENSION = "authapp.openapi"
 
 DESCRIPTION = """\
@@ -82,7 +83,7 @@ class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is 
         """Register a view, documented."""
         door = door_of(view_func)
         documented = self.doc(
-            operationId=endpoint or view_func.__name__,
+            operationId=f"{self.name}_{endpoint or view_func.__name__}",
             security=_SECURITY[door],
             responses=_responses(_refusals_of(view_func, door)),
         )(view_func)
@@ -93,19 +94,26 @@ class Contract(Api):  # type: ignore[misc]
     """The OpenAPI document of one application."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
+    ERROR_SCHEMA = ProblemSchema
 
     @cached_property
     def document(self) -> bytes:
         """The document, as JSON; made at the first question, when every blueprint has been added."""
-        return json.dumps(self.spec.to_dict(), separators=(",", ":")).encode()
+        document = self.spec.to_dict()
+        # The library documents its pagination by page numbers in every document; ours goes by cursors.
+        document["components"]["schemas"].pop("PaginationMetadata", None)
+        for operations in document["paths"].values():
+            for operation in filter(None, map(operations.get, _METHODS)):
+                operation["responses"] = dict(sorted(operation["responses"].items()))
+        return json.dumps(document, separators=(",", ":")).encode()
 
     def _register_error_handlers(self) -> None:
         """Errors have their own module."""
 
     @classmethod
-    def of_current_app(cls) -> "Contract":
-        """Return the contract of the application that is answering."""
-        contract: Contract = current_app.extensions[EXTENSION]
+    def of(cls, app: Flask) -> "Contract":
+        """Return the contract of ``app``. Its ``register_blueprint`` adds a documented blueprint."""
+        contract: Contract = app.extensions[EXTENSION]
         return contract
 
 
@@ -144,7 +152,7 @@ def _responses(refusals: Iterable[type[Refusal]]) -> dict[str, Any]:
 def _response(refusals: list[type[Refusal]]) -> dict[str, Any]:
     return {
         "description": "\n".join(f"- `{refusal.code}`: {refusal.title}" for refusal in refusals),
-        "headers": _headers(refusals[0]),
+        **({"headers": headers} if (headers := _headers(refusals[0])) else {}),
         "content": {
             CONTENT_TYPE: {
                 "schema": ProblemSchema,

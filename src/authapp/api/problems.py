@@ -9,7 +9,10 @@ from authapp.errors import ResourceNotFound, catalogue
 blueprint = Blueprint("problems", __name__, description="What each error code means")
 
 
-@blueprint.get("/<code>")
+_CODE = {"in": "path", "name": "code", "required": True, "schema": {"type": "string", "enum": list(catalogue())}}
+
+
+@blueprint.get("/<code>", parameters=[_CODE])
 @public
 @blueprint.response(200, ExplanationSchema)
 @refuses(ResourceNotFound)

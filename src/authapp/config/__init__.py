@@ -21,7 +21,7 @@ class SettingsError(Exception):
         lines = "".join(f"\n  - {problem}" for problem in self.problems)
         super().__init__(
             f"authapp cannot start: {len(self.problems)} problem(s) in its settings:{lines}\n"
-            "docs/configuration.md describes every setting. AUTHAPP_ENV=development needs none of them."
+            "docs/configuration.md describes every setting. In development, `make run` sets all of them."
         )
 
 

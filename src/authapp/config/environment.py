@@ -57,11 +57,11 @@ class EnvironmentReader:
 
     def database_url(self, default: Default) -> Any:
         """Read the address of the database, under either of its names."""
-        value = self._read("AUTHAPP_DATABASE_URL", "str", lambda: None) or self._required(
-            "DATABASE_URL",
-            default,
-            " Set it to postgresql://user:password@host/database (in development, `make run` starts a database).",
-        )
+        hint = " Set it to postgresql://user:password@host/database (in development, `make run` starts a database)."
+        count = len(self.problems)
+        value = self._read("AUTHAPP_DATABASE_URL", "str", lambda: None)
+        if value is None and len(self.problems) == count:
+            value = self._required("DATABASE_URL", default, hint)
         if value is None:
             return None
         try:
@@ -83,7 +83,8 @@ class EnvironmentReader:
             if not least <= value <= most:
                 raise ValidationError(f"must be from {least} to {most}.")
 
-        return self._read(f"AUTHAPP_{name}", parse, lambda: default, validate=check)
+        kind = {"invalid": f"must be {'a whole number' if parse == 'int' else 'a number'} from {least} to {most}."}
+        return self._read(f"AUTHAPP_{name}", parse, lambda: default, validate=check, error_messages=kind)
 
     def _required(self, name: str, default: Default, hint: str) -> Any:
         count = len(self.problems)
@@ -99,9 +100,14 @@ class EnvironmentReader:
         except EnvValidationError as error:
             self.problems.extend(f"{name} {message}" for message in error.error_messages)
             return None
+        except UnicodeDecodeError:
+            self.problems.append(f"The file that {name}_FILE names must hold UTF-8.")
+            return None
         except ValueError as error:
             self.problems.append(str(error))
             return None
+        if isinstance(value, str):
+            value = value.strip()
         return default() if value is None or value == "" else value
 
     def order(self, values: dict[str, Any], *names: str) -> None:
@@ -112,7 +118,10 @@ class EnvironmentReader:
 
 
 def _is_issuer(value: str) -> bool:
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
     return parts.scheme in {"http", "https"} and bool(parts.netloc) and not re.search(r"[?#\s]", value)
 
 
@@ -125,8 +134,9 @@ def normalised_database_url(value: str) -> str:
     """
     try:
         url = make_url(value)
-    except ArgumentError:
-        raise ValueError("is not a database address.") from None
+    except (ArgumentError, ValueError):
+        # The reason is not told: it would quote the address, and a password that was not escaped looks like a port.
+        raise ValueError("is not a database address: postgresql://user:password@host/database, escaped.") from None
     if url.drivername not in {"postgres", "postgresql", DRIVER}:
         raise ValueError(f"must be a postgresql:// address, not {url.drivername}://.")
     return url.set(drivername=DRIVER).render_as_string(hide_password=False)

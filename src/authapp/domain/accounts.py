@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authapp import clock
@@ -93,10 +93,7 @@ class Accounts:
 
     def find(self, name: str) -> User:
         """Return the account with this username or email. Raises ``ResourceNotFound``."""
-        user = db.session.scalars(select(User).where(_is_called(name))).one_or_none()
-        if user is None:
-            raise ResourceNotFound(f"There is no user {name!r}.")
-        return user
+        return _found(select(User).where(_is_called(name)), name)
 
     def all(self) -> Iterator[User]:
         """Yield every account, the oldest first, without holding them all in memory."""
@@ -143,9 +140,15 @@ class Accounts:
 
         A login in flight either commits before, and its session is seen; or waits, and finds the account changed.
         """
-        user = self.find(name)
-        db.session.refresh(user, with_for_update={"key_share": True})
-        return user
+        statement = select(User).where(_is_called(name)).execution_options(populate_existing=True)
+        return _found(statement.with_for_update(key_share=True), name)
+
+
+def _found(statement: Select[Any], name: str) -> User:
+    user: User | None = db.session.scalars(statement).one_or_none()
+    if user is None:
+        raise ResourceNotFound(f"There is no user {name!r}.")
+    return user
 
 
 def _is_called(name: str) -> ColumnElement[bool]:

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Self
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from jwt import PyJWK
 from jwt.algorithms import Algorithm
@@ -44,10 +45,10 @@ class Key:
 
     kid: str
     alg: str
-    jwk: dict[str, Any]
-    _algorithm: Algorithm
-    _private: Any
-    _public: Any
+    jwk: dict[str, Any] = field(repr=False)
+    _algorithm: Algorithm = field(repr=False)
+    _private: Any = field(repr=False)
+    _public: Any = field(repr=False)
 
     @classmethod
     def from_jwk(cls, jwk: Any) -> Self:
@@ -58,13 +59,15 @@ class Key:
         alg = _algorithm_of(jwk)
         try:
             parsed = PyJWK(jwk, alg)
-            kid = thumbprint(jwk)
-        except (PyJWTError, KeyError, TypeError, ValueError, AttributeError):
+            # Written anew, for one key has many spellings: padding, leading zeros, a foreign alphabet.
+            canonical = _canonical(parsed)
+        except (PyJWTError, KeyError, TypeError, ValueError, AttributeError, UnsupportedAlgorithm):
             raise InvalidKey(f"is not a usable {jwk['kty']} key.") from None
+        kid = thumbprint(canonical)
         _check_members(jwk, kid)
-        _check_strength(jwk, parsed.key, kid)
+        _check_strength(canonical, parsed.key, kid)
         public = parsed.key if alg == "HS256" else parsed.key.public_key()
-        whole = {**jwk, "kid": kid, "alg": alg, "use": "sig"}
+        whole = {**canonical, "kid": kid, "alg": alg, "use": "sig"}
         return cls(kid, alg, whole, parsed.Algorithm, parsed.key, public)
 
     @classmethod
@@ -132,11 +135,19 @@ class KeyRing:
         return json.dumps({"keys": [key.jwk for key in self]}, indent=2)
 
 
+def _canonical(parsed: PyJWK) -> dict[str, Any]:
+    if isinstance(parsed.key, bytes):
+        return {"kty": "oct", "k": base64url.encode(parsed.key)}
+    jwk = parsed.Algorithm.to_jwk(parsed.key, as_dict=True)
+    return {name: value for name, value in jwk.items() if name != "key_ops"}
+
+
 def _algorithm_of(jwk: Any) -> str:
     if not isinstance(jwk, dict) or not isinstance(jwk.get("kty"), str):
         raise InvalidKey('is not a JWK: it has no "kty".')
-    kind = (jwk["kty"], jwk.get("crv") if jwk["kty"] in {"EC", "OKP"} else None)
-    if kind not in _ALGORITHMS:
+    curve = jwk.get("crv") if jwk["kty"] in {"EC", "OKP"} else None
+    kind = (jwk["kty"], curve)
+    if not isinstance(curve, str | None) or kind not in _ALGORITHMS:
         raise InvalidKey("is of a type that is not supported: use EC P-256, OKP Ed25519, RSA or oct.")
     alg = _ALGORITHMS[kind]
     if jwk.get("alg", alg) != alg:

@@ -91,7 +91,8 @@ class Passwords:
             return False, None
         try:
             return self._hash.verify_and_update(password, stored)
-        except UnknownHashError:
+        except (UnknownHashError, ValueError, TypeError, OverflowError):
+            # A stored hash that no hasher can read: damaged, or from a system that we do not know.
             self._hash.verify(password, self._decoy)
             return False, None
 

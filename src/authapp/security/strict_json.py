@@ -1,9 +1,11 @@
 """JSON as RFC 8259 means it: what parsers commonly let pass, and what PostgreSQL cannot store, is refused."""
 
 import json
+import math
 from typing import Any, NoReturn
 
 MAX_DEPTH = 32
+MAX_DIGITS = 64
 
 
 def loads_object(data: bytes) -> dict[str, Any]:
@@ -18,7 +20,13 @@ def loads_object(data: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise ValueError("The body is not UTF-8.") from None
     try:
-        value = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+        value = json.loads(
+            text,
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_short_integer,
+        )
     except RecursionError:
         raise ValueError("The JSON is nested too deeply.") from None
     except json.JSONDecodeError:
@@ -39,6 +47,20 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"JSON has no {name}.")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("A number is too large.")
+    return number
+
+
+def _short_integer(text: str) -> int:
+    # Reading digits takes time quadratic in their number, and Python itself gives up at 4,300.
+    if len(text) > MAX_DIGITS:
+        raise ValueError("A number is too large.")
+    return int(text)
 
 
 def _inspect(value: dict[str, Any]) -> None:

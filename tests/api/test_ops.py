@@ -1,0 +1,77 @@
+"""The service about itself."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from authapp import create_app
+from authapp.extensions import db
+from databases import Databases
+from factories import Api, a_session, a_user, problem
+from settings import settings
+
+
+def test_who_holds_a_token_is_answered(app: Flask, api: Api) -> None:
+    assert api.get("/ping", a_session(app, a_user(app)).access_token).get_json() == {"message": "pong"}
+
+
+def test_a_user_sees_their_own_account(app: Flask, api: Api) -> None:
+    user = a_user(app, "Ada")
+    me = api.get("/users/me", a_session(app, user).access_token).get_json()
+    assert list(me) == ["id", "username", "email", "status", "roles", "created_at", "updated_at", "last_login_at"]
+    assert (me["id"], me["username"], me["email"]) == (str(user.id), "Ada", "ada@example.com")
+
+
+def test_a_migrated_database_is_ready(api: Api) -> None:
+    assert api.client.get("/health/live").get_json() == {"status": "live"}
+    assert api.client.get("/health/ready").get_json() == {"status": "ready"}
+
+
+def test_without_a_database_nothing_is_allowed_and_the_process_lives(app: Flask) -> None:
+    token = a_session(app, a_user(app)).access_token
+    nowhere = create_app(settings(database_url="postgresql+psycopg2://x@127.0.0.1:1/x"))
+    api = Api(nowhere.test_client())
+    for answer in (api.get("/ping", token), api.log_in("ada"), api.client.get("/health/ready")):
+        problem(answer, 503, "service_unavailable")
+        assert answer.headers["Retry-After"] == "1"
+    account = {"username": "ada", "email": "ada@example.com", "password": "a long sentence"}
+    problem(api.post("/auth/register", account), 503, "service_unavailable")
+    ready = problem(api.client.get("/health/ready"), 503, "service_unavailable")
+    assert [fault["pointer"] for fault in ready["errors"]] == ["#/database"]
+    assert api.client.get("/health/live").status_code == 200
+
+
+@pytest.mark.committed
+def test_a_database_without_tables_is_an_outage_too(app: Flask, databases: Databases) -> None:
+    token = a_session(app, a_user(app)).access_token
+    with databases.empty() as url:
+        api = Api(create_app(settings(database_url=url)).test_client())
+        problem(api.get("/ping", token), 503, "service_unavailable")
+        problem(api.log_in("ada"), 503, "service_unavailable")
+        ready = problem(api.client.get("/health/ready"), 503, "service_unavailable")
+        assert ready["errors"] == [
+            {"pointer": "#/migrations", "detail": "The database has not been migrated: run `flask db upgrade`."}
+        ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [("DELETE FROM alembic_version", "none"), ("UPDATE alembic_version SET version_num = '0000'", "0000")],
+)
+def test_a_database_at_another_migration_is_not_ready(app: Flask, api: Api, statement: str, found: str) -> None:
+    with app.app_context():
+        db.session.execute(text(statement))
+        db.session.commit()
+    ready = problem(api.client.get("/health/ready"), 503, "service_unavailable")
+    assert found in ready["errors"][0]["detail"]
+
+
+def test_a_bug_is_told_as_one_and_logged(app: Flask, api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    with app.app_context():
+        db.session.execute(text("ALTER TABLE users ALTER COLUMN password_hash TYPE integer USING 0"))
+        db.session.commit()
+    account = {"username": "ada", "email": "ada@example.com", "password": "a long sentence"}
+    body = problem(api.post("/auth/register", account), 500, "internal_error")
+    assert "integer" not in str(body)
+    assert "argon2" not in caplog.text
+    assert "the database refused a statement" in caplog.text

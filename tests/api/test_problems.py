@@ -1,0 +1,41 @@
+"""GET /problems/{code}, and the table of statuses."""
+
+import pytest
+from flask import Flask
+
+from authapp.api.errors import STATUS, render, status_of
+from authapp.errors import Fault, Refusal, ServiceUnavailable, ValidationFailed, catalogue
+from factories import Api, problem
+
+
+@pytest.mark.parametrize("code", list(catalogue()))
+def test_the_server_explains_each_code(api: Api, code: str) -> None:
+    refusal = catalogue()[code]
+    body = api.client.get(f"/problems/{code}").get_json()
+    assert (body["type"], body["code"], body["title"]) == (f"/problems/{code}", code, refusal.title)
+    assert body["status"] == status_of(refusal)
+    assert len(body["description"].splitlines()) >= 2, "say when it happens, and what the client does about it"
+
+
+def test_an_unknown_code_is_not_found(api: Api) -> None:
+    problem(api.client.get("/problems/nonsense"), 404, "not_found")
+
+
+def test_each_code_belongs_to_one_refusal_and_each_refusal_has_a_status() -> None:
+    def below(kind: type[Refusal]) -> list[type[Refusal]]:
+        return [kind] + [found for child in kind.__subclasses__() for found in below(child)]
+
+    coded = [kind for kind in below(Refusal) if "code" in vars(kind)]
+    assert len(coded) == len(catalogue())
+    assert {status_of(refusal) for refusal in coded} <= set(STATUS.values())
+
+
+def test_the_occurrence_is_told_beside_the_code(app: Flask) -> None:
+    with app.test_request_context("/x"):
+        body = render(ValidationFailed("Twice.", faults=[Fault("#/a", "No.")])).get_json()
+        assert (body["detail"], body["errors"], body["instance"]) == (
+            "Twice.",
+            [{"pointer": "#/a", "detail": "No."}],
+            "/x",
+        )
+        assert render(ServiceUnavailable(retry_after=7)).headers["Retry-After"] == "7"

@@ -1,0 +1,110 @@
+"""POST /auth/refresh: rotation, and what becomes of a token that was rotated away."""
+
+from datetime import timedelta
+
+import jwt
+import pytest
+from flask import Flask
+
+from authapp import clock
+from factories import Api, a_session, a_user, problem
+
+
+def claims(token: str) -> dict[str, object]:
+    decoded: dict[str, object] = jwt.decode(token, options={"verify_signature": False})
+    return decoded
+
+
+def later(monkeypatch: pytest.MonkeyPatch, **delta: float) -> None:
+    moment = clock.now() + timedelta(**delta)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+
+
+@pytest.mark.parametrize("where", ["header", "body"])
+def test_a_refresh_token_is_exchanged_for_a_new_pair(app: Flask, api: Api, where: str) -> None:
+    old = a_session(app, a_user(app))
+    if where == "header":
+        response = api.post("/auth/refresh", token=old.refresh_token)
+    else:
+        response = api.post("/auth/refresh", {"refresh_token": old.refresh_token})
+    new = response.get_json()
+    assert response.status_code == 200
+    assert claims(new["refresh_token"])["jti"] != claims(old.refresh_token)["jti"]
+    assert claims(new["refresh_token"])["sid"] == claims(old.refresh_token)["sid"]
+    assert claims(new["access_token"])["fresh"] is False
+    assert api.get("/ping", new["access_token"]).status_code == 200
+
+
+def test_no_token_at_all_is_token_missing(api: Api) -> None:
+    problem(api.post("/auth/refresh"), 401, "token_missing")
+    problem(api.post("/auth/refresh", {}), 401, "token_missing")
+
+
+def test_a_token_in_two_places_is_refused(app: Flask, api: Api) -> None:
+    token = a_session(app, a_user(app)).refresh_token
+    problem(api.post("/auth/refresh", {"refresh_token": token}, token=token), 400, "malformed_request")
+    assert api.post("/auth/refresh", token=token).status_code == 200
+
+
+def test_the_body_is_read_as_strictly_as_every_other(api: Api) -> None:
+    problem(api.post("/auth/refresh", {"refresh_token": 7}), 422, "validation_failed")
+    problem(api.post("/auth/refresh", {"token": "x"}), 422, "validation_failed")
+    problem(api.post("/auth/refresh", data=b"{", content_type="application/json"), 400, "malformed_request")
+    problem(api.post("/auth/refresh", data=b"x=1"), 415, "unsupported_media_type")
+    problem(api.post("/auth/refresh", {"refresh_token": ""}), 401, "token_invalid")
+
+
+def test_whoever_retries_within_the_grace_gets_the_same_successor(app: Flask, api: Api) -> None:
+    old = a_session(app, a_user(app)).refresh_token
+    first = api.post("/auth/refresh", token=old).get_json()
+    again = api.post("/auth/refresh", token=old).get_json()
+    assert claims(again["refresh_token"]) == claims(first["refresh_token"])
+    assert api.post("/auth/refresh", token=first["refresh_token"]).status_code == 200
+
+
+def test_a_token_reused_after_the_grace_ends_the_session_alone(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = a_user(app)
+    other = a_session(app, user)
+    old = a_session(app, user).refresh_token
+    new = api.post("/auth/refresh", token=old).get_json()
+    later(monkeypatch, seconds=11)
+
+    response = api.post("/auth/refresh", token=old)
+
+    problem(response, 401, "refresh_token_reused")
+    assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+    problem(api.get("/ping", new["access_token"]), 401, "token_revoked")
+    problem(api.post("/auth/refresh", token=new["refresh_token"]), 401, "token_revoked")
+    assert api.get("/ping", other.access_token).status_code == 200
+
+
+def test_a_token_two_generations_old_is_reuse_even_within_the_grace(app: Flask, api: Api) -> None:
+    oldest = a_session(app, a_user(app)).refresh_token
+    second = api.post("/auth/refresh", token=oldest).get_json()
+    third = api.post("/auth/refresh", token=second["refresh_token"]).get_json()
+    problem(api.post("/auth/refresh", token=oldest), 401, "refresh_token_reused")
+    problem(api.get("/ping", third["access_token"]), 401, "token_revoked")
+
+
+def test_a_session_cannot_outlive_its_absolute_lifetime(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = a_session(app, a_user(app))
+    refresh_token = pair.refresh_token
+    for _ in range(3):
+        later(monkeypatch, days=29)
+        refreshed = api.post("/auth/refresh", token=refresh_token).get_json()
+        refresh_token = refreshed["refresh_token"]
+    assert refreshed["refresh_expires_in"] == 3 * 86_400
+    later(monkeypatch, days=3, seconds=-60)
+    last = api.post("/auth/refresh", token=refresh_token).get_json()
+    assert (last["expires_in"], last["refresh_expires_in"]) == (60, 60)
+    later(monkeypatch, seconds=66)
+    problem(api.post("/auth/refresh", token=last["refresh_token"]), 401, "token_expired")
+    problem(api.get("/ping", last["access_token"]), 401, "token_expired")
+
+
+def test_an_expired_refresh_token_is_told_so(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = a_session(app, a_user(app))
+    later(monkeypatch, days=30, seconds=6)
+    problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_expired")

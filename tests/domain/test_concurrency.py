@@ -1,0 +1,147 @@
+"""What happens at the same moment, with real transactions."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from authapp.domain import UseCases
+from authapp.domain.sessions import TokenPair
+from authapp.errors import EmailTaken, InvalidCredentials, Refusal, TokenRevoked, UsernameTaken
+from authapp.extensions import db
+from authapp.models import User
+from factories import PASSWORD, a_session, a_user
+
+pytestmark = pytest.mark.committed
+AT_ONCE = 8  # as many as there are pooled connections
+
+
+def at_once(app: Flask, *actions: Callable[[], object]) -> list[object]:
+    """Run the actions at the same moment; return what each returned or refused."""
+    barrier = threading.Barrier(len(actions))
+
+    def run(action: Callable[[], object]) -> object:
+        with app.app_context():
+            barrier.wait()
+            try:
+                return action()
+            except Refusal as refusal:
+                return type(refusal)
+
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return list(pool.map(run, actions))
+
+
+@pytest.mark.parametrize(
+    ("same", "refusal"), [({"username": "Ada"}, UsernameTaken), ({"email": "ada@example.com"}, EmailTaken)]
+)
+def test_of_parallel_registrations_exactly_one_wins(app: Flask, same: dict[str, str], refusal: type[Refusal]) -> None:
+    accounts = UseCases.of(app).accounts
+
+    def registration(number: int) -> Callable[[], object]:
+        values = {"username": f"user{number}", "email": f"user{number}@example.com", "password": PASSWORD} | same
+        values = {name: value.swapcase() if number % 2 else value for name, value in values.items()}
+        return lambda: accounts.register(**values)
+
+    outcomes = at_once(app, *map(registration, range(AT_ONCE)))
+    assert Counter(outcome is refusal for outcome in outcomes) == {False: 1, True: AT_ONCE - 1}
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(User)) == 1
+
+
+def test_parallel_refreshes_of_one_token_get_one_successor(app: Flask) -> None:
+    use_cases = UseCases.of(app)
+    for _ in range(10):
+        pair = a_session(app, a_user(app))
+        claims = use_cases.tokens.read(pair.refresh_token)
+        outcomes = at_once(app, *[lambda claims=claims: use_cases.sessions.refresh(claims)] * AT_ONCE)
+        pairs = [outcome for outcome in outcomes if isinstance(outcome, TokenPair)]
+        assert len(pairs) == AT_ONCE, outcomes
+        successors = [use_cases.tokens.read(pair.refresh_token) for pair in pairs]
+        assert all(successor == successors[0] for successor in successors)
+        with app.app_context():
+            use_cases.sessions.refresh(successors[0])
+
+
+def test_a_refresh_that_races_the_end_of_its_session_leaves_no_live_descendant(app: Flask) -> None:
+    use_cases = UseCases.of(app)
+    for number in range(24):
+        user = a_user(app)
+        pair = a_session(app, user)
+        access = use_cases.tokens.read(pair.access_token)
+        refresh = use_cases.tokens.read(pair.refresh_token)
+        ends: list[Callable[[], object]] = [
+            lambda access=access: use_cases.sessions.log_out(access),
+            lambda user=user: use_cases.accounts.disable(user.username),
+            lambda user=user: use_cases.accounts.set_password(user.username, "another long sentence"),
+            lambda user=user: use_cases.accounts.delete(user.username),
+        ]
+        outcome, _ = at_once(app, lambda refresh=refresh: use_cases.sessions.refresh(refresh), ends[number % 4])
+        assert outcome is TokenRevoked or isinstance(outcome, TokenPair)
+        descendants = [pair, *([outcome] if isinstance(outcome, TokenPair) else [])]
+        with app.app_context():
+            for descendant in descendants:
+                caller = use_cases.sessions.caller(use_cases.tokens.read(descendant.access_token))
+                assert caller is None or caller.revoked
+
+
+def test_a_login_that_races_disabling_leaves_no_live_session(app: Flask) -> None:
+    use_cases = UseCases.of(app)
+    for _ in range(16):
+        user = a_user(app)
+        outcome, _ = at_once(
+            app,
+            lambda user=user: a_session(app, user),
+            lambda user=user: use_cases.accounts.disable(user.username),
+        )
+        assert outcome is InvalidCredentials or isinstance(outcome, TokenPair)
+        if isinstance(outcome, TokenPair):
+            with app.app_context():
+                caller = use_cases.sessions.caller(use_cases.tokens.read(outcome.access_token))
+                assert caller is not None
+                assert caller.revoked
+
+
+def test_everything_at_once_on_one_account_ends_without_an_accident(app: Flask) -> None:
+    use_cases = UseCases.of(app)
+    for _ in range(6):
+        user = a_user(app)
+        claims = [use_cases.tokens.read(a_session(app, user).access_token) for _ in range(3)]
+        at_once(
+            app,
+            *[lambda each=each: use_cases.sessions.log_out(each) for each in claims],
+            lambda user=user: use_cases.accounts.disable(user.username),
+            lambda user=user: use_cases.accounts.set_password(user.username, "another long sentence"),
+            lambda user=user: use_cases.accounts.delete(user.username),
+        )
+        with app.app_context():
+            assert all(use_cases.sessions.caller(each) is None for each in claims)
+            assert db.session.get(User, UUID(claims[0]["sub"])) is None
+
+
+def test_pruning_on_several_nodes_at_once_removes_each_row_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datetime import timedelta
+
+    from authapp import clock
+
+    monkeypatch.setattr("authapp.domain.pruning.BATCH", 7)
+    user = a_user(app)
+    for _ in range(30):
+        a_session(app, user)
+    live = a_session(app, user)
+    moment = clock.now() + timedelta(days=31)
+    use_cases = UseCases.of(app)
+    with app.app_context():
+        use_cases.sessions.log_out(use_cases.tokens.read(live.access_token))
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    still = a_session(app, user)
+    outcomes = at_once(app, *[use_cases.pruning.prune] * 4)
+    assert sum(outcome.sessions for outcome in outcomes) == 31  # type: ignore[attr-defined]
+    assert sum(outcome.blocklisted_tokens for outcome in outcomes) == 2  # type: ignore[attr-defined]
+    with app.app_context():
+        assert use_cases.sessions.caller(use_cases.tokens.read(still.access_token)) is not None

@@ -1,0 +1,392 @@
+"""The environment, read as the factory reads it."""
+
+import ast
+import inspect
+import itertools
+import json
+import os
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authapp.config import Settings, SettingsError, normalised_database_url
+from authapp.factory import INSTANCE, create_app, load_settings
+from authapp.security.keys import Key, KeyRing
+from settings import KEYS
+
+Set = Callable[..., None]
+GOOD = {
+    "AUTHAPP_ENV": "production",
+    "DATABASE_URL": "postgresql://authapp:db-Passw0rd@db.example/authapp",
+    "AUTHAPP_JWT_KEYS": KEYS,
+    "AUTHAPP_ISSUER": "https://auth.example.com",
+    "AUTHAPP_AUDIENCE": "authapp",
+}
+REQUIRED = ["DATABASE_URL", "AUTHAPP_JWT_KEYS", "AUTHAPP_ISSUER", "AUTHAPP_AUDIENCE"]
+HMAC_SECRET = "bXktdmVyeS1vd24tc2hvcnQta2V5"
+
+
+def jwks(*keys: Any) -> str:
+    return json.dumps({"keys": keys})
+
+
+@pytest.fixture
+def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Set:
+    """Set the environment to that of a good production server, with changes; nothing else is set."""
+
+    def change(**changes: str | None) -> None:
+        for name in list(os.environ):
+            if name.startswith(("AUTHAPP_", "DATABASE_URL")):
+                monkeypatch.delenv(name)
+        for name, value in {**GOOD, **changes}.items():
+            if value is not None:
+                monkeypatch.setenv(name, value)
+
+    monkeypatch.chdir(tmp_path)
+    change()
+    return change
+
+
+def problems() -> list[str]:
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    told = str(error.value)
+    assert all(told.count(f"\n  - {problem}\n") == 1 for problem in error.value.problems), told
+    assert f"{len(error.value.problems)} problem" in told
+    return list(error.value.problems)
+
+
+def the_problem() -> str:
+    found = problems()
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_good_settings_are_read(env: Set) -> None:
+    env(AUTHAPP_SESSION_TTL="8000000", AUTHAPP_DATABASE_TIMEOUT="1.5", AUTHAPP_LOG_LEVEL="DEBUG")
+
+    settings = load_settings()
+
+    assert (settings.env, settings.issuer, settings.audience) == ("production", GOOD["AUTHAPP_ISSUER"], "authapp")
+    assert settings.database_url == "postgresql+psycopg2://authapp:db-Passw0rd@db.example/authapp"
+    assert settings.jwt_keys == KEYS
+    assert (settings.session_ttl, settings.database_timeout, settings.log_level) == (8_000_000, 1.5, "DEBUG")
+
+
+def test_what_is_not_set_has_the_agreed_default(env: Set) -> None:
+    settings = load_settings()
+
+    assert (settings.access_token_ttl, settings.refresh_token_ttl, settings.session_ttl) == (900, 2_592_000, 7_776_000)
+    assert (settings.refresh_grace, settings.leeway, settings.registration, settings.trusted_proxies) == (
+        10,
+        5,
+        "open",
+        0,
+    )
+    assert (settings.argon2_memory_kib, settings.argon2_time_cost, settings.log_level) == (19_456, 2, "INFO")
+
+
+def test_the_default_of_a_setting_is_that_of_its_field(env: Set) -> None:
+    given = {"database_url": load_settings().database_url, "jwt_keys": KEYS, "issuer": GOOD["AUTHAPP_ISSUER"]}
+
+    assert load_settings() == Settings(**given)
+
+
+def test_production_is_the_default(env: Set) -> None:
+    env(AUTHAPP_ENV=None, AUTHAPP_ISSUER=None)
+
+    assert "AUTHAPP_ISSUER is missing" in the_problem()
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_required_setting_that_is_missing_is_named(env: Set, name: str, value: str | None) -> None:
+    env(**{name: value})
+
+    assert the_problem().startswith(f"{name} is missing.")
+
+
+@pytest.mark.parametrize("name", ["AUTHAPP_AUDIENCE", "AUTHAPP_ISSUER"])
+def test_a_required_setting_of_nothing_but_spaces_is_missing(env: Set, name: str) -> None:
+    env(**{name: "   "})
+
+    assert name in the_problem()
+
+
+def test_everything_that_is_missing_is_named_in_one_error(env: Set) -> None:
+    env(**dict.fromkeys(REQUIRED))
+
+    assert [problem.split()[0] for problem in problems()] == REQUIRED
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AUTHAPP_ENV", "test"),
+        ("AUTHAPP_ENV", "PRODUCTION"),
+        ("AUTHAPP_REGISTRATION", "maybe"),
+        ("AUTHAPP_LOG_LEVEL", "LOUD"),
+        ("AUTHAPP_ACCESS_TOKEN_TTL", "9"),
+        ("AUTHAPP_ACCESS_TOKEN_TTL", "86401"),
+        ("AUTHAPP_ACCESS_TOKEN_TTL", "15 min"),
+        ("AUTHAPP_ACCESS_TOKEN_TTL", "900.5"),
+        ("AUTHAPP_REFRESH_TOKEN_TTL", "59"),
+        ("AUTHAPP_REFRESH_TOKEN_TTL", "-1"),
+        ("AUTHAPP_SESSION_TTL", "31536001"),
+        ("AUTHAPP_REFRESH_GRACE", "61"),
+        ("AUTHAPP_REFRESH_GRACE", "-1"),
+        ("AUTHAPP_LEEWAY", "61"),
+        ("AUTHAPP_LEEWAY", "five"),
+        ("AUTHAPP_LEEWAY", "1" * 5000),
+        ("AUTHAPP_TRUSTED_PROXIES", "11"),
+        ("AUTHAPP_TRUSTED_PROXIES", "true"),
+        ("AUTHAPP_DATABASE_POOL_SIZE", "0"),
+        ("AUTHAPP_DATABASE_TIMEOUT", "nan"),
+        ("AUTHAPP_DATABASE_TIMEOUT", "inf"),
+        ("AUTHAPP_DATABASE_TIMEOUT", "0"),
+        ("AUTHAPP_ARGON2_MEMORY_KIB", "19455"),
+        ("AUTHAPP_ARGON2_TIME_COST", "1"),
+        ("AUTHAPP_ISSUER", "auth.example.com"),
+        ("AUTHAPP_ISSUER", "ftp://auth.example.com"),
+        ("AUTHAPP_ISSUER", "https://"),
+        ("AUTHAPP_ISSUER", "https://auth.example.com?x=1"),
+        ("AUTHAPP_ISSUER", "https://auth.example.com#x"),
+        ("AUTHAPP_ISSUER", "https://auth example.com"),
+        ("AUTHAPP_ISSUER", "http://[::1"),
+        ("DATABASE_URL", "mysql://authapp@db.example/authapp"),
+        ("DATABASE_URL", "sqlite:///authapp.db"),
+        ("DATABASE_URL", "postgresql+asyncpg://db.example/authapp"),
+        ("DATABASE_URL", "db.example"),
+        ("DATABASE_URL", "postgresql://db.example:port/authapp"),
+        ("AUTHAPP_JWT_KEYS", "a secret"),
+        ("AUTHAPP_JWT_KEYS", '{"keys": []}'),
+        ("AUTHAPP_JWT_KEYS", jwks({"kty": "oct", "k": HMAC_SECRET})),
+        ("AUTHAPP_JWT_KEYS", jwks({"kty": "EC", "crv": ["P-256"]})),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(env: Set, name: str, value: str) -> None:
+    env(**{name: value})
+    found = problems()
+
+    assert found[0].startswith(f"{name} ")
+    assert [problem for problem in found if not problem.startswith(name)] == []
+
+
+def test_every_problem_is_told_at_once(env: Set) -> None:
+    env(
+        DATABASE_URL="mysql://authapp@db.example/authapp",
+        AUTHAPP_JWT_KEYS=jwks({"kty": "oct", "k": "AAAA"}, {"kty": "EC"}),
+        AUTHAPP_ISSUER=None,
+        AUTHAPP_LEEWAY="x",
+        AUTHAPP_REGISTRATION="x",
+    )
+
+    names = [problem.split()[0] for problem in problems()]
+
+    keys = "AUTHAPP_JWT_KEYS"
+    assert sorted(names) == sorted(
+        ["DATABASE_URL", keys, keys, "AUTHAPP_ISSUER", "AUTHAPP_LEEWAY", "AUTHAPP_REGISTRATION"]
+    )
+
+
+def test_the_lifetimes_contain_one_another(env: Set) -> None:
+    env(AUTHAPP_ACCESS_TOKEN_TTL="600", AUTHAPP_REFRESH_TOKEN_TTL="300", AUTHAPP_SESSION_TTL="200")
+
+    found = problems()
+
+    assert len(found) == 2
+    assert "ACCESS_TOKEN_TTL must not be longer than AUTHAPP_REFRESH_TOKEN_TTL" in found[0]
+    assert "REFRESH_TOKEN_TTL must not be longer than AUTHAPP_SESSION_TTL" in found[1]
+
+
+def test_lifetimes_may_be_equal(env: Set) -> None:
+    env(AUTHAPP_ACCESS_TOKEN_TTL="600", AUTHAPP_REFRESH_TOKEN_TTL="600", AUTHAPP_SESSION_TTL="600")
+
+    assert load_settings().session_ttl == 600
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "AUTHAPP_DATABASE_URL", "AUTHAPP_JWT_KEYS"])
+def test_a_secret_may_come_from_a_file(env: Set, tmp_path: Path, name: str) -> None:
+    expected = load_settings()
+    file = tmp_path / "secret"
+    file.write_text(GOOD[name if name in GOOD else "DATABASE_URL"] + "\n")
+    env(**{name.replace("AUTHAPP_DATABASE", "DATABASE"): None, name + "_FILE": str(file)})
+
+    assert load_settings().database_url == expected.database_url
+    assert KeyRing.from_json(load_settings().jwt_keys).signing.kid == KeyRing.from_json(KEYS).signing.kid
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "AUTHAPP_JWT_KEYS"])
+@pytest.mark.parametrize("content", [None, b"\xff\xfe secret"])
+def test_a_file_that_cannot_be_read_is_named(env: Set, tmp_path: Path, name: str, content: bytes | None) -> None:
+    file = tmp_path / "secret"
+    if content:
+        file.write_bytes(content)
+    env(**{name: None, name + "_FILE": str(file)})
+
+    assert name + "_FILE" in the_problem()
+
+
+def test_a_folder_is_no_file(env: Set, tmp_path: Path) -> None:
+    env(AUTHAPP_JWT_KEYS=None, AUTHAPP_JWT_KEYS_FILE=str(tmp_path))
+
+    assert "AUTHAPP_JWT_KEYS_FILE" in the_problem()
+
+
+def test_one_file_that_cannot_be_read_is_one_problem(env: Set, tmp_path: Path) -> None:
+    env(DATABASE_URL=None, AUTHAPP_DATABASE_URL_FILE=str(tmp_path / "missing"))
+
+    assert "AUTHAPP_DATABASE_URL_FILE" in the_problem()
+
+
+def test_the_longer_name_of_the_database_wins(env: Set) -> None:
+    env(AUTHAPP_DATABASE_URL="postgresql://db.example/other")
+
+    assert load_settings().database_url == "postgresql+psycopg2://db.example/other"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_name_of_postgresql_is_taken(scheme: str) -> None:
+    rest = "://user:p%40ss%2Fw@db.example:5433/name?sslmode=require"
+
+    assert normalised_database_url(scheme + rest) == "postgresql+psycopg2" + rest
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://h/d", "sqlite://", "postgresql+psycopg://h/d", "http://h", "h", "", "postgresql:"]
+)
+def test_no_other_database_is_taken(url: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        normalised_database_url(url)
+
+
+def test_development_needs_no_more_than_a_database(env: Set, tmp_path: Path) -> None:
+    env(**dict.fromkeys(REQUIRED), AUTHAPP_ENV="development")
+    (tmp_path / INSTANCE).mkdir()
+    (tmp_path / INSTANCE / "database-url").write_text("postgresql://127.0.0.1:5555/dev\n")
+
+    first, second = load_settings(), load_settings()
+
+    assert first == second
+    assert first.database_url == "postgresql+psycopg2://127.0.0.1:5555/dev"
+    assert (first.env, first.issuer, first.audience) == ("development", "http://127.0.0.1:8000", "authapp")
+    assert first.jwt_keys == (tmp_path / INSTANCE / "jwt-keys.json").read_text()
+    assert (tmp_path / INSTANCE / "jwt-keys.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_development_without_a_database_says_how_to_get_one(env: Set) -> None:
+    env(DATABASE_URL=None, AUTHAPP_ENV="development")
+
+    assert "make run" in the_problem()
+
+
+def test_development_takes_what_is_set(env: Set, tmp_path: Path) -> None:
+    env(AUTHAPP_ENV="development", AUTHAPP_ARGON2_TIME_COST="1", AUTHAPP_ARGON2_MEMORY_KIB="8")
+
+    settings = load_settings()
+
+    assert (settings.jwt_keys, settings.issuer, settings.argon2_memory_kib) == (KEYS, GOOD["AUTHAPP_ISSUER"], 8)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_production_makes_no_keys(env: Set, tmp_path: Path) -> None:
+    env(AUTHAPP_JWT_KEYS=None)
+
+    assert "AUTHAPP_JWT_KEYS is missing" in the_problem()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secrets"),
+    [
+        ("DATABASE_URL", "mysql://authapp:hunter2-x@db.example/authapp", ["hunter2"]),
+        ("DATABASE_URL", "postgresql://authapp:hunter2-x@db.example:port/authapp", ["hunter2"]),
+        ("DATABASE_URL", "postgresql://authapp:top@hunter2:hunter3@db.example/authapp", ["hunter2", "hunter3"]),
+        ("DATABASE_URL", "hunter2:hunter3@db.example", ["hunter2", "hunter3"]),
+        ("AUTHAPP_JWT_KEYS", HMAC_SECRET, [HMAC_SECRET]),
+        ("AUTHAPP_JWT_KEYS", jwks({"kty": "oct", "k": HMAC_SECRET}), [HMAC_SECRET]),
+        ("AUTHAPP_JWT_KEYS", jwks({"kty": HMAC_SECRET, "k": 5}, HMAC_SECRET), [HMAC_SECRET]),
+    ],
+)
+def test_the_error_shows_no_secret(env: Set, name: str, value: str, secrets: list[str]) -> None:
+    env(**{name: value})
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+
+    shown = str(error.value) + repr(error.value) + repr(error.value.problems)
+    assert [secret for secret in secrets if secret in shown] == []
+
+
+def test_settings_show_no_secret(env: Set) -> None:
+    settings = load_settings()
+    shown = f"{settings!r} {settings}"
+
+    assert "db-Passw0rd" not in shown
+    assert KeyRing.from_json(KEYS).signing.jwk["d"] not in shown
+    assert {field.name for field in fields(Settings) if not field.repr} == {"database_url", "jwt_keys"}
+
+
+def test_settings_are_frozen() -> None:
+    settings = Settings(database_url="", jwt_keys="")
+
+    with pytest.raises(FrozenInstanceError):
+        settings.leeway = 60  # type: ignore[misc]
+
+
+def test_settings_are_given_by_name() -> None:
+    positional: Any = Settings
+    with pytest.raises(TypeError):
+        positional("postgresql://", KEYS)
+
+
+def test_every_setting_says_what_it_is() -> None:
+    body = ast.parse(inspect.getsource(Settings)).body[0].body  # type: ignore[attr-defined]
+    documented = {
+        field.target.id
+        for field, below in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+        and isinstance(below.value.value, str)
+        and below.value.value.endswith(".")
+    }
+
+    assert documented == {field.name for field in fields(Settings)}
+
+
+def test_every_setting_can_be_set(env: Set) -> None:
+    others = {
+        "ACCESS_TOKEN_TTL": 60,
+        "REFRESH_TOKEN_TTL": 120,
+        "SESSION_TTL": 180,
+        "REFRESH_GRACE": 1,
+        "LEEWAY": 2,
+        "REGISTRATION": "closed",
+        "TRUSTED_PROXIES": 3,
+        "ARGON2_MEMORY_KIB": 20_000,
+        "ARGON2_TIME_COST": 4,
+        "DATABASE_POOL_SIZE": 5,
+        "DATABASE_TIMEOUT": 0.5,
+        "LOG_LEVEL": "ERROR",
+    }
+    env(**{f"AUTHAPP_{name}": str(value) for name, value in others.items()})
+    settings = load_settings()
+
+    assert {name: getattr(settings, name.lower()) for name in others} == others
+    always = {"env", "database_url", "jwt_keys", "issuer", "audience"}
+    assert {field.name for field in fields(Settings)} == always | {name.lower() for name in others}
+
+
+def test_an_application_is_not_made_with_keys_that_cannot_be_used() -> None:
+    with pytest.raises(SettingsError, match="AUTHAPP_JWT_KEYS"):
+        create_app(Settings(database_url="postgresql+psycopg2://h/d", jwt_keys='{"keys": []}'))
+
+
+def test_keys_are_judged_as_the_ring_judges_them(env: Set) -> None:
+    retired, current = Key.generate("HS256"), Key.generate("RS256")
+    env(AUTHAPP_JWT_KEYS=KeyRing([current, retired]).to_json())
+
+    assert KeyRing.from_json(load_settings().jwt_keys).signing.kid == current.kid

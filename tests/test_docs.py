@@ -1,0 +1,361 @@
+"""The documentation, held against the code: what it names exists, and what exists is named."""
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from authapp import create_app
+from authapp.api.errors import documentation, status_of
+from authapp.config import Settings, SettingsError
+from authapp.errors import catalogue
+from authapp.factory import load_settings
+from conftest import dispose
+from databases import Databases
+from e2e.processes import environment, serving
+from factories import Api, a_session, a_user, problem
+from settings import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
+RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+VARIABLES = {f"AUTHAPP_{field.name.upper()}": field for field in dataclasses.fields(Settings)}
+
+every_page = pytest.mark.parametrize("page", TEXTS)
+
+
+def code_in(text: str) -> str:
+    """Return what stands in code blocks and in code spans, a piece a line."""
+    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"`((?:[^`\n]|\n(?!\n))+)`", without_blocks(text))
+    return "\n".join([*blocks, *(" ".join(span.split()) for span in spans)])
+
+
+def without_blocks(text: str) -> str:
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def block_after(text: str, mark: str) -> list[str]:
+    """Return each code block that stands behind the comment ``mark``."""
+    return re.findall(rf"<!-- {re.escape(mark)} -->\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """Yield the cells of each row of each table."""
+    for line in text.splitlines():
+        if line.startswith("| "):
+            yield [cell.strip() for cell in line.strip("| ").split(" | ")]
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+def documented_errors() -> dict[str, tuple[str, str, str]]:
+    """Return status, title and explanation of each code in docs/errors.md."""
+    sections = TEXTS["docs/errors.md"].split("\n## ")[1:]
+    errors = {}
+    for section in sections:
+        heading, head, *paragraphs = section.strip().split("\n\n")
+        code = re.fullmatch(r"`(\w+)`", heading)
+        line = re.fullmatch(r"(\d{3}) · \*\*(.+)\*\*", head)
+        assert code, heading
+        assert line, head
+        assert code[1] not in errors, f"{code[1]} is there twice"
+        explanation = "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+        errors[code[1]] = (line[1], line[2], explanation)
+    return errors
+
+
+def test_every_error_code_is_documented_as_the_code_has_it() -> None:
+    assert documented_errors() == {
+        code: (str(status_of(refusal)), refusal.title, documentation(refusal)) for code, refusal in catalogue().items()
+    }
+
+
+def test_the_table_of_statuses_lists_every_code_under_its_own() -> None:
+    listed = {
+        (code, int(status))
+        for status, codes in (row for row in rows(TEXTS["docs/errors.md"]) if row[0].isdecimal())
+        for code in re.findall(r"`(\w+)`", codes)
+    }
+    assert listed == {(code, status_of(refusal)) for code, refusal in catalogue().items()}
+
+
+def test_the_openapi_document_shows_only_documented_errors(client: FlaskClient) -> None:
+    shown = [
+        (name, example["value"]["code"], example["value"]["status"], int(status))
+        for operations in client.get("/openapi.json").get_json()["paths"].values()
+        for operation in operations.values()
+        if isinstance(operation, dict)
+        for status, response in operation["responses"].items()
+        for name, example in response.get("content", {}).get("application/problem+json", {}).get("examples", {}).items()
+    ]
+    documented = documented_errors()
+    assert shown
+    for name, code, example_status, status in shown:
+        assert name == code
+        assert example_status == status == int(documented[code][0])
+
+
+def test_every_status_and_code_that_the_api_page_pairs_belong_together() -> None:
+    pairs = re.findall(r"\b(\d{3}) `([a-z]+_[a-z_]+)`", "\n".join(TEXTS.values()))
+    assert pairs
+    assert {(int(status), code) for status, code in pairs} <= {
+        (status_of(refusal), code) for code, refusal in catalogue().items()
+    }
+
+
+# --- the API ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_api_page_describes_every_route_and_no_other(app: Flask) -> None:
+    described = set(re.findall(r"^### `(\w+) (\S+)`$", TEXTS["docs/api.md"], re.MULTILINE))
+    existing = {
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert described == existing - {("GET", "/docs/{name}")}
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def documented_settings() -> dict[str, list[str]]:
+    """Return meaning, default and range of each variable in docs/configuration.md."""
+    text = TEXTS["docs/configuration.md"]
+    return {row[0].strip("`"): row[1:] for row in rows(text) if row[0].startswith("`AUTHAPP_")}
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    assert documented_settings().keys() == VARIABLES.keys()
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_a_settings_documented_default_is_its_default(variable: str) -> None:
+    _, default, _ = documented_settings()[variable]
+    field = VARIABLES[variable]
+    if field.default is dataclasses.MISSING:
+        assert default.startswith("required; development: ")
+    else:
+        value = re.match(r"`([^`]+)`", default)
+        assert value, default
+        assert value[1] == str(field.default)
+
+
+@pytest.mark.parametrize("variable", ["ENV", "REGISTRATION", "LOG_LEVEL"])
+def test_a_settings_documented_words_are_those_that_are_accepted(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, words = documented_settings()[f"AUTHAPP_{variable}"]
+    expected = words.replace("`", "")
+    assert f"AUTHAPP_{variable} must be one of: {expected}." in problems_with(
+        monkeypatch, f"AUTHAPP_{variable}", "neither"
+    )
+
+
+@pytest.mark.parametrize("variable", [name for name, field in VARIABLES.items() if field.type in (int, float)])
+@pytest.mark.parametrize("value", ["-1", "99999999999"])
+def test_a_settings_documented_range_is_its_range(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, bounds = documented_settings()[variable]
+    accepted = bounds.partition(";")[0]
+    assert f"{variable} must be from {accepted}." in problems_with(monkeypatch, variable, value)
+
+
+def problems_with(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> tuple[str, ...]:
+    """Return what the start says in production when ``variable`` is all that is set."""
+    clear_settings(monkeypatch)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    return error.value.problems
+
+
+def clear_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("AUTHAPP_", "DATABASE_URL")):
+            monkeypatch.delenv(name)
+
+
+def test_the_required_settings_are_those_that_the_readme_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = [problem.split()[0] for problem in problems_with(monkeypatch, "AUTHAPP_LEEWAY", "5")]
+    assert ", ".join(f"`{name}`" for name in missing[:-1]) + f" and `{missing[-1]}` are required" in " ".join(
+        TEXTS["README.md"].split()
+    )
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+ELSEWHERE = {
+    "DATABASE_URL": "src/authapp/config/environment.py",
+    "TEST_DATABASE_URL": "tests/databases.py",
+    "WEB_CONCURRENCY": "gunicorn.conf.py",
+    "PORT": "tools/serve.py",
+    "SCHEMA_REVISION": "src/authapp/models/__init__.py",
+}
+"""Names in capitals that are no settings: where each of them is read."""
+
+
+@every_page
+def test_every_variable_that_a_page_names_exists(page: str) -> None:
+    named = set(re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", without_blocks(TEXTS[page])))
+    named |= set(re.findall(r"\bAUTHAPP_\w+", TEXTS[page]))
+    for name in named:
+        assert name.removesuffix("_FILE") in VARIABLES.keys() | ELSEWHERE.keys(), name
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_variable_that_is_no_setting_is_read_where_the_list_says(name: str) -> None:
+    assert name in (ROOT / ELSEWHERE[name]).read_text()
+
+
+@every_page
+def test_every_command_that_a_page_names_exists_with_its_options(page: str, app: Flask) -> None:
+    groups = {entry.name: entry.load() for entry in entry_points(group="flask.commands")} | app.cli.commands
+    called = re.findall(r"(?<!from )\bflask ([a-z]+)(?: ([a-z][a-z|-]*))?([^\n]*)", code_in(TEXTS[page]))
+    for group_name, names, arguments in called:
+        group = groups[group_name]
+        assert isinstance(group, click.Group)
+        for name in filter(None, names.split("|")):
+            command = group.commands.get(name)
+            assert command is not None, f"flask {group_name} {name}"
+            options = {option for parameter in command.params for option in parameter.opts}
+            assert set(re.findall(r"--[a-z-]+", arguments)) <= options, f"flask {group_name} {name} {arguments}"
+
+
+def test_every_command_of_ours_is_in_the_documentation() -> None:
+    documented = code_in("\n".join(TEXTS.values()))
+    for entry in entry_points(group="flask.commands"):
+        if entry.value.startswith("authapp."):
+            for name in entry.load().commands:
+                assert re.search(rf"flask {entry.name} (\S*\|)?{name}\b", documented), f"flask {entry.name} {name}"
+
+
+@every_page
+def test_every_make_target_that_a_page_names_exists(page: str) -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"\bmake ([a-z]+)", code_in(TEXTS[page]))) <= set(targets)
+
+
+def test_the_contributing_page_lists_every_make_target() -> None:
+    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(targets) <= set(re.findall(r"make ([a-z]+)", code_in(TEXTS["CONTRIBUTING.md"])))
+
+
+@every_page
+def test_every_module_and_folder_of_ours_that_a_page_names_exists(page: str) -> None:
+    floors = ("api", "cli", "config", "domain", "models", "security", "docs", "tests", "tools", "requirements")
+    named = re.findall(rf"`((?:{'|'.join(floors)})/[\w./-]*)`", without_blocks(TEXTS[page]))
+    for name in named:
+        assert (ROOT / name).exists() or (ROOT / "src" / "authapp" / name).exists(), name
+
+
+# --- links -----------------------------------------------------------------------------------------------------------
+
+
+def anchors_of(text: str) -> set[str]:
+    """Return the anchors that GitHub gives to the headings."""
+    headings = re.findall(r"^#+ (.+)$", without_blocks(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@every_page
+def test_every_relative_link_leads_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_blocks(TEXTS[page])):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors_of(file.read_text()), target
+
+
+def test_the_index_of_decisions_lists_every_record_with_its_title() -> None:
+    indexed = [
+        (link[1], link[2], row[1])
+        for row in rows(TEXTS["docs/decisions/README.md"])
+        if (link := re.fullmatch(r"\[(\d{4})\]\((.+)\)", row[0]))
+    ]
+    titles = [record.read_text().splitlines()[0].removeprefix("# ").split(": ", 1) for record in RECORDS]
+    assert indexed == [(number, record.name, title) for record, (number, title) in zip(RECORDS, titles, strict=True)]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
+def test_a_decision_record_has_every_part(record: Path) -> None:
+    headings = re.findall(r"^## (.+)$", record.read_text(), re.MULTILINE)
+    assert headings == ["Context", "Decision", "Reasons", "Consequences"]
+
+
+# --- the examples of the README --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def extended_app(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """A new application with the blueprints of the README, each of its code blocks run as the file that it names."""
+    for name in ("notes", "tags"):
+        (source,) = block_after(TEXTS["README.md"], f"example: {name}.py")
+        module = ModuleType(name)
+        exec(compile(source, f"README.md: {name}.py", "exec"), module.__dict__)
+        monkeypatch.setitem(sys.modules, name, module)
+    with databases.migrated() as url:
+        app = create_app(settings(database_url=url))
+        for source in block_after(TEXTS["README.md"], "example: wsgi.py"):
+            exec(compile(source, "README.md: wsgi.py", "exec"), {"app": app})
+        yield app
+        dispose(app)
+
+
+@pytest.mark.committed
+def test_the_readmes_blueprints_are_locked_but_for_the_public_view(extended_app: Flask) -> None:
+    token = a_session(extended_app, a_user(extended_app, "ada")).access_token
+    api = Api(extended_app.test_client())
+
+    problem(api.get("/notes"), 401, "token_missing")
+    problem(api.get("/tags"), 401, "token_missing")
+    assert api.get("/notes", token).get_json() == {"owner": "ada", "notes": []}
+    assert api.get("/tags", token).get_json() == {"owner": "ada", "tags": []}
+    assert api.get("/notes/about").get_json() == {"about": "Notes, one pile for each user."}
+
+    assert api.post("/auth/logout", token=token).status_code == 204
+    problem(api.get("/notes", token), 401, "token_revoked")
+    problem(api.get("/tags", token), 401, "token_revoked")
+
+
+@pytest.mark.committed
+def test_the_readmes_documented_blueprint_appears_in_the_openapi_document(extended_app: Flask) -> None:
+    paths = extended_app.test_client().get("/openapi.json").get_json()["paths"]
+    operation = paths["/api/v1/tags"]["get"]
+    assert operation["operationId"] == "tags_my_tags"
+    assert operation["security"] == [{"accessToken": []}]
+    assert {"200", "401", "503"} <= operation["responses"].keys()
+    assert "/api/v1/notes" not in paths
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="the tour needs curl")
+def test_the_readmes_tour_prints_what_the_readme_says(databases: Databases, tmp_path: Path) -> None:
+    (tour,), (promised,) = (block_after(TEXTS["README.md"], mark) for mark in ("tour", "tour prints"))
+    with databases.migrated() as url, serving(tmp_path, environment(url)) as server:
+        script = tour.replace("http://127.0.0.1:8000", server.url)
+        result = subprocess.run(["bash", "-eu"], input=script, capture_output=True, text=True, timeout=60)
+    assert result.stderr == ""
+    assert without_chance(result.stdout) == without_chance(promised)
+
+
+def without_chance(text: str) -> str:
+    """Return ``text`` without what differs from run to run: ids, times and the number in the name."""
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+    return re.sub(r"\bada\d+", "NAME", text)
