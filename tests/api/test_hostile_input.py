@@ -69,9 +69,11 @@ def test_a_compressed_body_is_not_inflated(api: Api) -> None:
     problem(answer, 415, "unsupported_media_type")
 
 
-def test_a_large_body_is_refused(api: Api) -> None:
-    padded = json.dumps(VALID | {"username": "x" * 64 * 1024})
-    problem(api("POST", LOGIN, data=padded, content_type="application/json"), 413, "payload_too_large")
+@pytest.mark.parametrize(("size", "status"), [(65_536, 401), (65_537, 413), (65_538, 413), (1_000_000, 413)])
+def test_a_body_over_64_kib_is_refused(api: Api, size: int, status: int) -> None:
+    body = json.dumps(VALID).ljust(size)
+    response = api("POST", LOGIN, data=body, content_type="application/json")
+    problem(response, status, "payload_too_large" if status == 413 else "invalid_credentials")
 
 
 def test_ten_thousand_unknown_fields_get_an_answer_and_no_echo(api: Api) -> None:

@@ -43,6 +43,7 @@ class Server:
 
     def __init__(self, folder: Path, variables: dict[str, str], port: int | None = None) -> None:
         self.port = port or free_port()
+        self.database_url = variables["AUTHAPP_DATABASE_URL"]
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / f"gunicorn-{self.port}.log"
         with self._log.open("ab") as log:

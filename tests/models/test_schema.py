@@ -57,11 +57,12 @@ def test_every_migration_goes_up_and_down_and_up(databases: Databases) -> None:
 @pytest.mark.parametrize("column", ["username_key", "email_key"])
 def test_the_database_refuses_a_second_name_in_any_letter_case(app: Flask, column: str) -> None:
     user = a_user(app, "Ada")
-    with app.app_context(), pytest.raises(IntegrityError, match=f"uq_users_{column}"):
-        other = User(id=uuid4(), username="other", email="other@example.com", password_hash="x")
-        setattr(other, column.removesuffix("_key"), getattr(user, column.removesuffix("_key")).swapcase())
+    other = User(id=uuid4(), username="other", email="other@example.com", password_hash="x")
+    setattr(other, column.removesuffix("_key"), getattr(user, column.removesuffix("_key")).swapcase())
+    with app.app_context():
         db.session.add(other)
-        db.session.commit()
+        with pytest.raises(IntegrityError, match=f"uq_users_{column}"):
+            db.session.commit()
 
 
 def test_the_database_refuses_an_unknown_status(app: Flask) -> None:

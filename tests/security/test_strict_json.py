@@ -61,8 +61,8 @@ def test_the_depth_is_bounded(opening: bytes, closing: bytes) -> None:
     def nested(depth: int) -> bytes:
         return b'{"a":' + opening * (depth - 2) + b"[]" + closing * (depth - 2) + b"}"
 
-    assert strict_json.loads_object(nested(strict_json.MAX_DEPTH))
-    refused(nested(strict_json.MAX_DEPTH + 1), "too deeply")
+    assert strict_json.loads_object(nested(32))
+    refused(nested(33), "too deeply")
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])

@@ -3,12 +3,10 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authapp.api import auth, bearer, docs, errors, guards, headers, ops, problems, users
+from authapp.api import auth, bearer, bodies, docs, errors, guards, headers, ops, problems, users
 from authapp.api.openapi import publish
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings
-
-MAX_BODY_BYTES = 64 * 1024
 
 BLUEPRINTS = {
     auth.blueprint: f"{BASE_PATH}/auth",
@@ -23,7 +21,7 @@ BLUEPRINTS = {
 def init_app(app: Flask, settings: Settings) -> None:
     """Give ``app`` its routes, and what stands before and behind every route."""
     app.logger.setLevel(settings.log_level)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BYTES + 1  # one more than is allowed, to tell what is too much
     app.json.sort_keys = False  # type: ignore[attr-defined]  # fields come in the order that the contract lists them
     # A redirect to a tidier path would be one more answer that is not problem+json; such a path is simply not there.
     app.url_map.merge_slashes = False

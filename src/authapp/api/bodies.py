@@ -5,10 +5,12 @@ from typing import Any, NoReturn
 from flask import Request
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import HTTPException
 
-from authapp.errors import Fault, MalformedRequest, UnsupportedMediaType, ValidationFailed
+from authapp.errors import Fault, MalformedRequest, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 from authapp.security import strict_json
 
+MAX_BYTES = 64 * 1024
 MAX_FAULTS = 20
 """A body of ten thousand unknown fields gets an answer, not an echo."""
 
@@ -23,10 +25,22 @@ def read_object(incoming: Request) -> dict[str, Any]:
     if incoming.mimetype != "application/json" or incoming.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType
     try:
-        return strict_json.loads_object(incoming.get_data())
+        return strict_json.loads_object(_bytes_of(incoming))
     except ValueError as error:
-        detail = str(error) if not isinstance(error, UnicodeError) else ""
-        raise MalformedRequest(detail) from None
+        raise MalformedRequest(str(error)) from None
+
+
+def _bytes_of(incoming: Request) -> bytes:
+    try:
+        data = incoming.get_data()
+    except HTTPException:
+        raise
+    except Exception:  # noqa: BLE001 - each server has errors of its own for chunks that are broken or break off
+        raise MalformedRequest("The body breaks off, or its chunks are broken.") from None
+    # Werkzeug refuses a declared length over its limit, and cuts a chunked body off there without a word.
+    if len(data) > MAX_BYTES:
+        raise PayloadTooLarge
+    return data
 
 
 class StrictParser(FlaskParser):

@@ -7,6 +7,9 @@ from marshmallow import fields
 
 from authapp import clock
 
+NO_NUL = {"pattern": r"^[^\u0000]*$"}
+"""What every string is: PostgreSQL cannot store a NUL, and no body that holds one is read."""
+
 
 class Timestamp(fields.DateTime):
     """A time in RFC 3339, in UTC with a ``Z`` at the end, to the millisecond."""

@@ -2,6 +2,8 @@
 
 from marshmallow import Schema, fields, validate
 
+from authapp.api.schemas.fields import NO_NUL
+
 SECONDS = {"minimum": 0, "description": "Seconds from now."}
 
 
@@ -9,18 +11,18 @@ class LoginSchema(Schema):
     """The proof of who somebody is."""
 
     username = fields.String(
-        required=True, metadata={"description": "The username or the email address.", "examples": ["ada"]}
+        required=True, metadata={**NO_NUL, "description": "The username or the email address.", "examples": ["ada"]}
     )
     password = fields.String(
         required=True,
-        metadata={"format": "password", "writeOnly": True, "examples": ["a long sentence is easy to keep"]},
+        metadata={**NO_NUL, "format": "password", "writeOnly": True, "examples": ["a long sentence is easy to keep"]},
     )
 
 
 class RefreshSchema(Schema):
     """The refresh token, where it does not travel in the header."""
 
-    refresh_token = fields.String(metadata={"writeOnly": True})
+    refresh_token = fields.String(metadata={**NO_NUL, "writeOnly": True})
 
 
 class TokenPairSchema(Schema):

@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from authapp.api.schemas.fields import Timestamp
+from authapp.api.schemas.fields import NO_NUL, Timestamp
 from authapp.models.user import EMAIL_MAX_LENGTH, USERNAME_PATTERN, UserStatus
 from authapp.security.password_policy import MAX_LENGTH, MIN_LENGTH
 
@@ -21,6 +21,7 @@ EMAIL_RULE = {
     "examples": ["ada@example.com"],
 }
 PASSWORD_RULE = {
+    **NO_NUL,
     "description": "Any characters, counted as code points, taken exactly as sent. Common passwords, and those that "
     "contain the username or the name in the email address, are refused.",
     "format": "password",

@@ -1,0 +1,89 @@
+"""``make run`` and Ctrl-C, as a newcomer meets them."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from e2e.processes import ROOT, free_port
+from factories import PASSWORD
+
+ADA = {"username": "ada", "email": "ada@example.com", "password": PASSWORD}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What ``make run`` needs of the checkout, with an instance folder of its own, below a folder that is private."""
+    for name in ("wsgi.py", "gunicorn.conf.py", ".flaskenv"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("tools", "migrations"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    tmp_path.chmod(0o700)
+    return tmp_path
+
+
+@contextmanager
+def running(checkout: Path, port: int) -> Iterator[tuple[str, Path]]:
+    """Run the server until Ctrl-C, and check that nothing of it is left."""
+    unset = ("AUTHAPP_", "DATABASE_URL")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
+    output = checkout / "output"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tools.serve"],
+            cwd=checkout,
+            env=environment | {"PORT": str(port)},
+            stdout=log,
+            stderr=log,
+        )
+    family: list[psutil.Process] = []
+    try:
+        deadline = time.monotonic() + 60
+        while "Ctrl-C stops" not in output.read_text():
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.1)
+        family = psutil.Process(process.pid).children(recursive=True)
+        yield f"http://127.0.0.1:{port}", output
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive
+
+
+def test_a_second_run_finds_the_data_of_the_first(checkout: Path) -> None:
+    port = free_port()
+    before = {path: path.stat().st_mode for path in (checkout, checkout.parent, Path.home())}
+    with running(checkout, port) as (url, output):
+        assert f"{url}/docs" in output.read_text()
+        assert requests.post(f"{url}/api/v1/auth/register", json=ADA, timeout=10).status_code == 201
+        pair = requests.post(f"{url}/api/v1/auth/login", json=ADA | {"email": ""}, timeout=10)
+        assert pair.status_code == 422
+        credentials = {name: ADA[name] for name in ("username", "password")}
+        token = requests.post(f"{url}/api/v1/auth/login", json=credentials, timeout=10).json()["access_token"]
+    with running(checkout, port) as (url, _):
+        headers = {"Authorization": f"Bearer {token}"}
+        assert requests.get(f"{url}/api/v1/users/me", headers=headers, timeout=10).json()["username"] == "ada"
+    assert {path: path.stat().st_mode for path in before} == before, "nobody's folder was opened"
+    assert (checkout / "instance" / "jwt-keys.json").stat().st_mode & 0o077 == 0
+    assert (checkout / "instance" / "postgres").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("port", ["0", "x", "70000"])
+def test_a_port_that_is_none_is_refused_in_one_line(port: str) -> None:
+    command = [sys.executable, "-m", "tools.serve"]
+    result = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"PORT": port}, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1
+    assert result.stderr == f"PORT={port} is no port. Use a number from 1 to 65535.\n"
