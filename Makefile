@@ -35,9 +35,7 @@ run: $(INSTALLED) ## Serve the API on 127.0.0.1:8000 (PORT= to change) with the 
 
 test: $(INSTALLED) ## Run all tests, with coverage; Node.js is needed for the Postman part
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NEWMAN); fi
-	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
-	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 check: lint types contracts drift test ## All that must be green before a commit

@@ -76,6 +76,14 @@ def test_kid_alg_and_use_are_filled_in(alg: str) -> None:
     assert Key.from_jwk(key.jwk).jwk == key.jwk
 
 
+@pytest.mark.parametrize(("alg", "member"), [("ES256", "x"), ("EdDSA", "x"), ("RS256", "n"), ("HS256", "k")])
+def test_a_key_is_kept_in_its_one_spelling(alg: str, member: str) -> None:
+    good = bare(alg)
+    padded = good[member] + "=" * (-len(good[member]) % 4)
+
+    assert Key.from_jwk(bare(alg, **{member: padded})).jwk == key_for(alg).jwk
+
+
 def test_a_thumbprint_is_that_of_rfc_7638() -> None:
     n = (
         "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3"

@@ -198,7 +198,9 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     return hashes
 
 
-@pytest.mark.parametrize("stored", [None, "", "plain", "$1$salt$hash"])
+@pytest.mark.parametrize(
+    "stored", [None, "", "plain", "$1$salt$hash", "scrypt:1:2$salt$aa", "pbkdf2:unheardof:1$salt$aa"]
+)
 def test_a_missing_account_costs_as_much_as_a_wrong_password(verified: list[str], stored: str | None) -> None:
     real = PASSWORDS.hash(PASSWORD)
     PASSWORDS.verify("wrong", real)

@@ -108,6 +108,11 @@ def test_a_number_of_five_thousand_digits_is_refused(number: str) -> None:
     refused(f'{{"a": {number}}}'.encode(), "[a-z]")
 
 
+def test_a_number_of_64_digits_is_read_and_a_longer_one_is_not() -> None:
+    assert strict_json.loads_object(b'{"a": ' + b"9" * 64 + b"}") == {"a": 10**64 - 1}
+    refused(b'{"a": ' + b"9" * 65 + b"}", "too large")
+
+
 def test_the_refusal_of_a_huge_number_tells_nothing_of_python() -> None:
     with pytest.raises(ValueError, match=r"[a-z]") as error:
         strict_json.loads_object(b'{"a": ' + b"1" * 5000 + b"}")

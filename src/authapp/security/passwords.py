@@ -86,15 +86,12 @@ class Passwords:
         With no stored hash a decoy is verified all the same: the answer for a missing account must not come sooner
         than the one for a wrong password, or the time tells which accounts exist (ASVS 5.0, 6.3.8).
         """
-        if stored is None:
-            self._hash.verify(password, self._decoy)
-            return False, None
         try:
-            return self._hash.verify_and_update(password, stored)
+            correct, new_hash = self._hash.verify_and_update(password, self._decoy if stored is None else stored)
         except (UnknownHashError, ValueError, TypeError, OverflowError):
             # A stored hash that no hasher can read: damaged, or from a system that we do not know.
-            self._hash.verify(password, self._decoy)
-            return False, None
+            return self.verify(password, None)
+        return (False, None) if stored is None else (correct, new_hash)
 
 
 def _text(value: str | bytes) -> str:
