@@ -8,6 +8,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def moment(seconds: float | None) -> datetime | None:
+    """Return the aware datetime that is so many seconds after the epoch; nothing for nothing."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
 def rfc3339(moment: datetime | None) -> str | None:
     """Return ``moment`` as RFC 3339 has it, in UTC with a ``Z``, to the millisecond; nothing for nothing."""
     if moment is None:

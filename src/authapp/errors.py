@@ -198,6 +198,26 @@ class InvalidCredentials(Unauthenticated):
     title = "The username or the password is wrong."
 
 
+class WrongPassword(Forbidden):
+    """The current password in the body is not the caller's; the token is fine.
+
+    Ask the person for it again.
+    """
+
+    code = "wrong_password"
+    title = "The current password is wrong."
+
+
+class PermissionDenied(Forbidden):
+    """The caller is known, and has no role with the permission that this route needs.
+
+    Ask an administrator for a role; it counts from the next request on, with the same token.
+    """
+
+    code = "permission_denied"
+    title = "You may not do this."
+
+
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
 

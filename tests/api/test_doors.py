@@ -1,5 +1,7 @@
 """Guests reach nothing that was not opened on purpose."""
 
+from uuid import uuid4
+
 import pytest
 from flask import Blueprint, Flask
 from werkzeug.routing import Rule
@@ -13,6 +15,8 @@ from settings import settings
 OPEN = {
     ("POST", "/api/v1/auth/register"),
     ("POST", "/api/v1/auth/login"),
+    ("GET", "/.well-known/jwks.json"),
+    ("GET", "/.well-known/oauth-authorization-server"),
     ("GET", "/docs"),
     ("GET", "/docs/<name>"),
     ("GET", "/health/live"),
@@ -21,6 +25,7 @@ OPEN = {
     ("GET", "/problems/<code>"),
 }
 BY_REFRESH_TOKEN = {("POST", "/api/v1/auth/refresh")}
+BY_FRESH_TOKEN = {("DELETE", "/api/v1/users/me")}
 
 
 def routes(app: Flask, door: Door) -> set[tuple[str, str]]:
@@ -34,14 +39,15 @@ def routes(app: Flask, door: Door) -> set[tuple[str, str]]:
 def test_exactly_these_routes_are_open(shared_app: Flask) -> None:
     assert routes(shared_app, Door.PUBLIC) == OPEN
     assert routes(shared_app, Door.REFRESH) == BY_REFRESH_TOKEN
+    assert routes(shared_app, Door.FRESH) == BY_FRESH_TOKEN
 
 
 def test_a_guest_gets_401_from_every_other_route(app: Flask) -> None:
     client = app.test_client()
-    locked = routes(app, Door.ACCESS) | BY_REFRESH_TOKEN
+    locked = routes(app, Door.ACCESS) | BY_REFRESH_TOKEN | BY_FRESH_TOKEN
     assert locked
     for method, rule in locked:
-        response = client.open(rule, method=method)
+        response = client.open(rule.replace("<uuid:session_id>", str(uuid4())), method=method)
         problem(response, 401, "token_missing")
         assert response.headers["WWW-Authenticate"] == 'Bearer realm="authapp"'
 
@@ -62,7 +68,7 @@ def test_a_method_that_a_path_does_not_answer_is_refused_with_those_it_does(api:
 
 
 def test_options_tells_a_guest_the_methods_and_no_more(api: Api) -> None:
-    response = api("OPTIONS", "/users/me")
+    response = api("OPTIONS", "/ping")
     assert (response.status_code, response.data) == (204, b"")
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
     problem(api("OPTIONS", "/nowhere"), 404, "not_found")

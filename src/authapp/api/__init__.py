@@ -3,16 +3,18 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authapp.api import auth, bearer, bodies, docs, errors, guards, headers, ops, problems, users
+from authapp.api import auth, bearer, bodies, discovery, docs, errors, guards, headers, inspection, ops, problems, users
 from authapp.api.openapi import publish
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings
 
 BLUEPRINTS = {
     auth.blueprint: f"{BASE_PATH}/auth",
+    inspection.blueprint: f"{BASE_PATH}/auth",
     users.blueprint: f"{BASE_PATH}/users",
     ops.private: BASE_PATH,
     ops.health: "/health",
+    discovery.blueprint: "/.well-known",
     problems.blueprint: "/problems",
 }
 """What the OpenAPI document describes."""

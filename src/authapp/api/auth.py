@@ -7,10 +7,10 @@ from authapp.api.guards import public, refresh_token
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.paths import user_path
 from authapp.api.responses import no_content
-from authapp.api.schemas.tokens import LoginSchema, RefreshSchema, TokenPairSchema
+from authapp.api.schemas.tokens import LoginSchema, LogoutSchema, RefreshSchema, TokenPairSchema
 from authapp.api.schemas.users import RegistrationSchema, UserSchema
 from authapp.domain import UseCases
-from authapp.domain.sessions import Origin, TokenPair
+from authapp.domain.sessions import LogoutScope, Origin, TokenPair
 from authapp.errors import (
     EmailTaken,
     InvalidCredentials,
@@ -62,8 +62,9 @@ def refresh() -> TokenPair:
 
 
 @blueprint.post("/logout")
+@blueprint.arguments(LogoutSchema, location="query")
 @blueprint.response(204)
-def logout() -> Response:
-    """End this session: its access tokens and its refresh token are dead on the next request, everywhere."""
-    UseCases.of(current_app).sessions.log_out(bearer.claims())
+def logout(query: dict[str, LogoutScope]) -> Response:
+    """End this session, all the others, or every one: their tokens are dead on the next request, everywhere."""
+    UseCases.of(current_app).sessions.log_out(bearer.claims(), query["scope"])
     return no_content()

@@ -34,9 +34,12 @@ def init_app(app: Flask) -> None:
     jwt.init_app(app)
 
 
-def verify_access_token() -> None:
-    """Let the caller in who sends a live access token. Raises ``TokenMissing`` or a ``TokenRefused``."""
-    _verify(_token_in_header(), refresh=False)
+def verify_access_token(*, fresh: bool = False) -> None:
+    """Let the caller in who sends a live access token; one that comes from a login, if it must be ``fresh``.
+
+    Raises ``TokenMissing`` or a ``TokenRefused``; what Flask-JWT-Extended raises is answered by its loaders below.
+    """
+    _verify(_token_in_header(), fresh=fresh)
 
 
 def verify_refresh_token() -> None:
@@ -57,13 +60,13 @@ def claims() -> Claims:
     return cast("Claims", get_jwt())
 
 
-def _verify(token: str, *, refresh: bool) -> None:
+def _verify(token: str, *, refresh: bool = False, fresh: bool = False) -> None:
     # Flask-JWT-Extended compares the scheme by letter case, and of several tokens between commas takes the first: it
     # is shown the one token, spelled its way, and never what the client sent.
     if not _COMPACT_JWS.fullmatch(token):
         raise TokenInvalid
     request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-    verify_jwt_in_request(refresh=refresh)
+    verify_jwt_in_request(refresh=refresh, fresh=fresh)
 
 
 def _token_in_header() -> str:

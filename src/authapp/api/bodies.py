@@ -1,9 +1,10 @@
 """Request bodies: strict JSON in, and each fault named by its pointer."""
 
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 from flask import Request
-from marshmallow import Schema, ValidationError
+from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 
@@ -11,10 +12,11 @@ from authapp.errors import Fault, MalformedRequest, PayloadTooLarge, Unsupported
 from authapp.security import strict_json
 
 MAX_BYTES = 64 * 1024
+MAX_FORM_FIELDS = 20
 MAX_FAULTS = 20
 """A body of ten thousand unknown fields gets an answer, not an echo."""
 
-_PREFIX = {"json": "#", "query": "#/query"}
+_PREFIX = {"json": "#", "form": "#", "query": "#/query"}
 
 
 def read_object(incoming: Request) -> dict[str, Any]:
@@ -28,6 +30,28 @@ def read_object(incoming: Request) -> dict[str, Any]:
         return strict_json.loads_object(_bytes_of(incoming))
     except ValueError as error:
         raise MalformedRequest(str(error)) from None
+
+
+def read_form(incoming: Request) -> dict[str, str]:
+    """Return the parameters of an ``application/x-www-form-urlencoded`` body (RFC 6749, appendix B).
+
+    Raises ``UnsupportedMediaType``, or ``MalformedRequest`` when one appears twice (RFC 6749, section 3.2).
+    """
+    if incoming.mimetype != "application/x-www-form-urlencoded" or "Content-Encoding" in incoming.headers:
+        raise UnsupportedMediaType("Send Content-Type: application/x-www-form-urlencoded.")
+    try:
+        pairs = parse_qsl(
+            _bytes_of(incoming).decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=False,
+            errors="strict",
+            max_num_fields=MAX_FORM_FIELDS,
+        )
+    except ValueError:
+        raise MalformedRequest("The body is not a form.") from None
+    if len(dict(pairs)) != len(pairs):
+        raise MalformedRequest("A parameter appears twice.")
+    return dict(pairs)
 
 
 def _bytes_of(incoming: Request) -> bytes:
@@ -44,10 +68,15 @@ def _bytes_of(incoming: Request) -> bytes:
 
 
 class StrictParser(FlaskParser):
-    """Webargs, with our reading of JSON and our rendering of faults."""
+    """Webargs, with our reading of bodies and our rendering of faults."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "form": None, "query": RAISE}  # noqa: RUF012
 
     def load_json(self, req: Request, schema: Schema) -> dict[str, Any]:
         return read_object(req)
+
+    def load_form(self, req: Request, schema: Schema) -> dict[str, str]:
+        return read_form(req)
 
     def handle_error(self, error: ValidationError, req: Request, schema: Schema, **options: Any) -> NoReturn:
         faults = [

@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, request
 
-from authapp.api.bearer import verify_access_token, verify_refresh_token
+from authapp.api.bearer import caller, verify_access_token, verify_refresh_token
 from authapp.api.responses import no_content
+from authapp.domain.permissions import Permission
+from authapp.errors import PermissionDenied
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -16,6 +18,7 @@ class Door(Enum):
     """What a route asks of who comes."""
 
     ACCESS = "access"
+    FRESH = "fresh"
     REFRESH = "refresh"
     PUBLIC = "public"
 
@@ -28,6 +31,27 @@ def public(view: View) -> View:
 def refresh_token(view: View) -> View:
     """Ask for a refresh token where an access token is the rule."""
     return _mark(view, Door.REFRESH)
+
+
+def fresh(view: View) -> View:
+    """Ask for an access token that comes from a login, not from a refresh: the person is there."""
+    return _mark(view, Door.FRESH)
+
+
+def requires(permission: Permission) -> Callable[[View], View]:
+    """Ask for a caller one of whose roles holds ``permission``. It is asked of the database on each request."""
+
+    def mark(view: View) -> View:
+        view.permission = permission  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def permission_of(view: Callable[..., Any]) -> Permission | None:
+    """Return the permission that ``view`` requires, if any."""
+    permission: Permission | None = getattr(view, "permission", None)
+    return permission
 
 
 def door_of(view: Callable[..., Any]) -> Door:
@@ -51,13 +75,19 @@ def _guard() -> Response | None:
         return None  # no view will run: the routing error is the answer
     if request.method == "OPTIONS":
         return _methods()
-    match door_of(current_app.view_functions[request.endpoint]):
+    view = current_app.view_functions[request.endpoint]
+    match door_of(view):
         case Door.ACCESS:
             verify_access_token()
+        case Door.FRESH:
+            verify_access_token(fresh=True)
         case Door.REFRESH:
             verify_refresh_token()
         case Door.PUBLIC:
-            pass
+            return None
+    permission = permission_of(view)
+    if permission is not None and not caller().may(permission):
+        raise PermissionDenied
     return None
 
 

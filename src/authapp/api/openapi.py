@@ -13,12 +13,14 @@ from flask_smorest import Blueprint as DocumentedBlueprint
 
 from authapp.api import bodies
 from authapp.api.errors import CONTENT_TYPE, documentation, status_of
-from authapp.api.guards import Door, View, door_of
+from authapp.api.guards import Door, View, door_of, permission_of
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.errors import (
+    FreshTokenRequired,
     Invalid,
     MalformedRequest,
     PayloadTooLarge,
+    PermissionDenied,
     Refusal,
     ServiceUnavailable,
     TokenExpired,
@@ -43,6 +45,7 @@ Errors are `application/problem+json` (RFC 9457); match on `code`. Every respons
 
 _SECURITY: dict[Door, list[dict[str, list[str]]]] = {
     Door.ACCESS: [{"accessToken": []}],
+    Door.FRESH: [{"accessToken": []}],
     Door.REFRESH: [{"refreshToken": []}, {}],
     Door.PUBLIC: [],
 }
@@ -71,8 +74,10 @@ class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is 
 
         def decorator(view: View) -> View:
             decorated: View = decorate(view)
-            if options.get("location", "json") == "json":
+            if options.get("location", "json") in {"json", "form"}:
                 decorated.reads_body = True  # type: ignore[attr-defined]
+            else:
+                decorated.reads_query = True  # type: ignore[attr-defined]
             return decorated
 
         return decorator
@@ -138,8 +143,18 @@ def publish(app: Flask, blueprints: Mapping[Blueprint, str]) -> None:
 
 def _refusals_of(view: Any, door: Door) -> set[type[Refusal]]:
     named: Iterable[type[Refusal]] = getattr(view, "refusals", ())
-    body = _OF_A_BODY if getattr(view, "reads_body", False) else ()
-    return {*named, *body, *(() if door is Door.PUBLIC else _OF_A_DOOR)}
+    found = set(named)
+    if getattr(view, "reads_body", False):
+        found.update(_OF_A_BODY)
+    if getattr(view, "reads_query", False):
+        found.add(ValidationFailed)
+    if door is not Door.PUBLIC:
+        found.update(_OF_A_DOOR)
+    if door is Door.FRESH:
+        found.add(FreshTokenRequired)
+    if permission_of(view):
+        found.add(PermissionDenied)
+    return found
 
 
 def _responses(refusals: Iterable[type[Refusal]]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def read_password(*, from_stdin: bool) -> str:
         text = sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError:
         raise click.ClickException("The password on standard input is not UTF-8.") from None
-    return text.removesuffix("\n").removesuffix("\r")
+    return text.removesuffix("\r\n" if text.endswith("\r\n") else "\n")
 
 
 def print_json(data: Any) -> None:

@@ -19,12 +19,13 @@ name_argument = click.argument("name", metavar="USERNAME")
 @users.command("create")
 @click.argument("username")
 @click.argument("email")
+@click.option("--role", "roles", metavar="ROLE", multiple=True, help="A role of the account; may be repeated.")
 @password_option
 @json_option
-def create(username: str, email: str, password_stdin: bool, as_json: bool) -> None:
+def create(username: str, email: str, roles: tuple[str, ...], password_stdin: bool, as_json: bool) -> None:
     """Create the account USERNAME with the address EMAIL."""
     password = read_password(from_stdin=password_stdin)
-    user = _accounts().create(username=username, email=email, password=password)
+    user = _accounts().create(username=username, email=email, password=password, roles=roles)
     _tell(user, f"Created {user.username} <{user.email}> with id {user.id}.", as_json=as_json)
 
 
@@ -73,6 +74,24 @@ def set_password(name: str, password_stdin: bool) -> None:
     password = read_password(from_stdin=password_stdin)
     user = _accounts().set_password(name, password)
     click.echo(f"Set the password of {user.username}, and ended its sessions.")
+
+
+@users.command("grant")
+@name_argument
+@click.argument("role")
+def grant(name: str, role: str) -> None:
+    """Give an account a role; it counts from the next request on."""
+    user = _accounts().grant(name, role)
+    click.echo(f"{user.username} has: {', '.join(user.roles)}.")
+
+
+@users.command("revoke")
+@name_argument
+@click.argument("role")
+def revoke(name: str, role: str) -> None:
+    """Take a role from an account; it is gone on the next request."""
+    user = _accounts().revoke(name, role)
+    click.echo(f"{user.username} has: {', '.join(user.roles) or 'no role'}.")
 
 
 @users.command("delete")

@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self
 from authapp.config import Settings
 from authapp.domain.accounts import Accounts
 from authapp.domain.health import Health
+from authapp.domain.inspection import Inspection
 from authapp.domain.pruning import Pruning
 from authapp.domain.sessions import Sessions
 from authapp.security.keys import KeyRing
@@ -27,6 +28,7 @@ class UseCases:
     sessions: Sessions
     pruning: Pruning
     health: Health
+    inspection: Inspection
     tokens: Tokens
 
     @classmethod
@@ -43,7 +45,8 @@ class UseCases:
         tokens = Tokens(KeyRing.from_json(settings.jwt_keys), rules)
         accounts = Accounts(passwords, registration_open=settings.registration == "open")
         sessions = Sessions(accounts, tokens, session_ttl=settings.session_ttl, refresh_grace=settings.refresh_grace)
-        return cls(accounts, sessions, Pruning(leeway=settings.leeway), Health(), tokens)
+        inspection = Inspection(tokens, sessions, refresh_grace=settings.refresh_grace)
+        return cls(accounts, sessions, Pruning(leeway=settings.leeway), Health(), inspection, tokens)
 
     def attach(self, app: Application) -> None:
         """Make ``app`` the one that answers with these use cases."""

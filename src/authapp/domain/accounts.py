@@ -1,33 +1,38 @@
 """Accounts: who exists, and with which password."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 
 from authapp import clock
+from authapp.domain.endings import end_sessions
 from authapp.domain.identity import Identity
 from authapp.domain.transactions import transaction
 from authapp.errors import (
     EmailTaken,
+    Fault,
     InvalidCredentials,
     Refusal,
     RegistrationClosed,
     ResourceNotFound,
     UsernameTaken,
+    ValidationFailed,
+    WrongPassword,
 )
 from authapp.extensions import db
-from authapp.models import Session, User, UserStatus
+from authapp.models import EndReason, Session, User, UserRole, UserStatus
 from authapp.models.user import folded
 from authapp.security import identifiers
 from authapp.security.passwords import Passwords
 
-_UNIQUE: dict[str, type[Refusal]] = {
+_REFUSED_BY: dict[str, Callable[[], Refusal]] = {
     "uq_users_username_key": UsernameTaken,
     "uq_users_email_key": EmailTaken,
+    "fk_user_roles_role_name_roles": lambda: ValidationFailed(faults=[Fault("#/roles", "There is no such role.")]),
 }
 
 
@@ -56,8 +61,8 @@ class Accounts:
             raise RegistrationClosed
         return self.create(username=username, email=email, password=password)
 
-    def create(self, *, username: str, email: str, password: str) -> User:
-        """Create an account.
+    def create(self, *, username: str, email: str, password: str, roles: Iterable[str] = ()) -> User:
+        """Create an account, with ``roles``.
 
         Raises ``ValidationFailed``, ``PasswordRejected``, ``UsernameTaken`` or ``EmailTaken``. Of two requests for one
         name at the same moment one wins: the constraint decides, not a question asked beforehand.
@@ -69,6 +74,7 @@ class Accounts:
             username=identity.username,
             email=identity.email,
             password_hash=self._passwords.hash(password),
+            role_links=[UserRole(role_name=role) for role in dict.fromkeys(roles)],
         )
         try:
             with transaction() as session:
@@ -99,55 +105,119 @@ class Accounts:
         """Yield every account, the oldest first, without holding them all in memory."""
         yield from db.session.scalars(select(User).order_by(User.id).execution_options(yield_per=500))
 
+    def rename(self, user_id: UUID, username: str) -> User:
+        """Change a username. Raises ``ValidationFailed`` or ``UsernameTaken``."""
+        try:
+            with transaction() as session:
+                user = self._locked(User.id == user_id)
+                user.username = Identity.checked(username, user.email).username
+                user.updated_at = clock.now()
+                session.flush()
+        except IntegrityError as error:
+            raise _refusal_for(error) from None
+        return user
+
+    def change_password(self, user_id: UUID, session_id: UUID, current: str, new: str) -> None:
+        """Change one's own password; every session but this one ends.
+
+        Raises ``WrongPassword`` or ``PasswordRejected``.
+        """
+        old_hash, identity = self._verified(user_id, current)
+        identity.check_password(new, field="new_password")
+        new_hash = self._passwords.hash(new)
+        with transaction():
+            user = self._unchanged(user_id, old_hash)
+            user.password_hash = new_hash
+            user.updated_at = now = clock.now()
+            end_sessions(user_id, EndReason.PASSWORD_CHANGED, now, Session.id != session_id)
+
+    def close(self, user_id: UUID, password: str) -> None:
+        """Delete one's own account, with all that belongs to it. Raises ``WrongPassword``."""
+        old_hash, _ = self._verified(user_id, password)
+        with transaction():
+            self._remove(self._unchanged(user_id, old_hash))
+
     def disable(self, name: str) -> User:
         """Disable an account and end its sessions: its tokens are dead on the next request."""
-        return self._change(name, end_sessions=True, status=UserStatus.DISABLED)
+        return self._change(name, EndReason.DISABLED, status=UserStatus.DISABLED)
 
     def enable(self, name: str) -> User:
         """Enable an account again. The sessions that disabling ended stay ended."""
-        return self._change(name, end_sessions=False, status=UserStatus.ACTIVE)
+        return self._change(name, None, status=UserStatus.ACTIVE)
 
     def set_password(self, name: str, password: str) -> User:
         """Set an account's password and end its sessions. Raises ``PasswordRejected``."""
         user = self.find(name)
         Identity(user.username, user.email).check_password(password)
-        return self._change(name, end_sessions=True, password_hash=self._passwords.hash(password))
+        return self._change(name, EndReason.PASSWORD_CHANGED, password_hash=self._passwords.hash(password))
+
+    def grant(self, name: str, role: str) -> User:
+        """Give an account a role, unless it has it. Raises ``ValidationFailed`` for one that there is not."""
+        return self._set_roles(name, lambda roles: {*roles, role})
+
+    def revoke(self, name: str, role: str) -> User:
+        """Take a role from an account, if it has it."""
+        return self._set_roles(name, lambda roles: roles - {role})
 
     def delete(self, name: str) -> None:
         """Delete an account, with its sessions and all that was kept for its tokens."""
-        with transaction() as session:
-            user = self._locked(name)
-            # Sessions before the account: a logout holds its session, and then needs the account's row to exist.
-            session.execute(delete(Session).where(Session.user_id == user.id))
-            session.execute(delete(User).where(User.id == user.id))
+        with transaction():
+            self._remove(self._locked(_is_called(name), name))
 
-    def _change(self, name: str, *, end_sessions: bool, **values: Any) -> User:
-        with transaction() as session:
-            user = self._locked(name)
+    def _remove(self, user: User) -> None:
+        # Sessions before the account: a logout holds its session, and then needs the account's row to exist.
+        db.session.execute(delete(Session).where(Session.user_id == user.id))
+        db.session.execute(delete(User).where(User.id == user.id))
+
+    def _change(self, name: str, end: EndReason | None, **values: Any) -> User:
+        """Change an account, and end its sessions when a reason for that is given."""
+        with transaction():
+            user = self._locked(_is_called(name), name)
             for field, value in values.items():
                 setattr(user, field, value)
-            user.updated_at = clock.now()
-            if end_sessions:
-                session.execute(
-                    update(Session)
-                    .where(Session.user_id == user.id, Session.ended_at.is_(None))
-                    .values(ended_at=clock.now())
-                )
+            user.updated_at = now = clock.now()
+            if end:
+                end_sessions(user.id, end, now)
         return user
 
-    def _locked(self, name: str) -> User:
+    def _set_roles(self, name: str, change: Callable[[set[str]], set[str]]) -> User:
+        try:
+            with transaction():
+                user = self._locked(_is_called(name), name)
+                kept = {link.role_name: link for link in user.role_links}
+                user.role_links = [kept.get(role, UserRole(role_name=role)) for role in change(set(kept))]
+        except IntegrityError as error:
+            raise _refusal_for(error) from None
+        return user
+
+    def _locked(self, condition: ColumnElement[bool], name: str = "") -> User:
         """Find an account and lock its row, as a login does.
 
         A login in flight either commits before, and its session is seen; or waits, and finds the account changed.
         """
-        statement = select(User).where(_is_called(name)).execution_options(populate_existing=True)
-        return _found(statement.with_for_update(key_share=True), name)
+        statement = select(User).where(condition).execution_options(populate_existing=True)
+        return _found(statement.with_for_update(key_share=True, of=User), name)
+
+    def _unchanged(self, user_id: UUID, password_hash: str) -> User:
+        """Lock an account whose password was verified a moment ago, and is still the same."""
+        user = self._locked(User.id == user_id)
+        if user.password_hash != password_hash:
+            raise WrongPassword
+        return user
+
+    def _verified(self, user_id: UUID, password: str) -> tuple[str, Identity]:
+        """Return the stored hash that ``password`` matches, and whose it is. Raises ``WrongPassword``."""
+        row = db.read_one(_BY_ID, {"id": user_id})
+        correct, _ = self._passwords.verify(password, row.password_hash if row else None)
+        if row is None or not correct:
+            raise WrongPassword
+        return row.password_hash, Identity(row.username, row.email)
 
 
 def _found(statement: Select[Any], name: str) -> User:
     user: User | None = db.session.scalars(statement).one_or_none()
     if user is None:
-        raise ResourceNotFound(f"There is no user {name!r}.")
+        raise ResourceNotFound(f"There is no user {name!r}." if name else "")
     return user
 
 
@@ -157,10 +227,11 @@ def _is_called(name: str) -> ColumnElement[bool]:
 
 def _refusal_for(error: IntegrityError) -> Exception:
     constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
-    refusal = _UNIQUE.get(constraint or "")
+    refusal = _REFUSED_BY.get(constraint or "")
     return refusal() if refusal else error
 
 
-_CREDENTIALS = select(User.id, User.password_hash, User.status)
+_CREDENTIALS = select(User.id, User.password_hash, User.status, User.username, User.email)
+_BY_ID = _CREDENTIALS.where(User.id == bindparam("id"))
 _BY_USERNAME = _CREDENTIALS.where(User.username_key == bindparam("key"))
 _BY_EMAIL = _CREDENTIALS.where(User.email_key == bindparam("key"))

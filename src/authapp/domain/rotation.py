@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import DateTime, Update, and_, case, func, literal, null, or_, update
 
-from authapp.models import Session
+from authapp.models import EndReason, Session
 
 
 def rotate(
@@ -53,6 +53,7 @@ def rotate(
             ),
             last_used_at=this_moment,
             ended_at=case((or_(is_current, in_grace), null()), else_=this_moment),
+            end_reason=case((or_(is_current, in_grace), null()), else_=EndReason.REFRESH_TOKEN_REUSED),
         )
         .returning(
             Session.refresh_jti,

@@ -1,25 +1,37 @@
 """Sessions: from the login that starts one to the logout that ends it."""
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, update
 
 from authapp import clock
 from authapp.domain.accounts import Accounts, Proof
 from authapp.domain.callers import CALLER, Caller
+from authapp.domain.endings import AccessToken, end_sessions
 from authapp.domain.rotation import rotate
 from authapp.domain.transactions import transaction
-from authapp.errors import InvalidCredentials, RefreshTokenReused, TokenRevoked
+from authapp.errors import InvalidCredentials, RefreshTokenReused, ResourceNotFound, TokenRevoked
 from authapp.extensions import db
-from authapp.models import BlocklistedToken, Session, User, UserStatus
+from authapp.models import EndReason, Session, User, UserStatus
 from authapp.models.session import USER_AGENT_MAX_LENGTH
 from authapp.security import identifiers
-from authapp.security.tokens import Claims, Tokens, TokenType
+from authapp.security.tokens import Claims, Tokens
+
+logger = logging.getLogger(__name__)
+
+
+class LogoutScope(StrEnum):
+    """Which of the caller's sessions a logout ends."""
+
+    LOCAL = "local"
+    OTHERS = "others"
+    GLOBAL = "global"
 
 
 @dataclass(frozen=True)
@@ -92,33 +104,42 @@ class Sessions:
         if row is None:
             raise TokenRevoked
         if row.ended_at is not None:
+            logger.warning("refresh token reused: ended session %s of user %s", session_id, user_id)
             raise RefreshTokenReused
         return self._pair(Session(user_id=user_id, id=session_id, **row._mapping), fresh=False)
 
-    def log_out(self, claims: Claims) -> None:
-        """End the session of these verified ``claims``: every token of it is dead on the next request, everywhere.
+    def log_out(self, claims: Claims, scope: LogoutScope = LogoutScope.LOCAL) -> None:
+        """End sessions of the caller with these verified ``claims``, as ``scope`` says.
 
-        Doing it again, or at the same moment as somebody else, is no error.
+        Every token of an ended session is dead on the next request, everywhere. Doing it again, or at the same moment
+        as somebody else, is no error.
         """
-        now = clock.now()
-        user_id = UUID(claims["sub"])
-        end = (
-            update(Session)
-            .where(Session.user_id == user_id, Session.id == UUID(claims["sid"]), Session.ended_at.is_(None))
-            .values(ended_at=now)
-            .returning(Session.refresh_jti, Session.refresh_expires_at)
+        this = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
+        own = UUID(claims["sid"])
+        with transaction():
+            end = partial(end_sessions, UUID(claims["sub"]), EndReason.LOGOUT, clock.now())
+            match scope:
+                case LogoutScope.LOCAL:
+                    end(Session.id == own, together_with=this)
+                case LogoutScope.OTHERS:
+                    end(Session.id != own)
+                case LogoutScope.GLOBAL:
+                    end(together_with=this)
+
+    def live(self, user_id: UUID) -> list[Session]:
+        """Return the user's live sessions, the one used last first."""
+        statement = (
+            select(Session)
+            .where(Session.user_id == user_id, Session.ended_at.is_(None), Session.refresh_expires_at > clock.now())
+            .order_by(Session.last_used_at.desc(), Session.id.desc())
         )
-        with transaction() as database:
-            refresh = database.execute(end).one_or_none()
-            # No row: somebody ended the session a moment ago, and blocklisted its tokens.
-            if refresh:
-                database.execute(
-                    insert(BlocklistedToken).on_conflict_do_nothing(),
-                    [
-                        _revoked(user_id, "access", UUID(claims["jti"]), _moment(claims["exp"]), now),
-                        _revoked(user_id, "refresh", refresh.refresh_jti, refresh.refresh_expires_at, now),
-                    ],
-                )
+        return list(db.session.scalars(statement))
+
+    def end(self, user_id: UUID, session_id: UUID) -> None:
+        """End one of the user's sessions. Raises ``ResourceNotFound`` when it is not theirs, or over already."""
+        with transaction():
+            if not end_sessions(user_id, EndReason.REVOKED, clock.now(), Session.id == session_id):
+                raise ResourceNotFound
 
     def _new_session(self, user_id: UUID, origin: Origin) -> Session:
         now = clock.now()
@@ -181,14 +202,6 @@ def _record_login(proof: Proof, now: datetime) -> None:
     )
     if db.session.execute(statement).one_or_none() is None:
         raise InvalidCredentials
-
-
-def _revoked(user_id: UUID, type_: TokenType, jti: UUID, expires_at: datetime, now: datetime) -> dict[str, Any]:
-    return {"user_id": user_id, "jti": jti, "token_type": type_, "expires_at": expires_at, "revoked_at": now}
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _seconds(start: datetime, end: datetime) -> int:

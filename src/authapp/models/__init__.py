@@ -1,10 +1,20 @@
 """The tables, and the rules that concern one row; nothing here commits."""
 
 from authapp.models.blocklisted_token import BlocklistedToken
-from authapp.models.session import Session
+from authapp.models.role import Role, UserRole
+from authapp.models.session import EndReason, Session
 from authapp.models.user import User, UserStatus
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The migration that these tables need. ``/health/ready`` compares the database with it."""
 
-__all__ = ["SCHEMA_REVISION", "BlocklistedToken", "Session", "User", "UserStatus"]
+__all__ = [
+    "SCHEMA_REVISION",
+    "BlocklistedToken",
+    "EndReason",
+    "Role",
+    "Session",
+    "User",
+    "UserRole",
+    "UserStatus",
+]

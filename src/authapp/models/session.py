@@ -1,12 +1,27 @@
 """Sessions: one row per login, which every token of that login names in its ``sid`` claim."""
 
-from sqlalchemy import ForeignKey, Index, Text
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authapp.extensions import db
 from authapp.models.columns import Id, Timestamp
 
 USER_AGENT_MAX_LENGTH = 256
+
+
+class EndReason(StrEnum):
+    """Why a session is over before its time."""
+
+    LOGOUT = "logout"
+    REVOKED = "revoked"
+    REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105 - a reason, not a secret
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    DISABLED = "disabled"
+
+
+_REASONS = ", ".join(f"'{reason}'" for reason in EndReason)
 
 
 class Session(db.Model):  # type: ignore[name-defined,misc]
@@ -18,7 +33,10 @@ class Session(db.Model):  # type: ignore[name-defined,misc]
     """
 
     __tablename__ = "sessions"
-    __table_args__ = (Index(None, "refresh_expires_at"),)
+    __table_args__ = (
+        Index(None, "refresh_expires_at"),
+        CheckConstraint(f"end_reason IN ({_REASONS})", name="end_reason"),
+    )
 
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[Id] = mapped_column(primary_key=True)
@@ -26,6 +44,7 @@ class Session(db.Model):  # type: ignore[name-defined,misc]
     last_used_at: Mapped[Timestamp]
     expires_at: Mapped[Timestamp]
     ended_at: Mapped[Timestamp | None]
+    end_reason: Mapped[str | None] = mapped_column(Text)
     refresh_jti: Mapped[Id]
     previous_refresh_jti: Mapped[Id | None]
     rotated_at: Mapped[Timestamp]

@@ -6,11 +6,12 @@ from enum import StrEnum
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import CheckConstraint, Text
-from sqlalchemy.orm import Mapped, mapped_column, validates
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from authapp import clock
 from authapp.extensions import db
 from authapp.models.columns import Id, Key, Timestamp
+from authapp.models.role import UserRole
 
 USERNAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"
 EMAIL_MAX_LENGTH = 254
@@ -65,10 +66,14 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
     updated_at: Mapped[Timestamp] = mapped_column(default=clock.now)
     last_login_at: Mapped[Timestamp | None] = mapped_column(default=None)
 
+    role_links: Mapped[list[UserRole]] = relationship(
+        lazy="selectin", passive_deletes=True, cascade="all, delete-orphan"
+    )
+
     @property
-    def roles(self) -> tuple[str, ...]:
-        """The names of the user's roles: none, until there are roles."""
-        return ()
+    def roles(self) -> list[str]:
+        """The names of the user's roles, in order."""
+        return sorted(link.role_name for link in self.role_links)
 
     @validates("username", "email")
     def _fold(self, name: str, value: str) -> str:

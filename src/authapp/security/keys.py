@@ -26,6 +26,7 @@ _ALGORITHMS = {
     ("RSA", None): "RS256",
     ("oct", None): "HS256",
 }
+_PUBLIC_MEMBERS = {"kty", "kid", "alg", "use", "crv", "x", "y", "n", "e"}
 _THUMBPRINT_MEMBERS = {"EC": "crv kty x y", "OKP": "crv kty x", "RSA": "e kty n", "oct": "k kty"}
 
 
@@ -67,7 +68,8 @@ class Key:
         _check_members(jwk, kid)
         _check_strength(canonical, parsed.key, kid)
         public = parsed.key if alg == "HS256" else parsed.key.public_key()
-        whole = {**canonical, "kid": kid, "alg": alg, "use": "sig"}
+        dates = {name: jwk[name] for name in ("iat", "exp") if isinstance(jwk.get(name), int)}
+        whole = {**canonical, "kid": kid, "alg": alg, "use": "sig", **dates}
         return cls(kid, alg, whole, parsed.Algorithm, parsed.key, public)
 
     @classmethod
@@ -129,6 +131,14 @@ class KeyRing:
                 yield f"key {number} {error}"
         if len(set(kids)) != len(kids):
             yield "holds one key twice."
+
+    def public(self) -> list[dict[str, Any]]:
+        """Return the public JWKs, for others to verify with. An HMAC key has nothing that may be shown."""
+        return [
+            {name: value for name, value in key.jwk.items() if name in _PUBLIC_MEMBERS}
+            for key in self
+            if key.jwk["kty"] != "oct"
+        ]
 
     def to_json(self) -> str:
         """Return the private JWK Set, secrets included."""

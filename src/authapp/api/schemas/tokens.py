@@ -3,6 +3,7 @@
 from marshmallow import Schema, fields, validate
 
 from authapp.api.schemas.fields import NO_NUL
+from authapp.domain.sessions import LogoutScope
 
 SECONDS = {"minimum": 0, "description": "Seconds from now."}
 
@@ -33,3 +34,34 @@ class TokenPairSchema(Schema):
     expires_in = fields.Integer(required=True, metadata=SECONDS)
     refresh_token = fields.String(required=True)
     refresh_expires_in = fields.Integer(required=True, metadata=SECONDS)
+
+
+class TokenSchema(Schema):
+    """A token that is asked about, or taken back (RFC 7662, section 2.1; RFC 7009, section 2.1)."""
+
+    token = fields.String(required=True)
+    token_type_hint = fields.String(metadata={"description": "Not needed: the token says what it is."})
+
+
+class IntrospectionSchema(Schema):
+    """What a token says, and whose it is (RFC 7662, section 2.2); of a dead one only that it is not `active`."""
+
+    active = fields.Boolean(required=True)
+    token_type = fields.String(metadata={"enum": ["Bearer"]})
+    type = fields.String(metadata={"enum": ["access", "refresh"]})
+    iss = fields.String()
+    aud = fields.String()
+    sub = fields.UUID()
+    username = fields.String()
+    roles = fields.List(fields.String())
+    iat = fields.Integer()
+    nbf = fields.Integer()
+    exp = fields.Integer()
+    jti = fields.UUID()
+    sid = fields.UUID()
+
+
+class LogoutSchema(Schema):
+    """Which sessions a logout ends."""
+
+    scope = fields.Enum(LogoutScope, by_value=True, load_default=LogoutScope.LOCAL)

@@ -32,6 +32,14 @@ PASSWORD_RULE = {
 }
 
 
+KNOWN_PASSWORD = {
+    **NO_NUL,
+    "format": "password",
+    "writeOnly": True,
+    "examples": ["a long sentence is easy to keep"],
+}
+
+
 class UserSchema(Schema):
     """A user, without anything secret."""
 
@@ -54,3 +62,22 @@ class RegistrationSchema(Schema):
     username = fields.String(required=True, metadata=USERNAME_RULE)
     email = fields.String(required=True, metadata=EMAIL_RULE)
     password = fields.String(required=True, metadata=PASSWORD_RULE)
+
+
+class RenameSchema(Schema):
+    """What users change of their own account."""
+
+    username = fields.String(metadata=USERNAME_RULE)
+
+
+class PasswordChangeSchema(Schema):
+    """The password that is, and the one that is to be."""
+
+    current_password = fields.String(required=True, metadata=KNOWN_PASSWORD)
+    new_password = fields.String(required=True, metadata=PASSWORD_RULE)
+
+
+class ConfirmationSchema(Schema):
+    """The proof that it is really the account's owner who asks."""
+
+    password = fields.String(required=True, metadata=KNOWN_PASSWORD)

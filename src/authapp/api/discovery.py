@@ -1,0 +1,46 @@
+"""Blueprint ``discovery``: how other services find the keys that verify our tokens."""
+
+from typing import Any
+
+from flask import current_app
+
+from authapp.api.guards import public
+from authapp.api.openapi import Blueprint
+from authapp.api.paths import BASE_PATH
+from authapp.api.schemas.discovery import JwkSetSchema, MetadataSchema
+from authapp.domain import UseCases
+
+blueprint = Blueprint("discovery", __name__, description="For services that verify tokens themselves")
+
+# A key stands in the set long before it signs: a cache may keep the set for a while.
+CACHEABLE = "public, max-age=300"
+
+
+@blueprint.get("/jwks.json")
+@public
+@blueprint.response(200, JwkSetSchema)
+def jwks() -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the public keys that verify our tokens, as a JWK Set (RFC 7517)."""
+    return {"keys": UseCases.of(current_app).tokens.keys.public()}, {"Cache-Control": CACHEABLE}
+
+
+@blueprint.get("/oauth-authorization-server")
+@public
+@blueprint.response(200, MetadataSchema)
+def metadata() -> tuple[dict[str, Any], dict[str, str]]:
+    """Return where everything is (RFC 8414)."""
+    tokens = UseCases.of(current_app).tokens
+    issuer = tokens.rules.issuer.rstrip("/")
+    document = {
+        "issuer": tokens.rules.issuer,
+        "jwks_uri": f"{issuer}/.well-known/jwks.json",
+        "introspection_endpoint": f"{issuer}{BASE_PATH}/auth/introspect",
+        "introspection_endpoint_auth_methods_supported": ["bearer"],
+        "revocation_endpoint": f"{issuer}{BASE_PATH}/auth/revoke",
+        "revocation_endpoint_auth_methods_supported": ["bearer"],
+        "service_documentation": f"{issuer}/docs",
+        # People get their tokens by this service's own login: there is no OAuth flow to offer.
+        "response_types_supported": [],
+        "grant_types_supported": [],
+    }
+    return document, {"Cache-Control": CACHEABLE}

@@ -1,0 +1,23 @@
+"""Sessions, as their owner sees them."""
+
+from marshmallow import Schema, fields
+
+from authapp.api.schemas.fields import Timestamp
+
+
+class SessionSchema(Schema):
+    """One login on one device."""
+
+    id = fields.UUID(required=True)
+    current = fields.Boolean(required=True, metadata={"description": "Whether it is the session of this token."})
+    created_at = Timestamp(required=True)
+    last_used_at = Timestamp(required=True, metadata={"description": "When its tokens were last issued."})
+    expires_at = Timestamp(required=True, metadata={"description": "When it ends, however often it is refreshed."})
+    ip_address = fields.String(required=True, allow_none=True)
+    user_agent = fields.String(required=True, allow_none=True)
+
+
+class SessionListSchema(Schema):
+    """The live sessions of a user, the one used last first."""
+
+    items = fields.List(fields.Nested(SessionSchema), required=True)
