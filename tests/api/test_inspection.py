@@ -7,7 +7,7 @@ from flask import Flask
 
 from authapp import clock
 from authapp.domain import UseCases
-from authapp.domain.sessions import TokenPair
+from authapp.domain.token_pairs import TokenPair
 from authapp.models import User
 from factories import Api, a_session, a_user, problem
 

@@ -100,9 +100,9 @@ def test_a_password_changed_while_it_was_checked_opens_nothing(
     user = a_user(app)
     use_cases = UseCases.of(app)
     with app.app_context():
-        proof = use_cases.accounts.prove(user.username, PASSWORD)
+        proof = use_cases.credentials.prove(user.username, PASSWORD)
         use_cases.accounts.set_password(user.username, "another long sentence")
-    monkeypatch.setattr(use_cases.accounts, "prove", lambda *_: proof)
+    monkeypatch.setattr(use_cases.credentials, "prove", lambda *_: proof)
     problem(api.log_in(user.username), 401, "invalid_credentials")
 
 
@@ -112,7 +112,7 @@ def test_an_account_disabled_while_its_password_was_checked_opens_nothing(
     user = a_user(app)
     use_cases = UseCases.of(app)
     with app.app_context():
-        proof = use_cases.accounts.prove(user.username, PASSWORD)
+        proof = use_cases.credentials.prove(user.username, PASSWORD)
         use_cases.accounts.disable(user.username)
-    monkeypatch.setattr(use_cases.accounts, "prove", lambda *_: proof)
+    monkeypatch.setattr(use_cases.credentials, "prove", lambda *_: proof)
     problem(api.log_in(user.username), 401, "invalid_credentials")

@@ -18,7 +18,7 @@ ANOTHER = "another good pass phrase"
 def opens(app: Flask, username: str, password: str) -> bool:
     with app.app_context():
         try:
-            UseCases.of(app).accounts.prove(username, password)
+            UseCases.of(app).credentials.prove(username, password)
         except InvalidCredentials:
             return False
         return True

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from authapp.domain import UseCases
-from authapp.domain.sessions import TokenPair
+from authapp.domain.token_pairs import TokenPair
 from authapp.errors import EmailTaken, InvalidCredentials, Refusal, TokenRevoked, UsernameTaken
 from authapp.extensions import db
 from authapp.models import User

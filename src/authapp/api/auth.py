@@ -10,7 +10,8 @@ from authapp.api.responses import no_content
 from authapp.api.schemas.tokens import LoginSchema, LogoutSchema, RefreshSchema, TokenPairSchema
 from authapp.api.schemas.users import RegistrationSchema, UserSchema
 from authapp.domain import UseCases
-from authapp.domain.sessions import LogoutScope, Origin, TokenPair
+from authapp.domain.sessions import LogoutScope, Origin
+from authapp.domain.token_pairs import TokenPair
 from authapp.errors import (
     EmailTaken,
     InvalidCredentials,

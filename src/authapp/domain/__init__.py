@@ -5,6 +5,7 @@ from typing import Any, Protocol, Self
 
 from authapp.config import Settings
 from authapp.domain.accounts import Accounts
+from authapp.domain.credentials import Credentials
 from authapp.domain.health import Health
 from authapp.domain.inspection import Inspection
 from authapp.domain.pruning import Pruning
@@ -24,6 +25,7 @@ class Application(Protocol):
 class UseCases:
     """Every use case, bound to one application's settings."""
 
+    credentials: Credentials
     accounts: Accounts
     sessions: Sessions
     pruning: Pruning
@@ -43,10 +45,11 @@ class UseCases:
             leeway=settings.leeway,
         )
         tokens = Tokens(KeyRing.from_json(settings.jwt_keys), rules)
-        accounts = Accounts(passwords, registration_open=settings.registration == "open")
-        sessions = Sessions(accounts, tokens, session_ttl=settings.session_ttl, refresh_grace=settings.refresh_grace)
+        credentials = Credentials(passwords)
+        accounts = Accounts(credentials, registration_open=settings.registration == "open")
+        sessions = Sessions(credentials, tokens, session_ttl=settings.session_ttl, refresh_grace=settings.refresh_grace)
         inspection = Inspection(tokens, sessions, refresh_grace=settings.refresh_grace)
-        return cls(accounts, sessions, Pruning(leeway=settings.leeway), Health(), inspection, tokens)
+        return cls(credentials, accounts, sessions, Pruning(leeway=settings.leeway), Health(), inspection, tokens)
 
     def attach(self, app: Application) -> None:
         """Make ``app`` the one that answers with these use cases."""

@@ -1,21 +1,20 @@
 """Accounts: who exists, and with which password."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, select
+from sqlalchemy import ColumnElement, Select, delete, select
 from sqlalchemy.exc import IntegrityError
 
 from authapp import clock
+from authapp.domain.credentials import Credentials
 from authapp.domain.endings import end_sessions
 from authapp.domain.identity import Identity
 from authapp.domain.transactions import transaction
 from authapp.errors import (
     EmailTaken,
     Fault,
-    InvalidCredentials,
     Refusal,
     RegistrationClosed,
     ResourceNotFound,
@@ -27,7 +26,6 @@ from authapp.extensions import db
 from authapp.models import EndReason, Session, User, UserRole, UserStatus
 from authapp.models.user import folded
 from authapp.security import identifiers
-from authapp.security.passwords import Passwords
 
 _REFUSED_BY: dict[str, Callable[[], Refusal]] = {
     "uq_users_username_key": UsernameTaken,
@@ -36,23 +34,11 @@ _REFUSED_BY: dict[str, Callable[[], Refusal]] = {
 }
 
 
-@dataclass(frozen=True)
-class Proof:
-    """That somebody knew the password of this account a moment ago.
-
-    ``password_hash`` is the stored hash that was matched, ``new_hash`` the one to store when that is outdated.
-    """
-
-    user_id: UUID
-    password_hash: str
-    new_hash: str | None
-
-
 class Accounts:
     """The use cases of accounts."""
 
-    def __init__(self, passwords: Passwords, *, registration_open: bool) -> None:
-        self._passwords = passwords
+    def __init__(self, credentials: Credentials, *, registration_open: bool) -> None:
+        self._credentials = credentials
         self._registration_open = registration_open
 
     def register(self, *, username: str, email: str, password: str) -> User:
@@ -73,7 +59,7 @@ class Accounts:
             id=identifiers.time_ordered(),
             username=identity.username,
             email=identity.email,
-            password_hash=self._passwords.hash(password),
+            password_hash=self._credentials.hash(password),
             role_links=[UserRole(role_name=role) for role in dict.fromkeys(roles)],
         )
         try:
@@ -82,20 +68,6 @@ class Accounts:
         except IntegrityError as error:
             raise _refusal_for(error) from None
         return user
-
-    def prove(self, name: str, password: str) -> Proof:
-        """Return the proof that ``password`` opens the account with this username or email.
-
-        Raises ``InvalidCredentials``, after the same work whether the account is missing or disabled or the password
-        wrong. No connection is held while the hash is computed.
-        """
-        # The kind of name decides the column: one statement, whatever was typed.
-        statement = _BY_EMAIL if "@" in name else _BY_USERNAME
-        row = db.read_one(statement, {"key": folded(name)})
-        correct, new_hash = self._passwords.verify(password, row.password_hash if row else None)
-        if row is None or not correct or row.status != UserStatus.ACTIVE:
-            raise InvalidCredentials
-        return Proof(row.id, row.password_hash, new_hash)
 
     def find(self, name: str) -> User:
         """Return the account with this username or email. Raises ``ResourceNotFound``."""
@@ -122,9 +94,9 @@ class Accounts:
 
         Raises ``WrongPassword`` or ``PasswordRejected``.
         """
-        old_hash, identity = self._verified(user_id, current)
+        old_hash, identity = self._credentials.confirm(user_id, current)
         identity.check_password(new, field="new_password")
-        new_hash = self._passwords.hash(new)
+        new_hash = self._credentials.hash(new)
         with transaction():
             user = self._unchanged(user_id, old_hash)
             user.password_hash = new_hash
@@ -133,7 +105,7 @@ class Accounts:
 
     def close(self, user_id: UUID, password: str) -> None:
         """Delete one's own account, with all that belongs to it. Raises ``WrongPassword``."""
-        old_hash, _ = self._verified(user_id, password)
+        old_hash, _ = self._credentials.confirm(user_id, password)
         with transaction():
             self._remove(self._unchanged(user_id, old_hash))
 
@@ -149,7 +121,7 @@ class Accounts:
         """Set an account's password and end its sessions. Raises ``PasswordRejected``."""
         user = self.find(name)
         Identity(user.username, user.email).check_password(password)
-        return self._change(name, EndReason.PASSWORD_CHANGED, password_hash=self._passwords.hash(password))
+        return self._change(name, EndReason.PASSWORD_CHANGED, password_hash=self._credentials.hash(password))
 
     def grant(self, name: str, role: str) -> User:
         """Give an account a role, unless it has it. Raises ``ValidationFailed`` for one that there is not."""
@@ -205,14 +177,6 @@ class Accounts:
             raise WrongPassword
         return user
 
-    def _verified(self, user_id: UUID, password: str) -> tuple[str, Identity]:
-        """Return the stored hash that ``password`` matches, and whose it is. Raises ``WrongPassword``."""
-        row = db.read_one(_BY_ID, {"id": user_id})
-        correct, _ = self._passwords.verify(password, row.password_hash if row else None)
-        if row is None or not correct:
-            raise WrongPassword
-        return row.password_hash, Identity(row.username, row.email)
-
 
 def _found(statement: Select[Any], name: str) -> User:
     user: User | None = db.session.scalars(statement).one_or_none()
@@ -229,9 +193,3 @@ def _refusal_for(error: IntegrityError) -> Exception:
     constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
     refusal = _REFUSED_BY.get(constraint or "")
     return refusal() if refusal else error
-
-
-_CREDENTIALS = select(User.id, User.password_hash, User.status, User.username, User.email)
-_BY_ID = _CREDENTIALS.where(User.id == bindparam("id"))
-_BY_USERNAME = _CREDENTIALS.where(User.username_key == bindparam("key"))
-_BY_EMAIL = _CREDENTIALS.where(User.email_key == bindparam("key"))

@@ -11,10 +11,11 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from authapp import clock
-from authapp.domain.accounts import Accounts, Proof
 from authapp.domain.callers import CALLER, Caller
+from authapp.domain.credentials import Credentials, Proof
 from authapp.domain.endings import AccessToken, end_sessions
 from authapp.domain.rotation import rotate
+from authapp.domain.token_pairs import PairIssuer, TokenPair
 from authapp.domain.transactions import transaction
 from authapp.errors import InvalidCredentials, RefreshTokenReused, ResourceNotFound, TokenRevoked
 from authapp.extensions import db
@@ -42,37 +43,25 @@ class Origin:
     user_agent: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class TokenPair:
-    """What a login or a refresh hands out; the times are in seconds from now."""
-
-    access_token: str
-    expires_in: int
-    refresh_token: str
-    refresh_expires_in: int
-    token_type: str = "Bearer"  # noqa: S105 - a scheme, not a secret
-
-
 class Sessions:
     """The use cases of sessions."""
 
-    def __init__(self, accounts: Accounts, tokens: Tokens, *, session_ttl: int, refresh_grace: int) -> None:
+    def __init__(self, credentials: Credentials, tokens: Tokens, *, session_ttl: int, refresh_grace: int) -> None:
         """Take ``session_ttl`` and ``refresh_grace`` in seconds."""
-        self._accounts = accounts
-        self._tokens = tokens
+        self._credentials = credentials
+        self._pairs = PairIssuer(tokens)
         self._session_ttl = timedelta(seconds=session_ttl)
         self._refresh_ttl = timedelta(seconds=tokens.rules.refresh_ttl)
-        self._access_ttl = timedelta(seconds=tokens.rules.access_ttl)
         self._grace = timedelta(seconds=refresh_grace)
 
     def log_in(self, name: str, password: str, origin: Origin) -> TokenPair:
         """Start a session for the account with this username or email. Raises ``InvalidCredentials``."""
-        proof = self._accounts.prove(name, password)
+        proof = self._credentials.prove(name, password)
         session = self._new_session(proof.user_id, origin)
         with transaction() as database:
             _record_login(proof, session.created_at)
             database.add(session)
-        return self._pair(session, fresh=True)
+        return self._pairs.issue(session, fresh=True)
 
     def caller(self, claims: Claims) -> Caller | None:
         """Return the caller that verified ``claims`` name, or ``None`` when there is no such session."""
@@ -106,7 +95,7 @@ class Sessions:
         if row.ended_at is not None:
             logger.warning("refresh token reused: ended session %s of user %s", session_id, user_id)
             raise RefreshTokenReused
-        return self._pair(Session(user_id=user_id, id=session_id, **row._mapping), fresh=False)
+        return self._pairs.issue(Session(user_id=user_id, id=session_id, **row._mapping), fresh=False)
 
     def log_out(self, claims: Claims, scope: LogoutScope = LogoutScope.LOCAL) -> None:
         """End sessions of the caller with these verified ``claims``, as ``scope`` says.
@@ -157,30 +146,6 @@ class Sessions:
             user_agent=(origin.user_agent or "")[:USER_AGENT_MAX_LENGTH] or None,
         )
 
-    def _pair(self, session: Session, *, fresh: bool) -> TokenPair:
-        """Sign the pair that ``session`` stands for; it is committed by now, so no lock waits for a signature."""
-        now = clock.now()
-        access_expires = min(now + self._access_ttl, session.expires_at)
-        sign = partial(self._tokens.sign, user_id=session.user_id, session_id=session.id)
-        return TokenPair(
-            access_token=sign(
-                "access",
-                jti=identifiers.unguessable(),
-                issued_at=now,
-                expires_at=access_expires,
-                fresh=fresh,
-            ),
-            expires_in=_seconds(now, access_expires),
-            # Whoever refreshes within the grace gets the same successor: one identifier, and the same times.
-            refresh_token=sign(
-                "refresh",
-                jti=session.refresh_jti,
-                issued_at=session.rotated_at,
-                expires_at=session.refresh_expires_at,
-            ),
-            refresh_expires_in=_seconds(now, session.refresh_expires_at),
-        )
-
 
 def _record_login(proof: Proof, now: datetime) -> None:
     """Note the login on the account, which must still be what was proven: active, with the same password.
@@ -202,7 +167,3 @@ def _record_login(proof: Proof, now: datetime) -> None:
     )
     if db.session.execute(statement).one_or_none() is None:
         raise InvalidCredentials
-
-
-def _seconds(start: datetime, end: datetime) -> int:
-    return int(end.timestamp()) - int(start.timestamp())

@@ -1,6 +1,7 @@
 """What Schemathesis needs to know: a fresh login for each case, since a case may end its session."""
 
 import os
+from secrets import token_hex
 from typing import Any
 
 import requests
@@ -9,12 +10,17 @@ from hypothesis import strategies as st
 
 BASE = os.environ["AUTHAPP_FUZZ_URL"]
 PASSWORD = "correct horse battery staple"
-_name = f"fuzz{os.getpid()}"
+_name = "nobody-yet"
 
 
 # Reserved domains such as .test are no valid addresses here, and JSON Schema's "email" does not know of them.
 _labels = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=20)
 schemathesis.openapi.format("email", st.builds("{}@{}.example.com".format, _labels, _labels))
+
+
+def log_in() -> requests.Response:
+    credentials = {"username": _name, "password": PASSWORD}
+    return requests.post(f"{BASE}/api/v1/auth/login", json=credentials, timeout=10)
 
 
 @schemathesis.auth(refresh_interval=None)
@@ -23,12 +29,13 @@ class FreshLogin:
 
     def get(self, case: schemathesis.Case, context: Any) -> str:
         kind = "refresh_token" if case.operation.path.endswith("/auth/refresh") else "access_token"
-        credentials = {"username": _name, "password": PASSWORD}
-        response = requests.post(f"{BASE}/api/v1/auth/login", json=credentials, timeout=10)
-        if response.status_code == 401:
-            account = {**credentials, "email": f"{_name}@example.com"}
+        response = log_in()
+        if response.status_code == 401:  # the last case has renamed or deleted the account
+            global _name  # noqa: PLW0603
+            _name = f"fuzz-{token_hex(8)}"
+            account = {"username": _name, "email": f"{_name}@example.com", "password": PASSWORD}
             requests.post(f"{BASE}/api/v1/auth/register", json=account, timeout=10).raise_for_status()
-            return self.get(case, context)
+            response = log_in()
         token: str = response.json()[kind]
         return token
 
