@@ -3,7 +3,21 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authapp.api import auth, bearer, bodies, discovery, docs, errors, guards, headers, inspection, ops, problems, users
+from authapp.api import (
+    auth,
+    bearer,
+    bodies,
+    discovery,
+    docs,
+    errors,
+    guards,
+    headers,
+    inspection,
+    ops,
+    problems,
+    sessions,
+    users,
+)
 from authapp.api.openapi import publish
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings
@@ -12,6 +26,7 @@ BLUEPRINTS = {
     auth.blueprint: f"{BASE_PATH}/auth",
     inspection.blueprint: f"{BASE_PATH}/auth",
     users.blueprint: f"{BASE_PATH}/users",
+    sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
     ops.private: BASE_PATH,
     ops.health: "/health",
     discovery.blueprint: "/.well-known",

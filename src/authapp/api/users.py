@@ -1,19 +1,15 @@
 """Blueprint ``users``: the caller's own account."""
 
-from typing import Any
-from uuid import UUID
-
 from flask import Response, current_app
 
 from authapp.api import bearer
 from authapp.api.guards import fresh
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
-from authapp.api.schemas.sessions import SessionListSchema
 from authapp.api.schemas.users import ConfirmationSchema, PasswordChangeSchema, RenameSchema, UserSchema
 from authapp.domain import UseCases
 from authapp.domain.callers import Caller
-from authapp.errors import PasswordRejected, ResourceNotFound, UsernameTaken, WrongPassword
+from authapp.errors import PasswordRejected, UsernameTaken, WrongPassword
 from authapp.models import User
 
 blueprint = Blueprint("users", __name__, description="The caller's own account")
@@ -56,22 +52,4 @@ def change_password(body: dict[str, str]) -> Response:
     caller = bearer.caller()
     accounts = UseCases.of(current_app).accounts
     accounts.change_password(caller.id, caller.session_id, body["current_password"], body["new_password"])
-    return no_content()
-
-
-@blueprint.get("/me/sessions")
-@blueprint.response(200, SessionListSchema)
-def sessions() -> dict[str, Any]:
-    """List the live sessions, the one used last first."""
-    caller = bearer.caller()
-    live = UseCases.of(current_app).sessions.live(caller.id)
-    return {"items": [{**vars(session), "current": session.id == caller.session_id} for session in live]}
-
-
-@blueprint.delete("/me/sessions/<uuid:session_id>")
-@blueprint.response(204)
-@refuses(ResourceNotFound)
-def end_session(session_id: UUID) -> Response:
-    """End one session: its tokens are dead on the next request."""
-    UseCases.of(current_app).sessions.end(bearer.caller().id, session_id)
     return no_content()
