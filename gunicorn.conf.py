@@ -1,5 +1,6 @@
 """How authapp is served. Everything here can be overridden by gunicorn's command line."""
 
+import http
 import json
 import logging
 import os
@@ -107,22 +108,40 @@ logconfig_dict = {
 }
 
 
-def on_starting(_server: Any) -> None:
-    """Refuse to start on bad settings, once and readably, instead of once a worker with a traceback.
+def on_starting(server: Any) -> None:
+    """Refuse bad settings at the start and at each reload, once and readably, instead of once a worker.
 
-    It is tried in another process: what the master imported, no reload could replace.
+    On HUP, gunicorn lets the old workers go before the new ones have started, and tries for ever when those cannot
+    start: a mistake in a key file would end the service. With this, the old workers serve on.
     """
-    if subprocess.run([sys.executable, "-c", "import wsgi"], check=False).returncode:
+    if not _settings_can_be_used():
         sys.exit(1)
+    reload = server.reload
+
+    def reload_if_it_can_be_served() -> None:
+        if _settings_can_be_used():
+            reload()
+        else:
+            server.log.error("Nothing is reloaded: with these settings no worker could start. The old ones serve on.")
+
+    # The hook on_reload comes too late to say no: all it could do is stop the server.
+    server.reload = reload_if_it_can_be_served
+
+
+def _settings_can_be_used() -> bool:
+    # It is tried in another process: what the master imported, no reload could replace.
+    return subprocess.run([sys.executable, "-c", "import wsgi"], check=False).returncode == 0
 
 
 def _write_problem(sock: Any, status: int, reason: str, _message: str) -> None:
     """Answer what gunicorn cannot even parse in the same shape as everything else, instead of in HTML."""
-    mistake = status < 500
+    mistake = status < 500 or status == http.HTTPStatus.NOT_IMPLEMENTED
+    if mistake:  # gunicorn tells a dozen of them apart; to clients they are one, with one code
+        status, reason = 400, "Bad Request"
     code = "malformed_request" if mistake else "internal_error"
     title = "The request cannot be read." if mistake else "Something went wrong on the server."
     request_id = str(uuid.uuid4())  # noqa: TID251 - the application is not there to ask
-    problem = {"type": f"/problems/{code}", "title": title, "status": status, "code": code, "detail": f"{reason}."}
+    problem = {"type": f"/problems/{code}", "title": title, "status": status, "code": code, "detail": title}
     body = json.dumps({**problem, "instance": "/", "request_id": request_id})
     head = [
         f"HTTP/1.1 {status} {reason}",

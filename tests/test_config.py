@@ -390,3 +390,17 @@ def test_keys_are_judged_as_the_ring_judges_them(env: Set) -> None:
     env(AUTHAPP_JWT_KEYS=KeyRing([current, retired]).to_json())
 
     assert KeyRing.from_json(load_settings().jwt_keys).signing.kid == current.kid
+
+
+def test_a_secret_in_the_place_of_its_files_name_is_not_shown(env: Set) -> None:
+    env(AUTHAPP_JWT_KEYS=None, AUTHAPP_JWT_KEYS_FILE=KEYS * 3)
+
+    problem = the_problem()
+
+    assert problem == "AUTHAPP_JWT_KEYS_FILE must name a file that can be read."
+
+
+def test_a_setting_that_is_not_utf_8_is_named(env: Set) -> None:
+    env(AUTHAPP_AUDIENCE="\udcff")
+
+    assert "AUTHAPP_AUDIENCE" in the_problem()

@@ -28,7 +28,7 @@ from factories import Api, a_session, a_user, problem
 from settings import settings
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")])
 TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
 RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 VARIABLES = {f"AUTHAPP_{field.name.upper()}": field for field in dataclasses.fields(Settings)}

@@ -30,9 +30,8 @@ class Wire:
         return through.render_as_string(hide_password=False)
 
     def close(self) -> None:
+        hang_up(*self._sockets)
         for each in self._sockets:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
             each.close()
 
     def _connect(self) -> socket.socket:
@@ -53,14 +52,17 @@ class Wire:
                 threading.Thread(target=self._listen, args=(client, server), daemon=True).start()
 
     def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while data := source.recv(65536):
                 target.sendall(data)
-            target.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        finally:
+            hang_up(source, target)
 
     def _listen(self, client: socket.socket, server: socket.socket) -> None:
         """Forward message by message (PostgreSQL's protocol 3: a type byte, and a length that counts itself)."""
-        with contextlib.suppress(OSError, ConnectionError):
+        try:
             startup = _exactly(client, 4)
             server.sendall(startup + _exactly(client, struct.unpack("!I", startup)[0] - 4))
             while True:
@@ -69,6 +71,17 @@ class Wire:
                 if head[:1] in {SIMPLE_QUERY, PARSE, EXECUTE}:
                     self.questions.append(body.rstrip(b"\0").decode())
                 server.sendall(head + body)
+        except OSError:
+            pass
+        finally:
+            hang_up(client, server)
+
+
+def hang_up(*sockets: socket.socket) -> None:
+    """End a connection on both sides: when one is gone, the other must not wait for it."""
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
 
 
 def _exactly(source: socket.socket, count: int) -> bytes:

@@ -42,9 +42,9 @@ class EmbeddedPostgres:
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
-    def url(self, database: str) -> str:
-        """Return the address of ``database``."""
-        return f"postgresql+psycopg2://{SUPERUSER}@/{database}?host={self._sockets}"
+    def url(self, database: str, role: str = SUPERUSER) -> str:
+        """Return the address of ``database`` for ``role``."""
+        return f"postgresql+psycopg2://{role}@/{database}?host={self._sockets}"
 
     @property
     def socket(self) -> str:
@@ -72,10 +72,15 @@ class EmbeddedPostgres:
         self._process = None
 
     def ensure_database(self, name: str) -> str:
-        """Create the database ``name`` when there is none, and return its address."""
+        """Create the database ``name``, and an ordinary role of that name that owns it; return its address.
+
+        The application connects as that role: as the superuser, a hole in it could read every file of the machine.
+        """
+        if not self._query("postgres", f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'"):
+            self._query("postgres", f'CREATE ROLE "{name}" LOGIN')
         if not self._query("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
-            self._query("postgres", f'CREATE DATABASE "{name}"')
-        return self.url(name)
+            self._query("postgres", f'CREATE DATABASE "{name}" OWNER "{name}"')
+        return self.url(name, role=name)
 
     def _initialise(self) -> None:
         # Beside, then renamed: an interrupted initialisation must not look like a finished one.

@@ -1,5 +1,6 @@
 """``make run``: the API on the embedded PostgreSQL, with its data kept in ``instance/``. Ctrl-C stops all of it."""
 
+import fcntl
 import http.client
 import os
 import signal
@@ -9,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from tools.embedded_postgres import EmbeddedPostgres
 
@@ -34,8 +35,9 @@ def main() -> int:
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
     postgres = EmbeddedPostgres(INSTANCE / "postgres")
+    INSTANCE.mkdir(exist_ok=True)
+    alone = _lock()
     try:
-        INSTANCE.mkdir(exist_ok=True)
         _prepare_database(postgres)
         return _serve(port)
     except KeyboardInterrupt:
@@ -45,6 +47,17 @@ def main() -> int:
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, signal.SIG_IGN)
         postgres.stop()
+        alone.close()
+
+
+def _lock() -> IO[str]:
+    """Hold ``instance/`` for this process: the first to stop would take the database from the others."""
+    file = (INSTANCE / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        _stop("`make run` is running in this checkout already: stop it first, or use another checkout.")
+    return file
 
 
 def _prepare_database(postgres: EmbeddedPostgres) -> None:

@@ -83,11 +83,11 @@ class Unavailable(Refusal):
 
 
 class MalformedRequest(Malformed):
-    """The body is not one JSON object in UTF-8, or the request contradicts itself.
+    """The body is not what this route reads, or the request contradicts itself.
 
-    Sent for a body that is not JSON, not UTF-8, starts with a byte order mark, is not an object, is nested too deeply,
-    repeats a key, or holds a NUL, a lone surrogate or a number that JSON does not have. Correct the request; sending it
-    again unchanged will not help.
+    A JSON body must be one object in UTF-8 without a byte order mark, not nested too deeply, without repeated keys,
+    NUL, lone surrogates and numbers that JSON does not have; a form must not repeat a parameter; a token must not come
+    in two places. Correct the request; sending it again unchanged will not help.
     """
 
     code = "malformed_request"
@@ -115,13 +115,14 @@ class PayloadTooLarge(Refusal):
 
 
 class UnsupportedMediaType(Refusal):
-    """The body is not sent as `application/json`, or it is compressed.
+    """The body is of another media type than this route reads, or it is compressed.
 
-    Send `Content-Type: application/json` and no `Content-Encoding`.
+    Send `Content-Type: application/json`, or `application/x-www-form-urlencoded` to introspect and revoke, and no
+    `Content-Encoding`.
     """
 
     code = "unsupported_media_type"
-    title = "The body must be application/json."
+    title = "The body is of a type that is not read here."
 
 
 class ResourceNotFound(NotFound):
@@ -257,7 +258,7 @@ class TokenExpired(TokenRefused):
 
 
 class TokenRevoked(TokenRefused):
-    """The token was good, and has been revoked: its session was ended, or its account was disabled.
+    """The token was good, and has been revoked, alone or with its session, or its account was disabled.
 
     Log in again.
     """

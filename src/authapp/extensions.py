@@ -8,12 +8,27 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import Executable
 
 READS = "reads"
 """The bind whose connections are in autocommit: a read costs one round trip, with no BEGIN and no ROLLBACK."""
+
+
+_OUTAGES = ("08", "25006", "40", "42703", "42P01", "53", "55", "57", "58")
+"""SQLSTATEs, whole or by class, that pass: the server is unreachable, read-only, busy, full, or not migrated yet."""
+
+
+def is_outage(error: SQLAlchemyError) -> bool:
+    """Tell an error of the database that will pass from a mistake of ours, which will not."""
+    if isinstance(error, DBAPIError):
+        sqlstate = getattr(error.orig, "pgcode", None)
+        if sqlstate:
+            return str(sqlstate).startswith(_OUTAGES)
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return isinstance(error, PoolTimeout)
 
 
 class Base(DeclarativeBase):

@@ -17,7 +17,21 @@ def test_the_scheme_is_case_insensitive(api: Api, token: str, scheme: str) -> No
     assert api.get("/ping", headers={"Authorization": f"{scheme} {token}"}).status_code == 200
 
 
-@pytest.mark.parametrize("header", ["", " ", "Bearer", "Bearer ", "Basic YTpi", "Token x", "{token}", "Basic {token}"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        " ",
+        "Bearer",
+        "Bearer ",
+        "Basic YTpi",
+        "Token x",
+        "{token}",
+        "Basic {token}",
+        "Bearer\xa0{token}",
+        "Bearer\x85{token}",
+    ],
+)
 def test_no_bearer_token_is_token_missing(api: Api, token: str, header: str) -> None:
     response = api.get("/ping", headers={"Authorization": header.format(token=token)})
     problem(response, 401, "token_missing")
@@ -37,6 +51,7 @@ def test_no_bearer_token_is_token_missing(api: Api, token: str, header: str) -> 
         "Bearer x",
         "Bearer ..",
         "Bearer a b",
+        "Bearer \xa0{token}",
     ],
 )
 def test_what_is_not_exactly_one_token_is_token_invalid(api: Api, token: str, header: str) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 
 import pytest
 
@@ -82,6 +83,24 @@ def test_ten_thousand_unknown_fields_get_an_answer_and_no_echo(api: Api) -> None
     assert len(problem(response, 422, "validation_failed")["errors"]) == 20
     long_name = problem(api.post(LOGIN, VALID | {"x" * 50_000: 1}), 422, "validation_failed")
     assert len(str(long_name)) < 1_000
+
+
+COMBINING = "a" + "\u0300" * 16_000 + "\u0316" * 15_000
+"""Normalising it whole takes a second, in which nothing else runs."""
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "code"),
+    [("/auth/login", "username", "invalid_credentials"), ("/auth/register", "email", "validation_failed")],
+)
+@pytest.mark.parametrize("suffix", ["", "@example.com"])
+def test_a_name_longer_than_any_name_costs_nothing(api: Api, path: str, field: str, code: str, suffix: str) -> None:
+    account = VALID if path == LOGIN else VALID | {"email": ""}
+    body = json.dumps(account | {field: COMBINING + suffix}, ensure_ascii=False).encode()
+    start = time.process_time()
+    response = api("POST", path, data=body, content_type="application/json")
+    assert time.process_time() - start < 0.5, "it takes over a second when the name is not cut"
+    problem(response, 401 if path == LOGIN else 422, code)
 
 
 @pytest.mark.parametrize("value", [None, 7, 1.5, True, [], {}, ["a"], {"a": "b"}, 10**40])

@@ -94,6 +94,22 @@ def test_a_hash_from_elsewhere_opens_the_account_and_is_replaced(app: Flask, api
     assert api.log_in(user.username).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("registered", "typed"),
+    [
+        ("x@xn--mnchen-3ya.de", "x@xn--mnchen-3ya.de"),
+        ("x@xn--mnchen-3ya.de", "X@M\u00dcNCHEN.DE"),
+        ("x@\uff45xample.com", "x@\uff45xample.com"),
+        ("\u00e9@example.com", "E\u0301@example.com"),
+    ],
+)
+def test_an_address_opens_the_account_as_it_was_typed_at_registration(
+    app: Flask, api: Api, registered: str, typed: str
+) -> None:
+    a_user(app, "Ada", email=registered)
+    assert api.log_in(typed).status_code == 200
+
+
 def test_a_password_changed_while_it_was_checked_opens_nothing(
     app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from authapp import create_app
 from authapp.extensions import db
+from conftest import dispose
 from databases import Databases
 from factories import Api, a_session, a_user, problem
 from settings import settings
@@ -52,6 +53,22 @@ def test_a_database_without_tables_is_an_outage_too(app: Flask, databases: Datab
         assert ready["errors"] == [
             {"pointer": "#/migrations", "detail": "The database has not been migrated: run `flask db upgrade`."}
         ]
+
+
+@pytest.mark.committed
+def test_a_read_only_database_is_an_outage_too(app: Flask, api: Api) -> None:
+    user = a_user(app)
+    pair = a_session(app, user)
+    with app.app_context():
+        name = db.engine.url.database
+        db.session.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
+        db.session.commit()
+    dispose(app)
+    answers = (api.log_in(user.username), api.post("/auth/logout", token=pair.access_token))
+    for answer in (*answers, api.post("/auth/refresh", token=pair.refresh_token)):
+        problem(answer, 503, "service_unavailable")
+    ready = problem(api.client.get("/health/ready"), 503, "service_unavailable")
+    assert [fault["pointer"] for fault in ready["errors"]] == ["#/database"]
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from authapp import clock
 from authapp.domain import UseCases
+from authapp.errors import InvalidCredentials
 from authapp.extensions import db
 from authapp.models import BlocklistedToken
-from factories import Api, a_session, a_user, problem
+from factories import PASSWORD, Api, a_session, a_user, problem
 
 
 def test_logout_writes_the_blocklist_against_the_user_with_the_expiry(app: Flask, api: Api) -> None:
@@ -87,6 +88,27 @@ def test_the_tokens_of_a_deleted_account_open_nothing(app: Flask, api: Api) -> N
         UseCases.of(app).accounts.delete(user.username)
     problem(api.get("/ping", pair.access_token), 401, "token_invalid")
     problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_invalid")
+
+
+def by_sql(app: Flask, statement: str) -> None:
+    with app.app_context():
+        db.session.execute(text(statement))
+        db.session.commit()
+
+
+def test_a_disabled_user_is_refused_even_with_a_live_session(app: Flask, api: Api) -> None:
+    pair = a_session(app, user := a_user(app))
+    by_sql(app, "UPDATE users SET status = 'disabled'")
+    problem(api.get("/ping", pair.access_token), 401, "token_revoked")
+    problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_revoked")
+    with app.app_context(), pytest.raises(InvalidCredentials):
+        UseCases.of(app).credentials.prove(user.username, PASSWORD)
+
+
+def test_a_session_whose_time_is_over_is_not_refreshed_whatever_the_token_says(app: Flask, api: Api) -> None:
+    pair = a_session(app, a_user(app))
+    by_sql(app, "UPDATE sessions SET expires_at = now() - interval '1 minute'")
+    problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_revoked")
 
 
 def test_a_token_of_an_unknown_session_is_invalid(app: Flask, api: Api) -> None:

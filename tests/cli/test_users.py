@@ -10,7 +10,7 @@ from authapp.errors import InvalidCredentials
 from authapp.extensions import db
 from authapp.models import Session, User
 from cli.invoking import data, flask_users, misused, refused, succeeded
-from factories import PASSWORD, a_session, a_user
+from factories import PASSWORD, Api, a_session, a_user
 
 ANOTHER = "another good pass phrase"
 
@@ -288,3 +288,86 @@ def test_what_is_created_here_needs_no_open_registration(app: Flask, monkeypatch
     monkeypatch.setattr(UseCases.of(app).accounts, "_registration_open", False)
 
     succeeded(flask_users(app, "create", "grace", "grace@example.com", "--password-stdin", stdin=PASSWORD))
+
+
+def test_a_user_is_created_with_roles(app: Flask) -> None:
+    with_role = ["create", "grace", "grace@example.com", "--role", "admin", "--role", "admin", "--password-stdin"]
+
+    told = data(flask_users(app, *with_role, "--json", stdin=PASSWORD))
+
+    assert told["roles"] == ["admin"]
+    assert data(flask_users(app, "show", "grace", "--json"))["roles"] == ["admin"]
+
+
+@pytest.mark.parametrize("role", ["wizard", "", "Admin", "admin ", "' OR 1=1 --", "\udcff"])
+def test_nobody_is_created_with_a_role_that_there_is_not(app: Flask, role: str) -> None:
+    arguments = ["create", "grace", "grace@example.com", "--role", "admin", "--role", role, "--password-stdin"]
+
+    refused(flask_users(app, *arguments, stdin=PASSWORD), "role" if role.isascii() else "UTF-8")
+
+    refused(flask_users(app, "show", "grace"), "There is nothing here.")
+
+
+def test_a_role_counts_from_the_next_request_on_and_is_gone_on_the_next_request(app: Flask, api: Api) -> None:
+    user = a_user(app)
+    token = a_session(app, user).access_token
+
+    def introspected() -> int:
+        return api.post("/auth/introspect", token=token, data={"token": "x"}).status_code
+
+    assert introspected() == 403
+    assert succeeded(flask_users(app, "grant", user.username, "admin")) == f"{user.username} has: admin.\n"
+    assert introspected() == 200
+    assert succeeded(flask_users(app, "revoke", user.username, "admin")) == f"{user.username} has: no role.\n"
+    assert introspected() == 403
+
+
+@pytest.mark.parametrize("command", ["grant", "revoke"])
+def test_a_role_given_or_taken_twice_is_no_error(app: Flask, command: str) -> None:
+    user = a_user(app)
+    if command == "revoke":
+        succeeded(flask_users(app, "grant", user.username, "admin"))
+
+    first = succeeded(flask_users(app, command, user.email, "admin"))
+
+    assert succeeded(flask_users(app, command, user.username.upper(), "admin")) == first
+
+
+@pytest.mark.parametrize("role", ["wizard", "", "Admin", "\udcff"])
+def test_a_role_that_there_is_not_cannot_be_granted(app: Flask, role: str) -> None:
+    user = a_user(app)
+    succeeded(flask_users(app, "grant", user.username, "admin"))
+
+    refused(flask_users(app, "grant", user.username, "--", role), "role" if role.isascii() else "UTF-8")
+
+    assert data(flask_users(app, "show", user.username, "--json"))["roles"] == ["admin"]
+
+
+@pytest.mark.parametrize("command", ["grant", "revoke"])
+def test_nobody_has_no_roles(app: Flask, command: str) -> None:
+    refused(flask_users(app, command, "nobody", "admin"), "There is no user 'nobody'.")
+
+
+def test_a_role_leaves_sessions_and_other_accounts_alone(app: Flask) -> None:
+    user, bystander = a_user(app), a_user(app)
+    a_session(app, user)
+
+    succeeded(flask_users(app, "grant", user.username, "admin"))
+    succeeded(flask_users(app, "revoke", user.username, "admin"))
+
+    assert open_sessions(app, user) == 1
+    assert data(flask_users(app, "show", bystander.username, "--json"))["roles"] == []
+
+
+def test_a_deleted_account_takes_its_roles_with_it(app: Flask) -> None:
+    user = a_user(app, roles=["admin"])
+
+    succeeded(flask_users(app, "delete", user.username, "--yes"))
+
+    a_user(app, user.username)
+    assert data(flask_users(app, "show", user.username, "--json"))["roles"] == []
+
+
+@pytest.mark.parametrize("arguments", [["grant"], ["grant", "grace"], ["revoke", "grace"], ["grant", "a", "b", "c"]])
+def test_misuse_of_roles_explains_the_usage(app: Flask, arguments: list[str]) -> None:
+    misused(flask_users(app, *arguments))

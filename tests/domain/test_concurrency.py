@@ -8,9 +8,11 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from werkzeug.security import generate_password_hash
 
 from authapp.domain import UseCases
+from authapp.domain.sessions import LogoutScope
 from authapp.domain.token_pairs import TokenPair
 from authapp.errors import EmailTaken, InvalidCredentials, Refusal, TokenRevoked, UsernameTaken
 from authapp.extensions import db
@@ -105,6 +107,34 @@ def test_a_login_that_races_disabling_leaves_no_live_session(app: Flask) -> None
                 caller = use_cases.sessions.caller(use_cases.tokens.read(outcome.access_token))
                 assert caller is not None
                 assert caller.revoked
+
+
+def test_an_outdated_hash_is_replaced_once_and_every_login_in_parallel_succeeds(app: Flask) -> None:
+    for _ in range(4):
+        user = a_user(app)
+        with app.app_context():
+            db.session.execute(
+                update(User).where(User.id == user.id).values(password_hash=generate_password_hash(PASSWORD, "scrypt"))
+            )
+            db.session.commit()
+        outcomes = at_once(app, *[lambda user=user: a_session(app, user)] * 4)
+        assert all(isinstance(outcome, TokenPair) for outcome in outcomes), outcomes
+
+
+def test_logouts_of_many_sessions_at_once_do_not_stop_each_other(app: Flask) -> None:
+    use_cases = UseCases.of(app)
+    for _ in range(4):
+        user = a_user(app)
+        claims = [use_cases.tokens.read(a_session(app, user).access_token) for _ in range(AT_ONCE)]
+        scopes = [LogoutScope.GLOBAL, LogoutScope.OTHERS] * (AT_ONCE // 2)
+        outcomes = at_once(
+            app,
+            *[
+                lambda each=each, scope=scope: use_cases.sessions.log_out(each, scope)
+                for each, scope in zip(claims, scopes, strict=True)
+            ],
+        )
+        assert outcomes == [None] * AT_ONCE
 
 
 def test_everything_at_once_on_one_account_ends_without_an_accident(app: Flask) -> None:

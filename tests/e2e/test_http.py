@@ -44,14 +44,19 @@ HOST = b"Host: x\r\nConnection: close\r\n"
         b"POST /api/v1/auth/login HTTP/1.1\r\n"
         + HOST
         + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        b"POST /api/v1/auth/login HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n\r\n",
+        b"POST /api/v1/auth/login HTTP/1.1\r\n"
+        + HOST
+        + b"Content-Type: application/json\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         b"GET /%c0%af..%c0%af HTTP/1.1\r\n" + HOST + b"\r\n",
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_whatever_is_sent_gets_a_4xx_in_problem_json(server: Server, data: bytes) -> None:
     head, _, body = send(server, data).partition(b"\r\n\r\n")
     status = int(head.split()[1])
     assert 400 <= status < 500, head
+    assert status == 400 or b"/problems/not_found" in body, "one code, one status"
     assert b"content-type: application/problem+json" in head.lower()
     problem = json.loads(body)
     assert problem["status"] == status

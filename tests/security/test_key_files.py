@@ -1,12 +1,14 @@
+import errno
 import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from authapp.security.key_files import ensure_key_file, write_private
+from authapp.security.key_files import ensure_key_file, replace_private, write_private
 from authapp.security.keys import KeyRing
 
 RACE = """
@@ -97,3 +99,74 @@ def test_processes_that_start_together_share_one_key(tmp_path: Path) -> None:
     assert KeyRing.from_json(made.read_text())
     assert [(tmp_path / f"read-{number}").read_text() for number in range(8)] == [made.read_text()] * 8
     assert list(made.parent.iterdir()) == [made]
+
+
+@pytest.mark.parametrize("kept", [0o600, 0o640, 0o400])
+def test_a_file_is_replaced_and_keeps_its_mode(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text("old")
+    path.chmod(kept)
+
+    replace_private(path, "new")
+
+    assert path.read_text() == "new\n"
+    assert mode(path) == kept
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whoever_has_the_file_open_reads_the_old_one_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text("old")
+
+    with path.open() as reader:
+        replace_private(path, "new")
+        assert reader.read() == "old"
+
+
+def test_a_reader_finds_the_old_text_or_the_new_one_and_never_half_of_one(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    texts = {character * 50_000 + "\n" for character in "ab"}
+    path.write_text("a" * 50_000 + "\n")
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(path.read_text())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for number in range(100):
+            replace_private(path, "ab"[number % 2] * 50_000)
+    finally:
+        done.set()
+        reader.join(10)
+
+    assert seen <= texts
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_is_not_there_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        replace_private(tmp_path / "keys.json", "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
+def test_a_replacement_that_fails_leaves_the_old_file_and_no_draft_with_keys_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text("old")
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os if step == "fsync" else Path, step, full)
+    with pytest.raises(OSError, match="No space left"):
+        replace_private(path, "new")
+    monkeypatch.undo()
+
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -75,7 +75,7 @@ def test_a_password_with_the_username_in_it_is_refused(password: str) -> None:
     objected(password, "username")
 
 
-@pytest.mark.parametrize("password", ["grasshopper", "HOPPER-1906", "my hOpPeR!"])
+@pytest.mark.parametrize("password", ["grasshopper-1906", "HOPPER-1906", "my hOpPeR!"])
 def test_a_password_with_the_name_of_the_email_in_it_is_refused(password: str) -> None:
     objected(password, "email")
 
@@ -114,3 +114,11 @@ def test_every_objection_is_raised_and_none_shows_the_password() -> None:
 
     assert len(found) == 4
     assert all(sentence.endswith(".") and "grace" not in sentence for sentence in found)
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["00000000", "88888888", "87654321", "987654321", "123123123", "aaaaaaaa", "abcdefgh", "p@ssword", "PASSWORD1"],
+)
+def test_repeats_and_sequences_are_as_common_as_words(password: str) -> None:
+    assert objections(password, "grace", "hopper@example.com") == ["It is one of the most common passwords."]

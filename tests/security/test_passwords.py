@@ -211,6 +211,16 @@ def test_a_missing_account_costs_as_much_as_a_wrong_password(verified: list[str]
     assert [extract_parameters(stored).hash_len for stored in verified] == [32, 32]
 
 
+def test_an_account_whose_hash_cannot_answer_costs_as_much_as_a_missing_one(verified: list[str]) -> None:
+    """Else one request with 73 characters tells that an account exists, and where it came from."""
+    PASSWORDS.verify("x" * 73, bcrypted(b"x" * 72))
+    PASSWORDS.verify("x\0", bcrypted(b"x"))
+    PASSWORDS.verify("x", argon2().removesuffix(argon2()[-8:]) + "!!")
+    PASSWORDS.verify("x", "$argon2id$v=19$m=4294967295,t=1,p=1$c2FsdHNhbHQ$aGFzaA")
+    ours = [stored for stored in verified if stored.startswith("$argon2id$v=19$m=16,t=2,p=1$") and "!" not in stored]
+    assert len(ours) == 4
+
+
 @pytest.mark.parametrize("stored", [None, "plain"])
 def test_nothing_opens_an_account_that_is_not_there(stored: str | None) -> None:
     for password in ("", PASSWORD, "a password that opens nothing", "wrong"):

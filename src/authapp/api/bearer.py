@@ -34,12 +34,12 @@ def init_app(app: Flask) -> None:
     jwt.init_app(app)
 
 
-def verify_access_token(*, fresh: bool = False) -> None:
-    """Let the caller in who sends a live access token; one that comes from a login, if it must be ``fresh``.
+def verify_access_token() -> None:
+    """Let the caller in who sends a live access token.
 
     Raises ``TokenMissing`` or a ``TokenRefused``; what Flask-JWT-Extended raises is answered by its loaders below.
     """
-    _verify(_token_in_header(), fresh=fresh)
+    _verify(_token_in_header())
 
 
 def verify_refresh_token() -> None:
@@ -60,17 +60,18 @@ def claims() -> Claims:
     return cast("Claims", get_jwt())
 
 
-def _verify(token: str, *, refresh: bool = False, fresh: bool = False) -> None:
+def _verify(token: str, *, refresh: bool = False) -> None:
     # Flask-JWT-Extended compares the scheme by letter case, and of several tokens between commas takes the first: it
     # is shown the one token, spelled its way, and never what the client sent.
     if not _COMPACT_JWS.fullmatch(token):
         raise TokenInvalid
     request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-    verify_jwt_in_request(refresh=refresh, fresh=fresh)
+    verify_jwt_in_request(refresh=refresh)
 
 
 def _token_in_header() -> str:
-    scheme, *credentials = request.headers.get("Authorization", "").split() or [""]
+    # By spaces and tabs alone: a proxy in front would not take the other characters that Unicode calls white space.
+    scheme, *credentials = re.split("[ \t]+", request.headers.get("Authorization", "").strip(" \t"))
     if scheme.lower() != "bearer" or not credentials:
         raise TokenMissing
     if len(credentials) > 1:

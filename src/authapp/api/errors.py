@@ -4,9 +4,7 @@ import inspect
 import traceback
 
 from flask import Flask, Response, current_app, jsonify, request
-from psycopg2 import errors as postgres
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from authapp.api.headers import request_id
@@ -29,6 +27,7 @@ from authapp.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from authapp.extensions import is_outage
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -56,15 +55,12 @@ _BY_STATUS: dict[int | None, type[Refusal]] = {
 }
 """What an exception of werkzeug's means here; the rest of its 4xx say that the request cannot be read."""
 
-_NOT_MIGRATED = (postgres.UndefinedTable, postgres.UndefinedColumn)
-
 
 def init_app(app: Flask) -> None:
     """Answer every exception in the one shape."""
     app.register_error_handler(Refusal, render)
     app.register_error_handler(HTTPException, _render_http)
-    app.register_error_handler(PoolTimeout, _render_unavailable)
-    app.register_error_handler(DBAPIError, _render_database)
+    app.register_error_handler(SQLAlchemyError, _render_database)
 
 
 def status_of(refusal: type[Refusal]) -> int:
@@ -113,16 +109,10 @@ def _render_http(error: HTTPException) -> Response:
     return response
 
 
-def _render_unavailable(error: SQLAlchemyError) -> Response:
-    _log("the database cannot be asked", error)
-    return render(ServiceUnavailable())
-
-
-def _render_database(error: DBAPIError) -> Response:
-    """Tell an outage, which passes, from a mistake of ours, which does not."""
-    outage = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    if outage or (isinstance(error, ProgrammingError) and isinstance(error.orig, _NOT_MIGRATED)):
-        return _render_unavailable(error)
+def _render_database(error: SQLAlchemyError) -> Response:
+    if is_outage(error):
+        _log("the database cannot be asked", error)
+        return render(ServiceUnavailable())
     _log("the database refused a statement", error)
     return render(InternalError())
 

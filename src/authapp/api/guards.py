@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, request
 
-from authapp.api.bearer import caller, verify_access_token, verify_refresh_token
+from authapp.api.bearer import caller, claims, verify_access_token, verify_refresh_token
 from authapp.api.responses import no_content
 from authapp.domain.permissions import Permission
-from authapp.errors import PermissionDenied
+from authapp.errors import FreshTokenRequired, PermissionDenied
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -76,19 +76,22 @@ def _guard() -> Response | None:
     if request.method == "OPTIONS":
         return _methods()
     view = current_app.view_functions[request.endpoint]
-    match door_of(view):
-        case Door.ACCESS:
-            verify_access_token()
-        case Door.FRESH:
-            verify_access_token(fresh=True)
-        case Door.REFRESH:
-            verify_refresh_token()
-        case Door.PUBLIC:
-            return None
-    permission = permission_of(view)
+    door = door_of(view)
+    if door is not Door.PUBLIC:
+        _let_in(door, permission_of(view))
+    return None
+
+
+def _let_in(door: Door, permission: Permission | None) -> None:
+    if door is Door.REFRESH:
+        verify_refresh_token()
+    else:
+        verify_access_token()
+    # After all else: a token that is stale and revoked is revoked above all.
+    if door is Door.FRESH and not claims()["fresh"]:
+        raise FreshTokenRequired
     if permission is not None and not caller().may(permission):
         raise PermissionDenied
-    return None
 
 
 def _methods() -> Response:

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import click
 from flask.cli import AppGroup
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.errors import Refusal
+from authapp.extensions import is_outage
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -29,7 +29,9 @@ class Commands(AppGroup):
             return super().invoke(ctx)
         except Refusal as refusal:
             raise click.ClickException(str(refusal)) from None
-        except (DBAPIError, PoolTimeout):
+        except SQLAlchemyError as error:
+            if not is_outage(error):
+                raise
             raise click.ClickException(
                 "The database cannot be asked: check DATABASE_URL, and that `flask db upgrade` has been run."
             ) from None

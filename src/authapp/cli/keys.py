@@ -13,9 +13,12 @@ from authapp.security import key_rotation
 from authapp.security.key_files import replace_private, write_private
 from authapp.security.key_generation import GENERATORS
 from authapp.security.key_rotation import KeyRole
-from authapp.security.keys import InvalidKey, Key, KeyRing
+from authapp.security.keys import InvalidKey, KeyRing
 
 keys = click.Group("keys", help="Make and rotate the keys that sign tokens.")
+
+RELOAD_MARGIN = 3_600
+"""How long, in seconds, servers may go on signing with the old key until they are reloaded."""
 
 alg_option = click.option("--alg", type=click.Choice(list(GENERATORS)), default="ES256", show_default=True)
 file_option = click.option(
@@ -33,7 +36,7 @@ file_option = click.option(
 @click.option("--out", type=click.Path(path_type=Path), help="Write a new file that only its owner can read.")
 def generate(alg: str, out: Path | None) -> None:
     """Make a private JWK Set with one new key, for AUTHAPP_JWT_KEYS or AUTHAPP_JWT_KEYS_FILE."""
-    ring = KeyRing([Key.generate(alg)])
+    ring = KeyRing([key_rotation.new_key(alg, _now())])
     if out is None:
         click.echo(ring.to_json())
         return
@@ -83,12 +86,13 @@ def rotate(alg: str, path: Path) -> None:
     ring, now = _read(path), _now()
     if any(key_rotation.role_of(key, ring, now) is KeyRole.STANDBY for key in ring):
         rules = UseCases.of(current_app).tokens.rules
-        ring = key_rotation.rotated(ring, now, rules.refresh_ttl + rules.leeway)
-        click.echo(f"{ring.signing.kid} signs after the next reload.")
+        ring = key_rotation.rotated(ring, now, rules.refresh_ttl + rules.leeway + RELOAD_MARGIN)
+        words = f"{ring.signing.kid} signs after the next reload."
     else:
-        click.echo("There was no standby key: reload the servers, and rotate again in five minutes.")
+        words = "There was no standby key: reload the servers, and rotate again in five minutes."
     ring = key_rotation.with_standby(ring, alg, now)
     _write(path, ring)
+    click.echo(words)
     click.echo(f"{list(ring)[-1].kid} is the standby key.")
 
 
@@ -99,8 +103,12 @@ def rotate(alg: str, path: Path) -> None:
 def retire(kid: str | None, path: Path, force: bool) -> None:
     """Remove the key KID, or all keys that no live token can need any more."""
     ring, now = _read(path), _now()
-    expired = [key.kid for key in ring if key_rotation.role_of(key, ring, now) is KeyRole.EXPIRED]
-    if kid and kid not in expired and not force and ring.get(kid):
+    roles = {key.kid: key_rotation.role_of(key, ring, now) for key in ring}
+    expired = [each for each, role in roles.items() if role is KeyRole.EXPIRED]
+    if not kid and not expired:
+        click.echo("No key has expired.")
+        return
+    if kid and roles.get(kid) is KeyRole.VERIFIES and not force:
         raise click.ClickException(
             "Tokens that this key signed may be alive, and would die with it: --force if so be it."
         )
@@ -109,8 +117,9 @@ def retire(kid: str | None, path: Path, force: bool) -> None:
             ring = key_rotation.without(ring, each)
         except InvalidKey as error:
             raise click.ClickException(f"{each} is not retired: {error}") from None
-        click.echo(f"Retired {each}.")
     _write(path, ring)
+    for each in [kid] if kid else expired:
+        click.echo(f"Retired {each}.")
 
 
 def _read(path: Path) -> KeyRing:

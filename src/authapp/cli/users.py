@@ -46,8 +46,8 @@ def list_(as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show one account, by its username or email address."""
     user = _accounts().find(name)
-    lines = [f"{field}: {value if value is not None else '-'}" for field, value in _as_data(user).items()]
-    _tell(user, "\n".join(lines), as_json=as_json)
+    shown = {**_as_data(user), "roles": ", ".join(user.roles)}
+    _tell(user, "\n".join(f"{field}: {value or '-'}" for field, value in shown.items()), as_json=as_json)
 
 
 @users.command("disable")

@@ -103,11 +103,18 @@ class EnvironmentReader:
         except UnicodeDecodeError:
             self.problems.append(f"The file that {name}_FILE names must hold UTF-8.")
             return None
+        except OSError:
+            # The reason is not told: it quotes the path, and a secret put there by mistake would be the path.
+            self.problems.append(f"{name}_FILE must name a file that can be read.")
+            return None
         except ValueError as error:
             self.problems.append(str(error))
             return None
         if isinstance(value, str):
             value = value.strip()
+            if not value.isprintable() and not value.isascii():
+                self.problems.append(f"{name} must be text in UTF-8.")
+                return None
         return default() if value is None or value == "" else value
 
     def order(self, values: dict[str, Any], *names: str) -> None:

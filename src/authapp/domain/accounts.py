@@ -24,7 +24,7 @@ from authapp.errors import (
 )
 from authapp.extensions import db
 from authapp.models import EndReason, Session, User, UserRole, UserStatus
-from authapp.models.user import folded
+from authapp.models.user import lookup_key
 from authapp.security import identifiers
 
 _REFUSED_BY: dict[str, Callable[[], Refusal]] = {
@@ -80,11 +80,10 @@ class Accounts:
     def rename(self, user_id: UUID, username: str) -> User:
         """Change a username. Raises ``ValidationFailed`` or ``UsernameTaken``."""
         try:
-            with transaction() as session:
+            with transaction():
                 user = self._locked(User.id == user_id)
                 user.username = Identity.checked(username, user.email).username
                 user.updated_at = clock.now()
-                session.flush()
         except IntegrityError as error:
             raise _refusal_for(error) from None
         return user
@@ -186,7 +185,7 @@ def _found(statement: Select[Any], name: str) -> User:
 
 
 def _is_called(name: str) -> ColumnElement[bool]:
-    return (User.email_key if "@" in name else User.username_key) == folded(name)
+    return (User.email_key if "@" in name else User.username_key) == lookup_key(name)
 
 
 def _refusal_for(error: IntegrityError) -> Exception:

@@ -9,7 +9,7 @@ from authapp.domain.identity import Identity
 from authapp.errors import InvalidCredentials, WrongPassword
 from authapp.extensions import db
 from authapp.models import User, UserStatus
-from authapp.models.user import folded
+from authapp.models.user import lookup_key
 from authapp.security.passwords import Passwords
 
 
@@ -42,7 +42,7 @@ class Credentials:
         wrong.
         """
         # The kind of name decides the column: one statement, whatever was typed.
-        row = db.read_one(_BY_EMAIL if "@" in name else _BY_USERNAME, {"key": folded(name)})
+        row = db.read_one(_BY_EMAIL if "@" in name else _BY_USERNAME, {"key": lookup_key(name)})
         correct, new_hash = self._passwords.verify(password, row.password_hash if row else None)
         if row is None or not correct or row.status != UserStatus.ACTIVE:
             raise InvalidCredentials

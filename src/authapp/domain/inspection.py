@@ -81,7 +81,8 @@ class Inspection:
             "user_id": UUID(claims["sub"]),
             "session_id": UUID(claims["sid"]),
             "jti": UUID(claims["jti"]),
-            "since": clock.now() - self._grace,
+            "now": (now := clock.now()),
+            "since": now - self._grace,
         }
         return db.read_one(_EXCHANGEABLE, parameters) is not None
 
@@ -89,6 +90,7 @@ class Inspection:
 _EXCHANGEABLE = select(Session.id).where(
     Session.user_id == bindparam("user_id"),
     Session.id == bindparam("session_id"),
+    Session.expires_at > bindparam("now"),
     or_(
         Session.refresh_jti == bindparam("jti"),
         (Session.previous_refresh_jti == bindparam("jti")) & (Session.rotated_at > bindparam("since")),

@@ -56,7 +56,7 @@ class Pruning:
         total = 0
         while True:
             with transaction() as session:
-                removed = len(session.execute(delete(model).where(key.in_(expired)).returning(id_)).all())
+                removed = session.connection().execute(delete(model).where(key.in_(expired))).rowcount
             total += removed
             if removed < BATCH:
                 return total

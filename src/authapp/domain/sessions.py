@@ -26,6 +26,8 @@ from authapp.security.tokens import Claims, Tokens
 
 logger = logging.getLogger(__name__)
 
+ATTEMPTS = 2
+
 
 class LogoutScope(StrEnum):
     """Which of the caller's sessions a logout ends."""
@@ -56,11 +58,15 @@ class Sessions:
 
     def log_in(self, name: str, password: str, origin: Origin) -> TokenPair:
         """Start a session for the account with this username or email. Raises ``InvalidCredentials``."""
-        proof = self._credentials.prove(name, password)
-        session = self._new_session(proof.user_id, origin)
-        with transaction() as database:
-            _record_login(proof, session.created_at)
-            database.add(session)
+        for _ in range(ATTEMPTS):
+            proof = self._credentials.prove(name, password)
+            session = self._new_session(proof.user_id, origin)
+            with transaction() as database:
+                if _record_login(proof, session.created_at):
+                    database.add(session)
+                    break
+        else:
+            raise InvalidCredentials
         return self._pairs.issue(session, fresh=True)
 
     def caller(self, claims: Claims) -> Caller | None:
@@ -106,7 +112,11 @@ class Sessions:
         this = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
         own = UUID(claims["sid"])
         with transaction():
-            end = partial(end_sessions, UUID(claims["sub"]), EndReason.LOGOUT, clock.now())
+            user_id = UUID(claims["sub"])
+            if scope is not LogoutScope.LOCAL:
+                # Two that end many sessions at once would lock them in different orders: the account's row comes first.
+                db.session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+            end = partial(end_sessions, user_id, EndReason.LOGOUT, clock.now())
             match scope:
                 case LogoutScope.LOCAL:
                     end(Session.id == own, together_with=this)
@@ -127,7 +137,9 @@ class Sessions:
     def end(self, user_id: UUID, session_id: UUID) -> None:
         """End one of the user's sessions. Raises ``ResourceNotFound`` when it is not theirs, or over already."""
         with transaction():
-            if not end_sessions(user_id, EndReason.REVOKED, clock.now(), Session.id == session_id):
+            now = clock.now()
+            this = (Session.id == session_id, Session.refresh_expires_at > now)
+            if not end_sessions(user_id, EndReason.REVOKED, now, *this):
                 raise ResourceNotFound
 
     def _new_session(self, user_id: UUID, origin: Origin) -> Session:
@@ -147,10 +159,11 @@ class Sessions:
         )
 
 
-def _record_login(proof: Proof, now: datetime) -> None:
-    """Note the login on the account, which must still be what was proven: active, with the same password.
+def _record_login(proof: Proof, now: datetime) -> bool:
+    """Note the login on the account, if it still is what was proven: active, with the same stored hash.
 
-    The password may have been changed, or the account disabled, while the hash was being computed.
+    While the hash was being computed the password may have been changed, or the account disabled; or another login of
+    the same person has replaced an outdated hash, and then the password is good against the new one.
     """
     changes: dict[str, Any] = {"last_login_at": now}
     if proof.new_hash:
@@ -165,5 +178,4 @@ def _record_login(proof: Proof, now: datetime) -> None:
         .values(changes)
         .returning(User.id)
     )
-    if db.session.execute(statement).one_or_none() is None:
-        raise InvalidCredentials
+    return db.session.execute(statement).one_or_none() is not None

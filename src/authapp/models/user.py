@@ -25,8 +25,24 @@ class UserStatus(StrEnum):
 
 
 def folded(name: str) -> str:
-    """Return what makes two usernames, or two email addresses, the same one: the name without letter case."""
-    return unicodedata.normalize("NFC", name.casefold())
+    """Return what makes two usernames, or two email addresses, the same one: the name without letter case.
+
+    What is longer than any name is cut: it matches none, and normalising takes time quadratic in the length.
+    """
+    return unicodedata.normalize("NFC", name[: EMAIL_MAX_LENGTH + 1].casefold())
+
+
+def lookup_key(name: str) -> str:
+    """Return the key under which an account with this username or email address would be found.
+
+    An address is brought to its normal form first, as at registration, so that it is found as it was typed there.
+    """
+    if "@" not in name:
+        return folded(name)
+    try:
+        return folded(checked_email(name))
+    except ValueError:
+        return folded(name)
 
 
 def checked_username(username: str) -> str:
@@ -43,6 +59,8 @@ def checked_email(email: str) -> str:
 
     The domain is not looked up: an answer must not depend on somebody's name server.
     """
+    if len(email) > EMAIL_MAX_LENGTH:
+        raise ValueError("Not a valid email address.")
     try:
         return validate_email(email, check_deliverability=False).normalized
     except EmailNotValidError:

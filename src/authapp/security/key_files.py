@@ -15,13 +15,13 @@ def ensure_key_file(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{token_hex(8)}")
-        write_private(draft, KeyRing([Key.generate()]).to_json())
         try:
+            write_private(draft, KeyRing([Key.generate()]).to_json())
             os.link(draft, path)
         except FileExistsError:
             pass
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
     return path.read_text()
 
 
@@ -30,16 +30,17 @@ def replace_private(path: Path, text: str) -> None:
 
     A server that reads the file at this moment finds the old ring or the new one, never half of one.
     """
+    path = path.resolve()  # a link stays a link
     before = path.stat()
     draft = path.with_name(f".{path.name}.{token_hex(8)}")
-    write_private(draft, text)
     try:
+        write_private(draft, text)
         draft.chmod(before.st_mode & 0o7777)
         if os.geteuid() == 0:
             os.chown(draft, before.st_uid, before.st_gid)
         draft.replace(path)
     except OSError:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
         raise
 
 

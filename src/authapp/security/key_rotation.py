@@ -28,10 +28,15 @@ def role_of(key: Key, ring: KeyRing, now: int) -> KeyRole:
     return KeyRole.EXPIRED if key.jwk.get("exp", now + 1) <= now else KeyRole.VERIFIES
 
 
+def new_key(alg: str, made: int) -> Key:
+    """Return a new key for ``alg``, which says when it was ``made``, in seconds since the epoch."""
+    return _dated(Key.generate(alg), iat=made)
+
+
 def with_standby(ring: KeyRing, alg: str, now: int) -> KeyRing:
     """Return the ring with a new key at the end, which verifies from the next reload on, and signs after a rotation."""
     made = max(now, ring.signing.jwk.get("iat", 0) + 1)
-    return KeyRing([*ring, _dated(Key.generate(alg), iat=made)])
+    return KeyRing([*ring, new_key(alg, made)])
 
 
 def rotated(ring: KeyRing, now: int, lifetime: int) -> KeyRing:

@@ -19,6 +19,7 @@ from authapp.security.published_keys import PUBLISHED_THUMBPRINTS
 MIN_HMAC_BYTES = 32
 MIN_HMAC_DISTINCT_BYTES = 10
 MIN_RSA_BITS = 2048
+YEAR_10000 = 253_402_300_800
 
 _ALGORITHMS = {
     ("EC", "P-256"): "ES256",
@@ -68,7 +69,7 @@ class Key:
         _check_members(jwk, kid)
         _check_strength(canonical, parsed.key, kid)
         public = parsed.key if alg == "HS256" else parsed.key.public_key()
-        dates = {name: jwk[name] for name in ("iat", "exp") if isinstance(jwk.get(name), int)}
+        dates = {name: _date(jwk, name) for name in ("iat", "exp") if name in jwk}
         whole = {**canonical, "kid": kid, "alg": alg, "use": "sig", **dates}
         return cls(kid, alg, whole, parsed.Algorithm, parsed.key, public)
 
@@ -143,6 +144,13 @@ class KeyRing:
     def to_json(self) -> str:
         """Return the private JWK Set, secrets included."""
         return json.dumps({"keys": [key.jwk for key in self]}, indent=2)
+
+
+def _date(jwk: dict[str, Any], name: str) -> int:
+    value = jwk[name]
+    if not isinstance(value, int) or not 0 <= value < YEAR_10000:
+        raise InvalidKey(f'has an "{name}" that is no date: use seconds since 1970.')
+    return value
 
 
 def _canonical(parsed: PyJWK) -> dict[str, Any]:

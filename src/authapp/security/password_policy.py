@@ -1,15 +1,16 @@
 """Which passwords are accepted (NIST SP 800-63B-4, section 3.1.1.2; ASVS 5.0, 6.2)."""
 
 from collections.abc import Iterator
-
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
+from importlib.resources import files
 
 MIN_LENGTH = 8
 MAX_LENGTH = 128
 SHORTEST_NAME = 3
 
-COMMON_PASSWORDS = frozenset(FREQUENCY_LISTS["passwords"])
-"""The 30,000 most common passwords of zxcvbn's list, in lower case."""
+COMMON_PASSWORDS = frozenset(
+    (files("authapp.security") / "data" / "common-passwords.txt").read_text("utf-8").splitlines()
+)
+"""The most common passwords, in lower case; ``data/README.md`` names the sources."""
 
 
 def objections(password: str, *, username: str, email: str) -> Iterator[str]:

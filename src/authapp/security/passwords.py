@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from argon2 import Type, extract_parameters
+from argon2 import PasswordHasher, Type, extract_parameters
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers import HasherProtocol
@@ -21,7 +22,15 @@ class FloorArgon2Hasher(Argon2Hasher):
         super().__init__(memory_cost=memory_kib, time_cost=time_cost, parallelism=1)
         self._floor = (memory_kib, time_cost)
 
-    def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002 - the protocol's name
+    def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002 - the protocol's name
+        try:
+            return PasswordHasher().verify(hash, password)
+        except VerifyMismatchError:
+            return False
+        except (VerificationError, InvalidHashError):
+            raise ValueError("the stored hash is damaged") from None
+
+    def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002
         stored = extract_parameters(_text(hash))
         memory_kib, time_cost = self._floor
         return stored.type is not Type.ID or stored.memory_cost < memory_kib or stored.time_cost < time_cost
@@ -56,7 +65,8 @@ class FullLengthBcryptHasher(BcryptHasher):
         encoded = _text(password).encode()
         # bcrypt ends a password at a NUL, and its C code cuts there too.
         if len(encoded) > BCRYPT_READS_BYTES or b"\0" in encoded:
-            return False
+            # Not an answer, for it would come at once, and tell whose hash this is: the caller hashes all the same.
+            raise ValueError("bcrypt cannot have hashed this password")
         return super().verify(encoded, hash)
 
     def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002
@@ -89,7 +99,7 @@ class Passwords:
         try:
             correct, new_hash = self._hash.verify_and_update(password, self._decoy if stored is None else stored)
         except (UnknownHashError, ValueError, TypeError, OverflowError):
-            # A stored hash that no hasher can read: damaged, or from a system that we do not know.
+            # No hasher can answer: the stored hash is damaged, or from a system that we do not know.
             return self.verify(password, None)
         return (False, None) if stored is None else (correct, new_hash)
 

@@ -1,0 +1,13 @@
+-- Prunes in the database itself, instead of `flask tokens prune` from outside. Needs the extension pg_cron, which must
+-- be in shared_preload_libraries. Run this once, as a role that may delete from both tables, in authapp's database
+-- (cron.database_name; cron.schedule_in_database from another one).
+--
+-- The condition is that of domain/pruning.py: a token passes until its leeway is over (AUTHAPP_LEEWAY, at most a
+-- minute), and its row is needed until then. Five minutes are more than any leeway, by more than clocks differ.
+-- Rows that another node is removing at this moment are skipped; what a run leaves over, the next one takes.
+-- Scheduling a job under the same name replaces it; SELECT cron.unschedule('authapp-prune-blocklist') ends it.
+
+SELECT cron.schedule('authapp-prune-blocklist', '*/10 * * * *', $$DELETE FROM token_blocklist WHERE (user_id, jti) IN (SELECT user_id, jti FROM token_blocklist WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+
+-- The same for sessions, the other table that `flask tokens prune` looks after.
+SELECT cron.schedule('authapp-prune-sessions', '*/10 * * * *', $$DELETE FROM sessions WHERE (user_id, id) IN (SELECT user_id, id FROM sessions WHERE refresh_expires_at < now() - interval '5 minutes' ORDER BY refresh_expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);

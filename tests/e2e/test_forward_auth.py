@@ -1,0 +1,337 @@
+"""Forward auth: another service behind a real nginx, which asks authapp before each request, as deploy/ ships it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from e2e.processes import ROOT, Server, environment, flask, free_port, serving
+from factories import PASSWORD
+
+SHIPPED = ROOT / "deploy" / "nginx" / "authapp.conf"
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not in the PATH of an ordinary user
+GUEST = 'Bearer realm="authapp"'
+IDENTITY = ["X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id"]
+FORGED = dict.fromkeys(IDENTITY, "root")
+
+# What Debian's nginx would write below /var is written to the test's own folder.
+NGINX = """
+{user}
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log info;
+events {{ }}
+http {{
+    access_log {folder}/access.log;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/authapp.conf;
+}}
+"""
+
+
+class Echo(BaseHTTPRequestHandler):
+    """The guarded service: it answers with the headers and the body that it was sent."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        body = json.dumps({"headers": dict(self.headers), "body": sent}).encode()
+        self.send_response(500 if self.path.endswith("/broken") else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: Any) -> None:
+        """Stay silent."""
+
+
+@contextmanager
+def echoing() -> Iterator[int]:
+    """Lend the port of a guarded service."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as service:
+        service.daemon_threads = True
+        thread = threading.Thread(target=service.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield service.server_address[1]
+        finally:
+            service.shutdown()
+            thread.join()
+
+
+@contextmanager
+def guarding(folder: Path, authapp: int, service: int) -> Iterator[str]:
+    """Lend the address of an nginx with the shipped configuration, between ``authapp`` and ``service``."""
+    folder.mkdir()
+    binary, port = nginx(), free_port()
+    (folder / "authapp.conf").write_text(rendered(authapp, service, port))
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
+    log = folder / "error.log"
+    command = [binary, "-p", str(folder), "-e", str(log), "-c", str(folder / "nginx.conf")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 10
+        while not listening(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def nginx() -> str:
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}")
+    if found is None:
+        reason = "nginx is not installed: on Debian, `apt install nginx` installs it."
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def rendered(authapp: int, service: int, port: int) -> str:
+    """Return the shipped configuration with the test's ports in the places that it tells the reader to change."""
+    text = SHIPPED.read_text()
+    places = {
+        "server 127.0.0.1:8000;": f"server 127.0.0.1:{authapp};",
+        "server 127.0.0.1:9000;": f"server 127.0.0.1:{service};",
+        "    listen 80;": f"    listen 127.0.0.1:{port};",
+    }
+    for shipped, ours in places.items():
+        assert text.count(shipped) == 1, shipped
+        text = text.replace(shipped, ours)
+    return text
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def variables(variables: dict[str, str]) -> dict[str, str]:
+    return variables | {"AUTHAPP_TRUSTED_PROXIES": "1"}
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[int]:
+    with echoing() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def gate(server: Server, service: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the nginx before both."""
+    with guarding(tmp_path_factory.mktemp("nginx") / "gate", server.port, service) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def ada(server: Server, variables: dict[str, str]) -> str:
+    """The id of an administrator."""
+    created = flask(
+        variables, "users", "create", "Ada", "ada@example.com", "--role", "admin", "--password-stdin", stdin=PASSWORD
+    )
+    assert created.returncode == 0, created.stderr
+    shown = flask(variables, "users", "show", "Ada", "--json")
+    identifier: str = json.loads(shown.stdout)["id"]
+    return identifier
+
+
+def logged_in(url: str) -> str:
+    pair = requests.post(f"{url}/api/v1/auth/login", json={"username": "Ada", "password": PASSWORD}, timeout=30)
+    assert pair.status_code == 200, pair.text
+    token: str = pair.json()["access_token"]
+    return token
+
+
+def ask(gate: str, token: str | None = None, path: str = "/app/", **options: Any) -> requests.Response:
+    headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
+    return requests.request(options.pop("method", "GET"), gate + path, headers=headers, timeout=30, **options)
+
+
+def received(response: requests.Response) -> dict[str, str]:
+    """Return the headers that the guarded service was sent."""
+    assert response.status_code == 200, response.text
+    headers: dict[str, str] = response.json()["headers"]
+    return headers
+
+
+@contextmanager
+def suspended(authapp: Server) -> Iterator[None]:
+    """Let connections be taken, and nobody answer them."""
+    workers = psutil.Process(authapp.process.pid).children()
+    for worker in workers:
+        worker.suspend()
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.resume()
+
+
+def assert_unavailable(answer: requests.Response) -> None:
+    assert answer.status_code == 503, answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["status"] == 503
+
+
+def test_a_guest_is_told_what_is_missing(gate: str) -> None:
+    refused = ask(gate)
+
+    assert refused.status_code == 401
+    assert refused.headers["WWW-Authenticate"] == GUEST
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert refused.json()["status"] == 401
+
+
+def test_a_token_that_is_none_is_told_so(gate: str) -> None:
+    refused = ask(gate, "no.such.token")
+
+    assert refused.status_code == 401
+    assert refused.headers["WWW-Authenticate"].startswith(f'{GUEST}, error="invalid_token"')
+
+
+def test_the_service_learns_who_is_asking(gate: str, server: Server, ada: str) -> None:
+    token = logged_in(gate)
+    sessions = server.call("GET", "/api/v1/users/me/sessions", token).json()["items"]
+
+    headers = received(ask(gate, token))
+
+    session = next(session["id"] for session in sessions if session["current"])
+    assert {name: headers.get(name) for name in IDENTITY} == {
+        "X-Auth-User-Id": ada,
+        "X-Auth-Username": "Ada",
+        "X-Auth-Roles": "admin",
+        "X-Auth-Session-Id": session,
+    }
+
+
+def test_the_service_never_sees_the_token(gate: str, ada: str) -> None:
+    assert "Authorization" not in received(ask(gate, logged_in(gate)))
+
+
+def test_an_identity_that_the_client_claims_is_replaced(gate: str, ada: str) -> None:
+    spelt_otherwise = {name.lower().replace("-", "_"): "root" for name in IDENTITY}
+
+    headers = received(ask(gate, logged_in(gate), headers=FORGED | spelt_otherwise))
+
+    assert headers["X-Auth-Username"] == "Ada"
+    assert "root" not in headers.values()
+
+
+def test_a_claimed_identity_opens_nothing_without_a_token(gate: str) -> None:
+    assert ask(gate, headers=FORGED).status_code == 401
+
+
+def test_an_address_that_the_client_claims_is_not_believed(gate: str, ada: str) -> None:
+    claim = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+    credentials = {"username": "Ada", "password": PASSWORD}
+    pair = requests.post(f"{gate}/api/v1/auth/login", json=credentials, headers=claim, timeout=30).json()
+
+    sessions = ask(gate, pair["access_token"], "/api/v1/users/me/sessions").json()["items"]
+    headers = received(ask(gate, pair["access_token"], headers=claim))
+
+    assert {session["ip_address"] for session in sessions if session["current"]} == {"127.0.0.1"}
+    assert headers["X-Forwarded-For"] == "127.0.0.1"
+    assert "Forwarded" not in headers
+
+
+def test_a_logged_out_token_is_refused_on_the_next_request(gate: str, ada: str) -> None:
+    token = logged_in(gate)
+    assert ask(gate, token).status_code == 200
+
+    assert ask(gate, token, "/api/v1/auth/logout", method="POST").status_code == 204
+
+    refused = ask(gate, token)
+    assert refused.status_code == 401
+    assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_body_goes_to_the_service_alone(gate: str, ada: str, *, chunked: bool) -> None:
+    body = b"x" * 300_000  # more than authapp takes
+    data = iter([body[:100_000], body[100_000:]]) if chunked else body
+
+    answer = ask(gate, logged_in(gate), method="POST", data=data)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["body"] == body.decode()
+
+
+def test_the_verifier_cannot_be_asked_from_outside_by_its_inner_name(gate: str, ada: str) -> None:
+    assert ask(gate, logged_in(gate), "/_authapp/verify").status_code == 404
+
+
+def test_an_error_of_the_service_stays_its_own(gate: str, ada: str) -> None:
+    answer = ask(gate, logged_in(gate), "/app/broken")
+
+    assert answer.status_code == 500
+    assert "headers" in answer.json()
+
+
+def test_refusals_of_authapp_pass_unchanged(gate: str, server: Server) -> None:
+    through, direct = ask(gate, path="/api/v1/ping"), server.call("GET", "/api/v1/ping")
+
+    assert (through.status_code, through.json()["code"]) == (401, "token_missing")
+    assert through.headers["WWW-Authenticate"] == direct.headers["WWW-Authenticate"]
+    too_much = ask(gate, path="/api/v1/auth/login", method="POST", json={"username": "x" * 70_000})
+    assert (too_much.status_code, too_much.json()["code"]) == (413, "payload_too_large")
+
+
+def test_an_authapp_that_stops_or_hangs_lets_nobody_in(
+    variables: dict[str, str], service: int, ada: str, tmp_path: Path
+) -> None:
+    with serving(tmp_path, variables) as authapp, guarding(tmp_path / "gate", authapp.port, service) as gate:
+        token = logged_in(gate)
+        assert ask(gate, token).status_code == 200
+
+        with suspended(authapp):
+            hanging = [ask(gate, token), ask(gate)]
+        authapp.wait_until()
+        assert ask(gate, token).status_code == 200
+
+        authapp.stop()
+        stopped = [ask(gate, token), ask(gate)]
+
+    for answer in hanging + stopped:
+        assert_unavailable(answer)
+
+
+def test_an_authapp_without_its_database_lets_nobody_in(
+    server: Server, variables: dict[str, str], service: int, ada: str, tmp_path: Path
+) -> None:
+    token = logged_in(server.url)
+    unreachable = variables | environment(f"postgresql://nobody@127.0.0.1:{free_port()}/authapp")
+    authapp = Server(tmp_path, unreachable)
+    try:
+        authapp.wait_until("/health/live")
+        with guarding(tmp_path / "gate", authapp.port, service) as gate:
+            assert_unavailable(ask(gate, token))
+    finally:
+        authapp.stop()
