@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,9 +15,9 @@ def workers(server: Server) -> set[int]:
     return {child.pid for child in psutil.Process(server.process.pid).children()}
 
 
-def wait_for(server: Server, words: str) -> None:
+def wait_until(server: Server, happened: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
-    while words not in server.log:
+    while not happened():
         assert time.monotonic() < deadline, server.log
         time.sleep(0.1)
 
@@ -28,18 +29,16 @@ def test_a_reload_with_broken_keys_leaves_the_old_workers_serving(databases: Dat
         variables = environment(url, AUTHAPP_JWT_KEYS_FILE=str(keys))
         del variables["AUTHAPP_JWT_KEYS"]
         with serving(tmp_path, variables) as server:
+            wait_until(server, lambda: len(workers(server)) == 2)
             before = workers(server)
             keys.write_text("{")
             server.process.send_signal(signal.SIGHUP)
-            wait_for(server, "Nothing is reloaded")
+            wait_until(server, lambda: "Nothing is reloaded" in server.log)
             assert "AUTHAPP_JWT_KEYS is not a JWK Set" in server.log
             assert server.call("GET", "/health/ready").status_code == 200
             assert workers(server) == before
 
             keys.write_text(KEYS)
             server.process.send_signal(signal.SIGHUP)
-            deadline = time.monotonic() + 30
-            while workers(server) & before or len(workers(server)) < 2:
-                assert time.monotonic() < deadline, server.log
-                time.sleep(0.1)
+            wait_until(server, lambda: not workers(server) & before and len(workers(server)) == 2)
             assert server.call("GET", "/health/ready").status_code == 200
