@@ -129,8 +129,13 @@ def on_starting(server: Any) -> None:
 
 
 def _settings_can_be_used() -> bool:
-    # It is tried in another process: what the master imported, no reload could replace.
-    return subprocess.run([sys.executable, "-c", "import wsgi"], check=False).returncode == 0
+    """Try them in another process: what the master imported, no reload could replace.
+
+    The exit status is not asked: gunicorn's handler of SIGCHLD may collect the process first, and to ``subprocess`` a
+    process that somebody else has collected looks like one that went well.
+    """
+    trial = [sys.executable, "-c", "import wsgi; print('usable')"]
+    return subprocess.run(trial, check=False, stdout=subprocess.PIPE, text=True).stdout.endswith("usable\n")
 
 
 def _write_problem(sock: Any, status: int, reason: str, _message: str) -> None:
