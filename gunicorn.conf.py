@@ -128,6 +128,11 @@ def on_starting(server: Any) -> None:
     server.reload = reload_if_it_can_be_served
 
 
+def post_worker_init(worker: Any) -> None:
+    """Note that a worker answers from now on; "Booting worker" only said that it was started."""
+    worker.log.info("Worker ready (pid: %s)", worker.pid)
+
+
 def _settings_can_be_used() -> bool:
     """Try them in another process: what the master imported, no reload could replace.
 
@@ -135,7 +140,8 @@ def _settings_can_be_used() -> bool:
     process that somebody else has collected looks like one that went well.
     """
     trial = [sys.executable, "-c", "import wsgi; print('usable')"]
-    return subprocess.run(trial, check=False, stdout=subprocess.PIPE, text=True).stdout.endswith("usable\n")
+    outcome = subprocess.run(trial, check=False, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own words
+    return outcome.stdout.endswith("usable\n")
 
 
 def _write_problem(sock: Any, status: int, reason: str, _message: str) -> None:

@@ -29,7 +29,7 @@ def test_a_reload_with_broken_keys_leaves_the_old_workers_serving(databases: Dat
         variables = environment(url, AUTHAPP_JWT_KEYS_FILE=str(keys))
         del variables["AUTHAPP_JWT_KEYS"]
         with serving(tmp_path, variables) as server:
-            wait_until(server, lambda: len(workers(server)) == 2)
+            wait_until(server, lambda: server.log.count("Worker ready") == 2)
             before = workers(server)
             keys.write_text("{")
             server.process.send_signal(signal.SIGHUP)
