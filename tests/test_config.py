@@ -404,3 +404,9 @@ def test_a_setting_that_is_not_utf_8_is_named(env: Set) -> None:
     env(AUTHAPP_AUDIENCE="\udcff")
 
     assert "AUTHAPP_AUDIENCE" in the_problem()
+
+
+def test_a_value_of_several_lines_in_any_script_is_text(env: Set) -> None:
+    env(AUTHAPP_AUDIENCE="caf\u00e9\ntea")
+
+    assert load_settings().audience == "caf\u00e9\ntea"

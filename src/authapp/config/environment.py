@@ -112,7 +112,7 @@ class EnvironmentReader:
             return None
         if isinstance(value, str):
             value = value.strip()
-            if not value.isprintable() and not value.isascii():
+            if not _is_utf_8(value):
                 self.problems.append(f"{name} must be text in UTF-8.")
                 return None
         return default() if value is None or value == "" else value
@@ -122,6 +122,15 @@ class EnvironmentReader:
         for shorter, longer in itertools.pairwise(names):
             if None not in {values[shorter], values[longer]} and values[shorter] > values[longer]:
                 self.problems.append(f"AUTHAPP_{shorter.upper()} must not be longer than AUTHAPP_{longer.upper()}.")
+
+
+def _is_utf_8(value: str) -> bool:
+    # Bytes of the environment that are not UTF-8 arrive as lone surrogates.
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_issuer(value: str) -> bool:
