@@ -161,4 +161,6 @@ def _command(program: str, *arguments: str) -> list[str]:
     account = pwd.getpwnam(UNPRIVILEGED)
     drop = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
     reach = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
-    return ["setpriv", *drop, *reach, "--", *command]
+    # PostgreSQL looks for its own programs with access(2), which passes over capabilities unless this bit is set.
+    heed = "--securebits=+no_setuid_fixup"
+    return ["setpriv", *drop, heed, *reach, "--", *command]
