@@ -20,6 +20,9 @@ from databases import ROOT, Databases
 from factories import a_user
 from settings import settings
 
+NOBODYS = {"users", "roles", "audit_events", "login_throttles", "address_limits"}
+"""The tables whose rows do not belong to a user, or may belong to nobody; all others are keyed by the user first."""
+
 MIGRATIONS = str(ROOT / "migrations")
 
 
@@ -82,7 +85,7 @@ def test_every_time_knows_its_zone_and_every_constraint_has_a_name() -> None:
         for column in table.columns:
             assert getattr(column.type, "timezone", True), column
         assert all(constraint.name for constraint in table.constraints)
-        if table.name not in {"users", "roles"}:
+        if table.name not in NOBODYS:
             assert next(iter(table.primary_key.columns)).name == "user_id"
 
 

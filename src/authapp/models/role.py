@@ -1,13 +1,27 @@
 """Roles: named sets of permissions, and who holds them."""
 
-from sqlalchemy import ARRAY, ForeignKey, Text
+import re
+
+from sqlalchemy import ARRAY, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authapp.extensions import db
 from authapp.models.columns import Id, Key
 
+ROLE_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+ROLE_DESCRIPTION_MAX_LENGTH = 200
+
 ADMIN = "admin"
 """The built-in role, which holds every permission, also those that are added later."""
+
+
+def checked_role_name(name: str) -> str:
+    """Return ``name``; raises ``ValueError`` with the rule unless it keeps to it."""
+    if not re.fullmatch(ROLE_NAME_PATTERN.strip("^$"), name):
+        raise ValueError(
+            "Must be 1 to 64 of the characters a-z, 0-9, '.', '_' and '-', and start with a letter or a digit."
+        )
+    return name
 
 
 class Role(db.Model):  # type: ignore[name-defined,misc]
@@ -24,8 +38,10 @@ class UserRole(db.Model):  # type: ignore[name-defined,misc]
     """That a user holds a role."""
 
     __tablename__ = "user_roles"
+    # Led by the role: the holders of one role are listed in the order of their ids, page by page.
+    __table_args__ = (Index(None, "role_name", "user_id"),)
 
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     role_name: Mapped[Key] = mapped_column(
-        ForeignKey("roles.name", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True, index=True
+        ForeignKey("roles.name", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True
     )

@@ -1,0 +1,52 @@
+"""The bulkhead of password hashing: a flood of logins can take neither the memory nor the processors of the rest."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TypeVar
+
+from authapp.errors import ServiceUnavailable
+
+T = TypeVar("T")
+
+NICENESS = 10
+
+
+class Bulkhead:
+    """Runs hashes on threads of their own, no more at once than it was given, with a short queue before them."""
+
+    def __init__(self, *, concurrency: int, queue: int) -> None:
+        """Take how many hashes are computed at once, and how many more may wait."""
+        self._concurrency = concurrency
+        self._places = threading.BoundedSemaphore(concurrency + queue)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place, running or waiting. Raises ``ServiceUnavailable`` at once when there is none.
+
+        Whoever waits holds a thread of the server: a long queue would leave none for requests that need no hash.
+        """
+        if not self._places.acquire(blocking=False):
+            raise ServiceUnavailable("Too many passwords are being checked at once.", retry_after=1)
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def run(self, work: Callable[..., T], *arguments: object) -> T:
+        """Return ``work(*arguments)``, computed on a thread of the bulkhead; only while holding a place."""
+        return self._threads.submit(work, *arguments).result()
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        # Made at the first hash: threads do not survive the fork of a worker.
+        return ThreadPoolExecutor(self._concurrency, thread_name_prefix="hashing", initializer=_step_back)
+
+
+def _step_back() -> None:
+    """Leave the processor to requests that need it for a moment; on Linux, niceness is a thread's own."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
