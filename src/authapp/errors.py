@@ -23,6 +23,15 @@ class Fault:
     detail: str
 
 
+@dataclass(frozen=True)
+class Quota:
+    """A limit that is used up: its name, and how many requests it allows in how many seconds."""
+
+    name: str
+    amount: int
+    seconds: int
+
+
 class Refusal(Exception):
     """The root of every refusal.
 
@@ -72,7 +81,11 @@ class Invalid(Refusal):
 
 
 class TooMany(Refusal):
-    """The caller must slow down."""
+    """The caller must slow down; ``quota`` is the limit that was used up, when it is one that can be told."""
+
+    def __init__(self, detail: str = "", *, retry_after: int, quota: Quota | None = None) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.quota = quota
 
 
 class Unavailable(Refusal):
@@ -210,13 +223,60 @@ class WrongPassword(Forbidden):
 
 
 class PermissionDenied(Forbidden):
-    """The caller is known, and has no role with the permission that this route needs.
+    """The caller is known, and has no role with the permission that this needs.
 
-    Ask an administrator for a role; it counts from the next request on, with the same token.
+    That is the permission of the route, or one that the caller would give away or overrule without holding it: nobody
+    grants a role, or changes an account, that may do more than they themselves. Ask an administrator for a role; it
+    counts from the next request on, with the same token.
     """
 
     code = "permission_denied"
     title = "You may not do this."
+
+
+class TooManyRequests(TooMany):
+    """There were too many attempts at this account, or too many requests from this address.
+
+    Nothing was looked at, a right password neither. Wait for the seconds in `Retry-After`; trying sooner does not
+    help. After 100 failed attempts in a row only an administrator, or a new password set by one, opens an account
+    again. Its live sessions go on.
+    """
+
+    code = "too_many_requests"
+    title = "There were too many requests."
+
+
+class LastAdmin(Conflict):
+    """The change would leave no active account with the role `admin`.
+
+    Give the role to another active account first.
+    """
+
+    code = "last_admin"
+    title = "This is the last administrator."
+
+
+# --- roles -----------------------------------------------------------------------------------------------------------
+
+
+class RoleTaken(Conflict):
+    """There is a role of this name.
+
+    Change that one, or choose another name.
+    """
+
+    code = "role_taken"
+    title = "This name of a role is taken."
+
+
+class RoleProtected(Conflict):
+    """The role is built in, and can be neither changed nor deleted.
+
+    Make a role of your own with the permissions that you need.
+    """
+
+    code = "role_protected"
+    title = "This role is built in."
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
@@ -291,7 +351,7 @@ class FreshTokenRequired(TokenRefused):
 
 
 class ServiceUnavailable(Unavailable):
-    """The database cannot be asked, so nothing can be allowed.
+    """The database cannot be asked, so nothing can be allowed; or too many passwords are being checked at once.
 
     Nothing was decided. Send the request again after the seconds in `Retry-After`.
     """

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask_jwt_extended import JWTManager
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
@@ -61,6 +63,13 @@ class Database(SQLAlchemy):
                 raise
             return self._first(statement, parameters)
 
+    def write_one(self, statement: Executable, parameters: Mapping[str, Any]) -> Row[Any] | None:
+        """Run a write that commits by itself, in one round trip, and return its first row, or ``None``.
+
+        It may run twice, when a connection had died: only for what may happen twice, such as counting an attempt.
+        """
+        return self.read_one(statement, parameters)
+
     def _first(self, statement: Executable, parameters: Mapping[str, Any]) -> Row[Any] | None:
         with self.engines[READS].connect() as connection:
             return connection.execute(statement, parameters).first()
@@ -97,3 +106,5 @@ class BearerTokenManager(JWTManager):
 db = Database(model_class=Base, session_options={"expire_on_commit": False})
 migrate = Migrate()
 jwt = BearerTokenManager()
+limiter = Limiter(get_remote_address)
+"""General limits by route, for blueprints that are added; off unless ``AUTHAPP_RATE_LIMIT_STORAGE`` names a storage."""

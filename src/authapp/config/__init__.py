@@ -1,13 +1,14 @@
 """The environment, read once into one frozen ``Settings``; every problem is named in one message."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
+from authapp.config.environment import Default, EnvironmentReader, KeyChecker, RateLimit, normalised_database_url
 
-__all__ = ["Settings", "SettingsError", "normalised_database_url"]
+__all__ = ["RateLimit", "Settings", "SettingsError", "normalised_database_url"]
 
 OWASP_ARGON2 = {"argon2_memory_kib": 19_456, "argon2_time_cost": 2}
 """The floor of the OWASP Password Storage Cheat Sheet for argon2id."""
@@ -71,6 +72,36 @@ class Settings:
     argon2_time_cost: int = OWASP_ARGON2["argon2_time_cost"]
     """The passes of one password hash."""
 
+    hashing_concurrency: int = 1
+    """How many passwords a worker hashes at once; unless set, its share of the cores, and at most 4."""
+
+    hashing_queue: int = 3
+    """How many more may wait in a worker for that; beyond them the answer is 503."""
+
+    login_failures_per_account: int = 10
+    """After how many failures in a row an account has to wait: 1 s, and twice as long each time, up to 15 min."""
+
+    login_failures_max: int = 100
+    """After how many failures in a row an account is locked (NIST SP 800-63B-4: at most 100)."""
+
+    rate_limit_login: RateLimit | None = RateLimit(120, 60)
+    """How many logins one address may try, as in ``120/minute``; ``off`` for no limit."""
+
+    rate_limit_register: RateLimit | None = RateLimit(60, 60)
+    """How many registrations one address may try."""
+
+    rate_limit_refresh: RateLimit | None = RateLimit(600, 60)
+    """How many refreshes one address may ask for."""
+
+    rate_limit_password: RateLimit | None = RateLimit(60, 60)
+    """How many times one address may send a current password, to change it or to delete the account."""
+
+    rate_limit_storage: str = field(default="", repr=False)
+    """Where the general limits by route are counted (Flask-Limiter): ``memory://``, ``redis://...``; empty: nowhere."""
+
+    rate_limit_default: RateLimit | None = RateLimit(1200, 60)
+    """How many requests one address may send to each route, when there is such a storage."""
+
     database_pool_size: int = 8
     """How many connections each worker keeps to PostgreSQL, for reads and for writes each."""
 
@@ -106,6 +137,14 @@ class Settings:
             "refresh_grace": reader.whole("REFRESH_GRACE", cls.refresh_grace, 0, 60),
             "leeway": reader.whole("LEEWAY", cls.leeway, 0, 60),
             "trusted_proxies": reader.whole("TRUSTED_PROXIES", cls.trusted_proxies, 0, 10),
+            "hashing_concurrency": reader.whole("HASHING_CONCURRENCY", _share_of_cores(), 1, 64),
+            "hashing_queue": reader.whole("HASHING_QUEUE", cls.hashing_queue, 0, 1000),
+            "login_failures_per_account": reader.whole(
+                "LOGIN_FAILURES_PER_ACCOUNT", cls.login_failures_per_account, 1, 100
+            ),
+            "login_failures_max": reader.whole("LOGIN_FAILURES_MAX", cls.login_failures_max, 1, 100),
+            "rate_limit_storage": reader.storage("RATE_LIMIT_STORAGE"),
+            **{name: reader.rate(name.upper(), getattr(cls, name)) for name in _RATE_LIMITS},
             "database_pool_size": reader.whole("DATABASE_POOL_SIZE", cls.database_pool_size, 1, 100),
             "database_timeout": reader.number("DATABASE_TIMEOUT", cls.database_timeout, 0.1, 60),
             **{
@@ -114,9 +153,24 @@ class Settings:
             },
         }
         reader.order(values, "access_token_ttl", "refresh_token_ttl", "session_ttl")
+        reader.order(values, "login_failures_per_account", "login_failures_max")
         if reader.problems:
             raise SettingsError(reader.problems)
         return cls(**values)
+
+
+_RATE_LIMITS = (
+    "rate_limit_login",
+    "rate_limit_register",
+    "rate_limit_refresh",
+    "rate_limit_password",
+    "rate_limit_default",
+)
+
+
+def _share_of_cores() -> int:
+    workers = os.environ.get("WEB_CONCURRENCY", "")
+    return max(1, min(4, (os.cpu_count() or 1) // max(1, int(workers) if workers.isdecimal() else 2)))
 
 
 _NO_DEFAULTS: dict[str, Default] = dict.fromkeys(["database_url", "jwt_keys", "issuer", "audience"], lambda: None)

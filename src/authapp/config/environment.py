@@ -3,20 +3,36 @@
 import itertools
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import limits
 from environs import EnvValidationError, FileAwareEnv, ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 DRIVER = "postgresql+psycopg2"
 
+_STORAGES = r"(memory|(redis|rediss|valkey|valkeys)(\+cluster|\+sentinel|\+unix)?|memcached|mongodb)://"
+"""The kinds of storage that Flask-Limiter knows."""
+
+_MOST_REQUESTS = 1_000_000
+_LONGEST_WINDOW = 86_400
+
 KeyChecker = Callable[[str], Sequence[str]]
 """Takes a JWK Set as JSON, and returns what is wrong with it, a sentence each."""
 
 Default = Callable[[], str | float | None]
 """Makes the value of a variable that is not set."""
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """So many requests in so many seconds."""
+
+    amount: int
+    seconds: int
 
 
 class EnvironmentReader:
@@ -43,6 +59,25 @@ class EnvironmentReader:
     def number(self, name: str, default: float, least: float, most: float) -> Any:
         """Read a number from ``least`` to ``most``."""
         return self._number(name, "float", default, least, most)
+
+    def rate(self, name: str, default: RateLimit | None) -> Any:
+        """Read a limit such as ``120/minute``, or ``off``."""
+        value = self._read(f"AUTHAPP_{name}", "str", lambda: None)
+        if value is None:
+            return default
+        if value == "off":
+            return None
+        rate = _rate(value)
+        if rate is None:
+            self.problems.append(f"AUTHAPP_{name} must be a limit such as 120/minute or 10 per 30 seconds, or off.")
+        return rate
+
+    def storage(self, name: str) -> Any:
+        """Read the address of a storage for Flask-Limiter; empty turns it off."""
+        value = self._read(f"AUTHAPP_{name}", "str", lambda: "")
+        if value and not re.match(_STORAGES, value):
+            self.problems.append(f"AUTHAPP_{name} must be an address such as memory:// or redis://host:6379.")
+        return value
 
     def required(self, name: str, default: Default) -> Any:
         """Read a word that must be there."""
@@ -118,10 +153,21 @@ class EnvironmentReader:
         return default() if value is None or value == "" else value
 
     def order(self, values: dict[str, Any], *names: str) -> None:
-        """Note each of the named settings that is longer than the one behind it."""
-        for shorter, longer in itertools.pairwise(names):
-            if None not in {values[shorter], values[longer]} and values[shorter] > values[longer]:
-                self.problems.append(f"AUTHAPP_{shorter.upper()} must not be longer than AUTHAPP_{longer.upper()}.")
+        """Note each of the named settings that is more than the one behind it."""
+        for less, more in itertools.pairwise(names):
+            if None not in {values[less], values[more]} and values[less] > values[more]:
+                self.problems.append(f"AUTHAPP_{less.upper()} must not be more than AUTHAPP_{more.upper()}.")
+
+
+def _rate(value: str) -> RateLimit | None:
+    try:
+        item = limits.parse(value)
+    except ValueError:
+        return None
+    # Beyond a day and a million a limit is a slip of the hand, and its arithmetic leaves what a timestamp can tell.
+    if not (1 <= item.amount <= _MOST_REQUESTS and 1 <= item.get_expiry() <= _LONGEST_WINDOW):
+        return None
+    return RateLimit(item.amount, item.get_expiry())
 
 
 def _is_utf_8(value: str) -> bool:

@@ -1,16 +1,18 @@
-"""Accounts: who exists, and with which password."""
+"""Accounts: who exists, and what people do with their own."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.exc import IntegrityError
 
 from authapp import clock
+from authapp.domain import audit
 from authapp.domain.credentials import Credentials
 from authapp.domain.endings import end_sessions
 from authapp.domain.identity import Identity
+from authapp.domain.origins import COMMAND_LINE, Origin
+from authapp.domain.powers import check_may_grant, keep_an_admin
 from authapp.domain.transactions import transaction
 from authapp.errors import (
     EmailTaken,
@@ -23,15 +25,24 @@ from authapp.errors import (
     WrongPassword,
 )
 from authapp.extensions import db
-from authapp.models import EndReason, Session, User, UserRole, UserStatus
+from authapp.models import EndReason, EventType, Session, User, UserRole
+from authapp.models.role import checked_role_name
 from authapp.models.user import lookup_key
 from authapp.security import identifiers
+
+
+def _no_such_role() -> ValidationFailed:
+    return ValidationFailed(faults=[Fault("#/roles", "There is no such role.")])
+
 
 _REFUSED_BY: dict[str, Callable[[], Refusal]] = {
     "uq_users_username_key": UsernameTaken,
     "uq_users_email_key": EmailTaken,
-    "fk_user_roles_role_name_roles": lambda: ValidationFailed(faults=[Fault("#/roles", "There is no such role.")]),
+    "fk_user_roles_role_name_roles": _no_such_role,
 }
+
+Who = UUID | str
+"""An account, by its id, or by its username or email address."""
 
 
 class Accounts:
@@ -41,154 +52,149 @@ class Accounts:
         self._credentials = credentials
         self._registration_open = registration_open
 
-    def register(self, *, username: str, email: str, password: str) -> User:
+    def register(self, *, username: str, email: str, password: str, origin: Origin = COMMAND_LINE) -> User:
         """Create an account for a guest. Raises ``RegistrationClosed``, or what ``create`` raises."""
         if not self._registration_open:
             raise RegistrationClosed
-        return self.create(username=username, email=email, password=password)
+        user = self._new(username, email, password)
+        with unique_names(), transaction() as session:
+            session.add(user)
+            audit.record(EventType.USER_REGISTERED, by=origin, subject_id=user.id, actor_id=user.id)
+        return user
 
-    def create(self, *, username: str, email: str, password: str, roles: Iterable[str] = ()) -> User:
+    def create(
+        self, *, username: str, email: str, password: str, roles: Iterable[str] = (), by: Origin = COMMAND_LINE
+    ) -> User:
         """Create an account, with ``roles``.
 
-        Raises ``ValidationFailed``, ``PasswordRejected``, ``UsernameTaken`` or ``EmailTaken``. Of two requests for one
-        name at the same moment one wins: the constraint decides, not a question asked beforehand.
+        Raises ``ValidationFailed``, ``PasswordRejected``, ``UsernameTaken`` or ``EmailTaken``; ``PermissionDenied`` for
+        a role that may do more than ``by``. Of two requests for one name at the same moment one wins: the constraint
+        decides, not a question asked beforehand.
         """
+        names = checked_roles(roles)
+        check_may_grant(by, names)
+        user = self._new(username, email, password, names)
+        with unique_names(), transaction() as session:
+            session.add(user)
+            audit.record(EventType.USER_CREATED, by=by, subject_id=user.id)
+            for role in names:
+                audit.record(EventType.ROLE_GRANTED, by=by, subject_id=user.id, role=role)
+        return user
+
+    def find(self, who: Who) -> User:
+        """Return an account. Raises ``ResourceNotFound``."""
+        return found(db.session.scalars(select(User).where(is_called(who))).one_or_none(), who)
+
+    def rename(self, user_id: UUID, username: str, origin: Origin = COMMAND_LINE) -> User:
+        """Change one's own username. Raises ``ValidationFailed`` or ``UsernameTaken``."""
+        with unique_names(), transaction():
+            user = locked(user_id)
+            user.username = Identity.checked(username, user.email).username
+            user.updated_at = clock.now()
+            audit.record(EventType.USER_CHANGED, by=origin, subject_id=user_id, fields=["username"])
+        return user
+
+    def change_password(
+        self, user_id: UUID, session_id: UUID, current: str, new: str, origin: Origin = COMMAND_LINE
+    ) -> None:
+        """Change one's own password; every session but this one ends.
+
+        Raises ``WrongPassword`` or ``PasswordRejected``, ``TooManyRequests`` or ``ServiceUnavailable``.
+        """
+        old_hash, identity = self._credentials.confirm(user_id, current, origin)
+        identity.check_password(new, field="new_password")
+        new_hash = self._credentials.hash(new)
+        with transaction():
+            user = _unchanged(user_id, old_hash)
+            user.password_hash = new_hash
+            user.updated_at = now = clock.now()
+            ended = end_sessions(user_id, EndReason.PASSWORD_CHANGED, now, Session.id != session_id)
+            audit.record(EventType.PASSWORD_CHANGED, by=origin, subject_id=user_id, sessions_ended=ended)
+
+    def close(self, user_id: UUID, password: str, origin: Origin = COMMAND_LINE) -> None:
+        """Delete one's own account, with all that belongs to it.
+
+        Raises ``WrongPassword``, ``LastAdmin``, ``TooManyRequests`` or ``ServiceUnavailable``.
+        """
+        old_hash, _ = self._credentials.confirm(user_id, password, origin)
+        with transaction():
+            remove(_unchanged(user_id, old_hash), origin)
+
+    def _new(self, username: str, email: str, password: str, roles: Iterable[str] = ()) -> User:
         identity = Identity.checked(username, email)
         identity.check_password(password)
-        user = User(
+        return User(
             id=identifiers.time_ordered(),
             username=identity.username,
             email=identity.email,
             password_hash=self._credentials.hash(password),
-            role_links=[UserRole(role_name=role) for role in dict.fromkeys(roles)],
+            role_links=[UserRole(role_name=role) for role in roles],
         )
+
+
+def checked_roles(names: Iterable[str]) -> list[str]:
+    """Return the names of roles, each once. Raises ``ValidationFailed`` for one that no role can have."""
+    distinct = list(dict.fromkeys(names))
+    for name in distinct:
         try:
-            with transaction() as session:
-                session.add(user)
-        except IntegrityError as error:
-            raise _refusal_for(error) from None
-        return user
-
-    def find(self, name: str) -> User:
-        """Return the account with this username or email. Raises ``ResourceNotFound``."""
-        return _found(select(User).where(_is_called(name)), name)
-
-    def all(self) -> Iterator[User]:
-        """Yield every account, the oldest first, without holding them all in memory."""
-        yield from db.session.scalars(select(User).order_by(User.id).execution_options(yield_per=500))
-
-    def rename(self, user_id: UUID, username: str) -> User:
-        """Change a username. Raises ``ValidationFailed`` or ``UsernameTaken``."""
-        try:
-            with transaction():
-                user = self._locked(User.id == user_id)
-                user.username = Identity.checked(username, user.email).username
-                user.updated_at = clock.now()
-        except IntegrityError as error:
-            raise _refusal_for(error) from None
-        return user
-
-    def change_password(self, user_id: UUID, session_id: UUID, current: str, new: str) -> None:
-        """Change one's own password; every session but this one ends.
-
-        Raises ``WrongPassword`` or ``PasswordRejected``.
-        """
-        old_hash, identity = self._credentials.confirm(user_id, current)
-        identity.check_password(new, field="new_password")
-        new_hash = self._credentials.hash(new)
-        with transaction():
-            user = self._unchanged(user_id, old_hash)
-            user.password_hash = new_hash
-            user.updated_at = now = clock.now()
-            end_sessions(user_id, EndReason.PASSWORD_CHANGED, now, Session.id != session_id)
-
-    def close(self, user_id: UUID, password: str) -> None:
-        """Delete one's own account, with all that belongs to it. Raises ``WrongPassword``."""
-        old_hash, _ = self._credentials.confirm(user_id, password)
-        with transaction():
-            self._remove(self._unchanged(user_id, old_hash))
-
-    def disable(self, name: str) -> User:
-        """Disable an account and end its sessions: its tokens are dead on the next request."""
-        return self._change(name, EndReason.DISABLED, status=UserStatus.DISABLED)
-
-    def enable(self, name: str) -> User:
-        """Enable an account again. The sessions that disabling ended stay ended."""
-        return self._change(name, None, status=UserStatus.ACTIVE)
-
-    def set_password(self, name: str, password: str) -> User:
-        """Set an account's password and end its sessions. Raises ``PasswordRejected``."""
-        user = self.find(name)
-        Identity(user.username, user.email).check_password(password)
-        return self._change(name, EndReason.PASSWORD_CHANGED, password_hash=self._credentials.hash(password))
-
-    def grant(self, name: str, role: str) -> User:
-        """Give an account a role, unless it has it. Raises ``ValidationFailed`` for one that there is not."""
-        return self._set_roles(name, lambda roles: {*roles, role})
-
-    def revoke(self, name: str, role: str) -> User:
-        """Take a role from an account, if it has it."""
-        return self._set_roles(name, lambda roles: roles - {role})
-
-    def delete(self, name: str) -> None:
-        """Delete an account, with its sessions and all that was kept for its tokens."""
-        with transaction():
-            self._remove(self._locked(_is_called(name), name))
-
-    def _remove(self, user: User) -> None:
-        # Sessions before the account: a logout holds its session, and then needs the account's row to exist.
-        db.session.execute(delete(Session).where(Session.user_id == user.id))
-        db.session.execute(delete(User).where(User.id == user.id))
-
-    def _change(self, name: str, end: EndReason | None, **values: Any) -> User:
-        """Change an account, and end its sessions when a reason for that is given."""
-        with transaction():
-            user = self._locked(_is_called(name), name)
-            for field, value in values.items():
-                setattr(user, field, value)
-            user.updated_at = now = clock.now()
-            if end:
-                end_sessions(user.id, end, now)
-        return user
-
-    def _set_roles(self, name: str, change: Callable[[set[str]], set[str]]) -> User:
-        try:
-            with transaction():
-                user = self._locked(_is_called(name), name)
-                kept = {link.role_name: link for link in user.role_links}
-                user.role_links = [kept.get(role, UserRole(role_name=role)) for role in change(set(kept))]
-        except IntegrityError as error:
-            raise _refusal_for(error) from None
-        return user
-
-    def _locked(self, condition: ColumnElement[bool], name: str = "") -> User:
-        """Find an account and lock its row, as a login does.
-
-        A login in flight either commits before, and its session is seen; or waits, and finds the account changed.
-        """
-        statement = select(User).where(condition).execution_options(populate_existing=True)
-        return _found(statement.with_for_update(key_share=True, of=User), name)
-
-    def _unchanged(self, user_id: UUID, password_hash: str) -> User:
-        """Lock an account whose password was verified a moment ago, and is still the same."""
-        user = self._locked(User.id == user_id)
-        if user.password_hash != password_hash:
-            raise WrongPassword
-        return user
+            checked_role_name(name)
+        except ValueError:
+            raise _no_such_role() from None
+    return distinct
 
 
-def _found(statement: Select[Any], name: str) -> User:
-    user: User | None = db.session.scalars(statement).one_or_none()
+def locked(who: Who) -> User:
+    """Find an account and lock its row, as a login does, within the transaction that is open.
+
+    A login in flight either commits before, and its session is seen; or waits, and finds the account changed.
+
+    Raises ``ResourceNotFound``.
+    """
+    statement = select(User).where(is_called(who)).execution_options(populate_existing=True)
+    return found(db.session.scalars(statement.with_for_update(key_share=True, of=User)).one_or_none(), who)
+
+
+def remove(user: User, by: Origin) -> None:
+    """Delete a locked account, with its sessions and all that was kept for its tokens. Raises ``LastAdmin``."""
+    keep_an_admin(user)
+    # Sessions before the account: a logout holds its session, and then needs the account's row to exist.
+    db.session.execute(delete(Session).where(Session.user_id == user.id))
+    db.session.execute(delete(User).where(User.id == user.id))
+    # By name as well: whoever reads this later has no account to look the id up in.
+    audit.record(EventType.USER_DELETED, by=by, subject_id=user.id, username=user.username)
+
+
+def found(user: User | None, who: Who) -> User:
+    """Return ``user``. Raises ``ResourceNotFound`` when there is none."""
     if user is None:
-        raise ResourceNotFound(f"There is no user {name!r}." if name else "")
+        raise ResourceNotFound(f"There is no user {who!r}." if isinstance(who, str) else "")
     return user
 
 
-def _is_called(name: str) -> ColumnElement[bool]:
-    return (User.email_key if "@" in name else User.username_key) == lookup_key(name)
+def is_called(who: Who) -> ColumnElement[bool]:
+    """Return the condition that an account is the one meant."""
+    if isinstance(who, UUID):
+        return User.id == who
+    return (User.email_key if "@" in who else User.username_key) == lookup_key(who)
 
 
-def _refusal_for(error: IntegrityError) -> Exception:
-    constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
-    refusal = _REFUSED_BY.get(constraint or "")
-    return refusal() if refusal else error
+class unique_names:  # noqa: N801 - a context manager, read as a phrase
+    """Turn a constraint that is broken into the refusal that it stands for."""
+
+    def __enter__(self) -> None:
+        """Start."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Raise the refusal."""
+        if isinstance(error, IntegrityError):
+            constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+            if refusal := _REFUSED_BY.get(constraint or ""):
+                raise refusal() from None
+
+
+def _unchanged(user_id: UUID, password_hash: str) -> User:
+    """Lock an account whose password was verified a moment ago, and is still the same."""
+    user = locked(user_id)
+    if user.password_hash != password_hash:
+        raise WrongPassword
+    return user

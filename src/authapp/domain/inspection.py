@@ -8,13 +8,15 @@ from sqlalchemy import bindparam, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
+from authapp.domain import audit
 from authapp.domain.callers import Caller
 from authapp.domain.endings import end_sessions
+from authapp.domain.origins import COMMAND_LINE, Origin
 from authapp.domain.sessions import Sessions
 from authapp.domain.transactions import transaction
 from authapp.errors import TokenExpired, TokenInvalid
 from authapp.extensions import db
-from authapp.models import BlocklistedToken, EndReason, Session
+from authapp.models import BlocklistedToken, EndReason, EventType, Session
 from authapp.security.tokens import Claims, Tokens
 
 
@@ -44,7 +46,7 @@ class Inspection:
             return None
         return LiveToken(claims, caller)
 
-    def revoke(self, token: str, caller: Caller) -> None:
+    def revoke(self, token: str, caller: Caller, origin: Origin = COMMAND_LINE) -> None:
         """Take back one of the caller's own tokens.
 
         A refresh token takes its session with it; an access token dies alone (RFC 7009, section 2.1). Another's token,
@@ -56,7 +58,15 @@ class Inspection:
         now = clock.now()
         with transaction() as database:
             if claims["type"] == "refresh":
-                end_sessions(caller.id, EndReason.REVOKED, now, Session.id == UUID(claims["sid"]))
+                if end_sessions(caller.id, EndReason.REVOKED, now, Session.id == UUID(claims["sid"])):
+                    session_id = UUID(claims["sid"])
+                    audit.record(
+                        EventType.SESSION_ENDED,
+                        by=origin,
+                        subject_id=caller.id,
+                        session_id=session_id,
+                        reason=EndReason.REVOKED,
+                    )
                 return
             row = {
                 "user_id": caller.id,
@@ -68,7 +78,9 @@ class Inspection:
             # The account's row may go at this moment, and takes its tokens with it: then there is nothing to do.
             account = select(Session.user_id).where(Session.user_id == caller.id, Session.id == UUID(claims["sid"]))
             if database.scalar(account.with_for_update(read=True)) is not None:
-                database.execute(insert(BlocklistedToken).values(row).on_conflict_do_nothing())
+                blocklisted = insert(BlocklistedToken).values(row).on_conflict_do_nothing()
+                if database.scalar(blocklisted.returning(BlocklistedToken.jti)) is not None:
+                    audit.record(EventType.TOKEN_REVOKED, by=origin, subject_id=caller.id, jti=claims["jti"])
 
     def _read(self, token: str) -> Claims | None:
         try:

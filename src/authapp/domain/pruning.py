@@ -1,17 +1,30 @@
-"""Pruning: the rows of tokens that have expired are of no use, and go."""
+"""Pruning: the rows that no decision can need any more go, in batches."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import ColumnElement, Executable, delete, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authapp import clock
 from authapp.domain.transactions import transaction
-from authapp.models import BlocklistedToken, Session
+from authapp.models import AddressLimit, AuditEvent, BlocklistedToken, LoginThrottle, Session
 
 BATCH = 5_000
+
+UNKNOWN_NAME_RETENTION = timedelta(days=30)
+"""How long the failures of a name that nobody has are kept after the last attempt; those of accounts stay."""
+
+_AGE: dict[type[Any], InstrumentedAttribute[Any]] = {
+    BlocklistedToken: BlocklistedToken.expires_at,
+    Session: Session.refresh_expires_at,
+    AddressLimit: AddressLimit.arrival_at,
+    LoginThrottle: LoginThrottle.last_attempt_at,
+    AuditEvent: AuditEvent.occurred_at,
+}
+"""By which the oldest rows are found; each has an index, so that a batch reads no more than it deletes."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +33,7 @@ class Pruned:
 
     blocklisted_tokens: int
     sessions: int
+    limits: int
 
 
 class Pruning:
@@ -29,34 +43,55 @@ class Pruning:
         # A token is accepted for the leeway after its expiry, and so its row is needed for as long.
         self._margin = timedelta(seconds=leeway + 1)
 
+    def conditions(self) -> dict[type[Any], ColumnElement[bool]]:
+        """Return which rows of each table are of no more use."""
+        now = clock.now()
+        expired = now - self._margin
+        nobodys = LoginThrottle.is_user.is_(False) & (LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION)
+        return {
+            BlocklistedToken: BlocklistedToken.expires_at < expired,
+            Session: Session.refresh_expires_at < expired,
+            AddressLimit: AddressLimit.arrival_at < now,
+            LoginThrottle: nobodys,
+        }
+
     def prune(self) -> Pruned:
-        """Remove every expired blocklist entry and every session whose last token has expired.
+        """Remove every expired blocklist entry, every session whose last token has expired, and every limit not in use.
 
         It works in batches of ``BATCH``, each a transaction of its own, and skips what another node is removing.
         """
+        useless = self.conditions()
+
+        def prune(model: type[Any], *key: InstrumentedAttribute[Any]) -> int:
+            return delete_in_batches(model, key, useless[model])
+
         return Pruned(
-            blocklisted_tokens=self._prune(BlocklistedToken, BlocklistedToken.jti, BlocklistedToken.expires_at),
-            sessions=self._prune(Session, Session.id, Session.refresh_expires_at),
+            blocklisted_tokens=prune(BlocklistedToken, BlocklistedToken.user_id, BlocklistedToken.jti),
+            sessions=prune(Session, Session.user_id, Session.id),
+            limits=prune(AddressLimit, AddressLimit.address, AddressLimit.limit_name)
+            + prune(LoginThrottle, LoginThrottle.account_id),
         )
 
-    def _prune(
-        self,
-        model: type[BlocklistedToken] | type[Session],
-        id_: InstrumentedAttribute[Any],
-        expires_at: InstrumentedAttribute[Any],
-    ) -> int:
-        key = tuple_(model.user_id, id_)
-        expired = (
-            select(model.user_id, id_)
-            .where(expires_at < clock.now() - self._margin)
-            .order_by(expires_at)
-            .limit(BATCH)
-            .with_for_update(skip_locked=True)
-        )
-        total = 0
-        while True:
-            with transaction() as session:
-                removed = session.connection().execute(delete(model).where(key.in_(expired))).rowcount
-            total += removed
-            if removed < BATCH:
-                return total
+
+def delete_in_batches(
+    model: type[Any],
+    key: Sequence[InstrumentedAttribute[Any]],
+    condition: ColumnElement[bool],
+    *,
+    prepare: Executable | None = None,
+) -> int:
+    """Delete the rows of ``model`` that meet ``condition``, and return how many they were.
+
+    ``key`` is its primary key; ``prepare`` is run at the start of each transaction.
+    """
+    chosen = select(*key).where(condition).order_by(_AGE[model]).limit(BATCH).with_for_update(skip_locked=True)
+    statement = delete(model).where(tuple_(*key).in_(chosen))
+    total = 0
+    while True:
+        with transaction() as session:
+            if prepare is not None:
+                session.execute(prepare)
+            removed: int = session.connection().execute(statement).rowcount
+        total += removed
+        if removed < BATCH:
+            return total

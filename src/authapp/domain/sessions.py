@@ -1,7 +1,6 @@
 """Sessions: from the login that starts one to the logout that ends it."""
 
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -11,16 +10,17 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from authapp import clock
+from authapp.domain import audit
 from authapp.domain.callers import CALLER, Caller
 from authapp.domain.credentials import Credentials, Proof
 from authapp.domain.endings import AccessToken, end_sessions
-from authapp.domain.rotation import rotate
+from authapp.domain.origins import COMMAND_LINE, Origin
+from authapp.domain.rotation import recorded, rotate
 from authapp.domain.token_pairs import PairIssuer, TokenPair
 from authapp.domain.transactions import transaction
 from authapp.errors import InvalidCredentials, RefreshTokenReused, ResourceNotFound, TokenRevoked
 from authapp.extensions import db
-from authapp.models import EndReason, Session, User, UserStatus
-from authapp.models.session import USER_AGENT_MAX_LENGTH
+from authapp.models import EndReason, EventType, Session, User, UserStatus
 from authapp.security import identifiers
 from authapp.security.tokens import Claims, Tokens
 
@@ -37,14 +37,6 @@ class LogoutScope(StrEnum):
     GLOBAL = "global"
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a request comes from, as its session will show it."""
-
-    ip_address: str | None
-    user_agent: str | None
-
-
 class Sessions:
     """The use cases of sessions."""
 
@@ -57,13 +49,19 @@ class Sessions:
         self._grace = timedelta(seconds=refresh_grace)
 
     def log_in(self, name: str, password: str, origin: Origin) -> TokenPair:
-        """Start a session for the account with this username or email. Raises ``InvalidCredentials``."""
+        """Start a session for the account with this username or email.
+
+        Raises ``InvalidCredentials``; ``TooManyRequests`` after too many of those; ``ServiceUnavailable``.
+        """
         for _ in range(ATTEMPTS):
-            proof = self._credentials.prove(name, password)
+            proof = self._credentials.prove(name, password, origin)
             session = self._new_session(proof.user_id, origin)
             with transaction() as database:
                 if _record_login(proof, session.created_at):
                     database.add(session)
+                    whose = {"subject_id": session.user_id, "actor_id": session.user_id, "session_id": session.id}
+                    audit.record(EventType.SESSION_STARTED, by=origin, **whose)
+                    self._credentials.forgive(proof.user_id)
                     break
         else:
             raise InvalidCredentials
@@ -77,7 +75,7 @@ class Sessions:
         )
         return Caller.from_row(row) if row else None
 
-    def refresh(self, claims: Claims) -> TokenPair:
+    def refresh(self, claims: Claims, origin: Origin = COMMAND_LINE) -> TokenPair:
         """Exchange the refresh token with these verified ``claims`` for a new pair.
 
         Raises ``RefreshTokenReused`` for a token that was exchanged before, and ends its session; ``TokenRevoked``
@@ -95,7 +93,7 @@ class Sessions:
             grace=self._grace,
         )
         with transaction() as database:
-            row = database.execute(statement).one_or_none()
+            row = database.execute(recorded(statement, user_id, session_id, now, origin)).one_or_none()
         if row is None:
             raise TokenRevoked
         if row.ended_at is not None:
@@ -103,7 +101,7 @@ class Sessions:
             raise RefreshTokenReused
         return self._pairs.issue(Session(user_id=user_id, id=session_id, **row._mapping), fresh=False)
 
-    def log_out(self, claims: Claims, scope: LogoutScope = LogoutScope.LOCAL) -> None:
+    def log_out(self, claims: Claims, scope: LogoutScope = LogoutScope.LOCAL, origin: Origin = COMMAND_LINE) -> None:
         """End sessions of the caller with these verified ``claims``, as ``scope`` says.
 
         Every token of an ended session is dead on the next request, everywhere. Doing it again, or at the same moment
@@ -119,11 +117,13 @@ class Sessions:
             end = partial(end_sessions, user_id, EndReason.LOGOUT, clock.now())
             match scope:
                 case LogoutScope.LOCAL:
-                    end(Session.id == own, together_with=this)
+                    ended = end(Session.id == own, together_with=this)
                 case LogoutScope.OTHERS:
-                    end(Session.id != own)
+                    ended = end(Session.id != own)
                 case LogoutScope.GLOBAL:
-                    end(together_with=this)
+                    ended = end(together_with=this)
+            if ended:
+                _record_end(user_id, EndReason.LOGOUT, origin, session_id=own, scope=scope, sessions=ended)
 
     def live(self, user_id: UUID) -> list[Session]:
         """Return the user's live sessions, the one used last first."""
@@ -134,13 +134,14 @@ class Sessions:
         )
         return list(db.session.scalars(statement))
 
-    def end(self, user_id: UUID, session_id: UUID) -> None:
+    def end(self, user_id: UUID, session_id: UUID, origin: Origin = COMMAND_LINE) -> None:
         """End one of the user's sessions. Raises ``ResourceNotFound`` when it is not theirs, or over already."""
         with transaction():
             now = clock.now()
             this = (Session.id == session_id, Session.refresh_expires_at > now)
             if not end_sessions(user_id, EndReason.REVOKED, now, *this):
                 raise ResourceNotFound
+            _record_end(user_id, EndReason.REVOKED, origin, session_id=session_id)
 
     def _new_session(self, user_id: UUID, origin: Origin) -> Session:
         now = clock.now()
@@ -155,8 +156,13 @@ class Sessions:
             rotated_at=now,
             refresh_expires_at=min(now + self._refresh_ttl, expires_at),
             ip_address=origin.ip_address,
-            user_agent=(origin.user_agent or "")[:USER_AGENT_MAX_LENGTH] or None,
+            user_agent=origin.agent,
         )
+
+
+def _record_end(user_id: UUID, reason: EndReason, origin: Origin, session_id: UUID, **details: Any) -> None:
+    whose = {"subject_id": user_id, "actor_id": user_id, "session_id": session_id}
+    audit.record(EventType.SESSION_ENDED, by=origin, **whose, reason=reason, **details)
 
 
 def _record_login(proof: Proof, now: datetime) -> bool:

@@ -1,0 +1,122 @@
+"""The audit trail: events are written in the transaction of what they tell, and never changed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, and_, func, select
+
+from authapp import clock
+from authapp.domain.origins import COMMAND_LINE, Origin
+from authapp.domain.pages import Listing, Page, Pages
+from authapp.domain.pruning import delete_in_batches
+from authapp.domain.transactions import transaction
+from authapp.extensions import db
+from authapp.models import AuditEvent, EventType
+from authapp.security import identifiers
+
+
+def record(
+    event: EventType,
+    *,
+    by: Origin,
+    subject_id: UUID | None = None,
+    actor_id: UUID | None = None,
+    session_id: UUID | None = None,
+    **details: Any,
+) -> None:
+    """Write an event within the transaction that is open: it is there exactly when what it tells is.
+
+    The actor and the session are those of ``by`` unless they are given. ``details`` must hold no secret.
+    """
+    db.session.add(
+        AuditEvent(
+            occurred_at=clock.now(),
+            id=identifiers.time_ordered(),
+            type=event,
+            actor_id=actor_id or by.actor_id,
+            subject_id=subject_id,
+            session_id=session_id or by.session_id,
+            ip_address=by.ip_address,
+            user_agent=by.agent,
+            request_id=by.request_id,
+            details=details,
+        )
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventFilter:
+    """Which events are asked for; ``since`` is the first moment that counts, ``until`` the first that does not.
+
+    ``user_id`` finds what was done to a user, and what the user did to others.
+    """
+
+    user_id: UUID | None = None
+    type: EventType | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def streams(self) -> list[Select[Any]]:
+        """Return the statements whose rows together are the events; each goes by an index of its own."""
+        events = select(AuditEvent)
+        if self.type:
+            events = events.where(AuditEvent.type == self.type)
+        if self.since:
+            events = events.where(AuditEvent.occurred_at >= self.since)
+        if self.until:
+            events = events.where(AuditEvent.occurred_at < self.until)
+        if not self.user_id:
+            return [events]
+        by_them = and_(AuditEvent.actor_id == self.user_id, AuditEvent.actor_id.is_distinct_from(AuditEvent.subject_id))
+        return [events.where(AuditEvent.subject_id == self.user_id), events.where(by_them)]
+
+
+class Audit:
+    """The use cases of the audit trail."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    def events(self, wanted: EventFilter, limit: int, cursor: str | None = None) -> Page[AuditEvent]:
+        """Return a page of the events that ``wanted`` describes, the newest first.
+
+        Raises ``ValidationFailed`` for a cursor that is not from this list.
+        """
+        return self._pages.page(Listing("audit_events", vars(wanted), _ORDER), wanted.streams(), limit, cursor)
+
+    def activity(self, user_id: UUID, limit: int, cursor: str | None = None) -> Page[AuditEvent]:
+        """Return a page of what happened to one's own account, the newest first."""
+        stream = select(AuditEvent).where(AuditEvent.subject_id == user_id)
+        return self._pages.page(Listing("activity", {"user_id": user_id}, _ORDER), [stream], limit, cursor)
+
+    @contextmanager
+    def noting(self, event: EventType, **details: Any) -> Iterator[None]:
+        """Write an event about what the block does outside the database, such as to a file of keys.
+
+        The event is written first, so that nothing is done that cannot be noted; it is kept unless the block raises.
+        """
+        with transaction() as session:
+            record(event, by=COMMAND_LINE, **details)
+            session.flush()
+            yield
+
+    def prune(self, older_than: timedelta) -> int:
+        """Remove the events that are older, in batches, and return how many they were; that is an event itself."""
+        before = clock.now() - older_than
+        removed = delete_in_batches(
+            AuditEvent,
+            [AuditEvent.occurred_at, AuditEvent.id],
+            AuditEvent.occurred_at < before,
+            # The trigger lets go of events in such a transaction alone.
+            prepare=select(func.set_config("authapp.pruning", "on", True)),
+        )
+        with transaction():
+            record(EventType.AUDIT_PRUNED, by=COMMAND_LINE, before=clock.rfc3339(before), removed=removed)
+        return removed
+
+
+_ORDER = (AuditEvent.occurred_at, AuditEvent.id)

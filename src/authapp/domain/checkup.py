@@ -1,0 +1,207 @@
+"""The check-up: what an operator should know of a deployment, and what to do about it."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from authapp import clock
+from authapp.config import OWASP_ARGON2, Settings
+from authapp.domain.health import Health
+from authapp.domain.pruning import Pruning
+from authapp.extensions import db
+from authapp.models import AuditEvent, BlocklistedToken, LoginThrottle, Session, User, UserRole, UserStatus
+from authapp.models.role import ADMIN
+from authapp.security.keys import Key
+from authapp.security.passwords import Passwords
+from authapp.security.tokens import Tokens
+
+KEY_AGE_DAYS = 365
+SKEW_SECONDS = 2
+HASH_SECONDS = (0.005, 0.5)
+PRUNABLE_ROWS = 100_000
+
+
+class Level(StrEnum):
+    """How grave a finding is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one ``subject``; ``advice`` says what to do, unless all is well."""
+
+    level: Level
+    subject: str
+    sentence: str
+    advice: str = ""
+
+
+class Checkup:
+    """The use case of the check-up."""
+
+    def __init__(
+        self, settings: Settings, passwords: Passwords, tokens: Tokens, pruning: Pruning, health: Health
+    ) -> None:
+        self._settings = settings
+        self._passwords = passwords
+        self._tokens = tokens
+        self._pruning = pruning
+        self._health = health
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield every finding, one after another; those of the database only when it can be asked."""
+        yield self._environment()
+        yield from self._keys()
+        yield from self._proxies()
+        yield self._hashing()
+        problems = self._health.problems()
+        yield _database(problems)
+        if "database" in problems:
+            return
+        yield self._clock()
+        yield _migrations(problems)
+        if not problems:
+            try:
+                yield from self._tables()
+            except SQLAlchemyError:
+                yield Finding(Level.FAIL, "tables", "They cannot be read.", "Grant this role SELECT on every table.")
+
+    def _environment(self) -> Finding:
+        if self._settings.env == "production":
+            return Finding(Level.OK, "settings", "They can be used, for production.")
+        return Finding(
+            Level.WARN,
+            "settings",
+            "AUTHAPP_ENV is development: keys and a database are made up when they are missing.",
+            "Set AUTHAPP_ENV=production where people depend on it.",
+        )
+
+    def _keys(self) -> Iterator[Finding]:
+        keys = self._tokens.keys
+        yield _age(keys.signing)
+        for key in keys:
+            yield _strength(key)
+
+    def _proxies(self) -> Iterator[Finding]:
+        hops, issuer = self._settings.trusted_proxies, self._settings.issuer
+        if issuer.startswith("https://") and hops == 0:
+            yield Finding(
+                Level.WARN,
+                "proxies",
+                "The issuer is https and no proxy is trusted: behind one, all clients share its address and limits.",
+                "Set AUTHAPP_TRUSTED_PROXIES to the number of proxies in front.",
+            )
+        elif issuer.startswith("http://") and self._settings.env == "production":
+            advice = "Serve it by TLS and set AUTHAPP_ISSUER to https://..."
+            yield Finding(Level.WARN, "proxies", "The issuer is plain http: tokens travel in the open.", advice)
+        else:
+            yield Finding(Level.OK, "proxies", f"{hops} trusted.")
+
+    def _hashing(self) -> Finding:
+        start = time.perf_counter()
+        self._passwords.hash("a password to measure with")
+        seconds = time.perf_counter() - start
+        sentence = f"A password takes {seconds * 1000:.0f} ms and {self._settings.argon2_memory_kib} KiB."
+        weak = any(getattr(self._settings, name) < floor for name, floor in OWASP_ARGON2.items())
+        least, most = HASH_SECONDS
+        if weak:
+            advice = "Leave AUTHAPP_ARGON2_MEMORY_KIB and AUTHAPP_ARGON2_TIME_COST unset for OWASP's figure."
+            return Finding(Level.FAIL, "hashing", f"{sentence} That is below OWASP's floor.", advice)
+        if seconds < least:
+            return Finding(
+                Level.WARN, "hashing", sentence, "Raise AUTHAPP_ARGON2_MEMORY_KIB: this machine can do more."
+            )
+        if seconds > most:
+            return Finding(Level.WARN, "hashing", sentence, "Lower AUTHAPP_ARGON2_*, or use a faster machine.")
+        return Finding(Level.OK, "hashing", sentence)
+
+    def _clock(self) -> Finding:
+        before = clock.now()
+        row = db.read_one(select(func.clock_timestamp().label("now")), {})
+        middle = before + (clock.now() - before) / 2
+        skew = abs((row.now - middle).total_seconds()) if row else 0.0
+        if skew > SKEW_SECONDS:
+            sentence = f"This machine and the database differ by {skew:.1f} s."
+            return Finding(Level.FAIL, "clock", sentence, "Let NTP set both clocks.")
+        return Finding(Level.OK, "clock", f"This machine and the database differ by {skew:.3f} s.")
+
+    def _tables(self) -> Iterator[Finding]:
+        admins = (
+            select(func.count())
+            .select_from(User)
+            .join(UserRole, UserRole.user_id == User.id)
+            .where(UserRole.role_name == ADMIN, User.status == UserStatus.ACTIVE)
+        )
+        if db.session.scalar(admins) == 0:
+            advice = "Give somebody the role: flask users grant USERNAME admin"
+            yield Finding(Level.WARN, "admins", "No active account is an administrator.", advice)
+        else:
+            yield Finding(Level.OK, "admins", "There is an administrator.")
+        useless = self._pruning.conditions()
+        for model in (BlocklistedToken, Session, LoginThrottle):
+            yield _prunable(model, useless[model])
+        for model in (User, AuditEvent):
+            yield Finding(Level.OK, model.__tablename__, _size(model))
+
+
+def _age(key: Key) -> Finding:
+    made = key.jwk.get("iat")
+    if made is None:
+        return Finding(Level.OK, "signing key", f"{key.kid} does not say how old it is.")
+    days = int((clock.now().timestamp() - made) // 86_400)
+    if days > KEY_AGE_DAYS:
+        return Finding(Level.WARN, "signing key", f"{key.kid} is {days} days old.", "Replace it: flask keys rotate")
+    return Finding(Level.OK, "signing key", f"{key.kid} is {days} days old.")
+
+
+def _strength(key: Key) -> Finding:
+    if key.alg == "HS256":
+        sentence = f"{key.kid} is HS256: whoever can verify a token can make one."
+        return Finding(
+            Level.WARN, "key", sentence, "Use ES256 when other services verify: flask keys rotate --alg ES256"
+        )
+    return Finding(Level.OK, "key", f"{key.kid} is {key.alg}.")
+
+
+def _database(problems: dict[str, str]) -> Finding:
+    if "database" in problems:
+        return Finding(Level.FAIL, "database", problems["database"], "Check DATABASE_URL, and that PostgreSQL runs.")
+    return Finding(Level.OK, "database", "It answers.")
+
+
+def _migrations(problems: dict[str, str]) -> Finding:
+    if "migrations" in problems:
+        return Finding(Level.FAIL, "migrations", problems["migrations"], "Run `flask db upgrade`.")
+    return Finding(Level.OK, "migrations", "None is pending.")
+
+
+def _prunable(model: type[Any], useless: Any) -> Finding:
+    # Counted no further than matters: the answer must not take longer the worse it is.
+    some = select(text("1")).select_from(model).where(useless).limit(PRUNABLE_ROWS).subquery()
+    count = db.session.scalar(select(func.count()).select_from(some)) or 0
+    sentence = f"{_size(model)}, {count}{'+' if count == PRUNABLE_ROWS else ''} of them prunable."
+    if count >= PRUNABLE_ROWS:
+        return Finding(Level.WARN, model.__tablename__, sentence, "Run `flask tokens prune` from a timer.")
+    return Finding(Level.OK, model.__tablename__, sentence)
+
+
+def _size(model: type[Any]) -> str:
+    name = model.__tablename__
+    row = db.read_one(
+        select(
+            func.greatest(text("reltuples"), 0).label("rows"),
+            func.pg_size_pretty(func.pg_total_relation_size(text("oid"))).label("size"),
+        )
+        .select_from(text("pg_class"))
+        .where(text("oid = to_regclass(:name)")),
+        {"name": name},
+    )
+    return f"about {int(row.rows)} rows, {row.size}" if row else "it is not there"

@@ -1,0 +1,88 @@
+"""Pages of lists, by keyset: a page costs the same wherever it is, because nothing before it is counted or skipped."""
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Select, literal, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from authapp.errors import Fault, ValidationFailed
+from authapp.extensions import db
+from authapp.security.cursors import Cursors
+
+T = TypeVar("T")
+
+_READ: dict[type, Callable[[str], Any]] = {UUID: UUID, datetime: datetime.fromisoformat, str: str}
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Some items of a list; ``next_cursor`` leads to those behind them, and is nothing at the end."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One list: what it is called, what it was narrowed to, and the columns that order it, the greatest first.
+
+    ``attributes`` are where an item has the values of the keys, when they are called otherwise there.
+    """
+
+    name: str
+    filters: Mapping[str, Any]
+    keys: Sequence[InstrumentedAttribute[Any]]
+    attributes: Sequence[str] = ()
+
+
+class Pages:
+    """Cuts lists into pages."""
+
+    def __init__(self, cursors: Cursors) -> None:
+        self._cursors = cursors
+
+    def page(self, listing: Listing, streams: Sequence[Select[Any]], limit: int, cursor: str | None) -> Page[Any]:
+        """Return up to ``limit`` entities of ``streams``, which share no row and select one entity each.
+
+        Raises ``ValidationFailed`` for a cursor that does not belong to this list.
+        """
+        after = self.position(listing, cursor)
+        names = listing.attributes or [key.key for key in listing.keys]
+
+        def place(item: Any) -> tuple[Any, ...]:
+            return tuple(getattr(item, name) for name in names)
+
+        found = [db.session.scalars(_narrowed(stream, listing, after, limit + 1)).all() for stream in streams]
+        items = list(islice(heapq.merge(*found, key=place, reverse=True), limit + 1))
+        if len(items) <= limit:
+            return Page(items, None)
+        return Page(items[:limit], self.cursor(listing, place(items[limit - 1])))
+
+    def position(self, listing: Listing, cursor: str | None) -> list[Any] | None:
+        """Return the values of the keys at ``cursor``. Raises ``ValidationFailed``."""
+        if cursor is None:
+            return None
+        try:
+            texts = self._cursors.read(listing.name, listing.filters, cursor)
+        except ValueError as error:
+            raise ValidationFailed(faults=[Fault("#/query/cursor", str(error))]) from None
+        return [_READ[key.type.python_type](text) for key, text in zip(listing.keys, texts, strict=True)]
+
+    def cursor(self, listing: Listing, position: Sequence[Any]) -> str:
+        """Return the cursor that leads on from ``position``, the values of the keys of the last item seen."""
+        texts = [value.isoformat() if isinstance(value, datetime) else str(value) for value in position]
+        return self._cursors.write(listing.name, listing.filters, texts)
+
+
+def _narrowed(stream: Select[Any], listing: Listing, after: list[Any] | None, count: int) -> Select[Any]:
+    if after is not None:
+        values = [literal(value, key.type) for value, key in zip(after, listing.keys, strict=True)]
+        # Compared as a row (SQL, F641): one range of the index, not a filter behind it.
+        stream = stream.where(tuple_(*listing.keys) < tuple_(*values))
+    return stream.order_by(*(key.desc() for key in listing.keys)).limit(count)

@@ -1,0 +1,112 @@
+"""Roles: named sets of permissions."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from authapp.domain import audit
+from authapp.domain.origins import COMMAND_LINE, Origin
+from authapp.domain.permissions import Permission
+from authapp.domain.powers import check_holds
+from authapp.domain.transactions import transaction
+from authapp.errors import Fault, ResourceNotFound, RoleProtected, RoleTaken, ValidationFailed
+from authapp.extensions import db
+from authapp.models import EventType, Role
+from authapp.models.role import ADMIN, checked_role_name
+
+
+@dataclass(frozen=True)
+class RoleView:
+    """A role, with what it allows; of the built-in one that is everything."""
+
+    name: str
+    description: str
+    permissions: list[str]
+
+    @classmethod
+    def of(cls, role: Role) -> "RoleView":
+        """Return what ``role`` looks like."""
+        held = [permission.value for permission in Permission] if role.name == ADMIN else role.permissions
+        return cls(role.name, role.description, sorted(held))
+
+
+class Roles:
+    """The use cases of roles. Whoever makes or changes one must hold all that it allows (``PermissionDenied``)."""
+
+    def all(self) -> list[RoleView]:
+        """Return every role, by name."""
+        return [RoleView.of(role) for role in db.session.scalars(select(Role).order_by(Role.name))]
+
+    def create(
+        self, name: str, permissions: Collection[str] = (), description: str = "", by: Origin = COMMAND_LINE
+    ) -> RoleView:
+        """Make a role. Raises ``RoleTaken``, or ``ValidationFailed`` for a bad name or an unknown permission."""
+        wanted = _checked(name, permissions)
+        check_holds(by, wanted)
+        role = Role(name=name, description=description, permissions=wanted)
+        try:
+            with transaction() as session:
+                session.add(role)
+                session.flush()
+                audit.record(EventType.ROLE_CREATED, by=by, role=name, permissions=wanted)
+        except IntegrityError:
+            raise RoleTaken from None
+        return RoleView.of(role)
+
+    def change(
+        self,
+        name: str,
+        permissions: Collection[str] | None = None,
+        description: str | None = None,
+        by: Origin = COMMAND_LINE,
+    ) -> RoleView:
+        """Change a role; it counts from the next request on. Raises ``RoleProtected`` or ``ResourceNotFound``."""
+        with transaction():
+            role = _locked(name, by)
+            changes: dict[str, Any] = {}
+            if permissions is not None:
+                changes["permissions"] = _checked(name, permissions)
+                check_holds(by, changes["permissions"])
+            if description is not None:
+                changes["description"] = description
+            for field, value in changes.items():
+                setattr(role, field, value)
+            if changes:
+                audit.record(EventType.ROLE_CHANGED, by=by, role=name, **changes)
+        return RoleView.of(role)
+
+    def delete(self, name: str, by: Origin = COMMAND_LINE) -> None:
+        """Delete a role, and take it from everybody. Raises ``RoleProtected`` or ``ResourceNotFound``."""
+        with transaction() as session:
+            session.delete(_locked(name, by))
+            audit.record(EventType.ROLE_DELETED, by=by, role=name)
+
+
+def _locked(name: str, by: Origin) -> Role:
+    if name == ADMIN:
+        raise RoleProtected
+    role: Role | None = db.session.scalar(select(Role).where(Role.name == name).with_for_update())
+    if role is None:
+        raise ResourceNotFound(f"There is no role {name[:64]!r}.")
+    check_holds(by, role.permissions)
+    return role
+
+
+def _checked(name: str, permissions: Collection[str]) -> list[str]:
+    faults = []
+    try:
+        checked_role_name(name)
+    except ValueError as error:
+        faults.append(Fault("#/name", str(error)))
+    known = {permission.value for permission in Permission}
+    faults += [
+        Fault(f"#/permissions/{place}", f"There is no such permission; there are: {', '.join(sorted(known))}.")
+        for place, permission in enumerate(permissions)
+        if permission not in known
+    ]
+    if faults:
+        raise ValidationFailed(faults=faults[:20])
+    return sorted({str(permission) for permission in permissions})

@@ -1,0 +1,115 @@
+"""Limits on guessing at one account: consecutive failures are counted, and each costs more time than the last.
+
+An attempt is counted before the password is looked at, in one atomic statement, and given back when it was right.
+So guesses in parallel cannot slip past: of two hundred at once no more are looked at than the limit allows.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, NoReturn
+from uuid import UUID
+
+from sqlalchemy import Interval, bindparam, case, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from authapp import clock
+from authapp.errors import TooManyRequests
+from authapp.extensions import db
+from authapp.models import LoginThrottle
+
+FIRST_DELAY = timedelta(seconds=1)
+LONGEST_DELAY = timedelta(minutes=15)
+_DOUBLINGS = math.ceil(math.log2(LONGEST_DELAY / FIRST_DELAY))
+
+
+def unknown_account(key: str) -> UUID:
+    """Return what stands for the account of a name that nobody has; ``key`` is the name's lookup key."""
+    return UUID(bytes=sha256(b"authapp unknown account\0" + key.encode("utf-8", "surrogatepass")).digest()[:16])
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt that was counted: the account's failures with it, and whether it was the last one allowed."""
+
+    failures: int
+    is_last: bool
+
+
+class LoginThrottles:
+    """Counts the attempts at passwords, by account."""
+
+    def __init__(self, *, free_failures: int, max_failures: int) -> None:
+        """Take after how many failures the delays begin, and after how many nothing is looked at any more."""
+        self._max = max_failures
+        self._reserve = _reservation(free_failures, max_failures)
+
+    def check(self, failures: int | None, blocked_until: datetime | None) -> None:
+        """Raise ``TooManyRequests`` when an account with this state may not be tried now."""
+        if failures is not None and failures >= self._max:
+            self._refuse_locked()
+        if blocked_until is not None and blocked_until > (now := clock.now()):
+            raise TooManyRequests(
+                "There were too many failed attempts at this account.",
+                retry_after=math.ceil((blocked_until - now).total_seconds()),
+            )
+
+    def reserve(self, account_id: UUID, *, is_user: bool) -> Attempt:
+        """Count an attempt at an account, before its password is looked at. Raises ``TooManyRequests``."""
+        now = clock.now()
+        row = db.write_one(self._reserve, {"account_id": account_id, "now": now, "is_user": is_user})
+        if row is None:
+            state = db.read_one(_STATE, {"account_id": account_id})
+            self.check(*(state or (None, now + FIRST_DELAY)))
+            raise TooManyRequests("There were too many failed attempts at this account.", retry_after=1)
+        return Attempt(row.failures, row.failures >= self._max)
+
+    def forgive(self, account_id: UUID) -> bool:
+        """Forget the failures of an account, within the transaction that is open; tell whether there were any."""
+        statement = delete(LoginThrottle).where(LoginThrottle.account_id == account_id)
+        return db.session.scalar(statement.returning(LoginThrottle.account_id)) is not None
+
+    def forgive_now(self, account_id: UUID) -> None:
+        """Forget the failures of an account at once."""
+        statement = delete(LoginThrottle).where(LoginThrottle.account_id == account_id)
+        db.write_one(statement.returning(LoginThrottle.account_id), {})
+
+    def _refuse_locked(self) -> NoReturn:
+        raise TooManyRequests(
+            "There were too many failed attempts at this account: only an administrator can open it again.",
+            retry_after=int(LONGEST_DELAY.total_seconds()),
+        )
+
+
+_STATE = select(LoginThrottle.failures, LoginThrottle.blocked_until).where(
+    LoginThrottle.account_id == bindparam("account_id")
+)
+
+
+def _reservation(free: int, most: int) -> Any:
+    """Return the statement that counts an attempt; it returns no row when the account may not be tried now.
+
+    Of two at one moment the second waits for the first, and PostgreSQL evaluates its conditions on what that wrote.
+    """
+    now = bindparam("now", type_=LoginThrottle.last_attempt_at.type)
+    failures = LoginThrottle.failures + 1
+    exponent = func.least(func.greatest(failures - free, 0), _DOUBLINGS)
+    seconds = func.least(func.power(2, exponent) * FIRST_DELAY.total_seconds(), LONGEST_DELAY.total_seconds())
+    delay = func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
+    statement = insert(LoginThrottle).values(
+        account_id=bindparam("account_id"),
+        failures=1,
+        last_attempt_at=now,
+        blocked_until=now + FIRST_DELAY if free <= 1 else None,
+        is_user=bindparam("is_user"),
+    )
+    return statement.on_conflict_do_update(
+        index_elements=[LoginThrottle.account_id],
+        set_={
+            "failures": failures,
+            "last_attempt_at": now,
+            "blocked_until": case((failures >= free, now + delay), else_=None),
+        },
+        where=(LoginThrottle.failures < most) & func.coalesce(LoginThrottle.blocked_until <= now, True),
+    ).returning(LoginThrottle.failures)
