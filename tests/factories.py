@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from authapp.domain import UseCases
-from authapp.domain.sessions import Origin
+from authapp.domain.origins import Origin
 from authapp.domain.token_pairs import TokenPair
 from authapp.models import User
 

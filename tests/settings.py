@@ -7,9 +7,19 @@ from authapp.security.keys import Key, KeyRing
 
 KEYS = KeyRing([Key.generate()]).to_json()
 CHEAP_HASHING = {"argon2_memory_kib": 8, "argon2_time_cost": 1}
+WIDE_LIMITS = {
+    **dict.fromkeys(["rate_limit_login", "rate_limit_register", "rate_limit_refresh", "rate_limit_password"]),
+    "hashing_queue": 1000,
+}
 
 
 def settings(**changes: Any) -> Settings:
     """Return settings for a test, with ``changes``."""
-    values: dict[str, Any] = {"jwt_keys": KEYS, "issuer": "https://auth.example.com", **CHEAP_HASHING, **changes}
+    values: dict[str, Any] = {
+        "jwt_keys": KEYS,
+        "issuer": "https://auth.example.com",
+        **CHEAP_HASHING,
+        **WIDE_LIMITS,
+        **changes,
+    }
     return Settings(**values)

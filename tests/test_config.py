@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from authapp.config import Settings, SettingsError, normalised_database_url
+from authapp.config import RateLimit, Settings, SettingsError, normalised_database_url
 from authapp.factory import INSTANCE, create_app, load_settings
 from authapp.security.keys import Key, KeyRing
 from settings import KEYS
@@ -25,6 +25,7 @@ GOOD = {
     "AUTHAPP_ISSUER": "https://auth.example.com",
     "AUTHAPP_AUDIENCE": "authapp",
 }
+RATES = ["LOGIN", "REGISTER", "REFRESH", "PASSWORD", "DEFAULT"]
 REQUIRED = ["DATABASE_URL", "AUTHAPP_JWT_KEYS", "AUTHAPP_ISSUER", "AUTHAPP_AUDIENCE"]
 HMAC_SECRET = "bXktdmVyeS1vd24tc2hvcnQta2V5"
 
@@ -198,8 +199,8 @@ def test_the_lifetimes_contain_one_another(env: Set) -> None:
     found = problems()
 
     assert len(found) == 2
-    assert "ACCESS_TOKEN_TTL must not be longer than AUTHAPP_REFRESH_TOKEN_TTL" in found[0]
-    assert "REFRESH_TOKEN_TTL must not be longer than AUTHAPP_SESSION_TTL" in found[1]
+    assert "ACCESS_TOKEN_TTL must not be more than AUTHAPP_REFRESH_TOKEN_TTL" in found[0]
+    assert "REFRESH_TOKEN_TTL must not be more than AUTHAPP_SESSION_TTL" in found[1]
 
 
 def test_lifetimes_may_be_equal(env: Set) -> None:
@@ -326,7 +327,11 @@ def test_settings_show_no_secret(env: Set) -> None:
 
     assert "db-Passw0rd" not in shown
     assert KeyRing.from_json(KEYS).signing.jwk["d"] not in shown
-    assert {field.name for field in fields(Settings) if not field.repr} == {"database_url", "jwt_keys"}
+    assert {field.name for field in fields(Settings) if not field.repr} == {
+        "database_url",
+        "jwt_keys",
+        "rate_limit_storage",
+    }
 
 
 def test_settings_are_frozen() -> None:
@@ -368,16 +373,60 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "TRUSTED_PROXIES": 3,
         "ARGON2_MEMORY_KIB": 20_000,
         "ARGON2_TIME_COST": 4,
+        "HASHING_CONCURRENCY": 3,
+        "HASHING_QUEUE": 4,
+        "LOGIN_FAILURES_PER_ACCOUNT": 5,
+        "LOGIN_FAILURES_MAX": 50,
+        "RATE_LIMIT_STORAGE": "redis://:secret@cache.example:6379/0",
         "DATABASE_POOL_SIZE": 5,
         "DATABASE_TIMEOUT": 0.5,
         "LOG_LEVEL": "ERROR",
     }
-    env(**{f"AUTHAPP_{name}": str(value) for name, value in others.items()})
+    rates = {f"RATE_LIMIT_{name}": f"{number} per 30 seconds" for number, name in enumerate(RATES, start=7)}
+    env(**{f"AUTHAPP_{name}": str(value) for name, value in {**others, **rates}.items()})
     settings = load_settings()
 
     assert {name: getattr(settings, name.lower()) for name in others} == others
+    for number, name in enumerate(RATES, start=7):
+        assert getattr(settings, f"rate_limit_{name.lower()}") == RateLimit(number, 30)
     always = {"env", "database_url", "jwt_keys", "issuer", "audience"}
-    assert {field.name for field in fields(Settings)} == always | {name.lower() for name in others}
+    assert {field.name for field in fields(Settings)} == always | {name.lower() for name in {**others, **rates}}
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_a_limit_can_be_turned_off(env: Set, name: str) -> None:
+    env(**{f"AUTHAPP_RATE_LIMIT_{name}": "off"})
+
+    assert getattr(load_settings(), f"rate_limit_{name.lower()}") is None
+
+
+@pytest.mark.parametrize("value", ["0/minute", "-1/minute", "120", "many", "1e9/minute", "9999999/minute", "1/month"])
+def test_what_is_no_limit_is_named(env: Set, value: str) -> None:
+    env(AUTHAPP_RATE_LIMIT_LOGIN=value)
+
+    assert the_problem().startswith("AUTHAPP_RATE_LIMIT_LOGIN must be a limit such as 120/minute")
+
+
+@pytest.mark.parametrize("value", ["cache.example", "http://cache.example", "postgresql://cache.example/db"])
+def test_what_is_no_storage_is_named_without_its_secret(env: Set, value: str) -> None:
+    env(AUTHAPP_RATE_LIMIT_STORAGE=value)
+
+    problem = the_problem()
+    assert problem.startswith("AUTHAPP_RATE_LIMIT_STORAGE must be an address such as memory://")
+    assert value not in problem
+
+
+def test_delays_begin_before_the_lock(env: Set) -> None:
+    env(AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT="20", AUTHAPP_LOGIN_FAILURES_MAX="10")
+
+    assert the_problem() == "AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT must not be more than AUTHAPP_LOGIN_FAILURES_MAX."
+
+
+def test_a_worker_hashes_on_its_share_of_the_cores(env: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    for workers, share in {"2": 4, "4": 2, "16": 1, "": 4, "many": 4}.items():
+        env(WEB_CONCURRENCY=workers)
+        assert load_settings().hashing_concurrency == share
 
 
 def test_an_application_is_not_made_with_keys_that_cannot_be_used() -> None:

@@ -46,7 +46,7 @@ def test_a_proxy_learns_whose_request_it_is(app: Flask, api: Api, user: User, pa
         "X-Auth-Session-Id": sid,
     }
     with app.app_context():
-        UseCases.of(app).accounts.grant("ada", "admin")
+        UseCases.of(app).administration.grant("ada", "admin")
     assert api.get("/auth/verify", pair.access_token).headers["X-Auth-Roles"] == "admin"
     problem(api.get("/auth/verify"), 401, "token_missing")
 
@@ -83,15 +83,17 @@ def test_an_expired_token_is_not_active(
 
 
 def test_introspection_takes_the_permission_and_counts_at_once(app: Flask, api: Api, pair: TokenPair) -> None:
+    a_user(app, roles=["admin"])
+
     def ask() -> object:
         return api.post("/auth/introspect", token=pair.access_token, data={"token": "x"})
 
     problem(ask(), 403, "permission_denied")  # type: ignore[arg-type]
     with app.app_context():
-        UseCases.of(app).accounts.grant("ada", "admin")
+        UseCases.of(app).administration.grant("ada", "admin")
     assert ask().status_code == 200  # type: ignore[attr-defined]
     with app.app_context():
-        UseCases.of(app).accounts.revoke("ada", "admin")
+        UseCases.of(app).administration.revoke("ada", "admin")
     problem(ask(), 403, "permission_denied")  # type: ignore[arg-type]
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from werkzeug.security import generate_password_hash
 
 from authapp.domain import UseCases
+from authapp.domain.origins import Origin
 from authapp.extensions import db
 from authapp.models import Session, User
 from factories import PASSWORD, Api, a_user, problem
@@ -60,7 +61,7 @@ def test_missing_disabled_and_wrong_are_told_alike(app: Flask, api: Api) -> None
     a_user(app, "present")
     a_user(app, "disabled")
     with app.app_context():
-        UseCases.of(app).accounts.disable("disabled")
+        UseCases.of(app).administration.disable("disabled")
     answers = [
         api.log_in("present", "not the password"),
         api.log_in("disabled", PASSWORD),
@@ -116,8 +117,8 @@ def test_a_password_changed_while_it_was_checked_opens_nothing(
     user = a_user(app)
     use_cases = UseCases.of(app)
     with app.app_context():
-        proof = use_cases.credentials.prove(user.username, PASSWORD)
-        use_cases.accounts.set_password(user.username, "another long sentence")
+        proof = use_cases.credentials.prove(user.username, PASSWORD, Origin())
+        use_cases.administration.set_password(user.username, "another long sentence")
     monkeypatch.setattr(use_cases.credentials, "prove", lambda *_: proof)
     problem(api.log_in(user.username), 401, "invalid_credentials")
 
@@ -128,7 +129,7 @@ def test_an_account_disabled_while_its_password_was_checked_opens_nothing(
     user = a_user(app)
     use_cases = UseCases.of(app)
     with app.app_context():
-        proof = use_cases.credentials.prove(user.username, PASSWORD)
-        use_cases.accounts.disable(user.username)
+        proof = use_cases.credentials.prove(user.username, PASSWORD, Origin())
+        use_cases.administration.disable(user.username)
     monkeypatch.setattr(use_cases.credentials, "prove", lambda *_: proof)
     problem(api.log_in(user.username), 401, "invalid_credentials")

@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 
 from authapp import clock
 from authapp.domain import UseCases
+from authapp.domain.origins import Origin
 from authapp.errors import InvalidCredentials
 from authapp.extensions import db
 from authapp.models import BlocklistedToken
@@ -64,7 +65,7 @@ def test_disabling_and_a_new_password_kill_every_token(app: Flask, api: Api, how
     pairs = [a_session(app, user), a_session(app, user)]
     arguments = [] if how == "disable" else ["another long sentence"]
     with app.app_context():
-        getattr(UseCases.of(app).accounts, how)(user.username, *arguments)
+        getattr(UseCases.of(app).administration, how)(user.username, *arguments)
     for pair in pairs:
         problem(api.get("/ping", pair.access_token), 401, "token_revoked")
         problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_revoked")
@@ -74,8 +75,8 @@ def test_enabling_does_not_bring_ended_sessions_back(app: Flask, api: Api) -> No
     user = a_user(app)
     pair = a_session(app, user)
     with app.app_context():
-        UseCases.of(app).accounts.disable(user.username)
-        UseCases.of(app).accounts.enable(user.username)
+        UseCases.of(app).administration.disable(user.username)
+        UseCases.of(app).administration.enable(user.username)
     problem(api.get("/ping", pair.access_token), 401, "token_revoked")
     assert api.log_in(user.username).status_code == 200
 
@@ -85,7 +86,7 @@ def test_the_tokens_of_a_deleted_account_open_nothing(app: Flask, api: Api) -> N
     pair = a_session(app, user)
     api.post("/auth/logout", token=a_session(app, user).access_token)
     with app.app_context():
-        UseCases.of(app).accounts.delete(user.username)
+        UseCases.of(app).administration.delete(user.username)
     problem(api.get("/ping", pair.access_token), 401, "token_invalid")
     problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_invalid")
 
@@ -102,7 +103,7 @@ def test_a_disabled_user_is_refused_even_with_a_live_session(app: Flask, api: Ap
     problem(api.get("/ping", pair.access_token), 401, "token_revoked")
     problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_revoked")
     with app.app_context(), pytest.raises(InvalidCredentials):
-        UseCases.of(app).credentials.prove(user.username, PASSWORD)
+        UseCases.of(app).credentials.prove(user.username, PASSWORD, Origin())
 
 
 def test_a_session_whose_time_is_over_is_not_refreshed_whatever_the_token_says(app: Flask, api: Api) -> None:

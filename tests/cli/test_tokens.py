@@ -45,7 +45,7 @@ def test_nothing_is_pruned_while_it_is_needed(app: Flask, monkeypatch: pytest.Mo
     a_session(app, a_user(app))
     stand_at(monkeypatch, NOW + ACCESS)
 
-    assert succeeded(flask_tokens(app, "prune")) == "Removed 0 blocklist entries and 0 sessions.\n"
+    assert succeeded(flask_tokens(app, "prune")) == "Removed 0 blocklist entries, 0 sessions and 0 limits.\n"
     assert kept(app) == (2, 2)
 
 
@@ -53,7 +53,7 @@ def test_an_expired_access_token_leaves_the_blocklist(app: Flask, monkeypatch: p
     log_out_once(app)
     stand_at(monkeypatch, NOW + ACCESS + timedelta(hours=1))
 
-    assert succeeded(flask_tokens(app, "prune")) == "Removed 1 blocklist entries and 0 sessions.\n"
+    assert succeeded(flask_tokens(app, "prune")) == "Removed 1 blocklist entries, 0 sessions and 0 limits.\n"
     assert kept(app) == (1, 1)
 
 
@@ -62,7 +62,7 @@ def test_everything_goes_when_the_refresh_token_has_expired(app: Flask, monkeypa
     a_session(app, a_user(app))
     stand_at(monkeypatch, NOW + REFRESH + timedelta(hours=1))
 
-    assert data(flask_tokens(app, "prune", "--json")) == {"blocklisted_tokens": 2, "sessions": 2}
+    assert data(flask_tokens(app, "prune", "--json")) == {"blocklisted_tokens": 2, "sessions": 2, "limits": 0}
     assert kept(app) == (0, 0)
 
 
@@ -89,7 +89,11 @@ def test_there_may_be_more_to_prune_than_fits_a_batch(app: Flask, monkeypatch: p
     a_session(app, a_user(app))
     stand_at(monkeypatch, NOW + REFRESH + timedelta(hours=1))
 
-    assert data(flask_tokens(app, "prune", "--json")) == {"blocklisted_tokens": 2 * count, "sessions": count}
+    assert data(flask_tokens(app, "prune", "--json")) == {
+        "blocklisted_tokens": 2 * count,
+        "sessions": count,
+        "limits": 0,
+    }
     assert kept(app) == (0, 1)
 
 
@@ -104,7 +108,7 @@ def test_no_batch_is_larger_than_allowed(app: Flask, monkeypatch: pytest.MonkeyP
 
     flask_tokens(app, "prune")
 
-    assert len(transactions) == 1 + 3  # none on the blocklist; two sessions, two, and one
+    assert len(transactions) == 1 + 3 + 2  # none on the blocklist; two sessions, two, and one; no limits of two kinds
     assert kept(app) == (0, 0)
 
 
@@ -113,7 +117,7 @@ def test_pruning_again_removes_nothing(app: Flask, monkeypatch: pytest.MonkeyPat
     stand_at(monkeypatch, NOW + REFRESH + timedelta(hours=1))
     flask_tokens(app, "prune")
 
-    assert data(flask_tokens(app, "prune", "--json")) == {"blocklisted_tokens": 0, "sessions": 0}
+    assert data(flask_tokens(app, "prune", "--json")) == {"blocklisted_tokens": 0, "sessions": 0, "limits": 0}
 
 
 def test_misuse_explains_the_usage(app: Flask) -> None:

@@ -79,9 +79,9 @@ def test_a_refresh_that_races_the_end_of_its_session_leaves_no_live_descendant(a
         refresh = use_cases.tokens.read(pair.refresh_token)
         ends: list[Callable[[], object]] = [
             lambda access=access: use_cases.sessions.log_out(access),
-            lambda user=user: use_cases.accounts.disable(user.username),
-            lambda user=user: use_cases.accounts.set_password(user.username, "another long sentence"),
-            lambda user=user: use_cases.accounts.delete(user.username),
+            lambda user=user: use_cases.administration.disable(user.username),
+            lambda user=user: use_cases.administration.set_password(user.username, "another long sentence"),
+            lambda user=user: use_cases.administration.delete(user.username),
         ]
         outcome, _ = at_once(app, lambda refresh=refresh: use_cases.sessions.refresh(refresh), ends[number % 4])
         assert outcome is TokenRevoked or isinstance(outcome, TokenPair)
@@ -99,7 +99,7 @@ def test_a_login_that_races_disabling_leaves_no_live_session(app: Flask) -> None
         outcome, _ = at_once(
             app,
             lambda user=user: a_session(app, user),
-            lambda user=user: use_cases.accounts.disable(user.username),
+            lambda user=user: use_cases.administration.disable(user.username),
         )
         assert outcome is InvalidCredentials or isinstance(outcome, TokenPair)
         if isinstance(outcome, TokenPair):
@@ -145,9 +145,9 @@ def test_everything_at_once_on_one_account_ends_without_an_accident(app: Flask) 
         at_once(
             app,
             *[lambda each=each: use_cases.sessions.log_out(each) for each in claims],
-            lambda user=user: use_cases.accounts.disable(user.username),
-            lambda user=user: use_cases.accounts.set_password(user.username, "another long sentence"),
-            lambda user=user: use_cases.accounts.delete(user.username),
+            lambda user=user: use_cases.administration.disable(user.username),
+            lambda user=user: use_cases.administration.set_password(user.username, "another long sentence"),
+            lambda user=user: use_cases.administration.delete(user.username),
         )
         with app.app_context():
             assert all(use_cases.sessions.caller(each) is None for each in claims)

@@ -174,12 +174,12 @@ class Service(RuleBasedStateMachine):
     @precondition(lambda self: self._much_is_alive())
     @rule(data=st.data())
     def disable(self, data: st.DataObject) -> None:
-        self._operate(self.use_cases.accounts.disable, self.model.disable, data)
+        self._operate(self.use_cases.administration.disable, self.model.disable, data)
 
     @precondition(lambda self: any(not user.active for user in self._existing()))
     @rule(data=st.data())
     def enable(self, data: st.DataObject) -> None:
-        self._operate(self.use_cases.accounts.enable, self.model.enable, data)
+        self._operate(self.use_cases.administration.enable, self.model.enable, data)
 
     @rule()
     def prune(self) -> None:

@@ -18,6 +18,14 @@ from settings import KEYS
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+WIDE_LIMITS = {
+    **{f"AUTHAPP_RATE_LIMIT_{name}": "off" for name in ("LOGIN", "REGISTER", "REFRESH", "PASSWORD")},
+    "AUTHAPP_HASHING_QUEUE": "100",
+    "AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT": "100",
+}
+"""The tests come from one address and at once; those of the limits set narrow ones."""
+
+
 def environment(database_url: str, **changes: str) -> dict[str, str]:
     """Return the environment of a production server."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("AUTHAPP_", "DATABASE_URL"))}
@@ -27,6 +35,7 @@ def environment(database_url: str, **changes: str) -> dict[str, str]:
         "AUTHAPP_JWT_KEYS": KEYS,
         "AUTHAPP_ISSUER": "https://auth.example.com",
         "AUTHAPP_AUDIENCE": "authapp",
+        **WIDE_LIMITS,
         **changes,
     }
 

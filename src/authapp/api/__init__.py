@@ -1,9 +1,10 @@
 """Everything HTTP. This is the map: every blueprint on one screen."""
 
-from flask import Flask
+from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authapp.api import (
+    audit_events,
     auth,
     bearer,
     bodies,
@@ -15,24 +16,45 @@ from authapp.api import (
     inspection,
     ops,
     problems,
+    roles,
     sessions,
     users,
 )
 from authapp.api.openapi import publish
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings
+from authapp.domain.address_limits import client_network
+from authapp.extensions import limiter
 
 BLUEPRINTS = {
     auth.blueprint: f"{BASE_PATH}/auth",
     inspection.blueprint: f"{BASE_PATH}/auth",
     users.blueprint: f"{BASE_PATH}/users",
     sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
+    audit_events.activity: f"{BASE_PATH}/users/me/activity",
+    roles.blueprint: f"{BASE_PATH}/roles",
+    audit_events.blueprint: f"{BASE_PATH}/audit-events",
     ops.private: BASE_PATH,
     ops.health: "/health",
     discovery.blueprint: "/.well-known",
     problems.blueprint: "/problems",
 }
 """What the OpenAPI document describes."""
+
+
+def _limit_generally(app: Flask, settings: Settings) -> None:
+    """Limit every route by address with Flask-Limiter, and let blueprints set limits of their own.
+
+    When its storage cannot be reached each worker counts for itself, rather than let nobody in, or everybody.
+    """
+    general = settings.rate_limit_default
+    app.config.update(
+        RATELIMIT_STORAGE_URI=settings.rate_limit_storage,
+        RATELIMIT_DEFAULT=f"{general.amount} per {general.seconds} second" if general else None,
+        RATELIMIT_KEY_FUNC=lambda: client_network(request.remote_addr),
+        RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
+    )
+    limiter.init_app(app)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -46,6 +68,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     headers.init_app(app)
     errors.init_app(app)
     bearer.init_app(app)
+    if settings.rate_limit_storage:
+        _limit_generally(app, settings)
     guards.init_app(app)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

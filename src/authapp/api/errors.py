@@ -1,9 +1,12 @@
 """A refusal becomes problem+json (RFC 9457) here and nowhere else; the only table of status codes."""
 
 import inspect
+import math
+import time
 import traceback
 
 from flask import Flask, Response, current_app, jsonify, request
+from flask_limiter import RateLimitExceeded
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
@@ -18,16 +21,18 @@ from authapp.errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    Quota,
     Refusal,
     ResourceNotFound,
     ServiceUnavailable,
     TokenRefused,
     TooMany,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
 )
-from authapp.extensions import is_outage
+from authapp.extensions import is_outage, limiter
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -60,6 +65,7 @@ def init_app(app: Flask) -> None:
     """Answer every exception in the one shape."""
     app.register_error_handler(Refusal, render)
     app.register_error_handler(HTTPException, _render_http)
+    app.register_error_handler(RateLimitExceeded, _render_general_limit)
     app.register_error_handler(SQLAlchemyError, _render_database)
 
 
@@ -96,9 +102,20 @@ def render(refusal: Refusal) -> Response:
         # Without a token sent, RFC 6750 (section 3.1) asks to name no error.
         invalid_token = isinstance(refusal, TokenRefused)
         response.headers["WWW-Authenticate"] = f'{challenge}, error="invalid_token"' if invalid_token else challenge
+    if isinstance(refusal, TooMany) and refusal.quota:
+        quota, wait = refusal.quota, refusal.retry_after
+        response.headers["RateLimit-Policy"] = f'"{quota.name}";q={quota.amount};w={quota.seconds}'
+        response.headers["RateLimit"] = f'"{quota.name}";r=0;t={wait}'
     if isinstance(refusal, Unavailable | TooMany):
         response.headers["Retry-After"] = str(refusal.retry_after or 1)
     return response
+
+
+def _render_general_limit(error: RateLimitExceeded) -> Response:
+    limit, window = error.limit.limit, limiter.current_limit
+    wait = max(1, math.ceil(window.reset_at - time.time())) if window else limit.get_expiry()
+    quota = Quota("route", limit.amount, limit.get_expiry())
+    return render(TooManyRequests("There were too many requests for this.", retry_after=wait, quota=quota))
 
 
 def _render_http(error: HTTPException) -> Response:

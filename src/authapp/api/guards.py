@@ -8,6 +8,8 @@ from flask import Flask, Response, current_app, request
 
 from authapp.api.bearer import caller, claims, verify_access_token, verify_refresh_token
 from authapp.api.responses import no_content
+from authapp.domain import UseCases
+from authapp.domain.address_limits import LimitName
 from authapp.domain.permissions import Permission
 from authapp.errors import FreshTokenRequired, PermissionDenied
 
@@ -48,6 +50,22 @@ def requires(permission: Permission) -> Callable[[View], View]:
     return mark
 
 
+def limited(name: LimitName) -> Callable[[View], View]:
+    """Count the requests for a view by client address, in PostgreSQL; too many are answered 429."""
+
+    def mark(view: View) -> View:
+        view.limit = name  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def limit_of(view: Callable[..., Any]) -> LimitName | None:
+    """Return the limit that ``view`` is under, if any."""
+    name: LimitName | None = getattr(view, "limit", None)
+    return name
+
+
 def permission_of(view: Callable[..., Any]) -> Permission | None:
     """Return the permission that ``view`` requires, if any."""
     permission: Permission | None = getattr(view, "permission", None)
@@ -79,6 +97,9 @@ def _guard() -> Response | None:
     door = door_of(view)
     if door is not Door.PUBLIC:
         _let_in(door, permission_of(view))
+    # Behind the door: whoever has no token for it is refused at no cost, and costs nobody else of that address.
+    if limit := limit_of(view):
+        UseCases.of(current_app).address_limits.charge(limit, request.remote_addr)
     return None
 
 

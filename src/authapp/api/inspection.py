@@ -7,6 +7,7 @@ from flask import Response, current_app
 from authapp.api import bearer
 from authapp.api.guards import requires
 from authapp.api.openapi import Blueprint
+from authapp.api.origins import origin
 from authapp.api.responses import no_content
 from authapp.api.schemas.tokens import IntrospectionSchema, TokenSchema
 from authapp.domain import UseCases
@@ -47,5 +48,6 @@ def introspect(form: dict[str, str]) -> dict[str, Any]:
 @blueprint.response(200, description="Done, or there was nothing to do.")
 def revoke(form: dict[str, str]) -> Response:
     """Take back one of the caller's own tokens (RFC 7009): a refresh token with its session, an access token alone."""
-    UseCases.of(current_app).inspection.revoke(form["token"], bearer.caller())
+    caller = bearer.caller()
+    UseCases.of(current_app).inspection.revoke(form["token"], caller, origin(caller))
     return Response(status=200)

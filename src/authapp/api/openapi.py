@@ -13,7 +13,7 @@ from flask_smorest import Blueprint as DocumentedBlueprint
 
 from authapp.api import bodies
 from authapp.api.errors import CONTENT_TYPE, documentation, status_of
-from authapp.api.guards import Door, View, door_of, permission_of
+from authapp.api.guards import Door, View, door_of, limit_of, permission_of
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.errors import (
     FreshTokenRequired,
@@ -27,6 +27,8 @@ from authapp.errors import (
     TokenInvalid,
     TokenMissing,
     TokenRevoked,
+    TooMany,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
@@ -51,6 +53,9 @@ _SECURITY: dict[Door, list[dict[str, list[str]]]] = {
 }
 _OF_A_BODY = (MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
 _OF_A_DOOR = (TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ServiceUnavailable)
+
+
+_RETRY_AFTER: dict[str, Any] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
 
 
 def refuses(*refusals: type[Refusal]) -> Callable[[View], View]:
@@ -154,6 +159,8 @@ def _refusals_of(view: Any, door: Door) -> set[type[Refusal]]:
         found.add(FreshTokenRequired)
     if permission_of(view):
         found.add(PermissionDenied)
+    if limit_of(view):
+        found.update((TooManyRequests, ServiceUnavailable))
     return found
 
 
@@ -181,7 +188,10 @@ def _headers(refusal: type[Refusal]) -> dict[str, Any]:
     if issubclass(refusal, Unauthenticated):
         return {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}}
     if issubclass(refusal, Unavailable):
-        return {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
+        return _RETRY_AFTER
+    if issubclass(refusal, TooMany):
+        field = {"schema": {"type": "string"}, "description": "draft-ietf-httpapi-ratelimit-headers"}
+        return {**_RETRY_AFTER, "RateLimit": field, "RateLimit-Policy": field}
     return {}
 
 

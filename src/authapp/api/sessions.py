@@ -7,6 +7,7 @@ from flask import Response, current_app
 
 from authapp.api import bearer
 from authapp.api.openapi import Blueprint, refuses
+from authapp.api.origins import origin
 from authapp.api.responses import no_content
 from authapp.api.schemas.sessions import SessionListSchema
 from authapp.domain import UseCases
@@ -29,5 +30,6 @@ def live() -> dict[str, Any]:
 @refuses(ResourceNotFound)
 def end(session_id: UUID) -> Response:
     """End one session: its tokens are dead on the next request."""
-    UseCases.of(current_app).sessions.end(bearer.caller().id, session_id)
+    caller = bearer.caller()
+    UseCases.of(current_app).sessions.end(caller.id, session_id, origin(caller))
     return no_content()

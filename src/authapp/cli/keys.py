@@ -4,18 +4,18 @@ from pathlib import Path
 
 import click
 from flask import current_app
-from flask.cli import with_appcontext
 
 from authapp import clock
-from authapp.cli.commands import json_option, print_json
+from authapp.cli.commands import Commands, json_option, print_json
 from authapp.domain import UseCases
+from authapp.models import EventType
 from authapp.security import key_rotation
 from authapp.security.key_files import replace_private, write_private
 from authapp.security.key_generation import GENERATORS
 from authapp.security.key_rotation import KeyRole
 from authapp.security.keys import InvalidKey, KeyRing
 
-keys = click.Group("keys", help="Make and rotate the keys that sign tokens.")
+keys = Commands("keys", help="Make and rotate the keys that sign tokens.")
 
 RELOAD_MARGIN = 3_600
 """How long, in seconds, servers may go on signing with the old key until they are reloaded."""
@@ -31,7 +31,7 @@ file_option = click.option(
 )
 
 
-@keys.command("generate")
+@keys.command("generate", with_appcontext=False)
 @alg_option
 @click.option("--out", type=click.Path(path_type=Path), help="Write a new file that only its owner can read.")
 def generate(alg: str, out: Path | None) -> None:
@@ -49,7 +49,7 @@ def generate(alg: str, out: Path | None) -> None:
     click.echo(f"Wrote {out} with the key {ring.signing.kid}.", err=True)
 
 
-@keys.command("list")
+@keys.command("list", with_appcontext=False)
 @file_option
 @json_option
 def list_(path: Path, as_json: bool) -> None:
@@ -76,7 +76,6 @@ def list_(path: Path, as_json: bool) -> None:
 @keys.command("rotate")
 @alg_option
 @file_option
-@with_appcontext
 def rotate(alg: str, path: Path) -> None:
     """Let the standby key sign, and publish the next one.
 
@@ -91,12 +90,14 @@ def rotate(alg: str, path: Path) -> None:
     else:
         words = "There was no standby key: reload the servers, and rotate again in five minutes."
     ring = key_rotation.with_standby(ring, alg, now)
-    _write(path, ring)
+    standby = list(ring)[-1].kid
+    with UseCases.of(current_app).audit.noting(EventType.KEY_ROTATED, signs=ring.signing.kid, standby=standby):
+        _write(path, ring)
     click.echo(words)
-    click.echo(f"{list(ring)[-1].kid} is the standby key.")
+    click.echo(f"{standby} is the standby key.")
 
 
-@keys.command("retire")
+@keys.command("retire", with_appcontext=False)
 @click.argument("kid", required=False)
 @file_option
 @click.option("--force", is_flag=True, help="Also while tokens that the key signed may be alive: they die with it.")

@@ -14,7 +14,7 @@ tokens = Commands("tokens", help="Look after what is kept about tokens.")
 @tokens.command("prune")
 @json_option
 def prune(as_json: bool) -> None:
-    """Remove blocklist entries and sessions whose tokens have all expired.
+    """Remove blocklist entries and sessions whose tokens have all expired, and limits that are not in use.
 
     Nothing depends on it but the size of the tables: run it as often as you like, on as many nodes as you like.
     """
@@ -22,4 +22,5 @@ def prune(as_json: bool) -> None:
     if as_json:
         print_json(asdict(pruned))
     else:
-        click.echo(f"Removed {pruned.blocklisted_tokens} blocklist entries and {pruned.sessions} sessions.")
+        rows = f"{pruned.blocklisted_tokens} blocklist entries, {pruned.sessions} sessions and {pruned.limits} limits"
+        click.echo(f"Removed {rows}.")

@@ -8,7 +8,6 @@ from flask import current_app
 from authapp import clock
 from authapp.cli.commands import Commands, json_option, password_option, print_json, read_password
 from authapp.domain import UseCases
-from authapp.domain.accounts import Accounts
 from authapp.models import User
 
 users = Commands("users", help="Create and manage accounts.")
@@ -25,7 +24,7 @@ name_argument = click.argument("name", metavar="USERNAME")
 def create(username: str, email: str, roles: tuple[str, ...], password_stdin: bool, as_json: bool) -> None:
     """Create the account USERNAME with the address EMAIL."""
     password = read_password(from_stdin=password_stdin)
-    user = _accounts().create(username=username, email=email, password=password, roles=roles)
+    user = _use_cases().accounts.create(username=username, email=email, password=password, roles=roles)
     _tell(user, f"Created {user.username} <{user.email}> with id {user.id}.", as_json=as_json)
 
 
@@ -34,9 +33,9 @@ def create(username: str, email: str, roles: tuple[str, ...], password_stdin: bo
 def list_(as_json: bool) -> None:
     """List the accounts, the oldest first."""
     if as_json:
-        print_json([_as_data(user) for user in _accounts().all()])
+        print_json([_as_data(user) for user in _use_cases().directory.all()])
         return
-    for user in _accounts().all():
+    for user in _use_cases().directory.all():
         click.echo(f"{user.id}  {user.status:8}  {user.username:32}  {user.email}")
 
 
@@ -45,7 +44,7 @@ def list_(as_json: bool) -> None:
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show one account, by its username or email address."""
-    user = _accounts().find(name)
+    user = _use_cases().accounts.find(name)
     shown = {**_as_data(user), "roles": ", ".join(user.roles)}
     _tell(user, "\n".join(f"{field}: {value or '-'}" for field, value in shown.items()), as_json=as_json)
 
@@ -54,7 +53,7 @@ def show(name: str, as_json: bool) -> None:
 @name_argument
 def disable(name: str) -> None:
     """Disable an account; its tokens are dead on the next request."""
-    user = _accounts().disable(name)
+    user = _use_cases().administration.disable(name)
     click.echo(f"Disabled {user.username}, and ended its sessions.")
 
 
@@ -62,8 +61,24 @@ def disable(name: str) -> None:
 @name_argument
 def enable(name: str) -> None:
     """Enable an account again."""
-    user = _accounts().enable(name)
+    user = _use_cases().administration.enable(name)
     click.echo(f"Enabled {user.username}.")
+
+
+@users.command("unlock")
+@name_argument
+def unlock(name: str) -> None:
+    """Forget the failed logins of an account: it may be tried again at once."""
+    user = _use_cases().administration.unlock(name)
+    click.echo(f"Unlocked {user.username}.")
+
+
+@users.command("logout")
+@name_argument
+def logout(name: str) -> None:
+    """End every session of an account; its tokens are dead on the next request."""
+    ended = _use_cases().administration.end_sessions(name)
+    click.echo(f"Ended {ended} session(s) of {name}.")
 
 
 @users.command("set-password")
@@ -72,7 +87,7 @@ def enable(name: str) -> None:
 def set_password(name: str, password_stdin: bool) -> None:
     """Set an account's password, and end its sessions."""
     password = read_password(from_stdin=password_stdin)
-    user = _accounts().set_password(name, password)
+    user = _use_cases().administration.set_password(name, password)
     click.echo(f"Set the password of {user.username}, and ended its sessions.")
 
 
@@ -81,7 +96,7 @@ def set_password(name: str, password_stdin: bool) -> None:
 @click.argument("role")
 def grant(name: str, role: str) -> None:
     """Give an account a role; it counts from the next request on."""
-    user = _accounts().grant(name, role)
+    user = _use_cases().administration.grant(name, role)
     click.echo(f"{user.username} has: {', '.join(user.roles)}.")
 
 
@@ -90,7 +105,7 @@ def grant(name: str, role: str) -> None:
 @click.argument("role")
 def revoke(name: str, role: str) -> None:
     """Take a role from an account; it is gone on the next request."""
-    user = _accounts().revoke(name, role)
+    user = _use_cases().administration.revoke(name, role)
     click.echo(f"{user.username} has: {', '.join(user.roles) or 'no role'}.")
 
 
@@ -99,12 +114,12 @@ def revoke(name: str, role: str) -> None:
 @click.confirmation_option(prompt="Delete this account for good?")
 def delete(name: str) -> None:
     """Delete an account, with its sessions."""
-    _accounts().delete(name)
+    _use_cases().administration.delete(name)
     click.echo(f"Deleted {name}.")
 
 
-def _accounts() -> Accounts:
-    return UseCases.of(current_app).accounts
+def _use_cases() -> UseCases:
+    return UseCases.of(current_app)
 
 
 def _tell(user: User, words: str, *, as_json: bool) -> None:

@@ -16,3 +16,10 @@ class Timestamp(fields.DateTime):
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return clock.rfc3339(value)
+
+
+class Moment(fields.AwareDateTime):
+    """A time in RFC 3339, with the offset from UTC that it needs to mean anything."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(format="iso", default_timezone=None, **options)

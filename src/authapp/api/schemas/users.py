@@ -1,8 +1,13 @@
 """Users, as they are shown and as they are asked for."""
 
+from typing import Any
+
 from marshmallow import Schema, fields, validate
 
 from authapp.api.schemas.fields import NO_NUL, Timestamp
+from authapp.api.schemas.pages import PageQuerySchema, PageSchema
+from authapp.api.schemas.roles import ROLE_NAME_RULE
+from authapp.models.role import ROLE_NAME_PATTERN
 from authapp.models.user import EMAIL_MAX_LENGTH, USERNAME_PATTERN, UserStatus
 from authapp.security.password_policy import MAX_LENGTH, MIN_LENGTH
 
@@ -81,3 +86,44 @@ class ConfirmationSchema(Schema):
     """The proof that it is really the account's owner who asks."""
 
     password = fields.String(required=True, metadata=KNOWN_PASSWORD)
+
+
+def _role_names(**options: Any) -> "fields.List[Any]":
+    name = fields.String(validate=validate.Regexp(ROLE_NAME_PATTERN.replace("$", r"\Z")), metadata=ROLE_NAME_RULE)
+    return fields.List(name, validate=validate.Length(max=50), **options)
+
+
+class UserCreationSchema(RegistrationSchema):
+    """What an account needs that an administrator creates."""
+
+    roles = _role_names(load_default=list)
+
+
+class UserChangeSchema(RenameSchema):
+    """What administrators change of an account."""
+
+    email = fields.String(metadata=EMAIL_RULE)
+    status = fields.Enum(UserStatus, by_value=True)
+    roles = _role_names(metadata={"description": "The roles that the account has from now on, no others."})
+
+
+class UserQuerySchema(PageQuerySchema):
+    """Which users."""
+
+    q = fields.String(
+        load_default=None,
+        validate=[validate.Length(1, EMAIL_MAX_LENGTH), validate.ContainsNoneOf("\0", error="Must not hold a NUL.")],
+        metadata={**NO_NUL, "description": "How the username or the email address begins, in any letter case."},
+    )
+    role = fields.String(
+        load_default=None,
+        validate=validate.Regexp(ROLE_NAME_PATTERN.replace("$", r"\Z")),
+        metadata={"description": "Those who have this role."},
+    )
+    status = fields.Enum(UserStatus, by_value=True, load_default=None)
+
+
+class UserPageSchema(PageSchema):
+    """A page of users: the newest first; of a search with `q`, by name."""
+
+    items = fields.List(fields.Nested(UserSchema), required=True)

@@ -1,0 +1,57 @@
+"""Roles, as they are shown and as they are asked for."""
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from authapp.api.schemas.fields import NO_NUL
+from authapp.domain.permissions import Permission
+from authapp.models.role import ROLE_DESCRIPTION_MAX_LENGTH, ROLE_NAME_PATTERN
+
+ROLE_NAME_RULE = {
+    "description": "1 to 64 of a-z, 0-9, dots, underscores and hyphens, starting with a letter or a digit.",
+    "pattern": ROLE_NAME_PATTERN,
+    "maxLength": 64,
+    "examples": ["support"],
+}
+
+
+def permission_list(**options: Any) -> "fields.List[Any]":
+    """Return a field that holds permissions."""
+    permission = fields.String(metadata={"enum": [permission.value for permission in Permission]})
+    return fields.List(permission, validate=validate.Length(max=100), **options)
+
+
+def description(**options: Any) -> fields.String:
+    """Return a field that holds a description."""
+    length = validate.Length(max=ROLE_DESCRIPTION_MAX_LENGTH)
+    return fields.String(validate=length, metadata=NO_NUL, **options)
+
+
+class RoleSchema(Schema):
+    """A role, and what it allows."""
+
+    name = fields.String(required=True, metadata={"examples": ["support"]})
+    description = fields.String(required=True)
+    permissions = fields.List(fields.String(), required=True, metadata={"examples": [["users:read"]]})
+
+
+class RoleListSchema(Schema):
+    """Every role, by name."""
+
+    items = fields.List(fields.Nested(RoleSchema), required=True)
+
+
+class RoleCreationSchema(Schema):
+    """What a new role needs."""
+
+    name = fields.String(required=True, metadata=ROLE_NAME_RULE)
+    description = description(load_default="")
+    permissions = permission_list(load_default=list)
+
+
+class RoleChangeSchema(Schema):
+    """What can be changed of a role."""
+
+    description = description()
+    permissions = permission_list()

@@ -1,0 +1,75 @@
+"""``flask audit``: what happened."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import click
+from flask import current_app
+
+from authapp import clock
+from authapp.cli.commands import Commands, json_option, print_json
+from authapp.domain import UseCases
+from authapp.domain.audit import EventFilter
+from authapp.models import AuditEvent, EventType
+
+audit = Commands("audit", help="Read the audit trail, and prune it.")
+
+
+class Duration(click.ParamType[timedelta]):
+    """A length of time, such as ``90d``, ``12h`` or ``30m``."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the length of time."""
+        match = re.fullmatch(r"(\d{1,5})([dhm])", str(value))
+        if not match:
+            self.fail("must be a number of days, hours or minutes, such as 90d, 12h or 30m.", param, ctx)
+        return timedelta(**{{"d": "days", "h": "hours", "m": "minutes"}[match[2]]: int(match[1])})
+
+
+@audit.command("list")
+@click.option("--user", "name", metavar="USERNAME", help="What was done to this user, and what they did to others.")
+@click.option("--type", "event_type", type=click.Choice([event.value for event in EventType]), help="Of this type.")
+@click.option("--since", type=Duration(), help="No older than this, such as 24h.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@json_option
+def list_(name: str | None, event_type: str | None, since: timedelta | None, limit: int, as_json: bool) -> None:
+    """List the events, the newest first."""
+    use_cases = UseCases.of(current_app)
+    wanted = EventFilter(
+        user_id=use_cases.accounts.find(name).id if name else None,
+        type=EventType(event_type) if event_type else None,
+        since=clock.now() - since if since else None,
+    )
+    events = use_cases.audit.events(wanted, limit).items
+    if as_json:
+        print_json([_as_data(event) for event in events])
+        return
+    for event in events:
+        shown = _as_data(event)
+        origin = f"{shown['ip_address'] or '-'}  {shown['details'] or ''}".rstrip()
+        who = f"by {shown['actor_id'] or '-'}  to {shown['subject_id'] or '-'}"
+        click.echo(f"{shown['occurred_at']}  {event.type:20}  {who}  from {origin}")
+
+
+@audit.command("prune")
+@click.option("--older-than", type=Duration(), required=True, help="Remove what is older, such as 365d.")
+def prune(older_than: timedelta) -> None:
+    """Remove old events, in batches; that it was done is an event itself."""
+    removed = UseCases.of(current_app).audit.prune(older_than)
+    click.echo(f"Removed {removed} events.")
+
+
+def _as_data(event: AuditEvent) -> dict[str, Any]:
+    ids = {name: getattr(event, name) for name in ("id", "actor_id", "subject_id", "session_id")}
+    return {
+        "type": str(event.type),
+        "occurred_at": clock.rfc3339(event.occurred_at),
+        **{name: str(value) if value else None for name, value in ids.items()},
+        "ip_address": event.ip_address,
+        "user_agent": event.user_agent,
+        "request_id": event.request_id,
+        "details": event.details,
+    }
