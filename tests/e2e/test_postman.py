@@ -22,6 +22,7 @@ NOT_PROVOKED = {
     "registration_closed": "registration is open unless it is configured otherwise",
     "service_unavailable": "it takes an outage of the database",
     "token_expired": "an access token lives for 15 minutes",
+    "too_many_requests": "it takes more attempts than a collection that is run again and again may leave behind",
 }
 """The codes that a client of a healthy server with the default settings does not meet within a run."""
 
