@@ -11,3 +11,9 @@ SELECT cron.schedule('authapp-prune-blocklist', '*/10 * * * *', $$DELETE FROM to
 
 -- The same for sessions, the other table that `flask tokens prune` looks after.
 SELECT cron.schedule('authapp-prune-sessions', '*/10 * * * *', $$DELETE FROM sessions WHERE (user_id, id) IN (SELECT user_id, id FROM sessions WHERE refresh_expires_at < now() - interval '5 minutes' ORDER BY refresh_expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+
+-- And for what the limits on guessing count: addresses that may try all again, and names that nobody has, a month
+-- after the last attempt.
+SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FROM address_limits WHERE (address, limit_name) IN (SELECT address, limit_name FROM address_limits WHERE arrival_at < now() - interval '5 minutes' ORDER BY arrival_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+
+SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$DELETE FROM login_throttles WHERE account_id IN (SELECT account_id FROM login_throttles WHERE NOT is_user AND last_attempt_at < now() - interval '30 days' ORDER BY last_attempt_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);

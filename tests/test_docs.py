@@ -5,27 +5,24 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 
 import click
 import pytest
+import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
-from authapp import create_app
 from authapp.api.errors import documentation, status_of
-from authapp.config import Settings, SettingsError
+from authapp.config import RateLimit, Settings, SettingsError
 from authapp.errors import catalogue
 from authapp.factory import load_settings
-from conftest import dispose
 from databases import Databases
-from e2e.processes import environment, serving
-from factories import Api, a_session, a_user, problem
-from settings import settings
+from e2e.processes import Server, environment, flask, serving
+from factories import PASSWORD
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")])
@@ -149,10 +146,20 @@ def test_a_settings_documented_default_is_its_default(variable: str) -> None:
     field = VARIABLES[variable]
     if field.default is dataclasses.MISSING:
         assert default.startswith("required; development: ")
+    elif field.default == "":
+        assert default == "empty"
     else:
         value = re.match(r"`([^`]+)`", default)
         assert value, default
-        assert value[1] == str(field.default)
+        assert value[1] == written(field.default)
+
+
+def written(default: object) -> str:
+    """Return a default as it is written into the environment."""
+    if isinstance(default, RateLimit):
+        assert default.seconds == 60
+        return f"{default.amount}/minute"
+    return str(default)
 
 
 @pytest.mark.parametrize("variable", ["ENV", "REGISTRATION", "LOG_LEVEL"])
@@ -227,7 +234,9 @@ def test_every_command_that_a_page_names_exists_with_its_options(page: str, app:
     called = re.findall(r"(?<!from )\bflask ([a-z]+)(?: ([a-z][a-z|-]*))?([^\n]*)", code_in(TEXTS[page]))
     for group_name, names, arguments in called:
         group = groups[group_name]
-        assert isinstance(group, click.Group)
+        if not isinstance(group, click.Group):
+            assert not names, f"flask {group_name} {names}"
+            continue
         for name in filter(None, names.split("|")):
             command = group.commands.get(name)
             assert command is not None, f"flask {group_name} {name}"
@@ -239,7 +248,8 @@ def test_every_command_of_ours_is_in_the_documentation() -> None:
     documented = code_in("\n".join(TEXTS.values()))
     for entry in entry_points(group="flask.commands"):
         if entry.value.startswith("authapp."):
-            for name in entry.load().commands:
+            assert f"flask {entry.name}" in documented
+            for name in getattr(entry.load(), "commands", ()):
                 assert re.search(rf"flask {entry.name} (\S*\|)?{name}\b", documented), f"flask {entry.name} {name}"
 
 
@@ -301,42 +311,95 @@ def test_a_decision_record_has_every_part(record: Path) -> None:
 
 # --- the examples of the README --------------------------------------------------------------------------------------
 
+ROLE_COMMANDS = ["flask roles create editor --permission notes:read", "flask users grant ada editor"]
 
-@pytest.fixture
-def extended_app(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    """A new application with the blueprints of the README, each of its code blocks run as the file that it names."""
-    for name in ("notes", "tags"):
-        (source,) = block_after(TEXTS["README.md"], f"example: {name}.py")
-        module = ModuleType(name)
-        exec(compile(source, f"README.md: {name}.py", "exec"), module.__dict__)
-        monkeypatch.setitem(sys.modules, name, module)
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout, with each code block of the README in the file that it names."""
+    copy: Path = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("wsgi.py", "gunicorn.conf.py", ".flaskenv"):
+        shutil.copy(ROOT / name, copy)
+    for name in ("notes.py", "tags.py", "src/authapp/domain/permissions.py", "wsgi.py"):
+        blocks = block_after(TEXTS["README.md"], f"example: {name}")
+        assert blocks, name
+        with (copy / name).open("a") as file:
+            file.write("\n" * (name == "wsgi.py") + "\n".join(blocks))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def variables(databases: Databases, checkout: Path) -> Iterator[dict[str, str]]:
     with databases.migrated() as url:
-        app = create_app(settings(database_url=url))
-        for source in block_after(TEXTS["README.md"], "example: wsgi.py"):
-            exec(compile(source, "README.md: wsgi.py", "exec"), {"app": app})
-        yield app
-        dispose(app)
+        yield environment(url, PYTHONPATH=str(checkout / "src"))
 
 
-@pytest.mark.committed
-def test_the_readmes_blueprints_are_locked_but_for_the_public_view(extended_app: Flask) -> None:
-    token = a_session(extended_app, a_user(extended_app, "ada")).access_token
-    api = Api(extended_app.test_client())
-
-    problem(api.get("/notes"), 401, "token_missing")
-    problem(api.get("/tags"), 401, "token_missing")
-    assert api.get("/notes", token).get_json() == {"owner": "ada", "notes": []}
-    assert api.get("/tags", token).get_json() == {"owner": "ada", "tags": []}
-    assert api.get("/notes/about").get_json() == {"about": "Notes, one pile for each user."}
-
-    assert api.post("/auth/logout", token=token).status_code == 204
-    problem(api.get("/notes", token), 401, "token_revoked")
-    problem(api.get("/tags", token), 401, "token_revoked")
+@pytest.fixture(scope="module")
+def extended(checkout: Path, variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of that copy."""
+    with serving(tmp_path_factory.mktemp("server"), variables, root=checkout) as server:
+        yield server
 
 
-@pytest.mark.committed
-def test_the_readmes_documented_blueprint_appears_in_the_openapi_document(extended_app: Flask) -> None:
-    paths = extended_app.test_client().get("/openapi.json").get_json()["paths"]
+def log_in(server: Server, variables: dict[str, str], checkout: Path, name: str) -> str:
+    """Create an account, and return an access token of it."""
+    created = flask(
+        variables,
+        *("users", "create", name, f"{name}@example.com", "--password-stdin"),
+        stdin=PASSWORD,
+        root=checkout,
+    )
+    assert created.returncode == 0, created.stderr
+    answer = server.call("POST", "/api/v1/auth/login", json={"username": name, "password": PASSWORD})
+    token: str = answer.json()["access_token"]
+    return token
+
+
+def code_of(response: requests.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["code"]
+
+
+def test_the_readmes_blueprints_are_locked_but_for_the_public_view(
+    extended: Server, variables: dict[str, str], checkout: Path
+) -> None:
+    token = log_in(extended, variables, checkout, "ada")
+    get = partial(extended.call, "GET")
+
+    assert code_of(get("/api/v1/notes")) == (401, "token_missing")
+    assert code_of(get("/api/v1/tags")) == (401, "token_missing")
+    assert get("/api/v1/notes", token).json() == {"owner": "ada", "notes": []}
+    assert get("/api/v1/tags", token).json() == {"owner": "ada", "tags": []}
+    assert get("/api/v1/notes/about").json() == {"about": "Notes, one pile for each user."}
+
+    assert extended.call("POST", "/api/v1/auth/logout", token).status_code == 204
+    assert code_of(get("/api/v1/notes", token)) == (401, "token_revoked")
+    assert code_of(get("/api/v1/tags", token)) == (401, "token_revoked")
+
+
+def test_the_readmes_permission_and_its_one_decorator_open_a_view_to_those_who_hold_it(
+    extended: Server, variables: dict[str, str], checkout: Path
+) -> None:
+    token = log_in(extended, variables, checkout, "grace")
+    view = partial(extended.call, "GET", "/api/v1/notes/all")
+    text = " ".join(TEXTS["README.md"].split())
+    commands = [command for command in ROLE_COMMANDS if f"`{command}`" in text]
+    assert commands == ROLE_COMMANDS
+
+    assert code_of(view()) == (401, "token_missing")
+    assert code_of(view(token)) == (403, "permission_denied")
+    for command in commands:
+        ran = flask(variables, *command.replace("ada", "grace").split()[1:], root=checkout)
+        assert ran.returncode == 0, ran.stderr
+    assert view(token).json() == {"notes": []}
+    assert flask(variables, "users", "revoke", "grace", "editor", root=checkout).returncode == 0
+    assert code_of(view(token)) == (403, "permission_denied")
+    assert flask(variables, "users", "grant", "grace", "admin", root=checkout).returncode == 0
+    assert view(token).json() == {"notes": []}
+
+
+def test_the_readmes_documented_blueprint_appears_in_the_openapi_document(extended: Server) -> None:
+    paths = extended.call("GET", "/openapi.json").json()["paths"]
     operation = paths["/api/v1/tags"]["get"]
     assert operation["operationId"] == "tags_my_tags"
     assert operation["security"] == [{"accessToken": []}]

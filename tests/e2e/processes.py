@@ -50,7 +50,7 @@ def free_port() -> int:
 class Server:
     """A running gunicorn; ``url`` is its address, and ``log`` all that it has written."""
 
-    def __init__(self, folder: Path, variables: dict[str, str], port: int | None = None) -> None:
+    def __init__(self, folder: Path, variables: dict[str, str], port: int | None = None, root: Path = ROOT) -> None:
         self.port = port or free_port()
         self.database_url = variables["AUTHAPP_DATABASE_URL"]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -58,7 +58,7 @@ class Server:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "wsgi:app"],
-                cwd=ROOT,
+                cwd=root,
                 env=variables,
                 stdout=log,
                 stderr=log,
@@ -89,9 +89,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, variables: dict[str, str]) -> Iterator[Server]:
-    """Lend a server that is ready."""
-    server = Server(folder, variables)
+def serving(folder: Path, variables: dict[str, str], root: Path = ROOT) -> Iterator[Server]:
+    """Lend a server that is ready; ``root`` is the checkout that it serves."""
+    server = Server(folder, variables, root=root)
     try:
         server.wait_until()
         yield server
@@ -99,11 +99,13 @@ def serving(folder: Path, variables: dict[str, str]) -> Iterator[Server]:
         server.stop()
 
 
-def flask(variables: dict[str, str], *arguments: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
+def flask(
+    variables: dict[str, str], *arguments: str, stdin: str | None = None, root: Path = ROOT
+) -> "subprocess.CompletedProcess[str]":
     """Run a ``flask`` command."""
     return subprocess.run(
         [sys.executable, "-m", "flask", *arguments],
-        cwd=ROOT,
+        cwd=root,
         env=variables,
         input=stdin,
         capture_output=True,

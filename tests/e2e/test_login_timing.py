@@ -3,6 +3,7 @@
 import time
 from bisect import bisect_left, bisect_right
 
+import psycopg2
 import pytest
 import requests
 
@@ -12,6 +13,8 @@ from factories import PASSWORD
 SAMPLES = 400
 TOLERANCE = 0.05
 ATTEMPTS = 3
+FORGIVEN_AFTER = 50
+"""More failures in a row than the limits of an account let through are needed here."""
 
 
 def area_under_curve(some: list[float], others: list[float]) -> float:
@@ -29,6 +32,14 @@ def refused(session: requests.Session, server: Server, name: str) -> float:
     return time.perf_counter() - start
 
 
+def forgive(variables: dict[str, str]) -> None:
+    """Forget every failure, those of names that nobody has too."""
+    address = variables["AUTHAPP_DATABASE_URL"].replace("+psycopg2", "")
+    with psycopg2.connect(address) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM login_throttles")
+    connection.close()
+
+
 @pytest.fixture(scope="module")
 def accounts(server: Server, variables: dict[str, str]) -> None:
     for name in ("present", "disabled"):
@@ -38,7 +49,7 @@ def accounts(server: Server, variables: dict[str, str]) -> None:
 
 
 @pytest.mark.usefixtures("accounts")
-def test_a_refused_login_takes_as_long_whatever_the_reason(server: Server) -> None:
+def test_a_refused_login_takes_as_long_whatever_the_reason(server: Server, variables: dict[str, str]) -> None:
     # Of two equal distributions one sample in seventy is further apart than the tolerance, and three in a row are not.
     # Without the decoy hash every sample is near 0.
     areas: dict[str, list[float]] = {"absent": [], "disabled": []}
@@ -51,7 +62,11 @@ def test_a_refused_login_takes_as_long_whatever_the_reason(server: Server) -> No
             if all(map(alike, areas)):
                 break
             names = [name for name in areas if not alike(name)]
-            rounds = [[refused(session, server, name) for name in ["present", *names]] for _ in range(SAMPLES)]
+            rounds = []
+            for number in range(SAMPLES):
+                if number % FORGIVEN_AFTER == 0:
+                    forgive(variables)
+                rounds.append([refused(session, server, name) for name in ["present", *names]])
             present, *others = zip(*rounds, strict=True)
             for name, times in zip(names, others, strict=True):
                 areas[name].append(area_under_curve(list(times), list(present)))
