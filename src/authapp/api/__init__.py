@@ -1,6 +1,7 @@
 """Everything HTTP. This is the map: every blueprint on one screen."""
 
 from flask import Flask, request
+from limits.errors import ConfigurationError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authapp.api import (
@@ -22,7 +23,7 @@ from authapp.api import (
 )
 from authapp.api.openapi import publish
 from authapp.api.paths import BASE_PATH
-from authapp.config import Settings
+from authapp.config import Settings, SettingsError
 from authapp.domain.address_limits import client_network
 from authapp.extensions import limiter
 
@@ -46,6 +47,8 @@ def _limit_generally(app: Flask, settings: Settings) -> None:
     """Limit every route by address with Flask-Limiter, and let blueprints set limits of their own.
 
     When its storage cannot be reached each worker counts for itself, rather than let nobody in, or everybody.
+
+    Raises ``SettingsError`` when the storage's client is not installed.
     """
     general = settings.rate_limit_default
     app.config.update(
@@ -54,7 +57,13 @@ def _limit_generally(app: Flask, settings: Settings) -> None:
         RATELIMIT_KEY_FUNC=lambda: client_network(request.remote_addr),
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
     )
-    limiter.init_app(app)
+    try:
+        limiter.init_app(app)
+    except ConfigurationError:
+        kind = settings.rate_limit_storage.partition(":")[0]
+        raise SettingsError(
+            [f"AUTHAPP_RATE_LIMIT_STORAGE needs the client of {kind}://, which is not installed: pip install {kind}."]
+        ) from None
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -113,7 +113,8 @@ def render(refusal: Refusal) -> Response:
 
 def _render_general_limit(error: RateLimitExceeded) -> Response:
     limit, window = error.limit.limit, limiter.current_limit
-    wait = max(1, math.ceil(window.reset_at - time.time())) if window else limit.get_expiry()
+    # Windows end on whole seconds: rounded up, the wait could be longer than the window.
+    wait = max(1, min(math.ceil(window.reset_at - time.time()), limit.get_expiry())) if window else limit.get_expiry()
     quota = Quota("route", limit.amount, limit.get_expiry())
     return render(TooManyRequests("There were too many requests for this.", retry_after=wait, quota=quota))
 

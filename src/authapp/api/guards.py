@@ -26,7 +26,7 @@ class Door(Enum):
 
 
 def public(view: View) -> View:
-    """Open a view to guests. ``tests/api/test_doors.py`` lists every open route."""
+    """Open a view to guests. ``tests/api/access_table.py`` lists every route with its door."""
     return _mark(view, Door.PUBLIC)
 
 

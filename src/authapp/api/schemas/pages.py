@@ -15,8 +15,11 @@ class PageQuerySchema(Schema):
     )
     cursor = fields.String(
         load_default=None,
-        validate=validate.Length(1, MAX_LENGTH),
-        metadata={"description": "`next_cursor` of the page before; with the same filters."},
+        validate=[validate.Length(1, MAX_LENGTH), validate.Regexp(r"[A-Za-z0-9_.-]+\Z")],
+        metadata={
+            "description": "`next_cursor` of the page before; with the same filters.",
+            "pattern": "^[A-Za-z0-9_.-]+$",
+        },
     )
 
 

@@ -1,0 +1,83 @@
+"""Who gets through which door: the one table of the access matrix, a row for each method of each route."""
+
+from authapp.domain.permissions import Permission
+
+GUEST = "guest"
+ACCESS = "access"
+FRESH = "fresh"
+REFRESH = "refresh"
+
+Door = str | Permission
+
+TABLE: dict[str, Door] = {
+    "POST   /api/v1/auth/register": GUEST,
+    "POST   /api/v1/auth/login": GUEST,
+    "POST   /api/v1/auth/refresh": REFRESH,
+    "POST   /api/v1/auth/logout": ACCESS,
+    "GET    /api/v1/auth/verify": ACCESS,
+    "POST   /api/v1/auth/introspect": Permission.TOKENS_INTROSPECT,
+    "POST   /api/v1/auth/revoke": ACCESS,
+    "GET    /api/v1/users/me": ACCESS,
+    "PATCH  /api/v1/users/me": ACCESS,
+    "DELETE /api/v1/users/me": FRESH,
+    "PUT    /api/v1/users/me/password": ACCESS,
+    "GET    /api/v1/users/me/sessions": ACCESS,
+    "DELETE /api/v1/users/me/sessions/<uuid:session_id>": ACCESS,
+    "GET    /api/v1/users/me/activity": ACCESS,
+    "GET    /api/v1/users": Permission.USERS_READ,
+    "POST   /api/v1/users": Permission.USERS_WRITE,
+    "GET    /api/v1/users/<uuid:user_id>": Permission.USERS_READ,
+    "PATCH  /api/v1/users/<uuid:user_id>": Permission.USERS_WRITE,
+    "DELETE /api/v1/users/<uuid:user_id>": Permission.USERS_WRITE,
+    "DELETE /api/v1/users/<uuid:user_id>/sessions": Permission.USERS_WRITE,
+    "GET    /api/v1/roles": Permission.ROLES_READ,
+    "POST   /api/v1/roles": Permission.ROLES_WRITE,
+    "PATCH  /api/v1/roles/<name>": Permission.ROLES_WRITE,
+    "DELETE /api/v1/roles/<name>": Permission.ROLES_WRITE,
+    "GET    /api/v1/audit-events": Permission.AUDIT_READ,
+    "GET    /api/v1/ping": ACCESS,
+    "GET    /health/live": GUEST,
+    "GET    /health/ready": GUEST,
+    "GET    /.well-known/jwks.json": GUEST,
+    "GET    /.well-known/oauth-authorization-server": GUEST,
+    "GET    /openapi.json": GUEST,
+    "GET    /docs": GUEST,
+    "GET    /docs/<name>": GUEST,
+    "GET    /problems/<code>": GUEST,
+}
+
+IN = "in"
+"""The view answers; what it says is not the door's business."""
+
+_NO_TOKEN = "401 token_missing"
+_NOT_A_TOKEN = "401 token_invalid"
+_EXPIRED = "401 token_expired"
+_REVOKED = "401 token_revoked"
+_NOT_FRESH = "401 fresh_token_required"
+_NOT_ALLOWED = "403 permission_denied"
+
+REFUSED: dict[str, str] = {
+    "guest": _NO_TOKEN,
+    "garbage": _NOT_A_TOKEN,
+    "expired": _EXPIRED,
+    "logged out": _REVOKED,
+    "disabled": _REVOKED,
+}
+"""What callers without a live token get from every door but the guests'."""
+
+
+def expected(door: Door, caller: str) -> str:
+    """Return what a door answers to a caller: a row of the table, read for one column."""
+    if door == GUEST:
+        return IN
+    if door == REFRESH and caller in {"logged out", "disabled"}:
+        return _NOT_A_TOKEN  # theirs are access tokens, and that is seen first
+    if caller in REFUSED:
+        return REFUSED[caller]
+    if (caller == "refresh token") != (door == REFRESH):
+        return _NOT_A_TOKEN
+    if isinstance(door, Permission):
+        return IN if caller in {"admin", f"role with {door}"} else _NOT_ALLOWED
+    if door == FRESH and caller == "not fresh":
+        return _NOT_FRESH
+    return IN

@@ -1,0 +1,215 @@
+"""Guessing at one account: every failure in a row costs more time than the last, whoever asks and whatever is typed."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from authapp import clock
+from authapp.domain import UseCases
+from authapp.extensions import db
+from authapp.models import LoginThrottle, User
+from cli.invoking import flask_users, succeeded
+from factories import PASSWORD, Api, a_session, a_user, problem
+from settings import settings
+
+WRONG = "not the password"
+FREE, MOST = 3, 6
+
+
+class Time:
+    """The clock, standing still unless it is told to go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._now = clock.now()
+        monkeypatch.setattr(clock, "now", lambda: self._now)
+
+    def passes(self, **delta: float) -> None:
+        self._now += timedelta(**delta)
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    return Time(monkeypatch)
+
+
+Narrow = Callable[..., None]
+
+
+@pytest.fixture
+def narrow(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Narrow:
+    """Set limits, for one test."""
+
+    def set_limits(free: int = FREE, most: int = MOST, **others: Any) -> None:
+        changes = {"login_failures_per_account": free, "login_failures_max": most, **others}
+        monkeypatch.setitem(app.extensions, "authapp", UseCases.build(settings(database_url="", **changes)))
+
+    set_limits()
+    return set_limits
+
+
+@pytest.fixture
+def ada(app: Flask, narrow: Narrow, time: Time) -> User:
+    return a_user(app, "Ada")
+
+
+def fail(api: Api, times: int, name: str = "ada") -> None:
+    for _ in range(times):
+        problem(api.log_in(name, WRONG), 401, "invalid_credentials")
+
+
+def held_up(response: TestResponse, seconds: int) -> None:
+    problem(response, 429, "too_many_requests")
+    assert response.headers["Retry-After"] == str(seconds)
+
+
+def lock(api: Api, time: Time, name: str = "ada") -> None:
+    for _ in range(MOST):
+        fail(api, 1, name)
+        time.passes(minutes=15)
+
+
+def failures(app: Flask) -> list[int]:
+    with app.app_context():
+        return list(db.session.scalars(select(LoginThrottle.failures)))
+
+
+def test_after_too_many_failures_the_right_password_has_to_wait_as_well(api: Api, ada: User, time: Time) -> None:
+    fail(api, FREE)
+
+    held_up(api.log_in("ada", WRONG), 1)
+    held_up(api.log_in("ada"), 1)
+    time.passes(seconds=0.999)
+    held_up(api.log_in("ada"), 1)
+    time.passes(seconds=0.001)
+    assert api.log_in("ada").status_code == 200
+
+
+def test_the_wait_doubles_with_every_failure_up_to_a_quarter_of_an_hour(
+    api: Api, ada: User, narrow: Narrow, time: Time
+) -> None:
+    narrow(1, 100)
+    for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]:
+        fail(api, 1)
+        held_up(api.log_in("ada"), seconds)
+        time.passes(seconds=seconds - 0.5)
+        held_up(api.log_in("ada"), 1)
+        time.passes(seconds=0.5)
+    assert api.log_in("ada").status_code == 200
+
+
+def test_trying_during_the_wait_makes_it_no_longer(app: Flask, api: Api, ada: User, time: Time) -> None:
+    fail(api, FREE)
+    for _ in range(10):
+        held_up(api.log_in("ada", WRONG), 1)
+
+    assert failures(app) == [FREE]
+    time.passes(seconds=1)
+    fail(api, 1)
+    held_up(api.log_in("ada"), 2)
+
+
+def test_only_failures_in_a_row_count(app: Flask, api: Api, ada: User) -> None:
+    for _ in range(3):
+        fail(api, FREE - 1)
+        assert api.log_in("ada").status_code == 200
+        assert failures(app) == []
+    fail(api, FREE)
+    held_up(api.log_in("ada"), 1)
+
+
+def test_a_success_after_waiting_starts_from_nothing(api: Api, ada: User, time: Time) -> None:
+    fail(api, FREE)
+    time.passes(seconds=1)
+    fail(api, 1)
+    time.passes(seconds=2)
+    assert api.log_in("ada").status_code == 200
+
+    fail(api, FREE)
+    held_up(api.log_in("ada"), 1)
+
+
+def test_an_account_is_counted_whatever_it_is_called(app: Flask, api: Api, ada: User) -> None:
+    for name in ["ada", "ADA@EXAMPLE.COM", "Ada"]:
+        fail(api, 1, name)
+
+    for name in ["ada", "Ada", "ada@example.com", "Ada@Example.com"]:
+        held_up(api.log_in(name), 1)
+    assert failures(app) == [FREE]
+
+
+def as_admin(app: Flask, api: Api, user: User) -> None:
+    admin = a_session(app, a_user(app, roles=["admin"])).access_token
+    assert api("PATCH", f"/users/{user.id}", admin, json={"status": "active"}).status_code == 200
+
+
+OPENERS: dict[str, Callable[[Flask, Api, User], object]] = {
+    "users unlock": lambda app, *_: succeeded(flask_users(app, "unlock", "ada")),
+    "users set-password": lambda app, *_: succeeded(
+        flask_users(app, "set-password", "ada", "--password-stdin", stdin=PASSWORD)
+    ),
+    "PATCH status active": as_admin,
+}
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_an_account_that_is_locked_stays_so_until_an_administrator_opens_it(
+    app: Flask, api: Api, ada: User, time: Time, opener: str
+) -> None:
+    lock(api, time)
+    held_up(api.log_in("ada"), 900)
+    time.passes(days=3650)
+    held_up(api.log_in("ada@example.com"), 900)
+
+    OPENERS[opener](app, api, ada)
+
+    assert api.log_in("ada").status_code == 200
+
+
+def test_opening_an_account_forgets_all_its_failures(app: Flask, api: Api, ada: User, time: Time) -> None:
+    lock(api, time)
+    succeeded(flask_users(app, "unlock", "ada"))
+
+    fail(api, FREE)
+    held_up(api.log_in("ada"), 1)
+
+
+def told(response: TestResponse) -> tuple[Any, ...]:
+    body = response.get_json()
+    del body["request_id"]
+    return response.status_code, body, [header for header in response.headers if header[0] != "X-Request-ID"]
+
+
+def test_a_name_that_nobody_has_is_told_the_same_at_every_step(app: Flask, api: Api, ada: User, time: Time) -> None:
+    a_user(app, "disabled")
+    with app.app_context():
+        UseCases.of(app).administration.disable("disabled")
+    names = ["ada", "disabled", "absent", "absent@example.com", "ada@example.org", "x" * 500, "\u00e9@"]
+    steps: list[list[tuple[Any, ...]]] = []
+    for seconds in [0, 0, 0, 0, 1, 0, 2, 0, 4, 0, 900, 86_400]:
+        time.passes(seconds=seconds)
+        steps.append([told(api.log_in(name, WRONG)) for name in names])
+
+    assert all(step == [step[0]] * len(names) for step in steps)
+    assert [step[0][0] for step in steps] == [401, 401, 401, 429, 401, 429, 401, 429, 401, 429, 429, 429]
+
+
+def test_a_name_that_nobody_has_is_counted_in_any_letter_case(api: Api, narrow: Narrow, time: Time) -> None:
+    for name in ["Nobody@Example.com", "nobody@example.com", "NOBODY@example.COM"]:
+        fail(api, 1, name)
+
+    held_up(api.log_in("nobody@EXAMPLE.com"), 1)
+    fail(api, 1, "nobody")
+
+
+def test_a_name_that_nobody_has_locks_nothing_once_somebody_has_it(
+    app: Flask, api: Api, narrow: Narrow, time: Time
+) -> None:
+    lock(api, time, "Ada")
+    a_user(app, "Ada")
+
+    assert api.log_in("ada").status_code == 200

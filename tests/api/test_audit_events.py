@@ -1,0 +1,221 @@
+"""The audit trail: what happened is there, with who and from where, and nothing secret; and it stays."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from authapp import clock
+from authapp.domain import UseCases
+from authapp.extensions import db
+from authapp.models import AuditEvent, EventType, User
+from cli.invoking import flask_users, succeeded
+from factories import PASSWORD, Api, a_session, a_user, problem
+
+NEW_PASSWORD = "another sentence, just as long"
+WRONG = "not the password"
+
+
+def events(app: Flask, event: EventType | None = None) -> list[AuditEvent]:
+    statement = select(AuditEvent).order_by(AuditEvent.occurred_at, AuditEvent.id)
+    with app.app_context():
+        return list(db.session.scalars(statement.where(AuditEvent.type == event) if event else statement))
+
+
+class Scene:
+    """An administrator and a user, each logged in."""
+
+    def __init__(self, app: Flask, api: Api) -> None:
+        self.app, self.api = app, api
+        self.admin, self.user = a_user(app, roles=["admin"]), a_user(app)
+        self.as_admin = a_session(app, self.admin).access_token
+        self.pair = a_session(app, self.user)
+        self.token = self.pair.access_token
+
+    def patch(self, **changes: Any) -> Any:
+        return self.api("PATCH", f"/users/{self.user.id}", self.as_admin, json=changes)
+
+    def password(self, current: str) -> Any:
+        body = {"current_password": current, "new_password": NEW_PASSWORD}
+        return self.api("PUT", "/users/me/password", self.token, json=body)
+
+    def fail(self, times: int) -> None:
+        for _ in range(times):
+            self.api.log_in(self.user.username, WRONG)
+
+    def reuse(self) -> None:
+        refreshed = self.pair.refresh_token
+        for _ in range(2):
+            refreshed = self.api.post("/auth/refresh", token=refreshed).get_json()["refresh_token"]
+        self.api.post("/auth/refresh", token=self.pair.refresh_token)
+
+
+def account(name: str) -> dict[str, str]:
+    return {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+
+
+ACTIONS: dict[EventType, Callable[[Scene], object]] = {
+    EventType.USER_REGISTERED: lambda at: at.api.post("/auth/register", account("grace")),
+    EventType.USER_CREATED: lambda at: at.api.post("/users", account("grace"), at.as_admin),
+    EventType.USER_CHANGED: lambda at: at.patch(email="other@example.com"),
+    EventType.USER_DISABLED: lambda at: at.patch(status="disabled"),
+    EventType.USER_ENABLED: lambda at: (at.patch(status="disabled"), at.patch(status="active")),
+    EventType.USER_DELETED: lambda at: at.api("DELETE", f"/users/{at.user.id}", at.as_admin),
+    EventType.USER_UNLOCKED: lambda at: (at.fail(1), at.patch(status="active")),
+    EventType.LOGIN_REFUSED: lambda at: at.fail(1),
+    EventType.SESSION_STARTED: lambda at: at.api.log_in(at.user.username),
+    EventType.SESSION_REFRESHED: lambda at: at.api.post("/auth/refresh", token=at.pair.refresh_token),
+    EventType.SESSION_ENDED: lambda at: at.api.post("/auth/logout", token=at.token),
+    EventType.REFRESH_TOKEN_REUSED: lambda at: at.reuse(),
+    EventType.TOKEN_REVOKED: lambda at: at.api.post("/auth/revoke", token=at.token, data={"token": at.token}),
+    EventType.PASSWORD_CHANGED: lambda at: at.password(PASSWORD),
+    EventType.PASSWORD_REFUSED: lambda at: at.password(WRONG),
+    EventType.ROLE_GRANTED: lambda at: at.patch(roles=["admin"]),
+    EventType.ROLE_REVOKED: lambda at: (at.patch(roles=["admin"]), at.patch(roles=[])),
+    EventType.ROLE_CREATED: lambda at: at.api.post("/roles", {"name": "support"}, at.as_admin),
+    EventType.ROLE_CHANGED: lambda at: (
+        at.api.post("/roles", {"name": "support"}, at.as_admin),
+        at.api("PATCH", "/roles/support", at.as_admin, json={"description": "Phones."}),
+    ),
+    EventType.ROLE_DELETED: lambda at: (
+        at.api.post("/roles", {"name": "support"}, at.as_admin),
+        at.api("DELETE", "/roles/support", at.as_admin),
+    ),
+}
+ELSEWHERE = {
+    EventType.USER_LOCKED: "below, where the limit is narrow",
+    EventType.KEY_ROTATED: "tests/cli/test_keys.py, where the files of keys are",
+    EventType.AUDIT_PRUNED: "below, with the pruning",
+}
+
+
+def test_every_type_of_event_has_an_action() -> None:
+    assert ACTIONS.keys() | ELSEWHERE.keys() == set(EventType)
+
+
+@pytest.mark.parametrize("event", ACTIONS)
+def test_an_action_is_told_with_who_and_from_where(app: Flask, api: Api, event: EventType) -> None:
+    scene = Scene(app, api)
+    api.client.environ_base |= {"REMOTE_ADDR": "192.0.2.77", "HTTP_USER_AGENT": "teapot/1"}
+    seen = {told.id for told in events(app, event)}
+
+    ACTIONS[event](scene)
+
+    told = [each for each in events(app, event) if each.id not in seen]
+    assert told, event
+    assert {(each.ip_address, each.user_agent) for each in told} == {("192.0.2.77", "teapot/1")}
+    assert all(each.request_id for each in told)
+    if event not in {EventType.USER_REGISTERED, EventType.LOGIN_REFUSED, EventType.REFRESH_TOKEN_REUSED}:
+        assert {each.actor_id for each in told} <= {scene.admin.id, scene.user.id}
+    assert_nothing_is_secret(app, scene)
+
+
+def assert_nothing_is_secret(app: Flask, scene: Scene) -> None:
+    with app.app_context():
+        columns = AuditEvent.__table__.columns.keys()
+        shown = json.dumps([[str(getattr(each, name)) for name in columns] for each in events(app)])
+        hashes = list(db.session.scalars(select(User.password_hash)))
+    secrets = [PASSWORD, NEW_PASSWORD, WRONG, scene.token, scene.as_admin, scene.pair.refresh_token, *hashes]
+    assert [secret for secret in secrets if secret in shown] == []
+
+
+def test_what_a_guest_typed_as_a_name_is_not_kept(app: Flask, api: Api) -> None:
+    api.log_in("my password by mistake", WRONG)
+    (event,) = events(app, EventType.LOGIN_REFUSED)
+    assert (event.subject_id, event.actor_id) == (None, None)
+    assert "mistake" not in json.dumps(event.details)
+
+
+def test_what_was_refused_leaves_no_event(app: Flask, api: Api) -> None:
+    scene = Scene(app, api)
+    before = len(events(app))
+    assert scene.patch(email=scene.admin.email).status_code == 409
+    problem(api("DELETE", f"/users/{scene.admin.id}", scene.as_admin), 409, "last_admin")
+    assert len(events(app)) == before
+
+
+def test_what_cannot_be_told_does_not_happen(app: Flask, api: Api) -> None:
+    scene = Scene(app, api)
+    with app.app_context():
+        db.session.execute(text("ALTER TABLE audit_events ADD CONSTRAINT refused CHECK (type <> 'user.disabled')"))
+        db.session.commit()
+    assert scene.patch(status="disabled").status_code == 500
+    assert api.get("/ping", scene.token).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [update(AuditEvent).values(details={}), delete(AuditEvent), text("TRUNCATE audit_events")],
+    ids=["update", "delete", "truncate"],
+)
+def test_the_trail_can_only_grow(app: Flask, statement: Any) -> None:
+    a_user(app)
+    with app.app_context(), pytest.raises(DBAPIError):
+        db.session.execute(statement)
+    with app.app_context():
+        db.session.rollback()
+
+
+def test_pruning_removes_what_is_older_and_says_so(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        past = clock.now() - timedelta(days=100)
+        patch.setattr(clock, "now", lambda: past)
+        a_user(app)
+    a_user(app)
+    before = len(events(app))
+    with app.app_context():
+        assert UseCases.of(app).audit.prune(timedelta(days=90)) == 1
+    left = events(app)
+    assert len(left) == before
+    assert left[-1].type == EventType.AUDIT_PRUNED
+    assert left[-1].details["removed"] == 1
+
+
+def test_events_are_filtered_and_come_in_pages(app: Flask, api: Api) -> None:
+    scene = Scene(app, api)
+    scene.patch(status="disabled")
+    scene.patch(status="active")
+
+    def types(**query: Any) -> list[str]:
+        found: list[str] = []
+        while True:
+            page = api.get("/audit-events", scene.as_admin, query_string={"limit": 1, **query}).get_json()
+            found += [event["type"] for event in page["items"]]
+            if page["next_cursor"] is None:
+                return found
+            query["cursor"] = page["next_cursor"]
+
+    assert types(type="user.disabled") == ["user.disabled"]
+    of_user = types(user_id=str(scene.user.id))
+    assert of_user[:3] == ["user.enabled", "user.disabled", "session.started"]
+    of_admin = types(user_id=str(scene.admin.id))
+    assert of_admin[:2] == ["user.enabled", "user.disabled"]
+    assert types(since=clock.rfc3339(clock.now() + timedelta(hours=1))) == []
+    assert types(until=clock.rfc3339(clock.now() - timedelta(hours=1))) == []
+    problem(api.get("/audit-events", scene.as_admin, query_string={"since": "yesterday"}), 422, "validation_failed")
+
+
+def test_people_see_what_happened_to_them_but_not_where_administrators_sit(app: Flask, api: Api) -> None:
+    scene = Scene(app, api)
+    scene.fail(1)
+    scene.patch(roles=["admin"])
+    items = api.get("/users/me/activity", scene.token).get_json()["items"]
+    assert [item["type"] for item in items][:3] == ["role.granted", "login.refused", "session.started"]
+    granted, refused, started = items[:3]
+    assert granted["actor_id"] == str(scene.admin.id)
+    assert (granted["ip_address"], granted["user_agent"], granted["session_id"]) == (None, None, None)
+    assert refused["ip_address"] is not None
+    assert started["ip_address"] == "192.0.2.1"
+    assert {item["subject_id"] for item in items} == {str(scene.user.id)}
+
+
+def test_operators_are_told_without_an_actor(app: Flask) -> None:
+    user = a_user(app)
+    succeeded(flask_users(app, "disable", user.username))
+    (event,) = events(app, EventType.USER_DISABLED)
+    assert (event.actor_id, event.subject_id, event.ip_address) == (None, user.id, None)

@@ -1,0 +1,96 @@
+"""No administrator can lock out the last one, and nobody gives away or overrules more than they hold."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from authapp.domain import UseCases
+from authapp.errors import LastAdmin
+from authapp.extensions import db
+from authapp.models import User, UserRole, UserStatus
+from domain.test_concurrency import at_once
+from factories import PASSWORD, Api, a_session, a_user, problem
+
+Act = Callable[[Api, str, str], object]
+
+REMOVALS: dict[str, Act] = {
+    "disable": lambda api, user, token: api("PATCH", f"/users/{user}", token, json={"status": "disabled"}),
+    "take the role": lambda api, user, token: api("PATCH", f"/users/{user}", token, json={"roles": []}),
+    "delete": lambda api, user, token: api("DELETE", f"/users/{user}", token),
+    "delete the own account": lambda api, _, token: api("DELETE", "/users/me", token, json={"password": PASSWORD}),
+}
+
+
+@pytest.mark.parametrize("removal", REMOVALS)
+def test_the_last_administrator_stays(app: Flask, api: Api, removal: str) -> None:
+    admin = a_user(app, roles=["admin"])
+    token = a_session(app, admin).access_token
+
+    problem(REMOVALS[removal](api, str(admin.id), token), 409, "last_admin")  # type: ignore[arg-type]
+    assert api.get("/users/me", token).get_json()["roles"] == ["admin"]
+
+    a_user(app, roles=["admin"])
+    assert REMOVALS[removal](api, str(admin.id), token).status_code in {200, 204}  # type: ignore[attr-defined]
+
+
+def test_a_disabled_administrator_does_not_count(app: Flask, api: Api) -> None:
+    admin, other = a_user(app, roles=["admin"]), a_user(app, roles=["admin"])
+    token = a_session(app, admin).access_token
+    assert api("PATCH", f"/users/{other.id}", token, json={"status": "disabled"}).status_code == 200
+
+    problem(api("PATCH", f"/users/{admin.id}", token, json={"roles": []}), 409, "last_admin")
+
+
+@pytest.mark.committed
+@pytest.mark.parametrize("how", ["disable", "delete", "revoke"])
+def test_of_administrators_who_remove_each_other_at_the_same_moment_one_stays(app: Flask, how: str) -> None:
+    administration = UseCases.of(app).administration
+    more = ["admin"] if how == "revoke" else []
+    for _ in range(8):
+        admins = [a_user(app, roles=["admin"]) for _ in range(2)]
+        removals = [lambda user=user: getattr(administration, how)(user.id, *more) for user in admins]
+        outcomes = at_once(app, *removals)
+        assert [outcome for outcome in outcomes if outcome is LastAdmin] == [LastAdmin]
+        with app.app_context():
+            left = select(func.count()).select_from(User).join(UserRole).where(User.status == UserStatus.ACTIVE)
+            assert db.session.scalar(left.where(UserRole.role_name == "admin")) == 1
+            for user in admins:
+                db.session.delete(db.session.get(User, user.id)) if db.session.get(User, user.id) else None
+            db.session.commit()
+
+
+@pytest.fixture
+def helper(app: Flask) -> str:
+    """The token of somebody who may write users and roles, and nothing else."""
+    a_user(app, roles=["admin"])
+    with app.app_context():
+        UseCases.of(app).roles.create("helper", ["users:write", "users:read", "roles:write"])
+    return a_session(app, a_user(app, "helper", roles=["helper"])).access_token
+
+
+def test_who_may_write_users_reaches_no_stronger_account(app: Flask, api: Api, helper: str) -> None:
+    admin = a_user(app, roles=["admin"])
+    for change in ({"email": "mine@example.com"}, {"username": "mine"}, {"status": "disabled"}, {"roles": []}):
+        problem(api("PATCH", f"/users/{admin.id}", helper, json=change), 403, "permission_denied")
+    problem(api("DELETE", f"/users/{admin.id}", helper), 403, "permission_denied")
+    problem(api("DELETE", f"/users/{admin.id}/sessions", helper), 403, "permission_denied")
+
+
+def test_who_may_write_users_gives_away_no_more_than_they_hold(app: Flask, api: Api, helper: str) -> None:
+    with app.app_context():
+        UseCases.of(app).roles.create("auditor", ["audit:read"])
+    plain = a_user(app)
+    for role in ("admin", "auditor"):
+        problem(api("PATCH", f"/users/{plain.id}", helper, json={"roles": [role]}), 403, "permission_denied")
+        account = {"username": "mine", "email": "mine@example.com", "password": PASSWORD, "roles": [role]}
+        problem(api.post("/users", account, helper), 403, "permission_denied")
+    assert api("PATCH", f"/users/{plain.id}", helper, json={"roles": ["helper"]}).status_code == 200
+
+
+def test_who_may_write_roles_puts_no_more_into_them_than_they_hold(app: Flask, api: Api, helper: str) -> None:
+    wanted = {"permissions": ["audit:read"]}
+    problem(api.post("/roles", {"name": "mine", **wanted}, helper), 403, "permission_denied")
+    problem(api("PATCH", "/roles/helper", helper, json=wanted), 403, "permission_denied")
+    assert api.post("/roles", {"name": "mine", "permissions": ["users:read"]}, helper).status_code == 201

@@ -1,0 +1,75 @@
+"""The bulkhead: so many at once, so few more waiting, and everybody's place is given back."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from authapp.errors import ServiceUnavailable
+from authapp.security.bulkhead import NICENESS, Bulkhead
+
+
+class Work:
+    """Work that lasts until it is let go, and counts how much of it goes on at once."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.started = threading.Semaphore(0)
+        self.most = self._now = 0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> str:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        self.started.release()
+        self.go.wait(10)
+        with self._lock:
+            self._now -= 1
+        return "done"
+
+
+def test_no_more_run_at_once_than_allowed_and_no_more_wait_than_the_queue_holds() -> None:
+    bulkhead, work = Bulkhead(concurrency=2, queue=3), Work()
+    entered = threading.Semaphore(0)
+
+    def enter() -> str:
+        with bulkhead.place():
+            entered.release()
+            return bulkhead.run(work)
+
+    with ThreadPoolExecutor(5) as pool:
+        results = [pool.submit(enter) for _ in range(5)]
+        for _ in range(5):
+            assert entered.acquire(timeout=10)
+        for _ in range(2):
+            assert work.started.acquire(timeout=10)
+        for _ in range(3):
+            with pytest.raises(ServiceUnavailable) as refused, bulkhead.place():
+                pass
+            assert refused.value.retry_after == 1
+        work.go.set()
+        assert [result.result(10) for result in results] == ["done"] * 5
+    assert work.most == 2
+
+
+def test_a_place_is_given_back_whatever_happens() -> None:
+    bulkhead = Bulkhead(concurrency=1, queue=0)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), bulkhead.place():
+            bulkhead.run(lambda: 1 // 0)
+        with pytest.raises(KeyError), bulkhead.place():
+            raise KeyError
+    with bulkhead.place():
+        assert bulkhead.run(len, "four") == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="niceness is of POSIX")
+def test_hashing_steps_back_and_nothing_else_does() -> None:
+    bulkhead = Bulkhead(concurrency=1, queue=0)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with bulkhead.place():
+        niceness = bulkhead.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    assert niceness == max(before, NICENESS)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
