@@ -82,6 +82,10 @@ class EmbeddedPostgres:
             self._query("postgres", f'CREATE DATABASE "{name}" OWNER "{name}"')
         return self.url(name, role=name)
 
+    def drop_database(self, name: str) -> None:
+        """Drop the database ``name``, if there is one."""
+        self._query("postgres", f'DROP DATABASE IF EXISTS "{name}"')
+
     def _initialise(self) -> None:
         # Beside, then renamed: an interrupted initialisation must not look like a finished one.
         draft = self.folder / "data.new"

@@ -1,0 +1,160 @@
+"""How the pages of lists hold up: each of them on many rows and on few, in one run, alternating. ``make bench``.
+
+The demand is that no page takes more than twice as long with a million users and a million events as with a thousand.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psycopg2
+from flask import Flask
+from flask_migrate import upgrade
+
+from authapp import create_app
+from authapp.config import Settings
+from authapp.domain import UseCases
+from authapp.domain.origins import COMMAND_LINE
+from authapp.extensions import db
+from authapp.security.keys import Key, KeyRing
+from tools.embedded_postgres import FAST_AND_LOSSY, EmbeddedPostgres
+from tools.seed import COMMON_ROLE, RARE_ROLE, seed
+
+ROOT = Path(__file__).resolve().parent.parent
+KEYS = KeyRing([Key.generate()]).to_json()
+PASSWORD = "correct horse battery staple"
+FEW = 1_000
+LIMIT = 2.0
+
+PAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "users": ("users", {}),
+    "users, 100": ("users", {"limit": 100}),
+    "users, active": ("users", {"status": "active"}),
+    "users, disabled": ("users", {"status": "disabled", "limit": 20}),
+    "users, common role": ("users", {"role": COMMON_ROLE}),
+    "users, rare role": ("users", {"role": RARE_ROLE}),
+    "users, rare role and disabled": ("users", {"role": RARE_ROLE, "status": "disabled"}),
+    "users, common role and disabled": ("users", {"role": COMMON_ROLE, "status": "disabled", "limit": 10}),
+    "users, q of many": ("users", {"q": "anna"}),
+    "users, q of few": ("users", {"q": "anna1000"}),
+    "users, q of an address": ("users", {"q": "anna8@example"}),
+    "users, q of none": ("users", {"q": "zoe"}),
+    "users, q of many and active": ("users", {"q": "bert", "status": "active"}),
+    "roles": ("roles", {}),
+    "events": ("audit-events", {}),
+    "events, 100": ("audit-events", {"limit": 100}),
+    "events, common type": ("audit-events", {"type": "session.started"}),
+    "events, rare type": ("audit-events", {"type": "user.changed", "limit": 1}),
+    "events, absent type": ("audit-events", {"type": "user.deleted"}),
+    "events, of a time": ("audit-events", {"until": "2023-11-14T22:14:00Z"}),
+    "events, of a user": ("audit-events", {"user_id": "SUBJECT", "limit": 1}),
+    "events, of an administrator": ("audit-events", {"user_id": "ADMIN", "limit": 1}),
+    "events, of a user and type": ("audit-events", {"user_id": "SUBJECT", "type": "session.started", "limit": 1}),
+    "own activity": ("users/me/activity", {}),
+}
+WALKED = {"users, in the middle": "users", "events, in the middle": "audit-events"}
+
+
+class Side:
+    """One of the two databases, and an administrator who asks for its pages."""
+
+    def __init__(self, url: str, rows: int) -> None:
+        settings = {"argon2_memory_kib": 8, "argon2_time_cost": 1, "rate_limit_login": None}
+        self.app: Flask = create_app(Settings(database_url=url, jwt_keys=KEYS, env="development", **settings))
+        self.rows = rows
+        with self.app.app_context():
+            upgrade(directory=str(ROOT / "migrations"))
+        connection = psycopg2.connect(url.replace("+psycopg2", ""))
+        seed(connection, users=rows, events=rows)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM users ORDER BY id LIMIT 1")
+            self.admin = str(cursor.fetchall()[0][0])
+            cursor.execute("SELECT subject_id FROM audit_events ORDER BY occurred_at LIMIT 1")
+            self.subject = str(cursor.fetchall()[0][0])
+        connection.close()
+        with self.app.app_context():
+            use_cases = UseCases.of(self.app)
+            use_cases.accounts.create(username="bench", email="bench@example.com", password=PASSWORD, roles=["admin"])
+            self._token = use_cases.sessions.log_in("bench", PASSWORD, COMMAND_LINE).access_token
+        self._client = self.app.test_client()
+
+    def get(self, path: str, query: dict[str, Any]) -> Any:
+        """Return a page."""
+        known = {"SUBJECT": self.subject, "ADMIN": self.admin}
+        query = {name: known.get(value, value) for name, value in query.items()}
+        headers = {"Authorization": f"Bearer {self._token}"}
+        response = self._client.get(f"/api/v1/{path}", query_string=query, headers=headers)
+        if response.status_code != 200:
+            raise RuntimeError(f"{path} {query}: {response.get_data(as_text=True)}")
+        return response.get_json()
+
+    def middle(self, path: str) -> dict[str, Any]:
+        """Walk to the middle of a list, and return the query of the page there."""
+        query: dict[str, Any] = {"limit": 100}
+        for _ in range(self.rows // 200):
+            query["cursor"] = self.get(path, query)["next_cursor"]
+        return query
+
+
+def seconds(side: Side, path: str, query: dict[str, Any]) -> float:
+    """Return how long a page takes."""
+    start = time.perf_counter()
+    side.get(path, query)
+    return time.perf_counter() - start
+
+
+def compare(few: Side, many: Side, rounds: int) -> Iterator[tuple[str, float, float]]:
+    """Yield each page with its median on few and on many rows, in milliseconds."""
+    queries = {name: (path, query, query) for name, (path, query) in PAGES.items()}
+    queries |= {name: (path, few.middle(path), many.middle(path)) for name, path in WALKED.items()}
+    for name, (path, query_few, query_many) in queries.items():
+        pairs = [(seconds(few, path, query_few), seconds(many, path, query_many)) for _ in range(rounds)]
+        on_few, on_many = zip(*pairs[rounds // 10 :], strict=True)
+        yield name, median(on_few) * 1000, median(on_many) * 1000
+
+
+@contextmanager
+def sides(rows: int) -> Iterator[tuple[Side, Side]]:
+    """Lend both databases."""
+    postgres = EmbeddedPostgres(ROOT / "build" / "bench", (*FAST_AND_LOSSY, "shared_buffers=512MB"))
+    postgres.start()
+    made: list[Side] = []
+    try:
+        for name, count in (("few", FEW), ("many", rows)):
+            postgres.drop_database(f"lists_{name}")
+            made.append(Side(postgres.ensure_database(f"lists_{name}"), count))
+        yield made[0], made[1]
+    finally:
+        for side in made:
+            with side.app.app_context():
+                for engine in db.engines.values():
+                    engine.dispose()
+        postgres.stop()
+
+
+def main() -> int:
+    """Print the table; the exit status is 1 when a page is too slow."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=1_000_000, help="users and events of the larger database")
+    parser.add_argument("--rounds", type=int, default=60)
+    arguments = parser.parse_args()
+    slow = 0
+    with sides(arguments.rows) as (few, many):
+        print(f"{'page':34} {FEW:>9} {arguments.rows:>9}  ratio   (medians in ms)")
+        for name, on_few, on_many in compare(few, many, arguments.rounds):
+            ratio = on_many / on_few
+            slow += ratio > LIMIT
+            print(
+                f"{name:34} {on_few:9.2f} {on_many:9.2f}  {ratio:5.2f}{'   over 2' if ratio > LIMIT else ''}",
+                flush=True,
+            )
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
