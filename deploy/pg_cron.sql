@@ -16,4 +16,4 @@ SELECT cron.schedule('authapp-prune-sessions', '*/10 * * * *', $$DELETE FROM ses
 -- after the last attempt.
 SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FROM address_limits WHERE (address, limit_name) IN (SELECT address, limit_name FROM address_limits WHERE arrival_at < now() - interval '5 minutes' ORDER BY arrival_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
-SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$DELETE FROM login_throttles WHERE account_id IN (SELECT account_id FROM login_throttles WHERE NOT is_user AND last_attempt_at < now() - interval '30 days' ORDER BY last_attempt_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$DELETE FROM login_throttles WHERE account_id IN (SELECT account_id FROM login_throttles AS t WHERE NOT EXISTS (SELECT FROM users WHERE users.id = t.account_id) AND last_attempt_at < now() - interval '30 days' ORDER BY last_attempt_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);

@@ -63,7 +63,6 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("last_attempt_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("blocked_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("is_user", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_login_throttles")),
     )
     op.create_index(op.f("ix_login_throttles_last_attempt_at"), "login_throttles", ["last_attempt_at"])

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -11,9 +12,12 @@ from werkzeug.test import TestResponse
 
 from authapp import clock
 from authapp.domain import UseCases
+from authapp.domain.throttles import Attempt, LoginThrottles
+from authapp.errors import TooManyRequests
 from authapp.extensions import db
-from authapp.models import LoginThrottle, User
+from authapp.models import AuditEvent, EventType, LoginThrottle, User
 from cli.invoking import flask_users, succeeded
+from domain.test_concurrency import at_once
 from factories import PASSWORD, Api, a_session, a_user, problem
 from settings import settings
 
@@ -213,3 +217,52 @@ def test_a_name_that_nobody_has_locks_nothing_once_somebody_has_it(
     a_user(app, "Ada")
 
     assert api.log_in("ada").status_code == 200
+
+
+def test_the_failure_that_locks_an_account_is_told(app: Flask, api: Api, ada: User, time: Time) -> None:
+    lock(api, time)
+    lock_events = select(AuditEvent).where(AuditEvent.type == EventType.USER_LOCKED)
+    with app.app_context():
+        (event,) = db.session.scalars(lock_events)
+        assert (event.subject_id, event.actor_id, event.details) == (ada.id, None, {})
+
+
+@pytest.mark.committed
+def test_of_attempts_at_the_same_moment_no_more_are_let_through_than_are_free(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    throttles = LoginThrottles(free_failures=FREE, max_failures=MOST)
+    for _ in range(8):
+        account = uuid4()
+        outcomes = at_once(app, *[lambda account=account: throttles.reserve(account)] * 8)
+        assert outcomes.count(TooManyRequests) == 8 - FREE
+        assert sorted(each.failures for each in outcomes if isinstance(each, Attempt)) == [1, 2, 3]
+
+
+@pytest.mark.committed
+def test_the_last_attempt_is_the_last_even_when_no_delay_stands_between(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throttles, account = LoginThrottles(free_failures=FREE, max_failures=MOST), uuid4()
+    now = clock.now()
+    for days in range(MOST):
+        monkeypatch.setattr(clock, "now", lambda days=days: now + timedelta(days=days))
+        with app.app_context():
+            assert throttles.reserve(account).is_last == (days == MOST - 1)
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=365))
+    assert at_once(app, *[lambda: throttles.reserve(account)] * 8) == [TooManyRequests] * 8
+
+
+def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, ada: User, time: Time) -> None:
+    gone = a_user(app, "gone")
+    for name in ["ada", "gone", "nobody"]:
+        fail(api, 1, name)
+    with app.app_context():
+        UseCases.of(app).administration.delete(gone.id)
+        time.passes(days=29)
+        assert UseCases.of(app).pruning.prune().limits == 0
+        time.passes(days=2)
+        assert UseCases.of(app).pruning.prune().limits == 2
+        assert list(db.session.scalars(select(LoginThrottle.account_id))) == [ada.id]

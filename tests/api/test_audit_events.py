@@ -15,6 +15,7 @@ from authapp.domain import UseCases
 from authapp.extensions import db
 from authapp.models import AuditEvent, EventType, User
 from cli.invoking import flask_users, succeeded
+from e2e.processes import ROOT
 from factories import PASSWORD, Api, a_session, a_user, problem
 
 NEW_PASSWORD = "another sentence, just as long"
@@ -88,14 +89,16 @@ ACTIONS: dict[EventType, Callable[[Scene], object]] = {
     ),
 }
 ELSEWHERE = {
-    EventType.USER_LOCKED: "below, where the limit is narrow",
-    EventType.KEY_ROTATED: "tests/cli/test_keys.py, where the files of keys are",
-    EventType.AUDIT_PRUNED: "below, with the pruning",
+    EventType.USER_LOCKED: "tests/api/test_account_limits.py",
+    EventType.KEY_ROTATED: "tests/cli/test_keys.py",
+    EventType.AUDIT_PRUNED: "tests/api/test_audit_events.py",
 }
 
 
 def test_every_type_of_event_has_an_action() -> None:
     assert ACTIONS.keys() | ELSEWHERE.keys() == set(EventType)
+    for event, path in ELSEWHERE.items():
+        assert f"== EventType.{event.name}" in (ROOT / path).read_text(), event
 
 
 @pytest.mark.parametrize("event", ACTIONS)

@@ -2,16 +2,23 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from authapp import clock
 from authapp.cli.audit import audit
 from authapp.cli.doctor import doctor
 from authapp.cli.roles import roles
+from authapp.domain import UseCases, checkup
+from authapp.extensions import db
+from authapp.security.key_rotation import new_key
+from authapp.security.keys import KeyRing
 from cli.invoking import data, flask_users, invoke, misused, refused, succeeded
 from factories import Api, a_session, a_user, problem
+from settings import settings
 
 
 def test_roles_are_made_listed_given_and_deleted(app: Flask, api: Api) -> None:
@@ -68,8 +75,8 @@ def findings(app: Flask) -> dict[str, list[str]]:
 
 
 def test_the_doctor_looks_at_everything_and_says_what_to_do(app: Flask) -> None:
-    text = app.test_cli_runner().invoke(doctor).stdout
-    assert all(line.split()[0] in {"ok", "warn", "fail"} for line in text.splitlines() if not line.startswith(" "))
+    shown = app.test_cli_runner().invoke(doctor).stdout
+    assert all(line.split()[0] in {"ok", "warn", "fail"} for line in shown.splitlines() if not line.startswith(" "))
     found = findings(app)
     looked_at = {subject for subjects in found.values() for subject in subjects}
     assert {"settings", "proxies", "signing key", "key", "hashing", "clock", "database", "migrations"} <= looked_at
@@ -86,3 +93,46 @@ def test_the_doctor_notices_a_clock_that_is_wrong(app: Flask, monkeypatch: pytes
     wrong = clock.now() + timedelta(minutes=5)
     monkeypatch.setattr(clock, "now", lambda: wrong)
     assert "clock" in findings(app)["fail"]
+
+
+def test_the_doctor_notices_a_key_that_is_old_or_shared(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = int((clock.now() - timedelta(days=400)).timestamp())
+    for key, subject in [(new_key("ES256", old), "signing key"), (new_key("HS256", old + 300 * 86_400), "key")]:
+        ring = KeyRing([key]).to_json()
+        monkeypatch.setitem(app.extensions, "authapp", UseCases.build(settings(database_url="", jwt_keys=ring)))
+        found = findings(app)
+        assert subject in found["warn"]
+        assert {"signing key", "key"} - {subject} <= set(found["ok"])
+
+
+def test_the_doctor_notices_rows_that_nobody_prunes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "PRUNABLE_ROWS", 1)
+    a_session(app, a_user(app))
+    assert "sessions" in findings(app)["ok"]
+    later = clock.now() + timedelta(days=365)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert "sessions" in findings(app)["warn"]
+
+
+def test_the_doctor_notices_a_migration_that_is_pending(app: Flask) -> None:
+    with app.app_context():
+        db.session.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        db.session.commit()
+    found = findings(app)
+    assert "migrations" in found["fail"]
+    assert "users" not in found["ok"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "level"),
+    [
+        ({"issuer": "https://a.example", "trusted_proxies": 0}, "warn"),
+        ({"issuer": "https://a.example", "trusted_proxies": 1}, "ok"),
+        ({"issuer": "http://a.example", "trusted_proxies": 1}, "warn"),
+    ],
+)
+def test_the_doctor_looks_at_the_proxies(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], level: str
+) -> None:
+    monkeypatch.setitem(app.extensions, "authapp", UseCases.build(settings(database_url="", **changes)))
+    assert "proxies" in findings(app)[level]

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
+from sqlalchemy import select
 
 from authapp import clock
 from authapp.cli.keys import RELOAD_MARGIN, keys
+from authapp.extensions import db
+from authapp.models import AuditEvent, EventType
 from authapp.security.key_generation import GENERATORS
 from authapp.security.keys import KeyRing
 from cli.invoking import data, invoke, misused, refused, succeeded
@@ -310,3 +313,25 @@ def test_a_command_without_a_file_explains_its_usage(
 @pytest.mark.parametrize("arguments", [["rotate", "--alg", "none"], ["retire", "a", "b"], ["list", "x"]])
 def test_misuse_of_a_ring_explains_the_usage(app: Flask, file: Path, arguments: list[str]) -> None:
     misused(invoke(app, keys, *arguments, "--file", str(file)))
+
+
+def rotations(app: Flask) -> list[dict[str, Any]]:
+    with app.app_context():
+        return [
+            event.details for event in db.session.scalars(select(AuditEvent)) if event.type == EventType.KEY_ROTATED
+        ]
+
+
+def test_a_rotation_is_in_the_audit_trail_and_one_that_failed_is_not(
+    app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotate(app, file)
+    after = kids(file)
+    assert rotations(app) == [{"signs": after["signs"], "standby": after["standby"]}]
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("authapp.cli.keys.replace_private", full)
+    refused(rotate(app, file), "cannot be written")
+    assert len(rotations(app)) == 1

@@ -86,7 +86,7 @@ class Credentials:
         self._throttles.check(row.failures, row.blocked_until)
         # The place comes before the count: nobody is charged for an attempt that the service had no time for.
         with self._bulkhead.place():
-            attempt = self._throttles.reserve(account_id, is_user=row.id is not None)
+            attempt = self._throttles.reserve(account_id)
             correct, new_hash = self._bulkhead.run(self._passwords.verify, password, row.password_hash)
         return attempt, correct, new_hash
 

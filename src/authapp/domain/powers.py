@@ -1,6 +1,6 @@
 """What bounds those who administer: nobody gives away or overrules more than they hold, and one admin always stays."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import func, select
 
@@ -24,11 +24,11 @@ def check_may_grant(by: Origin, roles: Collection[str]) -> None:
     check_holds(by, held)
 
 
-def check_holds(by: Origin, permissions: object) -> None:
+def check_holds(by: Origin, permissions: Iterable[str]) -> None:
     """Raise ``PermissionDenied`` when the caller lacks one of ``permissions``."""
     if by.caller is None or ADMIN in by.caller.roles:
         return
-    lacking = sorted(set(permissions) - set(by.caller.permissions))  # type: ignore[call-overload]
+    lacking = sorted(set(permissions) - set(by.caller.permissions))
     if lacking:
         raise PermissionDenied(f"You do not hold {', '.join(lacking)} yourself.")
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, delete, select, tuple_
+from sqlalchemy import ColumnElement, Executable, delete, exists, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authapp import clock
 from authapp.domain.transactions import transaction
-from authapp.models import AddressLimit, AuditEvent, BlocklistedToken, LoginThrottle, Session
+from authapp.models import AddressLimit, AuditEvent, BlocklistedToken, LoginThrottle, Session, User
 
 BATCH = 5_000
 
@@ -47,12 +47,13 @@ class Pruning:
         """Return which rows of each table are of no more use."""
         now = clock.now()
         expired = now - self._margin
-        nobodys = LoginThrottle.is_user.is_(False) & (LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION)
+        # Of names that nobody has, and of accounts that were deleted; the lock of an account that is there stays.
+        nobodys = ~exists().where(User.id == LoginThrottle.account_id)
         return {
             BlocklistedToken: BlocklistedToken.expires_at < expired,
             Session: Session.refresh_expires_at < expired,
             AddressLimit: AddressLimit.arrival_at < now,
-            LoginThrottle: nobodys,
+            LoginThrottle: nobodys & (LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION),
         }
 
     def prune(self) -> Pruned:

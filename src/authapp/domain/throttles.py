@@ -55,10 +55,10 @@ class LoginThrottles:
                 retry_after=math.ceil((blocked_until - now).total_seconds()),
             )
 
-    def reserve(self, account_id: UUID, *, is_user: bool) -> Attempt:
+    def reserve(self, account_id: UUID) -> Attempt:
         """Count an attempt at an account, before its password is looked at. Raises ``TooManyRequests``."""
         now = clock.now()
-        row = db.write_one(self._reserve, {"account_id": account_id, "now": now, "is_user": is_user})
+        row = db.write_one(self._reserve, {"account_id": account_id, "now": now})
         if row is None:
             state = db.read_one(_STATE, {"account_id": account_id})
             self.check(*(state or (None, now + FIRST_DELAY)))
@@ -102,7 +102,6 @@ def _reservation(free: int, most: int) -> Any:
         failures=1,
         last_attempt_at=now,
         blocked_until=now + FIRST_DELAY if free <= 1 else None,
-        is_user=bindparam("is_user"),
     )
     return statement.on_conflict_do_update(
         index_elements=[LoginThrottle.account_id],

@@ -1,6 +1,6 @@
 """The state of the limits on abuse, one row a key, so that every worker and node counts together."""
 
-from sqlalchemy import Index, Integer, text
+from sqlalchemy import Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authapp.extensions import db
@@ -21,7 +21,6 @@ class LoginThrottle(db.Model):  # type: ignore[name-defined,misc]
     failures: Mapped[int] = mapped_column(Integer)
     last_attempt_at: Mapped[Timestamp]
     blocked_until: Mapped[Timestamp | None]
-    is_user: Mapped[bool] = mapped_column(server_default=text("true"))
 
 
 class AddressLimit(db.Model):  # type: ignore[name-defined,misc]
