@@ -111,6 +111,7 @@ def test_a_cursor_is_good_for_its_list_and_its_filters_alone(app: Flask, api: Ap
     for path, query in [("/users", {"status": "active"}), ("/users", {"q": "u"}), ("/audit-events", {})]:
         refused = api.get(path, admin, query_string={**query, "cursor": cursor})
         assert problem(refused, 422, "validation_failed")["errors"][0]["pointer"] == "#/query/cursor"
-    swapped = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
+    # In the middle of the signature: some bits of a base64url text's last character stand for nothing.
+    swapped = cursor[:-20] + ("A" if cursor[-20] != "A" else "B") + cursor[-19:]
     problem(api.get("/users", admin, query_string={"cursor": swapped}), 422, "validation_failed")
     assert api.get("/users", admin, query_string={"limit": 2, "cursor": cursor}).status_code == 200
