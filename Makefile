@@ -8,10 +8,10 @@ FLASK := $(BIN)/flask
 INSTALLED := .venv/.installed
 NEWMAN := node_modules/.installed
 
-.PHONY: help install run test check postman lint format types contracts drift migrate bench lock clean
+.PHONY: help install run test check postman lint format types contracts drift migrate bench bench-lists lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## Make .venv from the pinned, hashed requirements
 
@@ -62,8 +62,11 @@ migrate: $(INSTALLED) ## Write a migration for what has changed in the models: m
 	@test -n "$(M)" || { echo 'Say what it is for: make migrate M="add api keys"' >&2; exit 1; }
 	$(BIN)/python -m tools.with_database flask db revision --autogenerate -m "$(M)"
 
-bench: $(INSTALLED) ## Measure the pages of lists with a million rows against a thousand
-	$(BIN)/python -m tools.bench_lists $(ARGS)
+bench: $(INSTALLED) ## Measure requests under load, against a bare Flask view; needs wrk
+	$(BIN)/python -m tools.bench $(ARGS)
+
+bench-lists: $(INSTALLED) ## Measure the pages of lists with a million rows against a thousand
+	$(BIN)/python -m tools.bench.lists $(ARGS)
 
 postman: $(INSTALLED) $(NEWMAN) ## Run the Postman collection against a real server
 	$(BIN)/pytest tests/e2e/test_postman.py

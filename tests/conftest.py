@@ -1,6 +1,6 @@
 """One PostgreSQL for the whole run; each test in a transaction that is rolled back, or in a database of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from authapp import create_app
-from authapp.extensions import READS, db
+from authapp.database.prepared import Prepared
+from authapp.extensions import POOL, db
 from databases import Databases, server
 from factories import Api
 from settings import settings
@@ -64,14 +65,13 @@ def api(client: FlaskClient) -> Api:
 
 
 class Joined:
-    """Stands where the engine of reads stands, and reads inside the test's transaction."""
+    """Stands where the pool stands, and asks inside the test's transaction."""
 
     def __init__(self, connection: Any) -> None:
-        self._connection = connection
+        self._connection = connection.connection.driver_connection
 
-    @contextmanager
-    def connect(self) -> Iterator[Any]:
-        yield self._connection
+    def first(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
+        return statement.first(self._connection, parameters)
 
 
 @contextmanager
@@ -82,11 +82,14 @@ def rolled_back(app: Flask) -> Iterator[None]:
     own = dict(engines)
     connection = own[None].connect()
     transaction = connection.begin()
-    engines.update({None: connection, READS: Joined(connection)})
+    engines[None] = connection
+    pool = app.extensions[POOL]
+    app.extensions[POOL] = Joined(connection)
     try:
         yield
     finally:
         engines.update(own)
+        app.extensions[POOL] = pool
         transaction.rollback()
         connection.close()
 
@@ -94,5 +97,4 @@ def rolled_back(app: Flask) -> Iterator[None]:
 def dispose(app: Flask) -> None:
     """Close every pooled connection of ``app``, so that its database can be dropped."""
     with app.app_context():
-        for engine in db.engines.values():
-            engine.dispose()
+        db.dispose()

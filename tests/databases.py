@@ -82,5 +82,4 @@ def server(folder: Path) -> Iterator[URL]:
 def _dispose() -> None:
     from authapp.extensions import db
 
-    for engine in db.engines.values():
-        engine.dispose()
+    db.dispose()

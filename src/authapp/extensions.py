@@ -3,20 +3,22 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from flask import current_app, g
 from flask_jwt_extended import JWTManager
+from flask_jwt_extended.exceptions import RevokedTokenError, WrongTokenError
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
-from sqlalchemy.engine import Row
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.sql import Executable
 
-READS = "reads"
-"""The bind whose connections are in autocommit: a read costs one round trip, with no BEGIN and no ROLLBACK."""
+from authapp.database.prepared import Prepared
+
+POOL = "authapp.pool"
+"""Where an application keeps its ``Pool``."""
 
 
 _OUTAGES = ("08", "25006", "40", "42703", "42P01", "53", "55", "57", "58")
@@ -48,49 +50,75 @@ class Base(DeclarativeBase):
 
 
 class Database(SQLAlchemy):
-    """Flask-SQLAlchemy with a second pool, in autocommit, for reads that need no transaction."""
+    """Flask-SQLAlchemy, and beside it a pool for what is one statement and needs no transaction."""
 
-    def read_one(self, statement: Executable, parameters: Mapping[str, Any]) -> Row[Any] | None:
+    def read_one(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
         """Run ``statement`` in one round trip and return its first row, or ``None``.
 
-        A pooled connection may have died while idle (failover, ``pg_terminate_backend``). A read can be repeated
-        safely, so it gets one more try: SQLAlchemy has emptied the pool, and the second connection is a fresh one.
+        Raises ``sqlalchemy.exc.SQLAlchemyError``.
         """
-        try:
-            return self._first(statement, parameters)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-            return self._first(statement, parameters)
+        return current_app.extensions[POOL].first(statement, parameters)
 
-    def write_one(self, statement: Executable, parameters: Mapping[str, Any]) -> Row[Any] | None:
+    def write_one(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
         """Run a write that commits by itself, in one round trip, and return its first row, or ``None``.
 
-        It may run twice, when a connection had died: only for what may happen twice, such as counting an attempt.
+        It may run twice, when a connection had died: only for what may happen twice.
         """
         return self.read_one(statement, parameters)
 
-    def _first(self, statement: Executable, parameters: Mapping[str, Any]) -> Row[Any] | None:
-        with self.engines[READS].connect() as connection:
-            return connection.execute(statement, parameters).first()
+    def dispose(self) -> None:
+        """Close every idle connection of the current application."""
+        current_app.extensions[POOL].clear()
+        for engine in self.engines.values():
+            engine.dispose()
+
+
+Reader = Callable[[str], tuple[dict[str, Any], dict[str, Any]]]
 
 
 class BearerTokenManager(JWTManager):
     """Flask-JWT-Extended, which leaves the reading of a token to one function of ours.
 
     By itself it decodes a token three times and, under the right signature, accepts one without ``exp``, ``jti`` or
-    ``type``. This subclass replaces the decoding alone; everything around it (locations, types, freshness, the
-    blocklist and user loaders, ``get_jwt()``, ``current_user``) stays the library's.
+    ``type``. This subclass replaces the decoding alone; everything around it (types, freshness, the blocklist and user
+    loaders, ``get_jwt()``, ``current_user``, ``@jwt_required()``) stays the library's.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._token_reader: Callable[[str], Mapping[str, Any]] | None = None
+        self._token_reader: Reader | None = None
 
-    def token_reader_loader(self, reader: Callable[[str], Mapping[str, Any]]) -> Callable[[str], Mapping[str, Any]]:
-        """Register the function that turns an encoded token into verified claims, or raises a refusal."""
+    def token_reader_loader(self, reader: Reader) -> Reader:
+        """Register the function that turns an encoded token into verified header and claims, or raises a refusal."""
         self._token_reader = reader
         return reader
+
+    def let_in(self, encoded_token: str, *, token_type: str) -> None:
+        """Do what ``verify_jwt_in_request()`` does for the one token of a request, and read it once.
+
+        The library looks for the token in every location, and decodes its header once more to no end: a tenth of a
+        protected request. The loaders asked and their order are the same, and so is what ``get_jwt()`` finds;
+        ``tests/api/test_bearer.py`` compares the two.
+
+        Raises ``WrongTokenError``, ``RevokedTokenError``, or what the reader and the loaders raise.
+        """
+        header, claims = self._read(encoded_token)
+        if claims["type"] != token_type:
+            raise WrongTokenError(f"Only {token_type} tokens are allowed")
+        if self._token_in_blocklist_callback(header, claims):
+            raise RevokedTokenError(header, claims)
+        if self._user_lookup_callback is None:
+            raise RuntimeError("no user loader is registered: call api.init_app(app) first")
+        user = self._user_lookup_callback(header, claims)
+        # Where the library keeps them, and its ``get_jwt()`` and ``current_user`` look.
+        g._jwt_extended_jwt_user = {"loaded_user": user}  # noqa: SLF001
+        g._jwt_extended_jwt_header, g._jwt_extended_jwt = header, claims  # noqa: SLF001
+        g._jwt_extended_jwt_location = "headers"  # noqa: SLF001
+
+    def _read(self, encoded_token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        if self._token_reader is None:
+            raise RuntimeError("no token reader is registered: call api.init_app(app) first")
+        return self._token_reader(encoded_token)
 
     def _decode_jwt_from_config(
         self,
@@ -98,9 +126,7 @@ class BearerTokenManager(JWTManager):
         csrf_value: str | None = None,
         allow_expired: bool = False,
     ) -> dict[str, Any]:
-        if self._token_reader is None:
-            raise RuntimeError("no token reader is registered: call api.init_app(app) first")
-        return dict(self._token_reader(encoded_token))
+        return self._read(encoded_token)[1]
 
 
 db = Database(model_class=Base, session_options={"expire_on_commit": False})

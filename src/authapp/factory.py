@@ -1,20 +1,33 @@
 """The application factory: assembly only."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from sqlalchemy.pool import QueuePool
 
 from authapp import api
 from authapp.config import Settings, SettingsError
+from authapp.database import waiting
+from authapp.database.connecting import DeadlinePool, connect_arguments, connector
+from authapp.database.pool import Pool
 from authapp.domain import UseCases
-from authapp.extensions import READS, db, migrate
+from authapp.extensions import POOL, db, migrate
 from authapp.security.key_files import ensure_key_file
 from authapp.security.keys import InvalidKey, KeyRing
 
 INSTANCE = Path("instance")
 """What development keeps, below the working directory."""
+
+
+class Application(Flask):
+    """Flask, which finds out once, and not on each request, which of its functions are coroutines."""
+
+    @cache  # noqa: B019 - of the functions of an application, which live as long
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``func`` as one that can be called and not awaited."""
+        return super().ensure_sync(func)
 
 
 def load_settings() -> Settings:
@@ -32,8 +45,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises ``SettingsError`` when they cannot be used.
     """
     settings = settings or load_settings()
-    app = Flask("authapp", static_folder=None)
+    app = Application("authapp", static_folder=None)
+    waiting.install()
     app.config.from_mapping(_database_config(settings))
+    app.extensions[POOL] = _pool(settings)
     try:
         UseCases.build(settings).attach(app)
     except InvalidKey as error:
@@ -45,30 +60,25 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _database_config(settings: Settings) -> dict[str, Any]:
-    deadline_ms = int(settings.database_timeout * 1000)
-    engine = {
-        "poolclass": QueuePool,
-        "pool_size": settings.database_pool_size,
-        "max_overflow": 0,
-        "pool_timeout": settings.database_timeout,
-        # Parameters are passwords' hashes and people's addresses: they stay out of messages and logs.
-        "hide_parameters": True,
-        "connect_args": {
-            "application_name": "authapp",
-            "connect_timeout": max(1, int(settings.database_timeout)),
-            "tcp_user_timeout": deadline_ms,
-            "options": f"-c statement_timeout={deadline_ms} -c lock_timeout={deadline_ms}"
-            f" -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
-        },
-    }
-    reads = {
-        **engine,
-        "url": settings.database_url,
-        "isolation_level": "AUTOCOMMIT",
-        "pool_reset_on_return": None,
-    }
     return {
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
-        "SQLALCHEMY_ENGINE_OPTIONS": {**engine, "pool_pre_ping": True},
-        "SQLALCHEMY_BINDS": {READS: reads},
+        "SQLALCHEMY_ENGINE_OPTIONS": {
+            "poolclass": DeadlinePool,
+            "pool_size": settings.database_pool_size,
+            "max_overflow": 0,
+            "pool_timeout": settings.database_timeout,
+            "pool_pre_ping": True,
+            "pool_use_lifo": True,
+            # Parameters are passwords' hashes and people's addresses: they stay out of messages and logs.
+            "hide_parameters": True,
+            "connect_args": connect_arguments(settings.database_timeout),
+        },
     }
+
+
+def _pool(settings: Settings) -> Pool:
+    return Pool(
+        connector(settings.database_url, connect_arguments(settings.database_timeout)),
+        size=settings.database_pool_size,
+        timeout=settings.database_timeout,
+    )

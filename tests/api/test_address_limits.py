@@ -82,8 +82,7 @@ def test_behind_a_trusted_proxy_the_entry_that_the_proxy_wrote_counts(databases:
         assert told == [401, 401, 401, 429]
         assert log_in(api, **{"X-Forwarded-For": "198.51.100.7, 198.51.100.8"}).status_code == 401
         with app.app_context():
-            for engine in db.engines.values():
-                engine.dispose()
+            db.dispose()
 
 
 Send = Callable[[Flask, Api, str, str], TestResponse]
@@ -152,8 +151,7 @@ def test_general_limits_count_every_route_once_there_is_a_storage(databases: Dat
         assert refused.headers["RateLimit-Policy"] == '"route";q=3;w=60'
         assert api.get("/users/me").status_code == 401
         with app.app_context():
-            for engine in db.engines.values():
-                engine.dispose()
+            db.dispose()
 
 
 def test_a_storage_whose_client_is_not_installed_stops_the_start() -> None:

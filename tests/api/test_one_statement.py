@@ -7,6 +7,7 @@ from flask import Flask
 from sqlalchemy import create_engine, text
 
 from authapp import create_app
+from authapp.domain.callers import CALLER
 from conftest import dispose
 from databases import Databases
 from factories import Api, a_session, a_user
@@ -40,9 +41,9 @@ def test_a_protected_request_costs_one_statement(app: Flask, wire: Wire) -> None
         wire.questions.clear()
         assert api.get(path, token).status_code == 200
         assert len(wire.questions) == 1, wire.questions
-        assert wire.questions[0].startswith("SELECT")
-        for table in ("users", "sessions", "token_blocklist"):
-            assert table in wire.questions[0]
+        assert wire.questions[0].startswith(f"EXECUTE {CALLER.name}(")
+    for table in ("users", "sessions", "token_blocklist", "user_roles", "roles"):
+        assert table in CALLER.text
 
 
 def test_a_refused_request_costs_no_more(app: Flask, wire: Wire) -> None:
@@ -61,11 +62,15 @@ def test_the_statement_goes_by_primary_keys_alone(app: Flask, url: str, wire: Wi
     api, token = Api(app.test_client()), a_session(app, a_user(app)).access_token
     wire.questions.clear()
     api.get("/ping", token)
-    statement = next(question for question in wire.questions if question.startswith("SELECT users"))
+    asked = next(question for question in wire.questions if question.startswith(f"PREPARE {CALLER.name}("))
+    prepare, _, execute = asked.partition("; EXECUTE")
     engine = create_engine(url)
     with engine.connect() as connection:
+        # The plan for whatever parameters, which is the one that PostgreSQL keeps.
+        connection.execute(text("SET plan_cache_mode = force_generic_plan"))
         connection.execute(text("SET enable_seqscan = off"))
-        plan = "\n".join(connection.scalars(text(f"EXPLAIN {statement}".replace(":", "\\:"))))
+        connection.exec_driver_sql(prepare)
+        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN EXECUTE{execute}").scalars())
     engine.dispose()
     for index in ("pk_users", "pk_sessions", "pk_token_blocklist"):
         assert index in plan, plan

@@ -22,8 +22,7 @@ def application(url: str) -> Iterator[Flask]:
     app = create_app(settings(database_url=url))
     yield app
     with app.app_context():
-        for engine in db.engines.values():
-            engine.dispose()
+        db.dispose()
 
 
 @pytest.mark.parametrize("command", [["list"], ["list", "--json"], ["show", "grace"], ["delete", "grace", "--yes"]])

@@ -24,6 +24,7 @@ from authapp.api import (
 from authapp.api.openapi import publish
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings, SettingsError
+from authapp.database import deadline
 from authapp.domain.address_limits import client_network
 from authapp.extensions import limiter
 
@@ -74,6 +75,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     # A redirect to a tidier path would be one more answer that is not problem+json; such a path is simply not there.
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
+    app.wsgi_app = deadline.Bounded(app.wsgi_app, settings.database_timeout)  # type: ignore[method-assign]
     headers.init_app(app)
     errors.init_app(app)
     bearer.init_app(app)

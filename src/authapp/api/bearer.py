@@ -1,11 +1,10 @@
 """Bearer tokens (RFC 6750): where one is looked for, and what Flask-JWT-Extended asks about it."""
 
 import re
-from collections.abc import Mapping
 from typing import Any, cast
 
 from flask import Flask, Response, current_app, request
-from flask_jwt_extended import get_current_user, get_jwt, verify_jwt_in_request
+from flask_jwt_extended import get_current_user, get_jwt
 
 from authapp.api.bodies import parser
 from authapp.api.errors import render
@@ -25,6 +24,7 @@ from authapp.extensions import jwt
 from authapp.security.tokens import Claims
 
 _ANSWER = "authapp.caller"
+_BLANKS = re.compile("[ \t]+")
 _COMPACT_JWS = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -61,17 +61,20 @@ def claims() -> Claims:
 
 
 def _verify(token: str, *, refresh: bool = False) -> None:
-    # Flask-JWT-Extended compares the scheme by letter case, and of several tokens between commas takes the first: it
-    # is shown the one token, spelled its way, and never what the client sent.
     if not _COMPACT_JWS.fullmatch(token):
         raise TokenInvalid
+    # Flask-JWT-Extended compares the scheme by letter case, and of several tokens between commas takes the first:
+    # behind this door ``@jwt_required()`` is shown the one token, spelled its way, and never what the client sent.
     request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-    verify_jwt_in_request(refresh=refresh)
+    jwt.let_in(token, token_type="refresh" if refresh else "access")
 
 
 def _token_in_header() -> str:
     # By spaces and tabs alone: a proxy in front would not take the other characters that Unicode calls white space.
-    scheme, *credentials = re.split("[ \t]+", request.headers.get("Authorization", "").strip(" \t"))
+    header: str = request.environ.get("HTTP_AUTHORIZATION", "")
+    if header.startswith("Bearer ") and _COMPACT_JWS.fullmatch(header, len("Bearer ")):
+        return header[len("Bearer ") :]
+    scheme, *credentials = _BLANKS.split(header.strip(" \t"))
     if scheme.lower() != "bearer" or not credentials:
         raise TokenMissing
     if len(credentials) > 1:
@@ -87,18 +90,20 @@ def _token_in_body() -> str | None:
 
 
 @jwt.token_reader_loader
-def _read(token: str) -> Mapping[str, Any]:
-    return UseCases.of(current_app).tokens.read(token)
+def _read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    header, token_claims = UseCases.of(current_app).tokens.read_whole(token)
+    return header, cast("dict[str, Any]", token_claims)
 
 
 def _ask(token_claims: Claims) -> Caller:
     """Ask the database once a request: the blocklist loader and the user loader share the answer."""
     # It is kept with the request and nowhere longer: flask.g outlives a request when an application context was there
     # before it, and an answer of a moment ago may be wrong by now.
-    answer: tuple[str, Caller | None] | None = request.environ.get(_ANSWER)
+    environ = request.environ
+    answer: tuple[str, Caller | None] | None = environ.get(_ANSWER)
     if answer is None or answer[0] != token_claims["jti"]:
         answer = (token_claims["jti"], UseCases.of(current_app).sessions.caller(token_claims))
-        request.environ[_ANSWER] = answer
+        environ[_ANSWER] = answer
     if answer[1] is None:
         raise TokenInvalid("Its session is not known.")
     return answer[1]

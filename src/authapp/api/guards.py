@@ -89,11 +89,12 @@ def _mark(view: View, door: Door) -> View:
 
 
 def _guard() -> Response | None:
-    if request.routing_exception is not None or request.endpoint is None:
+    incoming = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's public name
+    if incoming.routing_exception is not None or incoming.endpoint is None:
         return None  # no view will run: the routing error is the answer
-    if request.method == "OPTIONS":
+    if incoming.method == "OPTIONS":
         return _methods()
-    view = current_app.view_functions[request.endpoint]
+    view = current_app.view_functions[incoming.endpoint]
     door = door_of(view)
     if door is not Door.PUBLIC:
         _let_in(door, permission_of(view))

@@ -3,17 +3,18 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, wraps
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
-from flask import Flask
+from flask import Flask, Response
 from flask_smorest import Api
 from flask_smorest import Blueprint as DocumentedBlueprint
 
 from authapp.api import bodies
 from authapp.api.errors import CONTENT_TYPE, documentation, status_of
 from authapp.api.guards import Door, View, door_of, limit_of, permission_of
+from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.errors import (
     FreshTokenRequired,
@@ -84,6 +85,28 @@ class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is 
             else:
                 decorated.reads_query = True  # type: ignore[attr-defined]
             return decorated
+
+        return decorator
+
+    def response(self, status_code: int, schema: Any = None, **options: Any) -> Callable[[View], View]:
+        """Answer with what the view returns (and with its headers, in a tuple), dumped by ``schema``.
+
+        The document is the library's work, the answer is not: it takes a tenth of a protected request less.
+        """
+        document = super().response(status_code, schema, **options)
+        dump = schema().dump if schema else None
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def answering(*args: Any, **path: Any) -> Response:
+                found = view(*args, **path)
+                result, headers = found if isinstance(found, tuple) else (found, None)
+                if isinstance(result, Response):
+                    return result
+                return as_json(dump(result) if dump else result, status_code, headers)
+
+            answering._apidoc = document(view)._apidoc  # type: ignore[attr-defined]  # noqa: SLF001
+            return cast("View", answering)
 
         return decorator
 

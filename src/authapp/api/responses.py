@@ -1,4 +1,8 @@
-"""Responses that no schema describes."""
+"""Responses: JSON, and nothing."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
 
 from flask import Response
 
@@ -8,3 +12,11 @@ def no_content() -> Response:
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response
+
+
+def as_json(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Return ``value``, which a schema has dumped, so that plain JSON can say it."""
+    return Response(f"{_encode(value)}\n", status, headers, content_type="application/json")
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
 from authapp.config import RateLimit
+from authapp.database.prepared import Prepared
 from authapp.errors import Quota, TooManyRequests
 from authapp.extensions import db
 from authapp.models import AddressLimit
@@ -75,7 +76,7 @@ _NOW, _INTERVAL, _HORIZON = (
     bindparam("horizon", type_=AddressLimit.arrival_at.type),
 )
 _NEXT = func.greatest(AddressLimit.arrival_at, _NOW) + _INTERVAL
-_CHARGE = (
+_CHARGE = Prepared(
     insert(AddressLimit)
     .values(address=bindparam("address"), limit_name=bindparam("limit_name"), arrival_at=_NOW + _INTERVAL)
     .on_conflict_do_update(
@@ -85,6 +86,8 @@ _CHARGE = (
     )
     .returning(AddressLimit.arrival_at)
 )
-_ARRIVAL = select(AddressLimit.arrival_at).where(
-    AddressLimit.address == bindparam("address"), AddressLimit.limit_name == bindparam("limit_name")
+_ARRIVAL = Prepared(
+    select(AddressLimit.arrival_at).where(
+        AddressLimit.address == bindparam("address"), AddressLimit.limit_name == bindparam("limit_name")
+    )
 )

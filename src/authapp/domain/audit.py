@@ -1,13 +1,14 @@
 """The audit trail: events are written in the transaction of what they tell, and never changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import CTE, Select, Text, Uuid, and_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
 from authapp.domain.origins import COMMAND_LINE, Origin
@@ -46,6 +47,31 @@ def record(
             details=details,
         )
     )
+
+
+def noted(source: CTE, values: Mapping[str, Any]) -> CTE:
+    """Return the part of a statement that writes an event for each row of ``source``, and so in no round trip more.
+
+    ``values`` are its columns; where the request comes from, and the event's id, are parameters: ``noting``'s.
+    """
+    columns = {
+        "id": bindparam("event_id", type_=Uuid),
+        "ip_address": bindparam("ip_address", type_=Text),
+        "user_agent": bindparam("user_agent", type_=Text),
+        "request_id": bindparam("request_id", type_=Text),
+        **values,
+    }
+    return insert(AuditEvent).from_select(list(columns), select(*columns.values()).select_from(source)).cte("noted")
+
+
+def noting(by: Origin) -> dict[str, Any]:
+    """Return the parameters of a statement with ``noted`` in it."""
+    return {
+        "event_id": identifiers.time_ordered(),
+        "ip_address": by.ip_address,
+        "user_agent": by.agent,
+        "request_id": by.request_id,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

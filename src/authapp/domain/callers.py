@@ -1,19 +1,20 @@
 """Who is calling, and whether they may: the one statement of every protected request."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, and_, bindparam, func, or_, select
-from sqlalchemy.engine import Row
+from sqlalchemy import and_, bindparam, func, or_, select
 
+from authapp.database.prepared import Prepared
 from authapp.domain.permissions import Permission
 from authapp.models import BlocklistedToken, Role, Session, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Caller:
     """The user behind a token, and the token's session.
 
@@ -22,13 +23,13 @@ class Caller:
     """
 
     id: UUID
+    session_id: UUID
     username: str
     email: str
     status: str
     created_at: datetime
     updated_at: datetime
     last_login_at: datetime | None
-    session_id: UUID
     revoked: bool
     roles: list[str]
     permissions: list[str]
@@ -38,35 +39,35 @@ class Caller:
         return ADMIN in self.roles or permission in self.permissions
 
     @classmethod
-    def from_row(cls, row: Row[Any]) -> "Caller":
-        """Read a row of ``CALLER``."""
-        return cls(**row._mapping)
+    def of(cls, user_id: UUID, session_id: UUID, row: Iterable[Any]) -> "Caller":
+        """Return the caller that was asked for, and of whom ``CALLER`` found this ``row``."""
+        *known, held = row
+        roles: dict[str, list[str]] = held or {}
+        permissions = [permission for granted in roles.values() for permission in granted]
+        return cls(user_id, session_id, *known, roles=sorted(roles), permissions=permissions)  # type: ignore[misc]
 
 
-_ROLES = select(UserRole.role_name).where(UserRole.user_id == User.id).order_by(UserRole.role_name)
-_PERMISSIONS = (
-    select(func.unnest(Role.permissions))
+# One sub-select for both, for each costs PostgreSQL a fifth of the whole; as JSON, for a row has no maps.
+_HELD = (
+    select(func.json_object_agg(Role.name, Role.permissions))
     .join(UserRole, UserRole.role_name == Role.name)
     .where(UserRole.user_id == User.id)
 )
 
-CALLER = (
+CALLER = Prepared(
     select(
-        User.id,
         User.username,
         User.email,
         User.status,
         User.created_at,
         User.updated_at,
         User.last_login_at,
-        Session.id.label("session_id"),
         or_(
             BlocklistedToken.jti.is_not(None),
             Session.ended_at.is_not(None),
             User.status != UserStatus.ACTIVE,
         ).label("revoked"),
-        func.array(_ROLES.scalar_subquery(), type_=ARRAY(Text)).label("roles"),
-        func.array(_PERMISSIONS.scalar_subquery(), type_=ARRAY(Text)).label("permissions"),
+        _HELD.scalar_subquery().label("held"),
     )
     .join(Session, and_(Session.user_id == User.id, Session.id == bindparam("session_id")))
     .outerjoin(
@@ -75,7 +76,9 @@ CALLER = (
     )
     .where(User.id == bindparam("user_id"))
 )
-"""Look-ups by primary key alone, each led by the user id: one round trip, on one shard.
+"""What is asked about a caller, in the order of the fields, and last what each of the user's roles permits.
+
+Look-ups by primary key alone, each led by the user id: one round trip, on one shard.
 
 What the roles allow is asked with it, so that a role taken away is gone on the next request.
 """

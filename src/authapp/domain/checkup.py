@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Text, bindparam, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from authapp import clock
 from authapp.config import OWASP_ARGON2, Settings
+from authapp.database.prepared import Prepared
 from authapp.domain.health import Health
 from authapp.domain.pruning import Pruning
 from authapp.extensions import db
@@ -125,7 +126,7 @@ class Checkup:
 
     def _clock(self) -> Finding:
         before = clock.now()
-        row = db.read_one(select(func.clock_timestamp().label("now")), {})
+        row = db.read_one(_NOW, {})
         middle = before + (clock.now() - before) / 2
         skew = abs((row.now - middle).total_seconds()) if row else 0.0
         if skew > SKEW_SECONDS:
@@ -195,13 +196,16 @@ def _prunable(model: type[Any], useless: Any) -> Finding:
 
 def _size(model: type[Any]) -> str:
     name = model.__tablename__
-    row = db.read_one(
-        select(
-            func.greatest(text("reltuples"), 0).label("rows"),
-            func.pg_size_pretty(func.pg_total_relation_size(text("oid"))).label("size"),
-        )
-        .select_from(text("pg_class"))
-        .where(text("oid = to_regclass(:name)")),
-        {"name": name},
-    )
+    row = db.read_one(_TABLE, {"name": name})
     return f"about {int(row.rows)} rows, {row.size}" if row else "it is not there"
+
+
+_NOW = Prepared(select(func.clock_timestamp().label("now")))
+_TABLE = Prepared(
+    select(
+        func.greatest(text("reltuples"), 0).label("rows"),
+        func.pg_size_pretty(func.pg_total_relation_size(text("oid"))).label("size"),
+    )
+    .select_from(text("pg_class"))
+    .where(text("oid = to_regclass(:name)").bindparams(bindparam("name", type_=Text)))
+)

@@ -1,12 +1,15 @@
 """Credentials: whether somebody knows the password of an account."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Executable, Row, bindparam, func, literal, select
+from sqlalchemy import bindparam, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from authapp.database import deadline
+from authapp.database.prepared import Prepared
 from authapp.domain import audit
 from authapp.domain.identity import Identity
 from authapp.domain.origins import Origin
@@ -18,6 +21,8 @@ from authapp.models import EventType, LoginThrottle, User, UserStatus
 from authapp.models.user import lookup_key
 from authapp.security.bulkhead import Bulkhead
 from authapp.security.passwords import Passwords
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Credentials:
     def hash(self, password: str) -> str:
         """Return the hash of a new password. Raises ``ServiceUnavailable`` when too many are being computed."""
         with self._bulkhead.place():
-            return self._bulkhead.run(self._passwords.hash, password)
+            return self._compute(self._passwords.hash, password)
 
     def prove(self, name: str, password: str, origin: Origin) -> Proof:
         """Return the proof that ``password`` opens the account with this username or email.
@@ -82,13 +87,17 @@ class Credentials:
         """Forget the failures of an account, within the transaction that is open; tell whether there were any."""
         return self._throttles.forgive(user_id)
 
-    def _try(self, row: Row[Any], account_id: UUID, password: str) -> tuple[Attempt, bool, str | None]:
+    def _try(self, row: Any, account_id: UUID, password: str) -> tuple[Attempt, bool, str | None]:
         self._throttles.check(row.failures, row.blocked_until)
         # The place comes before the count: nobody is charged for an attempt that the service had no time for.
         with self._bulkhead.place():
             attempt = self._throttles.reserve(account_id)
-            correct, new_hash = self._bulkhead.run(self._passwords.verify, password, row.password_hash)
+            correct, new_hash = self._compute(self._passwords.verify, password, row.password_hash)
         return attempt, correct, new_hash
+
+    def _compute(self, work: Callable[..., T], *arguments: object) -> T:
+        with deadline.paused():
+            return self._bulkhead.run(work, *arguments)
 
     def _record(self, event: EventType, user_id: UUID | None, attempt: Attempt, origin: Origin) -> None:
         with transaction():
@@ -106,18 +115,17 @@ _COLUMNS = (
     LoginThrottle.failures,
     LoginThrottle.blocked_until,
 )
-_BY_ID = (
+_BY_ID = Prepared(
     select(*_COLUMNS).outerjoin(LoginThrottle, LoginThrottle.account_id == User.id).where(User.id == bindparam("id"))
 )
 _ALWAYS = select(literal(1).label("one")).subquery()
 
 
-def _by(key: InstrumentedAttribute[str]) -> Executable:
+def _by(key: InstrumentedAttribute[str]) -> Prepared:
     """Return the statement that finds an account, or none, and the failures of either, with the same work."""
     account = func.coalesce(User.id, bindparam("nobody", type_=User.id.type))
-    return select(*_COLUMNS).select_from(
-        _ALWAYS.outerjoin(User, key == bindparam("key")).outerjoin(LoginThrottle, LoginThrottle.account_id == account)
-    )
+    named = _ALWAYS.outerjoin(User, key == bindparam("key"))
+    return Prepared(select(*_COLUMNS).select_from(named.outerjoin(LoginThrottle, LoginThrottle.account_id == account)))
 
 
 _BY_USERNAME, _BY_EMAIL = _by(User.username_key), _by(User.email_key)

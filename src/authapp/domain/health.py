@@ -3,12 +3,15 @@
 from sqlalchemy import Column, MetaData, String, Table, func, select
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
+from authapp.database.prepared import Prepared
 from authapp.extensions import db
 from authapp.models import SCHEMA_REVISION
 
-_VERSION = select(
-    Table("alembic_version", MetaData(), Column("version_num", String)).c.version_num,
-    func.current_setting("transaction_read_only").label("read_only"),
+_VERSION = Prepared(
+    select(
+        Table("alembic_version", MetaData(), Column("version_num", String)).c.version_num,
+        func.current_setting("transaction_read_only").label("read_only"),
+    )
 )
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
+from authapp.database.prepared import Prepared
 from authapp.domain import audit
 from authapp.domain.callers import Caller
 from authapp.domain.endings import end_sessions
@@ -99,12 +100,14 @@ class Inspection:
         return db.read_one(_EXCHANGEABLE, parameters) is not None
 
 
-_EXCHANGEABLE = select(Session.id).where(
-    Session.user_id == bindparam("user_id"),
-    Session.id == bindparam("session_id"),
-    Session.expires_at > bindparam("now"),
-    or_(
-        Session.refresh_jti == bindparam("jti"),
-        (Session.previous_refresh_jti == bindparam("jti")) & (Session.rotated_at > bindparam("since")),
-    ),
+_EXCHANGEABLE = Prepared(
+    select(Session.id).where(
+        Session.user_id == bindparam("user_id"),
+        Session.id == bindparam("session_id"),
+        Session.expires_at > bindparam("now"),
+        or_(
+            Session.refresh_jti == bindparam("jti"),
+            (Session.previous_refresh_jti == bindparam("jti")) & (Session.rotated_at > bindparam("since")),
+        ),
+    )
 )

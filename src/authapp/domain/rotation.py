@@ -1,40 +1,34 @@
 """The rotation of refresh tokens, decided in one atomic statement (RFC 9700, section 4.14.2)."""
 
-from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import DateTime, Select, Text, Update, Uuid, and_, case, func, literal, null, or_, select, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import DateTime, Update, Uuid, and_, bindparam, case, func, literal, null, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 
-from authapp.domain.origins import Origin
-from authapp.models import AuditEvent, EndReason, EventType, Session
-from authapp.security import identifiers
+from authapp.database.prepared import Prepared
+from authapp.domain import audit
+from authapp.models import EndReason, EventType, Session
+
+_USER_ID, _SESSION_ID = bindparam("user_id", type_=Uuid), bindparam("session_id", type_=Uuid)
+_PRESENTED, _SUCCESSOR = bindparam("presented", type_=Uuid), bindparam("successor", type_=Uuid)
+_NOW, _GRACE_FROM, _REFRESH_EXPIRES_AT = (
+    bindparam(name, type_=DateTime(timezone=True)) for name in ("now", "grace_from", "refresh_expires_at")
+)
 
 
-def rotate(
-    *,
-    user_id: UUID,
-    session_id: UUID,
-    presented: UUID,
-    successor: UUID,
-    now: datetime,
-    refresh_ttl: timedelta,
-    grace: timedelta,
-) -> Update:
+def _rotation() -> Update:
     """Return the statement that exchanges the refresh token whose ``jti`` is ``presented``.
 
     - The current token becomes the previous one, and ``successor`` the current one.
-    - The previous token, within ``grace``, changes nothing: its holder gets the successor that is there. Tabs that
-      refresh at one moment, and clients that never saw the answer, are no thieves.
+    - The previous token, when it was exchanged after ``grace_from``, changes nothing: its holder gets the successor
+      that is there. Tabs that refresh at one moment, and clients that never saw the answer, are no thieves.
     - Any other token ends the session.
 
     It returns the row as it is then, and no row when the session is over. Of two at once the second waits for the
     first, and PostgreSQL evaluates its conditions again on the row that the first has written (read committed).
     """
-    is_current = Session.refresh_jti == presented
-    in_grace = and_(Session.previous_refresh_jti == presented, Session.rotated_at > now - grace)
-    this_moment = literal(now, DateTime(timezone=True))
+    is_current = Session.refresh_jti == _PRESENTED
+    in_grace = and_(Session.previous_refresh_jti == _PRESENTED, Session.rotated_at > _GRACE_FROM)
 
     def on_exchange(value: Any, otherwise: Any) -> Any:
         return case((is_current, value), else_=otherwise)
@@ -42,20 +36,20 @@ def rotate(
     return (
         update(Session)
         .where(
-            Session.user_id == user_id,
-            Session.id == session_id,
+            Session.user_id == _USER_ID,
+            Session.id == _SESSION_ID,
             Session.ended_at.is_(None),
-            Session.expires_at > now,
+            Session.expires_at > _NOW,
         )
         .values(
-            refresh_jti=on_exchange(literal(successor, Session.refresh_jti.type), Session.refresh_jti),
+            refresh_jti=on_exchange(_SUCCESSOR, Session.refresh_jti),
             previous_refresh_jti=on_exchange(Session.refresh_jti, Session.previous_refresh_jti),
-            rotated_at=on_exchange(this_moment, Session.rotated_at),
+            rotated_at=on_exchange(_NOW, Session.rotated_at),
             refresh_expires_at=on_exchange(
-                func.least(this_moment + refresh_ttl, Session.expires_at), Session.refresh_expires_at
+                func.least(_REFRESH_EXPIRES_AT, Session.expires_at), Session.refresh_expires_at
             ),
-            last_used_at=this_moment,
-            ended_at=case((or_(is_current, in_grace), null()), else_=this_moment),
+            last_used_at=_NOW,
+            ended_at=case((or_(is_current, in_grace), null()), else_=_NOW),
             end_reason=case((or_(is_current, in_grace), null()), else_=EndReason.REFRESH_TOKEN_REUSED),
         )
         .returning(
@@ -68,22 +62,20 @@ def rotate(
     )
 
 
-def recorded(rotation: Update, user_id: UUID, session_id: UUID, now: datetime, origin: Origin) -> Select[Any]:
+def _recorded(rotation: Update) -> Prepared:
     """Return ``rotation`` together with the audit event of what it does, as one statement, and so one round trip."""
     rotated = rotation.cte("rotated")
     reused = rotated.c.ended_at.is_not(None)
     event = {
-        "occurred_at": literal(now, DateTime(timezone=True)),
-        "id": literal(identifiers.time_ordered(), Uuid),
+        "occurred_at": _NOW,
         "type": case((reused, EventType.REFRESH_TOKEN_REUSED), else_=EventType.SESSION_REFRESHED),
         # Who holds a token that was exchanged before is not known: it may be the thief.
-        "actor_id": case((reused, null()), else_=literal(user_id, Uuid)),
-        "subject_id": literal(user_id, Uuid),
-        "session_id": literal(session_id, Uuid),
-        "ip_address": literal(origin.ip_address, Text),
-        "user_agent": literal(origin.agent, Text),
-        "request_id": literal(origin.request_id, Text),
+        "actor_id": case((reused, null()), else_=_USER_ID),
+        "subject_id": _USER_ID,
+        "session_id": _SESSION_ID,
         "details": literal({}, JSONB),
     }
-    noted = insert(AuditEvent).from_select(list(event), select(*event.values()).select_from(rotated)).cte("noted")
-    return select(rotated).add_cte(noted)
+    return Prepared(select(rotated).add_cte(audit.noted(rotated, event)))
+
+
+ROTATE = _recorded(_rotation())

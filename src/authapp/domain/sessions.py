@@ -13,9 +13,9 @@ from authapp import clock
 from authapp.domain import audit
 from authapp.domain.callers import CALLER, Caller
 from authapp.domain.credentials import Credentials, Proof
-from authapp.domain.endings import AccessToken, end_sessions
+from authapp.domain.endings import AccessToken, end_sessions, log_out_here
 from authapp.domain.origins import COMMAND_LINE, Origin
-from authapp.domain.rotation import recorded, rotate
+from authapp.domain.rotation import ROTATE
 from authapp.domain.token_pairs import PairIssuer, TokenPair
 from authapp.domain.transactions import transaction
 from authapp.errors import InvalidCredentials, RefreshTokenReused, ResourceNotFound, TokenRevoked
@@ -69,11 +69,10 @@ class Sessions:
 
     def caller(self, claims: Claims) -> Caller | None:
         """Return the caller that verified ``claims`` name, or ``None`` when there is no such session."""
-        row = db.read_one(
-            CALLER,
-            {"user_id": UUID(claims["sub"]), "session_id": UUID(claims["sid"]), "jti": UUID(claims["jti"])},
-        )
-        return Caller.from_row(row) if row else None
+        # As text: PostgreSQL reads it, and the reader of tokens has seen that these are UUIDs.
+        user_id, session_id = claims["sub"], claims["sid"]
+        row = db.read_one(CALLER, {"user_id": user_id, "session_id": session_id, "jti": claims["jti"]})
+        return Caller.of(identifiers.parsed(user_id), identifiers.parsed(session_id), row) if row else None
 
     def refresh(self, claims: Claims, origin: Origin = COMMAND_LINE) -> TokenPair:
         """Exchange the refresh token with these verified ``claims`` for a new pair.
@@ -83,23 +82,26 @@ class Sessions:
         """
         now = clock.now()
         user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
-        statement = rotate(
-            user_id=user_id,
-            session_id=session_id,
-            presented=UUID(claims["jti"]),
-            successor=identifiers.unguessable(),
-            now=now,
-            refresh_ttl=self._refresh_ttl,
-            grace=self._grace,
+        # When it runs twice, the second time finds the predecessor within the grace, and the same successor.
+        row = db.write_one(
+            ROTATE,
+            {
+                "user_id": user_id,
+                "session_id": session_id,
+                "presented": claims["jti"],
+                "successor": identifiers.unguessable(),
+                "now": now,
+                "grace_from": now - self._grace,
+                "refresh_expires_at": now + self._refresh_ttl,
+                **audit.noting(origin),
+            },
         )
-        with transaction() as database:
-            row = database.execute(recorded(statement, user_id, session_id, now, origin)).one_or_none()
         if row is None:
             raise TokenRevoked
         if row.ended_at is not None:
             logger.warning("refresh token reused: ended session %s of user %s", session_id, user_id)
             raise RefreshTokenReused
-        return self._pairs.issue(Session(user_id=user_id, id=session_id, **row._mapping), fresh=False)
+        return self._pairs.issue(Session(user_id=user_id, id=session_id, **row._asdict()), fresh=False)
 
     def log_out(self, claims: Claims, scope: LogoutScope = LogoutScope.LOCAL, origin: Origin = COMMAND_LINE) -> None:
         """End sessions of the caller with these verified ``claims``, as ``scope`` says.
@@ -108,20 +110,15 @@ class Sessions:
         as somebody else, is no error.
         """
         this = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
-        own = UUID(claims["sid"])
+        user_id, own = UUID(claims["sub"]), UUID(claims["sid"])
+        if scope is LogoutScope.LOCAL:
+            log_out_here(user_id, own, this, clock.now(), origin)
+            return
         with transaction():
-            user_id = UUID(claims["sub"])
-            if scope is not LogoutScope.LOCAL:
-                # Two that end many sessions at once would lock them in different orders: the account's row comes first.
-                db.session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+            # Two that end many sessions at once would lock them in different orders: the account's row comes first.
+            db.session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
             end = partial(end_sessions, user_id, EndReason.LOGOUT, clock.now())
-            match scope:
-                case LogoutScope.LOCAL:
-                    ended = end(Session.id == own, together_with=this)
-                case LogoutScope.OTHERS:
-                    ended = end(Session.id != own)
-                case LogoutScope.GLOBAL:
-                    ended = end(together_with=this)
+            ended = end(Session.id != own) if scope is LogoutScope.OTHERS else end(together_with=this)
             if ended:
                 _record_end(user_id, EndReason.LOGOUT, origin, session_id=own, scope=scope, sessions=ended)
 

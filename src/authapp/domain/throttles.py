@@ -8,13 +8,14 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, NoReturn
+from typing import NoReturn
 from uuid import UUID
 
 from sqlalchemy import Interval, bindparam, case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
+from authapp.database.prepared import Prepared
 from authapp.errors import TooManyRequests
 from authapp.extensions import db
 from authapp.models import LoginThrottle
@@ -72,8 +73,7 @@ class LoginThrottles:
 
     def forgive_now(self, account_id: UUID) -> None:
         """Forget the failures of an account at once."""
-        statement = delete(LoginThrottle).where(LoginThrottle.account_id == account_id)
-        db.write_one(statement.returning(LoginThrottle.account_id), {})
+        db.write_one(_FORGET, {"account_id": account_id})
 
     def _refuse_locked(self) -> NoReturn:
         raise TooManyRequests(
@@ -82,12 +82,12 @@ class LoginThrottles:
         )
 
 
-_STATE = select(LoginThrottle.failures, LoginThrottle.blocked_until).where(
-    LoginThrottle.account_id == bindparam("account_id")
-)
+_THIS = LoginThrottle.account_id == bindparam("account_id")
+_STATE = Prepared(select(LoginThrottle.failures, LoginThrottle.blocked_until).where(_THIS))
+_FORGET = Prepared(delete(LoginThrottle).where(_THIS).returning(LoginThrottle.account_id))
 
 
-def _reservation(free: int, most: int) -> Any:
+def _reservation(free: int, most: int) -> Prepared:
     """Return the statement that counts an attempt; it returns no row when the account may not be tried now.
 
     Of two at one moment the second waits for the first, and PostgreSQL evaluates its conditions on what that wrote.
@@ -103,7 +103,7 @@ def _reservation(free: int, most: int) -> Any:
         last_attempt_at=now,
         blocked_until=now + FIRST_DELAY if free <= 1 else None,
     )
-    return statement.on_conflict_do_update(
+    counted = statement.on_conflict_do_update(
         index_elements=[LoginThrottle.account_id],
         set_={
             "failures": failures,
@@ -111,4 +111,5 @@ def _reservation(free: int, most: int) -> Any:
             "blocked_until": case((failures >= free, now + delay), else_=None),
         },
         where=(LoginThrottle.failures < most) & func.coalesce(LoginThrottle.blocked_until <= now, True),
-    ).returning(LoginThrottle.failures)
+    )
+    return Prepared(counted.returning(LoginThrottle.failures))

@@ -2,17 +2,20 @@
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from authapp.errors import ServiceUnavailable
 
 T = TypeVar("T")
 
 NICENESS = 10
+THIS_THREAD = 0
+"""For ``setpriority`` on Linux, which has a priority for each thread."""
 
 
 class Bulkhead:
@@ -38,15 +41,27 @@ class Bulkhead:
 
     def run(self, work: Callable[..., T], *arguments: object) -> T:
         """Return ``work(*arguments)``, computed on a thread of the bulkhead; only while holding a place."""
-        return self._threads.submit(work, *arguments).result()
+        result: T = self._threads.submit(_step_back_and_do, work, arguments).result()
+        return result
 
     @cached_property
-    def _threads(self) -> ThreadPoolExecutor:
+    def _threads(self) -> Any:
         # Made at the first hash: threads do not survive the fork of a worker.
-        return ThreadPoolExecutor(self._concurrency, thread_name_prefix="hashing", initializer=_step_back)
+        return _native_threads()(self._concurrency)
 
 
-def _step_back() -> None:
+def _native_threads() -> Any:
+    """Return the executor whose threads are the operating system's, and not greenlets, which would stop the loop."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("threading"):
+        from gevent.threadpool import ThreadPoolExecutor as NativeThreadPoolExecutor  # noqa: PLC0415
+
+        return NativeThreadPoolExecutor
+    return ThreadPoolExecutor
+
+
+def _step_back_and_do(work: Callable[..., T], arguments: tuple[object, ...]) -> T:
     """Leave the processor to requests that need it for a moment; on Linux, niceness is a thread's own."""
     with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        os.setpriority(os.PRIO_PROCESS, THIS_THREAD, NICENESS)
+    return work(*arguments)

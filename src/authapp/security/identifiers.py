@@ -1,7 +1,9 @@
 """The one door to identifiers."""
 
+from functools import lru_cache
 from uuid import UUID, uuid4
 
+import uuid_utils
 from uuid_utils.compat import uuid7
 
 
@@ -13,3 +15,12 @@ def time_ordered() -> UUID:
 def unguessable() -> UUID:
     """Return a UUID version 4: 122 random bits, which tell nothing of when it was made."""
     return uuid4()
+
+
+def label() -> str:
+    """Return a UUID version 4 as text, for what is only ever read."""
+    return str(uuid_utils.uuid4())
+
+
+parsed = lru_cache(maxsize=4096)(UUID)
+"""Return the UUID that a text names: the same people ask again and again. Raises ``ValueError``."""

@@ -1,4 +1,4 @@
-"""How the pages of lists hold up: each of them on many rows and on few, in one run, alternating. ``make bench``.
+"""How the pages of lists hold up: each of them on many rows and on few, in one run, alternating. ``make bench-lists``.
 
 The demand is that no page takes more than twice as long with a million users and a million events as with a thousand.
 """
@@ -25,7 +25,7 @@ from authapp.security.keys import Key, KeyRing
 from tools.embedded_postgres import FAST_AND_LOSSY, EmbeddedPostgres
 from tools.seed import COMMON_ROLE, RARE_ROLE, seed
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 KEYS = KeyRing([Key.generate()]).to_json()
 PASSWORD = "correct horse battery staple"
 FEW = 1_000
@@ -132,8 +132,7 @@ def sides(rows: int) -> Iterator[tuple[Side, Side]]:
     finally:
         for side in made:
             with side.app.app_context():
-                for engine in db.engines.values():
-                    engine.dispose()
+                db.dispose()
         postgres.stop()
 
 

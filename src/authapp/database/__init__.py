@@ -1,0 +1,1 @@
+"""How PostgreSQL is asked: with a deadline, on pooled connections, by prepared statements. It knows no table."""

@@ -1,0 +1,112 @@
+"""Waiting for PostgreSQL: bounded by a clock of our own, and without stopping the event loop.
+
+A server that is frozen, or behind a network that swallows packets, answers nothing: ``connect_timeout`` and
+``statement_timeout`` are of no use then, for libpq goes on waiting. psycopg2 hands the waiting over to one function of
+the process (https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries).
+"""
+
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from psycopg2 import OperationalError
+from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callback
+
+from authapp.database import deadline
+
+Ready = Callable[[int, bool, float], bool]
+"""Tells whether a descriptor became ready for reading (or else for writing) within so many seconds."""
+
+
+CLOCK, TICK = "authapp_clock", 0.05
+"""Under an event loop, waits are looked at every so many seconds."""
+
+
+class BoundedConnection(connection):
+    """A connection that is given up when the server does not answer; to wait longer is of no use to anybody."""
+
+    answer_timeout: float | None = None
+    """In seconds; nothing means to wait for ever, as a migration may."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.statements: set[str] = set()
+        """The names of the statements that were prepared on it."""
+
+
+def connections_with(answer_timeout: float) -> type[BoundedConnection]:
+    """Return the class of connections that wait for an answer for ``answer_timeout`` seconds."""
+    return type("BoundedConnection", (BoundedConnection,), {"answer_timeout": answer_timeout})
+
+
+def install() -> None:
+    """Make every psycopg2 connection of this process wait here."""
+    ready = _by_event_loop() if _event_loop_runs() else _by_poll
+
+    def wait(waiting: connection) -> None:
+        most = getattr(waiting, "answer_timeout", None)
+        limit: float | None = None
+        while (state := waiting.poll()) != POLL_OK:
+            if limit is None:
+                limit = deadline.until(most) if most is not None else float("inf")
+            left = limit - time.monotonic()
+            # psycopg2 closes a connection whose wait has failed: no late answer can be taken for that of another.
+            if left <= 0 or not ready(waiting.fileno(), state == POLL_READ, left):
+                raise OperationalError("The database did not answer in time.")
+
+    set_wait_callback(wait)
+
+
+def semaphore(size: int) -> Any:
+    """Return a semaphore on which the requests of this process can wait; gevent's own is the faster for greenlets."""
+    if _event_loop_runs():
+        from gevent.lock import BoundedSemaphore  # noqa: PLC0415
+
+        return BoundedSemaphore(size)
+    return threading.BoundedSemaphore(size)
+
+
+def _event_loop_runs() -> bool:
+    """Tell whether gevent has replaced the sockets of this process, as gunicorn's gevent worker does."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    return monkey is not None and monkey.is_module_patched("socket")
+
+
+def _by_poll(descriptor: int, reading: bool, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN if reading else select.POLLOUT)
+    return bool(poll.poll(None if seconds == float("inf") else seconds * 1000))
+
+
+def _by_event_loop() -> Ready:
+    from gevent import get_hub, getcurrent  # noqa: PLC0415
+
+    waiting: dict[Any, float] = {}
+
+    def give_up() -> None:
+        now = time.monotonic()
+        for greenlet in [greenlet for greenlet, limit in waiting.items() if limit <= now]:
+            if waiting.pop(greenlet, None) is not None:
+                greenlet.throw(TimeoutError)
+
+    def ready(descriptor: int, reading: bool, seconds: float) -> bool:
+        hub, greenlet = get_hub(), getcurrent()
+        # One clock for all who wait: to start and stop a timer for each would cost more than the wait itself.
+        if not hasattr(hub, CLOCK):
+            setattr(hub, CLOCK, hub.loop.timer(TICK, TICK, ref=False))
+            getattr(hub, CLOCK).start(give_up)
+        watcher = hub.loop.io(descriptor, 1 if reading else 2)
+        waiting[greenlet] = time.monotonic() + seconds
+        try:
+            hub.wait(watcher)
+        except TimeoutError:
+            return False
+        finally:
+            waiting.pop(greenlet, None)
+            watcher.close()
+        return True
+
+    return ready

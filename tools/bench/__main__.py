@@ -1,0 +1,173 @@
+"""Requests under load: real gunicorns, an embedded PostgreSQL that writes durably, wrk. ``make bench``.
+
+Everything is compared with a bare Flask view in the same run, alternating: machines differ, and one differs from itself
+a minute later. L is that view on gunicorn's sync worker, and "hello" the same on the worker that serves us.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from authapp.security.keys import Key, KeyRing
+from tools.bench import load
+from tools.bench.load import Result
+from tools.bench.seeding import AUDIENCE, ISSUER, PASSWORD, PEOPLE, Seed
+from tools.bench.servers import HELLO, MODELS, OURS, ROOT, serving
+from tools.embedded_postgres import EmbeddedPostgres
+
+FOLDER = ROOT / "build" / "bench"
+KEYS = KeyRing([Key.generate("ES256")]).to_json()
+MOST_PER_SECOND = 4000
+"""So many tokens are made for each second in which each is used once."""
+
+FLOOD = 32
+API = "/api/v1"
+
+
+@contextmanager
+def database() -> Iterator[tuple[Seed, dict[str, str]]]:
+    """Lend a seeded database, and the environment of a server on it. Every commit waits for the disk."""
+    postgres = EmbeddedPostgres(FOLDER, ("shared_buffers=512MB", "max_wal_size=4GB", "synchronous_commit=on"))
+    postgres.start()
+    try:
+        postgres.drop_database("requests")
+        url = postgres.ensure_database("requests")
+        environment = {
+            "FLASK_APP": "wsgi.py",
+            "AUTHAPP_ENV": "production",
+            "AUTHAPP_DATABASE_URL": url,
+            "AUTHAPP_JWT_KEYS": KEYS,
+            "AUTHAPP_ISSUER": ISSUER,
+            "AUTHAPP_AUDIENCE": AUDIENCE,
+            # All come from one address, and wait for their hashes instead of trying again.
+            **{f"AUTHAPP_RATE_LIMIT_{name}": "off" for name in ("LOGIN", "REGISTER", "REFRESH", "PASSWORD")},
+            "AUTHAPP_HASHING_QUEUE": "1000",
+        }
+        subprocess.run([sys.executable, "-m", "flask", "db", "upgrade"], check=True, cwd=ROOT, env=environment)
+        seed = Seed(postgres.url("requests"), KEYS, FOLDER)
+        try:
+            yield seed, environment
+        finally:
+            seed.close()
+    finally:
+        postgres.stop()
+
+
+def endpoints(seed: Seed, seconds: float) -> dict[str, Callable[[str], Result]]:
+    """Return how to measure each endpoint of the server at an address."""
+    token, many = seed.token(), int(MOST_PER_SECOND * seconds)
+    name = f'"person" .. (1 + at % {PEOPLE})'
+    login = seed.bodies(
+        "login", f"{API}/auth/login", f"""'{{"username":"' .. {name} .. '","password":"{PASSWORD}"}}'"""
+    )
+    runs = iter(range(1, 1000))
+
+    def register(url: str) -> Result:
+        new = f'"r{next(runs)}x" .. at'
+        fields = f""""username":"' .. {new} .. '","email":"' .. {new} .. '@example.com","password":"{PASSWORD}" """
+        script = seed.bodies("register", f"{API}/auth/register", f"'{{{fields}}}'")
+        return load.run(url, seconds, script=script)
+
+    def once_each(path: str, type_: str) -> Callable[[str], Result]:
+        def measure(url: str) -> Result:
+            script = seed.script(path.rpartition("/")[2], many, type_, path)
+            seed.settle()
+            return load.run(url, seconds, script=script)
+
+        return measure
+
+    return {
+        "register": register,
+        "login": lambda url: load.run(url, seconds, script=login),
+        "refresh": once_each(f"{API}/auth/refresh", "refresh"),
+        "logout": once_each(f"{API}/auth/logout", "access"),
+        "me": lambda url: load.run(f"{url}{API}/users/me", seconds, token=token),
+        "ping": lambda url: load.run(f"{url}{API}/ping", seconds, token=token),
+    }
+
+
+def compare(limit: str, hello: str, measures: dict[str, Callable[[], Result]], rounds: int, seconds: float) -> None:
+    """Print a line for each measure, with its ratio to both hellos, which are measured in turn with it."""
+    print(f"{'':34} {'req/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'/ L':>6} {'/ hello':>8}", flush=True)
+    for name, measure in measures.items():
+        triples = [
+            (load.run(f"{limit}/ping", seconds), load.run(f"{hello}/ping", seconds), measure()) for _ in range(rounds)
+        ]
+        least, same, ours = (Result.median(list(results)) for results in zip(*triples, strict=True))
+        ratios = f"{ours.rate / least.rate:6.2f} {ours.rate / same.rate:8.2f}"
+        refused = f"   {ours.refused} not 2xx" if ours.refused else ""
+        print(f"{name:34} {ours.rate:8.0f} {ours.p50:8.2f} {ours.p99:8.2f} {ratios}{refused}", flush=True)
+        if name == "ping":
+            print(f"{'  L: hello, sync':34} {least.rate:8.0f} {least.p50:8.2f} {least.p99:8.2f}")
+            print(f"{'  hello, on our worker':34} {same.rate:8.0f} {same.p50:8.2f} {same.p99:8.2f}", flush=True)
+
+
+def flooded(ours: str, ping: Callable[[str], Result], login: Path, rounds: int, seconds: float) -> None:
+    """Print how ``/ping`` does while passwords are checked without pause."""
+    pairs = []
+    for _ in range(rounds):
+        idle = ping(ours)
+        line = load.command(ours, seconds + 3, script=login, connections=FLOOD)
+        with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as flood:
+            subprocess.run(["sleep", "1"], check=True)
+            under = ping(ours)
+            told, _ = flood.communicate()
+        pairs.append((idle, under, load.parsed(told)))
+    idle, under, logins = (Result.median(list(results)) for results in zip(*pairs, strict=True))
+    print(
+        f"\n/ping: {idle.rate:.0f} req/s, p99 {idle.p99:.1f} ms; under a flood of logins over {FLOOD} connections "
+        f"({logins.rate:.0f} a second) {under.rate:.0f} req/s, p99 {under.p99:.1f} ms: {under.rate / idle.rate:.2f}"
+    )
+
+
+def models(environment: dict[str, str], measures: dict[str, Any], rounds: int) -> None:
+    """Print each worker class with what it does for ``/ping`` and for logins, alternating."""
+    print(f"{'':22} {'ping req/s':>10} {'p99 ms':>8} {'me req/s':>10} {'logins/s':>9} {'p99 ms':>8}")
+    with ExitStack() as stack:
+        urls = {
+            name: stack.enter_context(serving((*arguments, *OURS), environment)) for name, arguments in MODELS.items()
+        }
+        found: dict[str, list[tuple[Result, ...]]] = {name: [] for name in urls}
+        for _ in range(rounds):
+            for name, url in urls.items():
+                found[name].append(tuple(measures[each](url) for each in ("ping", "me", "login")))
+    for name, results in found.items():
+        ping, me, login = (Result.median(list(each)) for each in zip(*results, strict=True))
+        print(f"{name:22} {ping.rate:10.0f} {ping.p99:8.1f} {me.rate:10.0f} {login.rate:9.0f} {login.p99:8.0f}")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=4, help="how long each run takes")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each, of which the median counts")
+    parser.add_argument("--full", action="store_true", help="with 10 million rows of blocklist, too")
+    parser.add_argument("--models", action="store_true", help="compare gunicorn's worker classes instead")
+    arguments = parser.parse_args()
+    load.check()
+    rounds, seconds = arguments.rounds, arguments.seconds
+    with ExitStack() as stack:
+        seed, environment = stack.enter_context(database())
+        measures = endpoints(seed, seconds)
+        if arguments.models:
+            models(environment, measures, rounds)
+            return
+        limit = stack.enter_context(serving(("--worker-class", "sync", *HELLO)))
+        hello = stack.enter_context(serving(("--worker-class", "gevent", *HELLO)))
+        ours = stack.enter_context(serving(OURS, environment))
+        seed.settle()
+        compare(limit, hello, {name: lambda run=run: run(ours) for name, run in measures.items()}, rounds, seconds)
+        flooded(ours, measures["ping"], FOLDER / "login.lua", rounds, seconds)
+        print()
+        sizes = [0, 10_000, 1_000_000] + [10_000_000] * arguments.full
+        for size in sizes:
+            seed.fill_blocklist(size)
+            compare(limit, hello, {f"ping, {size:,} revoked tokens": lambda: measures["ping"](ours)}, rounds, seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Load, by wrk (https://github.com/wg/wrk)."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+CONNECTIONS = 8
+_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run found: requests a second, times in milliseconds, and answers other than 2xx."""
+
+    rate: float
+    p50: float
+    p99: float
+    refused: int = 0
+
+    @classmethod
+    def median(cls, results: list["Result"]) -> "Result":
+        """Return the median of each figure."""
+        figures = ("rate", "p50", "p99")
+        medians = {name: median(getattr(result, name) for result in results) for name in figures}
+        return cls(**medians, refused=sum(result.refused for result in results))
+
+
+def check() -> None:
+    """Stop with a hint when there is no wrk."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("make bench needs wrk: on Debian, apt install wrk")
+
+
+def command(url: str, seconds: float, *, token: str = "", script: Path | None = None, connections: int) -> list[str]:
+    """Return the command line of a run."""
+    options = ["-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--latency", "--timeout", "10s"]
+    if token:
+        options += ["-H", f"Authorization: Bearer {token}"]
+    if script:
+        options += ["-s", str(script)]
+    return ["wrk", *options, url]
+
+
+def run(
+    url: str, seconds: float, *, token: str = "", script: Path | None = None, connections: int = CONNECTIONS
+) -> Result:
+    """Send requests for so many ``seconds`` over so many connections, each as soon as the last was answered."""
+    line = command(url, seconds, token=token, script=script, connections=connections)
+    return parsed(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
+
+
+def parsed(told: str) -> Result:
+    """Read what wrk has printed."""
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
+    lost = re.search(r"Socket errors: .*", told)
+    if lost and any(int(count) for count in re.findall(r"\d+", lost[0])):
+        raise RuntimeError(f"wrk lost connections: {lost[0]}")
+    return Result(
+        rate=float(_found(r"Requests/sec:\s+([\d.]+)", told)),
+        p50=_milliseconds(_found(r"50%\s+(\S+)", told)),
+        p99=_milliseconds(_found(r"99%\s+(\S+)", told)),
+        refused=int(refused[1]) if refused else 0,
+    )
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
+        raise RuntimeError(f"wrk did not tell {pattern}:\n{text}")
+    return match[1]
+
+
+def _milliseconds(text: str) -> float:
+    number, unit = re.fullmatch(r"([\d.]+)(\D+)", text).groups()  # type: ignore[union-attr]
+    return float(number) * _UNITS[unit]
