@@ -46,6 +46,10 @@ class Databases:
         yield self._create_named(name, template=f"{self._prefix}_template")
         self._drop(name)
 
+    def forget_connections(self) -> None:
+        """Close what is pooled: the server may have been another since."""
+        self._admin.dispose()
+
     def close(self) -> None:
         """Drop the template."""
         self._drop(f"{self._prefix}_template")

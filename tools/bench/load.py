@@ -60,14 +60,14 @@ def parsed(told: str) -> Result:
         raise RuntimeError(f"wrk lost connections: {lost[0]}")
     return Result(
         rate=float(_found(r"Requests/sec:\s+([\d.]+)", told)),
-        p50=_milliseconds(_found(r"50%\s+(\S+)", told)),
-        p99=_milliseconds(_found(r"99%\s+(\S+)", told)),
+        p50=_milliseconds(_found(r"^\s+50%\s+(\S+)\s*$", told)),
+        p99=_milliseconds(_found(r"^\s+99%\s+(\S+)\s*$", told)),
         refused=int(refused[1]) if refused else 0,
     )
 
 
 def _found(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
+    match = re.search(pattern, text, re.MULTILINE)
     if match is None:
         raise RuntimeError(f"wrk did not tell {pattern}:\n{text}")
     return match[1]

@@ -1,5 +1,6 @@
 """The pool of connections in autocommit: one statement is one round trip, with no BEGIN and no ROLLBACK."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from authapp.database import deadline, waiting
 from authapp.database.prepared import DIALECT, Prepared
 from authapp.database.waiting import BoundedConnection
+
+
+MAX_AGE = 900.0
+"""How old a connection gets, in seconds: its plans, and what a pooler or a failover made of it, do not last for ever."""
 
 
 class Pool:
@@ -69,6 +74,8 @@ class Pool:
         try:
             return statement.first(connection, parameters)
         finally:
+            if time.monotonic() - connection.opened_at > MAX_AGE:
+                connection.close()
             if not connection.closed:
                 self._idle.append(connection)
 

@@ -35,6 +35,7 @@ class BoundedConnection(connection):
         super().__init__(*arguments, **options)
         self.statements: set[str] = set()
         """The names of the statements that were prepared on it."""
+        self.opened_at = time.monotonic()
 
 
 def connections_with(answer_timeout: float) -> type[BoundedConnection]:
