@@ -81,7 +81,7 @@ class AccessLogger(Logger):
         if not self.access_log_enabled:
             return
         # Whatever comes from outside is quoted: it cannot forge a line.
-        sys.stdout.write(
+        line = (
             f'{{"timestamp": "{self._now()}", "level": "INFO", "name": "gunicorn.access", "message": "request", '
             f'"method": {quoted(environ.get("REQUEST_METHOD", "-"))}, "path": {quoted(environ.get("PATH_INFO", "-"))}, '
             f'"status": {int(str(resp.status)[:3])}, "bytes": {resp.sent}, '
@@ -90,7 +90,7 @@ class AccessLogger(Logger):
             f'"user_agent": {quoted(environ.get("HTTP_USER_AGENT", "-"))}, '
             f'"request_id": {quoted(environ.get(REQUEST_ID, "-"))}}}\n'
         )
-        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), line.encode("ascii"))
 
     def _now(self) -> str:
         moment = time.time()
@@ -98,6 +98,40 @@ class AccessLogger(Logger):
         if second != self._second:
             self._second, self._stamp = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         return f"{self._stamp}.{int(moment % 1 * 1000):03d}+00:00"
+
+
+class NoRequest(BaseException):
+    """A client has sent no request for too long."""
+
+
+class IdleClients:
+    """A context in which a client's greenlet waits for so many seconds: one clock for all of them.
+
+    gevent's own ``Timeout`` starts and stops a timer for each request, which is a fortieth of its time.
+    """
+
+    TICK = 0.5
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._limits: dict[Any, float] = {}
+        self._clock: Any = None
+
+    def __enter__(self) -> None:
+        if self._clock is None:
+            self._clock = gevent.get_hub().loop.timer(self.TICK, self.TICK, ref=False)
+            self._clock.start(self._hang_up)
+        self._limits[gevent.getcurrent()] = time.monotonic() + self._seconds
+
+    def __exit__(self, kind: object, *_: object) -> bool:
+        self._limits.pop(gevent.getcurrent(), None)
+        return kind is NoRequest
+
+    def _hang_up(self) -> None:
+        now = time.monotonic()
+        for greenlet in [greenlet for greenlet, limit in self._limits.items() if limit <= now]:
+            if self._limits.pop(greenlet, None) is not None:
+                greenlet.throw(NoRequest)
 
 
 class Worker(GeventWorker):
@@ -109,6 +143,15 @@ class Worker(GeventWorker):
 
     LINGER = 1.0
     """The longest that is waited for the client to hang up, in seconds."""
+
+    def init_process(self) -> None:
+        """Start the worker in its own process."""
+        self._idle = IdleClients(self.cfg.keepalive)
+        super().init_process()
+
+    def timeout_ctx(self) -> Any:
+        """Return what bounds the wait for the next request of a connection."""
+        return self._idle
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Answer one request."""
@@ -179,6 +222,7 @@ def post_worker_init(worker: Any) -> None:
     # What has been imported stays for good: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     worker.log.info("Worker ready (pid: %s)", worker.pid)
 
 

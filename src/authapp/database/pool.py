@@ -12,9 +12,8 @@ from authapp.database import deadline, waiting
 from authapp.database.prepared import DIALECT, Prepared
 from authapp.database.waiting import BoundedConnection
 
-
 MAX_AGE = 900.0
-"""How old a connection gets, in seconds: its plans, and what a pooler or a failover made of it, do not last for ever."""
+"""How old a connection gets, in seconds: its plans, and the server that a failover left it with, are not for ever."""
 
 
 class Pool:

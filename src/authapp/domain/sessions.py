@@ -16,7 +16,7 @@ from authapp.domain.credentials import Credentials, Proof
 from authapp.domain.endings import AccessToken, end_sessions, log_out_here
 from authapp.domain.origins import COMMAND_LINE, Origin
 from authapp.domain.rotation import ROTATE
-from authapp.domain.token_pairs import PairIssuer, TokenPair
+from authapp.domain.token_pairs import PairIssuer, Rotated, TokenPair
 from authapp.domain.transactions import transaction
 from authapp.errors import InvalidCredentials, RefreshTokenReused, ResourceNotFound, TokenRevoked
 from authapp.extensions import db
@@ -101,7 +101,7 @@ class Sessions:
         if row.ended_at is not None:
             logger.warning("refresh token reused: ended session %s of user %s", session_id, user_id)
             raise RefreshTokenReused
-        return self._pairs.issue(Session(user_id=user_id, id=session_id, **row._asdict()), fresh=False)
+        return self._pairs.issue(Rotated(user_id, session_id, *row[:4]), fresh=False)
 
     def log_out(self, claims: Claims, scope: LogoutScope = LogoutScope.LOCAL, origin: Origin = COMMAND_LINE) -> None:
         """End sessions of the caller with these verified ``claims``, as ``scope`` says.

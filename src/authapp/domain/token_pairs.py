@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from uuid import UUID
 
 from authapp import clock
 from authapp.models import Session
@@ -21,6 +22,18 @@ class TokenPair:
     token_type: str = "Bearer"  # noqa: S105 - a scheme, not a secret
 
 
+@dataclass(frozen=True)
+class Rotated:
+    """The session of a refresh token that was exchanged, as far as its new pair needs it."""
+
+    user_id: UUID
+    id: UUID
+    refresh_jti: UUID
+    rotated_at: datetime
+    refresh_expires_at: datetime
+    expires_at: datetime
+
+
 class PairIssuer:
     """Signs the pair that a session stands for."""
 
@@ -28,7 +41,7 @@ class PairIssuer:
         self._tokens = tokens
         self._access_ttl = timedelta(seconds=tokens.rules.access_ttl)
 
-    def issue(self, session: Session, *, fresh: bool) -> TokenPair:
+    def issue(self, session: Session | Rotated, *, fresh: bool) -> TokenPair:
         """Sign the pair that ``session`` stands for; it is committed by now, so no lock waits for a signature."""
         now = clock.now()
         access_expires = min(now + self._access_ttl, session.expires_at)

@@ -67,6 +67,8 @@ class Tokens:
     def __init__(self, keys: KeyRing, rules: TokenRules) -> None:
         self.keys = keys
         self.rules = rules
+        key = keys.signing
+        self._headers = {type_: _segment({"alg": key.alg, "kid": key.kid, "typ": typ}) for type_, typ in TYP.items()}
         self._known: Recent[tuple[Header, Claims]] = Recent(REMEMBERED)
 
     def sign(
@@ -95,8 +97,7 @@ class Tokens:
             "type": type_,
             "fresh": fresh,
         }
-        header = {"alg": key.alg, "kid": key.kid, "typ": TYP[type_]}
-        signing_input = f"{_segment(header)}.{_segment(claims)}"
+        signing_input = f"{self._headers[type_]}.{_segment(claims)}"
         return f"{signing_input}.{base64url.encode(key.sign(signing_input.encode()))}"
 
     def read(self, token: str) -> Claims:
@@ -169,8 +170,11 @@ class Tokens:
             raise TokenExpired
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _segment(members: Any) -> str:
-    return base64url.encode(json.dumps(members, separators=(",", ":")).encode())
+    return base64url.encode(_encode(members).encode())
 
 
 def _is_text(value: Any) -> bool:

@@ -1,0 +1,173 @@
+"""Workers die, servers reload and restart, start together, and wait for slow clients: no answer is lost but theirs."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psutil
+import requests
+
+from databases import Databases
+from e2e.clients import clients
+from e2e.processes import ROOT, Server, environment, flask, free_port, serving
+from e2e.test_forward_auth import NGINX, listening, nginx
+from e2e.trouble import LOGOUT, PING, Tokens, in_service, judge, judge_health, judge_logouts, wait
+from factories import PASSWORD
+
+SLOW = 200
+
+
+def workers(server: Server) -> list[psutil.Process]:
+    return psutil.Process(server.process.pid).children()
+
+
+def until(happened: Callable[[], bool], told: Callable[[], str], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.05)
+
+
+def test_a_logout_that_was_acknowledged_outlives_the_worker_that_did_it(databases: Databases, tmp_path: Path) -> None:
+    with databases.migrated() as url:
+        tokens = Tokens(url, spare=600)
+        with in_service(tmp_path, url) as server:
+            plan = {"name": "logout", "path": LOGOUT, "method": "POST", "tokens": tokens.spare, "clients": 8}
+            with clients(server.port, [plan | {"pause": 0}], 6) as load:
+                for _ in range(8):
+                    wait(0.5)
+                    victim = random.choice(workers(server) or [None])
+                    if victim is not None:
+                        victim.kill()
+            # Who was being served by a worker that was killed has got no answer; everybody else a good one.
+            assert {answer.status for answer in load.answers} <= {0, 204, 401}
+            until(lambda: len(workers(server)) == 2, lambda: server.log)
+            server.wait_until()
+            assert judge_logouts(server, load) > 50
+
+
+def test_a_reload_under_load_costs_no_request(databases: Databases, tmp_path: Path) -> None:
+    with databases.migrated() as url:
+        tokens = Tokens(url)
+        with in_service(tmp_path, url) as server:
+            plans = [plan | {"close": True} for plan in tokens.plans()]
+            with clients(server.port, [*plans, *tokens.plans(clients=4)], 9) as load:
+                for _ in range(3):
+                    wait(1.5)
+                    before = {worker.pid for worker in workers(server)}
+                    server.process.send_signal(signal.SIGHUP)
+                    until(
+                        lambda before=before: not before & {worker.pid for worker in workers(server)},
+                        lambda: server.log,
+                    )
+            judge(load)
+            assert {answer.status for answer in load.answers} == {200, 401}
+
+
+def rendered(ports: list[int], port: int) -> str:
+    """Return the shipped configuration, with the test's ports in the places that it tells the reader to change."""
+    text = (ROOT / "deploy" / "nginx" / "balanced.conf").read_text()
+    places = {f"server node{number}:8000": f"server 127.0.0.1:{each}" for number, each in enumerate(ports, start=1)}
+    places["    listen 80;"] = f"    listen 127.0.0.1:{port};"
+    for shipped, ours in places.items():
+        assert text.count(shipped) == 1, shipped
+        text = text.replace(shipped, ours)
+    return text
+
+
+@contextmanager
+def balancing(folder: Path, ports: list[int]) -> Iterator[int]:
+    """Lend the port of an nginx with the shipped configuration for two nodes."""
+    folder.mkdir()
+    port = free_port()
+    (folder / "authapp.conf").write_text(rendered(ports, port))
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
+    process = subprocess.Popen(
+        [nginx(), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")]
+    )
+    try:
+        until(lambda: listening(port), (folder / "error.log").read_text)
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def test_a_rolling_restart_of_two_instances_costs_no_request(databases: Databases, tmp_path: Path) -> None:
+    with databases.migrated() as url, ExitStack() as stack:
+        tokens = Tokens(url)
+        running = [stack.enter_context(serving(tmp_path, environment(url))) for _ in range(2)]
+        ports = [server.port for server in running]
+        port = stack.enter_context(balancing(tmp_path / "nginx", ports))
+        with clients(port, tokens.plans(), 16) as load:
+            for number in range(2):
+                wait(1)
+                running[number].stop()
+                renewed = Server(tmp_path, environment(url), port=ports[number])
+                stack.callback(renewed.stop)
+                renewed.wait_until()
+        judge(load)
+        assert {answer.status for answer in load.answers} == {200, 401}
+
+
+def test_four_instances_started_at_once_on_an_empty_database(databases: Databases, tmp_path: Path) -> None:
+    with databases.empty() as url, ExitStack() as stack:
+        variables = environment(url)
+
+        def start(_: int) -> Server:
+            assert flask(variables, "db", "upgrade").returncode == 0
+            server = Server(tmp_path, variables)
+            stack.callback(server.stop)
+            server.wait_until()
+            return server
+
+        with ThreadPoolExecutor(4) as pool:
+            running = list(pool.map(start, range(4)))
+        account = {"username": "ada", "email": "ada@example.com", "password": PASSWORD}
+        assert running[0].call("POST", "/api/v1/auth/register", json=account).status_code == 201
+        token = running[1].call("POST", "/api/v1/auth/login", json=account | {}).status_code
+        assert token == 422, "an email address has no place in a login"
+        body = {"username": "ada", "password": PASSWORD}
+        token = running[1].call("POST", "/api/v1/auth/login", json=body).json()["access_token"]
+        assert {server.call("GET", PING, token).status_code for server in running} == {200}
+        assert running[2].call("POST", LOGOUT, token).status_code == 204
+        assert {server.call("GET", PING, token).status_code for server in running} == {401}
+        assert all('"ERROR"' not in server.log for server in running)
+
+
+def test_two_hundred_clients_who_are_slow_hold_nobody_up(databases: Databases, tmp_path: Path) -> None:
+    with databases.migrated() as url:
+        tokens = Tokens(url)
+        with in_service(tmp_path, url) as server, ExitStack() as stack:
+            stop = threading.Event()
+            slow = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(SLOW)]
+            head = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            for number, each in enumerate(slow):
+                # Half of them never come to the end of their headers, and half of them of their bodies.
+                each.sendall(head + (b"X: " if number % 2 else b'Content-Length: 5000\r\n\r\n{"'))
+
+            def trickle() -> None:
+                while not stop.wait(0.5):
+                    for each in slow:
+                        each.send(b"a")
+
+            thread = threading.Thread(target=trickle)
+            thread.start()
+            try:
+                with clients(server.port, tokens.plans(), 5) as load:
+                    pass
+            finally:
+                stop.set()
+                thread.join()
+            judge(load)
+            judge_health(load)
+            assert {answer.status for answer in load.answers} == {200, 401}
+            assert requests.get(server.url + "/health/ready", timeout=5).status_code == 200
