@@ -25,6 +25,7 @@ from authapp.security.tokens import Claims
 
 _ANSWER = "authapp.caller"
 _BLANKS = re.compile("[ \t]+")
+_IN_BODY = RefreshSchema()
 _COMPACT_JWS = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -85,7 +86,7 @@ def _token_in_header() -> str:
 def _token_in_body() -> str | None:
     if not request.content_length and "Transfer-Encoding" not in request.headers:
         return None
-    body: dict[str, str] = parser.parse(RefreshSchema(), request, location="json")
+    body: dict[str, str] = parser.parse(_IN_BODY, request, location="json")
     return body.get("refresh_token")
 
 

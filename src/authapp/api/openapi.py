@@ -76,7 +76,8 @@ class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is 
 
     def arguments(self, schema: Any, **options: Any) -> Callable[[View], View]:
         """Read the JSON body (or the query, with ``location="query"``) with ``schema``."""
-        decorate = super().arguments(schema, **options)
+        # One for all requests: the library would make one for each.
+        decorate = super().arguments(schema() if isinstance(schema, type) else schema, **options)
 
         def decorator(view: View) -> View:
             decorated: View = decorate(view)

@@ -40,7 +40,10 @@ class Prepared:
         values = ", ".join(f"%({name})s" for name in given)
         self._execute = f"EXECUTE {self.name}" + (f"({values})" if given else "")
         prepare = f"PREPARE {self.name}" + (f"({parameters})" if given else "") + f" AS {positional}"
-        self._prepare_and_execute = f"{prepare.replace('%', '%%')}; {self._execute}"
+        # psycopg2 reads %% as a percent sign where there are parameters, and only there.
+        self._prepare_and_execute = f"{prepare.replace('%', '%%') if given else prepare}; {self._execute}"
+        if not given:
+            self.text = self.text.replace("%%", "%")
         self._writers = {name: write for name, write in self._writers.items() if name in given}
         columns = {column.name: column.type for column in statement.exported_columns}  # type: ignore[attr-defined]
         self._readers = _processors(columns, "result_processor", DIALECT, None)
