@@ -60,10 +60,11 @@ def upgrade() -> None:
     op.create_table(
         "login_throttles",
         sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("purpose", sa.Text(collation="C"), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("last_attempt_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("blocked_until", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_login_throttles")),
+        sa.PrimaryKeyConstraint("account_id", "purpose", name=op.f("pk_login_throttles")),
     )
     op.create_index(op.f("ix_login_throttles_last_attempt_at"), "login_throttles", ["last_attempt_at"])
     op.create_table(

@@ -226,8 +226,8 @@ class PermissionDenied(Forbidden):
     """The caller is known, and has no role with the permission that this needs.
 
     That is the permission of the route, or one that the caller would give away or overrule without holding it: nobody
-    grants a role, or changes an account, that may do more than they themselves. Ask an administrator for a role; it
-    counts from the next request on, with the same token.
+    grants a role, or changes an account, that may do more than they themselves, nor a role that they neither have nor
+    could make. Ask an administrator for a role; it counts from the next request on, with the same token.
     """
 
     code = "permission_denied"

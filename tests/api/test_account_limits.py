@@ -15,7 +15,7 @@ from authapp.domain import UseCases
 from authapp.domain.throttles import Attempt, LoginThrottles
 from authapp.errors import TooManyRequests
 from authapp.extensions import db
-from authapp.models import AuditEvent, EventType, LoginThrottle, User
+from authapp.models import AuditEvent, EventType, LoginThrottle, Purpose, User
 from cli.invoking import flask_users, succeeded
 from domain.test_concurrency import at_once
 from factories import PASSWORD, Api, a_session, a_user, problem
@@ -69,6 +69,8 @@ def fail(api: Api, times: int, name: str = "ada") -> None:
 def held_up(response: TestResponse, seconds: int) -> None:
     problem(response, 429, "too_many_requests")
     assert response.headers["Retry-After"] == str(seconds)
+    assert response.headers["RateLimit"] == f'"account";r=0;t={seconds}'
+    assert response.headers["RateLimit-Policy"] == f'"account";q=1;w={seconds}'
 
 
 def lock(api: Api, time: Time, name: str = "ada") -> None:
@@ -174,12 +176,46 @@ def test_an_account_that_is_locked_stays_so_until_an_administrator_opens_it(
     assert api.log_in("ada").status_code == 200
 
 
+def confirm(api: Api, token: str, password: str) -> TestResponse:
+    change = {"current_password": password, "new_password": f"{PASSWORD} anew"}
+    return api("PUT", "/users/me/password", token, json=change)
+
+
 def test_opening_an_account_forgets_all_its_failures(app: Flask, api: Api, ada: User, time: Time) -> None:
     lock(api, time)
     succeeded(flask_users(app, "unlock", "ada"))
+    token = a_session(app, ada).access_token
+    for _ in range(FREE):
+        problem(confirm(api, token, WRONG), 403, "wrong_password")
+    succeeded(flask_users(app, "unlock", "ada"))
 
+    assert failures(app) == []
     fail(api, FREE)
     held_up(api.log_in("ada"), 1)
+    assert confirm(api, token, PASSWORD).status_code == 204
+
+
+def test_guests_who_guess_at_an_account_do_not_keep_its_owner_from_a_new_password(
+    app: Flask, api: Api, ada: User, time: Time
+) -> None:
+    session = a_session(app, ada)
+    lock(api, time)
+    token = api.post("/auth/refresh", {"refresh_token": session.refresh_token}).get_json()["access_token"]
+
+    assert confirm(api, token, PASSWORD).status_code == 204
+    held_up(api.log_in("ada"), 900)
+
+
+def test_who_guesses_with_a_stolen_token_is_held_up_and_the_owner_is_not(
+    app: Flask, api: Api, ada: User, time: Time
+) -> None:
+    token = a_session(app, ada).access_token
+    for _ in range(FREE):
+        problem(confirm(api, token, WRONG), 403, "wrong_password")
+
+    held_up(confirm(api, token, PASSWORD), 1)
+    assert api.log_in("ada").status_code == 200
+    held_up(confirm(api, token, PASSWORD), 1)
 
 
 def told(response: TestResponse) -> tuple[Any, ...]:
@@ -236,7 +272,7 @@ def test_of_attempts_at_the_same_moment_no_more_are_let_through_than_are_free(
     throttles = LoginThrottles(free_failures=FREE, max_failures=MOST)
     for _ in range(8):
         account = uuid4()
-        outcomes = at_once(app, *[lambda account=account: throttles.reserve(account)] * 8)
+        outcomes = at_once(app, *[lambda account=account: throttles.reserve(account, Purpose.LOGIN)] * 8)
         assert outcomes.count(TooManyRequests) == 8 - FREE
         assert sorted(each.failures for each in outcomes if isinstance(each, Attempt)) == [1, 2, 3]
 
@@ -250,9 +286,9 @@ def test_the_last_attempt_is_the_last_even_when_no_delay_stands_between(
     for days in range(MOST):
         monkeypatch.setattr(clock, "now", lambda days=days: now + timedelta(days=days))
         with app.app_context():
-            assert throttles.reserve(account).is_last == (days == MOST - 1)
+            assert throttles.reserve(account, Purpose.LOGIN).is_last == (days == MOST - 1)
     monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=365))
-    assert at_once(app, *[lambda: throttles.reserve(account)] * 8) == [TooManyRequests] * 8
+    assert at_once(app, *[lambda: throttles.reserve(account, Purpose.LOGIN)] * 8) == [TooManyRequests] * 8
 
 
 def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, ada: User, time: Time) -> None:

@@ -89,6 +89,25 @@ def test_who_may_write_users_gives_away_no_more_than_they_hold(app: Flask, api: 
     assert api("PATCH", f"/users/{plain.id}", helper, json={"roles": ["helper"]}).status_code == 200
 
 
+def test_a_role_that_permits_nothing_here_is_given_by_those_who_have_it_or_may_make_roles(
+    app: Flask, api: Api, helper: str
+) -> None:
+    with app.app_context():
+        roles = UseCases.of(app).roles
+        roles.create("billing-admin")
+        roles.create("desk", ["users:write"])
+    plain, desk = a_user(app), a_user(app, roles=["desk"])
+    token = a_session(app, desk).access_token
+    # Its name opens doors elsewhere: forward auth and introspection tell it.
+    for someone in (plain, desk):
+        change = {"roles": [*someone.roles, "billing-admin"]}
+        problem(api("PATCH", f"/users/{someone.id}", token, json=change), 403, "permission_denied")
+    assert api("PATCH", f"/users/{plain.id}", token, json={"roles": ["desk"]}).status_code == 200
+    assert api("PATCH", f"/users/{plain.id}", helper, json={"roles": ["billing-admin"]}).status_code == 200
+    # Who has it already is no stronger for it.
+    assert api("PATCH", f"/users/{plain.id}", token, json={"status": "disabled"}).status_code == 200
+
+
 def test_who_may_write_roles_puts_no_more_into_them_than_they_hold(app: Flask, api: Api, helper: str) -> None:
     wanted = {"permissions": ["audit:read"]}
     problem(api.post("/roles", {"name": "mine", **wanted}, helper), 403, "permission_denied")

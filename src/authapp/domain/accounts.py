@@ -1,6 +1,6 @@
 """Accounts: who exists, and what people do with their own."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select
@@ -10,9 +10,9 @@ from authapp import clock
 from authapp.domain import audit
 from authapp.domain.credentials import Credentials
 from authapp.domain.endings import end_sessions
-from authapp.domain.identity import Identity
+from authapp.domain.identity import Identity, checked_names
 from authapp.domain.origins import COMMAND_LINE, Origin
-from authapp.domain.powers import check_may_grant, keep_an_admin
+from authapp.domain.powers import Powers, keep_an_admin
 from authapp.domain.transactions import transaction
 from authapp.errors import (
     EmailTaken,
@@ -68,13 +68,16 @@ class Accounts:
         """Create an account, with ``roles``.
 
         Raises ``ValidationFailed``, ``PasswordRejected``, ``UsernameTaken`` or ``EmailTaken``; ``PermissionDenied`` for
-        a role that may do more than ``by``. Of two requests for one name at the same moment one wins: the constraint
+        a role that is not ``by``'s to give. Of two requests for one name at the same moment one wins: the constraint
         decides, not a question asked beforehand.
         """
         names = checked_roles(roles)
-        check_may_grant(by, names)
+        with transaction():
+            # Asked before the hash too, so that a refusal costs none.
+            Powers.of(by).check_may_grant(names)
         user = self._new(username, email, password, names)
         with unique_names(), transaction() as session:
+            Powers.of(by).check_may_grant(names)
             session.add(user)
             audit.record(EventType.USER_CREATED, by=by, subject_id=user.id)
             for role in names:
@@ -89,9 +92,8 @@ class Accounts:
         """Change one's own username. Raises ``ValidationFailed`` or ``UsernameTaken``."""
         with unique_names(), transaction():
             user = locked(user_id)
-            user.username = Identity.checked(username, user.email).username
-            user.updated_at = clock.now()
-            audit.record(EventType.USER_CHANGED, by=origin, subject_id=user_id, fields=["username"])
+            if renamed(user, {"username": username}, origin):
+                user.updated_at = clock.now()
         return user
 
     def change_password(
@@ -152,6 +154,19 @@ def locked(who: Who) -> User:
     """
     statement = select(User).where(is_called(who)).execution_options(populate_existing=True)
     return found(db.session.scalars(statement.with_for_update(key_share=True, of=User)).one_or_none(), who)
+
+
+def renamed(user: User, names: Mapping[str, str], by: Origin) -> bool:
+    """Give a locked account the ``username`` and ``email`` in ``names``; tell whether that changed anything.
+
+    Raises ``ValidationFailed``.
+    """
+    changes = {name: value for name, value in checked_names(**names).items() if value != getattr(user, name)}
+    for name, value in changes.items():
+        setattr(user, name, value)
+    if changes:
+        audit.record(EventType.USER_CHANGED, by=by, subject_id=user.id, fields=list(changes))
+    return bool(changes)
 
 
 def remove(user: User, by: Origin) -> None:

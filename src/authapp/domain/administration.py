@@ -3,15 +3,16 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from authapp import clock
 from authapp.domain import audit
-from authapp.domain.accounts import Accounts, Who, checked_roles, locked, remove, unique_names
+from authapp.domain.accounts import Accounts, Who, checked_roles, locked, remove, renamed, unique_names
 from authapp.domain.credentials import Credentials
 from authapp.domain.endings import end_sessions
 from authapp.domain.identity import Identity
 from authapp.domain.origins import COMMAND_LINE, Origin
-from authapp.domain.powers import check_may_grant, keep_an_admin
+from authapp.domain.powers import Powers, keep_an_admin, lock_in_order
 from authapp.domain.transactions import transaction
 from authapp.models import EndReason, EventType, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
@@ -25,6 +26,11 @@ class Changes:
     email: str | None = None
     status: UserStatus | None = None
     roles: Collection[str] | None = None
+
+    def names(self) -> dict[str, str]:
+        """Return the names that are to change."""
+        given = {"username": self.username, "email": self.email}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class Administration:
@@ -44,7 +50,7 @@ class Administration:
             user = self._locked(who, by)
             now = clock.now()
             changed = [
-                self._rename(user, changes, by),
+                renamed(user, changes.names(), by),
                 self._set_roles(user, changes.roles, by),
                 self._set_status(user, changes.status, by, now),
             ]
@@ -103,18 +109,11 @@ class Administration:
             remove(self._locked(who, by), by)
 
     def _locked(self, who: Who, by: Origin) -> User:
+        if by.caller and isinstance(who, UUID):
+            lock_in_order(by.caller.id, who)
         user = locked(who)
-        check_may_grant(by, user.roles)
+        Powers.of(by).check_may_overrule(user)
         return user
-
-    def _rename(self, user: User, changes: Changes, by: Origin) -> bool:
-        identity = Identity.checked(changes.username or user.username, changes.email or user.email)
-        fields = [name for name in ("username", "email") if getattr(user, name) != getattr(identity, name)]
-        for name in fields:
-            setattr(user, name, getattr(identity, name))
-        if fields:
-            audit.record(EventType.USER_CHANGED, by=by, subject_id=user.id, fields=fields)
-        return bool(fields)
 
     def _set_status(self, user: User, status: UserStatus | None, by: Origin, now: datetime) -> bool:
         if status == UserStatus.ACTIVE:
@@ -146,7 +145,8 @@ class Administration:
         wanted = checked_roles(wanted)
         kept = {link.role_name: link for link in user.role_links}
         given, taken = sorted(set(wanted) - kept.keys()), sorted(kept.keys() - set(wanted))
-        check_may_grant(by, given)
+        if given:
+            Powers.of(by).check_may_grant(given)
         if ADMIN in taken:
             keep_an_admin(user)
         user.role_links = [kept.get(role) or UserRole(role_name=role) for role in sorted(set(wanted))]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, literal, select
+from sqlalchemy import ColumnElement, Text, and_, bindparam, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authapp.database import deadline
@@ -17,7 +17,7 @@ from authapp.domain.throttles import Attempt, LoginThrottles, unknown_account
 from authapp.domain.transactions import transaction
 from authapp.errors import InvalidCredentials, WrongPassword
 from authapp.extensions import db
-from authapp.models import EventType, LoginThrottle, User, UserStatus
+from authapp.models import EventType, LoginThrottle, Purpose, User, UserStatus
 from authapp.models.user import lookup_key
 from authapp.security.bulkhead import Bulkhead
 from authapp.security.passwords import Passwords
@@ -62,7 +62,7 @@ class Credentials:
         row = db.read_one(_BY_EMAIL if "@" in name else _BY_USERNAME, {"key": key, "nobody": nobody})
         if row is None:
             raise RuntimeError("a select without a condition has a row")
-        attempt, correct, new_hash = self._try(row, row.id or nobody, password)
+        attempt, correct, new_hash = self._try(row, row.id or nobody, Purpose.LOGIN, password)
         if row.id is None or not correct or row.status != UserStatus.ACTIVE:
             self._record(EventType.LOGIN_REFUSED, row.id, attempt, origin)
             raise InvalidCredentials
@@ -76,22 +76,25 @@ class Credentials:
         row = db.read_one(_BY_ID, {"id": user_id})
         if row is None:
             raise WrongPassword
-        attempt, correct, _ = self._try(row, user_id, password)
+        attempt, correct, _ = self._try(row, user_id, Purpose.CONFIRMATION, password)
         if not correct:
             self._record(EventType.PASSWORD_REFUSED, user_id, attempt, origin)
             raise WrongPassword
-        self._throttles.forgive_now(user_id)
+        self._throttles.forgive_now(user_id, Purpose.CONFIRMATION)
         return row.password_hash, Identity(row.username, row.email)
 
-    def forgive(self, user_id: UUID) -> bool:
-        """Forget the failures of an account, within the transaction that is open; tell whether there were any."""
-        return self._throttles.forgive(user_id)
+    def forgive(self, user_id: UUID, *purposes: Purpose) -> bool:
+        """Forget the failures of an account, within the transaction that is open; tell whether there were any.
 
-    def _try(self, row: Any, account_id: UUID, password: str) -> tuple[Attempt, bool, str | None]:
+        Without ``purposes``, all of them.
+        """
+        return self._throttles.forgive(user_id, *purposes or Purpose)
+
+    def _try(self, row: Any, account_id: UUID, purpose: Purpose, password: str) -> tuple[Attempt, bool, str | None]:
         self._throttles.check(row.failures, row.blocked_until)
         # The place comes before the count: nobody is charged for an attempt that the service had no time for.
         with self._bulkhead.place():
-            attempt = self._throttles.reserve(account_id)
+            attempt = self._throttles.reserve(account_id, purpose)
             correct, new_hash = self._compute(self._passwords.verify, password, row.password_hash)
         return attempt, correct, new_hash
 
@@ -115,8 +118,16 @@ _COLUMNS = (
     LoginThrottle.failures,
     LoginThrottle.blocked_until,
 )
+
+
+def _failures(purpose: Purpose, account: Any) -> ColumnElement[bool]:
+    return and_(LoginThrottle.account_id == account, LoginThrottle.purpose == literal(purpose, Text))
+
+
 _BY_ID = Prepared(
-    select(*_COLUMNS).outerjoin(LoginThrottle, LoginThrottle.account_id == User.id).where(User.id == bindparam("id"))
+    select(*_COLUMNS)
+    .outerjoin(LoginThrottle, _failures(Purpose.CONFIRMATION, User.id))
+    .where(User.id == bindparam("id"))
 )
 _ALWAYS = select(literal(1).label("one")).subquery()
 
@@ -125,7 +136,8 @@ def _by(key: InstrumentedAttribute[str]) -> Prepared:
     """Return the statement that finds an account, or none, and the failures of either, with the same work."""
     account = func.coalesce(User.id, bindparam("nobody", type_=User.id.type))
     named = _ALWAYS.outerjoin(User, key == bindparam("key"))
-    return Prepared(select(*_COLUMNS).select_from(named.outerjoin(LoginThrottle, LoginThrottle.account_id == account)))
+    throttled = named.outerjoin(LoginThrottle, _failures(Purpose.LOGIN, account))
+    return Prepared(select(*_COLUMNS).select_from(throttled))
 
 
 _BY_USERNAME, _BY_EMAIL = _by(User.username_key), _by(User.email_key)

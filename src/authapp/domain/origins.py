@@ -9,12 +9,13 @@ from authapp.models.session import USER_AGENT_MAX_LENGTH
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a request comes from; ``caller`` is nobody for a guest, and for an operator on the command line."""
+    """Where a request comes from, and who makes it: a ``caller``, an ``operator`` on the command line, or a guest."""
 
     ip_address: str | None = None
     user_agent: str | None = None
     request_id: str | None = None
     caller: Caller | None = None
+    operator: bool = False
 
     @property
     def actor_id(self) -> UUID | None:
@@ -32,5 +33,5 @@ class Origin:
         return (self.user_agent or "")[:USER_AGENT_MAX_LENGTH] or None
 
 
-COMMAND_LINE = Origin()
+COMMAND_LINE = Origin(operator=True)
 """An operator with access to the database itself, who may do everything."""

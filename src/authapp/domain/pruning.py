@@ -70,7 +70,7 @@ class Pruning:
             blocklisted_tokens=prune(BlocklistedToken, BlocklistedToken.user_id, BlocklistedToken.jti),
             sessions=prune(Session, Session.user_id, Session.id),
             limits=prune(AddressLimit, AddressLimit.address, AddressLimit.limit_name)
-            + prune(LoginThrottle, LoginThrottle.account_id),
+            + prune(LoginThrottle, LoginThrottle.account_id, LoginThrottle.purpose),
         )
 
 

@@ -20,7 +20,7 @@ from authapp.domain.token_pairs import PairIssuer, Rotated, TokenPair
 from authapp.domain.transactions import transaction
 from authapp.errors import InvalidCredentials, RefreshTokenReused, ResourceNotFound, TokenRevoked
 from authapp.extensions import db
-from authapp.models import EndReason, EventType, Session, User, UserStatus
+from authapp.models import EndReason, EventType, Purpose, Session, User, UserStatus
 from authapp.security import identifiers
 from authapp.security.tokens import Claims, Tokens
 
@@ -61,7 +61,7 @@ class Sessions:
                     database.add(session)
                     whose = {"subject_id": session.user_id, "actor_id": session.user_id, "session_id": session.id}
                     audit.record(EventType.SESSION_STARTED, by=origin, **whose)
-                    self._credentials.forgive(proof.user_id)
+                    self._credentials.forgive(proof.user_id, Purpose.LOGIN)
                     break
         else:
             raise InvalidCredentials

@@ -8,17 +8,16 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import NoReturn
 from uuid import UUID
 
-from sqlalchemy import Interval, bindparam, case, delete, func, select
+from sqlalchemy import Interval, and_, bindparam, case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
 from authapp.database.prepared import Prepared
-from authapp.errors import TooManyRequests
+from authapp.errors import Quota, Refusal, TooManyRequests
 from authapp.extensions import db
-from authapp.models import LoginThrottle
+from authapp.models import LoginThrottle, Purpose
 
 FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(minutes=15)
@@ -49,40 +48,39 @@ class LoginThrottles:
     def check(self, failures: int | None, blocked_until: datetime | None) -> None:
         """Raise ``TooManyRequests`` when an account with this state may not be tried now."""
         if failures is not None and failures >= self._max:
-            self._refuse_locked()
-        if blocked_until is not None and blocked_until > (now := clock.now()):
-            raise TooManyRequests(
-                "There were too many failed attempts at this account.",
-                retry_after=math.ceil((blocked_until - now).total_seconds()),
+            raise _refusal(
+                LONGEST_DELAY,
+                "There were too many failed attempts at this account: only an administrator can open it again.",
             )
+        if blocked_until is not None and blocked_until > (now := clock.now()):
+            raise _refusal(blocked_until - now)
 
-    def reserve(self, account_id: UUID) -> Attempt:
+    def reserve(self, account_id: UUID, purpose: Purpose) -> Attempt:
         """Count an attempt at an account, before its password is looked at. Raises ``TooManyRequests``."""
-        now = clock.now()
-        row = db.write_one(self._reserve, {"account_id": account_id, "now": now})
+        now, key = clock.now(), {"account_id": account_id, "purpose": purpose}
+        row = db.write_one(self._reserve, {**key, "now": now})
         if row is None:
-            state = db.read_one(_STATE, {"account_id": account_id})
+            state = db.read_one(_STATE, key)
             self.check(*(state or (None, now + FIRST_DELAY)))
-            raise TooManyRequests("There were too many failed attempts at this account.", retry_after=1)
+            raise _refusal(FIRST_DELAY)
         return Attempt(row.failures, row.failures >= self._max)
 
-    def forgive(self, account_id: UUID) -> bool:
+    def forgive(self, account_id: UUID, *purposes: Purpose) -> bool:
         """Forget the failures of an account, within the transaction that is open; tell whether there were any."""
-        statement = delete(LoginThrottle).where(LoginThrottle.account_id == account_id)
-        return db.session.scalar(statement.returning(LoginThrottle.account_id)) is not None
+        these = (LoginThrottle.account_id == account_id, LoginThrottle.purpose.in_(purposes))
+        return bool(db.session.scalars(delete(LoginThrottle).where(*these).returning(LoginThrottle.purpose)).all())
 
-    def forgive_now(self, account_id: UUID) -> None:
+    def forgive_now(self, account_id: UUID, purpose: Purpose) -> None:
         """Forget the failures of an account at once."""
-        db.write_one(_FORGET, {"account_id": account_id})
-
-    def _refuse_locked(self) -> NoReturn:
-        raise TooManyRequests(
-            "There were too many failed attempts at this account: only an administrator can open it again.",
-            retry_after=int(LONGEST_DELAY.total_seconds()),
-        )
+        db.write_one(_FORGET, {"account_id": account_id, "purpose": purpose})
 
 
-_THIS = LoginThrottle.account_id == bindparam("account_id")
+def _refusal(wait: timedelta, sentence: str = "There were too many failed attempts at this account.") -> Refusal:
+    seconds = math.ceil(wait.total_seconds())
+    return TooManyRequests(sentence, retry_after=seconds, quota=Quota(name="account", amount=1, seconds=seconds))
+
+
+_THIS = and_(LoginThrottle.account_id == bindparam("account_id"), LoginThrottle.purpose == bindparam("purpose"))
 _STATE = Prepared(select(LoginThrottle.failures, LoginThrottle.blocked_until).where(_THIS))
 _FORGET = Prepared(delete(LoginThrottle).where(_THIS).returning(LoginThrottle.account_id))
 
@@ -99,12 +97,13 @@ def _reservation(free: int, most: int) -> Prepared:
     delay = func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
     statement = insert(LoginThrottle).values(
         account_id=bindparam("account_id"),
+        purpose=bindparam("purpose"),
         failures=1,
         last_attempt_at=now,
         blocked_until=now + FIRST_DELAY if free <= 1 else None,
     )
     counted = statement.on_conflict_do_update(
-        index_elements=[LoginThrottle.account_id],
+        index_elements=[LoginThrottle.account_id, LoginThrottle.purpose],
         set_={
             "failures": failures,
             "last_attempt_at": now,

@@ -2,7 +2,7 @@
 
 from authapp.models.audit_event import AuditEvent, EventType
 from authapp.models.blocklisted_token import BlocklistedToken
-from authapp.models.limits import AddressLimit, LoginThrottle
+from authapp.models.limits import AddressLimit, LoginThrottle, Purpose
 from authapp.models.role import Role, UserRole
 from authapp.models.session import EndReason, Session
 from authapp.models.user import User, UserStatus
@@ -18,6 +18,7 @@ __all__ = [
     "EndReason",
     "EventType",
     "LoginThrottle",
+    "Purpose",
     "Role",
     "Session",
     "User",

@@ -1,5 +1,7 @@
 """The state of the limits on abuse, one row a key, so that every worker and node counts together."""
 
+from enum import StrEnum
+
 from sqlalchemy import Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -7,8 +9,18 @@ from authapp.extensions import db
 from authapp.models.columns import Id, Key, Timestamp
 
 
+class Purpose(StrEnum):
+    """What a password is sent for. Each is counted by itself: guests who guess at an account do not hold up its owner.
+
+    A login is anybody's to try; a confirmation is asked of who has a live session, to change the password, say.
+    """
+
+    LOGIN = "login"
+    CONFIRMATION = "confirmation"
+
+
 class LoginThrottle(db.Model):  # type: ignore[name-defined,misc]
-    """The consecutive failures of one account (NIST SP 800-63B-4, section 3.2.2).
+    """The consecutive failures of one account for one ``Purpose`` (NIST SP 800-63B-4, section 3.2.2).
 
     ``account_id`` is the user's id, or stands for a name that nobody has: those are counted alike, or the difference
     would tell which accounts exist. That is why it is no foreign key.
@@ -18,6 +30,7 @@ class LoginThrottle(db.Model):  # type: ignore[name-defined,misc]
     __table_args__ = (Index(None, "last_attempt_at"),)
 
     account_id: Mapped[Id] = mapped_column(primary_key=True)
+    purpose: Mapped[Key] = mapped_column(primary_key=True)
     failures: Mapped[int] = mapped_column(Integer)
     last_attempt_at: Mapped[Timestamp]
     blocked_until: Mapped[Timestamp | None]

@@ -1,0 +1,123 @@
+"""What administrators do to accounts, whatever the accounts are like, and whatever happens to them meanwhile."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+
+from authapp.domain import UseCases
+from authapp.domain.credentials import Credentials
+from authapp.extensions import db
+from authapp.models import AuditEvent, Session, User
+from cli.invoking import flask_users, succeeded
+from domain.test_concurrency import at_once
+from factories import PASSWORD, Api, a_session, a_user, problem
+
+
+@pytest.fixture
+def admin(app: Flask) -> str:
+    return a_session(app, a_user(app, roles=["admin"])).access_token
+
+
+def events_of(app: Flask, user: User) -> list[str]:
+    with app.app_context():
+        found = select(AuditEvent.type).where(AuditEvent.subject_id == user.id).order_by(AuditEvent.occurred_at)
+        return list(db.session.scalars(found))
+
+
+def brought_from_elsewhere(app: Flask) -> User:
+    """Return an account whose names keep none of the rules."""
+    user = a_user(app)
+    with app.app_context():
+        names = {"username": "Jo Smith", "username_key": "jo smith", "email": "x@LOCALHOST", "email_key": "x@localhost"}
+        db.session.execute(update(User).where(User.id == user.id).values(names))
+        db.session.commit()
+    return user
+
+
+@pytest.mark.parametrize("change", [{"status": "disabled"}, {"roles": ["admin"]}, {"email": "jo@example.com"}])
+def test_an_account_whose_names_keep_other_rules_is_changed_like_any_other(
+    app: Flask, api: Api, admin: str, change: dict[str, Any]
+) -> None:
+    user = brought_from_elsewhere(app)
+
+    answer = api("PATCH", f"/users/{user.id}", admin, json=change)
+
+    assert answer.status_code == 200, answer.get_json()
+    expected = {"username": "Jo Smith", "email": "x@LOCALHOST", **change}
+    assert {name: answer.get_json()[name] for name in expected} == expected
+
+
+@pytest.mark.committed
+def test_the_command_line_disables_an_account_whose_names_keep_other_rules(app: Flask) -> None:
+    brought_from_elsewhere(app)
+
+    assert "Disabled Jo Smith" in succeeded(flask_users(app, "disable", "jo smith"))
+
+
+@pytest.mark.parametrize("name", ["username", "email"])
+def test_an_empty_name_is_refused_and_not_ignored(app: Flask, api: Api, admin: str, name: str) -> None:
+    refused = api("PATCH", f"/users/{a_user(app).id}", admin, json={name: ""})
+
+    assert problem(refused, 422, "validation_failed")["errors"][0]["pointer"] == f"#/{name}"
+
+
+def test_a_name_that_is_what_it_was_changes_nothing(app: Flask, api: Api) -> None:
+    user = a_user(app)
+    token = a_session(app, user).access_token
+
+    answer = api("PATCH", "/users/me", token, json={"username": user.username})
+
+    assert (answer.status_code, answer.get_json()["updated_at"]) == (
+        200,
+        api.get("/users/me", token).json["updated_at"],
+    )
+    assert "user.changed" not in events_of(app, user)
+
+
+ENDINGS = {
+    "disabled": lambda use_cases, user: use_cases.administration.disable(user.id),
+    "logged out": lambda use_cases, user: use_cases.administration.end_sessions(user.id),
+    "no administrator any more": lambda use_cases, user: use_cases.administration.revoke(user.id, "admin"),
+}
+
+
+@pytest.mark.committed
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_who_loses_their_powers_while_a_password_is_hashed_gives_nothing_away(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    a_user(app, roles=["admin"])
+    user = a_user(app, roles=["admin"])
+    token = a_session(app, user).access_token
+    unhurried = Credentials.hash
+
+    def hash_(self: Credentials, password: str) -> str:
+        with app.app_context():
+            ENDINGS[ending](UseCases.of(app), user)
+        return unhurried(self, password)
+
+    monkeypatch.setattr(Credentials, "hash", hash_)
+    account = {"username": "mine", "email": "mine@example.com", "password": PASSWORD, "roles": ["admin"]}
+
+    assert api.post("/users", account, token).status_code in {401, 403}
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(User).where(User.username_key == "mine")) == 0
+
+
+@pytest.mark.committed
+def test_administrators_who_change_each_other_at_the_same_moment_do_not_wait_for_each_other(app: Flask) -> None:
+    admins = [a_user(app, roles=["admin"]) for _ in range(2)]
+    tokens = [a_session(app, user).access_token for user in admins]
+
+    def rename(number: int, name: str) -> int:
+        client = Api(app.test_client())
+        return client("PATCH", f"/users/{admins[1 - number].id}", tokens[number], json={"username": name}).status_code
+
+    for turn in range(10):
+        renames = [partial(rename, number, f"name{number}-{turn}") for number in range(2)]
+        assert at_once(app, *renames) == [200, 200]
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Session)) == 2
