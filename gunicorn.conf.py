@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
@@ -28,7 +29,10 @@ REQUEST_ID = "authapp.request_id"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_connections = 1000
 backlog = 1024
+# Headers must be here in as many seconds, too.
 keepalive = 5
+BODY_SECONDS = 10.0
+"""The longest that is waited for the whole of a request's body, of which 64 KiB are allowed."""
 
 timeout = 30
 graceful_timeout = 30
@@ -68,17 +72,18 @@ class EventFormatter(JsonFormatter):
 
 
 class AccessLogger(Logger):
-    """gunicorn's logger, which writes the lines about requests itself, to standard output.
+    """gunicorn's logger, which writes the lines about requests itself, to standard output or the ``accesslog``.
 
     gunicorn's own way through ``logging`` gathers every header of the request and of the response, and makes a record
     of them: a fifth of the time of a protected request.
     """
 
     _second, _stamp = -1, ""
+    _target: int | None = None
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         """Write one request. The query and the referrer are left out: people put tokens there."""
-        if not self.access_log_enabled:
+        if not self.cfg.accesslog:
             return
         # Whatever comes from outside is quoted: it cannot forge a line.
         line = (
@@ -90,7 +95,21 @@ class AccessLogger(Logger):
             f'"user_agent": {quoted(environ.get("HTTP_USER_AGENT", "-"))}, '
             f'"request_id": {quoted(environ.get(REQUEST_ID, "-"))}}}\n'
         )
-        os.write(sys.stdout.fileno(), line.encode("ascii"))
+        if self._target is None:
+            self._target = self._opened()
+        os.write(self._target, line.encode("ascii"))
+
+    def reopen_files(self) -> None:
+        """Open the file again after its rotation (USR1)."""
+        super().reopen_files()
+        if self._target not in {None, sys.stdout.fileno()}:
+            os.close(self._target)
+        self._target = None
+
+    def _opened(self) -> int:
+        if self.cfg.accesslog == "-":
+            return sys.stdout.fileno()
+        return os.open(self.cfg.accesslog, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
 
     def _now(self) -> str:
         moment = time.time()
@@ -100,38 +119,80 @@ class AccessLogger(Logger):
         return f"{self._stamp}.{int(moment % 1 * 1000):03d}+00:00"
 
 
-class NoRequest(BaseException):
-    """A client has sent no request for too long."""
+class TooSlow(BaseException):
+    """A client has not sent in time what is waited for."""
 
 
-class IdleClients:
-    """A context in which a client's greenlet waits for so many seconds: one clock for all of them.
+class Patience:
+    """A context in which a client's greenlet waits for so many seconds, and is led out of it when they are over.
 
-    gevent's own ``Timeout`` starts and stops a timer for each request, which is a fortieth of its time.
+    There is one clock for all of them: gevent's own ``Timeout`` starts and stops a timer for each request, which is a
+    fortieth of its time.
     """
 
     TICK = 0.5
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._limits: dict[Any, float] = {}
         self._clock: Any = None
 
     def __enter__(self) -> None:
-        if self._clock is None:
-            self._clock = gevent.get_hub().loop.timer(self.TICK, self.TICK, ref=False)
-            self._clock.start(self._hang_up)
-        self._limits[gevent.getcurrent()] = time.monotonic() + self._seconds
+        self.until(time.monotonic() + self.seconds)
 
     def __exit__(self, kind: object, *_: object) -> bool:
         self._limits.pop(gevent.getcurrent(), None)
-        return kind is NoRequest
+        return kind is TooSlow
+
+    def until(self, moment: float) -> None:
+        """Wait until then, within the context."""
+        if self._clock is None:
+            self._clock = gevent.get_hub().loop.timer(self.TICK, self.TICK, ref=False)
+            self._clock.start(self._hang_up)
+        self._limits[gevent.getcurrent()] = moment
 
     def _hang_up(self) -> None:
         now = time.monotonic()
         for greenlet in [greenlet for greenlet, limit in self._limits.items() if limit <= now]:
             if self._limits.pop(greenlet, None) is not None:
-                greenlet.throw(NoRequest)
+                greenlet.throw(TooSlow)
+
+
+class TimelyBody:
+    """The body of a request (PEP 3333, ``wsgi.input``), all of which must be here within the patience for it.
+
+    Otherwise whoever opens enough connections, and sends a byte now and then, holds all that a worker may have.
+    """
+
+    def __init__(self, body: Any, patience: Patience) -> None:
+        self._body = body
+        self._patience = patience
+        self._limit: float | None = None
+
+    def read(self, *size: int) -> bytes:
+        """Return so many bytes, or all. Raises ``TimeoutError``."""
+        return self._in_time(self._body.read, *size)
+
+    def readline(self, *size: int) -> bytes:
+        """Return a line. Raises ``TimeoutError``."""
+        return self._in_time(self._body.readline, *size)
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        """Return all lines. Raises ``TimeoutError``."""
+        return self._in_time(self._body.readlines, *hint)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _in_time(self, read: Callable[..., Any], *arguments: int) -> Any:
+        if self._limit is None:
+            self._limit = time.monotonic() + self._patience.seconds
+        with self._patience:
+            self._patience.until(self._limit)
+            return read(*arguments)
+        # Where the next request would begin is not known any more.
+        self._body.failed = True
+        raise TimeoutError("the body did not arrive in time")
 
 
 class Worker(GeventWorker):
@@ -146,11 +207,23 @@ class Worker(GeventWorker):
 
     def init_process(self) -> None:
         """Start the worker in its own process."""
-        self._idle = IdleClients(self.cfg.keepalive)
+        self._idle, self._bodies = Patience(self.cfg.keepalive), Patience(BODY_SECONDS)
         super().init_process()
 
+    def load_wsgi(self) -> None:
+        """Load the application, which is handed bodies that do not take for ever."""
+        super().load_wsgi()
+        application = self.wsgi
+
+        def timely(environ: dict[str, Any], start_response: Any) -> Any:
+            if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
+                environ["wsgi.input"] = TimelyBody(environ["wsgi.input"], self._bodies)
+            return application(environ, start_response)
+
+        self.wsgi = timely
+
     def timeout_ctx(self) -> Any:
-        """Return what bounds the wait for the next request of a connection."""
+        """Return what bounds the wait for the next request of a connection, its headers included."""
         return self._idle
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:

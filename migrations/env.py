@@ -29,6 +29,7 @@ def online() -> None:
     with database.engine.connect() as connection:
         # A migration may take its time; the deadlines of requests are not for it.
         connection.connection.driver_connection.answer_timeout = None
+        connection.execute(text("SET application_name = 'authapp migration'"))
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("SET lock_timeout = '30s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})

@@ -70,8 +70,10 @@ class Joined:
     def __init__(self, connection: Any) -> None:
         self._connection = connection.connection.driver_connection
 
-    def first(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
+    def read(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
         return statement.first(self._connection, parameters)
+
+    write = read
 
 
 @contextmanager

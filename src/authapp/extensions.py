@@ -57,14 +57,14 @@ class Database(SQLAlchemy):
 
         Raises ``sqlalchemy.exc.SQLAlchemyError``.
         """
-        return current_app.extensions[POOL].first(statement, parameters)
+        return current_app.extensions[POOL].read(statement, parameters)
 
     def write_one(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
         """Run a write that commits by itself, in one round trip, and return its first row, or ``None``.
 
         It may run twice, when a connection had died: only for what may happen twice.
         """
-        return self.read_one(statement, parameters)
+        return current_app.extensions[POOL].write(statement, parameters)
 
     def dispose(self) -> None:
         """Close every idle connection of the current application."""

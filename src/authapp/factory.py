@@ -10,7 +10,7 @@ from flask import Flask
 from authapp import api
 from authapp.config import Settings, SettingsError
 from authapp.database import waiting
-from authapp.database.connecting import DeadlinePool, connect_arguments, connector
+from authapp.database.connecting import DeadlinePool, Servers, connect_arguments, connector, leave_standbys
 from authapp.database.pool import Pool
 from authapp.domain import UseCases
 from authapp.extensions import POOL, db, migrate
@@ -54,6 +54,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     except InvalidKey as error:
         raise SettingsError([f"AUTHAPP_JWT_KEYS: {error}"]) from None
     db.init_app(app)
+    with app.app_context():
+        leave_standbys(db.engine)
     migrate.init_app(app, db)
     api.init_app(app, settings)
     return app
@@ -71,7 +73,7 @@ def _database_config(settings: Settings) -> dict[str, Any]:
             "pool_use_lifo": True,
             # Parameters are passwords' hashes and people's addresses: they stay out of messages and logs.
             "hide_parameters": True,
-            "connect_args": connect_arguments(settings.database_timeout),
+            "creator": Servers(settings.database_url, connect_arguments(settings.database_timeout)).open,
         },
     }
 

@@ -8,6 +8,7 @@ from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 
+from authapp.database import deadline
 from authapp.errors import Fault, MalformedRequest, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 from authapp.security import strict_json
 
@@ -59,11 +60,13 @@ def _bytes_of(incoming: Request) -> bytes:
     if incoming.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
         raise MalformedRequest("The only transfer coding that is read is chunked.")
     try:
-        data = incoming.get_data()
+        # The time that a slow client takes is not the database's: the server bounds it.
+        with deadline.paused():
+            data = incoming.get_data()
     except HTTPException:
         raise
-    except Exception:  # noqa: BLE001 - each server has errors of its own for chunks that are broken or break off
-        raise MalformedRequest("The body breaks off, or its chunks are broken.") from None
+    except Exception:  # noqa: BLE001 - each server has errors of its own for chunks that are broken, or late, or break off
+        raise MalformedRequest("The body breaks off, its chunks are broken, or it took too long.") from None
     # Werkzeug refuses a declared length over its limit, and cuts a chunked body off there without a word.
     if len(data) > MAX_BYTES:
         raise PayloadTooLarge

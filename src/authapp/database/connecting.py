@@ -5,12 +5,16 @@ from typing import Any
 
 import psycopg2
 from psycopg2.extras import register_uuid
-from sqlalchemy.engine import make_url
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, ExceptionContext, make_url
 from sqlalchemy.pool import QueuePool
 
 from authapp.database import deadline
 from authapp.database.prepared import DIALECT
 from authapp.database.waiting import BoundedConnection, connections_with
+
+READ_ONLY = "25006"
+"""The SQLSTATE by which a server says that it cannot be written to: it may be a standby by now."""
 
 SERVER_SHARE = 0.8
 """PostgreSQL gives a statement up before the client does: its answer leaves the connection usable."""
@@ -32,17 +36,73 @@ def connect_arguments(timeout: float) -> dict[str, Any]:
     }
 
 
+class Servers:
+    """The servers that an address names, of which one is to be found that takes connections.
+
+    libpq tries them in turn too, but waits for each without a limit of its own: a primary that is frozen, or behind a
+    network that swallows packets, would use up all the time, and the new one would never be asked.
+    """
+
+    def __init__(self, url: str, arguments: Mapping[str, Any]) -> None:
+        """Take the address as SQLAlchemy writes it, and the ``connect_arguments``."""
+        _, where = DIALECT.create_connect_args(make_url(url))
+        self._places = _places(where)
+        elsewhere = {name: value for name, value in where.items() if name not in self._places[0]}
+        # A standby may show a moment ago, in which a token was not revoked yet: no connection is made to one.
+        self._options = {"target_session_attrs": "primary", **elsewhere, **arguments}
+        self._timeout: float = arguments["connection_factory"].answer_timeout
+
+    def open(self) -> BoundedConnection:
+        """Return a connection to the first that takes one, beginning with the one that did last.
+
+        Each gets its share of the time. Raises ``psycopg2.Error``.
+        """
+        tried = list(self._places)
+        for number, place in enumerate(tried):
+            try:
+                with deadline.within(deadline.left(self._timeout) / (len(tried) - number)):
+                    connection: BoundedConnection = psycopg2.connect(**{**self._options, **place})
+            except psycopg2.Error:
+                if place is tried[-1]:
+                    raise
+            else:
+                self._places = [place, *(each for each in tried if each is not place)]
+                return connection
+        raise RuntimeError("an address names at least one server")
+
+
+def _places(where: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the host and port of each server in an address such as ``db1,db2`` (libpq, section 32.1.1.3)."""
+    hosts = str(where.get("host", "")).split(",")
+    if len(hosts) == 1 or "hostaddr" in where:
+        return [{}]
+    ports = str(where.get("port", "")).split(",")
+    if len(ports) == 1:
+        ports *= len(hosts)
+    return [{"host": host, "port": port} for host, port in zip(hosts, ports, strict=True)]
+
+
 def connector(url: str, arguments: Mapping[str, Any]) -> Callable[[], BoundedConnection]:
     """Return what opens a connection in autocommit to the database at ``url``, an address as SQLAlchemy writes it."""
-    _, where = DIALECT.create_connect_args(make_url(url))
+    servers = Servers(url, arguments)
 
     def connect() -> BoundedConnection:
-        connection: BoundedConnection = psycopg2.connect(**{**where, **arguments})
+        connection = servers.open()
         connection.autocommit = True
         register_uuid(None, connection)  # type: ignore[no-untyped-call]
         return connection
 
     return connect
+
+
+def leave_standbys(engine: Engine) -> None:
+    """Let ``engine`` close its connections when a server turns out to be a standby: it was demoted behind a pooler."""
+    event.listen(engine, "handle_error", _leave_a_standby)
+
+
+def _leave_a_standby(context: ExceptionContext) -> None:
+    if getattr(context.original_exception, "pgcode", None) == READ_ONLY:
+        context.is_disconnect = True
 
 
 class DeadlinePool(QueuePool):

@@ -42,6 +42,17 @@ def left(most: float) -> float:
 
 
 @contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Let what is done here wait for no longer than so many ``seconds``, nor than the deadline."""
+    before = _deadline.get()
+    _deadline.set(until(seconds))
+    try:
+        yield
+    finally:
+        _deadline.set(before)
+
+
+@contextmanager
 def paused() -> Iterator[None]:
     """Do not count the time that is spent here, which is not the database's."""
     start = time.monotonic()

@@ -9,11 +9,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from authapp.database import deadline, waiting
+from authapp.database.abandoned import Abandoned
+from authapp.database.connecting import READ_ONLY
 from authapp.database.prepared import DIALECT, Prepared
-from authapp.database.waiting import BoundedConnection
+from authapp.database.waiting import BoundedConnection, Unanswered
 
 MAX_AGE = 900.0
 """How old a connection gets, in seconds: its plans, and the server that a failover left it with, are not for ever."""
+
+FRESH_ATTEMPTS = 2
+"""How often a statement is tried on a fresh connection: one may be ended while it is being opened."""
 
 
 class Pool:
@@ -24,42 +29,59 @@ class Pool:
         self._connect = connect
         self._idle: list[BoundedConnection] = []
         self._places = waiting.semaphore(size)
+        # Writes that wait, for a standby say, must leave places for the reads that authenticate.
+        self._places_to_write = waiting.semaphore(max(1, size // 2))
         self._timeout = timeout
+        self._abandoned = Abandoned(timeout)
 
-    def first(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
+    def read(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
         """Run ``statement`` in one round trip and return its first row, or ``None``.
 
         A connection may have died while it was idle (failover, ``pg_terminate_backend``): the statement is then run
-        again on another, and at last on a fresh one. So it may run twice.
+        again on another, and at last on a fresh one. So it may run more than once.
 
         Raises ``sqlalchemy.exc.DBAPIError`` for what PostgreSQL refuses, and ``sqlalchemy.exc.TimeoutError`` when all
-        connections are in use for too long.
+        connections are in use for too long, or the request has no time left.
         """
-        self._enter()
+        self._enter(self._places)
         try:
+            fresh_attempts = 0
             while True:
                 connection, fresh = self._take()
+                fresh_attempts += fresh
                 try:
                     return self._on(connection, statement, parameters)
                 except psycopg2.Error as error:
-                    if not connection.closed:
-                        raise _told(error, statement, disconnected=False) from error
-                    self.clear()
-                    if fresh:
-                        raise _told(error, statement, disconnected=True) from error
+                    if not self._is_lost(connection, error) or fresh_attempts == FRESH_ATTEMPTS:
+                        raise _told(error, statement, disconnected=bool(connection.closed)) from error
         finally:
             self._places.release()
+
+    def write(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
+        """Run a ``statement`` that commits by itself; otherwise like ``read``."""
+        self._enter(self._places_to_write)
+        try:
+            return self.read(statement, parameters)
+        except DBAPIError as error:
+            if isinstance(error.orig, Unanswered):
+                self._abandoned.add()
+            raise
+        finally:
+            self._places_to_write.release()
 
     def clear(self) -> None:
         """Close the connections that are idle: where one has died, the others have too."""
         while self._idle:
             self._idle.pop().close()
 
-    def _enter(self) -> None:
-        if not self._places.acquire(blocking=False) and not self._places.acquire(timeout=deadline.left(self._timeout)):
+    def _enter(self, places: Any) -> None:
+        if not places.acquire(blocking=False) and not places.acquire(timeout=deadline.left(self._timeout)):
             raise PoolTimeout("Every connection is in use.")
 
     def _take(self) -> tuple[BoundedConnection, bool]:
+        # A statement that could not be waited for must not be sent: it would run all the same.
+        if deadline.left(self._timeout) <= 0:
+            raise PoolTimeout("The request has no time left.")
         try:
             return self._idle.pop(), False
         except IndexError:
@@ -71,12 +93,32 @@ class Pool:
 
     def _on(self, connection: BoundedConnection, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
         try:
-            return statement.first(connection, parameters)
+            row = statement.first(connection, parameters)
+            self._abandoned.sweep(connection)
+            return row
         finally:
             if time.monotonic() - connection.opened_at > MAX_AGE:
                 connection.close()
             if not connection.closed:
                 self._idle.append(connection)
+
+    def _is_lost(self, connection: BoundedConnection, error: psycopg2.Error) -> bool:
+        """Tell whether another connection may do better, after closing those that will do no better than this."""
+        if error.pgcode == READ_ONLY:
+            # The server was demoted: what it tells about tokens may be a moment old, and so is wrong.
+            self._discard(connection)
+            return False
+        # A statement that was not answered in time says nothing about the other connections.
+        if not connection.closed or isinstance(error, Unanswered):
+            return False
+        self.clear()
+        return True
+
+    def _discard(self, connection: BoundedConnection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+        connection.close()
+        self.clear()
 
 
 def _told(error: psycopg2.Error, statement: Prepared | None, *, disconnected: bool) -> BaseException:

@@ -21,8 +21,12 @@ Ready = Callable[[int, bool, float], bool]
 """Tells whether a descriptor became ready for reading (or else for writing) within so many seconds."""
 
 
-CLOCK, TICK = "authapp_clock", 0.05
+WAITS, TICK = "authapp_waits", 0.05
 """Under an event loop, waits are looked at every so many seconds."""
+
+
+class Unanswered(OperationalError):
+    """The server did not answer in time, by our clock. The connection is closed; what was asked may be done or not."""
 
 
 class BoundedConnection(connection):
@@ -56,7 +60,7 @@ def install() -> None:
             left = limit - time.monotonic()
             # psycopg2 closes a connection whose wait has failed: no late answer can be taken for that of another.
             if left <= 0 or not ready(waiting.fileno(), state == POLL_READ, left):
-                raise OperationalError("The database did not answer in time.")
+                raise Unanswered("The database did not answer in time.")
 
     set_wait_callback(wait)
 
@@ -85,29 +89,35 @@ def _by_poll(descriptor: int, reading: bool, seconds: float) -> bool:
 def _by_event_loop() -> Ready:
     from gevent import get_hub, getcurrent  # noqa: PLC0415
 
-    waiting: dict[Any, float] = {}
-
-    def give_up() -> None:
-        now = time.monotonic()
-        for greenlet in [greenlet for greenlet, limit in waiting.items() if limit <= now]:
-            if waiting.pop(greenlet, None) is not None:
-                greenlet.throw(TimeoutError)
+    def waits_of(hub: Any) -> dict[Any, float]:
+        # One clock for all who wait: to start and stop a timer for each would cost more than the wait itself. It is
+        # kept with the loop that it is of, so that whoever installs this again finds it.
+        if (waits := getattr(hub, WAITS, None)) is None:
+            waits, clock = {}, hub.loop.timer(TICK, TICK, ref=False)
+            clock.start(_give_up, waits)
+            setattr(hub, WAITS, waits)
+            setattr(hub, f"{WAITS}_clock", clock)
+        return waits
 
     def ready(descriptor: int, reading: bool, seconds: float) -> bool:
         hub, greenlet = get_hub(), getcurrent()
-        # One clock for all who wait: to start and stop a timer for each would cost more than the wait itself.
-        if not hasattr(hub, CLOCK):
-            setattr(hub, CLOCK, hub.loop.timer(TICK, TICK, ref=False))
-            getattr(hub, CLOCK).start(give_up)
+        waits = waits_of(hub)
         watcher = hub.loop.io(descriptor, 1 if reading else 2)
-        waiting[greenlet] = time.monotonic() + seconds
+        waits[greenlet] = time.monotonic() + seconds
         try:
             hub.wait(watcher)
         except TimeoutError:
             return False
         finally:
-            waiting.pop(greenlet, None)
+            waits.pop(greenlet, None)
             watcher.close()
         return True
 
     return ready
+
+
+def _give_up(waits: dict[Any, float]) -> None:
+    now = time.monotonic()
+    for greenlet in [greenlet for greenlet, limit in waits.items() if limit <= now]:
+        if waits.pop(greenlet, None) is not None:
+            greenlet.throw(TimeoutError)

@@ -61,7 +61,9 @@ def noted(source: CTE, values: Mapping[str, Any]) -> CTE:
         "request_id": bindparam("request_id", type_=Text),
         **values,
     }
-    return insert(AuditEvent).from_select(list(columns), select(*columns.values()).select_from(source)).cte("noted")
+    rows = select(*columns.values()).select_from(source)
+    # A statement that runs again, because its connection had died, tells of it once.
+    return insert(AuditEvent).from_select(list(columns), rows).on_conflict_do_nothing().cte("noted")
 
 
 def noting(by: Origin) -> dict[str, Any]:

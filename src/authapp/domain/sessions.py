@@ -7,20 +7,21 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from authapp import clock
 from authapp.domain import audit
+from authapp.domain.beginnings import begin
 from authapp.domain.callers import CALLER, Caller
-from authapp.domain.credentials import Credentials, Proof
+from authapp.domain.credentials import Credentials
 from authapp.domain.endings import AccessToken, end_sessions, log_out_here
 from authapp.domain.origins import COMMAND_LINE, Origin
 from authapp.domain.rotation import ROTATE
-from authapp.domain.token_pairs import PairIssuer, Rotated, TokenPair
+from authapp.domain.token_pairs import PairIssuer, SessionState, TokenPair
 from authapp.domain.transactions import transaction
 from authapp.errors import InvalidCredentials, RefreshTokenReused, ResourceNotFound, TokenRevoked
 from authapp.extensions import db
-from authapp.models import EndReason, EventType, Purpose, Session, User, UserStatus
+from authapp.models import EndReason, EventType, Session, User
 from authapp.security import identifiers
 from authapp.security.tokens import Claims, Tokens
 
@@ -55,15 +56,12 @@ class Sessions:
         """
         for _ in range(ATTEMPTS):
             proof = self._credentials.prove(name, password, origin)
-            session = self._new_session(proof.user_id, origin)
-            with transaction() as database:
-                if _record_login(proof, session.created_at):
-                    database.add(session)
-                    whose = {"subject_id": session.user_id, "actor_id": session.user_id, "session_id": session.id}
-                    audit.record(EventType.SESSION_STARTED, by=origin, **whose)
-                    self._credentials.forgive(proof.user_id, Purpose.LOGIN)
-                    break
+            session = self._new_session(proof.user_id)
+            if begin(session, proof, origin):
+                break
         else:
+            with transaction():
+                audit.record(EventType.LOGIN_REFUSED, by=origin, subject_id=proof.user_id)
             raise InvalidCredentials
         return self._pairs.issue(session, fresh=True)
 
@@ -101,7 +99,7 @@ class Sessions:
         if row.ended_at is not None:
             logger.warning("refresh token reused: ended session %s of user %s", session_id, user_id)
             raise RefreshTokenReused
-        return self._pairs.issue(Rotated(user_id, session_id, *row[:4]), fresh=False)
+        return self._pairs.issue(SessionState(user_id, session_id, *row[:4]), fresh=False)
 
     def log_out(self, claims: Claims, scope: LogoutScope = LogoutScope.LOCAL, origin: Origin = COMMAND_LINE) -> None:
         """End sessions of the caller with these verified ``claims``, as ``scope`` says.
@@ -140,45 +138,19 @@ class Sessions:
                 raise ResourceNotFound
             _record_end(user_id, EndReason.REVOKED, origin, session_id=session_id)
 
-    def _new_session(self, user_id: UUID, origin: Origin) -> Session:
+    def _new_session(self, user_id: UUID) -> SessionState:
         now = clock.now()
         expires_at = now + self._session_ttl
-        return Session(
+        return SessionState(
             user_id=user_id,
             id=identifiers.time_ordered(),
-            created_at=now,
-            last_used_at=now,
-            expires_at=expires_at,
             refresh_jti=identifiers.unguessable(),
             rotated_at=now,
             refresh_expires_at=min(now + self._refresh_ttl, expires_at),
-            ip_address=origin.ip_address,
-            user_agent=origin.agent,
+            expires_at=expires_at,
         )
 
 
 def _record_end(user_id: UUID, reason: EndReason, origin: Origin, session_id: UUID, **details: Any) -> None:
     whose = {"subject_id": user_id, "actor_id": user_id, "session_id": session_id}
     audit.record(EventType.SESSION_ENDED, by=origin, **whose, reason=reason, **details)
-
-
-def _record_login(proof: Proof, now: datetime) -> bool:
-    """Note the login on the account, if it still is what was proven: active, with the same stored hash.
-
-    While the hash was being computed the password may have been changed, or the account disabled; or another login of
-    the same person has replaced an outdated hash, and then the password is good against the new one.
-    """
-    changes: dict[str, Any] = {"last_login_at": now}
-    if proof.new_hash:
-        changes["password_hash"] = proof.new_hash
-    statement = (
-        update(User)
-        .where(
-            User.id == proof.user_id,
-            User.password_hash == proof.password_hash,
-            User.status == UserStatus.ACTIVE,
-        )
-        .values(changes)
-        .returning(User.id)
-    )
-    return db.session.execute(statement).one_or_none() is not None

@@ -6,7 +6,6 @@ from functools import partial
 from uuid import UUID
 
 from authapp import clock
-from authapp.models import Session
 from authapp.security import identifiers
 from authapp.security.tokens import Tokens
 
@@ -23,8 +22,8 @@ class TokenPair:
 
 
 @dataclass(frozen=True)
-class Rotated:
-    """The session of a refresh token that was exchanged, as far as its new pair needs it."""
+class SessionState:
+    """A session as far as its pair needs it: which refresh token is current since when, and when all of it ends."""
 
     user_id: UUID
     id: UUID
@@ -41,7 +40,7 @@ class PairIssuer:
         self._tokens = tokens
         self._access_ttl = timedelta(seconds=tokens.rules.access_ttl)
 
-    def issue(self, session: Session | Rotated, *, fresh: bool) -> TokenPair:
+    def issue(self, session: SessionState, *, fresh: bool) -> TokenPair:
         """Sign the pair that ``session`` stands for; it is committed by now, so no lock waits for a signature."""
         now = clock.now()
         access_expires = min(now + self._access_ttl, session.expires_at)

@@ -63,5 +63,6 @@ def _native_threads() -> Any:
 def _step_back_and_do(work: Callable[..., T], arguments: tuple[object, ...]) -> T:
     """Leave the processor to requests that need it for a moment; on Linux, niceness is a thread's own."""
     with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, THIS_THREAD, NICENESS)
+        niceness = max(NICENESS, os.getpriority(os.PRIO_PROCESS, THIS_THREAD))
+        os.setpriority(os.PRIO_PROCESS, THIS_THREAD, niceness)
     return work(*arguments)

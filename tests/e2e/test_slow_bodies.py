@@ -1,0 +1,79 @@
+"""Bodies that take their time: they cost the database nothing, and hold no connection for ever."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from databases import Databases
+from e2e.processes import Server, environment, serving
+from factories import PASSWORD
+
+BODY_SECONDS = 10
+HEAD = (
+    "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+)
+
+
+@pytest.fixture
+def alone(databases: Databases, tmp_path: Path) -> Iterator[Server]:
+    """A server with one worker, so that whatever happens to its connections can be seen."""
+    with databases.migrated() as url, serving(tmp_path, environment(url, WEB_CONCURRENCY="1")) as server:
+        yield server
+
+
+def connections_to(server: Server) -> set[int]:
+    connection = psycopg2.connect(server.database_url.replace("+psycopg2", ""))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        found = {pid for (pid,) in cursor.fetchall()}
+    connection.close()
+    return found
+
+
+def begun(server: Server, body: bytes, missing: int) -> socket.socket:
+    """Return a client that has sent all of ``body`` but the last bytes."""
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    client.sendall(HEAD.format(length=len(body)).encode() + body[:-missing])
+    return client
+
+
+def answer(client: socket.socket) -> str:
+    with client, client.makefile("rb") as file:
+        return file.readline().decode()
+
+
+def test_a_body_that_takes_longer_than_the_database_may_is_answered_all_the_same(alone: Server) -> None:
+    account = {"username": "ada", "email": "ada@example.com", "password": PASSWORD}
+    assert alone.call("POST", "/api/v1/auth/register", json=account).status_code == 201
+    before = connections_to(alone)
+    body = json.dumps({"username": "ada", "password": PASSWORD}).encode()
+
+    client = begun(alone, body, 1)
+    time.sleep(3)
+    client.sendall(body[-1:])
+
+    assert " 200 " in answer(client)
+    assert before <= connections_to(alone), "no connection that was well has been closed"
+    assert '"ERROR"' not in alone.log
+
+
+def test_a_body_that_never_ends_is_given_up_and_keeps_no_worker_from_stopping(alone: Server) -> None:
+    client = begun(alone, b" " * 60_000, 30_000)
+    start = time.monotonic()
+    time.sleep(0.5)
+    alone.process.terminate()
+    while time.monotonic() < start + BODY_SECONDS - 1:
+        client.sendall(b" ")
+        time.sleep(0.5)
+
+    assert " 400 " in answer(client)
+    assert BODY_SECONDS - 1 < time.monotonic() - start < BODY_SECONDS + 3
+    alone.process.wait(5)
+    assert '"ERROR"' not in alone.log
