@@ -150,6 +150,10 @@ def test_general_limits_count_every_route_once_there_is_a_storage(databases: Dat
         assert 1 <= int(refused.headers["Retry-After"]) <= 60
         assert refused.headers["RateLimit-Policy"] == '"route";q=3;w=60'
         assert api.get("/users/me").status_code == 401
+        paths = api.client.get("/openapi.json").get_json()["paths"]
+        operations = [each for item in paths.values() for name, each in item.items() if name != "parameters"]
+        assert len(operations) > 30
+        assert all("RateLimit" in operation["responses"]["429"]["headers"] for operation in operations)
         with app.app_context():
             db.dispose()
 

@@ -14,6 +14,7 @@ from flask_smorest import Blueprint as DocumentedBlueprint
 from authapp.api import bodies
 from authapp.api.errors import CONTENT_TYPE, documentation, status_of
 from authapp.api.guards import Door, View, door_of, limit_of, permission_of
+from authapp.api.paths import BASE_PATH
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.errors import (
@@ -136,9 +137,10 @@ class Contract(Api):  # type: ignore[misc]
         document = self.spec.to_dict()
         # The library documents its pagination by page numbers in every document; ours goes by cursors.
         document["components"]["schemas"].pop("PaginationMetadata", None)
+        everywhere = _limit_of_every_route(document) if self._app.config.get("RATELIMIT_STORAGE_URI") else {}
         for operations in document["paths"].values():
             for operation in filter(None, map(operations.get, _METHODS)):
-                operation["responses"] = dict(sorted(operation["responses"].items()))
+                operation["responses"] = dict(sorted((everywhere | operation["responses"]).items()))
         return json.dumps(document, separators=(",", ":")).encode()
 
     def _register_error_handlers(self) -> None:
@@ -186,6 +188,13 @@ def _refusals_of(view: Any, door: Door) -> set[type[Refusal]]:
     if limit_of(view):
         found.update((TooManyRequests, ServiceUnavailable))
     return found
+
+
+def _limit_of_every_route(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the response to too many requests, as a route with a limit of its own has it."""
+    limited = document["paths"][f"{BASE_PATH}/auth/login"]["post"]["responses"]
+    status = str(status_of(TooManyRequests))
+    return {status: limited[status]}
 
 
 def _responses(refusals: Iterable[type[Refusal]]) -> dict[str, Any]:
