@@ -24,7 +24,8 @@ KEYS = KeyRing([Key.generate("ES256")]).to_json()
 MOST_PER_SECOND = 4000
 """So many tokens are made for each second in which each is used once."""
 
-FLOOD = 32
+FLOOD, MANY = 32, 64
+"""Connections: of a flood of logins, and of a crowd of clients."""
 API = "/api/v1"
 
 
@@ -125,20 +126,20 @@ def flooded(ours: str, ping: Callable[[str], Result], login: Path, rounds: int, 
     )
 
 
-def models(environment: dict[str, str], measures: dict[str, Any], rounds: int) -> None:
-    """Print each worker class with what it does for ``/ping`` and for logins, alternating."""
-    print(f"{'':22} {'ping req/s':>10} {'p99 ms':>8} {'me req/s':>10} {'logins/s':>9} {'p99 ms':>8}")
-    with ExitStack() as stack:
-        urls = {
-            name: stack.enter_context(serving((*arguments, *OURS), environment)) for name, arguments in MODELS.items()
-        }
-        found: dict[str, list[tuple[Result, ...]]] = {name: [] for name in urls}
-        for _ in range(rounds):
-            for name, url in urls.items():
-                found[name].append(tuple(measures[each](url) for each in ("ping", "me", "login")))
+def models(environment: dict[str, str], measures: dict[str, Any], many: Callable[[str], Result], rounds: int) -> None:
+    """Print each way to serve with what it does for ``/ping``, over few connections and many, and for logins."""
+    print(f"{'':36} {'ping/s':>7} {'p99 ms':>7} {'me/s':>7} {f'ping/s, {MANY}':>11} {'p99 ms':>7} {'logins/s':>9}")
+    found: dict[str, list[tuple[Result, ...]]] = {name: [] for name in MODELS}
+    for _ in range(rounds):
+        for name, model in MODELS.items():
+            # One after another: beside it, those that only wait would take memory and time.
+            with serving((*model.arguments, *OURS), environment | model.environment) as url:
+                load.run(f"{url}/health/live", 1)
+                found[name].append((measures["ping"](url), measures["me"](url), many(url), measures["login"](url)))
     for name, results in found.items():
-        ping, me, login = (Result.median(list(each)) for each in zip(*results, strict=True))
-        print(f"{name:22} {ping.rate:10.0f} {ping.p99:8.1f} {me.rate:10.0f} {login.rate:9.0f} {login.p99:8.0f}")
+        ping, me, crowd, login = (Result.median(list(each)) for each in zip(*results, strict=True))
+        few = f"{ping.rate:7.0f} {ping.p99:7.1f} {me.rate:7.0f}"
+        print(f"{name:36} {few} {crowd.rate:11.0f} {crowd.p99:7.1f} {login.rate:9.0f}", flush=True)
 
 
 def main() -> None:
@@ -147,7 +148,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="how long each run takes")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, of which the median counts")
     parser.add_argument("--full", action="store_true", help="with 10 million rows of blocklist, too")
-    parser.add_argument("--models", action="store_true", help="compare gunicorn's worker classes instead")
+    parser.add_argument("--models", action="store_true", help="compare ways to serve instead")
     arguments = parser.parse_args()
     load.check()
     rounds, seconds = arguments.rounds, arguments.seconds
@@ -155,7 +156,13 @@ def main() -> None:
         seed, environment = stack.enter_context(database())
         measures = endpoints(seed, seconds)
         if arguments.models:
-            models(environment, measures, rounds)
+            token = seed.token()
+            models(
+                environment,
+                measures,
+                lambda url: load.run(f"{url}{API}/ping", seconds, token=token, connections=MANY),
+                rounds,
+            )
             return
         limit = stack.enter_context(serving(("--worker-class", "sync", *HELLO)))
         hello = stack.enter_context(serving(("--worker-class", "gevent", *HELLO)))

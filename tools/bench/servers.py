@@ -9,17 +9,45 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HELLO = ("--config", os.devnull, "--workers", "2", "tools.bench.hello:app")
 OURS = ("wsgi:app",)
-MODELS: dict[str, tuple[str, ...]] = {
-    "sync": ("--worker-class", "sync"),
-    "gthread, 8 threads": ("--worker-class", "gthread", "--threads", "8"),
-    "gthread, 32 threads": ("--worker-class", "gthread", "--threads", "32"),
-    "gevent": ("--worker-class", "gevent"),
+
+
+@dataclass(frozen=True)
+class Model:
+    """A way to serve: arguments of gunicorn, workers, and connections that each pool may have."""
+
+    arguments: tuple[str, ...] = ()
+    workers: int = 2
+    pool: int = 8
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What says so to the server."""
+        return {"WEB_CONCURRENCY": str(self.workers), "AUTHAPP_DATABASE_POOL_SIZE": str(self.pool)}
+
+
+def _threads(count: int) -> tuple[str, ...]:
+    return ("--worker-class", "gthread", "--threads", str(count))
+
+
+MODELS = {
+    "sync, 2 workers": Model(("--worker-class", "sync")),
+    "sync, 8 workers": Model(("--worker-class", "sync"), workers=8),
+    "gthread, 2 x 8 threads": Model(_threads(8)),
+    "gthread, 2 x 32 threads, pool of 32": Model(_threads(32), pool=32),
+    "gevent, 2 workers": Model(),
+    "gevent, 1 worker": Model(workers=1),
+    "gevent, 4 workers": Model(workers=4),
+    "gevent, pool of 1": Model(pool=1),
+    "gevent, pool of 4": Model(pool=4),
+    "gevent, pool of 16": Model(pool=16),
 }
+"""Without a worker class it is that of gunicorn.conf.py, gevent's."""
 
 
 @contextlib.contextmanager
