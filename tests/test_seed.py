@@ -3,7 +3,7 @@
 import psycopg2
 import pytest
 from flask import Flask
-from tools.seed import COMMON_ROLE, RARE_ROLE, seed
+from tools.seed import ACTIVE_ROLE, COMMON_ROLE, RARE_ROLE, seed
 
 from authapp.extensions import db
 from factories import Api, a_session, a_user
@@ -33,5 +33,8 @@ def test_the_seeded_rows_are_users_and_events(app: Flask, api: Api) -> None:
     assert count("/users", q="anna") == 25
     assert count("/users", role=COMMON_ROLE) == 100
     assert count("/users", role=RARE_ROLE) == 20
+    assert count("/users", role=ACTIVE_ROLE) == 196
+    assert count("/users", role=ACTIVE_ROLE, status="disabled") == 0
     assert count("/audit-events", type="user.changed") == 2
+    assert count("/audit-events", type="session.ended") == 600
     assert count("/audit-events", until="2024-01-01T00:00:00Z") == 2000

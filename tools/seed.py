@@ -1,8 +1,8 @@
 """Fill a migrated database with many users and audit events: ``python -m tools.seed --users 1000000 --events 1000000``.
 
 The rows are made by PostgreSQL itself, are the same each time, and look like those of a service in use: names that
-begin alike, a few accounts that are disabled, roles that many or few hold, events that are frequent or rare. Nobody can
-log in with them.
+begin alike, a few accounts that are disabled, roles that many or few hold or the active accounts alone, events that are
+frequent or rare or long over, and a user who did much long ago. Nobody can log in with them.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from psycopg2 import extensions
 
 from authapp.factory import load_settings
 
-COMMON_ROLE, RARE_ROLE = "seeded-common", "seeded-rare"
+COMMON_ROLE, RARE_ROLE, ACTIVE_ROLE = "seeded-common", "seeded-rare", "seeded-active"
 
 _ID = """(lpad(to_hex({milliseconds}), 12, '0') || '7' || substr(md5({salt} || n::text), 1, 3)
           || '8' || substr(md5({salt} || n::text), 4, 15))::uuid"""
@@ -33,24 +33,31 @@ FROM (SELECT n, (ARRAY['anna', 'bert', 'carla', 'dmitri', 'emine', 'farid', 'gro
 """
 _ROLES = f"""
 INSERT INTO roles (name, description, permissions)
-VALUES ('{COMMON_ROLE}', 'Held by every second user.', '{{}}'), ('{RARE_ROLE}', 'Held by twenty users.', '{{}}')
+VALUES ('{COMMON_ROLE}', 'Held by every second user.', '{{}}'), ('{RARE_ROLE}', 'Held by twenty users.', '{{}}'),
+       ('{ACTIVE_ROLE}', 'Held by every user who is not disabled.', '{{}}')
 """
 _HOLDERS = f"""
 INSERT INTO user_roles (user_id, role_name)
 SELECT {_USER_ID}, '{COMMON_ROLE}' FROM generate_series(2, %(users)s, 2) AS n
 UNION ALL
 SELECT {_USER_ID}, '{RARE_ROLE}' FROM generate_series(1, %(users)s, greatest(1, %(users)s / 20)) AS n
+UNION ALL
+SELECT {_USER_ID}, '{ACTIVE_ROLE}' FROM generate_series(1, %(users)s) AS n WHERE n %% 50 <> 0
 """
-# One in a thousand is what an administrator, the first user, did to somebody; the rest people do themselves.
+# One in a thousand is what an administrator, the first user, did to somebody; the rest people do themselves. The oldest
+# twentieth is of the second user, and the oldest third of one type: what is frequent, but far from the newest, is where
+# PostgreSQL's planner guesses wrong.
 _EVENTS = f"""
 INSERT INTO audit_events (occurred_at, id, type, actor_id, subject_id, ip_address, user_agent, request_id, details)
 SELECT to_timestamp(({_START} + e * 100) / 1000.0),
        {_EVENT_ID.replace("n::text", "e::text").replace("+ n *", "+ e *")},
-       CASE WHEN e %% 1000 = 0 THEN 'user.changed' WHEN e %% 5 < 3 THEN 'session.started' ELSE 'session.refreshed' END,
+       CASE WHEN e %% 1000 = 0 THEN 'user.changed' WHEN e <= %(events)s * 3 / 10 THEN 'session.ended'
+            WHEN e %% 100 = 7 THEN 'login.refused' WHEN e %% 5 < 3 THEN 'session.started' ELSE 'session.refreshed' END,
        CASE WHEN e %% 1000 = 0 THEN (SELECT id FROM users ORDER BY id LIMIT 1) ELSE subject END,
        subject, '192.0.2.1', 'seed', 'seed', '{{}}'
-FROM (SELECT e, {_USER_ID} AS subject FROM (SELECT e, 1 + (e * 7919) %% %(users)s AS n
-      FROM generate_series(1::bigint, %(events)s) AS e) AS chosen) AS happened
+FROM (SELECT e, {_USER_ID} AS subject
+      FROM (SELECT e, CASE WHEN e <= %(events)s / 20 THEN 2 ELSE 1 + (e * 7919) %% %(users)s END AS n
+            FROM generate_series(1::bigint, %(events)s) AS e) AS chosen) AS happened
 """
 
 
