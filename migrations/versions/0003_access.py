@@ -41,12 +41,24 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_audit_events_subject_id_occurred_at_id"), "audit_events", ["subject_id", "occurred_at", "id"]
     )
+    op.create_index(
+        op.f("ix_audit_events_subject_id_type_occurred_at_id"),
+        "audit_events",
+        ["subject_id", "type", "occurred_at", "id"],
+    )
     op.create_index(op.f("ix_audit_events_type_occurred_at_id"), "audit_events", ["type", "occurred_at", "id"])
+    to_others = sa.text("actor_id IS DISTINCT FROM subject_id AND actor_id IS NOT NULL")
     op.create_index(
         op.f("ix_audit_events_actor_id_occurred_at_id"),
         "audit_events",
         ["actor_id", "occurred_at", "id"],
-        postgresql_where=sa.text("actor_id IS DISTINCT FROM subject_id AND actor_id IS NOT NULL"),
+        postgresql_where=to_others,
+    )
+    op.create_index(
+        op.f("ix_audit_events_actor_id_type_occurred_at_id"),
+        "audit_events",
+        ["actor_id", "type", "occurred_at", "id"],
+        postgresql_where=to_others,
     )
     op.execute(GUARD)
     op.execute(

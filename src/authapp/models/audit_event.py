@@ -39,6 +39,9 @@ class EventType(StrEnum):
     AUDIT_PRUNED = "audit.pruned"
 
 
+_TO_OTHERS = text("actor_id IS DISTINCT FROM subject_id AND actor_id IS NOT NULL")
+
+
 class AuditEvent(db.Model):  # type: ignore[name-defined,misc]
     """One event. It is written once: a trigger refuses to change it, and to delete it but for pruning.
 
@@ -49,16 +52,13 @@ class AuditEvent(db.Model):  # type: ignore[name-defined,misc]
 
     __tablename__ = "audit_events"
     __table_args__ = (
+        # One for each combination of filters, in the order of the list: a page is one range, however rare its events.
         Index(None, "subject_id", "occurred_at", "id"),
+        Index(None, "subject_id", "type", "occurred_at", "id"),
         Index(None, "type", "occurred_at", "id"),
-        # What people do to their own account is found by its subject: the index holds the rest, which is little.
-        Index(
-            None,
-            "actor_id",
-            "occurred_at",
-            "id",
-            postgresql_where=text("actor_id IS DISTINCT FROM subject_id AND actor_id IS NOT NULL"),
-        ),
+        # What people do to their own account is found by its subject: these hold the rest, which is little.
+        Index(None, "actor_id", "occurred_at", "id", postgresql_where=_TO_OTHERS),
+        Index(None, "actor_id", "type", "occurred_at", "id", postgresql_where=_TO_OTHERS),
     )
 
     occurred_at: Mapped[Timestamp] = mapped_column(primary_key=True)
