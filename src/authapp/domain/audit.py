@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, Select, Text, Uuid, and_, bindparam, func, select
+from sqlalchemy import CTE, Select, Text, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
 from authapp.domain.origins import COMMAND_LINE, Origin
 from authapp.domain.pages import Listing, Page, Pages
 from authapp.domain.pruning import delete_in_batches
+from authapp.domain.ranges import Column, Range
 from authapp.domain.transactions import transaction
 from authapp.extensions import db
 from authapp.models import AuditEvent, EventType
@@ -88,19 +89,22 @@ class EventFilter:
     since: datetime | None = None
     until: datetime | None = None
 
-    def streams(self) -> list[Select[Any]]:
-        """Return the statements whose rows together are the events; each goes by an index of its own."""
-        events = select(AuditEvent)
-        if self.type:
-            events = events.where(AuditEvent.type == self.type)
-        if self.since:
-            events = events.where(AuditEvent.occurred_at >= self.since)
-        if self.until:
-            events = events.where(AuditEvent.occurred_at < self.until)
+    def ranges(self) -> list[Range]:
+        """Return the ranges that together are the events; there is an index for each."""
+        of_type = {AuditEvent.type: self.type} if self.type else {}
         if not self.user_id:
-            return [events]
-        by_them = and_(AuditEvent.actor_id == self.user_id, AuditEvent.actor_id.is_distinct_from(AuditEvent.subject_id))
-        return [events.where(AuditEvent.subject_id == self.user_id), events.where(by_them)]
+            return [self._range(select(AuditEvent), of_type)]
+        # What people do to themselves is found by the subject; the index by actors holds the rest, in these words.
+        to_others = select(AuditEvent).where(
+            AuditEvent.actor_id.is_distinct_from(AuditEvent.subject_id), AuditEvent.actor_id.is_not(None)
+        )
+        return [
+            self._range(select(AuditEvent), {AuditEvent.subject_id: self.user_id, **of_type}),
+            self._range(to_others, {AuditEvent.actor_id: self.user_id, **of_type}),
+        ]
+
+    def _range(self, rows: Select[Any], fixed: Mapping[Column, Any]) -> Range:
+        return Range(rows=rows, fixed=fixed, order=_ORDER, since=self.since, until=self.until)
 
 
 class Audit:
@@ -114,12 +118,12 @@ class Audit:
 
         Raises ``ValidationFailed`` for a cursor that is not from this list.
         """
-        return self._pages.page(Listing("audit_events", vars(wanted), _ORDER), wanted.streams(), limit, cursor)
+        return self._pages.page(Listing("audit_events", vars(wanted), _KEYS), wanted.ranges(), limit, cursor)
 
     def activity(self, user_id: UUID, limit: int, cursor: str | None = None) -> Page[AuditEvent]:
         """Return a page of what happened to one's own account, the newest first."""
-        stream = select(AuditEvent).where(AuditEvent.subject_id == user_id)
-        return self._pages.page(Listing("activity", {"user_id": user_id}, _ORDER), [stream], limit, cursor)
+        own = Range(rows=select(AuditEvent), fixed={AuditEvent.subject_id: user_id}, order=_ORDER)
+        return self._pages.page(Listing("activity", {"user_id": user_id}, _KEYS), [own], limit, cursor)
 
     @contextmanager
     def noting(self, event: EventType, **details: Any) -> Iterator[None]:
@@ -148,3 +152,4 @@ class Audit:
 
 
 _ORDER = (AuditEvent.occurred_at, AuditEvent.id)
+_KEYS = {"occurred_at": datetime, "id": UUID}

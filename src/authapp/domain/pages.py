@@ -8,9 +8,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, literal, tuple_
-from sqlalchemy.orm import InstrumentedAttribute
-
+from authapp.domain.ranges import Range
 from authapp.errors import Fault, ValidationFailed
 from authapp.extensions import db
 from authapp.security.cursors import Cursors
@@ -30,15 +28,14 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True)
 class Listing:
-    """One list: what it is called, what it was narrowed to, and the columns that order it, the greatest first.
+    """One list: what it is called, what it was narrowed to, and what orders it, with the types.
 
-    ``attributes`` are where an item has the values of the keys, when they are called otherwise there.
+    The names of ``keys`` are those that its items have for them.
     """
 
     name: str
     filters: Mapping[str, Any]
-    keys: Sequence[InstrumentedAttribute[Any]]
-    attributes: Sequence[str] = ()
+    keys: Mapping[str, type]
 
 
 class Pages:
@@ -47,18 +44,17 @@ class Pages:
     def __init__(self, cursors: Cursors) -> None:
         self._cursors = cursors
 
-    def page(self, listing: Listing, streams: Sequence[Select[Any]], limit: int, cursor: str | None) -> Page[Any]:
-        """Return up to ``limit`` entities of ``streams``, which share no row and select one entity each.
+    def page(self, listing: Listing, ranges: Sequence[Range], limit: int, cursor: str | None) -> Page[Any]:
+        """Return up to ``limit`` entities of ``ranges``, which share no row and select one entity each.
 
         Raises ``ValidationFailed`` for a cursor that does not belong to this list.
         """
         after = self.position(listing, cursor)
-        names = listing.attributes or [key.key for key in listing.keys]
 
         def place(item: Any) -> tuple[Any, ...]:
-            return tuple(getattr(item, name) for name in names)
+            return tuple(getattr(item, name) for name in listing.keys)
 
-        found = [db.session.scalars(_narrowed(stream, listing, after, limit + 1)).all() for stream in streams]
+        found = [db.session.scalars(each.following(after, limit + 1)).all() for each in ranges]
         items = list(islice(heapq.merge(*found, key=place, reverse=True), limit + 1))
         if len(items) <= limit:
             return Page(items, None)
@@ -72,17 +68,9 @@ class Pages:
             texts = self._cursors.read(listing.name, listing.filters, cursor)
         except ValueError as error:
             raise ValidationFailed(faults=[Fault("#/query/cursor", str(error))]) from None
-        return [_READ[key.type.python_type](text) for key, text in zip(listing.keys, texts, strict=True)]
+        return [_READ[kind](text) for kind, text in zip(listing.keys.values(), texts, strict=True)]
 
     def cursor(self, listing: Listing, position: Sequence[Any]) -> str:
-        """Return the cursor that leads on from ``position``, the values of the keys of the last item seen."""
+        """Return the cursor that leads on from ``position``, the values of the keys of the last that was seen."""
         texts = [value.isoformat() if isinstance(value, datetime) else str(value) for value in position]
         return self._cursors.write(listing.name, listing.filters, texts)
-
-
-def _narrowed(stream: Select[Any], listing: Listing, after: list[Any] | None, count: int) -> Select[Any]:
-    if after is not None:
-        values = [literal(value, key.type) for value, key in zip(after, listing.keys, strict=True)]
-        # Compared as a row (SQL, F641): one range of the index, not a filter behind it.
-        stream = stream.where(tuple_(*listing.keys) < tuple_(*values))
-    return stream.order_by(*(key.desc() for key in listing.keys)).limit(count)

@@ -27,5 +27,7 @@ class PageSchema(Schema):
     """A page of a list."""
 
     next_cursor = fields.String(
-        required=True, allow_none=True, metadata={"description": "Leads to the next page; `null` at the end."}
+        required=True,
+        allow_none=True,
+        metadata={"description": "Leads to the next page, also from one that is short or empty; `null` at the end."},
     )

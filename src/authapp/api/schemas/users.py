@@ -124,6 +124,6 @@ class UserQuerySchema(PageQuerySchema):
 
 
 class UserPageSchema(PageSchema):
-    """A page of users: the newest first; of a search with `q`, by name."""
+    """A page of users: the newest first; of a search with `q`, by username, then by address."""
 
     items = fields.List(fields.Nested(UserSchema), required=True)

@@ -1,0 +1,247 @@
+"""Pages of lists: together they are what a plain query finds, and none of them does more than a bounded work."""
+
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, event, select, text
+from tools.bench.lists import PAGES
+from tools.seed import ACTIVE_ROLE, RARE_ROLE, seed
+
+from authapp import clock
+from authapp.domain import UseCases, audit, windows
+from authapp.domain.audit import EventFilter
+from authapp.domain.directory import UserFilter
+from authapp.domain.origins import Origin
+from authapp.domain.pages import Page
+from authapp.domain.transactions import transaction
+from authapp.extensions import db
+from authapp.models import AuditEvent, EventType, User, UserStatus
+from factories import Api, a_session, a_user
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+ROLES = ["held-by-many", "held-by-few"]
+TYPES = [EventType.SESSION_STARTED, EventType.SESSION_ENDED, EventType.USER_CHANGED]
+SIZES = [(1, 2), (3, 7), (50, 300)]
+"""Of a page and of a window; the smaller windows end within pages, between them and before anything is found."""
+
+
+def walked(page: Callable[[Any, int, str | None], Page[Any]], wanted: Any, limit: int) -> list[UUID]:
+    """Walk to the end of what is ``wanted``, and return the ids in their order."""
+    found: list[UUID] = []
+    cursor: str | None = None
+    while True:
+        items, cursor = (step := page(wanted, limit, cursor)).items, step.next_cursor
+        assert len(items) <= limit
+        found += [item.id for item in items]
+        assert len(found) == len(set(found)), wanted
+        if cursor is None:
+            return found
+
+
+def some_people(app: Flask, seeded: random.Random) -> None:
+    """Make accounts whose names begin alike in many ways, at most a few of them disabled or with the rarer role."""
+    for role in ROLES:
+        UseCases.of(app).roles.create(role, [])
+    names = ["".join(letters) for letters in itertools.product("aB", "ab_", "bA")]
+    addresses = seeded.sample(names, len(names))
+    for name, address in zip(names, addresses, strict=True):
+        roles = [role for role, share in zip(ROLES, (0.7, 0.2), strict=True) if seeded.random() < share]
+        user = a_user(app, name, email=f"{address}@example.com", roles=roles)
+        if seeded.random() < 0.3:
+            UseCases.of(app).administration.disable(user.id)
+
+
+def plainly(wanted: UserFilter) -> list[UUID]:
+    """Return the ids of all that ``wanted`` describes, found by looking at each account."""
+    everybody = [
+        user
+        for user in db.session.scalars(select(User).order_by(User.id.desc()))
+        if (not wanted.role or wanted.role in user.roles) and (not wanted.status or wanted.status == user.status)
+    ]
+    if not wanted.q:
+        return [user.id for user in everybody]
+    q = wanted.q.lower()
+    by_name = [user for user in everybody if user.username_key.startswith(q)]
+    by_address = [user for user in everybody if user.email_key.startswith(q) and user not in by_name]
+    by_name.sort(key=lambda user: user.username_key)
+    by_address.sort(key=lambda user: user.email_key)
+    return [user.id for user in [*by_name, *by_address]]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_pages_of_users_are_what_a_plain_look_finds(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    with app.app_context():
+        some_people(app, random.Random(number))
+        filters = itertools.product([None, "a", "A_", "b", "zz"], [None, *ROLES, "nobody"], [None, *UserStatus])
+        for (q, role, status), (limit, window) in itertools.product(filters, SIZES):
+            monkeypatch.setattr(windows, "WINDOW", window)
+            wanted = UserFilter(q=q, role=role, status=status)
+            found = walked(UseCases.of(app).directory.users, wanted, limit)
+            assert found == plainly(wanted), (wanted, limit, window)
+
+
+def some_events(seeded: random.Random, people: list[UUID]) -> None:
+    """Write events, many of them at the same moment."""
+    for _ in range(60):
+        moment = START + timedelta(seconds=seeded.randrange(10))
+        subject_id, actor_id = seeded.choice([None, *people]), seeded.choice([None, *people])
+        with pytest.MonkeyPatch.context() as patch, transaction():
+            patch.setattr(clock, "now", lambda moment=moment: moment)
+            audit.record(seeded.choice(TYPES), by=Origin(), subject_id=subject_id, actor_id=actor_id)
+
+
+def test_the_pages_of_events_are_what_a_plain_look_finds(app: Flask) -> None:
+    people = [UUID(int=number) for number in range(1, 4)]
+    times = [None, START, START + timedelta(seconds=3), START + timedelta(seconds=8)]
+    filters = itertools.product([None, *people], [None, *TYPES, EventType.KEY_ROTATED], times, times)
+    with app.app_context():
+        some_events(random.Random(1), people)
+        everything = list(db.session.scalars(select(AuditEvent).order_by(AuditEvent.occurred_at, AuditEvent.id)))[::-1]
+        for (user_id, of_type, since, until), limit in itertools.product(filters, [2, 25]):
+            wanted = EventFilter(user_id=user_id, type=of_type, since=since, until=until)
+            plain = [
+                each.id
+                for each in everything
+                if (not user_id or user_id in {each.subject_id, each.actor_id})
+                and (not of_type or of_type == each.type)
+                and (not since or each.occurred_at >= since)
+                and (not until or each.occurred_at < until)
+            ]
+            found = walked(UseCases.of(app).audit.events, wanted, limit)
+            assert found == plain, (wanted, limit)
+
+
+# --- the work of a page ---------------------------------------------------------------------------------------------
+
+ROWS = 20_000
+SMALL_WINDOW = 50
+MOST = 8 * SMALL_WINDOW
+"""How many rows the statements of one page may read, in tables and in indexes; windows, and what is found there."""
+
+
+@pytest.fixture
+def many(app: Flask, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Seed many rows, and return who the words in ``PAGES`` stand for."""
+    monkeypatch.setattr(windows, "WINDOW", SMALL_WINDOW)
+    with app.app_context():
+        connection = db.engine.raw_connection()
+        seed(connection.driver_connection, users=ROWS, events=ROWS)
+        connection.driver_connection.autocommit = False
+        connection.close()
+        subjects = select(AuditEvent.subject_id).limit(1)
+        admin = db.session.scalar(select(User.id).order_by(User.id).limit(1))
+        busy = db.session.scalar(subjects.order_by(AuditEvent.occurred_at))
+        subject = db.session.scalar(subjects.order_by(AuditEvent.occurred_at.desc()))
+    return {"ADMIN": str(admin), "BUSY": str(busy), "SUBJECT": str(subject)}
+
+
+@contextmanager
+def noted(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    """Note the statements that are executed meanwhile, with their parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def rows_read(engine: Engine, statements: list[tuple[str, Any]]) -> int:
+    """Return how many rows the scans of ``statements`` read, those that they filter away among them."""
+    with engine.connect() as connection:
+        plans = [
+            connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters).scalar_one()
+            for statement, parameters in statements
+        ]
+    return sum(scanned(plan["Plan"]) for (plan,) in plans)
+
+
+def scanned(node: dict[str, Any]) -> int:
+    read = 0
+    if "Relation Name" in node:
+        removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+        read = round((node["Actual Rows"] + removed) * node["Actual Loops"])
+    return read + sum(scanned(child) for child in node.get("Plans", []))
+
+
+def read_by(app: Flask, api: Api, known: dict[str, str], pages: dict[str, Any]) -> dict[str, list[int]]:
+    """Return how many rows each of ``pages`` reads, and the page behind it."""
+    token = a_session(app, a_user(app, "zoe", roles=["admin"])).access_token
+    with app.app_context():
+        engine = db.engine
+    read: dict[str, list[int]] = {}
+    for name, (path, query) in pages.items():
+        asked = {key: known.get(value, value) for key, value in query.items()}
+        for _ in range(2):
+            with noted(engine) as statements:
+                page = api.get(f"/{path}", token, query_string=asked).get_json()
+            read.setdefault(name, []).append(rows_read(engine, statements))
+            if not page.get("next_cursor"):
+                break
+            asked["cursor"] = page["next_cursor"]
+    return read
+
+
+@pytest.mark.committed
+def test_no_page_reads_more_than_a_bounded_number_of_rows(app: Flask, api: Api, many: dict[str, str]) -> None:
+    read = read_by(app, api, many, PAGES)
+    assert {name: rows for name, rows in read.items() if max(rows) > MOST} == {}
+
+
+@pytest.mark.committed
+@pytest.mark.parametrize(
+    ("change", "query"),
+    [
+        (
+            "UPDATE users SET username_key = 'zz' || username_key WHERE username_key LIKE 'anna%'",
+            {"q": "zz", "role": RARE_ROLE},
+        ),
+        (
+            f"UPDATE roles SET name = 'new' WHERE name = '{ACTIVE_ROLE}'",
+            {"role": "new", "status": "disabled"},
+        ),
+    ],
+    ids=["names", "roles"],
+)
+def test_the_work_of_a_page_does_not_depend_on_what_postgresql_knows_of_the_rows(
+    app: Flask, api: Api, many: dict[str, str], change: str, query: dict[str, str]
+) -> None:
+    with app.app_context():
+        db.session.execute(text(change))
+        db.session.commit()
+    read = read_by(app, api, many, {"since then": ("users", query)})
+    assert max(read["since then"]) <= MOST
+
+
+@pytest.mark.committed
+@pytest.mark.parametrize(
+    ("wanted", "most"),
+    [
+        (UserFilter(q="a", role=RARE_ROLE), 1),
+        (UserFilter(q="bert", role=RARE_ROLE), 1),
+        (UserFilter(q="a", role=RARE_ROLE, status=UserStatus.ACTIVE), 1),
+        (UserFilter(role=RARE_ROLE, status=UserStatus.ACTIVE), 1),
+        (UserFilter(role=ACTIVE_ROLE, status=UserStatus.DISABLED), ROWS // 50 // SMALL_WINDOW + 1),
+        (UserFilter(q="anna"), ROWS // 8 // 50 + ROWS // 8 // SMALL_WINDOW + 1),
+    ],
+    ids=str,
+)
+def test_a_walk_goes_by_the_rarer_of_what_is_asked_for(
+    app: Flask, many: dict[str, str], wanted: UserFilter, most: int
+) -> None:
+    with app.app_context():
+        cursor, pages = UseCases.of(app).directory.users(wanted, 50).next_cursor, 1
+        while cursor and pages <= most:
+            cursor, pages = UseCases.of(app).directory.users(wanted, 50, cursor).next_cursor, pages + 1
+    assert pages <= most
