@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from authapp import clock
-from authapp.domain import UseCases
+from authapp.domain import UseCases, pruning
 from authapp.extensions import db
 from authapp.models import AuditEvent, EventType, User
 from cli.invoking import flask_users, succeeded
@@ -142,11 +142,16 @@ def test_what_was_refused_leaves_no_event(app: Flask, api: Api) -> None:
     assert len(events(app)) == before
 
 
+def untold(app: Flask, event: EventType) -> None:
+    """Let the database refuse this type of event from now on."""
+    with app.app_context():
+        db.session.execute(text(f"ALTER TABLE audit_events ADD CONSTRAINT refused CHECK (type <> '{event}') NOT VALID"))
+        db.session.commit()
+
+
 def test_what_cannot_be_told_does_not_happen(app: Flask, api: Api) -> None:
     scene = Scene(app, api)
-    with app.app_context():
-        db.session.execute(text("ALTER TABLE audit_events ADD CONSTRAINT refused CHECK (type <> 'user.disabled')"))
-        db.session.commit()
+    untold(app, EventType.USER_DISABLED)
     assert scene.patch(status="disabled").status_code == 500
     assert api.get("/ping", scene.token).status_code == 200
 
@@ -164,19 +169,58 @@ def test_the_trail_can_only_grow(app: Flask, statement: Any) -> None:
         db.session.rollback()
 
 
-def test_pruning_removes_what_is_older_and_says_so(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def old_events(app: Flask, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     with monkeypatch.context() as patch:
         past = clock.now() - timedelta(days=100)
         patch.setattr(clock, "now", lambda: past)
-        a_user(app)
-    a_user(app)
-    before = len(events(app))
+        for _ in range(count):
+            a_user(app)
+
+
+def prune(app: Flask) -> int:
     with app.app_context():
-        assert UseCases.of(app).audit.prune(timedelta(days=90)) == 1
-    left = events(app)
-    assert len(left) == before
-    assert left[-1].type == EventType.AUDIT_PRUNED
-    assert left[-1].details["removed"] == 1
+        return UseCases.of(app).audit.prune(timedelta(days=90))
+
+
+def prunings(app: Flask) -> list[int]:
+    return [event.details["removed"] for event in events(app) if event.type == EventType.AUDIT_PRUNED]
+
+
+def test_pruning_removes_what_is_older_and_says_so(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    old_events(app, monkeypatch, 1)
+    a_user(app)
+    assert prune(app) == 1
+    assert [event.type for event in events(app)] == [EventType.USER_CREATED, EventType.AUDIT_PRUNED]
+    assert prunings(app) == [1]
+
+
+def test_a_pruning_that_removes_nothing_is_no_event(app: Flask) -> None:
+    a_user(app)
+    assert prune(app) == 0
+    assert prunings(app) == []
+
+
+def test_a_pruning_that_breaks_off_has_told_what_it_removed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "BATCH", 2)
+    old_events(app, monkeypatch, 5)
+    batches = [pruning.transaction]
+    with monkeypatch.context() as patch:
+        patch.setattr(pruning, "transaction", lambda: batches.pop()())
+        with pytest.raises(IndexError):
+            prune(app)
+    assert prunings(app) == [2]
+    assert len(events(app, EventType.USER_CREATED)) == 3
+
+    assert prune(app) == 3
+    assert prunings(app) == [2, 2, 1]
+
+
+def test_a_pruning_that_cannot_be_told_removes_nothing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    old_events(app, monkeypatch, 1)
+    untold(app, EventType.AUDIT_PRUNED)
+    with pytest.raises(DBAPIError):
+        prune(app)
+    assert len(events(app, EventType.USER_CREATED)) == 1
 
 
 def test_events_are_filtered_and_come_in_pages(app: Flask, api: Api) -> None:

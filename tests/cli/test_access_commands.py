@@ -64,6 +64,12 @@ def test_the_trail_is_listed_and_pruned(app: Flask, monkeypatch: pytest.MonkeyPa
     misused(invoke(app, audit, "prune", "--older-than", "soon"))
 
 
+@pytest.mark.parametrize("none", ["0d", "0h", "0m", "000d"])
+def test_no_length_of_time_is_refused_for_it_would_mean_the_whole_trail(app: Flask, none: str) -> None:
+    misused(invoke(app, audit, "prune", "--older-than", none))
+    misused(invoke(app, audit, "list", "--since", none))
+
+
 def findings(app: Flask) -> dict[str, list[str]]:
     result = app.test_cli_runner().invoke(doctor, ["--json"])
     found: dict[str, list[str]] = {}

@@ -17,14 +17,14 @@ audit = Commands("audit", help="Read the audit trail, and prune it.")
 
 
 class Duration(click.ParamType[timedelta]):
-    """A length of time, such as ``90d``, ``12h`` or ``30m``."""
+    """A length of time, such as ``90d``, ``12h`` or ``30m``; not none, for older than that is the whole trail."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Return the length of time."""
         match = re.fullmatch(r"(\d{1,5})([dhm])", str(value))
-        if not match:
+        if not match or not int(match[1]):
             self.fail("must be a number of days, hours or minutes, such as 90d, 12h or 30m.", param, ctx)
         return timedelta(**{{"d": "days", "h": "hours", "m": "minutes"}[match[2]]: int(match[1])})
 
@@ -57,7 +57,7 @@ def list_(name: str | None, event_type: str | None, since: timedelta | None, lim
 @audit.command("prune")
 @click.option("--older-than", type=Duration(), required=True, help="Remove what is older, such as 365d.")
 def prune(older_than: timedelta) -> None:
-    """Remove old events, in batches; that it was done is an event itself."""
+    """Remove old events, in batches, each of which is an event itself."""
     removed = UseCases.of(current_app).audit.prune(older_than)
     click.echo(f"Removed {removed} events.")
 

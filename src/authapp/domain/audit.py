@@ -137,18 +137,22 @@ class Audit:
             yield
 
     def prune(self, older_than: timedelta) -> int:
-        """Remove the events that are older, in batches, and return how many they were; that is an event itself."""
+        """Remove the events that are older, in batches, and return how many they were.
+
+        Each batch is an event itself, in its transaction: what was removed before an interruption is told as well.
+        Where nothing is removed there is nothing to tell, so that a timer does not fill the trail.
+        """
         before = clock.now() - older_than
-        removed = delete_in_batches(
+        return delete_in_batches(
             AuditEvent,
             [AuditEvent.occurred_at, AuditEvent.id],
             AuditEvent.occurred_at < before,
             # The trigger lets go of events in such a transaction alone.
             prepare=select(func.set_config("authapp.pruning", "on", True)),
+            told=lambda removed: record(
+                EventType.AUDIT_PRUNED, by=COMMAND_LINE, before=clock.rfc3339(before), removed=removed
+            ),
         )
-        with transaction():
-            record(EventType.AUDIT_PRUNED, by=COMMAND_LINE, before=clock.rfc3339(before), removed=removed)
-        return removed
 
 
 _ORDER = (AuditEvent.occurred_at, AuditEvent.id)

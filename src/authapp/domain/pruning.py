@@ -1,6 +1,6 @@
 """Pruning: the rows that no decision can need any more go, in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -80,10 +80,12 @@ def delete_in_batches(
     condition: ColumnElement[bool],
     *,
     prepare: Executable | None = None,
+    told: Callable[[int], object] | None = None,
 ) -> int:
     """Delete the rows of ``model`` that meet ``condition``, and return how many they were.
 
-    ``key`` is its primary key; ``prepare`` is run at the start of each transaction.
+    ``key`` is its primary key. ``prepare`` is run at the start of each transaction; ``told`` is called at the end of
+    each that removes something, with how many rows those are.
     """
     chosen = select(*key).where(condition).order_by(_AGE[model]).limit(BATCH).with_for_update(skip_locked=True)
     statement = delete(model).where(tuple_(*key).in_(chosen))
@@ -93,6 +95,8 @@ def delete_in_batches(
             if prepare is not None:
                 session.execute(prepare)
             removed: int = session.connection().execute(statement).rowcount
+            if removed and told is not None:
+                told(removed)
         total += removed
         if removed < BATCH:
             return total
