@@ -203,10 +203,10 @@ def test_a_pruning_that_removes_nothing_is_no_event(app: Flask) -> None:
 def test_a_pruning_that_breaks_off_has_told_what_it_removed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "BATCH", 2)
     old_events(app, monkeypatch, 5)
-    batches = [pruning.transaction]
+    batches = iter([pruning.transaction()])
     with monkeypatch.context() as patch:
-        patch.setattr(pruning, "transaction", lambda: batches.pop()())
-        with pytest.raises(IndexError):
+        patch.setattr(pruning, "transaction", lambda: next(batches))
+        with pytest.raises(StopIteration):
             prune(app)
     assert prunings(app) == [2]
     assert len(events(app, EventType.USER_CREATED)) == 3

@@ -15,7 +15,7 @@ from authapp.domain.transactions import transaction
 from authapp.errors import Fault, ResourceNotFound, RoleProtected, RoleTaken, ValidationFailed
 from authapp.extensions import db
 from authapp.models import EventType, Role
-from authapp.models.role import ADMIN, checked_role_name
+from authapp.models.role import ADMIN, checked_role_name, is_role_name
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,18 @@ class Roles:
 def _locked(name: str, by: Origin) -> Role:
     if name == ADMIN:
         raise RoleProtected
-    role: Role | None = db.session.scalar(select(Role).where(Role.name == name).with_for_update())
+    role = _named(name)
     if role is None:
         raise ResourceNotFound(f"There is no role {name[:64]!r}.")
     check_holds(by, role.permissions)
+    return role
+
+
+def _named(name: str) -> Role | None:
+    # A name that no role can have is not looked for: PostgreSQL cannot even be asked about one with a NUL.
+    if not is_role_name(name):
+        return None
+    role: Role | None = db.session.scalar(select(Role).where(Role.name == name).with_for_update())
     return role
 
 

@@ -15,9 +15,14 @@ ADMIN = "admin"
 """The built-in role, which holds every permission, also those that are added later."""
 
 
+def is_role_name(name: str) -> bool:
+    """Tell whether a role can have this name."""
+    return bool(re.fullmatch(ROLE_NAME_PATTERN.strip("^$"), name))
+
+
 def checked_role_name(name: str) -> str:
     """Return ``name``; raises ``ValueError`` with the rule unless it keeps to it."""
-    if not re.fullmatch(ROLE_NAME_PATTERN.strip("^$"), name):
+    if not is_role_name(name):
         raise ValueError(
             "Must be 1 to 64 of the characters a-z, 0-9, '.', '_' and '-', and start with a letter or a digit."
         )
