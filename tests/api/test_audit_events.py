@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -245,6 +245,51 @@ def test_events_are_filtered_and_come_in_pages(app: Flask, api: Api) -> None:
     assert types(since=clock.rfc3339(clock.now() + timedelta(hours=1))) == []
     assert types(until=clock.rfc3339(clock.now() - timedelta(hours=1))) == []
     problem(api.get("/audit-events", scene.as_admin, query_string={"since": "yesterday"}), 422, "validation_failed")
+
+
+@pytest.mark.parametrize("bound", ["since", "until"])
+@pytest.mark.parametrize(
+    ("moment", "status"),
+    [
+        ("2026-01-01T00:00:00+15:59", 200),
+        ("2026-01-01T00:00:00+16:00", 200),
+        ("2026-01-01T00:00:00-23:59", 200),
+        ("2026-01-01T00:00:00+23:59:59", 200),
+        ("0001-01-01T00:00:00Z", 200),
+        ("9999-12-31T23:59:59.999999Z", 200),
+        ("0001-01-01T00:00:00+00:01", 422),
+        ("0001-01-01T00:00:00+23:59", 422),
+        ("9999-12-31T23:59:59-23:59", 422),
+        ("9999-12-31T23:59:59-00:01", 422),
+        ("2026-01-01T00:00:00+24:00", 422),
+        ("2026-01-01T00:00:00", 422),
+        ("0000-01-01T00:00:00Z", 422),
+        ("10000-01-01T00:00:00Z", 422),
+        ("infinity", 422),
+        ("\0", 422),
+    ],
+)
+def test_a_moment_of_any_offset_is_taken_or_named(app: Flask, api: Api, bound: str, moment: str, status: int) -> None:
+    token = a_session(app, a_user(app, roles=["admin"])).access_token
+    answer = api.get("/audit-events", token, query_string={bound: moment})
+    assert answer.status_code == status, answer.get_json()
+    if status == 422:
+        (fault,) = problem(answer, 422, "validation_failed")["errors"]
+        assert fault["pointer"] == f"#/query/{bound}"
+
+
+def test_an_offset_says_which_moment_is_meant(app: Flask, api: Api) -> None:
+    token = a_session(app, a_user(app, roles=["admin"])).access_token
+    now = clock.now()
+
+    def found(offset: int, **bound: int) -> int:
+        zone = timezone(timedelta(hours=offset))
+        query = {name: (now + timedelta(minutes=minutes)).astimezone(zone) for name, minutes in bound.items()}
+        return len(api.get("/audit-events", token, query_string=query | {"limit": 1}).get_json()["items"])
+
+    for offset in (-23, 0, 23):
+        assert (found(offset, since=-5), found(offset, since=5)) == (1, 0)
+        assert (found(offset, until=-5), found(offset, until=5)) == (0, 1)
 
 
 def test_people_see_what_happened_to_them_but_not_where_administrators_sit(app: Flask, api: Api) -> None:
