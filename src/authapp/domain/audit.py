@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, Select, Text, Uuid, bindparam, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import CTE, ColumnElement, Select, Text, Uuid, bindparam, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from authapp import clock
 from authapp.domain.origins import COMMAND_LINE, Origin
@@ -48,6 +48,29 @@ def record(
             details=details,
         )
     )
+
+
+def record_each(event: EventType, subject_ids: ColumnElement[UUID], *, by: Origin, **details: Any) -> int:
+    """Write an event for each account of a column, such as a CTE's, in one statement; return how many they were.
+
+    It is ``record`` for accounts that may be many. PostgreSQL makes the ids, which are in no order: that of the list is
+    the time's, and these have one.
+    """
+    columns: dict[str, ColumnElement[Any]] = {
+        "occurred_at": literal(clock.now(), AuditEvent.occurred_at.type),
+        "id": func.gen_random_uuid(),
+        "type": literal(event, AuditEvent.type.type),
+        "actor_id": literal(by.actor_id, Uuid),
+        "subject_id": subject_ids,
+        "session_id": literal(by.session_id, Uuid),
+        "ip_address": literal(by.ip_address, Text),
+        "user_agent": literal(by.agent, Text),
+        "request_id": literal(by.request_id, Text),
+        "details": literal(details, JSONB),
+    }
+    statement = insert(AuditEvent).from_select(list(columns), select(*columns.values()))
+    written: int = db.session.connection().execute(statement).rowcount
+    return written
 
 
 def noted(source: CTE, values: Mapping[str, Any]) -> CTE:

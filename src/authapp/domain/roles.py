@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from authapp.domain import audit
@@ -14,7 +14,7 @@ from authapp.domain.powers import check_holds
 from authapp.domain.transactions import transaction
 from authapp.errors import Fault, ResourceNotFound, RoleProtected, RoleTaken, ValidationFailed
 from authapp.extensions import db
-from authapp.models import EventType, Role
+from authapp.models import EventType, Role, UserRole
 from authapp.models.role import ADMIN, checked_role_name, is_role_name
 
 
@@ -79,10 +79,17 @@ class Roles:
         return RoleView.of(role)
 
     def delete(self, name: str, by: Origin = COMMAND_LINE) -> None:
-        """Delete a role, and take it from everybody. Raises ``RoleProtected`` or ``ResourceNotFound``."""
+        """Delete a role, and take it from everybody. Raises ``RoleProtected`` or ``ResourceNotFound``.
+
+        Each who held it is an event, for that is where one looks for why somebody may do something no more. Nobody is
+        given the role meanwhile: that needs its row, which is locked.
+        """
         with transaction() as session:
-            session.delete(_locked(name, by))
-            audit.record(EventType.ROLE_DELETED, by=by, role=name)
+            role = _locked(name, by)
+            taken = delete(UserRole).where(UserRole.role_name == name).returning(UserRole.user_id).cte("taken")
+            holders = audit.record_each(EventType.ROLE_REVOKED, taken.c.user_id, by=by, role=name)
+            session.delete(role)
+            audit.record(EventType.ROLE_DELETED, by=by, role=name, holders=holders)
 
 
 def _locked(name: str, by: Origin) -> Role:
