@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from authapp import clock
 from authapp.cli.keys import RELOAD_MARGIN, keys
@@ -288,9 +289,6 @@ def test_what_could_not_be_written_is_not_told_as_done(app: Flask, file: Path, m
     stand_at(monkeypatch, NOW + timedelta(days=31))
     text = file.read_text()
 
-    def full(_path: Path, _text: str) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     monkeypatch.setattr("authapp.cli.keys.replace_private", full)
     for command in ("retire", "rotate"):
         result = invoke(app, keys, command, "--file", str(file))
@@ -318,20 +316,53 @@ def test_misuse_of_a_ring_explains_the_usage(app: Flask, file: Path, arguments: 
 def rotations(app: Flask) -> list[dict[str, Any]]:
     with app.app_context():
         return [
-            event.details for event in db.session.scalars(select(AuditEvent)) if event.type == EventType.KEY_ROTATED
+            event.details
+            for event in db.session.scalars(select(AuditEvent).order_by(AuditEvent.id))
+            if event.type == EventType.KEY_ROTATED
         ]
 
 
-def test_a_rotation_is_in_the_audit_trail_and_one_that_failed_is_not(
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def down(*_: object) -> None:
+    raise OperationalError("COMMIT", {}, Exception("the server closed the connection"))
+
+
+def test_a_rotation_is_in_the_audit_trail_and_so_is_that_one_failed(
     app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rotate(app, file)
     after = kids(file)
-    assert rotations(app) == [{"signs": after["signs"], "standby": after["standby"]}]
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    done = {"signs": after["signs"], "standby": after["standby"]}
+    assert rotations(app) == [done]
 
     monkeypatch.setattr("authapp.cli.keys.replace_private", full)
     refused(rotate(app, file), "cannot be written")
-    assert len(rotations(app)) == 1
+    _, tried, failed = rotations(app)
+    assert tried["signs"] == after["standby"]
+    assert failed == {**tried, "failed": True}
+
+
+def test_a_rotation_that_cannot_be_noted_does_not_happen(
+    app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = file.read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(db.session, "commit", down)
+        refused(rotate(app, file), "The database cannot be asked")
+    assert file.read_text() == text
+    assert rotations(app) == []
+
+
+def test_what_the_operator_reads_is_what_failed_first(app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_and_down(*_: object) -> None:
+        monkeypatch.setattr(db.session, "commit", down)
+        full()
+
+    monkeypatch.setattr("authapp.cli.keys.replace_private", full_and_down)
+    refused(rotate(app, file), "cannot be written: No space left on device.")
+    monkeypatch.undo()
+    (tried,) = rotations(app)
+    assert "failed" not in tried

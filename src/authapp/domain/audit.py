@@ -1,7 +1,7 @@
 """The audit trail: events are written in the transaction of what they tell, and never changed."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import CTE, ColumnElement, Select, Text, Uuid, bindparam, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.exc import SQLAlchemyError
 
 from authapp import clock
 from authapp.domain.origins import COMMAND_LINE, Origin
@@ -152,12 +153,18 @@ class Audit:
     def noting(self, event: EventType, **details: Any) -> Iterator[None]:
         """Write an event about what the block does outside the database, such as to a file of keys.
 
-        The event is written first, so that nothing is done that cannot be noted; it is kept unless the block raises.
+        No transaction holds both, so the event is committed first, and nothing is done that is not noted. When the
+        block raises, a second event like it says ``failed``.
         """
-        with transaction() as session:
-            record(event, by=COMMAND_LINE, **details)
-            session.flush()
+        _note(event, details)
+        try:
             yield
+        except BaseException:
+            # Without this event the trail tells of more than was done, which is the lesser evil; and it is the block's
+            # error that the operator must read.
+            with suppress(SQLAlchemyError):
+                _note(event, {**details, "failed": True})
+            raise
 
     def prune(self, older_than: timedelta) -> int:
         """Remove the events that are older, in batches, and return how many they were.
@@ -176,6 +183,11 @@ class Audit:
                 EventType.AUDIT_PRUNED, by=COMMAND_LINE, before=clock.rfc3339(before), removed=removed
             ),
         )
+
+
+def _note(event: EventType, details: Mapping[str, Any]) -> None:
+    with transaction():
+        record(event, by=COMMAND_LINE, **details)
 
 
 _ORDER = (AuditEvent.occurred_at, AuditEvent.id)
