@@ -108,6 +108,7 @@ ACTIONS: dict[EventType, Callable[[Scene], object]] = {
 ELSEWHERE = {
     EventType.USER_LOCKED: "tests/api/test_account_limits.py",
     EventType.KEY_ROTATED: "tests/cli/test_keys.py",
+    EventType.KEY_RETIRED: "tests/cli/test_keys.py",
     EventType.AUDIT_PRUNED: "tests/api/test_audit_events.py",
 }
 

@@ -1,4 +1,4 @@
-"""``flask keys`` runs without an application: it needs no settings. Only a rotation asks how long a token lives."""
+"""``flask keys`` makes and lists keys without an application, and so without settings; what it changes, it notes."""
 
 import errno
 import json
@@ -103,6 +103,10 @@ def rotate(app: Flask, file: Path, *arguments: str) -> Result:
     return invoke(app, keys, "rotate", "--file", str(file), *arguments)
 
 
+def retire(app: Flask, file: Path, *arguments: str) -> Result:
+    return invoke(app, keys, "retire", "--file", str(file), *arguments)
+
+
 def listed(file: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = data(flask_keys("list", "--json", "--file", str(file)))
     return rows
@@ -179,14 +183,14 @@ def test_only_what_no_token_needs_any_more_is_retired(app: Flask, file: Path, mo
     rotate(app, file)
     before = kids(file)
 
-    assert succeeded(flask_keys("retire", "--file", str(file))) == "No key has expired.\n"
+    assert succeeded(retire(app, file)) == "No key has expired.\n"
     stand_at(monkeypatch, NOW + NEEDED - timedelta(seconds=1))
-    assert succeeded(flask_keys("retire", "--file", str(file))) == "No key has expired.\n"
+    assert succeeded(retire(app, file)) == "No key has expired.\n"
     assert kids(file) == before
 
     stand_at(monkeypatch, NOW + NEEDED)
     assert kids(file)["expired"] == before["verifies"]
-    assert succeeded(flask_keys("retire", "--file", str(file))) == f"Retired {before['verifies']}.\n"
+    assert succeeded(retire(app, file)) == f"Retired {before['verifies']}.\n"
     assert kids(file) == {"signs": before["signs"], "standby": before["standby"]}
 
 
@@ -196,7 +200,7 @@ def test_an_expired_key_is_retired_by_name(app: Flask, file: Path, monkeypatch: 
     stand_at(monkeypatch, NOW + timedelta(days=31))
     old = kids(file)["expired"]
 
-    assert succeeded(flask_keys("retire", "--file", str(file), "--", old)) == f"Retired {old}.\n"
+    assert succeeded(retire(app, file, "--", old)) == f"Retired {old}.\n"
 
     assert old not in kids(file).values()
 
@@ -204,7 +208,7 @@ def test_an_expired_key_is_retired_by_name(app: Flask, file: Path, monkeypatch: 
 def test_a_standby_key_has_signed_nothing_and_goes_without_force(app: Flask, file: Path) -> None:
     rotate(app, file)
     standby = kids(file)["standby"]
-    assert succeeded(flask_keys("retire", "--file", str(file), "--", standby)) == f"Retired {standby}.\n"
+    assert succeeded(retire(app, file, "--", standby)) == f"Retired {standby}.\n"
     assert "standby" not in kids(file)
 
 
@@ -215,21 +219,23 @@ def test_a_key_whose_tokens_may_be_alive_is_retired_by_force_alone(app: Flask, f
     before = kids(file)
     text = file.read_text()
 
-    refused(flask_keys("retire", "--file", str(file), "--", before[role]), "--force")
+    refused(retire(app, file, "--", before[role]), "--force")
     assert file.read_text() == text
 
-    told = succeeded(flask_keys("retire", "--file", str(file), "--force", "--", before[role]))
+    told = succeeded(retire(app, file, "--force", "--", before[role]))
     assert told == f"Retired {before[role]}.\n"
     assert kids(file) == {name: kid for name, kid in before.items() if name != role}
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
-def test_neither_the_key_that_signs_nor_one_that_is_not_there_is_retired(file: Path, force: list[str]) -> None:
+def test_neither_the_key_that_signs_nor_one_that_is_not_there_is_retired(
+    app: Flask, file: Path, force: list[str]
+) -> None:
     text = file.read_text()
     signing = kids(file)["signs"]
 
-    refused(flask_keys("retire", "--file", str(file), *force, "--", signing))
-    refused(flask_keys("retire", "--file", str(file), *force, "--", "another"), "another", "no such key")
+    refused(retire(app, file, *force, "--", signing))
+    refused(retire(app, file, *force, "--", "another"), "another", "no such key")
 
     assert file.read_text() == text
 
@@ -313,13 +319,17 @@ def test_misuse_of_a_ring_explains_the_usage(app: Flask, file: Path, arguments: 
     misused(invoke(app, keys, *arguments, "--file", str(file)))
 
 
-def rotations(app: Flask) -> list[dict[str, Any]]:
+def events(app: Flask) -> list[AuditEvent]:
     with app.app_context():
-        return [
-            event.details
-            for event in db.session.scalars(select(AuditEvent).order_by(AuditEvent.id))
-            if event.type == EventType.KEY_ROTATED
-        ]
+        return list(db.session.scalars(select(AuditEvent).order_by(AuditEvent.id)))
+
+
+def rotations(app: Flask) -> list[dict[str, Any]]:
+    return [event.details for event in events(app) if event.type == EventType.KEY_ROTATED]
+
+
+def retirements(app: Flask) -> list[dict[str, Any]]:
+    return [event.details for event in events(app) if event.type == EventType.KEY_RETIRED]
 
 
 def full(*_: object) -> None:
@@ -366,3 +376,31 @@ def test_what_the_operator_reads_is_what_failed_first(app: Flask, file: Path, mo
     monkeypatch.undo()
     (tried,) = rotations(app)
     assert "failed" not in tried
+
+
+def test_a_retirement_is_in_the_audit_trail_with_whether_tokens_died(
+    app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        rotate(app, file)
+    in_use = [row["kid"] for row in listed(file) if row["role"] == "verifies"]
+    retire(app, file)
+    refused(retire(app, file, "--", in_use[0]), "--force")
+    assert retirements(app) == []
+
+    succeeded(retire(app, file, "--force", "--", in_use[0]))
+    assert retirements(app) == [{"keys": in_use[:1], "forced": True}]
+
+    stand_at(monkeypatch, NOW + timedelta(days=31))
+    succeeded(retire(app, file, "--force"))
+    assert retirements(app)[1:] == [{"keys": in_use[1:], "forced": False}]
+
+
+def test_a_retirement_that_cannot_be_noted_does_not_happen(
+    app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotate(app, file)
+    text = file.read_text()
+    monkeypatch.setattr(db.session, "commit", down)
+    refused(retire(app, file, "--", kids(file)["standby"]), "The database cannot be asked")
+    assert file.read_text() == text

@@ -1,4 +1,4 @@
-"""``flask keys``: the keys that sign tokens. Making one needs no settings, for it is one of them."""
+"""``flask keys``: the keys that sign tokens. Making and listing them needs no settings, for they are among these."""
 
 from pathlib import Path
 
@@ -97,12 +97,15 @@ def rotate(alg: str, path: Path) -> None:
     click.echo(f"{standby} is the standby key.")
 
 
-@keys.command("retire", with_appcontext=False)
+@keys.command("retire")
 @click.argument("kid", required=False)
 @file_option
 @click.option("--force", is_flag=True, help="Also while tokens that the key signed may be alive: they die with it.")
 def retire(kid: str | None, path: Path, force: bool) -> None:
-    """Remove the key KID, or all keys that no live token can need any more."""
+    """Remove the key KID, or all keys that no live token can need any more.
+
+    It needs the settings and the database, as a rotation does: it is noted in the audit trail, or it is not done.
+    """
     ring, now = _read(path), _now()
     roles = {key.kid: key_rotation.role_of(key, ring, now) for key in ring}
     expired = [each for each, role in roles.items() if role is KeyRole.EXPIRED]
@@ -113,13 +116,16 @@ def retire(kid: str | None, path: Path, force: bool) -> None:
         raise click.ClickException(
             "Tokens that this key signed may be alive, and would die with it: --force if so be it."
         )
-    for each in [kid] if kid else expired:
+    retired = [kid] if kid else expired
+    for each in retired:
         try:
             ring = key_rotation.without(ring, each)
         except InvalidKey as error:
             raise click.ClickException(f"{each} is not retired: {error}") from None
-    _write(path, ring)
-    for each in [kid] if kid else expired:
+    forced = any(roles[each] is KeyRole.VERIFIES for each in retired)
+    with UseCases.of(current_app).audit.noting(EventType.KEY_RETIRED, keys=retired, forced=forced):
+        _write(path, ring)
+    for each in retired:
         click.echo(f"Retired {each}.")
 
 

@@ -36,6 +36,7 @@ class EventType(StrEnum):
     ROLE_CHANGED = "role.changed"
     ROLE_DELETED = "role.deleted"
     KEY_ROTATED = "key.rotated"
+    KEY_RETIRED = "key.retired"
     AUDIT_PRUNED = "audit.pruned"
 
 
