@@ -64,6 +64,24 @@ def test_the_trail_is_listed_and_pruned(app: Flask, monkeypatch: pytest.MonkeyPa
     misused(invoke(app, audit, "prune", "--older-than", "soon"))
 
 
+def test_the_trail_of_a_deleted_account_is_found_by_its_id(app: Flask) -> None:
+    user = a_user(app, "ada")
+    succeeded(flask_users(app, "delete", "ada", "--yes"))
+
+    for name in (str(user.id), str(user.id).upper()):
+        listed = data(invoke(app, audit, "list", "--user", name, "--json"))
+        assert [event["type"] for event in listed] == ["user.deleted", "user.created"]
+    assert data(invoke(app, audit, "list", "--user", "00000000-0000-0000-0000-000000000000", "--json")) == []
+    for name in ("ada", ""):
+        refused(invoke(app, audit, "list", "--user", name), f"There is no user {name!r}.")
+
+
+def test_a_username_that_could_be_an_id_without_hyphens_is_a_username(app: Flask) -> None:
+    user = a_user(app, "0" * 32)
+    (event,) = data(invoke(app, audit, "list", "--user", user.username, "--json"))
+    assert event["subject_id"] == str(user.id)
+
+
 @pytest.mark.parametrize("none", ["0d", "0h", "0m", "000d"])
 def test_no_length_of_time_is_refused_for_it_would_mean_the_whole_trail(app: Flask, none: str) -> None:
     misused(invoke(app, audit, "prune", "--older-than", none))
