@@ -346,6 +346,16 @@ def test_a_role_that_there_is_not_cannot_be_granted(app: Flask, role: str) -> No
     assert data(flask_users(app, "show", user.username, "--json"))["roles"] == ["admin"]
 
 
+@pytest.mark.parametrize("role", ["amdin", "", "Admin", "\udcff", "a\nb"])
+def test_a_role_that_there_is_not_cannot_be_revoked(app: Flask, role: str) -> None:
+    a_user(app, roles=["admin"])
+    user = a_user(app, roles=["admin"])
+
+    refused(flask_users(app, "revoke", user.username, "--", role), "There is no such role.")
+
+    assert data(flask_users(app, "show", user.username, "--json"))["roles"] == ["admin"]
+
+
 @pytest.mark.parametrize("command", ["grant", "revoke"])
 def test_nobody_has_no_roles(app: Flask, command: str) -> None:
     refused(flask_users(app, command, "nobody", "admin"), "There is no user 'nobody'.")

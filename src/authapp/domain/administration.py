@@ -13,6 +13,7 @@ from authapp.domain.endings import end_sessions
 from authapp.domain.identity import Identity
 from authapp.domain.origins import COMMAND_LINE, Origin
 from authapp.domain.powers import Powers, keep_an_admin, lock_in_order
+from authapp.domain.roles import check_exists
 from authapp.domain.transactions import transaction
 from authapp.models import EndReason, EventType, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
@@ -71,7 +72,9 @@ class Administration:
         return self._with_roles(who, by, given=[role])
 
     def revoke(self, who: Who, role: str, by: Origin = COMMAND_LINE) -> User:
-        """Take a role from an account, if it has it. Raises ``LastAdmin``."""
+        """Take a role from an account, if it has it. Raises ``LastAdmin``; ``ValidationFailed`` as ``grant``."""
+        # What is not there cannot be taken, but it may be a typing error for what was to be taken.
+        check_exists(role)
         return self._with_roles(who, by, taken=[role])
 
     def set_password(self, who: Who, password: str, by: Origin = COMMAND_LINE) -> User:

@@ -92,6 +92,12 @@ class Roles:
             audit.record(EventType.ROLE_DELETED, by=by, role=name, holders=holders)
 
 
+def check_exists(name: str) -> None:
+    """Raise ``ValidationFailed``, as granting it does, unless there is such a role."""
+    if not is_role_name(name) or db.session.get(Role, name) is None:
+        raise ValidationFailed(faults=[Fault("#/roles", "There is no such role.")])
+
+
 def _locked(name: str, by: Origin) -> Role:
     if name == ADMIN:
         raise RoleProtected
