@@ -40,6 +40,13 @@ def test_a_role_that_cannot_be_is_refused_in_one_line(app: Flask) -> None:
     refused(flask_users(app, "grant", a_user(app).username, "nobody"), "There is no such role.")
 
 
+@pytest.mark.parametrize("description", ["x" * 201, "Phones.\nadmin  users:write", "\x1b[2J", "\0", "\x85", "a\u2028b"])
+def test_a_description_that_could_forge_a_line_or_fill_the_screen_is_refused(app: Flask, description: str) -> None:
+    made = invoke(app, roles, "create", "support", "--description", description)
+    refused(made, "description: Must be one line of at most 200 characters")
+    assert [role["name"] for role in data(invoke(app, roles, "list", "--json"))] == ["admin"]
+
+
 def test_sessions_are_ended_from_the_command_line(app: Flask, api: Api) -> None:
     user = a_user(app, "ada")
     token = a_session(app, user).access_token

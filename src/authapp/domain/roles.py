@@ -15,7 +15,7 @@ from authapp.domain.transactions import transaction
 from authapp.errors import Fault, ResourceNotFound, RoleProtected, RoleTaken, ValidationFailed
 from authapp.extensions import db
 from authapp.models import EventType, Role, UserRole
-from authapp.models.role import ADMIN, checked_role_name, is_role_name
+from authapp.models.role import ADMIN, checked_role_description, checked_role_name, is_role_name
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Roles:
     def create(
         self, name: str, permissions: Collection[str] = (), description: str = "", by: Origin = COMMAND_LINE
     ) -> RoleView:
-        """Make a role. Raises ``RoleTaken``, or ``ValidationFailed`` for a bad name or an unknown permission."""
-        wanted = _checked(name, permissions)
+        """Make a role. Raises ``RoleTaken``, or ``ValidationFailed`` for what breaks its rule."""
+        wanted = _checked(name, permissions, description)
         check_holds(by, wanted)
         role = Role(name=name, description=description, permissions=wanted)
         try:
@@ -63,13 +63,17 @@ class Roles:
         description: str | None = None,
         by: Origin = COMMAND_LINE,
     ) -> RoleView:
-        """Change a role; it counts from the next request on. Raises ``RoleProtected`` or ``ResourceNotFound``."""
+        """Change a role; it counts from the next request on.
+
+        Raises ``RoleProtected``, ``ResourceNotFound``, or ``ValidationFailed`` for what breaks its rule.
+        """
         with transaction():
             role = _locked(name, by)
+            wanted = _checked(name, permissions or (), description or "")
             changes: dict[str, Any] = {}
             if permissions is not None:
-                changes["permissions"] = _checked(name, permissions)
-                check_holds(by, changes["permissions"])
+                check_holds(by, wanted)
+                changes["permissions"] = wanted
             if description is not None:
                 changes["description"] = description
             for field, value in changes.items():
@@ -116,12 +120,16 @@ def _named(name: str) -> Role | None:
     return role
 
 
-def _checked(name: str, permissions: Collection[str]) -> list[str]:
+def _checked(name: str, permissions: Collection[str], description: str) -> list[str]:
     faults = []
-    try:
-        checked_role_name(name)
-    except ValueError as error:
-        faults.append(Fault("#/name", str(error)))
+    for field, check, value in (
+        ("name", checked_role_name, name),
+        ("description", checked_role_description, description),
+    ):
+        try:
+            check(value)
+        except ValueError as error:
+            faults.append(Fault(f"#/{field}", str(error)))
     known = {permission.value for permission in Permission}
     faults += [
         Fault(f"#/permissions/{place}", f"There is no such permission; there are: {', '.join(sorted(known))}.")

@@ -10,6 +10,7 @@ from authapp.models.columns import Id, Key
 
 ROLE_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ROLE_DESCRIPTION_MAX_LENGTH = 200
+ROLE_DESCRIPTION_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
 
 ADMIN = "admin"
 """The built-in role, which holds every permission, also those that are added later."""
@@ -27,6 +28,17 @@ def checked_role_name(name: str) -> str:
             "Must be 1 to 64 of the characters a-z, 0-9, '.', '_' and '-', and start with a letter or a digit."
         )
     return name
+
+
+def checked_role_description(description: str) -> str:
+    """Return ``description``; raises ``ValueError`` with the rule unless it keeps to it."""
+    # One line without control characters: whoever may write roles could forge a line of `flask roles list` otherwise.
+    fits = len(description) <= ROLE_DESCRIPTION_MAX_LENGTH
+    if not fits or not re.fullmatch(ROLE_DESCRIPTION_PATTERN.strip("^$"), description):
+        raise ValueError(
+            f"Must be one line of at most {ROLE_DESCRIPTION_MAX_LENGTH} characters, without control characters."
+        )
+    return description
 
 
 class Role(db.Model):  # type: ignore[name-defined,misc]

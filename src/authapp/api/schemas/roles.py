@@ -4,15 +4,21 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from authapp.api.schemas.fields import NO_NUL
 from authapp.domain.permissions import Permission
-from authapp.models.role import ROLE_DESCRIPTION_MAX_LENGTH, ROLE_NAME_PATTERN
+from authapp.models.role import ROLE_DESCRIPTION_MAX_LENGTH, ROLE_DESCRIPTION_PATTERN, ROLE_NAME_PATTERN
 
 ROLE_NAME_RULE = {
     "description": "1 to 64 of a-z, 0-9, dots, underscores and hyphens, starting with a letter or a digit.",
     "pattern": ROLE_NAME_PATTERN,
     "maxLength": 64,
     "examples": ["support"],
+}
+
+ROLE_DESCRIPTION_RULE = {
+    "description": "One line, without control characters.",
+    "pattern": ROLE_DESCRIPTION_PATTERN,
+    "maxLength": ROLE_DESCRIPTION_MAX_LENGTH,
+    "examples": ["Answers the phone."],
 }
 
 
@@ -24,8 +30,7 @@ def permission_list(**options: Any) -> "fields.List[Any]":
 
 def description(**options: Any) -> fields.String:
     """Return a field that holds a description."""
-    length = validate.Length(max=ROLE_DESCRIPTION_MAX_LENGTH)
-    return fields.String(validate=length, metadata=NO_NUL, **options)
+    return fields.String(metadata=ROLE_DESCRIPTION_RULE, **options)
 
 
 class RoleSchema(Schema):

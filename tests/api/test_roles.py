@@ -1,0 +1,58 @@
+"""Roles over the API: what they may be called, and how they may be described."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from authapp.api.schemas.roles import ROLE_DESCRIPTION_RULE
+from factories import Api, a_session, a_user, problem
+
+BAD = ["x" * 201, "Phones.\nadmin  users:write", "\r", "\t", "\x1b[2J", "\x7f", "\x85", "a\u2028b", "a\u2029b"]
+GOOD = ["", "x" * 200, "\u00e4\u4e16\U0001f642" * 60, "Answers the phone; <b>'quotes'</b> \\ and $1."]
+
+
+@pytest.fixture
+def token(app: Flask) -> str:
+    return a_session(app, a_user(app, roles=["admin"])).access_token
+
+
+def described(api: Api, token: str, name: str) -> str:
+    items: list[dict[str, Any]] = api.get("/roles", token).get_json()["items"]
+    (description,) = [role["description"] for role in items if role["name"] == name]
+    return str(description)
+
+
+@pytest.mark.parametrize("description", BAD, ids=ascii)
+def test_a_description_is_one_line_of_a_bearable_length(api: Api, token: str, description: str) -> None:
+    assert api.post("/roles", {"name": "support", "description": "Phones."}, token).status_code == 201
+    for answer in (
+        api.post("/roles", {"name": "editors", "description": description}, token),
+        api("PATCH", "/roles/support", token, json={"description": description, "permissions": ["users:read"]}),
+    ):
+        (fault,) = problem(answer, 422, "validation_failed")["errors"]
+        assert fault["pointer"] == "#/description"
+    assert described(api, token, "support") == "Phones."
+    assert [role["name"] for role in api.get("/roles", token).get_json()["items"]] == ["admin", "support"]
+
+
+@pytest.mark.parametrize("description", GOOD, ids=ascii)
+def test_any_other_description_is_kept_as_it_is(api: Api, token: str, description: str) -> None:
+    assert api.post("/roles", {"name": "support", "description": description}, token).status_code == 201
+    assert described(api, token, "support") == description
+    assert api("PATCH", "/roles/support", token, json={"description": "Phones."}).status_code == 200
+    assert api("PATCH", "/roles/support", token, json={"description": description}).status_code == 200
+    assert described(api, token, "support") == description
+
+
+def test_every_fault_of_a_role_is_named_at_once(api: Api, token: str) -> None:
+    bad = {"name": "No!", "description": "\n", "permissions": ["users:eat"]}
+    faults = problem(api.post("/roles", bad, token), 422, "validation_failed")["errors"]
+    assert [fault["pointer"] for fault in faults] == ["#/name", "#/description", "#/permissions/0"]
+
+
+def test_the_contract_tells_the_rule(api: Api) -> None:
+    schemas = api.client.get("/openapi.json").get_json()["components"]["schemas"]
+    for schema in ("RoleCreation", "RoleChange"):
+        told = schemas[schema]["properties"]["description"]
+        assert {name: told[name] for name in ROLE_DESCRIPTION_RULE} == ROLE_DESCRIPTION_RULE
