@@ -12,7 +12,9 @@ from authapp import clock
 from authapp.cli.audit import audit
 from authapp.cli.doctor import doctor
 from authapp.cli.roles import roles
+from authapp.config import RateLimit
 from authapp.domain import UseCases, checkup
+from authapp.domain.address_limits import AddressLimits, LimitName
 from authapp.extensions import db
 from authapp.security.key_rotation import new_key
 from authapp.security.keys import KeyRing
@@ -111,7 +113,7 @@ def test_the_doctor_looks_at_everything_and_says_what_to_do(app: Flask) -> None:
     found = findings(app)
     looked_at = {subject for subjects in found.values() for subject in subjects}
     assert {"settings", "proxies", "signing key", "key", "hashing", "clock", "database", "migrations"} <= looked_at
-    assert {"users", "sessions", "token_blocklist", "audit_events"} <= looked_at
+    assert {"users", "sessions", "token_blocklist", "audit_events", "login_throttles", "address_limits"} <= looked_at
     # The tests hash at a cost that production refuses, and there is no administrator.
     assert "hashing" in found["fail"]
     assert "admins" in found["warn"]
@@ -143,6 +145,38 @@ def test_the_doctor_notices_rows_that_nobody_prunes(app: Flask, monkeypatch: pyt
     later = clock.now() + timedelta(days=365)
     monkeypatch.setattr(clock, "now", lambda: later)
     assert "sessions" in findings(app)["warn"]
+
+
+def test_the_doctor_notices_addresses_that_nobody_prunes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "PRUNABLE_ROWS", 1)
+    with app.app_context():
+        AddressLimits({LimitName.LOGIN: RateLimit(10, 60)}).charge(LimitName.LOGIN, "192.0.2.1")
+    assert "address_limits" in findings(app)["ok"]
+    later = clock.now() + timedelta(hours=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert "address_limits" in findings(app)["warn"]
+
+
+def test_the_doctor_notices_a_trail_that_nobody_prunes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        a_user(app)
+    with app.app_context():
+        db.session.execute(text("ANALYZE audit_events"))
+        db.session.commit()
+    monkeypatch.setattr(checkup, "AUDIT_ROWS", 3)
+    assert "audit_events" in findings(app)["ok"]
+    monkeypatch.setattr(checkup, "AUDIT_ROWS", 2)
+    assert "audit_events" in findings(app)["warn"]
+    assert "flask audit prune --older-than" in app.test_cli_runner().invoke(doctor).stdout
+
+
+def test_the_doctor_bears_with_a_key_that_does_not_say_how_old_it_is(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (key,) = json.loads(KeyRing([new_key("ES256", 0)]).to_json())["keys"]
+    ring = json.dumps({"keys": [{name: value for name, value in key.items() if name != "iat"}]})
+    monkeypatch.setitem(app.extensions, "authapp", UseCases.build(settings(database_url="", jwt_keys=ring)))
+    assert "signing key" in findings(app)["ok"]
 
 
 def test_the_doctor_notices_a_migration_that_is_pending(app: Flask) -> None:
