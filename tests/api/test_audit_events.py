@@ -374,8 +374,14 @@ def test_people_see_what_happened_to_them_but_not_where_administrators_sit(app: 
     assert {item["subject_id"] for item in items} == {str(scene.user.id)}
 
 
-def test_operators_are_told_without_an_actor(app: Flask) -> None:
+def test_operators_are_told_without_an_actor_and_are_not_taken_for_guests(app: Flask, api: Api) -> None:
     user = a_user(app)
     succeeded(flask_users(app, "disable", user.username))
     (event,) = events(app, EventType.USER_DISABLED)
-    assert (event.actor_id, event.subject_id, event.ip_address) == (None, user.id, None)
+    assert (event.actor_id, event.subject_id) == (None, user.id)
+    assert (event.ip_address, event.user_agent, event.request_id) == (None, "flask CLI", None)
+
+    api.client.environ_base |= {"HTTP_USER_AGENT": "flask CLI"}
+    api.log_in("nobody")
+    (event,) = events(app, EventType.LOGIN_REFUSED)
+    assert (event.user_agent, event.ip_address is None, event.request_id is None) == ("flask CLI", False, False)

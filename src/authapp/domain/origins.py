@@ -33,5 +33,8 @@ class Origin:
         return (self.user_agent or "")[:USER_AGENT_MAX_LENGTH] or None
 
 
-COMMAND_LINE = Origin(operator=True)
-"""An operator with access to the database itself, who may do everything."""
+COMMAND_LINE = Origin(user_agent="flask CLI", operator=True)
+"""An operator with access to the database itself, who may do everything.
+
+A client may call itself the same; it has an address, and the command line has none.
+"""

@@ -22,7 +22,9 @@ class AuditEventSchema(Schema):
     subject_id = fields.UUID(required=True, allow_none=True, metadata={"description": "The account it was done to."})
     session_id = fields.UUID(required=True, allow_none=True)
     ip_address = fields.String(required=True, allow_none=True)
-    user_agent = fields.String(required=True, allow_none=True)
+    user_agent = fields.String(
+        required=True, allow_none=True, metadata={"description": "`flask CLI`, without an address, for an operator."}
+    )
     request_id = fields.String(required=True, allow_none=True)
     occurred_at = Timestamp(required=True)
     details = fields.Dict(keys=fields.String(), required=True, metadata={"description": "What else there is to tell."})
