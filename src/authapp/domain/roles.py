@@ -47,13 +47,13 @@ class Roles:
         wanted = _checked(name, permissions, description)
         check_holds(by, wanted)
         role = Role(name=name, description=description, permissions=wanted)
-        try:
-            with transaction() as session:
-                session.add(role)
+        with transaction() as session:
+            session.add(role)
+            try:
                 session.flush()
-                audit.record(EventType.ROLE_CREATED, by=by, role=name, permissions=wanted)
-        except IntegrityError:
-            raise RoleTaken from None
+            except IntegrityError:
+                raise RoleTaken from None
+            audit.record(EventType.ROLE_CREATED, by=by, role=name, permissions=wanted)
         return RoleView.of(role)
 
     def change(
