@@ -1,6 +1,6 @@
 -- Prunes in the database itself, instead of `flask tokens prune` from outside. Needs the extension pg_cron, which must
--- be in shared_preload_libraries. Run this once, as a role that may delete from both tables, in authapp's database
--- (cron.database_name; cron.schedule_in_database from another one).
+-- be in shared_preload_libraries. Run this once, as a role that may delete from the four tables and read users,
+-- in authapp's database (cron.database_name; cron.schedule_in_database from another one).
 --
 -- The condition is that of domain/pruning.py: a token passes until its leeway is over (AUTHAPP_LEEWAY, at most a
 -- minute), and its row is needed until then. Five minutes are more than any leeway, by more than clocks differ.
