@@ -1,11 +1,16 @@
-"""Roles over the API: what they may be called, and how they may be described."""
+"""Roles over the API: how they may be described, and who is told of when one is deleted."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from authapp.api.schemas.roles import ROLE_DESCRIPTION_RULE
+from authapp.domain import UseCases
+from authapp.extensions import db
+from authapp.models import AuditEvent, EventType, UserRole
 from factories import Api, a_session, a_user, problem
 
 BAD = ["x" * 201, "Phones.\nadmin  users:write", "\r", "\t", "\x1b[2J", "\x7f", "\x85", "a\u2028b", "a\u2029b"]
@@ -43,6 +48,29 @@ def test_any_other_description_is_kept_as_it_is(api: Api, token: str, descriptio
     assert api("PATCH", "/roles/support", token, json={"description": "Phones."}).status_code == 200
     assert api("PATCH", "/roles/support", token, json={"description": description}).status_code == 200
     assert described(api, token, "support") == description
+
+
+@pytest.mark.committed
+def test_whoever_is_given_a_role_while_it_is_deleted_is_told_of(app: Flask) -> None:
+    user = a_user(app)
+    with app.app_context():
+        UseCases.of(app).roles.create("support")
+
+    def delete() -> None:
+        with app.app_context():
+            UseCases.of(app).roles.delete("support")
+
+    with ThreadPoolExecutor(1) as pool, app.app_context():
+        db.session.add(UserRole(user_id=user.id, role_name="support"))
+        db.session.flush()
+        deletion = pool.submit(delete)
+        assert not wait([deletion], timeout=0.3).done, "it waits for the grant"
+        db.session.commit()
+        deletion.result()
+
+    with app.app_context():
+        revoked = select(AuditEvent.subject_id).where(AuditEvent.type == EventType.ROLE_REVOKED)
+        assert list(db.session.scalars(revoked)) == [user.id]
 
 
 def test_every_fault_of_a_role_is_named_at_once(api: Api, token: str) -> None:
