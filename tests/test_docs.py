@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -125,6 +126,37 @@ def test_the_api_page_describes_every_route_and_no_other(app: Flask) -> None:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert described == existing - {("GET", "/docs/{name}")}
+
+
+ANYWHERE = {
+    *("token_missing", "token_invalid", "token_expired", "token_revoked", "permission_denied", "service_unavailable"),
+    *("malformed_request", "payload_too_large", "unsupported_media_type", "validation_failed"),
+}
+"""What guards, bodies and outages answer: said once, in the page's conventions."""
+
+
+def test_the_api_page_names_every_refusal_of_a_route_where_it_describes_it(client: FlaskClient) -> None:
+    sections = dict(
+        re.findall(r"^### `(\w+ \S+)`$(.*?)(?=^##)", TEXTS["docs/api.md"] + "\n##", re.MULTILINE | re.DOTALL)
+    )
+    paths = client.get("/openapi.json").get_json()["paths"]
+    missing = {
+        f"{method.upper()} {path}": unnamed
+        for path, item in paths.items()
+        for method, operation in item.items()
+        if method != "parameters"
+        if (
+            unnamed := {code for code in codes_of(operation) if f"`{code}`" not in sections[f"{method.upper()} {path}"]}
+        )
+    }
+    assert missing == {}
+
+
+def codes_of(operation: dict[str, Any]) -> set[str]:
+    answers = [
+        response.get("content", {}).get("application/problem+json", {}) for response in operation["responses"].values()
+    ]
+    return {code for answer in answers for code in answer.get("examples", {})} - ANYWHERE
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
