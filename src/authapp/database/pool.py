@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from authapp.database import deadline, waiting
 from authapp.database.abandoned import Abandoned
 from authapp.database.connecting import READ_ONLY
+from authapp.database.places import Places
 from authapp.database.prepared import DIALECT, Prepared
 from authapp.database.waiting import BoundedConnection, Unanswered
 
@@ -28,9 +29,9 @@ class Pool:
         """Take how to ``connect``, how many connections there may be, and for how many seconds to wait for one."""
         self._connect = connect
         self._idle: list[BoundedConnection] = []
-        self._places = waiting.semaphore(size)
+        self._places = waiting.places(size)
         # Writes that wait, for a standby say, must leave places for the reads that authenticate.
-        self._places_to_write = waiting.semaphore(max(1, size // 2))
+        self._places_to_write = waiting.places(max(1, size // 2))
         self._timeout = timeout
         self._abandoned = Abandoned(timeout)
 
@@ -74,8 +75,8 @@ class Pool:
         while self._idle:
             self._idle.pop().close()
 
-    def _enter(self, places: Any) -> None:
-        if not places.acquire(blocking=False) and not places.acquire(timeout=deadline.left(self._timeout)):
+    def _enter(self, places: Places) -> None:
+        if not places.acquire(deadline.left(self._timeout)):
             raise PoolTimeout("Every connection is in use.")
 
     def _take(self) -> tuple[BoundedConnection, bool]:

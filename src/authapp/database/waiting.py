@@ -7,7 +7,6 @@ the process (https://www.psycopg.org/docs/advanced.html#support-for-coroutine-li
 
 import select
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +15,7 @@ from psycopg2 import OperationalError
 from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callback
 
 from authapp.database import deadline
+from authapp.database.places import Places
 
 Ready = Callable[[int, bool, float], bool]
 """Tells whether a descriptor became ready for reading (or else for writing) within so many seconds."""
@@ -65,13 +65,9 @@ def install() -> None:
     set_wait_callback(wait)
 
 
-def semaphore(size: int) -> Any:
-    """Return a semaphore on which the requests of this process can wait; gevent's own is the faster for greenlets."""
-    if _event_loop_runs():
-        from gevent.lock import BoundedSemaphore  # noqa: PLC0415
-
-        return BoundedSemaphore(size)
-    return threading.BoundedSemaphore(size)
+def places(count: int) -> Places:
+    """Return places for the requests of this process."""
+    return Places(count, cooperative=_event_loop_runs())
 
 
 def _event_loop_runs() -> bool:
