@@ -1,8 +1,10 @@
 """A primary and a synchronous standby: the primary dies, the standby is promoted, no acknowledged logout is lost."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from sqlalchemy.engine import make_url
 from tools.embedded_postgres import BINARIES, _command
 
 from e2e.clients import clients
-from e2e.trouble import RECOVERY, Postgres, Tokens, in_service, judge_health, judge_logouts, run, wait
+from e2e.trouble import Postgres, Tokens, in_service, judge, judge_logouts, recovered, run, wait
 
 STANDBY = "authapp_standby"
 
@@ -53,6 +55,15 @@ def is_synchronous(primary: Postgres) -> bool:
     return bool(rows) and rows[0][0] == "sync"
 
 
+@contextmanager
+def without_waiting(primary: Postgres, url: str) -> Iterator[None]:
+    """Let what the block writes wait for no disk and no standby: it is what the test starts from."""
+    database = url.rpartition("/")[2].partition("?")[0]
+    primary.execute("postgres", f'ALTER DATABASE "{database}" SET synchronous_commit = off')
+    yield
+    primary.execute("postgres", f'ALTER DATABASE "{database}" RESET synchronous_commit')
+
+
 def test_no_acknowledged_logout_is_lost_in_a_failover(primary: Postgres, standby: Postgres, tmp_path: Path) -> None:
     deadline = time.monotonic() + 20
     while not is_synchronous(primary):
@@ -60,24 +71,27 @@ def test_no_acknowledged_logout_is_lost_in_a_failover(primary: Postgres, standby
         time.sleep(0.1)
     # It is never given back: its server dies.
     url = primary.databases.migrated().__enter__()
-    tokens = Tokens(url, spare=2000)
+    with without_waiting(primary, url):
+        tokens = Tokens(url, spare=1000)
     # libpq asks the hosts in turn, and takes the one that can be written to.
     hosts = f"{Path(primary.socket).parent},{Path(standby.socket).parent}"
     both = make_url(url).set(query={"host": hosts, "target_session_attrs": "read-write"})
     with in_service(tmp_path, both.render_as_string(hide_password=False)) as server:
-        with clients(server.port, tokens.plans(), 10) as load:
-            wait(2)
+        with clients(server.port, tokens.plans()) as load:
+            wait(1.5)
+            # The standby falls behind, as one at the end of a bad line does, and then the primary is gone for good.
+            # What is still under way between the two, in the memory of the machine, is lost with the line.
+            standby.send(signal.SIGSTOP)
+            wait(0.7)
             killed = time.monotonic()
             primary.kill()
-            wait(0.5)
+            standby.kill()
+            standby.start()
             run(*_command("pg_ctl", "promote", "-D", str(standby.data), "-w"))
             promoted = time.monotonic()
-        logouts = [answer for answer in load.answers if answer.name.startswith("logout:") and answer.status == 204]
+            recovered()
+        logouts = [answer for answer in load.named("logout") if answer.status == 204]
         assert sum(answer.moment < killed for answer in logouts) > 20
         assert any(answer.moment > promoted for answer in logouts)
         judge_logouts(server, load)
-        assert {answer.status for answer in load.named("good")} <= {200, 503}
-        assert {answer.status for answer in load.named("revoked")} <= {401, 503}
-        later = [answer for answer in load.named("good") if answer.moment > promoted + RECOVERY]
-        assert {answer.status for answer in later} == {200}
-        judge_health(load)
+        judge(load, promoted)

@@ -19,7 +19,7 @@ from databases import Databases
 from e2e.clients import clients
 from e2e.processes import ROOT, Server, environment, free_port, serving
 from e2e.test_forward_auth import SYSTEM_FOLDERS, listening
-from e2e.trouble import LOGOUT, PING, Tokens, judge
+from e2e.trouble import LOGOUT, PING, Tokens, judge, wait
 from factories import PASSWORD
 
 SHIPPED = ROOT / "deploy" / "pgbouncer" / "pgbouncer.ini"
@@ -79,8 +79,8 @@ def test_everything_works_behind_a_pooler_of_transactions(databases: Databases, 
     with databases.migrated() as url, pooling(tmp_path / "pgbouncer", url) as pooled:
         tokens = Tokens(url, spare=200)
         with serving(tmp_path, environment(pooled)) as server:
-            with clients(server.port, tokens.plans(), 4) as load:
-                pass
+            with clients(server.port, tokens.plans()) as load:
+                wait(2)
             judge(load)
             assert Counter(answer.status for answer in load.answers).keys() == {200, 204, 401}
             a_life(server, "ada")

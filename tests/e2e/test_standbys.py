@@ -11,7 +11,7 @@ from tools.embedded_postgres import _command
 from e2e.clients import clients
 from e2e.processes import environment, flask
 from e2e.test_failover import is_synchronous, primary, standby  # noqa: F401
-from e2e.trouble import RECOVERY, Postgres, Tokens, in_service, judge_health, judge_logouts, run, wait
+from e2e.trouble import RECOVERY, Postgres, Tokens, in_service, judge_health, judge_logouts, recovered, run, wait
 
 MAX_CONNECTIONS = 60
 GONE = "a_standby_that_is_not_there"
@@ -30,13 +30,14 @@ def test_a_primary_that_falls_silent_is_passed_over_for_the_new_one(
     both = make_url(url).set(query={"host": hosts}).render_as_string(hide_password=False)
     try:
         with in_service(tmp_path, both) as server:
-            with clients(server.port, tokens.plans(), 12) as load:
+            with clients(server.port, tokens.plans()) as load:
                 wait(1)
                 # It takes connections, for the kernel does, and says nothing: a frozen machine, a network split.
                 primary.send(signal.SIGSTOP)
                 wait(1)
                 run(*_command("pg_ctl", "promote", "-D", str(standby.data), "-w"))
                 promoted = time.monotonic()
+                recovered()
             assert {answer.status for answer in load.named("good")} <= {200, 503}
             assert {answer.status for answer in load.named("revoked")} <= {401, 503}
             # Those who asked the silent one when the other was promoted have waited for it to the end.
@@ -71,7 +72,7 @@ def test_while_the_synchronous_standby_is_away_reads_go_on_and_connections_stay_
         tokens = Tokens(url, spare=1000)
         plans = [plan | ({"clients": 20, "pause": 0.2} if plan["name"] == "logout" else {}) for plan in tokens.plans()]
         with in_service(tmp_path, url) as server:
-            with clients(server.port, plans, 17) as load:
+            with clients(server.port, plans) as load:
                 wait(1)
                 lonely.execute("postgres", f"ALTER SYSTEM SET synchronous_standby_names = '{GONE}'")
                 lonely.execute("postgres", "SELECT pg_reload_conf()")
@@ -81,6 +82,7 @@ def test_while_the_synchronous_standby_is_away_reads_go_on_and_connections_stay_
                 lonely.execute("postgres", "ALTER SYSTEM RESET synchronous_standby_names")
                 lonely.execute("postgres", "SELECT pg_reload_conf()")
                 back = time.monotonic()
+                recovered()
             assert {answer.status for answer in load.named("good")} == {200}
             assert {answer.status for answer in load.named("revoked")} == {401}
             logouts = [answer for answer in load.answers if answer.name.startswith("logout:")]

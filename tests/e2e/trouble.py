@@ -26,7 +26,8 @@ from settings import settings
 LONGEST, LIVE_P99, RECOVERY = 3.0, 0.5, 2.0
 """In seconds: an answer, ``/health/live``, and until all is well again."""
 
-PING, LIVE, LOGOUT = "/api/v1/ping", "/health/live", "/api/v1/auth/logout"
+PING, LIVE = "/api/v1/ping", "/health/live"
+LOGOUT, REFRESH = "/api/v1/auth/logout", "/api/v1/auth/refresh"
 
 
 class Postgres(EmbeddedPostgres):
@@ -70,9 +71,9 @@ class Postgres(EmbeddedPostgres):
 
 
 class Tokens:
-    """A user's tokens: a good one, one that was revoked, and a number that wait to be logged out."""
+    """A user's tokens: a good one, one that was revoked, some to log out with, and some to refresh with."""
 
-    def __init__(self, url: str, spare: int = 0) -> None:
+    def __init__(self, url: str, spare: int = 0, to_refresh: int = 0) -> None:
         app = create_app(settings(database_url=url))
         user = a_user(app)
         self.good, self.revoked = (a_session(app, user).access_token for _ in range(2))
@@ -80,6 +81,7 @@ class Tokens:
             sessions = UseCases.of(app).sessions
             sessions.log_out(UseCases.of(app).tokens.read(self.revoked))
         self.spare = [a_session(app, user).access_token for _ in range(spare)]
+        self.to_refresh = [a_session(app, user).refresh_token for _ in range(to_refresh)]
         dispose(app)
 
     def plans(self, clients: int = 8) -> list[dict[str, Any]]:
@@ -90,8 +92,17 @@ class Tokens:
             {"name": "live", "path": LIVE, "clients": 2},
         ]
         if self.spare:
-            plans.append({"name": "logout", "path": LOGOUT, "method": "POST", "tokens": self.spare, "clients": 4})
+            plans.append(self.logouts(clients=4, pause=0.05))
+        if self.to_refresh:
+            number = len(self.to_refresh)
+            refresh = {"name": "refresh", "path": REFRESH, "method": "POST", "refresh_tokens": self.to_refresh}
+            plans.append(refresh | {"clients": number, "pause": 0.05})
         return plans
+
+    def logouts(self, clients: int, pause: float) -> dict[str, Any]:
+        """Return what clients do who log out with each of the spare tokens, once."""
+        plan = {"name": "logout", "path": LOGOUT, "method": "POST", "tokens": self.spare}
+        return plan | {"clients": clients, "pause": pause}
 
 
 @contextmanager
@@ -101,32 +112,43 @@ def in_service(folder: Path, url: str, **changes: str) -> Iterator[Server]:
         yield server
 
 
-def judge(load: Load, well_again: float | None = None) -> None:
-    """Check what is required in every trouble; ``well_again`` is when the database was back."""
-    assert {answer.status for answer in load.named("good")} <= {200, 503}
-    assert {answer.status for answer in load.named("revoked")} <= {401, 503}
-    refused = [answer for answer in load.answers if answer.status == 503]
-    assert all(answer.retry_after for answer in refused)
-    slowest = max(load.answers, key=lambda answer: answer.seconds)
+def judge(load: Load, well_again: float | None = None, reloads: int = 0) -> None:
+    """Check what is required in every trouble; ``well_again`` is when the database was back.
+
+    While new workers boot, nobody takes new connections: each client may have waited once for each of the ``reloads``.
+    """
+    answered(load, "good", 200)
+    answered(load, "revoked", 401)
+    # Each token is used once, and nobody asks again: a 401 would say that a logout was refused.
+    answered(load, "logout", 204)
+    answered(load, "refresh", 200)
+    assert all(answer.retry_after for answer in troubled(load))
+    slowest = sorted(load.answers, key=lambda answer: answer.seconds)[-1 - reloads * load.clients()]
     assert slowest.seconds <= LONGEST, slowest
-    judge_health(load)
+    judge_health(load, reloads)
     if well_again is not None:
-        later = [answer for answer in load.named("good") if answer.moment >= well_again + RECOVERY]
-        assert later
-        assert {answer.status for answer in later} == {200}
+        for name, status in (("good", 200), ("revoked", 401)):
+            later = {answer.status for answer in load.named(name) if answer.moment >= well_again + RECOVERY}
+            assert later == {status}, name
 
 
-def judge_health(load: Load) -> None:
+def answered(load: Load, name: str, status: int) -> None:
+    """Check that all who ask under that name were answered so, or refused for a while."""
+    others = [answer for answer in load.named(name) if answer.status not in {status, 503}]
+    assert not others, others[:5]
+
+
+def judge_health(load: Load, reloads: int = 0) -> None:
     """Check that the process was seen to live throughout."""
     live = load.named("live")
     assert {answer.status for answer in live} == {200}
-    times = sorted(answer.seconds for answer in live)
+    times = sorted(answer.seconds for answer in live)[: len(live) - reloads * load.clients("live")]
     assert times[int(len(times) * 0.99)] < LIVE_P99, times[-5:]
 
 
 def judge_logouts(server: Server, load: Load) -> int:
     """Check that every logout that was acknowledged holds; return how many were."""
-    acknowledged = [answer.name.partition(":")[2] for answer in load.answers if answer.status == 204]
+    acknowledged = [answer.name.partition(":")[2] for answer in load.named("logout") if answer.status == 204]
     for token in acknowledged:
         assert server.call("GET", PING, token).status_code == 401
     return len(acknowledged)
@@ -135,6 +157,11 @@ def judge_logouts(server: Server, load: Load) -> int:
 def troubled(load: Load) -> list[Answer]:
     """Return the answers that told of trouble: without any, a test has shown nothing."""
     return [answer for answer in load.answers if answer.status == 503]
+
+
+def recovered() -> None:
+    """Let the time for the recovery pass, and some more in which all has to be well."""
+    wait(RECOVERY + 0.7)
 
 
 def run(*command: str | Path) -> None:
