@@ -41,9 +41,20 @@ def made(url: str, *, size: int = 2, timeout: float = 1.0) -> Pool:
 def terminate(url: str) -> None:
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'authapp'"
+        ours = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'authapp' AND datname = current_database()"
+        )
         connection.execute(text(ours))
     engine.dispose()
+
+
+def until_all_are_busy(connections: Pool) -> None:
+    """Wait until every place is held."""
+    deadline = time.monotonic() + 10
+    while connections._places._value:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_connection_is_used_again_and_the_last_one_first(url: str) -> None:
@@ -86,7 +97,7 @@ def test_a_pool_in_which_all_are_busy_is_an_outage_when_the_time_is_over(url: st
 
     busy = threading.Thread(target=sleep)
     busy.start()
-    time.sleep(0.1)
+    until_all_are_busy(connections)
 
     def application(_environ: dict[str, object], _start: object) -> list[bytes]:
         with pytest.raises(PoolTimeout) as refused:
@@ -96,7 +107,7 @@ def test_a_pool_in_which_all_are_busy_is_an_outage_when_the_time_is_over(url: st
 
     start = time.monotonic()
     deadline.Bounded(application, 0.2)({}, lambda *_: None)
-    assert time.monotonic() - start < 0.4
+    assert time.monotonic() - start < 0.8
     busy.join()
     assert connections.read(ONE, {}).one == 1, "the place of one that failed is free again"
     connections.clear()
@@ -125,7 +136,7 @@ def test_statements_share_the_deadline_of_their_request(url: str) -> None:
         return []
 
     deadline.Bounded(application, 1.0)({}, lambda *_: None)
-    assert 0.9 < told[0] < 1.3
+    assert 0.9 < told[0] < 2
     assert connections.read(SLEEP, {"seconds": 0.3}) is not None, "afterwards there is no deadline"
     connections.clear()
 
