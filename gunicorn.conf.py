@@ -1,5 +1,6 @@
 """How authapp is served. Everything here can be overridden by gunicorn's command line."""
 
+import contextlib
 import functools
 import gc
 import http
@@ -14,12 +15,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring_ascii as quoted
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
 import gunicorn.http.message
 import gunicorn.http.wsgi
 import gunicorn.util
+import gunicorn.workers.ggevent
+from gevent.server import StreamServer
 from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventWorker
 from pythonjsonlogger.json import JsonFormatter
@@ -198,6 +202,24 @@ class TimelyBody:
         raise TimeoutError("the body did not arrive in time")
 
 
+class Listener(StreamServer):
+    """gevent's server of connections, which takes those that wait for it before it closes.
+
+    The kernel resets what nobody has taken, and with it requests that a balancer has sent and may not send again.
+    """
+
+    def close(self) -> None:
+        """Take no more connections."""
+        with contextlib.suppress(OSError):
+            while self.started and (waiting := self.do_read()):
+                self.do_handle(*waiting)
+        super().close()
+
+
+# What the worker makes its servers of.
+gunicorn.workers.ggevent.StreamServer = Listener
+
+
 class Worker(GeventWorker):
     """gunicorn's gevent worker, which hangs up only when the client has had time to read the answer.
 
@@ -226,6 +248,17 @@ class Worker(GeventWorker):
             return application(environ, start_response)
 
         self.wsgi = timely
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        names = {id(each): each.getsockname() for each in self.sockets}
+        # Who was taken a moment before the listener closed asks for its name a moment after: gunicorn would hang up.
+        self._listeners = {key: SimpleNamespace(getsockname=lambda name=name: name) for key, name in names.items()}
+        super().run()
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve a connection."""
+        super().handle(self._listeners[id(listener)], client, addr)
 
     def timeout_ctx(self) -> Any:
         """Return what bounds the wait for the next request of a connection, its headers included."""

@@ -1,22 +1,19 @@
-"""Workers die, servers reload and restart, start together, and wait for slow clients: no answer is lost but theirs."""
+"""Workers die, servers reload, start together, and wait for slow clients: no answer is lost but theirs."""
 
-import os
 import random
 import signal
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psutil
 
 from databases import Databases
 from e2e.clients import clients
-from e2e.processes import ROOT, Server, environment, flask, free_port, serving
-from e2e.test_forward_auth import NGINX, listening, nginx
+from e2e.processes import Server, environment, flask
 from e2e.trouble import LOGOUT, PING, Tokens, in_service, judge, judge_logouts, wait
 from factories import PASSWORD
 
@@ -78,53 +75,6 @@ def test_a_reload_under_load_costs_no_request(databases: Databases, tmp_path: Pa
             assert {answer.status for answer in load.answers} == {200, 401}
             for name in ("good", "revoked", "live"):
                 assert any(answer.moment > last for answer in load.named(name)), "the load went on to the end"
-
-
-def rendered(ports: list[int], port: int) -> str:
-    """Return the shipped configuration, with the test's ports in the places that it tells the reader to change."""
-    text = (ROOT / "deploy" / "nginx" / "balanced.conf").read_text()
-    places = {f"server node{number}:8000": f"server 127.0.0.1:{each}" for number, each in enumerate(ports, start=1)}
-    places["    listen 80;"] = f"    listen 127.0.0.1:{port};"
-    for shipped, ours in places.items():
-        assert text.count(shipped) == 1, shipped
-        text = text.replace(shipped, ours)
-    return text
-
-
-@contextmanager
-def balancing(folder: Path, ports: list[int]) -> Iterator[int]:
-    """Lend the port of an nginx with the shipped configuration for two nodes."""
-    folder.mkdir()
-    port = free_port()
-    (folder / "authapp.conf").write_text(rendered(ports, port))
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
-    process = subprocess.Popen(
-        [nginx(), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")]
-    )
-    try:
-        until(lambda: listening(port), (folder / "error.log").read_text)
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
-
-
-def test_a_rolling_restart_of_two_instances_costs_no_request(databases: Databases, tmp_path: Path) -> None:
-    with databases.migrated() as url, ExitStack() as stack:
-        tokens = Tokens(url)
-        running = [stack.enter_context(serving(tmp_path, environment(url))) for _ in range(2)]
-        ports = [server.port for server in running]
-        port = stack.enter_context(balancing(tmp_path / "nginx", ports))
-        with clients(port, tokens.plans()) as load:
-            for number in range(2):
-                wait(0.7)
-                running[number].stop()
-                started = Server(tmp_path, environment(url), port=ports[number])
-                stack.callback(started.stop)
-                started.wait_until()
-            wait(0.7)
-        judge(load)
-        assert {answer.status for answer in load.answers} == {200, 401}
 
 
 def test_four_instances_started_at_once_on_an_empty_database(databases: Databases, tmp_path: Path) -> None:

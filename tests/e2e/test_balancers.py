@@ -1,0 +1,141 @@
+"""Two nodes behind the balancers that deploy/ ships configurations for: one may go at any time, and is not missed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from databases import Databases
+from e2e.clients import clients
+from e2e.processes import ROOT, Server, environment, free_port
+from e2e.test_forward_auth import NGINX, SYSTEM_FOLDERS, listening, nginx
+from e2e.trouble import PING, Tokens, judge, wait
+
+
+def rendered(shipped: str, places: dict[str, str]) -> str:
+    """Return the shipped configuration, with the test's ports in the places that it tells the reader to change."""
+    text = (ROOT / "deploy" / shipped).read_text()
+    for theirs, ours in places.items():
+        assert text.count(theirs) == 1, theirs
+        text = text.replace(theirs, ours)
+    return text
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, log: Path) -> Iterator[int]:
+    """Run a balancer, and lend its port."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 10
+        while not listening(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+@contextmanager
+def nginx_before(folder: Path, ports: list[int]) -> Iterator[int]:
+    """Lend the port of an nginx with the shipped configuration for two nodes."""
+    folder.mkdir()
+    port = free_port()
+    places = {f"server node{number}:8000": f"server 127.0.0.1:{each}" for number, each in enumerate(ports, start=1)}
+    places["    listen 80;"] = f"    listen 127.0.0.1:{port};"
+    (folder / "authapp.conf").write_text(rendered("nginx/balanced.conf", places))
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
+    log = folder / "error.log"
+    with running([nginx(), "-p", str(folder), "-e", str(log), "-c", str(folder / "nginx.conf")], port, log):
+        yield port
+
+
+@contextmanager
+def haproxy_before(folder: Path, ports: list[int]) -> Iterator[int]:
+    """Lend the port of an HAProxy with the shipped configuration for two nodes."""
+    folder.mkdir()
+    port = free_port()
+    places = {f"node{number}:8000": f"127.0.0.1:{each}" for number, each in enumerate(ports, start=1)}
+    places["    bind :80"] = f"    bind 127.0.0.1:{port}"
+    configuration = folder / "haproxy.cfg"
+    configuration.write_text(rendered("haproxy/haproxy.cfg", places))
+    with running([haproxy(), "-db", "-f", str(configuration)], port, folder / "log"):
+        yield port
+
+
+def haproxy() -> str:
+    found = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}")
+    if found is None:
+        reason = "HAProxy is not installed: on Debian, `apt install haproxy` installs it."
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def test_a_rolling_restart_of_two_nodes_costs_no_request(databases: Databases, tmp_path: Path) -> None:
+    with databases.migrated() as url, ExitStack() as stack:
+        tokens = Tokens(url, spare=1000)
+        variables = environment(url, WEB_CONCURRENCY="1")
+        nodes = [started(stack, tmp_path, variables) for _ in range(2)]
+        for node in nodes:
+            node.wait_until()
+        ports = [node.port for node in nodes]
+        balancers = [
+            stack.enter_context(nginx_before(tmp_path / "nginx", ports)),
+            stack.enter_context(haproxy_before(tmp_path / "haproxy", ports)),
+        ]
+        with ExitStack() as under_load:
+            loads = [
+                under_load.enter_context(clients(port, each))
+                for port, each in zip(balancers, plans(tokens), strict=True)
+            ]
+            for number in range(2):
+                wait(0.7)
+                nodes[number].stop()
+                nodes[number] = started(stack, tmp_path, variables, ports[number])
+                nodes[number].wait_until()
+            wait(0.7)
+        for load in loads:
+            judge(load)
+            assert {answer.status for answer in load.answers} == {200, 204, 401}
+
+        for node in nodes:
+            node.process.terminate()
+        for node in nodes:
+            node.process.wait(30)
+        for port in balancers:
+            unavailable(requests.get(f"http://127.0.0.1:{port}{PING}", timeout=5))
+
+
+def plans(tokens: Tokens) -> Iterator[list[dict[str, Any]]]:
+    """Yield what clients do for each balancer; a POST among it, which may not be sent to a second node."""
+    shared = [plan for plan in tokens.plans(clients=4) if plan["name"] != "logout"]
+    for half in (tokens.spare[::2], tokens.spare[1::2]):
+        yield [*shared, tokens.logouts(clients=4, pause=0.02) | {"tokens": half}]
+
+
+def started(stack: ExitStack, folder: Path, variables: dict[str, str], port: int | None = None) -> Server:
+    """Return a node that is starting."""
+    node = Server(folder, variables, port=port)
+    stack.callback(node.stop)
+    return node
+
+
+def unavailable(response: requests.Response) -> None:
+    """Check that a balancer without a node answers as authapp does."""
+    assert response.status_code == 503, response.text
+    assert response.headers["Retry-After"]
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.json()["status"] == 503
