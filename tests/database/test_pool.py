@@ -52,7 +52,7 @@ def terminate(url: str) -> None:
 def until_all_are_busy(connections: Pool) -> None:
     """Wait until every place is held."""
     deadline = time.monotonic() + 10
-    while connections._places._value:
+    while connections._places._free:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

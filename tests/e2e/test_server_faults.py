@@ -45,7 +45,7 @@ def test_a_logout_that_was_acknowledged_outlives_the_worker_that_did_it(database
                     if victim is not None:
                         victim.kill()
             # Who was being served by a worker that was killed has got no answer; everybody else a good one.
-            assert {answer.status for answer in load.answers} == {0, 204}
+            assert {answer.status for answer in load.answers} <= {0, 204}
             until(lambda: len(workers(server)) == 2, lambda: server.log)
             server.wait_until()
             assert judge_logouts(server, load) > 50
