@@ -238,6 +238,7 @@ def test_the_required_settings_are_those_that_the_readme_names(monkeypatch: pyte
 # --- names -----------------------------------------------------------------------------------------------------------
 
 ELSEWHERE = {
+    "GUNICORN_CMD_ARGS": "tests/e2e/test_access_log.py",
     "DATABASE_URL": "src/authapp/config/environment.py",
     "TEST_DATABASE_URL": "tests/databases.py",
     "WEB_CONCURRENCY": "gunicorn.conf.py",
