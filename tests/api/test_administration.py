@@ -121,3 +121,23 @@ def test_administrators_who_change_each_other_at_the_same_moment_do_not_wait_for
         assert at_once(app, *renames) == [200, 200]
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(Session)) == 2
+
+
+@pytest.mark.committed
+def test_a_role_that_is_deleted_by_whom_it_is_given_to_at_the_same_moment_keeps_nobody_waiting(app: Flask) -> None:
+    deleting, giving = (a_user(app, roles=["admin"]) for _ in range(2))
+    tokens = [a_session(app, user).access_token for user in (deleting, giving)]
+
+    def delete() -> int:
+        return Api(app.test_client())("DELETE", "/roles/fleeting", tokens[0]).status_code
+
+    def give() -> int:
+        change = {"roles": ["admin", "fleeting"]}
+        return Api(app.test_client())("PATCH", f"/users/{deleting.id}", tokens[1], json=change).status_code
+
+    for _ in range(20):
+        with app.app_context():
+            UseCases.of(app).roles.create("fleeting")
+        deleted, given = at_once(app, delete, give)
+        assert deleted == 204
+        assert given in {200, 422}

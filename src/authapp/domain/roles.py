@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from authapp.domain import audit
 from authapp.domain.origins import COMMAND_LINE, Origin
 from authapp.domain.permissions import Permission
-from authapp.domain.powers import check_holds
+from authapp.domain.powers import Powers, check_holds
 from authapp.domain.transactions import transaction
 from authapp.errors import Fault, ResourceNotFound, RoleProtected, RoleTaken, ValidationFailed
 from authapp.extensions import db
@@ -105,10 +105,12 @@ def check_exists(name: str) -> None:
 def _locked(name: str, by: Origin) -> Role:
     if name == ADMIN:
         raise RoleProtected
+    # The caller's account before the role: whoever gives one away locks them in this order, too.
+    powers = Powers.of(by)
     role = _named(name)
     if role is None:
         raise ResourceNotFound(f"There is no role {name[:64]!r}.")
-    check_holds(by, role.permissions)
+    powers.check_hold(role.permissions)
     return role
 
 
