@@ -1,49 +1,19 @@
 """Two nodes behind the balancers that deploy/ ships configurations for: one may go at any time, and is not missed."""
 
 import os
-import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from databases import Databases
 from e2e.clients import clients
-from e2e.processes import ROOT, Server, environment, free_port
-from e2e.test_forward_auth import NGINX, SYSTEM_FOLDERS, listening, nginx
+from e2e.others import installed, rendered, running
+from e2e.processes import Server, environment, free_port
+from e2e.test_forward_auth import NGINX
 from e2e.trouble import PING, Tokens, judge, wait
-
-
-def rendered(shipped: str, places: dict[str, str]) -> str:
-    """Return the shipped configuration, with the test's ports in the places that it tells the reader to change."""
-    text = (ROOT / "deploy" / shipped).read_text()
-    for theirs, ours in places.items():
-        assert text.count(theirs) == 1, theirs
-        text = text.replace(theirs, ours)
-    return text
-
-
-@contextmanager
-def running(command: Sequence[str], port: int, log: Path) -> Iterator[int]:
-    """Run a balancer, and lend its port."""
-    with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + 10
-        while not listening(port):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
 
 
 @contextmanager
@@ -56,7 +26,7 @@ def nginx_before(folder: Path, ports: list[int]) -> Iterator[int]:
     (folder / "authapp.conf").write_text(rendered("nginx/balanced.conf", places))
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
     log = folder / "error.log"
-    with running([nginx(), "-p", str(folder), "-e", str(log), "-c", str(folder / "nginx.conf")], port, log):
+    with running([installed("nginx"), "-p", str(folder), "-e", str(log), "-c", str(folder / "nginx.conf")], port, log):
         yield port
 
 
@@ -69,18 +39,8 @@ def haproxy_before(folder: Path, ports: list[int]) -> Iterator[int]:
     places["    bind :80"] = f"    bind 127.0.0.1:{port}"
     configuration = folder / "haproxy.cfg"
     configuration.write_text(rendered("haproxy/haproxy.cfg", places))
-    with running([haproxy(), "-db", "-f", str(configuration)], port, folder / "log"):
+    with running([installed("haproxy"), "-db", "-f", str(configuration)], port, folder / "log"):
         yield port
-
-
-def haproxy() -> str:
-    found = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}")
-    if found is None:
-        reason = "HAProxy is not installed: on Debian, `apt install haproxy` installs it."
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 def test_a_rolling_restart_of_two_nodes_costs_no_request(databases: Databases, tmp_path: Path) -> None:

@@ -2,12 +2,7 @@
 
 import json
 import os
-import shutil
-import signal
-import socket
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,11 +13,10 @@ import psutil
 import pytest
 import requests
 
-from e2e.processes import ROOT, Server, environment, flask, free_port, serving
+from e2e.others import installed, rendered, running
+from e2e.processes import Server, environment, flask, free_port, serving
 from factories import PASSWORD
 
-SHIPPED = ROOT / "deploy" / "nginx" / "authapp.conf"
-SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not in the PATH of an ordinary user
 GUEST = 'Bearer realm="authapp"'
 IDENTITY = ["X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id"]
 FORGED = dict.fromkeys(IDENTITY, "root")
@@ -85,51 +79,18 @@ def echoing() -> Iterator[int]:
 def guarding(folder: Path, authapp: int, service: int) -> Iterator[str]:
     """Lend the address of an nginx with the shipped configuration, between ``authapp`` and ``service``."""
     folder.mkdir()
-    binary, port = nginx(), free_port()
-    (folder / "authapp.conf").write_text(rendered(authapp, service, port))
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
-    log = folder / "error.log"
-    command = [binary, "-p", str(folder), "-e", str(log), "-c", str(folder / "nginx.conf")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 10
-        while not listening(port):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
-
-
-def nginx() -> str:
-    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}")
-    if found is None:
-        reason = "nginx is not installed: on Debian, `apt install nginx` installs it."
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
-def rendered(authapp: int, service: int, port: int) -> str:
-    """Return the shipped configuration with the test's ports in the places that it tells the reader to change."""
-    text = SHIPPED.read_text()
+    port = free_port()
     places = {
         "server 127.0.0.1:8000;": f"server 127.0.0.1:{authapp};",
         "server 127.0.0.1:9000;": f"server 127.0.0.1:{service};",
         "    listen 80;": f"    listen 127.0.0.1:{port};",
     }
-    for shipped, ours in places.items():
-        assert text.count(shipped) == 1, shipped
-        text = text.replace(shipped, ours)
-    return text
-
-
-def listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    (folder / "authapp.conf").write_text(rendered("nginx/authapp.conf", places))
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
+    log = folder / "error.log"
+    command = [installed("nginx"), "-p", str(folder), "-e", str(log), "-c", str(folder / "nginx.conf")]
+    with running(command, port, log):
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")

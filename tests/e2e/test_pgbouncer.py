@@ -2,32 +2,26 @@
 
 import os
 import pwd
-import shutil
 import signal
-import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from sqlalchemy.engine import make_url
 
 from databases import Databases
 from e2e.clients import clients
-from e2e.processes import ROOT, Server, environment, free_port, serving
-from e2e.test_forward_auth import SYSTEM_FOLDERS, listening
+from e2e.others import installed, rendered, running
+from e2e.processes import Server, environment, free_port, serving
 from e2e.trouble import LOGOUT, PING, Tokens, judge, wait
 from factories import PASSWORD
 
-SHIPPED = ROOT / "deploy" / "pgbouncer" / "pgbouncer.ini"
 
-
-def rendered(url: str, port: int, folder: Path) -> str:
+def configured(url: str, port: int, folder: Path) -> str:
     """Return the shipped configuration, with the test's own places, and with few connections for many clients."""
-    upstream, text = make_url(url), SHIPPED.read_text()
+    upstream = make_url(url)
     where = f"host={upstream.query.get('host', upstream.host)} port={upstream.port or 5432} user={upstream.username}"
     places = {
         "authapp = host=postgres port=5432 dbname=authapp": f"* = {where}",
@@ -37,42 +31,24 @@ def rendered(url: str, port: int, folder: Path) -> str:
         "auth_file = /run/pgbouncer/userlist.txt": "",
         "default_pool_size = 16": "default_pool_size = 3",
     }
-    for shipped, ours in places.items():
-        assert text.count(shipped) == 1, shipped
-        text = text.replace(shipped, ours)
-    return text
+    return rendered("pgbouncer/pgbouncer.ini", places)
 
 
 @contextmanager
 def pooling(folder: Path, url: str) -> Iterator[str]:
     """Lend the address of the database at ``url`` by way of a PgBouncer with three connections to it."""
-    binary = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}")
-    if binary is None:
-        reason = "PgBouncer is not installed: on Debian, `apt install pgbouncer` installs it."
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
     upstream, port = make_url(url), free_port()
     folder.mkdir()
-    (folder / "pgbouncer.ini").write_text(rendered(url, port, folder))
-    command = [binary, str(folder / "pgbouncer.ini")]
+    (folder / "pgbouncer.ini").write_text(configured(url, port, folder))
+    command = [installed("pgbouncer"), str(folder / "pgbouncer.ini")]
     if os.geteuid() == 0:
         account = pwd.getpwnam("nobody")
         os.chown(folder, account.pw_uid, account.pw_gid)
         reach = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override", "--clear-groups"]
         command = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", *reach, "--", *command]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 10
-        while not listening(port):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    with running(command, port, folder / "output", stop=signal.SIGINT):
         through = upstream.set(host="127.0.0.1", port=port, query={"sslmode": "disable"})
         yield through.render_as_string(hide_password=False)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(10)
 
 
 def test_everything_works_behind_a_pooler_of_transactions(databases: Databases, tmp_path: Path) -> None:

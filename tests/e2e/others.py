@@ -1,0 +1,60 @@
+"""Servers of others that stand beside authapp: nginx, HAProxy, PgBouncer, as Debian has them."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from e2e.processes import ROOT
+
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not in the PATH of an ordinary user
+
+
+def installed(program: str) -> str:
+    """Return the path of ``program``; without it a test is skipped, and in CI it fails."""
+    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}")
+    if found is None:
+        reason = f"{program} is not installed: on Debian, `apt install {program}` installs it."
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def rendered(shipped: str, places: dict[str, str]) -> str:
+    """Return a file of ``deploy/``, with the test's own in the places that it tells the reader to change."""
+    text = (ROOT / "deploy" / shipped).read_text()
+    for theirs, ours in places.items():
+        assert text.count(theirs) == 1, theirs
+        text = text.replace(theirs, ours)
+    return text
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, log: Path, stop: int = signal.SIGTERM) -> Iterator[int]:
+    """Run a server, and lend its port; what it writes goes to ``log``, and ``stop`` is the signal that ends it."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 10
+        while not listening(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.send_signal(stop)
+        process.wait(10)
+
+
+def listening(port: int) -> bool:
+    """Tell whether something takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
