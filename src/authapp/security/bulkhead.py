@@ -30,7 +30,7 @@ class Bulkhead:
     def place(self) -> Iterator[None]:
         """Hold a place, running or waiting. Raises ``ServiceUnavailable`` at once when there is none.
 
-        Whoever waits holds a thread of the server: a long queue would leave none for requests that need no hash.
+        Whoever waits holds a connection of the server, and would have gone before a long queue came to them.
         """
         if not self._places.acquire(blocking=False):
             raise ServiceUnavailable("Too many passwords are being checked at once.", retry_after=1)
