@@ -9,9 +9,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from authapp import create_app
-from authapp.database.prepared import Prepared
-from authapp.extensions import POOL, db
+from authapp import AuthApp, create_app
+from authapp.database.fast_path import PreparedStatement
+from authapp.database.migrations import PACKAGE
+from authapp.database.session import db
+from authapp.domain.services import Services
 from databases import Databases, server
 from factories import Api
 from settings import settings
@@ -64,18 +66,6 @@ def api(client: FlaskClient) -> Api:
     return Api(client)
 
 
-class Joined:
-    """Stands where the pool stands, and asks inside the test's transaction."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection.connection.driver_connection
-
-    def read(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
-        return statement.first(self._connection, parameters)
-
-    write = read
-
-
 @contextmanager
 def rolled_back(app: Flask) -> Iterator[None]:
     with app.app_context():
@@ -85,13 +75,18 @@ def rolled_back(app: Flask) -> Iterator[None]:
     connection = own[None].connect()
     transaction = connection.begin()
     engines[None] = connection
-    pool = app.extensions[POOL]
-    app.extensions[POOL] = Joined(connection)
+    fast_path = Services.of(app).fast_path
+
+    def run(statement: PreparedStatement, parameters: Mapping[str, Any]) -> Any:
+        return statement.first(connection.connection.driver_connection, parameters)
+
+    # In the instance: every service that holds the fast path asks inside the test's transaction.
+    vars(fast_path).update(read=run, write=run)
     try:
         yield
     finally:
         engines.update(own)
-        app.extensions[POOL] = pool
+        del fast_path.read, fast_path.write
         transaction.rollback()
         connection.close()
 
@@ -99,4 +94,11 @@ def rolled_back(app: Flask) -> Iterator[None]:
 def dispose(app: Flask) -> None:
     """Close every pooled connection of ``app``, so that its database can be dropped."""
     with app.app_context():
-        db.dispose()
+        AuthApp.of(app).close_connections()
+
+
+def reconfigured(app: Flask, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Give ``app`` the services of other settings, for the rest of a test, on the same connections."""
+    extension = AuthApp.of(app)
+    services = Services.build(settings(database_url="", **changes), extension.services.fast_path, app, [PACKAGE])
+    monkeypatch.setattr(extension, "services", services)

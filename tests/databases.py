@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 from tools.embedded_postgres import FAST_AND_LOSSY, EmbeddedPostgres
 
-from authapp import create_app
+from authapp import AuthApp, create_app
 from authapp.config import normalised_database_url
 from settings import settings
 
@@ -30,7 +30,7 @@ class Databases:
         app = create_app(settings(database_url=self._template))
         with app.app_context():
             upgrade(directory=str(ROOT / "migrations"))
-            _dispose()
+            AuthApp.of(app).close_connections()
 
     @contextmanager
     def empty(self) -> Iterator[str]:
@@ -81,9 +81,3 @@ def server(folder: Path) -> Iterator[URL]:
         yield make_url(postgres.url("postgres"))
     finally:
         postgres.stop()
-
-
-def _dispose() -> None:
-    from authapp.extensions import db
-
-    db.dispose()

@@ -8,13 +8,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from authapp.domain import UseCases
-from authapp.domain.origins import Origin
-from authapp.domain.token_pairs import TokenPair
+from authapp.context import OPERATOR, RequestContext
+from authapp.domain.services import Services
+from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.models import User
 
 PASSWORD = "correct horse battery staple"
 API = "/api/v1"
+GUEST = RequestContext(ip_address="192.0.2.1", user_agent="tests", request_id=None, principal=None)
 _numbers = itertools.count(1)
 
 
@@ -23,13 +24,13 @@ def a_user(app: Flask, username: str | None = None, **changes: Any) -> User:
     name = username or f"user{next(_numbers)}"
     values = {"username": name, "email": f"{name.lower()}@example.com", "password": PASSWORD, **changes}
     with app.app_context():
-        return UseCases.of(app).accounts.create(**values)
+        return Services.of(app).accounts.create(**values, context=OPERATOR)
 
 
 def a_session(app: Flask, user: User, password: str = PASSWORD) -> TokenPair:
     """Log a user in."""
     with app.app_context():
-        return UseCases.of(app).sessions.log_in(user.username, password, Origin("192.0.2.1", "tests"))
+        return Services.of(app).password_login.log_in(user.username, password, GUEST)
 
 
 @dataclass

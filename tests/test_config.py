@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from authapp.config import RateLimit, Settings, SettingsError, normalised_database_url
-from authapp.factory import INSTANCE, create_app, load_settings
+from authapp.extension import INSTANCE, load_settings
+from authapp.factory import create_app
 from authapp.security.keys import Key, KeyRing
 from settings import KEYS
 

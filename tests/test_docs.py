@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 from authapp.api.errors import documentation, status_of
 from authapp.config import RateLimit, Settings, SettingsError
 from authapp.errors import catalogue
-from authapp.factory import load_settings
+from authapp.extension import load_settings
 from databases import Databases
 from e2e.processes import Server, environment, flask, serving
 from factories import PASSWORD

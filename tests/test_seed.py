@@ -5,7 +5,7 @@ import pytest
 from flask import Flask
 from tools.seed import ACTIVE_ROLE, COMMON_ROLE, RARE_ROLE, seed
 
-from authapp.extensions import db
+from authapp.database.session import db
 from factories import Api, a_session, a_user
 
 pytestmark = pytest.mark.committed

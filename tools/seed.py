@@ -11,7 +11,7 @@ import sys
 import psycopg2
 from psycopg2 import extensions
 
-from authapp.factory import load_settings
+from authapp.extension import load_settings
 
 COMMON_ROLE, RARE_ROLE, ACTIVE_ROLE = "seeded-common", "seeded-rare", "seeded-active"
 

@@ -1,4 +1,4 @@
-"""The one door to the current time, so that a test can stand at any moment."""
+"""The one source of the current time, so that a test can set it."""
 
 from datetime import UTC, datetime
 
@@ -8,13 +8,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def moment(seconds: float | None) -> datetime | None:
-    """Return the aware datetime that is so many seconds after the epoch; nothing for nothing."""
+def from_timestamp(seconds: float | None) -> datetime | None:
+    """Return the aware datetime ``seconds`` after the epoch (1970-01-01 in UTC); ``None`` for ``None``."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def rfc3339(moment: datetime | None) -> str | None:
-    """Return ``moment`` as RFC 3339 has it, in UTC with a ``Z``, to the millisecond; nothing for nothing."""
-    if moment is None:
+def rfc3339(time: datetime | None) -> str | None:
+    """Return ``time`` as RFC 3339 text in UTC with a ``Z``, to the millisecond; ``None`` for ``None``."""
+    if time is None:
         return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -13,8 +13,8 @@ from typing import ClassVar
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One field at fault.
+class FieldError:
+    """One field that is not acceptable.
 
     ``pointer`` is a JSON pointer fragment (RFC 6901, section 6) such as ``#/email``; ``detail`` is a sentence.
     """
@@ -35,21 +35,23 @@ class Quota:
 class Refusal(Exception):
     """The root of every refusal.
 
-    ``detail`` explains this occurrence, ``faults`` name the fields to correct and ``retry_after`` is in seconds.
+    ``detail`` explains this occurrence, ``field_errors`` name the fields to correct and ``retry_after`` is in seconds.
     """
 
     code: ClassVar[str]
     title: ClassVar[str]
 
-    def __init__(self, detail: str = "", *, faults: Sequence[Fault] = (), retry_after: int | None = None) -> None:
+    def __init__(
+        self, detail: str = "", *, field_errors: Sequence[FieldError] = (), retry_after: int | None = None
+    ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail
-        self.faults = tuple(faults)
+        self.field_errors = tuple(field_errors)
         self.retry_after = retry_after
 
     def __str__(self) -> str:
         """Return one line that a person can act on."""
-        reasons = [f"{fault.pointer.removeprefix('#/')}: {fault.detail}" for fault in self.faults]
+        reasons = [f"{error.pointer.removeprefix('#/')}: {error.detail}" for error in self.field_errors]
         return " ".join(filter(None, [self.title, self.detail, *reasons]))
 
 

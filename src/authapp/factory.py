@@ -1,4 +1,4 @@
-"""The application factory: assembly only."""
+"""The application factory."""
 
 from collections.abc import Callable
 from functools import cache
@@ -6,19 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from flask.helpers import get_root_path
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authapp import api
+from authapp import cli
+from authapp.api.guards import public
 from authapp.config import Settings, SettingsError
-from authapp.database import waiting
-from authapp.database.connecting import DeadlinePool, Servers, connect_arguments, connector, leave_standbys
-from authapp.database.pool import Pool
-from authapp.domain import UseCases
-from authapp.extensions import POOL, db, migrate
-from authapp.security.key_files import ensure_key_file
-from authapp.security.keys import InvalidKey, KeyRing
+from authapp.extension import AuthApp, load_settings
 
-INSTANCE = Path("instance")
-"""What development keeps, below the working directory."""
+IMPORT_NAME = "authapp"
 
 
 class Application(Flask):
@@ -30,57 +26,33 @@ class Application(Flask):
         return super().ensure_sync(func)
 
 
-def load_settings() -> Settings:
-    """Read the settings from the environment. Raises ``SettingsError``, which lists every problem."""
-    return Settings.from_env(
-        check_keys=lambda text: list(KeyRing.problems(text)),
-        development_keys=ensure_key_file,
-        instance=INSTANCE.absolute(),
-    )
+def create_app(settings: Settings | None = None, import_name: str = IMPORT_NAME) -> Flask:
+    """Return a new application in which every route is locked unless it is marked ``public``.
 
+    ``settings`` are read from the environment unless they are given. With the ``import_name`` of your own module
+    (``__name__``), its folders ``templates`` and ``static`` are used, the static files open to guests, and Flask's own
+    settings are read from ``FLASK_*`` variables, such as ``FLASK_SECRET_KEY``.
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Return a new application, with the settings of the environment unless others are given.
-
-    Raises ``SettingsError`` when they cannot be used.
+    Raises ``SettingsError`` when the settings cannot be used. While the ``flask`` command looks for its commands the
+    application is returned without its routes instead, so that ``flask keys generate`` and ``flask doctor`` work.
     """
-    settings = settings or load_settings()
-    app = Application("authapp", static_folder=None)
-    waiting.install()
-    app.config.from_mapping(_database_config(settings))
-    app.extensions[POOL] = _pool(settings)
     try:
-        UseCases.build(settings).attach(app)
-    except InvalidKey as error:
-        raise SettingsError([f"AUTHAPP_JWT_KEYS: {error}"]) from None
-    db.init_app(app)
-    with app.app_context():
-        leave_standbys(db.engine)
-    migrate.init_app(app, db)
-    api.init_app(app, settings)
+        settings = settings or load_settings()
+    except SettingsError as error:
+        if not cli.is_looking_for_commands():
+            raise
+        return cli.application_without_settings(import_name, error)
+    has_static_files = import_name != IMPORT_NAME and Path(get_root_path(import_name), "static").is_dir()
+    app = Application(import_name, static_folder="static" if has_static_files else None)
+    if import_name != IMPORT_NAME:
+        app.config.from_prefixed_env()
+    if has_static_files:
+        app.view_functions["static"] = public(app.view_functions["static"])
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # fields come in the order that the contract lists them
+    # A redirect to a tidier path would be one more answer that is not problem+json; such a path is simply not there.
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
+    AuthApp().init_app(app, settings, whole=True)
+    if hops := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app
-
-
-def _database_config(settings: Settings) -> dict[str, Any]:
-    return {
-        "SQLALCHEMY_DATABASE_URI": settings.database_url,
-        "SQLALCHEMY_ENGINE_OPTIONS": {
-            "poolclass": DeadlinePool,
-            "pool_size": settings.database_pool_size,
-            "max_overflow": 0,
-            "pool_timeout": settings.database_timeout,
-            "pool_pre_ping": True,
-            "pool_use_lifo": True,
-            # Parameters are passwords' hashes and people's addresses: they stay out of messages and logs.
-            "hide_parameters": True,
-            "creator": Servers(settings.database_url, connect_arguments(settings.database_timeout)).open,
-        },
-    }
-
-
-def _pool(settings: Settings) -> Pool:
-    return Pool(
-        connector(settings.database_url, connect_arguments(settings.database_timeout)),
-        size=settings.database_pool_size,
-        timeout=settings.database_timeout,
-    )

@@ -10,18 +10,19 @@ from flask import Flask
 
 from api.access_table import IN, REFUSED, TABLE, expected
 from authapp import clock
-from authapp.domain import UseCases
-from authapp.domain.permissions import Permission
+from authapp.context import OPERATOR
+from authapp.domain.roles.permissions import permissions
+from authapp.domain.services import Services
 from factories import Api, a_session, a_user
 
-ROLES = {f"role with {permission}": permission for permission in Permission}
+ROLES = {f"role with {permission}": permission for permission in permissions}
 CALLERS = [*REFUSED, "refresh token", "not fresh", "plain", *ROLES, "admin"]
 
 
 @pytest.fixture
 def tokens(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     """One token for each kind of caller."""
-    use_cases = UseCases.of(app)
+    services = Services.of(app)
     made: dict[str, str | None] = {"guest": None, "garbage": "not.a.token"}
     with monkeypatch.context() as patch:
         past = clock.now() - timedelta(hours=1)
@@ -34,10 +35,10 @@ def tokens(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> dict[str, s
     # Two administrators, so that one can be disabled.
     made["admin"] = a_session(app, a_user(app, roles=["admin"])).access_token
     with app.app_context():
-        use_cases.administration.disable(disabled.username)
+        services.administration.disable(disabled.username, OPERATOR)
         for name, permission in ROLES.items():
             role = str(permission).replace(":", "-")
-            use_cases.roles.create(role, [permission])
+            services.roles.create(role, [permission], context=OPERATOR)
             made[name] = a_session(app, a_user(app, roles=[role])).access_token
     made["plain"] = a_session(app, a_user(app)).access_token
     refreshed = api.post("/auth/refresh", token=a_session(app, a_user(app)).refresh_token).get_json()

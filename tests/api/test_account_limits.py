@@ -11,15 +11,17 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from authapp import clock
-from authapp.domain import UseCases
-from authapp.domain.throttles import Attempt, LoginThrottles
+from authapp.context import OPERATOR
+from authapp.database.session import db
+from authapp.domain.audit import EventType
+from authapp.domain.passwords.throttles import AccountThrottles, Attempt
+from authapp.domain.services import Services
 from authapp.errors import TooManyRequests
-from authapp.extensions import db
-from authapp.models import AuditEvent, EventType, LoginThrottle, Purpose, User
+from authapp.models import AuditEvent, LoginThrottle, ThrottleScope, User
 from cli.invoking import flask_users, succeeded
+from conftest import reconfigured
 from domain.test_concurrency import at_once
 from factories import PASSWORD, Api, a_session, a_user, problem
-from settings import settings
 
 WRONG = "not the password"
 FREE, MOST = 3, 6
@@ -50,7 +52,7 @@ def narrow(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Narrow:
 
     def set_limits(free: int = FREE, most: int = MOST, **others: Any) -> None:
         changes = {"login_failures_per_account": free, "login_failures_max": most, **others}
-        monkeypatch.setitem(app.extensions, "authapp", UseCases.build(settings(database_url="", **changes)))
+        reconfigured(app, monkeypatch, **changes)
 
     set_limits()
     return set_limits
@@ -227,7 +229,7 @@ def told(response: TestResponse) -> tuple[Any, ...]:
 def test_a_name_that_nobody_has_is_told_the_same_at_every_step(app: Flask, api: Api, ada: User, time: Time) -> None:
     a_user(app, "disabled")
     with app.app_context():
-        UseCases.of(app).administration.disable("disabled")
+        Services.of(app).administration.disable("disabled", OPERATOR)
     names = ["ada", "disabled", "absent", "absent@example.com", "ada@example.org", "x" * 500, "\u00e9@"]
     steps: list[list[tuple[Any, ...]]] = []
     for seconds in [0, 0, 0, 0, 1, 0, 2, 0, 4, 0, 900, 86_400]:
@@ -269,10 +271,10 @@ def test_of_attempts_at_the_same_moment_no_more_are_let_through_than_are_free(
 ) -> None:
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)
-    throttles = LoginThrottles(free_failures=FREE, max_failures=MOST)
+    throttles = AccountThrottles(free_failures=FREE, max_failures=MOST)
     for _ in range(8):
         account = uuid4()
-        outcomes = at_once(app, *[lambda account=account: throttles.reserve(account, Purpose.LOGIN)] * 8)
+        outcomes = at_once(app, *[lambda account=account: throttles.reserve(account, ThrottleScope.LOGIN)] * 8)
         assert outcomes.count(TooManyRequests) == 8 - FREE
         assert sorted(each.failures for each in outcomes if isinstance(each, Attempt)) == [1, 2, 3]
 
@@ -281,14 +283,14 @@ def test_of_attempts_at_the_same_moment_no_more_are_let_through_than_are_free(
 def test_the_last_attempt_is_the_last_even_when_no_delay_stands_between(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    throttles, account = LoginThrottles(free_failures=FREE, max_failures=MOST), uuid4()
+    throttles, account = AccountThrottles(free_failures=FREE, max_failures=MOST), uuid4()
     now = clock.now()
     for days in range(MOST):
         monkeypatch.setattr(clock, "now", lambda days=days: now + timedelta(days=days))
         with app.app_context():
-            assert throttles.reserve(account, Purpose.LOGIN).is_last == (days == MOST - 1)
+            assert throttles.reserve(account, ThrottleScope.LOGIN).is_last == (days == MOST - 1)
     monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=365))
-    assert at_once(app, *[lambda: throttles.reserve(account, Purpose.LOGIN)] * 8) == [TooManyRequests] * 8
+    assert at_once(app, *[lambda: throttles.reserve(account, ThrottleScope.LOGIN)] * 8) == [TooManyRequests] * 8
 
 
 def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, ada: User, time: Time) -> None:
@@ -296,9 +298,9 @@ def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, 
     for name in ["ada", "gone", "nobody"]:
         fail(api, 1, name)
     with app.app_context():
-        UseCases.of(app).administration.delete(gone.id)
+        Services.of(app).administration.delete(gone.id, OPERATOR)
         time.passes(days=29)
-        assert UseCases.of(app).pruning.prune().limits == 0
+        assert Services.of(app).pruning.prune().limits == 0
         time.passes(days=2)
-        assert UseCases.of(app).pruning.prune().limits == 2
+        assert Services.of(app).pruning.prune().limits == 2
         assert list(db.session.scalars(select(LoginThrottle.account_id))) == [ada.id]

@@ -11,22 +11,24 @@ from werkzeug.test import TestResponse
 
 from authapp import clock, create_app
 from authapp.config import RateLimit, SettingsError
-from authapp.domain import UseCases
-from authapp.domain.address_limits import LimitName
+from authapp.database.session import db
+from authapp.domain.rate_limits import RateLimits
+from authapp.domain.services import Services
 from authapp.errors import TooManyRequests
-from authapp.extensions import db
 from authapp.models import AddressLimit
+from conftest import dispose, reconfigured
 from databases import Databases
 from domain.test_concurrency import at_once
 from factories import PASSWORD, Api, a_session, a_user, problem
 from settings import settings
 
-LIMITS = {f"rate_limit_{name}": RateLimit(3, 60) for name in LimitName}
+NAMES = ["login", "register", "refresh", "password"]
+LIMITS = {"rate_limits": dict.fromkeys(NAMES, RateLimit(3, 60))}
 
 
 @pytest.fixture
 def narrow(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(app.extensions, "authapp", UseCases.build(settings(database_url="", **LIMITS)))
+    reconfigured(app, monkeypatch, **LIMITS)
 
 
 def log_in(api: Api, address: str = "192.0.2.1", **headers: str) -> TestResponse:
@@ -81,17 +83,16 @@ def test_behind_a_trusted_proxy_the_entry_that_the_proxy_wrote_counts(databases:
         told = [log_in(api, **{"X-Forwarded-For": f"10.0.0.{n}, 198.51.100.7"}).status_code for n in range(4)]
         assert told == [401, 401, 401, 429]
         assert log_in(api, **{"X-Forwarded-For": "198.51.100.7, 198.51.100.8"}).status_code == 401
-        with app.app_context():
-            db.dispose()
+        dispose(app)
 
 
 Send = Callable[[Flask, Api, str, str], TestResponse]
 
-LIMITED: dict[LimitName, tuple[Send, ...]] = {
-    LimitName.LOGIN: (lambda _, api, *__: log_in(api, "127.0.0.1"),),
-    LimitName.REGISTER: (lambda _, api, *__: api.post("/auth/register", {"username": "x"}),),
-    LimitName.REFRESH: (lambda _, api, __, refresh: api.post("/auth/refresh", token=refresh),),
-    LimitName.PASSWORD: (
+LIMITED: dict[str, tuple[Send, ...]] = {
+    "login": (lambda _, api, *__: log_in(api, "127.0.0.1"),),
+    "register": (lambda _, api, *__: api.post("/auth/register", {"username": "x"}),),
+    "refresh": (lambda _, api, __, refresh: api.post("/auth/refresh", token=refresh),),
+    "password": (
         lambda _, api, access, __: api("PUT", "/users/me/password", access, json={}),
         lambda _, api, access, __: api("DELETE", "/users/me", access, json={"password": "wrong password"}),
     ),
@@ -100,14 +101,14 @@ LIMITED: dict[LimitName, tuple[Send, ...]] = {
 
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("name", LIMITED)
-def test_each_of_the_limited_routes_has_its_own_count(app: Flask, api: Api, name: LimitName) -> None:
+def test_each_of_the_limited_routes_has_its_own_count(app: Flask, api: Api, name: str) -> None:
     pair = a_session(app, a_user(app))
     sends = [LIMITED[name][number % len(LIMITED[name])] for number in range(4)]
     answers = [send(app, api, pair.access_token, pair.refresh_token) for send in sends]
 
     assert [answer.status_code == 429 for answer in answers] == [False, False, False, True]
     assert f'"{name}";q=3' in answers[-1].headers["RateLimit-Policy"]
-    others = [LIMITED[other][0] for other in LimitName if other is not name]
+    others = [LIMITED[other][0] for other in NAMES if other != name]
     assert all(send(app, api, pair.access_token, pair.refresh_token).status_code != 429 for send in others)
     assert api.get("/ping", pair.access_token).status_code == 200
 
@@ -125,9 +126,9 @@ def test_of_requests_at_the_same_moment_exactly_the_limit_passes(app: Flask, mon
     # The clock stands still: of requests a millisecond apart the older one may come later, and be the one too many.
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)
-    limits = UseCases.build(settings(database_url="", **LIMITS)).address_limits
+    limits = RateLimits(settings(database_url="", **LIMITS).rate_limit, Services.of(app).fast_path)
     for _ in range(8):
-        outcomes = at_once(app, *[lambda: limits.charge(LimitName.LOGIN, "192.0.2.1")] * 8)
+        outcomes = at_once(app, *[lambda: limits.charge("login", "192.0.2.1")] * 8)
         assert [outcome for outcome in outcomes if outcome is None] == [None] * 3
         assert outcomes.count(TooManyRequests) == 5
         with app.app_context():
@@ -154,8 +155,7 @@ def test_general_limits_count_every_route_once_there_is_a_storage(databases: Dat
         operations = [each for item in paths.values() for name, each in item.items() if name != "parameters"]
         assert len(operations) > 30
         assert all("RateLimit" in operation["responses"]["429"]["headers"] for operation in operations)
-        with app.app_context():
-            db.dispose()
+        dispose(app)
 
 
 def test_a_storage_whose_client_is_not_installed_stops_the_start() -> None:

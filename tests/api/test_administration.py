@@ -7,9 +7,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from authapp.domain import UseCases
-from authapp.domain.credentials import Credentials
-from authapp.extensions import db
+from authapp.context import OPERATOR
+from authapp.database.session import db
+from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.services import Services
 from authapp.models import AuditEvent, Session, User
 from cli.invoking import flask_users, succeeded
 from domain.test_concurrency import at_once
@@ -78,9 +79,9 @@ def test_a_name_that_is_what_it_was_changes_nothing(app: Flask, api: Api) -> Non
 
 
 ENDINGS = {
-    "disabled": lambda use_cases, user: use_cases.administration.disable(user.id),
-    "logged out": lambda use_cases, user: use_cases.administration.end_sessions(user.id),
-    "no administrator any more": lambda use_cases, user: use_cases.administration.revoke(user.id, "admin"),
+    "disabled": lambda services, user: services.administration.disable(user.id, OPERATOR),
+    "logged out": lambda services, user: services.administration.end_sessions(user.id, OPERATOR),
+    "no administrator any more": lambda services, user: services.administration.revoke(user.id, "admin", OPERATOR),
 }
 
 
@@ -92,14 +93,14 @@ def test_who_loses_their_powers_while_a_password_is_hashed_gives_nothing_away(
     a_user(app, roles=["admin"])
     user = a_user(app, roles=["admin"])
     token = a_session(app, user).access_token
-    unhurried = Credentials.hash
+    unhurried = PasswordVerifier.hash
 
-    def hash_(self: Credentials, password: str) -> str:
+    def hash_(self: PasswordVerifier, password: str) -> str:
         with app.app_context():
-            ENDINGS[ending](UseCases.of(app), user)
+            ENDINGS[ending](Services.of(app), user)
         return unhurried(self, password)
 
-    monkeypatch.setattr(Credentials, "hash", hash_)
+    monkeypatch.setattr(PasswordVerifier, "hash", hash_)
     account = {"username": "mine", "email": "mine@example.com", "password": PASSWORD, "roles": ["admin"]}
 
     assert api.post("/users", account, token).status_code in {401, 403}
@@ -137,7 +138,7 @@ def test_a_role_that_is_deleted_by_whom_it_is_given_to_at_the_same_moment_keeps_
 
     for _ in range(20):
         with app.app_context():
-            UseCases.of(app).roles.create("fleeting")
+            Services.of(app).roles.create("fleeting", context=OPERATOR)
         deleted, given = at_once(app, delete, give)
         assert deleted == 204
         assert given in {200, 422}

@@ -15,9 +15,11 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.test import TestResponse
 
 from authapp import clock
-from authapp.domain import UseCases, pruning
-from authapp.extensions import db
-from authapp.models import AuditEvent, EventType, User
+from authapp.database.session import db
+from authapp.domain import pruning
+from authapp.domain.audit import EventType
+from authapp.domain.services import Services
+from authapp.models import AuditEvent, User
 from cli.invoking import flask_users, succeeded
 from e2e.processes import ROOT
 from factories import PASSWORD, Api, a_session, a_user, problem
@@ -78,7 +80,7 @@ class Scene:
         if name in known:
             return known[name]
         with self.app.app_context():
-            return UseCases.of(self.app).accounts.find(name).id
+            return Services.of(self.app).accounts.find(name).id
 
     def state(self) -> dict[str, list[str]]:
         """Return every row but for the trail itself, and the count of failures, which is kept before all else."""
@@ -245,7 +247,7 @@ def old_events(app: Flask, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 
 def prune(app: Flask) -> int:
     with app.app_context():
-        return UseCases.of(app).audit.prune(timedelta(days=90))
+        return Services.of(app).audit.prune(timedelta(days=90))
 
 
 def prunings(app: Flask) -> list[int]:

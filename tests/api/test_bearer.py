@@ -14,7 +14,8 @@ from flask_jwt_extended import (
 )
 
 from authapp.api import bearer
-from authapp.domain import UseCases
+from authapp.context import OPERATOR
+from authapp.domain.services import Services
 from authapp.errors import Refusal
 from factories import Api, a_session, a_user
 
@@ -25,10 +26,10 @@ def tokens(app: Flask) -> dict[str, str]:
     user = a_user(app)
     pair, ended, disabled = a_session(app, user), a_session(app, user), a_user(app)
     of_disabled = a_session(app, disabled)
-    use_cases = UseCases.of(app)
+    services = Services.of(app)
     with app.app_context():
-        use_cases.sessions.log_out(use_cases.tokens.read(ended.access_token))
-        use_cases.administration.disable(disabled.id)
+        services.sessions.log_out(services.tokens.read(ended.access_token))
+        services.administration.disable(disabled.id, OPERATOR)
     return {
         "access": pair.access_token,
         "refresh": pair.refresh_token,
@@ -75,7 +76,7 @@ def test_a_view_finds_what_the_library_promises(app: Flask) -> None:
 
 def test_a_role_of_many_permissions_comes_with_the_caller(app: Flask, api: Api) -> None:
     with app.app_context():
-        UseCases.of(app).roles.create("clerk", ["users:read", "audit:read"])
+        Services.of(app).roles.create("clerk", ["users:read", "audit:read"], context=OPERATOR)
     token = a_session(app, a_user(app, roles=["clerk", "admin"])).access_token
     assert api.get("/users/me", token).get_json()["roles"] == ["admin", "clerk"]
     with app.test_request_context(headers={"Authorization": f"Bearer {token}"}):

@@ -6,8 +6,9 @@ import pytest
 from flask import Flask
 
 from authapp import clock
-from authapp.domain import UseCases
-from authapp.domain.token_pairs import TokenPair
+from authapp.context import OPERATOR
+from authapp.domain.services import Services
+from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.models import User
 from factories import Api, a_session, a_user, problem
 
@@ -37,7 +38,7 @@ def introspect(api: Api, service: str, token: str) -> dict[str, object]:
 def test_a_proxy_learns_whose_request_it_is(app: Flask, api: Api, user: User, pair: TokenPair) -> None:
     response = api.get("/auth/verify", pair.access_token)
     assert (response.status_code, response.data) == (204, b"")
-    sid = UseCases.of(app).tokens.read(pair.access_token)["sid"]
+    sid = Services.of(app).tokens.read(pair.access_token)["sid"]
     seen = {name: value for name, value in response.headers if name.startswith("X-Auth")}
     assert seen == {
         "X-Auth-User-Id": str(user.id),
@@ -46,7 +47,7 @@ def test_a_proxy_learns_whose_request_it_is(app: Flask, api: Api, user: User, pa
         "X-Auth-Session-Id": sid,
     }
     with app.app_context():
-        UseCases.of(app).administration.grant("ada", "admin")
+        Services.of(app).administration.grant("ada", "admin", OPERATOR)
     assert api.get("/auth/verify", pair.access_token).headers["X-Auth-Roles"] == "admin"
     problem(api.get("/auth/verify"), 401, "token_missing")
 
@@ -54,7 +55,7 @@ def test_a_proxy_learns_whose_request_it_is(app: Flask, api: Api, user: User, pa
 @pytest.mark.parametrize("kind", ["access", "refresh"])
 def test_a_live_token_is_active(app: Flask, api: Api, service: str, user: User, pair: TokenPair, kind: str) -> None:
     token = getattr(pair, f"{kind}_token")
-    claims = UseCases.of(app).tokens.read(token)
+    claims = Services.of(app).tokens.read(token)
     expected = {name: value for name, value in claims.items() if name != "fresh"}
     expected |= {"active": True, "token_type": "Bearer", "username": "Ada", "roles": []}
     assert introspect(api, service, token) == expected
@@ -90,10 +91,10 @@ def test_introspection_takes_the_permission_and_counts_at_once(app: Flask, api: 
 
     problem(ask(), 403, "permission_denied")  # type: ignore[arg-type]
     with app.app_context():
-        UseCases.of(app).administration.grant("ada", "admin")
+        Services.of(app).administration.grant("ada", "admin", OPERATOR)
     assert ask().status_code == 200  # type: ignore[attr-defined]
     with app.app_context():
-        UseCases.of(app).administration.revoke("ada", "admin")
+        Services.of(app).administration.revoke("ada", "admin", OPERATOR)
     problem(ask(), 403, "permission_denied")  # type: ignore[arg-type]
 
 

@@ -6,9 +6,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from authapp.domain import UseCases
+from authapp.context import OPERATOR
+from authapp.database.session import db
+from authapp.domain.services import Services
 from authapp.errors import LastAdmin
-from authapp.extensions import db
 from authapp.models import User, UserRole, UserStatus
 from domain.test_concurrency import at_once
 from factories import PASSWORD, Api, a_session, a_user, problem
@@ -46,7 +47,7 @@ def test_a_disabled_administrator_does_not_count(app: Flask, api: Api) -> None:
 @pytest.mark.committed
 @pytest.mark.parametrize("how", ["disable", "delete", "revoke"])
 def test_of_administrators_who_remove_each_other_at_the_same_moment_one_stays(app: Flask, how: str) -> None:
-    administration = UseCases.of(app).administration
+    administration = Services.of(app).administration
     more = ["admin"] if how == "revoke" else []
     for _ in range(8):
         admins = [a_user(app, roles=["admin"]) for _ in range(2)]
@@ -66,7 +67,7 @@ def helper(app: Flask) -> str:
     """The token of somebody who may write users and roles, and nothing else."""
     a_user(app, roles=["admin"])
     with app.app_context():
-        UseCases.of(app).roles.create("helper", ["users:write", "users:read", "roles:write"])
+        Services.of(app).roles.create("helper", ["users:write", "users:read", "roles:write"], context=OPERATOR)
     return a_session(app, a_user(app, "helper", roles=["helper"])).access_token
 
 
@@ -80,7 +81,7 @@ def test_who_may_write_users_reaches_no_stronger_account(app: Flask, api: Api, h
 
 def test_who_may_write_users_gives_away_no_more_than_they_hold(app: Flask, api: Api, helper: str) -> None:
     with app.app_context():
-        UseCases.of(app).roles.create("auditor", ["audit:read"])
+        Services.of(app).roles.create("auditor", ["audit:read"], context=OPERATOR)
     plain = a_user(app)
     for role in ("admin", "auditor"):
         problem(api("PATCH", f"/users/{plain.id}", helper, json={"roles": [role]}), 403, "permission_denied")
@@ -93,7 +94,7 @@ def test_a_role_that_permits_nothing_here_is_given_by_those_who_have_it_or_may_m
     app: Flask, api: Api, helper: str
 ) -> None:
     with app.app_context():
-        roles = UseCases.of(app).roles
+        roles = Services.of(app).roles
         roles.create("billing-admin")
         roles.create("desk", ["users:write"])
     plain, desk = a_user(app), a_user(app, roles=["desk"])

@@ -8,9 +8,9 @@ from flask import Flask
 from sqlalchemy import select, update
 from werkzeug.security import generate_password_hash
 
-from authapp.domain import UseCases
-from authapp.domain.origins import Origin
-from authapp.extensions import db
+from authapp.context import OPERATOR, RequestContext
+from authapp.database.session import db
+from authapp.domain.services import Services
 from authapp.models import Session, User
 from factories import PASSWORD, Api, a_user, problem
 
@@ -33,7 +33,7 @@ def test_the_tokens_say_what_the_contract_says(app: Flask, api: Api) -> None:
     access, refresh = (
         jwt.decode(pair[kind], options={"verify_signature": False}) for kind in ("access_token", "refresh_token")
     )
-    kid = UseCases.of(app).tokens.keys.signing.kid
+    kid = Services.of(app).tokens.keys.signing.kid
     assert headers == [{"alg": "ES256", "kid": kid, "typ": typ} for typ in ("at+jwt", "rt+jwt")]
     assert set(access) == set(refresh) == {"iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "type", "fresh"}
     assert (access["iss"], access["aud"], access["sub"]) == ("https://auth.example.com", "authapp", str(user.id))
@@ -61,7 +61,7 @@ def test_missing_disabled_and_wrong_are_told_alike(app: Flask, api: Api) -> None
     a_user(app, "present")
     a_user(app, "disabled")
     with app.app_context():
-        UseCases.of(app).administration.disable("disabled")
+        Services.of(app).administration.disable("disabled", OPERATOR)
     answers = [
         api.log_in("present", "not the password"),
         api.log_in("disabled", PASSWORD),
@@ -115,11 +115,11 @@ def test_a_password_changed_while_it_was_checked_opens_nothing(
     app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = a_user(app)
-    use_cases = UseCases.of(app)
+    services = Services.of(app)
     with app.app_context():
-        proof = use_cases.credentials.prove(user.username, PASSWORD, Origin())
-        use_cases.administration.set_password(user.username, "another long sentence")
-    monkeypatch.setattr(use_cases.credentials, "prove", lambda *_: proof)
+        proof = services.credentials.prove(user.username, PASSWORD, RequestContext())
+        services.administration.set_password(user.username, "another long sentence", OPERATOR)
+    monkeypatch.setattr(services.credentials, "prove", lambda *_: proof)
     problem(api.log_in(user.username), 401, "invalid_credentials")
 
 
@@ -127,9 +127,9 @@ def test_an_account_disabled_while_its_password_was_checked_opens_nothing(
     app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = a_user(app)
-    use_cases = UseCases.of(app)
+    services = Services.of(app)
     with app.app_context():
-        proof = use_cases.credentials.prove(user.username, PASSWORD, Origin())
-        use_cases.administration.disable(user.username)
-    monkeypatch.setattr(use_cases.credentials, "prove", lambda *_: proof)
+        proof = services.credentials.prove(user.username, PASSWORD, RequestContext())
+        services.administration.disable(user.username, OPERATOR)
+    monkeypatch.setattr(services.credentials, "prove", lambda *_: proof)
     problem(api.log_in(user.username), 401, "invalid_credentials")

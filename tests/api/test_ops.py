@@ -5,7 +5,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from authapp import create_app
-from authapp.extensions import db
+from authapp.database.session import db
 from conftest import dispose
 from databases import Databases
 from factories import Api, a_session, a_user, problem

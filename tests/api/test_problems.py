@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from authapp.api.errors import STATUS, render, status_of
-from authapp.errors import Fault, Refusal, ServiceUnavailable, ValidationFailed, catalogue
+from authapp.errors import FieldError, Refusal, ServiceUnavailable, ValidationFailed, catalogue
 from factories import Api, problem
 
 
@@ -32,7 +32,7 @@ def test_each_code_belongs_to_one_refusal_and_each_refusal_has_a_status() -> Non
 
 def test_the_occurrence_is_told_beside_the_code(app: Flask) -> None:
     with app.test_request_context("/x"):
-        body = render(ValidationFailed("Twice.", faults=[Fault("#/a", "No.")])).get_json()
+        body = render(ValidationFailed("Twice.", field_errors=[FieldError("#/a", "No.")])).get_json()
         assert (body["detail"], body["errors"], body["instance"]) == (
             "Twice.",
             [{"pointer": "#/a", "detail": "No."}],

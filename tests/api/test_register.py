@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from authapp import create_app
-from authapp.extensions import db
+from authapp.database.session import db
 from authapp.models import User
 from factories import PASSWORD, Api, a_user, problem
 from settings import settings

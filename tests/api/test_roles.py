@@ -8,9 +8,11 @@ from flask import Flask
 from sqlalchemy import select
 
 from authapp.api.schemas.roles import ROLE_DESCRIPTION_RULE
-from authapp.domain import UseCases
-from authapp.extensions import db
-from authapp.models import AuditEvent, EventType, UserRole
+from authapp.context import OPERATOR
+from authapp.database.session import db
+from authapp.domain.audit import EventType
+from authapp.domain.services import Services
+from authapp.models import AuditEvent, UserRole
 from factories import Api, a_session, a_user, problem
 
 BAD = ["x" * 201, "Phones.\nadmin  users:write", "\r", "\t", "\x1b[2J", "\x7f", "\x85", "a\u2028b", "a\u2029b"]
@@ -54,11 +56,11 @@ def test_any_other_description_is_kept_as_it_is(api: Api, token: str, descriptio
 def test_whoever_is_given_a_role_while_it_is_deleted_is_told_of(app: Flask) -> None:
     user = a_user(app)
     with app.app_context():
-        UseCases.of(app).roles.create("support")
+        Services.of(app).roles.create("support", context=OPERATOR)
 
     def delete() -> None:
         with app.app_context():
-            UseCases.of(app).roles.delete("support")
+            Services.of(app).roles.delete("support", context=OPERATOR)
 
     with ThreadPoolExecutor(1) as pool, app.app_context():
         db.session.add(UserRole(user_id=user.id, role_name="support"))

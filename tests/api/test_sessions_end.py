@@ -8,10 +8,10 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from authapp import clock
-from authapp.domain import UseCases
-from authapp.domain.origins import Origin
+from authapp.context import OPERATOR, RequestContext
+from authapp.database.session import db
+from authapp.domain.services import Services
 from authapp.errors import InvalidCredentials
-from authapp.extensions import db
 from authapp.models import BlocklistedToken
 from factories import PASSWORD, Api, a_session, a_user, problem
 
@@ -22,7 +22,7 @@ def test_logout_writes_the_blocklist_against_the_user_with_the_expiry(app: Flask
     api.post("/auth/logout", token=pair.access_token)
     with app.app_context():
         rows = db.session.scalars(select(BlocklistedToken).where(BlocklistedToken.user_id == user.id)).all()
-    tokens = UseCases.of(app).tokens
+    tokens = Services.of(app).tokens
     expected = {
         (kind, claims["jti"], claims["exp"])
         for kind, claims in (("access", tokens.read(pair.access_token)), ("refresh", tokens.read(pair.refresh_token)))
@@ -48,7 +48,7 @@ def test_every_access_token_of_the_session_is_dead_after_logout(app: Flask, api:
 def test_the_blocklist_alone_refuses_a_token(app: Flask, api: Api) -> None:
     user = a_user(app)
     pair = a_session(app, user)
-    claims = UseCases.of(app).tokens.read(pair.access_token)
+    claims = Services.of(app).tokens.read(pair.access_token)
     now = clock.now()
     entry = BlocklistedToken(
         user_id=user.id, jti=UUID(claims["jti"]), token_type="access", expires_at=now, revoked_at=now
@@ -65,7 +65,7 @@ def test_disabling_and_a_new_password_kill_every_token(app: Flask, api: Api, how
     pairs = [a_session(app, user), a_session(app, user)]
     arguments = [] if how == "disable" else ["another long sentence"]
     with app.app_context():
-        getattr(UseCases.of(app).administration, how)(user.username, *arguments)
+        getattr(Services.of(app).administration, how)(user.username, *arguments)
     for pair in pairs:
         problem(api.get("/ping", pair.access_token), 401, "token_revoked")
         problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_revoked")
@@ -75,8 +75,8 @@ def test_enabling_does_not_bring_ended_sessions_back(app: Flask, api: Api) -> No
     user = a_user(app)
     pair = a_session(app, user)
     with app.app_context():
-        UseCases.of(app).administration.disable(user.username)
-        UseCases.of(app).administration.enable(user.username)
+        Services.of(app).administration.disable(user.username, OPERATOR)
+        Services.of(app).administration.enable(user.username, OPERATOR)
     problem(api.get("/ping", pair.access_token), 401, "token_revoked")
     assert api.log_in(user.username).status_code == 200
 
@@ -86,7 +86,7 @@ def test_the_tokens_of_a_deleted_account_open_nothing(app: Flask, api: Api) -> N
     pair = a_session(app, user)
     api.post("/auth/logout", token=a_session(app, user).access_token)
     with app.app_context():
-        UseCases.of(app).administration.delete(user.username)
+        Services.of(app).administration.delete(user.username, OPERATOR)
     problem(api.get("/ping", pair.access_token), 401, "token_invalid")
     problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_invalid")
 
@@ -103,7 +103,7 @@ def test_a_disabled_user_is_refused_even_with_a_live_session(app: Flask, api: Ap
     problem(api.get("/ping", pair.access_token), 401, "token_revoked")
     problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_revoked")
     with app.app_context(), pytest.raises(InvalidCredentials):
-        UseCases.of(app).credentials.prove(user.username, PASSWORD, Origin())
+        Services.of(app).credentials.prove(user.username, PASSWORD, RequestContext())
 
 
 def test_a_session_whose_time_is_over_is_not_refreshed_whatever_the_token_says(app: Flask, api: Api) -> None:
@@ -113,7 +113,7 @@ def test_a_session_whose_time_is_over_is_not_refreshed_whatever_the_token_says(a
 
 
 def test_a_token_of_an_unknown_session_is_invalid(app: Flask, api: Api) -> None:
-    tokens = UseCases.of(app).tokens
+    tokens = Services.of(app).tokens
     user = a_user(app)
     now = clock.now()
     token = tokens.sign(
@@ -129,8 +129,8 @@ def test_a_token_of_an_unknown_session_is_invalid(app: Flask, api: Api) -> None:
 
 def test_logging_out_twice_at_once_is_no_error(app: Flask) -> None:
     pair = a_session(app, a_user(app))
-    use_cases = UseCases.of(app)
-    claims = use_cases.tokens.read(pair.access_token)
+    services = Services.of(app)
+    claims = services.tokens.read(pair.access_token)
     with app.app_context():
-        use_cases.sessions.log_out(claims)
-        use_cases.sessions.log_out(claims)
+        services.sessions.log_out(claims)
+        services.sessions.log_out(claims)

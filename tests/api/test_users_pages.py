@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from authapp.domain import UseCases
+from authapp.context import OPERATOR
+from authapp.domain.services import Services
 from factories import Api, a_session, a_user, problem
 
 NAMES = ["anna", "Annabel", "ann_x", "ann%y", "bert", "berta", "carl"]
@@ -59,10 +60,10 @@ def test_a_search_finds_what_begins_so_by_name(
 
 def test_filters_narrow_the_list(app: Flask, api: Api, admin: str) -> None:
     with app.app_context():
-        UseCases.of(app).roles.create("support", ["users:read"])
+        Services.of(app).roles.create("support", ["users:read"], context=OPERATOR)
         made = [a_user(app, f"user-{number}", roles=["support"] if number % 2 else []) for number in range(6)]
         for user in made[:3]:
-            UseCases.of(app).administration.disable(user.id)
+            Services.of(app).administration.disable(user.id, OPERATOR)
     assert names(api, admin, {"role": "support", "limit": 1}) == ["user-5", "user-3", "user-1"]
     assert names(api, admin, {"status": "disabled", "limit": 2}) == ["user-2", "user-1", "user-0"]
     assert names(api, admin, {"role": "support", "status": "disabled", "limit": 1}) == ["user-1"]
@@ -75,7 +76,7 @@ def test_rows_that_come_and_go_neither_repeat_nor_hide_others(app: Flask, api: A
     first = api.get("/users", admin, query_string={"limit": 3}).get_json()
     a_user(app)
     with app.app_context():
-        UseCases.of(app).administration.delete(made[4].id)
+        Services.of(app).administration.delete(made[4].id, OPERATOR)
     second = api.get("/users", admin, query_string={"limit": 10, "cursor": first["next_cursor"]}).get_json()
     seen = [user["username"] for user in [*first["items"], *second["items"]]]
     assert seen == [*reversed([user.username for user in made]), "zoe"]

@@ -9,18 +9,19 @@ from flask import Flask
 from sqlalchemy import text
 
 from authapp import clock
+from authapp.cli import checks
 from authapp.cli.audit import audit
 from authapp.cli.doctor import doctor
 from authapp.cli.roles import roles
 from authapp.config import RateLimit
-from authapp.domain import UseCases, checkup
-from authapp.domain.address_limits import AddressLimits, LimitName
-from authapp.extensions import db
+from authapp.database.session import db
+from authapp.domain.rate_limits import RateLimits
+from authapp.domain.services import Services
 from authapp.security.key_rotation import new_key
 from authapp.security.keys import KeyRing
 from cli.invoking import data, flask_users, invoke, misused, refused, succeeded
+from conftest import reconfigured
 from factories import Api, a_session, a_user, problem
-from settings import settings
 
 
 def test_roles_are_made_listed_given_and_deleted(app: Flask, api: Api) -> None:
@@ -132,14 +133,14 @@ def test_the_doctor_notices_a_key_that_is_old_or_shared(app: Flask, monkeypatch:
     old = int((clock.now() - timedelta(days=400)).timestamp())
     for key, subject in [(new_key("ES256", old), "signing key"), (new_key("HS256", old + 300 * 86_400), "key")]:
         ring = KeyRing([key]).to_json()
-        monkeypatch.setitem(app.extensions, "authapp", UseCases.build(settings(database_url="", jwt_keys=ring)))
+        reconfigured(app, monkeypatch, jwt_keys=ring)
         found = findings(app)
         assert subject in found["warn"]
         assert {"signing key", "key"} - {subject} <= set(found["ok"])
 
 
 def test_the_doctor_notices_rows_that_nobody_prunes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "PRUNABLE_ROWS", 1)
+    monkeypatch.setattr(checks, "PRUNABLE_ROWS", 1)
     a_session(app, a_user(app))
     assert "sessions" in findings(app)["ok"]
     later = clock.now() + timedelta(days=365)
@@ -148,9 +149,9 @@ def test_the_doctor_notices_rows_that_nobody_prunes(app: Flask, monkeypatch: pyt
 
 
 def test_the_doctor_notices_addresses_that_nobody_prunes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "PRUNABLE_ROWS", 1)
+    monkeypatch.setattr(checks, "PRUNABLE_ROWS", 1)
     with app.app_context():
-        AddressLimits({LimitName.LOGIN: RateLimit(10, 60)}).charge(LimitName.LOGIN, "192.0.2.1")
+        RateLimits({"login": RateLimit(10, 60)}.get, Services.of(app).fast_path).charge("login", "192.0.2.1")
     assert "address_limits" in findings(app)["ok"]
     later = clock.now() + timedelta(hours=1)
     monkeypatch.setattr(clock, "now", lambda: later)
@@ -163,9 +164,9 @@ def test_the_doctor_notices_a_trail_that_nobody_prunes(app: Flask, monkeypatch: 
     with app.app_context():
         db.session.execute(text("ANALYZE audit_events"))
         db.session.commit()
-    monkeypatch.setattr(checkup, "AUDIT_ROWS", 3)
+    monkeypatch.setattr(checks, "AUDIT_ROWS", 3)
     assert "audit_events" in findings(app)["ok"]
-    monkeypatch.setattr(checkup, "AUDIT_ROWS", 2)
+    monkeypatch.setattr(checks, "AUDIT_ROWS", 2)
     assert "audit_events" in findings(app)["warn"]
     assert "flask audit prune --older-than" in app.test_cli_runner().invoke(doctor).stdout
 
@@ -175,7 +176,7 @@ def test_the_doctor_bears_with_a_key_that_does_not_say_how_old_it_is(
 ) -> None:
     (key,) = json.loads(KeyRing([new_key("ES256", 0)]).to_json())["keys"]
     ring = json.dumps({"keys": [{name: value for name, value in key.items() if name != "iat"}]})
-    monkeypatch.setitem(app.extensions, "authapp", UseCases.build(settings(database_url="", jwt_keys=ring)))
+    reconfigured(app, monkeypatch, jwt_keys=ring)
     assert "signing key" in findings(app)["ok"]
 
 
@@ -199,5 +200,5 @@ def test_the_doctor_notices_a_migration_that_is_pending(app: Flask) -> None:
 def test_the_doctor_looks_at_the_proxies(
     app: Flask, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], level: str
 ) -> None:
-    monkeypatch.setitem(app.extensions, "authapp", UseCases.build(settings(database_url="", **changes)))
+    reconfigured(app, monkeypatch, **changes)
     assert "proxies" in findings(app)[level]

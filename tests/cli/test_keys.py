@@ -15,8 +15,9 @@ from sqlalchemy.exc import OperationalError
 
 from authapp import clock
 from authapp.cli.keys import RELOAD_MARGIN, keys
-from authapp.extensions import db
-from authapp.models import AuditEvent, EventType
+from authapp.database.session import db
+from authapp.domain.audit import EventType
+from authapp.models import AuditEvent
 from authapp.security.key_generation import GENERATORS
 from authapp.security.keys import KeyRing
 from cli.invoking import data, invoke, misused, refused, succeeded

@@ -8,8 +8,8 @@ from flask import Flask
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from authapp import create_app
-from authapp.domain.accounts import Accounts
-from authapp.extensions import db
+from authapp.database.session import db
+from authapp.domain.users.accounts import Accounts
 from cli.invoking import flask_tokens, flask_users, refused
 from databases import Databases
 from settings import settings

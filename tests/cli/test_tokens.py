@@ -5,8 +5,9 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from authapp import clock
-from authapp.domain import UseCases, pruning
-from authapp.extensions import db
+from authapp.database.session import db
+from authapp.domain import pruning
+from authapp.domain.services import Services
 from authapp.models import BlocklistedToken, Session
 from cli.invoking import data, flask_tokens, misused, succeeded
 from factories import a_session, a_user
@@ -29,8 +30,8 @@ def log_out_once(app: Flask) -> None:
     """Leave a session that has ended, and both its tokens on the blocklist."""
     pair = a_session(app, a_user(app))
     with app.app_context():
-        use_cases = UseCases.of(app)
-        use_cases.sessions.log_out(use_cases.tokens.read(pair.access_token))
+        services = Services.of(app)
+        services.sessions.log_out(services.tokens.read(pair.access_token))
 
 
 def kept(app: Flask) -> tuple[int, int]:

@@ -5,10 +5,10 @@ import pytest
 from flask import Flask
 
 from authapp import clock
-from authapp.domain import UseCases
-from authapp.domain.origins import Origin
+from authapp.context import RequestContext
+from authapp.database.session import db
+from authapp.domain.services import Services
 from authapp.errors import InvalidCredentials
-from authapp.extensions import db
 from authapp.models import Session, User
 from cli.invoking import data, flask_users, misused, refused, succeeded
 from factories import PASSWORD, Api, a_session, a_user
@@ -19,7 +19,7 @@ ANOTHER = "another good pass phrase"
 def opens(app: Flask, username: str, password: str) -> bool:
     with app.app_context():
         try:
-            UseCases.of(app).credentials.prove(username, password, Origin())
+            Services.of(app).credentials.prove(username, password, RequestContext())
         except InvalidCredentials:
             return False
         return True
@@ -286,7 +286,7 @@ def test_misuse_explains_the_usage(app: Flask, arguments: list[str]) -> None:
 
 
 def test_what_is_created_here_needs_no_open_registration(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(UseCases.of(app).accounts, "_registration_open", False)
+    monkeypatch.setattr(Services.of(app).accounts, "_registration_open", False)
 
     succeeded(flask_users(app, "create", "grace", "grace@example.com", "--password-stdin", stdin=PASSWORD))
 

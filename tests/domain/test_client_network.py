@@ -2,7 +2,7 @@
 
 import pytest
 
-from authapp.domain.address_limits import client_network
+from authapp.domain.rate_limits import client_network
 
 
 @pytest.mark.parametrize(

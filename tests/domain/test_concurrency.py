@@ -11,11 +11,12 @@ from flask import Flask
 from sqlalchemy import func, select, update
 from werkzeug.security import generate_password_hash
 
-from authapp.domain import UseCases
-from authapp.domain.sessions import LogoutScope
-from authapp.domain.token_pairs import TokenPair
+from authapp.context import OPERATOR
+from authapp.database.session import db
+from authapp.domain.services import Services
+from authapp.domain.sessions.sessions import LogoutScope
+from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import EmailTaken, InvalidCredentials, Refusal, TokenRevoked, UsernameTaken
-from authapp.extensions import db
 from authapp.models import User
 from factories import PASSWORD, a_session, a_user
 
@@ -43,7 +44,7 @@ def at_once(app: Flask, *actions: Callable[[], object]) -> list[object]:
     ("same", "refusal"), [({"username": "Ada"}, UsernameTaken), ({"email": "ada@example.com"}, EmailTaken)]
 )
 def test_of_parallel_registrations_exactly_one_wins(app: Flask, same: dict[str, str], refusal: type[Refusal]) -> None:
-    accounts = UseCases.of(app).accounts
+    accounts = Services.of(app).accounts
 
     def registration(number: int) -> Callable[[], object]:
         values = {"username": f"user{number}", "email": f"user{number}@example.com", "password": PASSWORD} | same
@@ -57,54 +58,54 @@ def test_of_parallel_registrations_exactly_one_wins(app: Flask, same: dict[str, 
 
 
 def test_parallel_refreshes_of_one_token_get_one_successor(app: Flask) -> None:
-    use_cases = UseCases.of(app)
+    services = Services.of(app)
     for _ in range(10):
         pair = a_session(app, a_user(app))
-        claims = use_cases.tokens.read(pair.refresh_token)
-        outcomes = at_once(app, *[lambda claims=claims: use_cases.sessions.refresh(claims)] * AT_ONCE)
+        claims = services.tokens.read(pair.refresh_token)
+        outcomes = at_once(app, *[lambda claims=claims: services.sessions.refresh(claims)] * AT_ONCE)
         pairs = [outcome for outcome in outcomes if isinstance(outcome, TokenPair)]
         assert len(pairs) == AT_ONCE, outcomes
-        successors = [use_cases.tokens.read(pair.refresh_token) for pair in pairs]
+        successors = [services.tokens.read(pair.refresh_token) for pair in pairs]
         assert all(successor == successors[0] for successor in successors)
         with app.app_context():
-            use_cases.sessions.refresh(successors[0])
+            services.sessions.refresh(successors[0])
 
 
 def test_a_refresh_that_races_the_end_of_its_session_leaves_no_live_descendant(app: Flask) -> None:
-    use_cases = UseCases.of(app)
+    services = Services.of(app)
     for number in range(24):
         user = a_user(app)
         pair = a_session(app, user)
-        access = use_cases.tokens.read(pair.access_token)
-        refresh = use_cases.tokens.read(pair.refresh_token)
+        access = services.tokens.read(pair.access_token)
+        refresh = services.tokens.read(pair.refresh_token)
         ends: list[Callable[[], object]] = [
-            lambda access=access: use_cases.sessions.log_out(access),
-            lambda user=user: use_cases.administration.disable(user.username),
-            lambda user=user: use_cases.administration.set_password(user.username, "another long sentence"),
-            lambda user=user: use_cases.administration.delete(user.username),
+            lambda access=access: services.sessions.log_out(access),
+            lambda user=user: services.administration.disable(user.username, OPERATOR),
+            lambda user=user: services.administration.set_password(user.username, "another long sentence", OPERATOR),
+            lambda user=user: services.administration.delete(user.username, OPERATOR),
         ]
-        outcome, _ = at_once(app, lambda refresh=refresh: use_cases.sessions.refresh(refresh), ends[number % 4])
+        outcome, _ = at_once(app, lambda refresh=refresh: services.sessions.refresh(refresh), ends[number % 4])
         assert outcome is TokenRevoked or isinstance(outcome, TokenPair)
         descendants = [pair, *([outcome] if isinstance(outcome, TokenPair) else [])]
         with app.app_context():
             for descendant in descendants:
-                caller = use_cases.sessions.caller(use_cases.tokens.read(descendant.access_token))
+                caller = services.sessions.caller(services.tokens.read(descendant.access_token))
                 assert caller is None or caller.revoked
 
 
 def test_a_login_that_races_disabling_leaves_no_live_session(app: Flask) -> None:
-    use_cases = UseCases.of(app)
+    services = Services.of(app)
     for _ in range(16):
         user = a_user(app)
         outcome, _ = at_once(
             app,
             lambda user=user: a_session(app, user),
-            lambda user=user: use_cases.administration.disable(user.username),
+            lambda user=user: services.administration.disable(user.username, OPERATOR),
         )
         assert outcome is InvalidCredentials or isinstance(outcome, TokenPair)
         if isinstance(outcome, TokenPair):
             with app.app_context():
-                caller = use_cases.sessions.caller(use_cases.tokens.read(outcome.access_token))
+                caller = services.sessions.caller(services.tokens.read(outcome.access_token))
                 assert caller is not None
                 assert caller.revoked
 
@@ -122,15 +123,15 @@ def test_an_outdated_hash_is_replaced_once_and_every_login_in_parallel_succeeds(
 
 
 def test_logouts_of_many_sessions_at_once_do_not_stop_each_other(app: Flask) -> None:
-    use_cases = UseCases.of(app)
+    services = Services.of(app)
     for _ in range(4):
         user = a_user(app)
-        claims = [use_cases.tokens.read(a_session(app, user).access_token) for _ in range(AT_ONCE)]
+        claims = [services.tokens.read(a_session(app, user).access_token) for _ in range(AT_ONCE)]
         scopes = [LogoutScope.GLOBAL, LogoutScope.OTHERS] * (AT_ONCE // 2)
         outcomes = at_once(
             app,
             *[
-                lambda each=each, scope=scope: use_cases.sessions.log_out(each, scope)
+                lambda each=each, scope=scope: services.sessions.log_out(each, scope)
                 for each, scope in zip(claims, scopes, strict=True)
             ],
         )
@@ -138,19 +139,19 @@ def test_logouts_of_many_sessions_at_once_do_not_stop_each_other(app: Flask) -> 
 
 
 def test_everything_at_once_on_one_account_ends_without_an_accident(app: Flask) -> None:
-    use_cases = UseCases.of(app)
+    services = Services.of(app)
     for _ in range(6):
         user = a_user(app)
-        claims = [use_cases.tokens.read(a_session(app, user).access_token) for _ in range(3)]
+        claims = [services.tokens.read(a_session(app, user).access_token) for _ in range(3)]
         at_once(
             app,
-            *[lambda each=each: use_cases.sessions.log_out(each) for each in claims],
-            lambda user=user: use_cases.administration.disable(user.username),
-            lambda user=user: use_cases.administration.set_password(user.username, "another long sentence"),
-            lambda user=user: use_cases.administration.delete(user.username),
+            *[lambda each=each: services.sessions.log_out(each) for each in claims],
+            lambda user=user: services.administration.disable(user.username, OPERATOR),
+            lambda user=user: services.administration.set_password(user.username, "another long sentence", OPERATOR),
+            lambda user=user: services.administration.delete(user.username, OPERATOR),
         )
         with app.app_context():
-            assert all(use_cases.sessions.caller(each) is None for each in claims)
+            assert all(services.sessions.caller(each) is None for each in claims)
             assert db.session.get(User, UUID(claims[0]["sub"])) is None
 
 
@@ -165,13 +166,13 @@ def test_pruning_on_several_nodes_at_once_removes_each_row_once(app: Flask, monk
         a_session(app, user)
     live = a_session(app, user)
     moment = clock.now() + timedelta(days=31)
-    use_cases = UseCases.of(app)
+    services = Services.of(app)
     with app.app_context():
-        use_cases.sessions.log_out(use_cases.tokens.read(live.access_token))
+        services.sessions.log_out(services.tokens.read(live.access_token))
     monkeypatch.setattr(clock, "now", lambda: moment)
     still = a_session(app, user)
-    outcomes = at_once(app, *[use_cases.pruning.prune] * 4)
+    outcomes = at_once(app, *[services.pruning.prune] * 4)
     assert sum(outcome.sessions for outcome in outcomes) == 31  # type: ignore[attr-defined]
     assert sum(outcome.blocklisted_tokens for outcome in outcomes) == 2  # type: ignore[attr-defined]
     with app.app_context():
-        assert use_cases.sessions.caller(use_cases.tokens.read(still.access_token)) is not None
+        assert services.sessions.caller(services.tokens.read(still.access_token)) is not None

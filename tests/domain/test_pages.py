@@ -15,21 +15,23 @@ from tools.bench.lists import PAGES
 from tools.seed import ACTIVE_ROLE, RARE_ROLE, seed
 
 from authapp import clock
-from authapp.domain import UseCases, audit, windows
-from authapp.domain.audit import EventFilter
-from authapp.domain.directory import UserFilter
-from authapp.domain.origins import Origin
+from authapp.context import OPERATOR
+from authapp.database.session import db, transaction
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.audit.trail import EventFilter
 from authapp.domain.pages import Page
-from authapp.domain.transactions import transaction
-from authapp.extensions import db
-from authapp.models import AuditEvent, EventType, User, UserStatus
-from factories import Api, a_session, a_user
+from authapp.domain.services import Services
+from authapp.domain.users import search
+from authapp.domain.users.search import UserFilter
+from authapp.models import AuditEvent, User, UserStatus
+from factories import GUEST, Api, a_session, a_user
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROLES = ["held-by-many", "held-by-few"]
 TYPES = [EventType.SESSION_STARTED, EventType.SESSION_ENDED, EventType.USER_CHANGED]
 SIZES = [(1, 2), (3, 7), (50, 300)]
-"""Of a page and of a window; the smaller windows end within pages, between them and before anything is found."""
+"""Of a page and of a scan; the smaller scans end within pages, between them and before anything is found."""
 
 
 def walked(page: Callable[[Any, int, str | None], Page[Any]], wanted: Any, limit: int) -> list[UUID]:
@@ -48,14 +50,14 @@ def walked(page: Callable[[Any, int, str | None], Page[Any]], wanted: Any, limit
 def some_people(app: Flask, seeded: random.Random) -> None:
     """Make accounts whose names begin alike in many ways, at most a few of them disabled or with the rarer role."""
     for role in ROLES:
-        UseCases.of(app).roles.create(role, [])
+        Services.of(app).roles.create(role, [], context=OPERATOR)
     names = ["".join(letters) for letters in itertools.product("aB", "ab_", "bA")]
     addresses = seeded.sample(names, len(names))
     for name, address in zip(names, addresses, strict=True):
         roles = [role for role, share in zip(ROLES, (0.7, 0.2), strict=True) if seeded.random() < share]
         user = a_user(app, name, email=f"{address}@example.com", roles=roles)
         if seeded.random() < 0.3:
-            UseCases.of(app).administration.disable(user.id)
+            Services.of(app).administration.disable(user.id, OPERATOR)
 
 
 def plainly(wanted: UserFilter) -> list[UUID]:
@@ -68,11 +70,8 @@ def plainly(wanted: UserFilter) -> list[UUID]:
     if not wanted.q:
         return [user.id for user in everybody]
     q = wanted.q.lower()
-    by_name = [user for user in everybody if user.username_key.startswith(q)]
-    by_address = [user for user in everybody if user.email_key.startswith(q) and user not in by_name]
-    by_name.sort(key=lambda user: user.username_key)
-    by_address.sort(key=lambda user: user.email_key)
-    return [user.id for user in [*by_name, *by_address]]
+    keys = {user.id: [key for key in (user.username_key, user.email_key) if key.startswith(q)] for user in everybody}
+    return sorted((user_id for user_id in keys if keys[user_id]), key=lambda user_id: min(keys[user_id]))
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -82,11 +81,21 @@ def test_the_pages_of_users_are_what_a_plain_look_finds(
     with app.app_context():
         some_people(app, random.Random(number))
         filters = itertools.product([None, "a", "A_", "b", "zz"], [None, *ROLES, "nobody"], [None, *UserStatus])
-        for (q, role, status), (limit, window) in itertools.product(filters, SIZES):
-            monkeypatch.setattr(windows, "WINDOW", window)
+        for (q, role, status), (limit, scan_limit) in itertools.product(filters, SIZES):
+            monkeypatch.setattr(search, "SCAN_LIMIT", scan_limit)
             wanted = UserFilter(q=q, role=role, status=status)
-            found = walked(UseCases.of(app).directory.users, wanted, limit)
-            assert found == plainly(wanted), (wanted, limit, window)
+            found = walked(Services.of(app).user_search.search, wanted, limit)
+            assert found == plainly(wanted), (wanted, limit, scan_limit)
+
+
+def test_the_first_page_of_a_search_is_not_empty_if_there_is_a_match(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "SCAN_LIMIT", 2)
+    with app.app_context():
+        some_people(app, random.Random(1))
+        for q in ["a", "A_", "b", "bab"]:
+            assert Services.of(app).user_search.search(UserFilter(q=q), 1).items, q
 
 
 def some_events(seeded: random.Random, people: list[UUID]) -> None:
@@ -96,7 +105,7 @@ def some_events(seeded: random.Random, people: list[UUID]) -> None:
         subject_id, actor_id = seeded.choice([None, *people]), seeded.choice([None, *people])
         with pytest.MonkeyPatch.context() as patch, transaction():
             patch.setattr(clock, "now", lambda moment=moment: moment)
-            audit.record(seeded.choice(TYPES), by=Origin(), subject_id=subject_id, actor_id=actor_id)
+            audit.record(seeded.choice(TYPES), context=GUEST, subject_id=subject_id, actor_id=actor_id)
 
 
 def test_the_pages_of_events_are_what_a_plain_look_finds(app: Flask) -> None:
@@ -116,22 +125,22 @@ def test_the_pages_of_events_are_what_a_plain_look_finds(app: Flask) -> None:
                 and (not since or each.occurred_at >= since)
                 and (not until or each.occurred_at < until)
             ]
-            found = walked(UseCases.of(app).audit.events, wanted, limit)
+            found = walked(Services.of(app).audit.events, wanted, limit)
             assert found == plain, (wanted, limit)
 
 
 # --- the work of a page ---------------------------------------------------------------------------------------------
 
 ROWS = 20_000
-SMALL_WINDOW = 50
-MOST = 8 * SMALL_WINDOW
-"""How many rows the statements of one page may read, in tables and in indexes; windows, and what is found there."""
+SMALL_SCAN = 50
+MOST = 8 * SMALL_SCAN
+"""How many rows the statements of one page may read, in tables and in indexes; scans, and what they find."""
 
 
 @pytest.fixture
 def many(app: Flask, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Seed many rows, and return who the words in ``PAGES`` stand for."""
-    monkeypatch.setattr(windows, "WINDOW", SMALL_WINDOW)
+    monkeypatch.setattr(search, "SCAN_LIMIT", SMALL_SCAN)
     with app.app_context():
         connection = db.engine.raw_connection()
         seed(connection.driver_connection, users=ROWS, events=ROWS)
@@ -207,12 +216,13 @@ def test_no_page_reads_more_than_a_bounded_number_of_rows(app: Flask, api: Api, 
             "UPDATE users SET username_key = 'zz' || username_key WHERE username_key LIKE 'anna%'",
             {"q": "zz", "role": RARE_ROLE},
         ),
+        ("UPDATE users SET username_key = 'zz' || username_key, email_key = 'zz' || email_key", {"q": "zz"}),
         (
             f"UPDATE roles SET name = 'new' WHERE name = '{ACTIVE_ROLE}'",
             {"role": "new", "status": "disabled"},
         ),
     ],
-    ids=["names", "roles"],
+    ids=["names of a role", "names", "roles"],
 )
 def test_the_work_of_a_page_does_not_depend_on_what_postgresql_knows_of_the_rows(
     app: Flask, api: Api, many: dict[str, str], change: str, query: dict[str, str]
@@ -232,8 +242,8 @@ def test_the_work_of_a_page_does_not_depend_on_what_postgresql_knows_of_the_rows
         (UserFilter(q="bert", role=RARE_ROLE), 1),
         (UserFilter(q="a", role=RARE_ROLE, status=UserStatus.ACTIVE), 1),
         (UserFilter(role=RARE_ROLE, status=UserStatus.ACTIVE), 1),
-        (UserFilter(role=ACTIVE_ROLE, status=UserStatus.DISABLED), ROWS // 50 // SMALL_WINDOW + 1),
-        (UserFilter(q="anna"), ROWS // 8 // 50 + ROWS // 8 // SMALL_WINDOW + 1),
+        (UserFilter(role=ACTIVE_ROLE, status=UserStatus.DISABLED), ROWS // 50 // SMALL_SCAN + 1),
+        (UserFilter(q="anna"), ROWS // 8 // 50 + ROWS // 8 // SMALL_SCAN + 1),
     ],
     ids=str,
 )
@@ -241,7 +251,7 @@ def test_a_walk_goes_by_the_rarer_of_what_is_asked_for(
     app: Flask, many: dict[str, str], wanted: UserFilter, most: int
 ) -> None:
     with app.app_context():
-        cursor, pages = UseCases.of(app).directory.users(wanted, 50).next_cursor, 1
+        cursor, pages = Services.of(app).user_search.search(wanted, 50).next_cursor, 1
         while cursor and pages <= most:
-            cursor, pages = UseCases.of(app).directory.users(wanted, 50, cursor).next_cursor, pages + 1
+            cursor, pages = Services.of(app).user_search.search(wanted, 50, cursor).next_cursor, pages + 1
     assert pages <= most

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from werkzeug.test import TestResponse
 
 from authapp import clock, create_app
-from authapp.domain import UseCases
+from authapp.domain.services import Services
 from conftest import dispose, rolled_back
 from databases import Databases
 from domain import model
@@ -54,7 +54,7 @@ class Service(RuleBasedStateMachine):
 
     def __init__(self, app: Flask) -> None:
         super().__init__()
-        self.app, self.api, self.use_cases = app, Api(app.test_client()), UseCases.of(app)
+        self.app, self.api, self.services = app, Api(app.test_client()), Services.of(app)
         self.model = Model()
         self.accesses: list[Held] = []
         self.refreshes: list[Held] = []
@@ -174,17 +174,17 @@ class Service(RuleBasedStateMachine):
     @precondition(lambda self: self._much_is_alive())
     @rule(data=st.data())
     def disable(self, data: st.DataObject) -> None:
-        self._operate(self.use_cases.administration.disable, self.model.disable, data)
+        self._operate(self.services.administration.disable, self.model.disable, data)
 
     @precondition(lambda self: any(not user.active for user in self._existing()))
     @rule(data=st.data())
     def enable(self, data: st.DataObject) -> None:
-        self._operate(self.use_cases.administration.enable, self.model.enable, data)
+        self._operate(self.services.administration.enable, self.model.enable, data)
 
     @rule()
     def prune(self) -> None:
         with self.app.app_context():
-            assert self.use_cases.pruning.prune().sessions == self.model.prune()
+            assert self.services.pruning.prune().sessions == self.model.prune()
 
     # --- what time does ----------------------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class Service(RuleBasedStateMachine):
     def every_refresh_token_is_worth_what_it_should(self) -> None:
         for held in self.refreshes:
             with self.app.app_context():
-                live = self.use_cases.inspection.introspect(held.text)
+                live = self.services.introspection.introspect(held.text)
             assert (live is not None) == (self.model.refresh_answer(held.token) == model.OK), held
 
     @invariant()
@@ -310,7 +310,7 @@ class Service(RuleBasedStateMachine):
                 kept.append(Held(text, jti, token))
 
     def _claims(self, text: str) -> Any:
-        return self.use_cases.tokens.read(text)
+        return self.services.tokens.read(text)
 
     def _operate(self, server: Callable[[str], object], told: Callable[[User], object], data: st.DataObject) -> None:
         user = data.draw(st.sampled_from(self._existing()))

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.engine import make_url
 from tools.embedded_postgres import BINARIES
 
-from authapp.database.connecting import connect_arguments
+from authapp.database.connect import connect_arguments
 from databases import Databases
 from e2e.processes import ROOT, environment, flask, serving
 from e2e.test_grants import documented

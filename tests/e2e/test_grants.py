@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from authapp.extensions import db
+from authapp.database.session import db
 from databases import Databases
 from e2e.processes import ROOT, environment, flask, serving
 from e2e.test_pgbouncer import a_life

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from tools.embedded_postgres import EmbeddedPostgres
 
 from authapp import create_app
-from authapp.domain import UseCases
+from authapp.domain.services import Services
 from conftest import dispose
 from databases import Databases
 from e2e.clients import Answer, Load
@@ -78,8 +78,8 @@ class Tokens:
         user = a_user(app)
         self.good, self.revoked = (a_session(app, user).access_token for _ in range(2))
         with app.app_context():
-            sessions = UseCases.of(app).sessions
-            sessions.log_out(UseCases.of(app).tokens.read(self.revoked))
+            sessions = Services.of(app).sessions
+            sessions.log_out(Services.of(app).tokens.read(self.revoked))
         self.spare = [a_session(app, user).access_token for _ in range(spare)]
         self.to_refresh = [a_session(app, user).refresh_token for _ in range(to_refresh)]
         dispose(app)

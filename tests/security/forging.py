@@ -52,6 +52,9 @@ def claims(**changes: Any) -> dict[str, Any]:
         "sid": str(identifiers.time_ordered()),
         "type": "access",
         "fresh": True,
+        "client_id": AUDIENCE,
+        "auth_time": now,
+        "amr": ["pwd"],
     }
     return _present({**good, **changes})
 

@@ -18,9 +18,9 @@ from flask_migrate import upgrade
 
 from authapp import create_app
 from authapp.config import Settings
-from authapp.domain import UseCases
-from authapp.domain.origins import COMMAND_LINE
-from authapp.extensions import db
+from authapp.context import OPERATOR
+from authapp.database.session import db
+from authapp.domain.services import Services
 from authapp.security.keys import Key, KeyRing
 from tools.embedded_postgres import FAST_AND_LOSSY, EmbeddedPostgres
 from tools.seed import ACTIVE_ROLE, COMMON_ROLE, RARE_ROLE, seed
@@ -92,9 +92,9 @@ class Side:
             self.busy = str(cursor.fetchall()[0][0])
         connection.close()
         with self.app.app_context():
-            use_cases = UseCases.of(self.app)
-            use_cases.accounts.create(username="bench", email="bench@example.com", password=PASSWORD, roles=["admin"])
-            self._token = use_cases.sessions.log_in("bench", PASSWORD, COMMAND_LINE).access_token
+            services = Services.of(self.app)
+            services.accounts.create(username="bench", email="bench@example.com", password=PASSWORD, roles=["admin"])
+            self._token = services.sessions.log_in("bench", PASSWORD, OPERATOR).access_token
         self._client = self.app.test_client()
 
     def get(self, path: str, query: dict[str, Any]) -> Any:

@@ -4,14 +4,14 @@ from typing import Any
 
 from flask import current_app
 
-from authapp.api import bearer
+from authapp.api.authenticate import current_principal
 from authapp.api.guards import requires
 from authapp.api.openapi import Blueprint
 from authapp.api.schemas.audit_events import ActivityQuerySchema, AuditEventPageSchema, AuditEventQuerySchema
-from authapp.domain import UseCases
-from authapp.domain.audit import EventFilter
+from authapp.domain.audit.trail import EventFilter
 from authapp.domain.pages import Page
-from authapp.domain.permissions import Permission
+from authapp.domain.roles.permissions import Permission
+from authapp.domain.services import Services
 from authapp.models import AuditEvent
 
 blueprint = Blueprint("audit_events", __name__, description="What happened")
@@ -22,26 +22,26 @@ activity = Blueprint("activity", __name__, description="What happened to the cal
 @requires(Permission.AUDIT_READ)
 @blueprint.arguments(AuditEventQuerySchema, location="query")
 @blueprint.response(200, AuditEventPageSchema)
-def search(query: dict[str, Any]) -> Page[AuditEvent]:
+def list_audit_events(query: dict[str, Any]) -> Page[AuditEvent]:
     """List the events, the newest first."""
     limit, cursor = query.pop("limit"), query.pop("cursor")
-    return UseCases.of(current_app).audit.events(EventFilter(**query), limit, cursor)
+    return Services.of(current_app).audit.events(EventFilter(**query), limit, cursor)
 
 
 @activity.get("")
 @activity.arguments(ActivityQuerySchema, location="query")
 @activity.response(200, AuditEventPageSchema)
-def mine(query: dict[str, Any]) -> dict[str, Any]:
+def list_own_activity(query: dict[str, Any]) -> dict[str, Any]:
     """List what happened to the caller's own account, the newest first: logins, and attempts at it, too."""
-    caller = bearer.caller()
-    page = UseCases.of(current_app).audit.activity(caller.id, **query)
+    principal = current_principal()
+    page = Services.of(current_app).audit.activity(principal.id, **query)
     return {
-        "items": [event if event.actor_id in {None, caller.id} else _without_origin(event) for event in page.items],
+        "items": [event if event.actor_id in {None, principal.id} else _without_client(event) for event in page.items],
         "next_cursor": page.next_cursor,
     }
 
 
-def _without_origin(event: AuditEvent) -> dict[str, Any]:
+def _without_client(event: AuditEvent) -> dict[str, Any]:
     # Where administrators sit, and in which session, is theirs to know.
     hidden = dict.fromkeys(("ip_address", "user_agent", "request_id", "session_id"))
     shown = ("id", "type", "actor_id", "subject_id", "occurred_at", "details")

@@ -1,4 +1,4 @@
-"""Request bodies: strict JSON in, and each fault named by its pointer."""
+"""Request bodies: strict JSON in, and each field error with its pointer."""
 
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
@@ -6,15 +6,15 @@ from urllib.parse import parse_qsl
 from flask import Request
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from authapp.database import deadline
-from authapp.errors import Fault, MalformedRequest, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
+from authapp.errors import FieldError, MalformedRequest, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 from authapp.security import strict_json
 
 MAX_BYTES = 64 * 1024
 MAX_FORM_FIELDS = 20
-MAX_FAULTS = 20
+MAX_FIELD_ERRORS = 20
 """A body of ten thousand unknown fields gets an answer, not an echo."""
 
 _PREFIX = {"json": "#", "form": "#", "query": "#/query"}
@@ -63,6 +63,8 @@ def _bytes_of(incoming: Request) -> bytes:
         # The time that a slow client takes is not the database's: the server bounds it.
         with deadline.paused():
             data = incoming.get_data()
+    except RequestEntityTooLarge:
+        raise PayloadTooLarge from None
     except HTTPException:
         raise
     except Exception:  # noqa: BLE001 - each server has errors of its own for chunks that are broken, or late, or break off
@@ -74,7 +76,7 @@ def _bytes_of(incoming: Request) -> bytes:
 
 
 class StrictParser(FlaskParser):
-    """Webargs, with our reading of bodies and our rendering of faults."""
+    """Webargs, with our reading of bodies and our rendering of field errors."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "form": None, "query": RAISE}  # noqa: RUF012
 
@@ -85,12 +87,12 @@ class StrictParser(FlaskParser):
         return read_form(req)
 
     def handle_error(self, error: ValidationError, req: Request, schema: Schema, **options: Any) -> NoReturn:
-        faults = [
-            Fault(f"{_PREFIX[location]}/{_escaped(field)}", _sentence(messages))
+        field_errors = [
+            FieldError(f"{_PREFIX[location]}/{_escaped(field)}", _sentence(messages))
             for location, fields in error.messages_dict.items()
             for field, messages in fields.items()
         ]
-        raise ValidationFailed(faults=faults[:MAX_FAULTS])
+        raise ValidationFailed(field_errors=field_errors[:MAX_FIELD_ERRORS])
 
 
 parser = StrictParser()

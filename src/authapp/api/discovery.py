@@ -8,7 +8,7 @@ from authapp.api.guards import public
 from authapp.api.openapi import Blueprint
 from authapp.api.paths import BASE_PATH
 from authapp.api.schemas.discovery import JwkSetSchema, MetadataSchema
-from authapp.domain import UseCases
+from authapp.domain.services import Services
 
 blueprint = Blueprint("discovery", __name__, description="For services that verify tokens themselves")
 
@@ -19,17 +19,17 @@ CACHEABLE = "public, max-age=300"
 @blueprint.get("/jwks.json")
 @public
 @blueprint.response(200, JwkSetSchema)
-def jwks() -> tuple[dict[str, Any], dict[str, str]]:
+def get_jwks() -> tuple[dict[str, Any], dict[str, str]]:
     """Return the public keys that verify our tokens, as a JWK Set (RFC 7517)."""
-    return {"keys": UseCases.of(current_app).tokens.keys.public()}, {"Cache-Control": CACHEABLE}
+    return {"keys": Services.of(current_app).tokens.keys.public()}, {"Cache-Control": CACHEABLE}
 
 
 @blueprint.get("/oauth-authorization-server")
 @public
 @blueprint.response(200, MetadataSchema)
-def metadata() -> tuple[dict[str, Any], dict[str, str]]:
+def get_metadata() -> tuple[dict[str, Any], dict[str, str]]:
     """Return where everything is (RFC 8414)."""
-    tokens = UseCases.of(current_app).tokens
+    tokens = Services.of(current_app).tokens
     issuer = tokens.rules.issuer.rstrip("/")
     document = {
         "issuer": tokens.rules.issuer,

@@ -1,5 +1,6 @@
 """The contract, to read: ``/openapi.json`` for machines, and ``/docs`` for people, from this server alone."""
 
+from functools import cache
 from importlib.resources import files
 
 from flask import Blueprint, Response, current_app, send_from_directory
@@ -8,9 +9,9 @@ from authapp.api.guards import public
 from authapp.api.openapi import Contract
 from authapp.errors import ResourceNotFound
 
-blueprint = Blueprint("docs", __name__)
+contract = Blueprint("contract", __name__)
+page = Blueprint("docs", __name__)
 
-_ASSETS = str(files("flask_swagger_ui") / "dist")
 _SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
 _CACHEABLE = "public, max-age=300"
 
@@ -44,23 +45,23 @@ _START = """SwaggerUIBundle({
 """
 
 
-@blueprint.get("/openapi.json")
+@contract.get("/openapi.json")
 @public
 def openapi() -> Response:
     """Return the OpenAPI document."""
     return _cacheable(Response(Contract.of(current_app).document, content_type="application/json"))
 
 
-@blueprint.get("/docs")
+@page.get("")
 @public
-def page() -> Response:
+def show_page() -> Response:
     """Return the page of the interactive docs."""
     response = _cacheable(Response(_PAGE, content_type="text/html; charset=utf-8"))
     response.headers["Content-Security-Policy"] = _POLICY
     return response
 
 
-@blueprint.get("/docs/<name>")
+@page.get("/<name>")
 @public
 def asset(name: str) -> Response:
     """Return one of the files that the page needs."""
@@ -68,7 +69,12 @@ def asset(name: str) -> Response:
         return _cacheable(Response(_START, content_type="text/javascript; charset=utf-8"))
     if name not in _SERVED:
         raise ResourceNotFound
-    return _cacheable(send_from_directory(_ASSETS, name))
+    return _cacheable(send_from_directory(_assets(), name))
+
+
+@cache
+def _assets() -> str:
+    return str(files("flask_swagger_ui") / "dist")
 
 
 def _cacheable(response: Response) -> Response:

@@ -1,16 +1,19 @@
 """A refusal becomes problem+json (RFC 9457) here and nowhere else; the only table of status codes."""
 
 import inspect
-import math
-import time
 import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
-from flask import Flask, Response, current_app, jsonify, request
-from flask_limiter import RateLimitExceeded
+from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from authapp.api.headers import request_id
+from authapp.api.responses import as_json
+from authapp.database.errors import is_outage, sqlstate
+from authapp.domain.services import EXTENSION
 from authapp.errors import (
     Conflict,
     Forbidden,
@@ -21,18 +24,15 @@ from authapp.errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
-    Quota,
     Refusal,
     ResourceNotFound,
     ServiceUnavailable,
     TokenRefused,
     TooMany,
-    TooManyRequests,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
 )
-from authapp.extensions import is_outage, limiter
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -62,11 +62,24 @@ _BY_STATUS: dict[int | None, type[Refusal]] = {
 
 
 def init_app(app: Flask) -> None:
-    """Answer every exception in the one shape."""
-    app.register_error_handler(Refusal, render)
-    app.register_error_handler(HTTPException, _render_http)
-    app.register_error_handler(RateLimitExceeded, _render_general_limit)
-    app.register_error_handler(SQLAlchemyError, _render_database)
+    """Answer every exception of a covered request in the one shape."""
+    app.register_error_handler(Refusal, _covered(render))
+    app.register_error_handler(HTTPException, _covered(_render_http))
+    app.register_error_handler(SQLAlchemyError, _covered(_render_database))
+
+
+def _covered(handler: Callable[[Any], Response]) -> Callable[[Any], Any]:
+    """Return ``handler`` for covered requests; for the others Flask does what it does without it."""
+
+    @wraps(handler)
+    def handle(error: Exception) -> Any:
+        if current_app.extensions[EXTENSION].covers(request.blueprints):
+            return handler(error)
+        if isinstance(error, HTTPException):
+            return error
+        raise error
+
+    return handle
 
 
 def status_of(refusal: type[Refusal]) -> int:
@@ -81,7 +94,7 @@ def documentation(refusal: type[Refusal]) -> str:
 
 
 def render(refusal: Refusal) -> Response:
-    """Return the response that tells ``refusal``."""
+    """Return ``refusal`` as a response."""
     status = status_of(type(refusal))
     problem = {
         "type": f"/problems/{refusal.code}",
@@ -92,10 +105,9 @@ def render(refusal: Refusal) -> Response:
         "instance": request.path,
         "request_id": request_id(),
     }
-    if refusal.faults:
-        problem["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in refusal.faults]
-    response = jsonify(problem)
-    response.status_code = status
+    if refusal.field_errors:
+        problem["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in refusal.field_errors]
+    response = as_json(problem, status)
     response.content_type = CONTENT_TYPE
     if isinstance(refusal, Unauthenticated):
         challenge = 'Bearer realm="authapp"'
@@ -109,14 +121,6 @@ def render(refusal: Refusal) -> Response:
     if isinstance(refusal, Unavailable | TooMany):
         response.headers["Retry-After"] = str(refusal.retry_after or 1)
     return response
-
-
-def _render_general_limit(error: RateLimitExceeded) -> Response:
-    limit, window = error.limit.limit, limiter.current_limit
-    # Windows end on whole seconds: rounded up, the wait could be longer than the window.
-    wait = max(1, min(math.ceil(window.reset_at - time.time()), limit.get_expiry())) if window else limit.get_expiry()
-    quota = Quota("route", limit.amount, limit.get_expiry())
-    return render(TooManyRequests("There were too many requests for this.", retry_after=wait, quota=quota))
 
 
 def _render_http(error: HTTPException) -> Response:
@@ -142,5 +146,4 @@ def _log(event: str, error: SQLAlchemyError) -> None:
     people's addresses would end up in the log. The place, the kind and the SQLSTATE tell what went wrong.
     """
     where = "".join(traceback.format_tb(error.__traceback__)[-12:])
-    sqlstate = getattr(getattr(error, "orig", None), "pgcode", None)
-    current_app.logger.error("%s: %s, SQLSTATE %s, at\n%s", event, type(error).__name__, sqlstate, where)
+    current_app.logger.error("%s: %s, SQLSTATE %s, at\n%s", event, type(error).__name__, sqlstate(error), where)

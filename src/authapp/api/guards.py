@@ -1,23 +1,27 @@
-"""The doors: every route is locked unless its view is marked, in this application and in any blueprint added to it."""
+"""Guards: every covered route is locked unless its view is marked, in blueprints of ours and of yours alike."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, request
 
-from authapp.api.bearer import caller, claims, verify_access_token, verify_refresh_token
+from authapp.api import bodies
+from authapp.api.authenticate import authenticate, authenticate_refresh_token
+from authapp.api.jwt_extended import claims
 from authapp.api.responses import no_content
-from authapp.domain import UseCases
-from authapp.domain.address_limits import LimitName
-from authapp.domain.permissions import Permission
+from authapp.config import rate_limits
+from authapp.database import deadline
+from authapp.domain.roles.permissions import permissions
+from authapp.domain.services import EXTENSION
 from authapp.errors import FreshTokenRequired, PermissionDenied
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-class Door(Enum):
-    """What a route asks of who comes."""
+class AccessLevel(Enum):
+    """Which credential a view asks for."""
 
     ACCESS = "access"
     FRESH = "fresh"
@@ -25,95 +29,99 @@ class Door(Enum):
     PUBLIC = "public"
 
 
+@dataclass(frozen=True)
+class Guard:
+    """What a view asks of a request: the sum of its marks."""
+
+    level: AccessLevel = AccessLevel.ACCESS
+    permission: str | None = None
+    limit: str | None = None
+
+
 def public(view: View) -> View:
-    """Open a view to guests. ``tests/api/access_table.py`` lists every route with its door."""
-    return _mark(view, Door.PUBLIC)
+    """Open a view to guests. ``tests/api/access_table.py`` lists every route with its access level."""
+    return _mark(view, level=AccessLevel.PUBLIC)
 
 
 def refresh_token(view: View) -> View:
     """Ask for a refresh token where an access token is the rule."""
-    return _mark(view, Door.REFRESH)
+    return _mark(view, level=AccessLevel.REFRESH)
 
 
 def fresh(view: View) -> View:
     """Ask for an access token that comes from a login, not from a refresh: the person is there."""
-    return _mark(view, Door.FRESH)
+    return _mark(view, level=AccessLevel.FRESH)
 
 
-def requires(permission: Permission) -> Callable[[View], View]:
-    """Ask for a caller one of whose roles holds ``permission``. It is asked of the database on each request."""
+def requires(permission: str) -> Callable[[View], View]:
+    """Ask for a principal one of whose roles holds ``permission``. The database is asked on each request.
 
-    def mark(view: View) -> View:
-        view.permission = permission  # type: ignore[attr-defined]
-        return view
-
-    return mark
-
-
-def limited(name: LimitName) -> Callable[[View], View]:
-    """Count the requests for a view by client address, in PostgreSQL; too many are answered 429."""
-
-    def mark(view: View) -> View:
-        view.limit = name  # type: ignore[attr-defined]
-        return view
-
-    return mark
+    Raises ``KeyError`` for a permission that is not registered (``authapp.permissions``).
+    """
+    permissions[permission]
+    return lambda view: _mark(view, permission=permission)
 
 
-def limit_of(view: Callable[..., Any]) -> LimitName | None:
-    """Return the limit that ``view`` is under, if any."""
-    name: LimitName | None = getattr(view, "limit", None)
-    return name
+def limited(name: str) -> Callable[[View], View]:
+    """Count the requests for a view by client address, in PostgreSQL; too many are answered 429.
+
+    Raises ``KeyError`` for a limit that is not registered (``authapp.rate_limits``).
+    """
+    rate_limits[name]
+    return lambda view: _mark(view, limit=name)
 
 
-def permission_of(view: Callable[..., Any]) -> Permission | None:
-    """Return the permission that ``view`` requires, if any."""
-    permission: Permission | None = getattr(view, "permission", None)
-    return permission
-
-
-def door_of(view: Callable[..., Any]) -> Door:
-    """Return what ``view`` asks of who comes: an access token, unless it is marked otherwise."""
-    door: Door = getattr(view, "door", Door.ACCESS)
-    return door
+def guard_of(view: Callable[..., Any]) -> Guard:
+    """Return what ``view`` asks of a request: an access token, unless it is marked otherwise."""
+    guard: Guard = getattr(view, "guard", _LOCKED)
+    return guard
 
 
 def init_app(app: Flask) -> None:
-    """Stand before every view of ``app``."""
-    app.before_request(_guard)
+    """Stand before every covered view of ``app``."""
+    app.before_request(check_request)
+    app.teardown_request(_stop_deadline)
 
 
-def _mark(view: View, door: Door) -> View:
-    view.door = door  # type: ignore[attr-defined]
-    return view
-
-
-def _guard() -> Response | None:
+def check_request() -> Response | None:
+    """Let a request through to its view, or refuse it: deadline, credential, freshness, permission, limit."""
+    extension = current_app.extensions[EXTENSION]
     incoming = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's public name
-    if incoming.routing_exception is not None or incoming.endpoint is None:
-        return None  # no view will run: the routing error is the answer
+    if incoming.endpoint is None or not extension.covers(incoming.blueprints):
+        return None  # no view will run, and the routing error is the answer; or the view is not ours to guard
+    deadline.start(extension.services.settings.database_timeout)
+    incoming.max_content_length = bodies.MAX_BYTES + 1  # one more than is allowed, to tell what is too much
     if incoming.method == "OPTIONS":
         return _methods()
-    view = current_app.view_functions[incoming.endpoint]
-    door = door_of(view)
-    if door is not Door.PUBLIC:
-        _let_in(door, permission_of(view))
-    # Behind the door: whoever has no token for it is refused at no cost, and costs nobody else of that address.
-    if limit := limit_of(view):
-        UseCases.of(current_app).address_limits.charge(limit, request.remote_addr)
+    guard = guard_of(current_app.view_functions[incoming.endpoint])
+    _check_credential(guard)
+    # After the credential: a refused request costs nothing, and costs nobody else of that address.
+    if guard.limit:
+        extension.services.rate_limits.charge(guard.limit, incoming.remote_addr)
     return None
 
 
-def _let_in(door: Door, permission: Permission | None) -> None:
-    if door is Door.REFRESH:
-        verify_refresh_token()
-    else:
-        verify_access_token()
+def _check_credential(guard: Guard) -> None:
+    if guard.level is AccessLevel.PUBLIC:
+        return
+    principal = authenticate_refresh_token() if guard.level is AccessLevel.REFRESH else authenticate()
     # After all else: a token that is stale and revoked is revoked above all.
-    if door is Door.FRESH and not claims()["fresh"]:
+    if guard.level is AccessLevel.FRESH and not claims()["fresh"]:
         raise FreshTokenRequired
-    if permission is not None and not caller().may(permission):
+    if guard.permission is not None and not principal.may(guard.permission):
         raise PermissionDenied
+
+
+_LOCKED = Guard()
+
+
+def _mark(view: View, **changes: Any) -> View:
+    view.guard = replace(guard_of(view), **changes)  # type: ignore[attr-defined]
+    return view
+
+
+def _stop_deadline(_error: BaseException | None) -> None:
+    deadline.stop()
 
 
 def _methods() -> Response:

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cached_property, wraps
 from importlib.metadata import version
 from typing import Any, cast
@@ -13,7 +13,7 @@ from flask_smorest import Blueprint as DocumentedBlueprint
 
 from authapp.api import bodies
 from authapp.api.errors import CONTENT_TYPE, documentation, status_of
-from authapp.api.guards import Door, View, door_of, limit_of, permission_of
+from authapp.api.guards import AccessLevel, Guard, View, guard_of
 from authapp.api.paths import BASE_PATH
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
@@ -38,7 +38,6 @@ from authapp.errors import (
 )
 
 _METHODS = ("get", "post", "put", "patch", "delete")
-EXTENSION = "authapp.openapi"
 
 DESCRIPTION = """\
 Accounts and tokens over JSON. Register, log in, send the access token as `Authorization: Bearer <token>`, and log out:
@@ -47,14 +46,14 @@ from that moment no token of the session opens anything.
 Errors are `application/problem+json` (RFC 9457); match on `code`. Every response carries `X-Request-ID`.
 """
 
-_SECURITY: dict[Door, list[dict[str, list[str]]]] = {
-    Door.ACCESS: [{"accessToken": []}],
-    Door.FRESH: [{"accessToken": []}],
-    Door.REFRESH: [{"refreshToken": []}, {}],
-    Door.PUBLIC: [],
+_SECURITY: dict[AccessLevel, list[dict[str, list[str]]]] = {
+    AccessLevel.ACCESS: [{"accessToken": []}],
+    AccessLevel.FRESH: [{"accessToken": []}],
+    AccessLevel.REFRESH: [{"refreshToken": []}, {}],
+    AccessLevel.PUBLIC: [],
 }
 _OF_A_BODY = (MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
-_OF_A_DOOR = (TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ServiceUnavailable)
+_OF_A_GUARD = (TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ServiceUnavailable)
 
 
 _RETRY_AFTER: dict[str, Any] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
@@ -116,11 +115,11 @@ class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is 
         self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **options: Any
     ) -> None:
         """Register a view, documented."""
-        door = door_of(view_func)
+        guard = guard_of(view_func)
         documented = self.doc(
-            operationId=f"{self.name}_{endpoint or view_func.__name__}",
-            security=_SECURITY[door],
-            responses=_responses(_refusals_of(view_func, door)),
+            operationId=_camel_case(endpoint or view_func.__name__),
+            security=_SECURITY[guard.level],
+            responses=_responses(_refusals_of(view_func, guard)),
         )(view_func)
         super().add_url_rule(rule, endpoint or view_func.__name__, documented, *args, **options)
 
@@ -146,15 +145,9 @@ class Contract(Api):  # type: ignore[misc]
     def _register_error_handlers(self) -> None:
         """Errors have their own module."""
 
-    @classmethod
-    def of(cls, app: Flask) -> "Contract":
-        """Return the contract of ``app``. Its ``register_blueprint`` adds a documented blueprint."""
-        contract: Contract = app.extensions[EXTENSION]
-        return contract
 
-
-def publish(app: Flask, blueprints: Mapping[Blueprint, str]) -> None:
-    """Register ``blueprints``, each at its prefix, and describe them in one document."""
+def publish(app: Flask) -> Contract:
+    """Return the contract of ``app``, which describes the blueprints that are registered with it."""
     app.config.update(API_TITLE="authapp", API_VERSION=version("authapp"), OPENAPI_VERSION="3.1.0")
     contract = Contract(
         app,
@@ -167,25 +160,28 @@ def publish(app: Flask, blueprints: Mapping[Blueprint, str]) -> None:
         contract.spec.components.security_scheme(
             name, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": purpose}
         )
-    for blueprint, prefix in blueprints.items():
-        contract.register_blueprint(blueprint, url_prefix=prefix)
-    app.extensions[EXTENSION] = contract
+    return contract
 
 
-def _refusals_of(view: Any, door: Door) -> set[type[Refusal]]:
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _refusals_of(view: Any, guard: Guard) -> set[type[Refusal]]:
     named: Iterable[type[Refusal]] = getattr(view, "refusals", ())
     found = set(named)
     if getattr(view, "reads_body", False):
         found.update(_OF_A_BODY)
     if getattr(view, "reads_query", False):
         found.add(ValidationFailed)
-    if door is not Door.PUBLIC:
-        found.update(_OF_A_DOOR)
-    if door is Door.FRESH:
+    if guard.level is not AccessLevel.PUBLIC:
+        found.update(_OF_A_GUARD)
+    if guard.level is AccessLevel.FRESH:
         found.add(FreshTokenRequired)
-    if permission_of(view):
+    if guard.permission:
         found.add(PermissionDenied)
-    if limit_of(view):
+    if guard.limit:
         found.update((TooManyRequests, ServiceUnavailable))
     return found
 

@@ -16,7 +16,7 @@ _CODE = {"in": "path", "name": "code", "required": True, "schema": {"type": "str
 @public
 @blueprint.response(200, ExplanationSchema)
 @refuses(ResourceNotFound)
-def problem(code: str) -> dict[str, str | int]:
+def get_problem(code: str) -> dict[str, str | int]:
     """Explain one error code."""
     refusal = catalogue().get(code)
     if refusal is None:

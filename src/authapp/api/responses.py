@@ -1,4 +1,4 @@
-"""Responses: JSON, and nothing."""
+"""Responses with a JSON body, or without a body."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ def no_content() -> Response:
 
 
 def as_json(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """Return ``value``, which a schema has dumped, so that plain JSON can say it."""
+    """Return a JSON response of ``value``, which must be plain JSON values, as a schema dumps them."""
     return Response(f"{_encode(value)}\n", status, headers, content_type="application/json")
 
 

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from flask import Response, current_app
 
-from authapp.api import bearer
+from authapp.api.authenticate import current_principal
+from authapp.api.context import request_context
 from authapp.api.guards import fresh, limited, requires
 from authapp.api.openapi import Blueprint, refuses
-from authapp.api.origins import origin
 from authapp.api.paths import LOCATION, user_path
 from authapp.api.responses import no_content
 from authapp.api.schemas.users import (
@@ -21,13 +21,12 @@ from authapp.api.schemas.users import (
     UserQuerySchema,
     UserSchema,
 )
-from authapp.domain import UseCases
-from authapp.domain.address_limits import LimitName
-from authapp.domain.administration import Changes
-from authapp.domain.callers import Caller
-from authapp.domain.directory import UserFilter
+from authapp.context import Principal
 from authapp.domain.pages import Page
-from authapp.domain.permissions import Permission
+from authapp.domain.roles.permissions import Permission
+from authapp.domain.services import Services
+from authapp.domain.users.administration import Changes
+from authapp.domain.users.search import UserFilter
 from authapp.errors import (
     EmailTaken,
     LastAdmin,
@@ -43,46 +42,46 @@ blueprint = Blueprint("users", __name__, description="Accounts")
 
 @blueprint.get("/me")
 @blueprint.response(200, UserSchema)
-def me() -> Caller:
-    """Show who is calling."""
-    return bearer.caller()
+def get_own_account() -> Principal:
+    """Show the account of the caller."""
+    return current_principal()
 
 
 @blueprint.patch("/me")
 @blueprint.arguments(RenameSchema)
 @blueprint.response(200, UserSchema)
 @refuses(UsernameTaken)
-def rename(body: dict[str, str]) -> Caller | User:
+def update_own_account(body: dict[str, str]) -> Principal | User:
     """Change the username."""
-    caller = bearer.caller()
+    principal = current_principal()
     if "username" not in body:
-        return caller
-    return UseCases.of(current_app).accounts.rename(caller.id, body["username"], origin(caller))
+        return principal
+    return Services.of(current_app).accounts.rename(principal.id, body["username"], request_context())
 
 
 @blueprint.delete("/me")
 @fresh
-@limited(LimitName.PASSWORD)
+@limited("password")
 @blueprint.arguments(ConfirmationSchema)
 @blueprint.response(204)
 @refuses(WrongPassword, LastAdmin)
-def close(body: dict[str, str]) -> Response:
+def delete_own_account(body: dict[str, str]) -> Response:
     """Delete the account, with its sessions and its tokens."""
-    caller = bearer.caller()
-    UseCases.of(current_app).accounts.close(caller.id, body["password"], origin(caller))
+    principal = current_principal()
+    Services.of(current_app).accounts.close(principal.id, body.get("password"), request_context())
     return no_content()
 
 
 @blueprint.put("/me/password")
-@limited(LimitName.PASSWORD)
+@limited("password")
 @blueprint.arguments(PasswordChangeSchema)
 @blueprint.response(204)
 @refuses(WrongPassword, PasswordRejected)
-def change_password(body: dict[str, str]) -> Response:
+def change_own_password(body: dict[str, str]) -> Response:
     """Change the password; every other session ends."""
-    caller = bearer.caller()
-    UseCases.of(current_app).accounts.change_password(
-        caller.id, caller.session_id, body["current_password"], body["new_password"], origin(caller)
+    principal = current_principal()
+    Services.of(current_app).accounts.change_password(
+        principal.id, principal.session_id, body["current_password"], body["new_password"], request_context()
     )
     return no_content()
 
@@ -91,10 +90,10 @@ def change_password(body: dict[str, str]) -> Response:
 @requires(Permission.USERS_READ)
 @blueprint.arguments(UserQuerySchema, location="query")
 @blueprint.response(200, UserPageSchema)
-def search(query: dict[str, Any]) -> Page[User]:
-    """List the users, the newest first; with `q` those whose username or email address begins so, by name."""
+def list_users(query: dict[str, Any]) -> Page[User]:
+    """List the users, newest first; with `q`, those whose username or email address begins so, sorted by it."""
     limit, cursor = query.pop("limit"), query.pop("cursor")
-    return UseCases.of(current_app).directory.users(UserFilter(**query), limit, cursor)
+    return Services.of(current_app).user_search.search(UserFilter(**query), limit, cursor)
 
 
 @blueprint.post("")
@@ -102,9 +101,9 @@ def search(query: dict[str, Any]) -> Page[User]:
 @blueprint.arguments(UserCreationSchema)
 @blueprint.response(201, UserSchema, headers=LOCATION)
 @refuses(UsernameTaken, EmailTaken, PasswordRejected)
-def create(body: dict[str, Any]) -> tuple[User, dict[str, str]]:
-    """Create an account, also where registration is closed; with roles that may do no more than the caller."""
-    user = UseCases.of(current_app).accounts.create(**body, by=origin(bearer.caller()))
+def create_user(body: dict[str, Any]) -> tuple[User, dict[str, str]]:
+    """Create an account, also where registration is closed; with roles that may do no more than the principal."""
+    user = Services.of(current_app).accounts.create(**body, context=request_context())
     return user, {"Location": user_path(user.id)}
 
 
@@ -112,9 +111,9 @@ def create(body: dict[str, Any]) -> tuple[User, dict[str, str]]:
 @requires(Permission.USERS_READ)
 @blueprint.response(200, UserSchema)
 @refuses(ResourceNotFound)
-def show(user_id: UUID) -> User:
+def get_user(user_id: UUID) -> User:
     """Show a user."""
-    return UseCases.of(current_app).accounts.find(user_id)
+    return Services.of(current_app).accounts.find(user_id)
 
 
 @blueprint.patch("/<uuid:user_id>")
@@ -122,18 +121,18 @@ def show(user_id: UUID) -> User:
 @blueprint.arguments(UserChangeSchema)
 @blueprint.response(200, UserSchema)
 @refuses(ResourceNotFound, UsernameTaken, EmailTaken, LastAdmin)
-def change(body: dict[str, Any], user_id: UUID) -> User:
+def update_user(body: dict[str, Any], user_id: UUID) -> User:
     """Change an account. Disabling kills its tokens at once; `active` also forgets its failed logins."""
-    return UseCases.of(current_app).administration.change(user_id, Changes(**body), origin(bearer.caller()))
+    return Services.of(current_app).administration.change(user_id, Changes(**body), request_context())
 
 
 @blueprint.delete("/<uuid:user_id>")
 @requires(Permission.USERS_WRITE)
 @blueprint.response(204)
 @refuses(ResourceNotFound, LastAdmin)
-def delete(user_id: UUID) -> Response:
+def delete_user(user_id: UUID) -> Response:
     """Delete an account, with its sessions and its tokens."""
-    UseCases.of(current_app).administration.delete(user_id, origin(bearer.caller()))
+    Services.of(current_app).administration.delete(user_id, request_context())
     return no_content()
 
 
@@ -141,7 +140,7 @@ def delete(user_id: UUID) -> Response:
 @requires(Permission.USERS_WRITE)
 @blueprint.response(204)
 @refuses(ResourceNotFound)
-def end_sessions(user_id: UUID) -> Response:
+def delete_user_sessions(user_id: UUID) -> Response:
     """End every session of a user: all their tokens are dead on the next request."""
-    UseCases.of(current_app).administration.end_sessions(user_id, origin(bearer.caller()))
+    Services.of(current_app).administration.end_sessions(user_id, request_context())
     return no_content()

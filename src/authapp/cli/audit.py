@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import click
-from flask import current_app
 
 from authapp import clock
-from authapp.cli.commands import Commands, json_option, print_json
-from authapp.domain import UseCases
-from authapp.domain.audit import EventFilter
-from authapp.models import AuditEvent, EventType
+from authapp.cli.commands import Commands, json_option, print_json, services
+from authapp.context import OPERATOR
+from authapp.domain.audit import event_types
+from authapp.domain.audit.trail import EventFilter
+from authapp.models import AuditEvent
 
 audit = Commands("audit", help="Read the audit trail, and prune it.")
 
@@ -37,42 +37,41 @@ class Duration(click.ParamType[timedelta]):
     metavar="USERNAME|ID",
     help="What was done to this user, and what they did to others. By id also when the account is gone.",
 )
-@click.option("--type", "event_type", type=click.Choice([event.value for event in EventType]), help="Of this type.")
+@click.option("--type", "event_type", type=click.Choice(event_types.names), help="Of this type.")
 @click.option("--since", type=Duration(), help="No older than this, such as 24h.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @json_option
 def list_(name: str | None, event_type: str | None, since: timedelta | None, limit: int, as_json: bool) -> None:
     """List the events, the newest first."""
-    use_cases = UseCases.of(current_app)
     wanted = EventFilter(
-        user_id=None if name is None else _user_id(use_cases, name),
-        type=EventType(event_type) if event_type else None,
+        user_id=None if name is None else _user_id(name),
+        type=event_type,
         since=clock.now() - since if since else None,
     )
-    events = use_cases.audit.events(wanted, limit).items
+    events = services().audit.events(wanted, limit).items
     if as_json:
         print_json([_as_data(event) for event in events])
         return
     for event in events:
         shown = _as_data(event)
-        origin = f"{shown['ip_address'] or '-'}  {shown['details'] or ''}".rstrip()
-        who = f"by {shown['actor_id'] or '-'}  to {shown['subject_id'] or '-'}"
-        click.echo(f"{shown['occurred_at']}  {event.type:20}  {who}  from {origin}")
+        client = f"{shown['ip_address'] or '-'}  {shown['details'] or ''}".rstrip()
+        accounts = f"by {shown['actor_id'] or '-'}  to {shown['subject_id'] or '-'}"
+        click.echo(f"{shown['occurred_at']}  {event.type:20}  {accounts}  from {client}")
 
 
 @audit.command("prune")
 @click.option("--older-than", type=Duration(), required=True, help="Remove what is older, such as 365d.")
 def prune(older_than: timedelta) -> None:
     """Remove old events, in batches, each of which is an event itself."""
-    removed = UseCases.of(current_app).audit.prune(older_than)
+    removed = services().audit.prune(older_than, context=OPERATOR)
     click.echo(f"Removed {removed} events.")
 
 
-def _user_id(use_cases: UseCases, name: str) -> UUID:
+def _user_id(name: str) -> UUID:
     # An id is not looked up: the trail outlives the accounts. Without its hyphens it might be a username.
     if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", name):
         return UUID(name)
-    return use_cases.accounts.find(name).id
+    return services().accounts.find(name).id
 
 
 def _as_data(event: AuditEvent) -> dict[str, Any]:

@@ -6,11 +6,16 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from flask import current_app
 from flask.cli import AppGroup
 from sqlalchemy.exc import SQLAlchemyError
 
+from authapp.database.errors import is_outage
+from authapp.domain.services import Services
 from authapp.errors import Refusal
-from authapp.extensions import is_outage
+
+SETTINGS_ERROR = "authapp.settings_error"
+"""Where an application without settings keeps the ``SettingsError``."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -54,3 +59,10 @@ def read_password(*, from_stdin: bool) -> str:
 def print_json(data: Any) -> None:
     """Print ``data`` as JSON."""
     click.echo(json.dumps(data, indent=2))
+
+
+def services() -> Services:
+    """Return the services of the application. Ends the command when its settings cannot be used."""
+    if error := current_app.extensions.get(SETTINGS_ERROR):
+        raise click.ClickException(str(error))
+    return Services.of(current_app)

@@ -3,13 +3,11 @@
 from dataclasses import asdict
 
 import click
-from flask import current_app
 from flask.cli import ScriptInfo
 
-from authapp.cli.commands import json_option, print_json
+from authapp.cli.checks import CheckResult, Checkup, Level
+from authapp.cli.commands import SETTINGS_ERROR, json_option, print_json, services
 from authapp.config import SettingsError
-from authapp.domain import UseCases
-from authapp.domain.checkup import Finding, Level
 
 
 @click.command("doctor")
@@ -20,24 +18,27 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
     Each line is ok, warn or fail. The exit status is 1 when one of them is fail.
     """
-    findings = _findings(ctx)
+    results = _results(ctx)
     if as_json:
-        print_json([asdict(finding) for finding in findings])
+        print_json([asdict(result) for result in results])
     else:
-        for finding in findings:
-            click.echo(f"{finding.level:4}  {finding.subject}: {finding.sentence}")
-            if finding.advice:
-                click.echo(f"      -> {finding.advice}")
-    if any(finding.level is Level.FAIL for finding in findings):
+        for result in results:
+            click.echo(f"{result.level:4}  {result.subject}: {result.sentence}")
+            if result.advice:
+                click.echo(f"      -> {result.advice}")
+    if any(result.level is Level.FAIL for result in results):
         ctx.exit(1)
 
 
-def _findings(ctx: click.Context) -> list[Finding]:
+def _results(ctx: click.Context) -> list[CheckResult]:
+    # An application that cannot be made is a result too.
     try:
-        # Loaded here, for an application that cannot be made is a finding too.
         app = ctx.ensure_object(ScriptInfo).load_app()
-    except SettingsError as error:
+        error: SettingsError | None = app.extensions.get(SETTINGS_ERROR)
+    except SettingsError as raised:
+        error = raised
+    if error is not None:
         advice = "docs/configuration.md describes every setting."
-        return [Finding(Level.FAIL, "settings", problem, advice) for problem in error.problems]
+        return [CheckResult(Level.FAIL, "settings", problem, advice) for problem in error.problems]
     with app.app_context():
-        return list(UseCases.of(current_app).checkup.findings())
+        return list(Checkup(services()).results())

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import click
-from flask import current_app
 
 from authapp import clock
-from authapp.cli.commands import Commands, json_option, print_json
-from authapp.domain import UseCases
-from authapp.models import EventType
+from authapp.cli.commands import Commands, json_option, print_json, services
+from authapp.context import OPERATOR
+from authapp.domain.audit import EventType
 from authapp.security import key_rotation
 from authapp.security.key_files import replace_private, write_private
 from authapp.security.key_generation import GENERATORS
@@ -60,8 +59,8 @@ def list_(path: Path, as_json: bool) -> None:
             "kid": key.kid,
             "alg": key.alg,
             "role": str(key_rotation.role_of(key, ring, now)),
-            "created_at": clock.rfc3339(clock.moment(key.jwk.get("iat"))),
-            "needed_until": clock.rfc3339(clock.moment(key.jwk.get("exp"))),
+            "created_at": clock.rfc3339(clock.from_timestamp(key.jwk.get("iat"))),
+            "needed_until": clock.rfc3339(clock.from_timestamp(key.jwk.get("exp"))),
         }
         for key in ring
     ]
@@ -84,14 +83,14 @@ def rotate(alg: str, path: Path) -> None:
     """
     ring, now = _read(path), _now()
     if any(key_rotation.role_of(key, ring, now) is KeyRole.STANDBY for key in ring):
-        rules = UseCases.of(current_app).tokens.rules
+        rules = services().tokens.rules
         ring = key_rotation.rotated(ring, now, rules.refresh_ttl + rules.leeway + RELOAD_MARGIN)
         words = f"{ring.signing.kid} signs after the next reload."
     else:
         words = "There was no standby key: reload the servers, and rotate again in five minutes."
     ring = key_rotation.with_standby(ring, alg, now)
     standby = list(ring)[-1].kid
-    with UseCases.of(current_app).audit.noting(EventType.KEY_ROTATED, signs=ring.signing.kid, standby=standby):
+    with services().audit.recorded(EventType.KEY_ROTATED, context=OPERATOR, signs=ring.signing.kid, standby=standby):
         _write(path, ring)
     click.echo(words)
     click.echo(f"{standby} is the standby key.")
@@ -123,7 +122,7 @@ def retire(kid: str | None, path: Path, force: bool) -> None:
         except InvalidKey as error:
             raise click.ClickException(f"{each} is not retired: {error}") from None
     forced = any(roles[each] is KeyRole.VERIFIES for each in retired)
-    with UseCases.of(current_app).audit.noting(EventType.KEY_RETIRED, keys=retired, forced=forced):
+    with services().audit.recorded(EventType.KEY_RETIRED, context=OPERATOR, keys=retired, forced=forced):
         _write(path, ring)
     for each in retired:
         click.echo(f"Retired {each}.")

@@ -3,11 +3,9 @@
 from dataclasses import asdict
 
 import click
-from flask import current_app
 
-from authapp.cli.commands import Commands, json_option, print_json
-from authapp.domain import UseCases
-from authapp.domain.roles import Roles
+from authapp.cli.commands import Commands, json_option, print_json, services
+from authapp.context import OPERATOR
 
 roles = Commands("roles", help="Look after the roles.")
 
@@ -16,7 +14,7 @@ roles = Commands("roles", help="Look after the roles.")
 @json_option
 def list_(as_json: bool) -> None:
     """List the roles, and what they allow."""
-    found = _roles().all()
+    found = services().roles.all()
     if as_json:
         print_json([asdict(role) for role in found])
         return
@@ -31,7 +29,7 @@ def list_(as_json: bool) -> None:
 @json_option
 def create(name: str, permissions: tuple[str, ...], description: str, as_json: bool) -> None:
     """Make the role NAME."""
-    role = _roles().create(name, permissions, description)
+    role = services().roles.create(name, permissions, description, context=OPERATOR)
     if as_json:
         print_json(asdict(role))
     else:
@@ -43,9 +41,5 @@ def create(name: str, permissions: tuple[str, ...], description: str, as_json: b
 @click.confirmation_option(prompt="Delete this role, and take it from everybody who has it?")
 def delete(name: str) -> None:
     """Delete a role, and take it from everybody."""
-    _roles().delete(name)
+    services().roles.delete(name, context=OPERATOR)
     click.echo(f"Deleted the role {name}.")
-
-
-def _roles() -> Roles:
-    return UseCases.of(current_app).roles

@@ -3,10 +3,8 @@
 from dataclasses import asdict
 
 import click
-from flask import current_app
 
-from authapp.cli.commands import Commands, json_option, print_json
-from authapp.domain import UseCases
+from authapp.cli.commands import Commands, json_option, print_json, services
 
 tokens = Commands("tokens", help="Look after what is kept about tokens.")
 
@@ -18,9 +16,12 @@ def prune(as_json: bool) -> None:
 
     Nothing depends on it but the size of the tables: run it as often as you like, on as many nodes as you like.
     """
-    pruned = UseCases.of(current_app).pruning.prune()
+    pruned = services().pruning.prune()
     if as_json:
         print_json(asdict(pruned))
     else:
-        rows = f"{pruned.blocklisted_tokens} blocklist entries, {pruned.sessions} sessions and {pruned.limits} limits"
+        rows = (
+            f"{pruned.blocklisted_tokens} blocklist entries, {pruned.sessions} sessions, {pruned.limits} limits"
+            f" and {pruned.one_time_tokens} one-time tokens"
+        )
         click.echo(f"Removed {rows}.")

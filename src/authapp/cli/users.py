@@ -3,11 +3,10 @@
 from typing import Any
 
 import click
-from flask import current_app
 
 from authapp import clock
-from authapp.cli.commands import Commands, json_option, password_option, print_json, read_password
-from authapp.domain import UseCases
+from authapp.cli.commands import Commands, json_option, password_option, print_json, read_password, services
+from authapp.context import OPERATOR
 from authapp.models import User
 
 users = Commands("users", help="Create and manage accounts.")
@@ -24,8 +23,8 @@ name_argument = click.argument("name", metavar="USERNAME")
 def create(username: str, email: str, roles: tuple[str, ...], password_stdin: bool, as_json: bool) -> None:
     """Create the account USERNAME with the address EMAIL."""
     password = read_password(from_stdin=password_stdin)
-    user = _use_cases().accounts.create(username=username, email=email, password=password, roles=roles)
-    _tell(user, f"Created {user.username} <{user.email}> with id {user.id}.", as_json=as_json)
+    user = services().accounts.create(username=username, email=email, password=password, roles=roles, context=OPERATOR)
+    _print(user, f"Created {user.username} <{user.email}> with id {user.id}.", as_json=as_json)
 
 
 @users.command("list")
@@ -33,9 +32,9 @@ def create(username: str, email: str, roles: tuple[str, ...], password_stdin: bo
 def list_(as_json: bool) -> None:
     """List the accounts, the oldest first."""
     if as_json:
-        print_json([_as_data(user) for user in _use_cases().directory.all()])
+        print_json([_as_data(user) for user in services().user_search.iterate_all()])
         return
-    for user in _use_cases().directory.all():
+    for user in services().user_search.iterate_all():
         click.echo(f"{user.id}  {user.status:8}  {user.username:32}  {user.email}")
 
 
@@ -44,16 +43,16 @@ def list_(as_json: bool) -> None:
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show one account, by its username or email address."""
-    user = _use_cases().accounts.find(name)
+    user = services().accounts.find(name)
     shown = {**_as_data(user), "roles": ", ".join(user.roles)}
-    _tell(user, "\n".join(f"{field}: {value or '-'}" for field, value in shown.items()), as_json=as_json)
+    _print(user, "\n".join(f"{field}: {value or '-'}" for field, value in shown.items()), as_json=as_json)
 
 
 @users.command("disable")
 @name_argument
 def disable(name: str) -> None:
     """Disable an account; its tokens are dead on the next request."""
-    user = _use_cases().administration.disable(name)
+    user = services().administration.disable(name, OPERATOR)
     click.echo(f"Disabled {user.username}, and ended its sessions.")
 
 
@@ -61,7 +60,7 @@ def disable(name: str) -> None:
 @name_argument
 def enable(name: str) -> None:
     """Enable an account again."""
-    user = _use_cases().administration.enable(name)
+    user = services().administration.enable(name, OPERATOR)
     click.echo(f"Enabled {user.username}.")
 
 
@@ -69,7 +68,7 @@ def enable(name: str) -> None:
 @name_argument
 def unlock(name: str) -> None:
     """Forget the failed logins of an account: it may be tried again at once."""
-    user = _use_cases().administration.unlock(name)
+    user = services().administration.unlock(name, OPERATOR)
     click.echo(f"Unlocked {user.username}.")
 
 
@@ -77,7 +76,7 @@ def unlock(name: str) -> None:
 @name_argument
 def logout(name: str) -> None:
     """End every session of an account; its tokens are dead on the next request."""
-    ended = _use_cases().administration.end_sessions(name)
+    ended = services().administration.end_sessions(name, OPERATOR)
     click.echo(f"Ended {ended} session(s) of {name}.")
 
 
@@ -87,7 +86,7 @@ def logout(name: str) -> None:
 def set_password(name: str, password_stdin: bool) -> None:
     """Set an account's password, and end its sessions."""
     password = read_password(from_stdin=password_stdin)
-    user = _use_cases().administration.set_password(name, password)
+    user = services().administration.set_password(name, password, OPERATOR)
     click.echo(f"Set the password of {user.username}, and ended its sessions.")
 
 
@@ -96,7 +95,7 @@ def set_password(name: str, password_stdin: bool) -> None:
 @click.argument("role")
 def grant(name: str, role: str) -> None:
     """Give an account a role; it counts from the next request on."""
-    user = _use_cases().administration.grant(name, role)
+    user = services().administration.grant(name, role, OPERATOR)
     click.echo(f"{user.username} has: {', '.join(user.roles)}.")
 
 
@@ -105,7 +104,7 @@ def grant(name: str, role: str) -> None:
 @click.argument("role")
 def revoke(name: str, role: str) -> None:
     """Take a role from an account; it is gone on the next request."""
-    user = _use_cases().administration.revoke(name, role)
+    user = services().administration.revoke(name, role, OPERATOR)
     click.echo(f"{user.username} has: {', '.join(user.roles) or 'no role'}.")
 
 
@@ -114,15 +113,11 @@ def revoke(name: str, role: str) -> None:
 @click.confirmation_option(prompt="Delete this account for good?")
 def delete(name: str) -> None:
     """Delete an account, with its sessions."""
-    _use_cases().administration.delete(name)
+    services().administration.delete(name, OPERATOR)
     click.echo(f"Deleted {name}.")
 
 
-def _use_cases() -> UseCases:
-    return UseCases.of(current_app)
-
-
-def _tell(user: User, words: str, *, as_json: bool) -> None:
+def _print(user: User, words: str, *, as_json: bool) -> None:
     if as_json:
         print_json(_as_data(user))
     else:

@@ -1,14 +1,15 @@
 """The environment, read once into one frozen ``Settings``; every problem is named in one message."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from authapp.config.environment import Default, EnvironmentReader, KeyChecker, RateLimit, normalised_database_url
+from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
+from authapp.config.rate_limits import RateLimit, rate_limits
 
-__all__ = ["RateLimit", "Settings", "SettingsError", "normalised_database_url"]
+__all__ = ["RateLimit", "Settings", "SettingsError", "normalised_database_url", "rate_limits"]
 
 OWASP_ARGON2 = {"argon2_memory_kib": 19_456, "argon2_time_cost": 2}
 """The floor of the OWASP Password Storage Cheat Sheet for argon2id."""
@@ -84,17 +85,8 @@ class Settings:
     login_failures_max: int = 100
     """After how many failures in a row an account is locked (NIST SP 800-63B-4: at most 100)."""
 
-    rate_limit_login: RateLimit | None = RateLimit(120, 60)
-    """How many logins one address may try, as in ``120/minute``; ``off`` for no limit."""
-
-    rate_limit_register: RateLimit | None = RateLimit(60, 60)
-    """How many registrations one address may try."""
-
-    rate_limit_refresh: RateLimit | None = RateLimit(600, 60)
-    """How many refreshes one address may ask for."""
-
-    rate_limit_password: RateLimit | None = RateLimit(60, 60)
-    """How many times one address may send a current password, to change it or to delete the account."""
+    rate_limits: Mapping[str, RateLimit | None] = field(default_factory=dict)
+    """The limits by client address that differ from those registered; ``None`` is no limit."""
 
     rate_limit_storage: str = field(default="", repr=False)
     """Where the general limits by route are counted (Flask-Limiter): ``memory://``, ``redis://...``; empty: nowhere."""
@@ -108,8 +100,15 @@ class Settings:
     database_timeout: float = 2.5
     """After how many seconds a database that does not answer counts as down."""
 
+    end_orphaned_backends: Literal["on", "off"] = "on"
+    """Whether this role's own backends are ended that still commit a write which was given up."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """What is logged."""
+
+    def rate_limit(self, name: str) -> RateLimit | None:
+        """Return the limit by client address of this name; ``None`` is no limit. Raises ``KeyError``."""
+        return self.rate_limits[name] if name in self.rate_limits else rate_limits[name]
 
     @classmethod
     def from_env(cls, *, check_keys: KeyChecker, development_keys: Callable[[Path], str], instance: Path) -> Self:
@@ -144,7 +143,11 @@ class Settings:
             ),
             "login_failures_max": reader.whole("LOGIN_FAILURES_MAX", cls.login_failures_max, 1, 100),
             "rate_limit_storage": reader.storage("RATE_LIMIT_STORAGE"),
-            **{name: reader.rate(name.upper(), getattr(cls, name)) for name in _RATE_LIMITS},
+            "rate_limit_default": reader.rate("RATE_LIMIT_DEFAULT", cls.rate_limit_default),
+            "rate_limits": {
+                name: reader.rate(f"RATE_LIMIT_{name.upper()}", default) for name, default in rate_limits.items()
+            },
+            "end_orphaned_backends": reader.choice("END_ORPHANED_BACKENDS", cls.end_orphaned_backends, ["on", "off"]),
             "database_pool_size": reader.whole("DATABASE_POOL_SIZE", cls.database_pool_size, 1, 100),
             "database_timeout": reader.number("DATABASE_TIMEOUT", cls.database_timeout, 0.1, 60),
             **{
@@ -157,15 +160,6 @@ class Settings:
         if reader.problems:
             raise SettingsError(reader.problems)
         return cls(**values)
-
-
-_RATE_LIMITS = (
-    "rate_limit_login",
-    "rate_limit_register",
-    "rate_limit_refresh",
-    "rate_limit_password",
-    "rate_limit_default",
-)
 
 
 def _share_of_cores() -> int:

@@ -3,7 +3,6 @@
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +10,8 @@ import limits
 from environs import EnvValidationError, FileAwareEnv, ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+
+from authapp.config.rate_limits import RateLimit
 
 DRIVER = "postgresql+psycopg2"
 
@@ -25,14 +26,6 @@ KeyChecker = Callable[[str], Sequence[str]]
 
 Default = Callable[[], str | float | None]
 """Makes the value of a variable that is not set."""
-
-
-@dataclass(frozen=True)
-class RateLimit:
-    """So many requests in so many seconds."""
-
-    amount: int
-    seconds: int
 
 
 class EnvironmentReader:

@@ -4,34 +4,26 @@ A limit for each statement does not bound a request: three that take two seconds
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 _deadline: ContextVar[float | None] = ContextVar("authapp.deadline", default=None)
-"""Of the monotonic clock. Each thread and each greenlet has its own."""
+"""By the monotonic clock. Each thread and each greenlet has its own."""
 
 
-class Bounded:
-    """WSGI middleware that lets each request wait for the database for so many seconds in all."""
+def start(seconds: float) -> None:
+    """Let the request on this thread or greenlet wait for the database for ``seconds`` in all."""
+    _deadline.set(time.monotonic() + seconds)
 
-    def __init__(self, app: Callable[..., Iterable[bytes]], seconds: float) -> None:
-        self._app = app
-        self._seconds = seconds
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request (PEP 3333)."""
-        _deadline.set(time.monotonic() + self._seconds)
-        try:
-            return self._app(environ, start_response)
-        finally:
-            # What follows on this thread is bounded statement by statement.
-            _deadline.set(None)
+def stop() -> None:
+    """End the deadline: what follows on this thread is bounded statement by statement."""
+    _deadline.set(None)
 
 
 def until(most: float) -> float:
-    """Return the moment, of the monotonic clock, until which to wait: ``most`` seconds away, or the deadline."""
+    """Return the time, by the monotonic clock, until which to wait: ``most`` seconds from now, or the deadline."""
     deadline, latest = _deadline.get(), time.monotonic() + most
     return latest if deadline is None else min(deadline, latest)
 
@@ -43,7 +35,7 @@ def left(most: float) -> float:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Let what is done here wait for no longer than so many ``seconds``, nor than the deadline."""
+    """Let the block wait no longer than ``seconds``, nor than the deadline."""
     before = _deadline.get()
     _deadline.set(until(seconds))
     try:
@@ -54,10 +46,10 @@ def within(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Do not count the time that is spent here, which is not the database's."""
-    start = time.monotonic()
+    """Do not count the time of the block: it is not the database's."""
+    start_time = time.monotonic()
     try:
         yield
     finally:
         if (deadline := _deadline.get()) is not None:
-            _deadline.set(deadline + time.monotonic() - start)
+            _deadline.set(deadline + time.monotonic() - start_time)

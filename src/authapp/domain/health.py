@@ -1,37 +1,28 @@
 """Health: whether the database can be asked, and has the tables that this version needs."""
 
-from sqlalchemy import Column, MetaData, String, Table, func, select
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+from collections.abc import Sequence
 
-from authapp.database.prepared import Prepared
-from authapp.extensions import db
-from authapp.models import SCHEMA_REVISION
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
-_VERSION = Prepared(
-    select(
-        Table("alembic_version", MetaData(), Column("version_num", String)).c.version_num,
-        func.current_setting("transaction_read_only").label("read_only"),
-    )
-)
+from authapp.database.migrations import MigrationFolder
+from authapp.database.session import read_one
 
 
 class Health:
     """The use case of readiness."""
 
+    def __init__(self, migrations: Sequence[MigrationFolder]) -> None:
+        """Take the folders of migrations that the database must be at, or past."""
+        self._migrations = migrations
+
     def problems(self) -> dict[str, str]:
         """Return what is wrong, by component (``database``, ``migrations``), a sentence each; or nothing."""
         try:
-            row = db.read_one(_VERSION, {})
-        except ProgrammingError:
-            return {"migrations": "The database has not been migrated: run `flask db upgrade`."}
+            row = read_one(select(func.current_setting("transaction_read_only").label("read_only")))
+            if row is not None and row.read_only == "on":
+                return {"database": "The database is read-only: a standby, or in the middle of a failover."}
+            behind = [problem for folder in self._migrations if (problem := folder.problem())]
         except SQLAlchemyError:
             return {"database": "The database cannot be asked."}
-        if row is not None and row.read_only == "on":
-            return {"database": "The database is read-only: a standby, or in the middle of a failover."}
-        if row is None or row.version_num != SCHEMA_REVISION:
-            found = row.version_num if row else "none"
-            return {
-                "migrations": f"The database is at migration {found}, and this version needs {SCHEMA_REVISION}: "
-                "run `flask db upgrade`."
-            }
-        return {}
+        return {"migrations": behind[0]} if behind else {}

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from authapp.domain.ranges import Range
-from authapp.errors import Fault, ValidationFailed
-from authapp.extensions import db
+from authapp.database.keyset import KeysetRange
+from authapp.database.session import db
+from authapp.errors import FieldError, ValidationFailed
 from authapp.security.cursors import Cursors
 
 T = TypeVar("T")
@@ -44,21 +44,21 @@ class Pages:
     def __init__(self, cursors: Cursors) -> None:
         self._cursors = cursors
 
-    def page(self, listing: Listing, ranges: Sequence[Range], limit: int, cursor: str | None) -> Page[Any]:
-        """Return up to ``limit`` entities of ``ranges``, which share no row and select one entity each.
+    def page(self, listing: Listing, keysets: Sequence[KeysetRange], limit: int, cursor: str | None) -> Page[Any]:
+        """Return up to ``limit`` entities of ``keysets``, which share no row and select one entity each.
 
         Raises ``ValidationFailed`` for a cursor that does not belong to this list.
         """
         after = self.position(listing, cursor)
 
-        def place(item: Any) -> tuple[Any, ...]:
+        def key_of(item: Any) -> tuple[Any, ...]:
             return tuple(getattr(item, name) for name in listing.keys)
 
-        found = [db.session.scalars(each.following(after, limit + 1)).all() for each in ranges]
-        items = list(islice(heapq.merge(*found, key=place, reverse=True), limit + 1))
+        found = [db.session.scalars(each.page(after, limit + 1)).all() for each in keysets]
+        items = list(islice(heapq.merge(*found, key=key_of, reverse=True), limit + 1))
         if len(items) <= limit:
             return Page(items, None)
-        return Page(items[:limit], self.cursor(listing, place(items[limit - 1])))
+        return Page(items[:limit], self.cursor(listing, key_of(items[limit - 1])))
 
     def position(self, listing: Listing, cursor: str | None) -> list[Any] | None:
         """Return the values of the keys at ``cursor``. Raises ``ValidationFailed``."""
@@ -67,7 +67,7 @@ class Pages:
         try:
             texts = self._cursors.read(listing.name, listing.filters, cursor)
         except ValueError as error:
-            raise ValidationFailed(faults=[Fault("#/query/cursor", str(error))]) from None
+            raise ValidationFailed(field_errors=[FieldError("#/query/cursor", str(error))]) from None
         return [_READ[kind](text) for kind, text in zip(listing.keys.values(), texts, strict=True)]
 
     def cursor(self, listing: Listing, position: Sequence[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Pruning: the rows that no decision can need any more go, in batches."""
+"""Pruning: rows that no decision can need any more are deleted, in batches."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Executable, delete, exists, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authapp import clock
-from authapp.domain.transactions import transaction
-from authapp.models import AddressLimit, AuditEvent, BlocklistedToken, LoginThrottle, Session, User
+from authapp.database.session import transaction
+from authapp.models import AddressLimit, AuditEvent, BlocklistedToken, LoginThrottle, OneTimeToken, Session, User
 
 BATCH = 5_000
 
@@ -23,6 +23,7 @@ _AGE: dict[type[Any], InstrumentedAttribute[Any]] = {
     AddressLimit: AddressLimit.arrival_at,
     LoginThrottle: LoginThrottle.last_attempt_at,
     AuditEvent: AuditEvent.occurred_at,
+    OneTimeToken: OneTimeToken.expires_at,
 }
 """By which the oldest rows are found; each has an index, so that a batch reads no more than it deletes."""
 
@@ -34,6 +35,7 @@ class Pruned:
     blocklisted_tokens: int
     sessions: int
     limits: int
+    one_time_tokens: int
 
 
 class Pruning:
@@ -48,12 +50,13 @@ class Pruning:
         now = clock.now()
         expired = now - self._margin
         # Of names that nobody has, and of accounts that were deleted; the lock of an account that is there stays.
-        nobodys = ~exists().where(User.id == LoginThrottle.account_id)
+        unowned = ~exists().where(User.id == LoginThrottle.account_id)
         return {
             BlocklistedToken: BlocklistedToken.expires_at < expired,
             Session: Session.refresh_expires_at < expired,
+            OneTimeToken: OneTimeToken.expires_at < now,
             AddressLimit: AddressLimit.arrival_at < now,
-            LoginThrottle: nobodys & (LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION),
+            LoginThrottle: unowned & (LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION),
         }
 
     def prune(self) -> Pruned:
@@ -71,6 +74,7 @@ class Pruning:
             sessions=prune(Session, Session.user_id, Session.id),
             limits=prune(AddressLimit, AddressLimit.address, AddressLimit.limit_name)
             + prune(LoginThrottle, LoginThrottle.account_id, LoginThrottle.purpose),
+            one_time_tokens=prune(OneTimeToken, OneTimeToken.user_id, OneTimeToken.purpose, OneTimeToken.token_hash),
         )
 
 
@@ -80,12 +84,12 @@ def delete_in_batches(
     condition: ColumnElement[bool],
     *,
     prepare: Executable | None = None,
-    told: Callable[[int], object] | None = None,
+    on_batch: Callable[[int], object] | None = None,
 ) -> int:
     """Delete the rows of ``model`` that meet ``condition``, and return how many they were.
 
-    ``key`` is its primary key. ``prepare`` is run at the start of each transaction; ``told`` is called at the end of
-    each that removes something, with how many rows those are.
+    ``key`` is its primary key. ``prepare`` is run at the start of each transaction; ``on_batch`` is called
+    at the end of each that removes something, with the number of rows.
     """
     chosen = select(*key).where(condition).order_by(_AGE[model]).limit(BATCH).with_for_update(skip_locked=True)
     statement = delete(model).where(tuple_(*key).in_(chosen))
@@ -95,8 +99,8 @@ def delete_in_batches(
             if prepare is not None:
                 session.execute(prepare)
             removed: int = session.connection().execute(statement).rowcount
-            if removed and told is not None:
-                told(removed)
+            if removed and on_batch is not None:
+                on_batch(removed)
         total += removed
         if removed < BATCH:
             return total

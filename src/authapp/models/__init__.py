@@ -1,26 +1,43 @@
 """The tables, and the rules that concern one row; nothing here commits."""
 
-from authapp.models.audit_event import AuditEvent, EventType
+from authapp.models.audit_event import AuditEvent
 from authapp.models.blocklisted_token import BlocklistedToken
-from authapp.models.limits import AddressLimit, LoginThrottle, Purpose
+from authapp.models.one_time_token import OneTimeToken
+from authapp.models.outgoing_mail import OutgoingMail
 from authapp.models.role import Role, UserRole
 from authapp.models.session import EndReason, Session
+from authapp.models.throttles import AddressLimit, LoginThrottle, ThrottleScope
 from authapp.models.user import User, UserStatus
 
-SCHEMA_REVISION = "0003"
-"""The migration that these tables need. ``/health/ready`` compares the database with it."""
+TABLES = frozenset(
+    model.__tablename__
+    for model in (
+        AddressLimit,
+        AuditEvent,
+        BlocklistedToken,
+        LoginThrottle,
+        OneTimeToken,
+        OutgoingMail,
+        Role,
+        Session,
+        User,
+        UserRole,
+    )
+)
+"""The tables of authapp itself; a project may declare others on the same metadata."""
 
 __all__ = [
-    "SCHEMA_REVISION",
+    "TABLES",
     "AddressLimit",
     "AuditEvent",
     "BlocklistedToken",
     "EndReason",
-    "EventType",
     "LoginThrottle",
-    "Purpose",
+    "OneTimeToken",
+    "OutgoingMail",
     "Role",
     "Session",
+    "ThrottleScope",
     "User",
     "UserRole",
     "UserStatus",

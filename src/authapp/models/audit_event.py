@@ -1,44 +1,13 @@
 """Audit events: who did what, to whom, when and from where."""
 
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.extensions import db
+from authapp.database.session import db
 from authapp.models.columns import Id, Key, Timestamp
-
-
-class EventType(StrEnum):
-    """What happened, as ``noun.verb``."""
-
-    USER_REGISTERED = "user.registered"
-    USER_CREATED = "user.created"
-    USER_CHANGED = "user.changed"
-    USER_DISABLED = "user.disabled"
-    USER_ENABLED = "user.enabled"
-    USER_DELETED = "user.deleted"
-    USER_LOCKED = "user.locked"
-    USER_UNLOCKED = "user.unlocked"
-    LOGIN_REFUSED = "login.refused"
-    SESSION_STARTED = "session.started"
-    SESSION_REFRESHED = "session.refreshed"
-    SESSION_ENDED = "session.ended"
-    REFRESH_TOKEN_REUSED = "refresh_token.reused"  # noqa: S105 - a word, not a secret
-    TOKEN_REVOKED = "token.revoked"  # noqa: S105
-    PASSWORD_CHANGED = "password.changed"  # noqa: S105
-    PASSWORD_REFUSED = "password.refused"  # noqa: S105
-    ROLE_GRANTED = "role.granted"
-    ROLE_REVOKED = "role.revoked"
-    ROLE_CREATED = "role.created"
-    ROLE_CHANGED = "role.changed"
-    ROLE_DELETED = "role.deleted"
-    KEY_ROTATED = "key.rotated"
-    KEY_RETIRED = "key.retired"
-    AUDIT_PRUNED = "audit.pruned"
-
 
 _TO_OTHERS = text("actor_id IS DISTINCT FROM subject_id AND actor_id IS NOT NULL")
 

@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.extensions import db
+from authapp.database.session import db
 from authapp.models.columns import Id, Timestamp
 
 

@@ -5,7 +5,7 @@ import re
 from sqlalchemy import ARRAY, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.extensions import db
+from authapp.database.session import db
 from authapp.models.columns import Id, Key
 
 ROLE_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"

@@ -1,14 +1,14 @@
 """Sessions: one row per login, which every token of that login names in its ``sid`` claim."""
 
+from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy import ARRAY, CheckConstraint, ColumnElement, DateTime, ForeignKey, Index, Text, and_, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.extensions import db
+from authapp.database.session import db
 from authapp.models.columns import Id, Timestamp
-
-USER_AGENT_MAX_LENGTH = 256
+from authapp.models.user import User
 
 
 class EndReason(StrEnum):
@@ -30,6 +30,11 @@ class Session(db.Model):  # type: ignore[name-defined,misc]
     The row holds identifiers of tokens, never a token. Of the refresh tokens only ``refresh_jti`` may be exchanged;
     ``previous_refresh_jti`` is its immediate predecessor, exchanged at ``rotated_at``. ``refresh_expires_at`` is when
     the last token of the session dies, and so when the row is of no more use; ``expires_at`` bounds it.
+
+    ``amr`` (RFC 8176) says how the user was authenticated, and ``auth_time`` when. A session is over when
+    ``users.sessions_valid_from`` is later than its ``valid_from``, which is the database's time at its start, or at
+    the last time it was kept while all others were ended. Both times are null in rows of version 0.1: there it is
+    ``created_at`` that counts.
     """
 
     __tablename__ = "sessions"
@@ -51,3 +56,17 @@ class Session(db.Model):  # type: ignore[name-defined,misc]
     refresh_expires_at: Mapped[Timestamp]
     ip_address: Mapped[str | None] = mapped_column(Text)
     user_agent: Mapped[str | None] = mapped_column(Text)
+    amr: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{pwd}")
+    auth_time: Mapped[Timestamp | None]
+    valid_from: Mapped[Timestamp | None]
+
+
+def is_live() -> ColumnElement[bool]:
+    """Return the condition that a session has not ended, in a statement that joins ``sessions`` and ``users``."""
+    begun = func.coalesce(Session.valid_from, Session.created_at)
+    return and_(Session.ended_at.is_(None), begun >= User.sessions_valid_from)
+
+
+def server_time() -> ColumnElement[datetime]:
+    """Return PostgreSQL's time when the statement runs, by which sessions and their marks are compared."""
+    return func.clock_timestamp(type_=DateTime(timezone=True))

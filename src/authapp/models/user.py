@@ -5,11 +5,11 @@ import unicodedata
 from enum import StrEnum
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import CheckConstraint, Index, Text
+from sqlalchemy import CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from authapp import clock
-from authapp.extensions import db
+from authapp.database.session import db
 from authapp.models.columns import Id, Key, Timestamp
 from authapp.models.role import UserRole
 
@@ -68,7 +68,11 @@ def checked_email(email: str) -> str:
 
 
 class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy builds db.Model at run time
-    """One account. The two keys make its username and its email unique in any letter case, by constraint."""
+    """One account. The two keys make its username and its email unique in any letter case, by constraint.
+
+    ``password_hash`` is null for an account without a password. ``sessions_valid_from`` ends every session that is
+    older: one mark, however many sessions there are. It is PostgreSQL's time, for clocks of nodes differ.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
@@ -82,7 +86,9 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
     username_key: Mapped[Key] = mapped_column(unique=True)
     email: Mapped[str] = mapped_column(Text)
     email_key: Mapped[Key] = mapped_column(unique=True)
-    password_hash: Mapped[str] = mapped_column(Text)
+    email_verified_at: Mapped[Timestamp | None] = mapped_column(default=None)
+    password_hash: Mapped[str | None] = mapped_column(Text, default=None)
+    sessions_valid_from: Mapped[Timestamp] = mapped_column(server_default=text("'epoch'"))
     status: Mapped[str] = mapped_column(Text, default=UserStatus.ACTIVE)
     created_at: Mapped[Timestamp] = mapped_column(default=clock.now)
     updated_at: Mapped[Timestamp] = mapped_column(default=clock.now)
@@ -98,6 +104,6 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
         return sorted(link.role_name for link in self.role_links)
 
     @validates("username", "email")
-    def _fold(self, name: str, value: str) -> str:
+    def _set_key(self, name: str, value: str) -> str:
         setattr(self, f"{name}_key", folded(value))
         return value

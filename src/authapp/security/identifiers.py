@@ -17,10 +17,12 @@ def unguessable() -> UUID:
     return uuid4()
 
 
-def label() -> str:
-    """Return a UUID version 4 as text, for what is only ever read."""
+def random_text() -> str:
+    """Return a UUID version 4 as text, for what is never stored as a UUID."""
     return str(uuid_utils.uuid4())
 
 
-parsed = lru_cache(maxsize=4096)(UUID)
-"""Return the UUID that a text names: the same people ask again and again. Raises ``ValueError``."""
+@lru_cache(maxsize=4096)
+def from_text(text: str) -> UUID:
+    """Return the UUID that ``text`` names; the same users ask again and again. Raises ``ValueError``."""
+    return UUID(text)

@@ -1,26 +1,26 @@
 """JSON Web Tokens (RFC 7519), signed and read in this one place, as strictly as RFC 8725 and RFC 9068 ask."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
-from typing import Any, Literal, TypedDict
+from functools import lru_cache
+from typing import Any, Literal, TypedDict, cast
 from uuid import UUID
 
 from authapp import clock
 from authapp.errors import TokenExpired, TokenInvalid
 from authapp.security import base64url, strict_json
 from authapp.security.keys import Key, KeyRing
-from authapp.security.recent import Recent
 
 MAX_LENGTH = 4096
-"""A longer token is refused before it is parsed; ours are about 600 characters."""
+"""A longer token is refused before it is parsed; ours are about 700 characters."""
 
 REMEMBERED = 4096
-"""Of so many tokens each worker remembers that their signature was good, by a digest: about 8 MB.
+"""How many tokens each worker remembers as well signed and well formed: about 10 MB.
 
-Whether a token is still good is not remembered: that is asked of the database each time.
+Whether a token is still good is not remembered: the database is asked each time.
 """
 
 Header = dict[str, Any]
@@ -44,6 +44,9 @@ class Claims(TypedDict):
     sid: str
     type: TokenType
     fresh: bool
+    client_id: str
+    auth_time: int
+    amr: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,8 @@ class Tokens:
         self.rules = rules
         key = keys.signing
         self._headers = {type_: _segment({"alg": key.alg, "kid": key.kid, "typ": typ}) for type_, typ in TYP.items()}
-        self._known: Recent[tuple[Header, Claims]] = Recent(REMEMBERED)
+        # A refused token raises, and is not remembered: guests cannot push out the tokens of others.
+        self._verified_once = lru_cache(maxsize=REMEMBERED)(self._verified)
 
     def sign(
         self,
@@ -80,9 +84,15 @@ class Tokens:
         jti: UUID,
         issued_at: datetime,
         expires_at: datetime,
+        amr: list[str],
+        auth_time: datetime,
         fresh: bool = False,
+        extra: Mapping[str, Any] | None = None,
     ) -> str:
-        """Return a signed token in JWS compact form (RFC 7515, section 3.1)."""
+        """Return a signed token in JWS compact form (RFC 7515, section 3.1).
+
+        ``extra`` are further claims; one that has the name of a claim of ours is overridden by it.
+        """
         key = self.keys.signing
         issued = int(issued_at.timestamp())
         claims: Claims = {
@@ -96,8 +106,11 @@ class Tokens:
             "sid": str(session_id),
             "type": type_,
             "fresh": fresh,
+            "client_id": self.rules.audience,
+            "auth_time": int(auth_time.timestamp()),
+            "amr": amr,
         }
-        signing_input = f"{self._headers[type_]}.{_segment(claims)}"
+        signing_input = f"{self._headers[type_]}.{_segment({**(extra or {}), **claims})}"
         return f"{signing_input}.{base64url.encode(key.sign(signing_input.encode()))}"
 
     def read(self, token: str) -> Claims:
@@ -115,25 +128,21 @@ class Tokens:
             raise TokenInvalid("It is too long.")
         if not token.isascii():
             raise TokenInvalid
-        digest = sha256(token.encode("ascii")).digest()
-        known = self._known.get(digest)
-        header, claims = known or self._judged(token)
+        header, claims = self._verified_once(token)
         # Time goes by: of all that was found out about a token, this alone can change.
         self._check_times(claims)
-        if known is None:
-            self._known.add(digest, (header, claims))
-        return header.copy(), claims.copy()
+        return header.copy(), _copied(claims)
 
-    def _judged(self, token: str) -> tuple[Header, Claims]:
+    def _verified(self, token: str) -> tuple[Header, Claims]:
         try:
-            header, claims = self._verified(token)
+            header, claims = self._parse(token)
         except ValueError:
             raise TokenInvalid from None
-        if not self._well_formed(claims) or header["typ"] != TYP[claims["type"]]:
+        if not self._is_well_formed(claims) or header["typ"] != TYP[claims["type"]]:
             raise TokenInvalid("Its claims are not those of a token of this service.")
         return header, claims
 
-    def _verified(self, token: str) -> tuple[Header, Claims]:
+    def _parse(self, token: str) -> tuple[Header, Claims]:
         """Return header and claims under a valid signature; raises ``ValueError``."""
         signing_input, _, signature = token.rpartition(".")
         encoded_header, _, encoded_claims = signing_input.partition(".")
@@ -155,9 +164,15 @@ class Tokens:
             raise ValueError("unknown key")
         return key
 
-    def _well_formed(self, claims: Any) -> bool:
+    def _is_well_formed(self, claims: Any) -> bool:
         if not all(check(claims.get(name)) for name, check in _CLAIM_CHECKS.items()):
             return False
+        # Tokens of version 0.1 have none of these; they are good until they expire.
+        if any(name in claims for name in _CLAIM_CHECKS_SINCE_0_2):
+            if not all(check(claims.get(name)) for name, check in _CLAIM_CHECKS_SINCE_0_2.items()):
+                return False
+            if claims["client_id"] != self.rules.audience:
+                return False
         # Equality, not membership: "in" would take any substring of the issuer (CVE-2024-53861).
         ours = bool(claims["iss"] == self.rules.issuer and claims["aud"] == self.rules.audience)
         return ours and 0 < claims["exp"] - claims["iat"] <= self.rules.lifetime(claims["type"])
@@ -168,6 +183,12 @@ class Tokens:
             raise TokenInvalid("It is not valid yet.")
         if claims["exp"] <= now - leeway:
             raise TokenExpired
+
+
+def _copied(claims: Claims) -> Claims:
+    # What is remembered must not change when a view changes what it was given.
+    values = {name: deepcopy(value) if isinstance(value, list | dict) else value for name, value in claims.items()}
+    return cast("Claims", values)
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -204,4 +225,9 @@ _CLAIM_CHECKS: dict[str, Callable[[Any], bool]] = {
     "sid": _is_uuid,
     "type": lambda value: isinstance(value, str) and value in TYP,
     "fresh": lambda value: isinstance(value, bool),
+}
+_CLAIM_CHECKS_SINCE_0_2: dict[str, Callable[[Any], bool]] = {
+    "client_id": _is_text,
+    "auth_time": _is_time,
+    "amr": lambda value: isinstance(value, list) and bool(value) and all(map(_is_text, value)),
 }

@@ -1,12 +1,15 @@
 """Audit events, as they are shown and as they are asked for."""
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, ValidationError, fields
 
-from authapp.api.schemas.fields import Moment, Timestamp
+from authapp.api.schemas.fields import AwareTimestamp, Timestamp
 from authapp.api.schemas.pages import PageQuerySchema, PageSchema
-from authapp.models import EventType
+from authapp.domain.audit import event_types
 
-TYPES = [event.value for event in EventType]
+
+def _is_registered(name: str) -> None:
+    if name not in event_types:
+        raise ValidationError(f"Must be one of: {', '.join(event_types)}.")
 
 
 class AuditEventSchema(Schema):
@@ -37,7 +40,7 @@ class AuditEventPageSchema(PageSchema):
 
 
 class ActivityQuerySchema(PageQuerySchema):
-    """Which page of one's own activity."""
+    """Which page of the caller's own activity."""
 
 
 class AuditEventQuerySchema(PageQuerySchema):
@@ -46,6 +49,6 @@ class AuditEventQuerySchema(PageQuerySchema):
     user_id = fields.UUID(
         load_default=None, metadata={"description": "What was done to this user, and what they did to others."}
     )
-    type = fields.Enum(EventType, by_value=True, load_default=None)
-    since = Moment(load_default=None, metadata={"description": "The first moment that counts."})
-    until = Moment(load_default=None, metadata={"description": "The first moment that counts no more."})
+    type = fields.String(load_default=None, validate=_is_registered, metadata={"enum": event_types.names})
+    since = AwareTimestamp(load_default=None, metadata={"description": "Events from this time on."})
+    until = AwareTimestamp(load_default=None, metadata={"description": "Events before this time."})

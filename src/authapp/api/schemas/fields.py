@@ -18,16 +18,16 @@ class Timestamp(fields.DateTime):
         return clock.rfc3339(value)
 
 
-class Moment(fields.AwareDateTime):
+class AwareTimestamp(fields.AwareDateTime):
     """A time in RFC 3339, with the offset from UTC that it needs to mean anything; loaded in UTC."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(format="iso", default_timezone=None, **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
-        moment: datetime = super()._deserialize(value, attr, data, **kwargs)
+        time: datetime = super()._deserialize(value, attr, data, **kwargs)
         try:
             # PostgreSQL refuses offsets of 16 hours and more, which Python knows.
-            return moment.astimezone(UTC)
+            return time.astimezone(UTC)
         except OverflowError:
             raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None

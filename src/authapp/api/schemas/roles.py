@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from authapp.domain.permissions import Permission
+from authapp.domain.roles.permissions import permissions as registered
 from authapp.models.role import ROLE_DESCRIPTION_MAX_LENGTH, ROLE_DESCRIPTION_PATTERN, ROLE_NAME_PATTERN
 
 ROLE_NAME_RULE = {
@@ -24,7 +24,7 @@ ROLE_DESCRIPTION_RULE = {
 
 def permission_list(**options: Any) -> "fields.List[Any]":
     """Return a field that holds permissions."""
-    permission = fields.String(metadata={"enum": [permission.value for permission in Permission]})
+    permission = fields.String(metadata={"enum": registered.names})
     return fields.List(permission, validate=validate.Length(max=100), **options)
 
 

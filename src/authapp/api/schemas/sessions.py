@@ -15,6 +15,11 @@ class SessionSchema(Schema):
     expires_at = Timestamp(required=True, metadata={"description": "When it ends, however often it is refreshed."})
     ip_address = fields.String(required=True, allow_none=True)
     user_agent = fields.String(required=True, allow_none=True)
+    amr = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "How the user was authenticated (RFC 8176).", "examples": [["pwd"]]},
+    )
 
 
 class SessionListSchema(Schema):

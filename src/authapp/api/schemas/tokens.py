@@ -3,13 +3,13 @@
 from marshmallow import Schema, fields, validate
 
 from authapp.api.schemas.fields import NO_NUL
-from authapp.domain.sessions import LogoutScope
+from authapp.domain.sessions.sessions import LogoutScope
 
 SECONDS = {"minimum": 0, "description": "Seconds from now."}
 
 
 class LoginSchema(Schema):
-    """The proof of who somebody is."""
+    """The name and the password of an account."""
 
     username = fields.String(
         required=True, metadata={**NO_NUL, "description": "The username or the email address.", "examples": ["ada"]}
@@ -59,6 +59,9 @@ class IntrospectionSchema(Schema):
     exp = fields.Integer()
     jti = fields.UUID()
     sid = fields.UUID()
+    client_id = fields.String()
+    auth_time = fields.Integer(metadata={"description": "When the user was authenticated, in seconds."})
+    amr = fields.List(fields.String(), metadata={"description": "How the user was authenticated (RFC 8176)."})
 
 
 class LogoutSchema(Schema):

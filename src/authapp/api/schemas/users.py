@@ -7,9 +7,9 @@ from marshmallow import Schema, fields, validate
 from authapp.api.schemas.fields import NO_NUL, Timestamp
 from authapp.api.schemas.pages import PageQuerySchema, PageSchema
 from authapp.api.schemas.roles import ROLE_NAME_RULE
+from authapp.domain.passwords.checks import MAX_LENGTH, MIN_LENGTH
 from authapp.models.role import ROLE_NAME_PATTERN
 from authapp.models.user import EMAIL_MAX_LENGTH, USERNAME_PATTERN, UserStatus
-from authapp.security.password_policy import MAX_LENGTH, MIN_LENGTH
 
 USERNAME_RULE = {
     "description": "3 to 32 letters, digits, dots, underscores and hyphens, starting with a letter or a digit; "
@@ -54,6 +54,7 @@ class UserSchema(Schema):
     id = fields.UUID(required=True, metadata={"examples": ["019aa7c4-5b3e-7d53-a6b2-3c1d9e0f4a77"]})
     username = fields.String(required=True, metadata={"examples": ["ada"]})
     email = fields.String(required=True, metadata={"format": "email", "examples": ["ada@example.com"]})
+    email_verified_at = Timestamp(required=True, allow_none=True)
     status = fields.String(required=True, validate=validate.OneOf([status.value for status in UserStatus]))
     roles = fields.List(fields.String(), required=True)
     created_at = Timestamp(required=True)
@@ -76,16 +77,16 @@ class RenameSchema(Schema):
 
 
 class PasswordChangeSchema(Schema):
-    """The password that is, and the one that is to be."""
+    """The current password, and the new one."""
 
     current_password = fields.String(required=True, metadata=KNOWN_PASSWORD)
     new_password = fields.String(required=True, metadata=PASSWORD_RULE)
 
 
 class ConfirmationSchema(Schema):
-    """The proof that it is really the account's owner who asks."""
+    """The password, which confirms that the owner of the account asks; not for an account that has none."""
 
-    password = fields.String(required=True, metadata=KNOWN_PASSWORD)
+    password = fields.String(metadata=KNOWN_PASSWORD)
 
 
 def _role_names(**options: Any) -> "fields.List[Any]":
@@ -124,6 +125,6 @@ class UserQuerySchema(PageQuerySchema):
 
 
 class UserPageSchema(PageSchema):
-    """A page of users: the newest first; of a search with `q`, by username, then by address."""
+    """A page of users: the newest first; of a search with `q`, by the username or address that matches."""
 
     items = fields.List(fields.Nested(UserSchema), required=True)

@@ -1,0 +1,90 @@
+"""From a request to a ``Principal``, straight down, by an open list of authenticators."""
+
+from typing import Protocol, cast
+
+from flask import Request, current_app, request
+
+from authapp.api.bearer import bearer_token, checked_token
+from authapp.api.bodies import parser
+from authapp.api.jwt_extended import jwt
+from authapp.api.schemas.tokens import RefreshSchema
+from authapp.context import Principal
+from authapp.domain.services import EXTENSION, Services
+from authapp.errors import MalformedRequest, TokenInvalid, TokenMissing
+from authapp.security.tokens import TokenType
+
+_PRINCIPAL = "authapp.principal"
+_REFRESH_BODY = RefreshSchema()
+
+
+class Authenticator(Protocol):
+    """One kind of credential. ``AuthApp.authenticators`` holds those of an application, in order."""
+
+    def authenticate(self, request: Request) -> Principal | None:
+        """Return the principal whose credential the request holds, or ``None`` when it holds none of this kind.
+
+        Raises a refusal, such as ``TokenInvalid``, for a credential of this kind that is not accepted.
+        """
+
+
+class BearerJWT:
+    """Access tokens in the ``Authorization`` header."""
+
+    def authenticate(self, request: Request) -> Principal | None:
+        """Return the principal of the bearer token, or ``None``. Raises ``TokenMissing`` or a ``TokenRefused``."""
+        token = bearer_token(request)
+        return None if token is None else _read_and_admit(token, "access")
+
+
+def authenticate() -> Principal:
+    """Return the principal of this request, from the first authenticator that finds its kind of credential.
+
+    Raises ``TokenMissing`` when none does, and what the authenticator raises.
+    """
+    for authenticator in current_app.extensions[EXTENSION].authenticators:
+        principal: Principal | None = authenticator.authenticate(request)
+        if principal is not None:
+            request.environ[_PRINCIPAL] = principal
+            return principal
+    raise TokenMissing
+
+
+def authenticate_refresh_token() -> Principal:
+    """Return the principal of the refresh token of this request, sent as bearer or as ``refresh_token`` in the body."""
+    token = _refresh_token_in_body()
+    if token is not None and "Authorization" in request.headers:
+        raise MalformedRequest("Send the token in the header or in the body, not in both (RFC 6750, section 2).")
+    if token is None:
+        token = bearer_token(request)
+    if token is None:
+        raise TokenMissing
+    principal = _read_and_admit(checked_token(token), "refresh")
+    request.environ[_PRINCIPAL] = principal
+    return principal
+
+
+def current_principal() -> Principal:
+    """Return who makes this request; only in a view that is not public. Raises ``LookupError`` in one that is."""
+    principal: Principal | None = request.environ.get(_PRINCIPAL)
+    if principal is None:
+        raise LookupError("No credential was asked for: this view is public.")
+    return principal
+
+
+def authenticated_principal() -> Principal | None:
+    """Return who makes this request, or ``None`` for a guest of a public view."""
+    return cast("Principal | None", request.environ.get(_PRINCIPAL))
+
+
+def _read_and_admit(token: str, type_: TokenType) -> Principal:
+    header, claims = Services.of(current_app).tokens.read_whole(token)
+    if claims["type"] != type_:
+        raise TokenInvalid
+    return jwt.admit(header, claims)
+
+
+def _refresh_token_in_body() -> str | None:
+    if not request.content_length and "Transfer-Encoding" not in request.headers:
+        return None
+    body: dict[str, str] = parser.parse(_REFRESH_BODY, request, location="json")
+    return body.get("refresh_token")

@@ -1,0 +1,17 @@
+"""The ``RequestContext`` of this request, as the use cases want it."""
+
+from flask import request
+
+from authapp.api.authenticate import authenticated_principal
+from authapp.api.headers import request_id
+from authapp.context import RequestContext
+
+
+def request_context() -> RequestContext:
+    """Return where this request comes from, and who makes it; the principal is ``None`` for a guest."""
+    return RequestContext(
+        ip_address=request.remote_addr,
+        user_agent=request.headers.get("User-Agent"),
+        request_id=request_id(),
+        principal=authenticated_principal(),
+    )

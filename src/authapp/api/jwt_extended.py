@@ -1,0 +1,134 @@
+"""Flask-JWT-Extended: the loaders that it calls, its blocklist loader first.
+
+This is the one file that knows private names of that library (4.7): ``JWTManager._decode_jwt_from_config``,
+``._token_in_blocklist_callback``, ``._user_lookup_callback``, ``view_decorators._decode_jwt_from_headers``, and the
+names under which it keeps a token on ``flask.g``. ``tests/api/test_jwt_extended.py`` fails when one of them moves.
+"""
+
+from typing import Any, cast
+
+from flask import Flask, Response, current_app, g, request
+from flask_jwt_extended import JWTManager, get_jwt, view_decorators
+
+from authapp.api.bearer import bearer_token
+from authapp.api.errors import render
+from authapp.context import Principal
+from authapp.domain.principals.principals import TokenStatus
+from authapp.domain.services import EXTENSION, Services
+from authapp.errors import (
+    FreshTokenRequired,
+    Refusal,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    TokenRevoked,
+)
+from authapp.security.tokens import Claims, Header, TokenType
+
+_STATUS = "authapp.token_status"
+
+
+class TokenManager(JWTManager):
+    """Flask-JWT-Extended, with the reading of tokens left to ``security/tokens.py``.
+
+    By itself it decodes a token three times and, under the right signature, accepts one without ``exp``, ``jti`` or
+    ``type``. All around it stays the library's: ``get_jwt()``, ``current_user``, ``@jwt_required()``, and the loaders.
+    """
+
+    def admit(self, header: Header, claims: Claims) -> Principal:
+        """Ask the loaders about a token that was read, and keep it where ``get_jwt()`` and ``current_user`` look.
+
+        It is what ``verify_jwt_in_request()`` does, without looking for the token and decoding it again: a tenth of a
+        protected request. Raises ``TokenRevoked``, or what the loaders raise.
+        """
+        if self._token_in_blocklist_callback(header, claims):
+            raise TokenRevoked
+        if self._user_lookup_callback is None:
+            raise RuntimeError("no user loader is registered")
+        principal: Principal = self._user_lookup_callback(header, claims)
+        g._jwt_extended_jwt_user = {"loaded_user": principal}  # noqa: SLF001
+        g._jwt_extended_jwt_header, g._jwt_extended_jwt = header, claims  # noqa: SLF001
+        g._jwt_extended_jwt_location = "headers"  # noqa: SLF001
+        return principal
+
+    def _decode_jwt_from_config(
+        self, encoded_token: str, csrf_value: str | None = None, allow_expired: bool = False
+    ) -> dict[str, Any]:
+        return cast("dict[str, Any]", Services.of(current_app).tokens.read(encoded_token))
+
+
+jwt = TokenManager()
+
+
+def init_app(app: Flask) -> None:
+    """Bind Flask-JWT-Extended to ``app``, with headers as the only place where it looks for tokens."""
+    app.config.update(JWT_TOKEN_LOCATION=["headers"], JWT_HEADER_NAME="Authorization", JWT_HEADER_TYPE="Bearer")
+    jwt.init_app(app)
+
+
+def claims(type_: TokenType = "access") -> Claims:
+    """Return the claims of the token that the guard accepted. Raises ``TokenInvalid`` for another credential."""
+    found = cast("Claims", get_jwt())
+    if found["type"] != type_:
+        raise TokenInvalid
+    return found
+
+
+def _token_status(token_claims: Claims) -> TokenStatus:
+    """Ask the database once a request: the blocklist loader and the user loader share the answer."""
+    # It is kept with the request and no longer: flask.g outlives a request when an application context was there
+    # before it, and an answer of a second ago may be wrong by now.
+    environ = request.environ
+    answer: tuple[str, TokenStatus | None] | None = environ.get(_STATUS)
+    if answer is None or answer[0] != token_claims["jti"]:
+        answer = (token_claims["jti"], Services.of(current_app).principals.find(token_claims))
+        environ[_STATUS] = answer
+    if answer[1] is None:
+        raise TokenInvalid("Its session is not known.")
+    return answer[1]
+
+
+@jwt.token_in_blocklist_loader
+def is_revoked(_header: dict[str, Any], token_claims: dict[str, Any]) -> bool:
+    """Tell whether a token is on the blocklist, its session has ended, or its user is disabled."""
+    return _token_status(cast("Claims", token_claims)).revoked
+
+
+@jwt.user_lookup_loader
+def principal_of(_header: dict[str, Any], token_claims: dict[str, Any]) -> Principal:
+    """Return the principal behind a token."""
+    return _token_status(cast("Claims", token_claims)).principal
+
+
+def _answer_with(refusal: type[Refusal]) -> Any:
+    def answer(*_details: Any) -> Response:
+        return render(refusal())
+
+    return answer
+
+
+jwt.unauthorized_loader(_answer_with(TokenMissing))
+jwt.invalid_token_loader(_answer_with(TokenInvalid))
+jwt.expired_token_loader(_answer_with(TokenExpired))
+jwt.revoked_token_loader(_answer_with(TokenRevoked))
+jwt.needs_fresh_token_loader(_answer_with(FreshTokenRequired))
+jwt.user_lookup_error_loader(_answer_with(TokenInvalid))
+jwt.token_verification_failed_loader(_answer_with(TokenInvalid))
+
+_decode_from_headers = view_decorators._decode_jwt_from_headers  # noqa: SLF001
+
+
+def _token_in_headers() -> tuple[str, None]:
+    """Find the token for ``@jwt_required()`` as the guard finds it.
+
+    The library compares the scheme by letter case, and of several tokens between commas takes the first.
+    """
+    if EXTENSION not in current_app.extensions:
+        return _decode_from_headers()
+    token = bearer_token(request)
+    if token is None:
+        raise TokenMissing
+    return token, None
+
+
+view_decorators._decode_jwt_from_headers = _token_in_headers  # noqa: SLF001

@@ -1,0 +1,53 @@
+"""The general limit on every route, by Flask-Limiter (extra ``limiter``); on where a storage for it is set."""
+
+import math
+import time
+
+from flask import Flask, Response, current_app, request
+from flask_limiter import Limiter, RateLimitExceeded
+from limits.errors import ConfigurationError
+
+from authapp.api.errors import render
+from authapp.config import Settings, SettingsError
+from authapp.domain.rate_limits import client_network
+from authapp.domain.services import EXTENSION
+from authapp.errors import Quota, TooManyRequests
+
+limiter = Limiter(lambda: client_network(request.remote_addr))
+"""For further limits of your own by route: ``@limiter.limit("5/minute")``."""
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Limit every covered route by client address.
+
+    When the storage cannot be reached each worker counts for itself, rather than let nobody in, or everybody.
+
+    Raises ``SettingsError`` when the storage's client is not installed.
+    """
+    general = settings.rate_limit_default
+    app.config.update(
+        RATELIMIT_STORAGE_URI=settings.rate_limit_storage,
+        RATELIMIT_DEFAULT=f"{general.amount} per {general.seconds} second" if general else None,
+        RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
+    )
+    limiter.request_filter(_is_not_covered)
+    try:
+        limiter.init_app(app)
+    except ConfigurationError:
+        kind = settings.rate_limit_storage.partition(":")[0]
+        raise SettingsError(
+            [f"AUTHAPP_RATE_LIMIT_STORAGE needs the client of {kind}://, which is not installed: pip install {kind}."]
+        ) from None
+    app.register_error_handler(RateLimitExceeded, _render)
+
+
+def _is_not_covered() -> bool:
+    return not current_app.extensions[EXTENSION].covers(request.blueprints)
+
+
+def _render(error: RateLimitExceeded) -> Response:
+    limit, window = error.limit.limit, limiter.current_limit
+    # Windows end on whole seconds: rounded up, the wait could be longer than the window.
+    wait = max(1, min(math.ceil(window.reset_at - time.time()), limit.get_expiry())) if window else limit.get_expiry()
+    quota = Quota("route", limit.amount, limit.get_expiry())
+    return render(TooManyRequests("There were too many requests for this.", retry_after=wait, quota=quota))

@@ -1,0 +1,71 @@
+"""Who acts, and from where: what every use case is given, and what sessions and the audit trail keep of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+USER_AGENT_MAX_LENGTH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The user behind an accepted credential.
+
+    ``session_id`` is nothing for a credential without a session. ``permissions`` are those of all the user's roles; of
+    the role ``admin`` that is every registered one. ``amr`` (RFC 8176) names how the user was authenticated, and
+    ``auth_time`` when.
+    """
+
+    id: UUID
+    session_id: UUID | None
+    username: str
+    email: str
+    email_verified_at: datetime | None
+    status: str
+    created_at: datetime
+    updated_at: datetime
+    last_login_at: datetime | None
+    roles: list[str]
+    permissions: frozenset[str]
+    amr: list[str]
+    auth_time: datetime
+
+    def may(self, permission: str) -> bool:
+        """Tell whether one of the user's roles holds ``permission``."""
+        return permission in self.permissions
+
+
+class Operator:
+    """Somebody on the command line, with access to the database itself, who may do everything."""
+
+
+@dataclass(frozen=True)
+class RequestContext:
+    """Where a request comes from, and who makes it: a ``Principal``, an ``Operator``, or nobody known (a guest).
+
+    There are no defaults: a view that forgot the principal would act as somebody else.
+    """
+
+    ip_address: str | None
+    user_agent: str | None
+    request_id: str | None
+    principal: Principal | Operator | None
+
+    @property
+    def actor_id(self) -> UUID | None:
+        """The user who acts; nothing for guests and operators."""
+        return self.principal.id if isinstance(self.principal, Principal) else None
+
+    @property
+    def session_id(self) -> UUID | None:
+        """The session in which the user acts, if there is one."""
+        return self.principal.session_id if isinstance(self.principal, Principal) else None
+
+    @property
+    def client(self) -> str | None:
+        """The ``User-Agent``, cut to ``USER_AGENT_MAX_LENGTH`` characters."""
+        return (self.user_agent or "")[:USER_AGENT_MAX_LENGTH] or None
+
+
+OPERATOR = RequestContext(ip_address=None, user_agent="flask CLI", request_id=None, principal=Operator())
+"""The command line. A client may call itself the same; it has an address, and the command line has none."""

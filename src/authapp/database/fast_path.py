@@ -1,0 +1,235 @@
+"""The fast path: the few statements that hot requests send, prepared once a connection, each in one round trip.
+
+Against SQLAlchemy's session it saves BEGIN, ROLLBACK and the planning of the statement: about a third of a protected
+request (``docs/decisions/0019-prepared-statements.md``). psycopg2 has no prepared statements, so these are SQL's own
+(``PREPARE``, ``EXECUTE``). The name of a statement is made of its text: whoever finds a statement of that name on a
+connection has found the same one.
+"""
+
+import time
+from collections import namedtuple
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
+
+import psycopg2
+from psycopg2 import Error
+from psycopg2.extensions import adapt
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.sql import Executable
+from sqlalchemy.types import NullType, TypeEngine
+
+from authapp.database import deadline, wait_callback
+from authapp.database.connect import DIALECT, READ_ONLY
+from authapp.database.orphaned_backends import OrphanedBackends
+from authapp.database.semaphore import FairSemaphore
+from authapp.database.wait_callback import TimedConnection, Unanswered
+
+MAX_AGE = 900.0
+"""How old a connection gets, in seconds: its plans, and the server that a failover left it with, are not for ever."""
+
+FRESH_ATTEMPTS = 2
+"""How often a statement is tried on a fresh connection: one may be ended while it is being opened."""
+
+
+_NO_SUCH_STATEMENT, _STATEMENT_EXISTS, _PLAN_IS_OUTDATED = "26000", "42P05", "0A000"
+
+
+class PreparedStatement:
+    """A statement of SQLAlchemy Core, compiled once; its rows are named tuples."""
+
+    def __init__(self, statement: Executable) -> None:
+        """Take a ``statement`` that returns rows; what varies in it is a ``bindparam``."""
+        compiled: Any = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]
+        types = {name: bind.type for bind, name in compiled.bind_names.items()}
+        self._writers = _processors(types, "bind_processor", DIALECT)
+        given = [name for bind, name in compiled.bind_names.items() if bind.required]
+        constants = {name: self._literal(compiled.params[name], name, types) for name in types if name not in given}
+        self.text: str = str(compiled) % (constants | {name: f"%({name})s" for name in given})
+        positional = str(compiled) % (constants | {name: f"${n}" for n, name in enumerate(given, start=1)})
+        parameters = ", ".join(_type_name(types[name]) for name in given)
+        self.name = "authapp_" + sha256(f"{parameters} {positional}".encode()).hexdigest()[:16]
+        values = ", ".join(f"%({name})s" for name in given)
+        self._execute = f"EXECUTE {self.name}" + (f"({values})" if given else "")
+        prepare = f"PREPARE {self.name}" + (f"({parameters})" if given else "") + f" AS {positional}"
+        # psycopg2 reads %% as a percent sign where there are parameters, and only there.
+        self._prepare_and_execute = f"{prepare.replace('%', '%%') if given else prepare}; {self._execute}"
+        if not given:
+            self.text = self.text.replace("%%", "%")
+        self._writers = {name: write for name, write in self._writers.items() if name in given}
+        columns = {column.name: column.type for column in statement.exported_columns}  # type: ignore[attr-defined]
+        self._readers = _processors(columns, "result_processor", DIALECT, None)
+        self._row: Any = namedtuple("Row", columns)  # type: ignore[misc]  # noqa: PYI024 - its fields are known here
+
+    def _literal(self, value: Any, name: str, types: Mapping[str, TypeEngine[Any]]) -> str:
+        """Return what never varies as SQL, so that PostgreSQL sees it when it plans."""
+        written = self._writers[name](value) if name in self._writers else value
+        quoted: str = adapt(written).getquoted().decode("ascii")
+        return f"{quoted.replace('%', '%%')}::{_type_name(types[name])}"
+
+    def first(self, connection: TimedConnection, parameters: Mapping[str, Any]) -> Any:
+        """Run the statement on ``connection``, and return the first row, or ``None``. Raises ``psycopg2.Error``."""
+        values = parameters
+        if self._writers:
+            values = {**parameters, **{name: write(parameters[name]) for name, write in self._writers.items()}}
+        cursor = connection.cursor()
+        self._run(cursor, connection.statements, values)
+        found = cursor.fetchone()
+        cursor.close()
+        if found is None:
+            return None
+        row = self._row._make(found)
+        if self._readers:
+            row = row._replace(**{name: read(getattr(row, name)) for name, read in self._readers.items()})
+        return row
+
+    def _run(self, cursor: Any, known: set[str], values: Mapping[str, Any]) -> None:
+        # Behind a pooler of transactions a connection is another one each time: it may have the statement though it
+        # was not prepared by way of us, or not have it though it was. No error below comes after a statement has run.
+        if self.name in known:
+            try:
+                cursor.execute(self._execute, values)
+            except Error as error:
+                if error.pgcode not in {_NO_SUCH_STATEMENT, _PLAN_IS_OUTDATED}:
+                    raise
+            else:
+                return
+        try:
+            cursor.execute(self._prepare_and_execute, values)
+        except Error as error:
+            if error.pgcode != _STATEMENT_EXISTS:
+                raise
+            cursor.execute(self.text, values)
+        known.add(self.name)
+
+
+def _type_name(type_: TypeEngine[Any]) -> str:
+    # Without its collation, which a parameter cannot have: the column's counts.
+    return "unknown" if isinstance(type_, NullType) else type_.compile(dialect=DIALECT).partition(" COLLATE ")[0]
+
+
+def _processors(types: Mapping[str, TypeEngine[Any]], kind: str, *arguments: Any) -> dict[str, Callable[[Any], Any]]:
+    """Return what turns the values into PostgreSQL's, or back, of those types for which psycopg2 alone does not."""
+    found = {name: getattr(type_.dialect_impl(DIALECT), kind)(*arguments) for name, type_ in types.items()}
+    return {name: processor for name, processor in found.items() if processor is not None}
+
+
+class FastPath:
+    """Runs prepared statements on connections in autocommit. The connection used last is used next: it is warm."""
+
+    def __init__(
+        self, connect: Callable[[], TimedConnection], orphaned: OrphanedBackends, *, size: int, timeout: float
+    ) -> None:
+        """Take how to ``connect``, how many connections there may be, and for how many seconds to wait for one."""
+        self._connect = connect
+        self._orphaned = orphaned
+        self._idle: list[TimedConnection] = []
+        self._permits = wait_callback.fair_semaphore(size)
+        # Writes that wait, for a standby say, must leave connections for the reads that authenticate.
+        self._write_permits = wait_callback.fair_semaphore(max(1, size // 2))
+        self._timeout = timeout
+
+    def read(self, statement: PreparedStatement, parameters: Mapping[str, Any]) -> Any:
+        """Run ``statement`` in one round trip and return its first row, or ``None``.
+
+        A connection may have died while it was idle (failover, ``pg_terminate_backend``): the statement is then run
+        again on another, and at last on a fresh one. So it may run more than once.
+
+        Raises ``sqlalchemy.exc.DBAPIError`` for what PostgreSQL refuses, and ``sqlalchemy.exc.TimeoutError`` when all
+        connections are in use for too long, or the request has no time left.
+        """
+        self._enter(self._permits)
+        try:
+            fresh_attempts = 0
+            while True:
+                connection, fresh = self._take()
+                fresh_attempts += fresh
+                try:
+                    return self._on(connection, statement, parameters)
+                except psycopg2.Error as error:
+                    if not self._is_lost(connection, error) or fresh_attempts == FRESH_ATTEMPTS:
+                        raise _as_sqlalchemy_error(error, statement, disconnected=bool(connection.closed)) from error
+        finally:
+            self._permits.release()
+
+    def write(self, statement: PreparedStatement, parameters: Mapping[str, Any]) -> Any:
+        """Run a ``statement`` that commits by itself; otherwise like ``read``.
+
+        It may run twice, when a connection had died: only for what may happen twice.
+        """
+        self._enter(self._write_permits)
+        try:
+            return self.read(statement, parameters)
+        except DBAPIError as error:
+            if isinstance(error.orig, Unanswered):
+                self._orphaned.note()
+            raise
+        finally:
+            self._write_permits.release()
+
+    def clear(self) -> None:
+        """Close the connections that are idle: where one has died, the others have too."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _enter(self, permits: FairSemaphore) -> None:
+        if not permits.acquire(deadline.left(self._timeout)):
+            raise PoolTimeout("Every connection is in use.")
+
+    def _take(self) -> tuple[TimedConnection, bool]:
+        # A statement that could not be waited for must not be sent: it would run all the same.
+        if deadline.left(self._timeout) <= 0:
+            raise PoolTimeout("The request has no time left.")
+        try:
+            return self._idle.pop(), False
+        except IndexError:
+            pass
+        try:
+            return self._connect(), True
+        except psycopg2.Error as error:
+            raise _as_sqlalchemy_error(error, None, disconnected=True) from error
+
+    def _on(self, connection: TimedConnection, statement: PreparedStatement, parameters: Mapping[str, Any]) -> Any:
+        try:
+            row = statement.first(connection, parameters)
+            self._orphaned.end(connection)
+            return row
+        finally:
+            if time.monotonic() - connection.opened_at > MAX_AGE:
+                connection.close()
+            if not connection.closed:
+                self._idle.append(connection)
+
+    def _is_lost(self, connection: TimedConnection, error: psycopg2.Error) -> bool:
+        """Tell whether another connection may do better, after closing those that will do no better than this."""
+        if error.pgcode == READ_ONLY:
+            # The server was demoted: what it tells about tokens may be a moment old, and so is wrong.
+            self._discard(connection)
+            return False
+        # A statement that was not answered in time says nothing about the other connections.
+        if not connection.closed or isinstance(error, Unanswered):
+            return False
+        self.clear()
+        return True
+
+    def _discard(self, connection: TimedConnection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+        connection.close()
+        self.clear()
+
+
+def _as_sqlalchemy_error(
+    error: psycopg2.Error, statement: PreparedStatement | None, *, disconnected: bool
+) -> BaseException:
+    """Return ``error`` as SQLAlchemy would raise it, without the parameters: they are hashes and people's addresses."""
+    return DBAPIError.instance(
+        statement.text if statement else None,
+        {},
+        error,
+        psycopg2.Error,
+        hide_parameters=True,
+        connection_invalidated=disconnected,
+        dialect=DIALECT,
+    )

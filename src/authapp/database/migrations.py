@@ -1,0 +1,59 @@
+"""Folders of Alembic migrations, and whether the database is at the revision that one of them needs."""
+
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
+from sqlalchemy import ARRAY, Column, MetaData, String, Table, func, select, type_coerce
+from sqlalchemy.exc import ProgrammingError
+
+from authapp.database.session import read_one
+
+
+class MigrationFolder:
+    """A folder of migrations, and the table where Alembic keeps the revision that the database is at."""
+
+    def __init__(self, path: Path, version_table: str) -> None:
+        self.path = path
+        self.version_table = version_table
+
+    @cached_property
+    def _revisions(self) -> tuple[frozenset[str], frozenset[str]]:
+        scripts = ScriptDirectory(str(self.path))
+        return frozenset(scripts.get_heads()), frozenset(script.revision for script in scripts.walk_revisions())
+
+    @property
+    def heads(self) -> frozenset[str]:
+        """The newest revisions of the folder; more than one where it has branches."""
+        return self._revisions[0]
+
+    def problem(self) -> str | None:
+        """Return a sentence when the database is behind this folder, and ``None`` when it is at its head or past it.
+
+        A revision that the folder does not have is that of a newer version, whose migrations are made for this version
+        to go on serving. Raises ``sqlalchemy.exc.SQLAlchemyError``.
+        """
+        heads, known = self._revisions
+        current = self._current()
+        if current is None:
+            return "The database has not been migrated: run `flask db upgrade`." if heads else None
+        if not current <= known or current >= heads:
+            return None
+        found, needed = (", ".join(sorted(revisions)) or "none" for revisions in (current, heads))
+        return f"The database is at migration {found}, and this version needs {needed}: run `flask db upgrade`."
+
+    def _current(self) -> frozenset[str] | None:
+        revision = Table(self.version_table, MetaData(), Column("version_num", String)).c.version_num
+        try:
+            row = read_one(select(type_coerce(func.array_agg(revision), ARRAY(String)).label("revisions")))
+        except ProgrammingError:
+            return None
+        return frozenset((row.revisions if row else None) or ())
+
+
+PACKAGE = MigrationFolder(Path(str(files("authapp"))) / "migrations", "alembic_version")
+"""The migrations of authapp's own tables."""
+
+PROJECT_VERSION_TABLE = "alembic_version_project"
+"""Where the revision of a project's own migrations is kept, beside that of authapp's."""

@@ -1,0 +1,49 @@
+"""The Flask-SQLAlchemy instance, the base of every table, and the one way to write: a transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import MetaData, Row, Select
+from sqlalchemy.orm import DeclarativeBase, Session, scoped_session
+
+
+class Base(DeclarativeBase):
+    """The base of every table; it names every constraint, so that migrations and refusals can name them too."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+"""Declare your own tables on it: it is the one instance that an application with authapp has."""
+
+
+@contextmanager
+def transaction() -> Iterator["scoped_session[Any]"]:
+    """Open a transaction: it commits at the end of the block, and rolls back when the block raises."""
+    try:
+        yield db.session
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise
+
+
+def read_one(statement: Select[Any]) -> Row[Any] | None:
+    """Run one SELECT, give its connection back at once, and return the first row, or ``None``.
+
+    For reads before work that takes long, such as a password's hash: no connection may be held meanwhile.
+
+    Raises ``sqlalchemy.exc.SQLAlchemyError``.
+    """
+    with Session(db.engine, join_transaction_mode="create_savepoint") as session:
+        return session.execute(statement).first()

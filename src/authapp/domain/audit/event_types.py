@@ -1,0 +1,39 @@
+"""The types of audit events: an open list of ``noun.verb`` names."""
+
+from authapp.registry import Registry
+
+event_types: Registry[str] = Registry(
+    "type of audit event", r"[a-z][a-z_]*\.[a-z][a-z_]*", "use noun.verb, in a-z and _, such as note.created."
+)
+"""Each with a sentence that says what happened. Register yours before you record it."""
+
+
+class EventType:
+    """The types of authapp itself."""
+
+    USER_REGISTERED = event_types.register("user.registered", "A guest registered an account.")
+    USER_CREATED = event_types.register("user.created", "An administrator or operator created an account.")
+    USER_CHANGED = event_types.register("user.changed", "The names of an account changed.")
+    USER_DISABLED = event_types.register("user.disabled", "An account was disabled.")
+    USER_ENABLED = event_types.register("user.enabled", "An account was enabled again.")
+    USER_DELETED = event_types.register("user.deleted", "An account was deleted.")
+    USER_LOCKED = event_types.register("user.locked", "An account was locked after too many failed logins.")
+    USER_UNLOCKED = event_types.register("user.unlocked", "The failed logins of an account were forgotten.")
+    LOGIN_REFUSED = event_types.register("login.refused", "A login failed.")
+    SESSION_STARTED = event_types.register("session.started", "A login started a session.")
+    SESSION_REFRESHED = event_types.register("session.refreshed", "A refresh token was exchanged.")
+    SESSION_ENDED = event_types.register("session.ended", "One or more sessions of an account ended.")
+    REFRESH_TOKEN_REUSED = event_types.register(
+        "refresh_token.reused", "A refresh token that had been exchanged was sent again; its session ended."
+    )
+    TOKEN_REVOKED = event_types.register("token.revoked", "An access token was revoked by itself.")
+    PASSWORD_CHANGED = event_types.register("password.changed", "The password of an account changed.")
+    PASSWORD_REFUSED = event_types.register("password.refused", "A wrong current password was sent by a live session.")
+    ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
+    ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
+    ROLE_CREATED = event_types.register("role.created", "A role was created.")
+    ROLE_CHANGED = event_types.register("role.changed", "A role was changed.")
+    ROLE_DELETED = event_types.register("role.deleted", "A role was deleted.")
+    KEY_ROTATED = event_types.register("key.rotated", "The key that signs tokens was rotated.")
+    KEY_RETIRED = event_types.register("key.retired", "Keys were removed from the key ring.")
+    AUDIT_PRUNED = event_types.register("audit.pruned", "Old audit events were removed.")

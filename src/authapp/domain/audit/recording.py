@@ -1,0 +1,96 @@
+"""Writing audit events, within the transaction or the statement of what they tell of."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CTE, ColumnElement, Text, Uuid, bindparam, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import db
+from authapp.domain.audit.event_types import event_types
+from authapp.models import AuditEvent
+from authapp.security import identifiers
+
+
+def record(
+    event_type: str,
+    *,
+    context: RequestContext,
+    subject_id: UUID | None = None,
+    actor_id: UUID | None = None,
+    session_id: UUID | None = None,
+    **details: Any,
+) -> None:
+    """Write an event within the open transaction: it is stored exactly when what it tells of is.
+
+    The actor and the session are those of ``context`` unless they are given. ``details`` must hold no secret.
+
+    Raises ``KeyError`` for a type that is not registered.
+    """
+    event_types[event_type]
+    db.session.add(
+        AuditEvent(
+            occurred_at=clock.now(),
+            id=identifiers.time_ordered(),
+            type=event_type,
+            actor_id=actor_id or context.actor_id,
+            subject_id=subject_id,
+            session_id=session_id or context.session_id,
+            ip_address=context.ip_address,
+            user_agent=context.client,
+            request_id=context.request_id,
+            details=details,
+        )
+    )
+
+
+def record_many(event_type: str, subject_ids: ColumnElement[UUID], *, context: RequestContext, **details: Any) -> int:
+    """Write an event for each account in a column, such as a CTE's, in one statement; return how many there were.
+
+    PostgreSQL makes the ids, in no order; the list of events is ordered by their time, which is the same for all.
+    """
+    columns: dict[str, ColumnElement[Any]] = {
+        "occurred_at": literal(clock.now(), AuditEvent.occurred_at.type),
+        "id": func.gen_random_uuid(),
+        "type": literal(event_type, AuditEvent.type.type),
+        "actor_id": literal(context.actor_id, Uuid),
+        "subject_id": subject_ids,
+        "session_id": literal(context.session_id, Uuid),
+        "ip_address": literal(context.ip_address, Text),
+        "user_agent": literal(context.client, Text),
+        "request_id": literal(context.request_id, Text),
+        "details": literal(details, JSONB),
+    }
+    statement = insert(AuditEvent).from_select(list(columns), select(*columns.values()))
+    written: int = db.session.connection().execute(statement).rowcount
+    return written
+
+
+def audit_cte(source: CTE, values: Mapping[str, Any]) -> CTE:
+    """Return a CTE that writes an event for each row of ``source``, so that it costs no round trip of its own.
+
+    ``values`` are the columns of the event; its id and where the request comes from are parameters: ``audit_params``.
+    """
+    columns = {
+        "id": bindparam("event_id", type_=Uuid),
+        "ip_address": bindparam("ip_address", type_=Text),
+        "user_agent": bindparam("user_agent", type_=Text),
+        "request_id": bindparam("request_id", type_=Text),
+        **values,
+    }
+    rows = select(*columns.values()).select_from(source)
+    # A statement that runs again, because its connection had died, must not write its event twice.
+    return insert(AuditEvent).from_select(list(columns), rows).on_conflict_do_nothing().cte("audited")
+
+
+def audit_params(context: RequestContext) -> dict[str, Any]:
+    """Return the parameters of a statement that contains an ``audit_cte``."""
+    return {
+        "event_id": identifiers.time_ordered(),
+        "ip_address": context.ip_address,
+        "user_agent": context.client,
+        "request_id": context.request_id,
+    }

@@ -1,0 +1,1 @@
+"""Email: the outbox of mails that are still to be sent."""

@@ -1,0 +1,81 @@
+"""The outbox: a mail is written down in the transaction of what it tells of, and sent afterwards by any node."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import db
+from authapp.models import OutgoingMail
+from authapp.security import identifiers
+
+FIRST_RETRY = timedelta(seconds=30)
+LONGEST_RETRY = timedelta(hours=1)
+
+
+class Outbox:
+    """Stores mails to send, and hands them to senders; each method works within the open transaction.
+
+    A sender claims mails and commits; sends each; then removes or postpones it and commits. One that is killed in
+    between loses nothing: its claim ends, and another sender takes the mail. So a mail is sent at least once.
+    """
+
+    def add(self, kind: str, *, user_id: UUID | None, address: str | None, context: RequestContext) -> UUID:
+        """Store a mail of this kind for a user or an address, and return its id.
+
+        No secret and no text belongs here: both are made when the mail is sent.
+        """
+        mail = OutgoingMail(
+            id=identifiers.time_ordered(),
+            kind=kind,
+            user_id=user_id,
+            address=address,
+            context={"request_id": context.request_id, "ip_address": context.ip_address},
+            next_attempt_at=clock.now(),
+            created_at=clock.now(),
+        )
+        db.session.add(mail)
+        db.session.flush()
+        return mail.id
+
+    def claim(self, count: int, lease: timedelta) -> Sequence[OutgoingMail]:
+        """Return up to ``count`` mails that are due, each for this sender alone until ``lease`` is over.
+
+        Rows that another sender is claiming are skipped, so that none waits for another.
+        """
+        now = clock.now()
+        free = func.coalesce(OutgoingMail.claimed_until, OutgoingMail.created_at) <= now
+        due = (
+            select(OutgoingMail.id)
+            .where(OutgoingMail.next_attempt_at <= now, free)
+            .order_by(OutgoingMail.next_attempt_at)
+            .limit(count)
+            .with_for_update(skip_locked=True)
+        )
+        claimed = (
+            update(OutgoingMail)
+            .where(OutgoingMail.id.in_(due))
+            .values(claimed_until=now + lease, attempts=OutgoingMail.attempts + 1)
+            .returning(OutgoingMail)
+            .execution_options(synchronize_session=False, populate_existing=True)
+        )
+        return db.session.scalars(claimed).all()
+
+    def remove(self, mail_id: UUID) -> None:
+        """Remove a mail that was sent, or was given up."""
+        db.session.execute(
+            delete(OutgoingMail).where(OutgoingMail.id == mail_id).execution_options(synchronize_session=False)
+        )
+
+    def postpone(self, mail: OutgoingMail, error: str) -> None:
+        """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
+        delay = min(FIRST_RETRY * 2 ** (mail.attempts - 1), LONGEST_RETRY)
+        db.session.execute(
+            update(OutgoingMail)
+            .where(OutgoingMail.id == mail.id)
+            .values(next_attempt_at=clock.now() + delay, claimed_until=None, last_error=error[:500])
+            .execution_options(synchronize_session=False)
+        )

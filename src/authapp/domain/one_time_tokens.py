@@ -1,0 +1,111 @@
+"""One-time tokens: sent to an address, stored as a hash, bound to user, purpose and address, and used once.
+
+The token is base64url of the user's id and 256 random bits, so that its user, and with it one shard, is known from the
+token itself. Only its SHA-256 is stored.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from secrets import token_bytes
+from uuid import UUID
+
+from sqlalchemy import delete, select
+
+from authapp import clock
+from authapp.database.session import db
+from authapp.models import OneTimeToken
+from authapp.models.user import lookup_key
+from authapp.security import base64url
+
+SECRET_BYTES = 32
+MAX_PER_PURPOSE = 5
+"""How many live tokens of one purpose an account has. A newer one does not void the one that somebody holds."""
+
+
+@dataclass(frozen=True)
+class UsedToken:
+    """A token that was used just now: whose it was, and the address that it was sent to.
+
+    ``address_key`` is to be compared with the account's: the address may have changed since. ``address`` is the text
+    of a new address, where the token stands for one.
+    """
+
+    user_id: UUID
+    address_key: str
+    address: str | None
+
+
+class OneTimeTokens:
+    """Issues and uses one-time tokens; each method works within the open transaction."""
+
+    def issue(
+        self, user_id: UUID, purpose: str, *, sent_to: str, lifetime: timedelta, new_address: str | None = None
+    ) -> str:
+        """Return a new token for ``purpose``, to be sent to the address ``sent_to``; it is good for ``lifetime``.
+
+        When there would be more than ``MAX_PER_PURPOSE`` of the purpose, the oldest goes.
+        """
+        now, token = clock.now(), user_id.bytes + token_bytes(SECRET_BYTES)
+        same_purpose = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
+        newest = (
+            select(OneTimeToken.token_hash)
+            .where(*same_purpose, OneTimeToken.expires_at > now)
+            .order_by(OneTimeToken.created_at.desc(), OneTimeToken.token_hash)
+            .limit(MAX_PER_PURPOSE - 1)
+        )
+        surplus = delete(OneTimeToken).where(*same_purpose, OneTimeToken.token_hash.not_in(newest))
+        db.session.execute(surplus.execution_options(synchronize_session=False))
+        db.session.add(
+            OneTimeToken(
+                user_id=user_id,
+                purpose=purpose,
+                token_hash=sha256(token).digest(),
+                address_key=lookup_key(sent_to),
+                address=new_address,
+                created_at=now,
+                expires_at=now + lifetime,
+            )
+        )
+        db.session.flush()
+        return base64url.encode(token)
+
+    def use(self, token: str, purpose: str) -> UsedToken | None:
+        """Use a token up, and with it all others of its purpose and account.
+
+        Returns ``None`` for one that is unknown, expired, used before, or of another purpose: one answer for all, so
+        that it tells nothing. Of two at the same moment one is used: DELETE decides.
+        """
+        key = _key_of(token)
+        if key is None:
+            return None
+        user_id, token_hash = key
+        same_purpose = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
+        used = (
+            delete(OneTimeToken)
+            .where(*same_purpose, OneTimeToken.token_hash == token_hash, OneTimeToken.expires_at > clock.now())
+            .returning(OneTimeToken.address_key, OneTimeToken.address)
+            .execution_options(synchronize_session=False)
+        )
+        row = db.session.execute(used).one_or_none()
+        if row is None:
+            return None
+        self._delete(*same_purpose)
+        return UsedToken(user_id, row.address_key, row.address)
+
+    def void_all(self, user_id: UUID) -> None:
+        """Void every token of an account: after a new password, a new address or a changed factor."""
+        self._delete(OneTimeToken.user_id == user_id)
+
+    def _delete(self, *which: object) -> None:
+        db.session.execute(delete(OneTimeToken).where(*which).execution_options(synchronize_session=False))  # type: ignore[arg-type]
+
+
+def _key_of(token: str) -> tuple[UUID, bytes] | None:
+    try:
+        data = base64url.decode(token)
+    except ValueError:
+        return None
+    if len(data) != len(UUID(int=0).bytes) + SECRET_BYTES:
+        return None
+    return UUID(bytes=data[:-SECRET_BYTES]), sha256(data).digest()

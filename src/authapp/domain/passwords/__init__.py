@@ -1,0 +1,1 @@
+"""Passwords: verifying them, logging in with one, and the limits on guessing."""

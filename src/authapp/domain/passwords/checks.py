@@ -1,0 +1,77 @@
+"""Which passwords are accepted (NIST SP 800-63B-4, section 3.1.1.2; ASVS 5.0, 6.2): an open list of checks."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+
+from authapp.errors import FieldError, PasswordRejected
+from authapp.registry import Registry
+
+MIN_LENGTH = 8
+MAX_LENGTH = 128
+SHORTEST_NAME = 3
+
+COMMON_PASSWORDS = frozenset(
+    (files("authapp.security") / "data" / "common-passwords.txt").read_text("utf-8").splitlines()
+)
+"""The most common passwords, in lower case; ``security/data/README.md`` names the sources."""
+
+
+@dataclass(frozen=True)
+class NewPassword:
+    """A password that somebody wants to have, and the names of the account that it is for."""
+
+    password: str
+    username: str
+    email: str
+
+
+PasswordCheck = Callable[[NewPassword], Iterable[str]]
+"""Returns a sentence for each reason to refuse the password."""
+
+password_checks: Registry[PasswordCheck] = Registry(
+    "password check", r"[a-z][a-z0-9_-]{0,39}", "use 1 to 40 of a-z, 0-9, _ and -."
+)
+"""All of them are asked, at registration and for each new password; never at a login."""
+
+
+def require_acceptable(password: str, *, username: str, email: str, field: str = "password") -> None:
+    """Raise ``PasswordRejected``, with every reason, unless all checks accept ``password``."""
+    wanted = NewPassword(password, username, email)
+    objections = (objection for _, check in password_checks.items() for objection in check(wanted))
+    if field_errors := [FieldError(f"#/{field}", objection) for objection in objections]:
+        raise PasswordRejected(field_errors=field_errors)
+
+
+def check_length(wanted: NewPassword) -> Iterator[str]:
+    """Refuse what is too short or too long. Code points are counted, and nothing is trimmed (ASVS 6.2.8)."""
+    if len(wanted.password) < MIN_LENGTH:
+        yield f"It has fewer than {MIN_LENGTH} characters."
+    if len(wanted.password) > MAX_LENGTH:
+        yield f"It has more than {MAX_LENGTH} characters."
+    if "\0" in wanted.password:
+        yield "It contains a NUL character, which no JSON client could send."
+
+
+def check_common(wanted: NewPassword) -> Iterator[str]:
+    """Refuse the most common passwords, in any letter case."""
+    if wanted.password.casefold() in COMMON_PASSWORDS:
+        yield "It is one of the most common passwords."
+
+
+def check_names(wanted: NewPassword) -> Iterator[str]:
+    """Refuse what contains the names of the account, in any letter case."""
+    if _contains(wanted.password, wanted.username):
+        yield "It contains the username."
+    if _contains(wanted.password, wanted.email.rpartition("@")[0]):
+        yield "It contains the name in the email address."
+
+
+def _contains(password: str, name: str) -> bool:
+    # A name of one or two letters is in so many good passwords that the rule would guard nothing.
+    return len(name) >= SHORTEST_NAME and name.casefold() in password.casefold()
+
+
+password_checks.register("length", check_length)
+password_checks.register("common", check_common)
+password_checks.register("names", check_names)

@@ -1,0 +1,35 @@
+"""Logging in with a password."""
+
+from authapp.context import RequestContext
+from authapp.database.session import transaction
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.errors import InvalidCredentials
+
+ATTEMPTS = 2
+
+
+class PasswordLogin:
+    """The use case of logging in with a password."""
+
+    def __init__(self, verifier: PasswordVerifier, sessions: Sessions) -> None:
+        self._verifier = verifier
+        self._sessions = sessions
+
+    def log_in(self, name: str, password: str, context: RequestContext) -> TokenPair:
+        """Start a session for the account with this username or email address.
+
+        Raises ``InvalidCredentials``; ``TooManyRequests`` after too many of those; ``ServiceUnavailable``.
+        """
+        for _ in range(ATTEMPTS):
+            result = self._verifier.verify(name, password, context)
+            # Refused when the account changed meanwhile. A parallel login may only have replaced an outdated hash:
+            # the password is good against the new one, so it is verified once more.
+            if pair := self._sessions.start(result, context):
+                return pair
+        with transaction():
+            audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=result.user_id)
+        raise InvalidCredentials

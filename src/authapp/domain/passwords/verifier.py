@@ -1,0 +1,133 @@
+"""Verifying the password of an account: at a login, and again by the owner of a live session."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, func, literal, select, update
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import db, read_one, transaction
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.passwords.hashing import PasswordHasher
+from authapp.domain.passwords.throttles import AccountThrottles, Attempt, unknown_account
+from authapp.domain.sessions.authentication import PASSWORD, AuthenticationResult
+from authapp.errors import FieldError, InvalidCredentials, ValidationFailed, WrongPassword
+from authapp.models import LoginThrottle, ThrottleScope, User, UserStatus
+from authapp.models.user import lookup_key
+
+
+@dataclass(frozen=True)
+class ConfirmedUser:
+    """An account whose owner has just sent the right password, if it has one; ``password_hash`` is what is stored."""
+
+    password_hash: str | None
+    username: str
+    email: str
+
+
+class PasswordVerifier:
+    """Verifies passwords, and counts the attempts."""
+
+    def __init__(self, hasher: PasswordHasher, throttles: AccountThrottles) -> None:
+        self._hasher = hasher
+        self._throttles = throttles
+
+    def verify(self, name: str, password: str, context: RequestContext) -> AuthenticationResult:
+        """Authenticate the user with this username or email address.
+
+        Raises ``InvalidCredentials``, after the same work whether the account is missing, disabled or without a
+        password, or the password wrong; ``TooManyRequests`` after too many of those; ``ServiceUnavailable``.
+        """
+        key = lookup_key(name)
+        nobody = unknown_account(key)
+        row = read_one(_by_name(key, nobody, by_email="@" in name))
+        if row is None:
+            raise RuntimeError("a select without a condition has a row")
+        attempt, correct, new_hash = self._try(row, row.id or nobody, ThrottleScope.LOGIN, password)
+        if row.id is None or not correct or row.status != UserStatus.ACTIVE:
+            self._record(EventType.LOGIN_REFUSED, row.id, attempt, context)
+            raise InvalidCredentials
+        verified_hash = row.password_hash
+
+        def confirm(user: Any) -> bool:
+            # Another login of the same person may have replaced an outdated hash: then the first one counts.
+            if user.password_hash != verified_hash:
+                return False
+            if new_hash:
+                _store_hash(user.id, new_hash)
+            self._throttles.forgive(user.id, ThrottleScope.LOGIN)
+            return True
+
+        return AuthenticationResult(row.id, amr=(PASSWORD,), auth_time=clock.now(), confirm=confirm)
+
+    def confirm(self, user_id: UUID, password: str | None, context: RequestContext, *, field: str) -> ConfirmedUser:
+        """Return the account when ``password`` is right; an account without a password needs none.
+
+        Raises ``WrongPassword``; ``ValidationFailed`` for ``field`` when a password is missing; ``TooManyRequests``
+        and ``ServiceUnavailable`` as ``verify``.
+        """
+        row = read_one(_by_id(user_id))
+        if row is None:
+            raise WrongPassword
+        confirmed = ConfirmedUser(row.password_hash, row.username, row.email)
+        if row.password_hash is None:
+            return confirmed
+        if password is None:
+            raise ValidationFailed(field_errors=[FieldError(f"#/{field}", "Missing data for required field.")])
+        attempt, correct, _ = self._try(row, user_id, ThrottleScope.CONFIRMATION, password)
+        if not correct:
+            self._record(EventType.PASSWORD_REFUSED, user_id, attempt, context)
+            raise WrongPassword
+        with transaction():
+            self._throttles.forgive(user_id, ThrottleScope.CONFIRMATION)
+        return confirmed
+
+    def _try(self, row: Any, account_id: UUID, scope: ThrottleScope, password: str) -> tuple[Attempt, bool, str | None]:
+        self._throttles.check(row.failures, row.blocked_until)
+        # Admission comes before the count: nobody is charged for an attempt that the service had no time for.
+        with self._hasher.admitted():
+            attempt = self._throttles.reserve(account_id, scope)
+            correct, new_hash = self._hasher.verify(password, row.password_hash)
+        return attempt, correct, new_hash
+
+    def _record(self, event_type: str, user_id: UUID | None, attempt: Attempt, context: RequestContext) -> None:
+        with transaction():
+            audit.record(event_type, context=context, subject_id=user_id, failures=attempt.failures)
+            if attempt.is_last and user_id:
+                audit.record(EventType.USER_LOCKED, context=context, subject_id=user_id)
+
+
+def _store_hash(user_id: UUID, new_hash: str) -> None:
+    statement = update(User).where(User.id == user_id).values(password_hash=new_hash)
+    db.session.execute(statement.execution_options(synchronize_session=False))
+
+
+_COLUMNS = (
+    User.id,
+    User.password_hash,
+    User.status,
+    User.username,
+    User.email,
+    LoginThrottle.failures,
+    LoginThrottle.blocked_until,
+)
+
+
+def _failures(scope: ThrottleScope, account: Any) -> ColumnElement[bool]:
+    return and_(LoginThrottle.account_id == account, LoginThrottle.purpose == scope)
+
+
+def _by_id(user_id: UUID) -> Select[Any]:
+    throttled = select(*_COLUMNS).outerjoin(LoginThrottle, _failures(ThrottleScope.CONFIRMATION, User.id))
+    return throttled.where(User.id == user_id)
+
+
+def _by_name(key: str, nobody: UUID, *, by_email: bool) -> Select[Any]:
+    """Return the statement that finds an account, or none, and the failures of either, with the same work."""
+    always = select(literal(1).label("one")).subquery()
+    named = always.outerjoin(User, (User.email_key if by_email else User.username_key) == key)
+    account = func.coalesce(User.id, literal(nobody, User.id.type))
+    return select(*_COLUMNS).select_from(named.outerjoin(LoginThrottle, _failures(ThrottleScope.LOGIN, account)))

@@ -1,0 +1,1 @@
+"""Principals: the one statement that every protected request asks."""

@@ -1,0 +1,120 @@
+"""The services: every use case, wired for one application."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from authapp.config import Settings
+from authapp.database.fast_path import FastPath
+from authapp.database.migrations import MigrationFolder
+from authapp.domain.audit.trail import AuditTrail
+from authapp.domain.email.outbox import Outbox
+from authapp.domain.health import Health
+from authapp.domain.hooks import Hooks
+from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.pages import Pages
+from authapp.domain.passwords.hashing import PasswordHasher
+from authapp.domain.passwords.login import PasswordLogin
+from authapp.domain.passwords.throttles import AccountThrottles
+from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.principals.principals import Principals
+from authapp.domain.pruning import Pruning
+from authapp.domain.rate_limits import RateLimits
+from authapp.domain.roles.roles import Roles
+from authapp.domain.sessions.introspection import Introspection
+from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.users.accounts import Accounts
+from authapp.domain.users.administration import Administration
+from authapp.domain.users.search import UserSearch
+from authapp.security.bulkhead import Bulkhead
+from authapp.security.cursors import Cursors
+from authapp.security.keys import KeyRing
+from authapp.security.passwords import Passwords
+from authapp.security.tokens import TokenRules, Tokens
+
+EXTENSION = "authapp"
+
+
+class Application(Protocol):
+    """What is asked of a Flask application here: a place to keep things."""
+
+    extensions: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Services:
+    """Every use case, bound to one application's settings and database."""
+
+    settings: Settings
+    fast_path: FastPath
+    tokens: Tokens
+    hasher: PasswordHasher
+    password_verifier: PasswordVerifier
+    password_login: PasswordLogin
+    principals: Principals
+    sessions: Sessions
+    introspection: Introspection
+    accounts: Accounts
+    administration: Administration
+    user_search: UserSearch
+    roles: Roles
+    audit: AuditTrail
+    rate_limits: RateLimits
+    one_time_tokens: OneTimeTokens
+    outbox: Outbox
+    pruning: Pruning
+    health: Health
+
+    @classmethod
+    def build(cls, settings: Settings, fast_path: FastPath, app: object, migrations: Sequence[MigrationFolder]) -> Self:
+        """Wire the use cases. Raises ``authapp.security.keys.InvalidKey`` when the keys cannot be used."""
+        keys = KeyRing.from_json(settings.jwt_keys)
+        tokens, pages, hooks = Tokens(keys, _rules(settings)), Pages(Cursors(keys)), Hooks(app)
+        hasher = PasswordHasher(
+            Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost),
+            Bulkhead(concurrency=settings.hashing_concurrency, queue=settings.hashing_queue),
+        )
+        throttles = AccountThrottles(
+            fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
+        )
+        verifier, principals = PasswordVerifier(hasher, throttles), Principals(fast_path)
+        grace = settings.refresh_grace
+        sessions = Sessions(tokens, fast_path, hooks, session_ttl=settings.session_ttl, refresh_grace=grace)
+        accounts = Accounts(verifier, hasher, hooks, registration_open=settings.registration == "open")
+        return cls(
+            settings=settings,
+            fast_path=fast_path,
+            tokens=tokens,
+            hasher=hasher,
+            password_verifier=verifier,
+            password_login=PasswordLogin(verifier, sessions),
+            principals=principals,
+            sessions=sessions,
+            introspection=Introspection(tokens, principals, hooks, refresh_grace=grace),
+            accounts=accounts,
+            administration=Administration(accounts, hasher, throttles, hooks),
+            user_search=UserSearch(pages),
+            roles=Roles(),
+            audit=AuditTrail(pages),
+            rate_limits=RateLimits(settings.rate_limit, fast_path),
+            one_time_tokens=OneTimeTokens(),
+            outbox=Outbox(),
+            pruning=Pruning(leeway=settings.leeway),
+            health=Health(migrations),
+        )
+
+    @classmethod
+    def of(cls, app: Application) -> Self:
+        """Return the services of ``app``."""
+        services: Self = app.extensions[EXTENSION].services
+        return services
+
+
+def _rules(settings: Settings) -> TokenRules:
+    return TokenRules(
+        issuer=settings.issuer,
+        audience=settings.audience,
+        access_ttl=settings.access_token_ttl,
+        refresh_ttl=settings.refresh_token_ttl,
+        leeway=settings.leeway,
+    )

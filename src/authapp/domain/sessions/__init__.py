@@ -1,0 +1,1 @@
+"""Sessions: from the authentication that starts one to the logout that ends it."""

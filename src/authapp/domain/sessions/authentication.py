@@ -1,0 +1,28 @@
+"""What an authentication proves, whatever the method: the one thing that a session is started with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
+
+
+def _nothing_to_confirm(_user: Any) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class AuthenticationResult:
+    """A user was authenticated: by which methods (``amr``, RFC 8176) and when (``auth_time``).
+
+    ``confirm`` is called in the transaction that starts the session, with the user's locked row (``id`` and
+    ``password_hash``). It tells whether what was proven still holds, and uses up what may be used once. This is where
+    a method keeps its own business: a password's hash may have been changed meanwhile, a code may be spent.
+    """
+
+    user_id: UUID
+    amr: tuple[str, ...]
+    auth_time: datetime
+    confirm: Callable[[Any], bool] = _nothing_to_confirm

@@ -1,0 +1,190 @@
+"""Ending sessions and revoking tokens (RFC 7009): the one place that writes to the blocklist.
+
+Many sessions end by one mark on the user's row, ``sessions_valid_from``, which the statement of every protected request
+reads: it takes effect at once, however many sessions there are. Their rows are then ended too, up to a bound.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    DateTime,
+    Text,
+    Uuid,
+    bindparam,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
+
+from authapp.context import RequestContext
+from authapp.database.fast_path import FastPath, PreparedStatement
+from authapp.database.session import db
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.models import BlocklistedToken, EndReason, Session, User
+from authapp.models.session import server_time
+
+ENDED_AT_ONCE = 1_000
+"""How many rows one request ends. The mark ends the sessions of all others, and pruning removes their rows."""
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """An access token to revoke: its ``jti``, and when it expires."""
+
+    jti: UUID
+    expires_at: datetime
+
+
+def end_all(
+    user_id: UUID,
+    reason: EndReason,
+    now: datetime,
+    *,
+    keep: UUID | None = None,
+    access_token: AccessToken | None = None,
+) -> int:
+    """End every live session of a user but ``keep``, within the open transaction, and return how many rows ended.
+
+    The refresh tokens of the rows, and ``access_token``, go on the blocklist. More than ``ENDED_AT_ONCE`` live
+    sessions are over by the mark alone.
+    """
+    # The row is locked before the sessions, as a login does: it either commits before, and its session ends; or waits,
+    # and starts after the mark.
+    locked = select(User.sessions_valid_from).where(User.id == user_id).with_for_update(key_share=True)
+    before = db.session.scalar(locked)
+    if before is None:
+        return 0
+    marked = update(User).where(User.id == user_id).values(sessions_valid_from=server_time())
+    mark = db.session.scalar(marked.returning(User.sessions_valid_from).execution_options(synchronize_session=False))
+    if keep is not None:
+        # Only a session that an earlier mark has not ended: nothing that is over comes back.
+        kept = update(Session).where(Session.user_id == user_id, Session.id == keep, _begun() >= before)
+        db.session.execute(kept.values(valid_from=mark).execution_options(synchronize_session=False))
+    chosen = (
+        select(Session.user_id, Session.id)
+        .where(Session.user_id == user_id, Session.ended_at.is_(None), Session.id != (keep or _NO_SESSION))
+        .limit(ENDED_AT_ONCE)
+    )
+    ended = _ended(tuple_(Session.user_id, Session.id).in_(chosen), reason=reason, now=now)
+    tokens = _blocklist(_tokens(ended, now, access_token)).cte("blocklisted")
+    return len(db.session.execute(select(ended.c.id).add_cte(tokens)).all())
+
+
+def end_one(user_id: UUID, session_id: UUID, reason: EndReason, now: datetime) -> bool:
+    """End one live session within the open transaction, and tell whether there was one."""
+    which = (Session.user_id == user_id, Session.id == session_id, Session.refresh_expires_at > now, _is_unmarked())
+    ended = _ended(*which, reason=reason, now=now)
+    tokens = _blocklist(_tokens(ended, now, None)).cte("blocklisted")
+    return db.session.execute(select(ended.c.id).add_cte(tokens)).one_or_none() is not None
+
+
+def log_out(
+    fast_path: FastPath,
+    user_id: UUID,
+    session_id: UUID,
+    access_token: AccessToken,
+    now: datetime,
+    context: RequestContext,
+) -> bool:
+    """End one session and record it, in one statement that commits by itself; tell whether it was live.
+
+    It may be done twice.
+    """
+    parameters = {"user_id": user_id, "session_id": session_id, "now": now}
+    token = {"jti": access_token.jti, "access_expires_at": access_token.expires_at}
+    return fast_path.write(_LOG_OUT, {**parameters, **token, **audit.audit_params(context)}) is not None
+
+
+def revoke_access_token(user_id: UUID, session_id: UUID, token: AccessToken, now: datetime) -> bool:
+    """Put an access token on the blocklist, within the open transaction; tell whether it was not there before."""
+    # The account's row may go meanwhile, and takes its tokens with it: then there is nothing to do.
+    session = select(Session.user_id).where(Session.user_id == user_id, Session.id == session_id)
+    if db.session.scalar(session.with_for_update(read=True)) is None:
+        return False
+    row = select(_uuid(user_id), _uuid(token.jti), _text("access"), _time(token.expires_at), _time(now))
+    return db.session.scalar(_blocklist(row).returning(BlocklistedToken.jti)) is not None
+
+
+_NO_SESSION = UUID(int=0)
+
+
+def _begun() -> Any:
+    return func.coalesce(Session.valid_from, Session.created_at)
+
+
+def _is_unmarked() -> Any:
+    mark = select(User.sessions_valid_from).where(User.id == Session.user_id).scalar_subquery()
+    return _begun() >= mark
+
+
+def _ended(*which: Any, reason: EndReason, now: Any) -> CTE:
+    """Return the CTE that ends the live sessions which meet the conditions."""
+    return (
+        update(Session)
+        .where(Session.ended_at.is_(None), *which)
+        .values(ended_at=now, end_reason=reason)
+        .returning(Session.user_id, Session.id, Session.refresh_jti, Session.refresh_expires_at)
+        .cte("ended")
+    )
+
+
+def _tokens(ended: CTE, now: Any, access_token: AccessToken | None) -> Any:
+    """Return the rows for the blocklist: the refresh token of each session that ended, and the access token."""
+    revoked_at = _time(now)
+    refresh = select(ended.c.user_id, ended.c.refresh_jti, _text("refresh"), ended.c.refresh_expires_at, revoked_at)
+    if access_token is None:
+        return refresh
+    # From the sessions that ended: when there is none, the account may be gone, and has nothing to revoke.
+    jti, expires_at = _uuid(access_token.jti), _time(access_token.expires_at)
+    access = select(ended.c.user_id, jti, _text("access"), expires_at, revoked_at)
+    return union_all(refresh, access.distinct())
+
+
+def _blocklist(rows: Any) -> Insert:
+    columns = ["user_id", "jti", "token_type", "expires_at", "revoked_at"]
+    return insert(BlocklistedToken).from_select(columns, rows).on_conflict_do_nothing()
+
+
+def _uuid(value: Any) -> Any:
+    return value if isinstance(value, ColumnElement) else literal(value, Uuid)
+
+
+def _text(value: Any) -> Any:
+    return literal(value, Text)
+
+
+def _time(value: Any) -> Any:
+    return value if isinstance(value, ColumnElement) else literal(value, DateTime(timezone=True))
+
+
+def _log_out() -> PreparedStatement:
+    now = bindparam("now", type_=DateTime(timezone=True))
+    token: Any = AccessToken(
+        bindparam("jti", type_=Uuid),  # type: ignore[arg-type]  # a parameter in the place of the value
+        bindparam("access_expires_at", type_=DateTime(timezone=True)),  # type: ignore[arg-type]
+    )
+    which = (Session.user_id == bindparam("user_id", type_=Uuid), Session.id == bindparam("session_id", type_=Uuid))
+    ended = _ended(*which, reason=EndReason.LOGOUT, now=now)
+    event = {
+        "occurred_at": now,
+        "type": _text(EventType.SESSION_ENDED),
+        "actor_id": ended.c.user_id,
+        "subject_id": ended.c.user_id,
+        "session_id": ended.c.id,
+        "details": literal({"reason": EndReason.LOGOUT, "scope": "local", "sessions": 1}, JSONB),
+    }
+    tokens = _blocklist(_tokens(ended, now, token)).cte("blocklisted")
+    return PreparedStatement(select(ended.c.id).add_cte(tokens, audit.audit_cte(ended, event)))
+
+
+_LOG_OUT = _log_out()

@@ -1,0 +1,87 @@
+"""The rotation of refresh tokens, decided in one atomic statement (RFC 9700, section 4.14.2)."""
+
+from typing import Any
+
+from sqlalchemy import DateTime, Update, Uuid, and_, bindparam, case, func, literal, null, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+
+from authapp.database.fast_path import PreparedStatement
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.models import EndReason, Session, User
+
+_USER_ID, _SESSION_ID = bindparam("user_id", type_=Uuid), bindparam("session_id", type_=Uuid)
+_PRESENTED, _SUCCESSOR = bindparam("presented", type_=Uuid), bindparam("successor", type_=Uuid)
+_NOW, _GRACE_FROM, _REFRESH_EXPIRES_AT = (
+    bindparam(name, type_=DateTime(timezone=True)) for name in ("now", "grace_from", "refresh_expires_at")
+)
+
+_MARK = select(User.sessions_valid_from).where(User.id == _USER_ID).scalar_subquery()
+
+
+def _rotation() -> Update:
+    """Return the statement that exchanges the refresh token whose ``jti`` is ``presented``.
+
+    - The current token becomes the previous one, and ``successor`` the current one.
+    - The previous token, when it was exchanged after ``grace_from``, changes nothing: its holder gets the successor
+      that is there. Tabs that refresh at one moment, and clients that never saw the answer, are no thieves.
+    - Any other token ends the session.
+
+    It returns the row as it is then, and no row when the session is over. Of two at once the second waits for the
+    first, and PostgreSQL evaluates its conditions again on the row that the first has written (read committed).
+    """
+    is_current = Session.refresh_jti == _PRESENTED
+    in_grace = and_(Session.previous_refresh_jti == _PRESENTED, Session.rotated_at > _GRACE_FROM)
+
+    def on_exchange(value: Any, otherwise: Any) -> Any:
+        return case((is_current, value), else_=otherwise)
+
+    return (
+        update(Session)
+        .where(
+            Session.user_id == _USER_ID,
+            Session.id == _SESSION_ID,
+            Session.ended_at.is_(None),
+            Session.expires_at > _NOW,
+            func.coalesce(Session.valid_from, Session.created_at) >= _MARK,
+        )
+        .values(
+            refresh_jti=on_exchange(_SUCCESSOR, Session.refresh_jti),
+            previous_refresh_jti=on_exchange(Session.refresh_jti, Session.previous_refresh_jti),
+            rotated_at=on_exchange(_NOW, Session.rotated_at),
+            refresh_expires_at=on_exchange(
+                func.least(_REFRESH_EXPIRES_AT, Session.expires_at), Session.refresh_expires_at
+            ),
+            last_used_at=_NOW,
+            ended_at=case((or_(is_current, in_grace), null()), else_=_NOW),
+            end_reason=case((or_(is_current, in_grace), null()), else_=EndReason.REFRESH_TOKEN_REUSED),
+        )
+        .returning(
+            Session.refresh_jti,
+            Session.rotated_at,
+            Session.refresh_expires_at,
+            Session.expires_at,
+            Session.ended_at,
+            Session.amr,
+            func.coalesce(Session.auth_time, Session.created_at).label("auth_time"),
+        )
+    )
+
+
+def _recorded(rotation: Update) -> PreparedStatement:
+    """Return ``rotation`` together with the audit event of what it does, as one statement, and so one round trip."""
+    rotated = rotation.cte("rotated")
+    reused = rotated.c.ended_at.is_not(None)
+    event = {
+        "occurred_at": _NOW,
+        "type": case((reused, EventType.REFRESH_TOKEN_REUSED), else_=EventType.SESSION_REFRESHED),
+        # The holder of a token that was exchanged before is not known: it may be the thief.
+        "actor_id": case((reused, null()), else_=_USER_ID),
+        "subject_id": _USER_ID,
+        "session_id": _SESSION_ID,
+        "details": literal({}, JSONB),
+    }
+    return PreparedStatement(select(rotated).add_cte(audit.audit_cte(rotated, event)))
+
+
+ROTATE = _recorded(_rotation())

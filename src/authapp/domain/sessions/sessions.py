@@ -1,0 +1,171 @@
+"""The use cases of sessions: start, refresh, list, end, log out."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import select
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.fast_path import FastPath
+from authapp.database.session import db, transaction
+from authapp.domain import audit, hooks
+from authapp.domain.audit import EventType
+from authapp.domain.hooks import Hooks
+from authapp.domain.sessions import revocation
+from authapp.domain.sessions.authentication import AuthenticationResult
+from authapp.domain.sessions.revocation import AccessToken
+from authapp.domain.sessions.rotation import ROTATE
+from authapp.domain.sessions.start import insert_session
+from authapp.domain.sessions.token_pairs import PairIssuer, SessionState, TokenPair
+from authapp.errors import RefreshTokenReused, ResourceNotFound, TokenRevoked
+from authapp.models import EndReason, Session, User
+from authapp.models.session import is_live
+from authapp.security import identifiers
+from authapp.security.tokens import Claims, Tokens
+
+logger = logging.getLogger(__name__)
+
+
+class LogoutScope(StrEnum):
+    """Which of the user's sessions a logout ends."""
+
+    LOCAL = "local"
+    OTHERS = "others"
+    GLOBAL = "global"
+
+
+class Sessions:
+    """The use cases of sessions."""
+
+    def __init__(
+        self, tokens: Tokens, fast_path: FastPath, hooks: Hooks, *, session_ttl: int, refresh_grace: int
+    ) -> None:
+        """Take ``session_ttl`` and ``refresh_grace`` in seconds."""
+        self._pairs = PairIssuer(tokens)
+        self._fast_path = fast_path
+        self._hooks = hooks
+        self._session_ttl = timedelta(seconds=session_ttl)
+        self._refresh_ttl = timedelta(seconds=tokens.rules.refresh_ttl)
+        self._grace = timedelta(seconds=refresh_grace)
+
+    def start(self, result: AuthenticationResult, context: RequestContext) -> TokenPair | None:
+        """Start a session for the user who was authenticated, and return its tokens.
+
+        Returns ``None`` when what was proven does not hold any more: the user is disabled or gone by now, or
+        ``result.confirm`` says no.
+        """
+        state = self._new_state(result)
+        if not insert_session(state, result, context):
+            return None
+        pair = self._pairs.issue(state, fresh=True)
+        self._hooks.tell(
+            hooks.session_started, context=context, user_id=state.user_id, session_id=state.id, amr=state.amr
+        )
+        return pair
+
+    def refresh(self, claims: Claims, context: RequestContext) -> TokenPair:
+        """Exchange the refresh token with these verified ``claims`` for a new pair.
+
+        Raises ``RefreshTokenReused`` for a token that was exchanged before, and ends its session; ``TokenRevoked``
+        when the session is already over.
+        """
+        now = clock.now()
+        user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
+        # When it runs twice, the second time finds the predecessor within the grace, and the same successor.
+        row = self._fast_path.write(
+            ROTATE,
+            {
+                "user_id": user_id,
+                "session_id": session_id,
+                "presented": claims["jti"],
+                "successor": identifiers.unguessable(),
+                "now": now,
+                "grace_from": now - self._grace,
+                "refresh_expires_at": now + self._refresh_ttl,
+                **audit.audit_params(context),
+            },
+        )
+        if row is None:
+            raise TokenRevoked
+        if row.ended_at is not None:
+            logger.warning("refresh token reused: ended session %s of user %s", session_id, user_id)
+            self._tell_ended(user_id, EndReason.REFRESH_TOKEN_REUSED, context, session_id)
+            raise RefreshTokenReused
+        state = SessionState(
+            user_id=user_id,
+            id=session_id,
+            refresh_jti=row.refresh_jti,
+            rotated_at=row.rotated_at,
+            refresh_expires_at=row.refresh_expires_at,
+            expires_at=row.expires_at,
+            amr=row.amr,
+            auth_time=row.auth_time,
+        )
+        return self._pairs.issue(state, fresh=False)
+
+    def log_out(self, claims: Claims, scope: LogoutScope, context: RequestContext) -> None:
+        """End sessions of the user with these verified ``claims``, as ``scope`` says.
+
+        Every token of an ended session is dead on the next request, everywhere. To do it again, or at the same time as
+        another request, is no error.
+        """
+        token = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
+        user_id, session_id, now = UUID(claims["sub"]), UUID(claims["sid"]), clock.now()
+        if scope is LogoutScope.LOCAL:
+            if revocation.log_out(self._fast_path, user_id, session_id, token, now, context):
+                self._tell_ended(user_id, EndReason.LOGOUT, context, session_id)
+            return
+        with transaction():
+            if scope is LogoutScope.OTHERS:
+                ended = revocation.end_all(user_id, EndReason.LOGOUT, now, keep=session_id)
+            else:
+                ended = revocation.end_all(user_id, EndReason.LOGOUT, now, access_token=token)
+            if ended:
+                _record_end(user_id, EndReason.LOGOUT, context, session_id=session_id, scope=scope, sessions=ended)
+        if ended:
+            self._tell_ended(user_id, EndReason.LOGOUT, context, None)
+
+    def list_live(self, user_id: UUID) -> list[Session]:
+        """Return the user's live sessions, the one used last first."""
+        statement = (
+            select(Session)
+            .join(User, User.id == Session.user_id)
+            .where(Session.user_id == user_id, is_live(), Session.refresh_expires_at > clock.now())
+            .order_by(Session.last_used_at.desc(), Session.id.desc())
+        )
+        return list(db.session.scalars(statement))
+
+    def end(self, user_id: UUID, session_id: UUID, context: RequestContext) -> None:
+        """End one of the user's sessions. Raises ``ResourceNotFound`` when it is not theirs, or over already."""
+        with transaction():
+            if not revocation.end_one(user_id, session_id, EndReason.REVOKED, clock.now()):
+                raise ResourceNotFound
+            _record_end(user_id, EndReason.REVOKED, context, session_id=session_id)
+        self._tell_ended(user_id, EndReason.REVOKED, context, session_id)
+
+    def _new_state(self, result: AuthenticationResult) -> SessionState:
+        now = clock.now()
+        expires_at = now + self._session_ttl
+        return SessionState(
+            user_id=result.user_id,
+            id=identifiers.time_ordered(),
+            refresh_jti=identifiers.unguessable(),
+            rotated_at=now,
+            refresh_expires_at=min(now + self._refresh_ttl, expires_at),
+            expires_at=expires_at,
+            amr=list(result.amr),
+            auth_time=result.auth_time,
+        )
+
+    def _tell_ended(self, user_id: UUID, reason: EndReason, context: RequestContext, session_id: UUID | None) -> None:
+        self._hooks.tell(
+            hooks.session_ended, context=context, user_id=user_id, reason=str(reason), session_id=session_id
+        )
+
+
+def _record_end(user_id: UUID, reason: EndReason, context: RequestContext, session_id: UUID, **details: object) -> None:
+    owner = {"subject_id": user_id, "actor_id": user_id, "session_id": session_id}
+    audit.record(EventType.SESSION_ENDED, context=context, **owner, reason=reason, **details)

@@ -1,0 +1,38 @@
+"""Extra claims in access tokens: an open list, for what other services want to read from a token."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from authapp.registry import Registry
+
+MAX_BYTES = 1_024
+"""How long all extra claims of a token may be, as JSON: a token travels with every request."""
+
+ClaimSource = Callable[[UUID, UUID], Any]
+"""Takes the user's id and the session's, and returns a JSON value, or ``None`` to leave the claim out."""
+
+token_claims: Registry[ClaimSource] = Registry(
+    "token claim", r"[A-Za-z][\w.+-]{0,30}:[^\s]{1,200}", "use a URL of yours, or a prefix and a colon: notes:plan."
+)
+"""Each with its source. A name needs a colon, and so it can neither be nor become a claim of ours or of an RFC."""
+
+
+def extra_claims(user_id: UUID, session_id: UUID) -> dict[str, Any]:
+    """Return the registered claims of one access token.
+
+    Raises ``ValueError`` when they are no JSON, or longer than ``MAX_BYTES``; and what a source raises. No token is
+    issued then: a claim that is missing may be the one that restricts its holder.
+    """
+    values = ((name, source(user_id, session_id)) for name, source in token_claims.items())
+    claims = {name: value for name, value in values if value is not None}
+    if not claims:
+        return claims
+    try:
+        size = len(json.dumps(claims, allow_nan=False))
+    except TypeError as error:
+        raise ValueError(f"An extra token claim is not JSON: {error}.") from None
+    if size > MAX_BYTES:
+        raise ValueError(f"The extra token claims take {size} bytes as JSON; at most {MAX_BYTES} are allowed.")
+    return claims

@@ -1,0 +1,174 @@
+"""Administration: what administrators and operators do to the accounts of others."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from authapp import clock
+from authapp.context import Principal, RequestContext
+from authapp.database.session import transaction
+from authapp.domain import audit, hooks
+from authapp.domain.audit import EventType
+from authapp.domain.hooks import Hooks
+from authapp.domain.passwords.hashing import PasswordHasher
+from authapp.domain.passwords.throttles import AccountThrottles
+from authapp.domain.roles.grants import GrantPolicy, keep_an_admin, lock_in_order
+from authapp.domain.roles.roles import check_exists
+from authapp.domain.sessions import revocation
+from authapp.domain.users.accounts import Accounts, UserRef, checked_roles, locked, remove, renamed, unique_names
+from authapp.domain.users.names import UserNames
+from authapp.models import EndReason, User, UserRole, UserStatus
+from authapp.models.role import ADMIN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What is to change of an account; nothing stays as it is."""
+
+    username: str | None = None
+    email: str | None = None
+    status: UserStatus | None = None
+    roles: Collection[str] | None = None
+
+    def names(self) -> dict[str, str]:
+        """Return the names that are to change."""
+        given = {"username": self.username, "email": self.email}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class Administration:
+    """The use cases of administration. Each raises ``ResourceNotFound``, and what ``GrantPolicy`` refuses."""
+
+    def __init__(self, accounts: Accounts, hasher: PasswordHasher, throttles: AccountThrottles, hooks: Hooks) -> None:
+        self._accounts = accounts
+        self._hasher = hasher
+        self._throttles = throttles
+        self._hooks = hooks
+
+    def change(self, ref: UserRef, changes: Changes, context: RequestContext) -> User:
+        """Change an account. A value that it has already changes nothing, and is no event.
+
+        Disabling ends the sessions: the tokens are dead on the next request. Enabling forgets the failed logins too.
+        Raises ``ValidationFailed``, ``UsernameTaken``, ``EmailTaken`` or ``LastAdmin``.
+        """
+        with unique_names(), transaction():
+            user = self._locked(ref, context)
+            now = clock.now()
+            was_renamed = renamed(user, changes.names(), context)
+            has_new_roles = self._set_roles(user, changes.roles, context)
+            has_new_status = self._set_status(user, changes.status, context, now)
+            if was_renamed or has_new_roles or has_new_status:
+                user.updated_at = now
+        if has_new_status and changes.status == UserStatus.DISABLED:
+            self._tell_ended(user.id, EndReason.DISABLED, context)
+        return user
+
+    def disable(self, ref: UserRef, context: RequestContext) -> User:
+        """Disable an account and end its sessions. Raises ``LastAdmin``."""
+        return self.change(ref, Changes(status=UserStatus.DISABLED), context)
+
+    def enable(self, ref: UserRef, context: RequestContext) -> User:
+        """Enable an account again, and forget its failed logins. The sessions that disabling ended stay ended."""
+        return self.change(ref, Changes(status=UserStatus.ACTIVE), context)
+
+    def grant(self, ref: UserRef, role: str, context: RequestContext) -> User:
+        """Give an account a role, unless it has it. Raises ``ValidationFailed`` for one that there is not."""
+        return self._with_roles(ref, context, given=[role])
+
+    def revoke(self, ref: UserRef, role: str, context: RequestContext) -> User:
+        """Take a role from an account, if it has it. Raises ``LastAdmin``; ``ValidationFailed`` as ``grant``."""
+        # What is not there cannot be taken, but it may be a typing error for what was to be taken.
+        check_exists(role)
+        return self._with_roles(ref, context, taken=[role])
+
+    def set_password(self, ref: UserRef, password: str, context: RequestContext) -> User:
+        """Set an account's password, end its sessions and forget its failed logins. Raises ``PasswordRejected``."""
+        user = self._accounts.find(ref)
+        UserNames(user.username, user.email).require_acceptable(password)
+        new_hash = self._hasher.hash(password)
+        with transaction():
+            user = self._locked(user.id, context)
+            user.password_hash = new_hash
+            user.updated_at = now = clock.now()
+            self._throttles.forgive(user.id)
+            ended = revocation.end_all(user.id, EndReason.PASSWORD_CHANGED, now)
+            audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user.id, sessions_ended=ended)
+        self._hooks.tell(hooks.password_changed, context=context, user_id=user.id)
+        return user
+
+    def end_sessions(self, ref: UserRef, context: RequestContext) -> int:
+        """End every session of an account, and return how many there were."""
+        with transaction():
+            user = self._locked(ref, context)
+            ended = revocation.end_all(user.id, EndReason.REVOKED, clock.now())
+            event = {"subject_id": user.id, "reason": EndReason.REVOKED, "sessions": ended}
+            audit.record(EventType.SESSION_ENDED, context=context, **event)
+        self._tell_ended(user.id, EndReason.REVOKED, context)
+        return ended
+
+    def unlock(self, ref: UserRef, context: RequestContext) -> User:
+        """Forget the failed logins of an account: it may be tried again."""
+        with transaction():
+            user = self._locked(ref, context)
+            self._unlock(user, context)
+        return user
+
+    def delete(self, ref: UserRef, context: RequestContext) -> None:
+        """Delete an account, with its sessions and all that was kept for its tokens. Raises ``LastAdmin``."""
+        with transaction():
+            user = self._locked(ref, context)
+            remove(user, context)
+        self._hooks.tell(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
+
+    def _tell_ended(self, user_id: UUID, reason: EndReason, context: RequestContext) -> None:
+        self._hooks.tell(hooks.session_ended, context=context, user_id=user_id, reason=str(reason), session_id=None)
+
+    def _locked(self, ref: UserRef, context: RequestContext) -> User:
+        if isinstance(context.principal, Principal) and isinstance(ref, UUID):
+            lock_in_order(context.principal.id, ref)
+        user = locked(ref)
+        GrantPolicy.of(context).require_can_manage(user)
+        return user
+
+    def _set_status(self, user: User, status: UserStatus | None, context: RequestContext, now: datetime) -> bool:
+        if status == UserStatus.ACTIVE:
+            self._unlock(user, context)
+        if status is None or status == user.status:
+            return False
+        if status == UserStatus.DISABLED:
+            keep_an_admin(user)
+            revocation.end_all(user.id, EndReason.DISABLED, now)
+        user.status = status
+        event = EventType.USER_DISABLED if status == UserStatus.DISABLED else EventType.USER_ENABLED
+        audit.record(event, context=context, subject_id=user.id)
+        return True
+
+    def _unlock(self, user: User, context: RequestContext) -> None:
+        if self._throttles.forgive(user.id):
+            audit.record(EventType.USER_UNLOCKED, context=context, subject_id=user.id)
+
+    def _with_roles(
+        self, ref: UserRef, context: RequestContext, *, given: Collection[str] = (), taken: Collection[str] = ()
+    ) -> User:
+        with unique_names(), transaction():
+            user = self._locked(ref, context)
+            if self._set_roles(user, {*user.roles, *given} - {*taken}, context):
+                user.updated_at = clock.now()
+        return user
+
+    def _set_roles(self, user: User, wanted: Collection[str] | None, context: RequestContext) -> bool:
+        if wanted is None or set(wanted) == set(user.roles):
+            return False
+        wanted = checked_roles(wanted)
+        kept = {link.role_name: link for link in user.role_links}
+        given, taken = sorted(set(wanted) - kept.keys()), sorted(kept.keys() - set(wanted))
+        if given:
+            GrantPolicy.of(context).require_can_grant(given)
+        if ADMIN in taken:
+            keep_an_admin(user)
+        user.role_links = [kept.get(role) or UserRole(role_name=role) for role in sorted(set(wanted))]
+        for event, names in ((EventType.ROLE_GRANTED, given), (EventType.ROLE_REVOKED, taken)):
+            for role in names:
+                audit.record(event, context=context, subject_id=user.id, role=role)
+        return True

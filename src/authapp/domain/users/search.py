@@ -1,0 +1,136 @@
+"""User search: pages of accounts by role, by status, and by how the username or the address begins."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select, true, union_all
+
+from authapp.database.bounded_scan import ScanResult, bounded_scan
+from authapp.database.keyset import KeysetRange
+from authapp.database.session import db
+from authapp.domain.pages import Listing, Page, Pages
+from authapp.models import User, UserRole, UserStatus
+from authapp.models.user import folded
+
+SCAN_LIMIT = 300
+"""How many candidates one scan tests. With more, fewer pages are short, and each of those is slower."""
+
+_NAME_KEYS = (User.username_key, User.email_key)
+"""What a search looks through. Every address has an ``@`` and no username has, so no key occurs twice."""
+
+_ALL_USERS = KeysetRange(rows=select(User), order=(User.id,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserFilter:
+    """Which accounts to list; ``q`` is how the username or the email address begins, in any letter case."""
+
+    q: str | None = None
+    role: str | None = None
+    status: UserStatus | None = None
+
+    def keysets(self) -> list[KeysetRange]:
+        """Return a range of the accounts with the role, and one of those with the status, if these are set."""
+        keysets = []
+        if self.role:
+            holders = select(User).join(UserRole, UserRole.user_id == User.id)
+            keysets.append(KeysetRange(rows=holders, fixed={UserRole.role_name: self.role}, order=(UserRole.user_id,)))
+        if self.status:
+            keysets.append(KeysetRange(rows=select(User), fixed={User.status: self.status}, order=(User.id,)))
+        return keysets
+
+    def condition(self) -> ColumnElement[bool]:
+        """Return the test of a row of ``users`` for the role and the status."""
+        # A scalar subquery is one index lookup per row. PostgreSQL may turn EXISTS into a hash of all holders.
+        holder = select(literal(True)).where(UserRole.user_id == User.id, UserRole.role_name == self.role)
+        has_role = holder.correlate(User).scalar_subquery() if self.role else true()
+        # The status first: PostgreSQL stops at the first test that fails, and the role takes a lookup.
+        return and_(User.status == self.status if self.status else true(), has_role)
+
+
+class UserSearch:
+    """The use cases of finding accounts."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    def search(self, user_filter: UserFilter, limit: int, cursor: str | None = None) -> Page[User]:
+        """Return a page of the accounts that match: the newest first, or with ``q`` by the name that matches.
+
+        A page may be short or empty although its cursor leads on. Raises ``ValidationFailed`` for a cursor that was
+        not made for this filter.
+        """
+        listing = Listing("users", vars(user_filter), {"key": str} if user_filter.q else {"id": UUID})
+        keysets = user_filter.keysets() or [_ALL_USERS]
+        if len(keysets) == 1 and not user_filter.q:
+            return self._pages.page(listing, keysets, limit, cursor)
+        after = self._pages.position(listing, cursor)
+        scan = _scan_names(user_filter, user_filter.q, after) if user_filter.q else _scan_filters(user_filter, after)
+        return self._page(listing, scan, limit)
+
+    def iterate_all(self) -> Iterator[User]:
+        """Yield every account, the oldest first, without holding them all in memory."""
+        yield from db.session.scalars(select(User).order_by(User.id).execution_options(yield_per=500))
+
+    def _page(self, listing: Listing, scan: ScanResult, limit: int) -> Page[User]:
+        """Return the first ``limit`` accounts that passed, and the cursor to what follows."""
+        rows = scan.passed[:limit]
+        ids = [row.id for row in rows]
+        users = db.session.scalars(select(User).where(User.id.in_(ids))) if ids else ()
+        resume_after = [rows[-1].key] if len(scan.passed) > limit else scan.resume_after
+        next_cursor = self._pages.cursor(listing, resume_after) if resume_after else None
+        return Page(sorted(users, key=lambda user: ids.index(user.id)), next_cursor)
+
+
+def _scan_filters(user_filter: UserFilter, after: list[Any] | None) -> ScanResult:
+    """Scan those who have the role, and those of the status; return the scan that got further.
+
+    No index covers both. Each scan finds every match down to where it stops, so the one that got further has all that
+    the other has. It is that of the rarer filter, whose accounts lie further apart.
+    """
+    scans = []
+    for keyset in user_filter.keysets():
+        scan = _scan_range(keyset, after, User.id, user_filter.condition())
+        if scan.resume_after is None:
+            return scan
+        scans.append(scan)
+    return min(scans, key=attrgetter("resume_after"))
+
+
+def _scan_names(user_filter: UserFilter, q: str, after: list[Any] | None) -> ScanResult:
+    """Scan the usernames and the addresses that begin with ``q``, merged into one order.
+
+    An account with both beginning so is listed at the smaller key and fails the test at the other one.
+    """
+    last_key = after[0] if after else ""
+    begins = {key: key.startswith(folded(q), autoescape=True) for key in _NAME_KEYS}
+    # CASE is NULL for a key that begins otherwise, and LEAST ignores NULL.
+    matched_key = func.least(*(case((begins[key], key)) for key in _NAME_KEYS))
+
+    # Where so few accounts pass a filter that one scan sees them all, it has found every match.
+    for keyset in user_filter.keysets():
+        scan = _scan_range(keyset, None, matched_key, and_(matched_key > last_key, user_filter.condition()))
+        if scan.resume_after is None:
+            return ScanResult(sorted(scan.passed, key=attrgetter("key")), None)
+
+    by_key = [
+        _candidates(
+            select(User).where(begins[key], key > last_key).order_by(key).limit(SCAN_LIMIT),
+            key,
+            and_(key == matched_key, user_filter.condition()),
+        )
+        for key in _NAME_KEYS
+    ]
+    return bounded_scan(db.session.connection(), union_all(*by_key).order_by("key"), SCAN_LIMIT)
+
+
+def _scan_range(keyset: KeysetRange, after: list[Any] | None, key: Any, passes: ColumnElement[bool]) -> ScanResult:
+    candidates = _candidates(keyset.page(after, SCAN_LIMIT), key, passes)
+    return bounded_scan(db.session.connection(), candidates, SCAN_LIMIT)
+
+
+def _candidates(accounts: Select[Any], key: Any, passes: ColumnElement[bool]) -> Select[Any]:
+    return accounts.with_only_columns(case((passes, User.id)).label("id"), key.label("key"))

@@ -1,0 +1,147 @@
+"""The Flask extension: settings become services, blueprints, commands and handlers of one application."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask
+
+from authapp import api, cli
+from authapp.api.authenticate import Authenticator, BearerJWT
+from authapp.api.openapi import Blueprint as DocumentedBlueprint
+from authapp.api.openapi import Contract, publish
+from authapp.cli import migrations
+from authapp.config import Settings, SettingsError
+from authapp.database import wait_callback
+from authapp.database.connect import DeadlinePool, Servers, connect_arguments, connector, watch_errors
+from authapp.database.fast_path import FastPath
+from authapp.database.orphaned_backends import OrphanedBackends
+from authapp.database.session import db
+from authapp.domain.services import EXTENSION, Services
+from authapp.security.key_files import ensure_key_file
+from authapp.security.keys import InvalidKey, KeyRing
+
+INSTANCE = Path("instance")
+"""What development keeps, below the working directory."""
+
+
+class AuthApp:
+    """authapp in a Flask application of yours: ``AuthApp(app)``, or ``init_app`` later.
+
+    Its guards, error handlers, headers and deadline concern its own blueprints and those that you register with
+    ``register_blueprint``; the rest of the application is yours alone. ``create_app`` makes an application in which
+    they concern everything.
+
+    ``authenticators`` is the ordered list of ways to prove who makes a request; add your own to it. ``services`` holds
+    the use cases.
+    """
+
+    services: Services
+    contract: Contract
+
+    def __init__(self, app: Flask | None = None, settings: Settings | None = None) -> None:
+        """Take the application, and the settings; without these they are read from the environment.
+
+        Raises ``SettingsError`` as ``init_app`` does.
+        """
+        self.authenticators: list[Authenticator] = [BearerJWT()]
+        self._covered: set[str] = set()
+        self._covers_all = False
+        if app is not None:
+            self.init_app(app, settings)
+
+    def init_app(self, app: Flask, settings: Settings | None = None, *, whole: bool = False) -> None:
+        """Bind to ``app``. With ``whole``, every route of it is locked unless it is marked ``public``.
+
+        Raises ``SettingsError`` when the settings cannot be used, and ``RuntimeError`` when the application has a
+        Flask-SQLAlchemy of its own.
+        """
+        if "sqlalchemy" in app.extensions and app.extensions["sqlalchemy"] is not db:
+            raise RuntimeError(
+                "This application has a Flask-SQLAlchemy instance already. Use authapp's: from authapp import db, and"
+                " declare your tables on it."
+            )
+        cli.init_app(app)
+        folders = migrations.init_app(app)
+        settings = settings or load_settings()
+        self._app, self._covers_all = app, whole
+        self._bind_database(app, settings, folders)
+        app.extensions[EXTENSION] = self
+        app.logger.setLevel(settings.log_level)
+        api.init_app(app, settings)
+        self.contract = publish(app)
+        for blueprint, prefix in api.BLUEPRINTS.items():
+            self.register_blueprint(blueprint, url_prefix=prefix)
+
+    @classmethod
+    def of(cls, app: Flask) -> "AuthApp":
+        """Return the extension of ``app``. Raises ``KeyError`` when it has none."""
+        extension: AuthApp = app.extensions[EXTENSION]
+        return extension
+
+    def register_blueprint(self, blueprint: Blueprint, **options: Any) -> None:
+        """Register a blueprint of yours as locked: its views need an access token unless they are marked.
+
+        One made with ``authapp.Blueprint`` appears in the OpenAPI document. ``options`` are Flask's, such as
+        ``url_prefix``.
+        """
+        if isinstance(blueprint, DocumentedBlueprint):
+            self.contract.register_blueprint(blueprint, **options)
+        else:
+            self._app.register_blueprint(blueprint, **options)
+        self._covered.add(options.get("name", blueprint.name))
+
+    def covers(self, blueprints: Sequence[str]) -> bool:
+        """Tell whether a request to a view of these blueprints, innermost first, is for authapp to guard and answer."""
+        return self._covers_all or not self._covered.isdisjoint(blueprints)
+
+    def close_connections(self) -> None:
+        """Close every idle connection to the database; in an application context."""
+        self.services.fast_path.clear()
+        for engine in db.engines.values():
+            engine.dispose()
+
+    def _bind_database(self, app: Flask, settings: Settings, folders: Sequence[migrations.MigrationFolder]) -> None:
+        wait_callback.install()
+        arguments = connect_arguments(settings.database_timeout)
+        orphaned = OrphanedBackends(settings.database_timeout, enabled=settings.end_orphaned_backends == "on")
+        fast_path = FastPath(
+            connector(settings.database_url, arguments),
+            orphaned,
+            size=settings.database_pool_size,
+            timeout=settings.database_timeout,
+        )
+        try:
+            self.services = Services.build(settings, fast_path, app, folders)
+        except InvalidKey as error:
+            raise SettingsError([f"AUTHAPP_JWT_KEYS: {error}"]) from None
+        app.config.from_mapping(_database_config(settings, arguments))
+        db.init_app(app)
+        with app.app_context():
+            watch_errors(db.engine, orphaned)
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment. Raises ``SettingsError``, which lists every problem."""
+    return Settings.from_env(
+        check_keys=lambda text: list(KeyRing.problems(text)),
+        development_keys=ensure_key_file,
+        instance=INSTANCE.absolute(),
+    )
+
+
+def _database_config(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": {
+            "poolclass": DeadlinePool,
+            "pool_size": settings.database_pool_size,
+            "max_overflow": 0,
+            "pool_timeout": settings.database_timeout,
+            "pool_pre_ping": True,
+            "pool_use_lifo": True,
+            # Parameters are passwords' hashes and people's addresses: they stay out of messages and logs.
+            "hide_parameters": True,
+            "creator": Servers(settings.database_url, arguments).open,
+        },
+    }

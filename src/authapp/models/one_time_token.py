@@ -1,0 +1,26 @@
+"""One-time tokens: what is sent to an address to prove that it is read, or to reset a password."""
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authapp.database.session import db
+from authapp.models.columns import Id, Key, Timestamp
+
+
+class OneTimeToken(db.Model):  # type: ignore[name-defined,misc]
+    """One token that was sent: its SHA-256, what it is for, and the address that it was sent to.
+
+    The token itself is stored nowhere. ``address_key`` is the lookup key of the address (``models.user.lookup_key``),
+    and ``address`` is its text where the token stands for a new address.
+    """
+
+    __tablename__ = "one_time_tokens"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    purpose: Mapped[Key] = mapped_column(primary_key=True)
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    address_key: Mapped[Key]
+    address: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[Timestamp]
+    expires_at: Mapped[Timestamp]

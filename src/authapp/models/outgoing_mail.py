@@ -1,0 +1,34 @@
+"""The outbox: mails that are still to be sent, written in the transaction of what they tell of."""
+
+from typing import Any
+
+from sqlalchemy import Index, LargeBinary, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authapp.database.session import db
+from authapp.models.columns import Id, Key, Timestamp
+
+
+class OutgoingMail(db.Model):  # type: ignore[name-defined,misc]
+    """One mail to send: its ``kind``, and the user or the address that it goes to.
+
+    It holds no secret and no text: the account is looked up, and a token made, when it is sent. ``context`` says where
+    the request came from. ``challenge_hash`` binds a login link to the client that asked for it. ``user_id`` is no
+    foreign key, since a mail may tell of an account that was just deleted.
+    """
+
+    __tablename__ = "outgoing_mail"
+    __table_args__ = (Index(None, "next_attempt_at"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    kind: Mapped[Key]
+    user_id: Mapped[Id | None]
+    address: Mapped[str | None] = mapped_column(Text)
+    challenge_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    context: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    attempts: Mapped[int] = mapped_column(SmallInteger, default=0)
+    next_attempt_at: Mapped[Timestamp]
+    claimed_until: Mapped[Timestamp | None]
+    last_error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[Timestamp]

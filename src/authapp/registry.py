@@ -1,0 +1,60 @@
+"""Open lists of named values: ours are registered where they are defined, yours in your own modules."""
+
+import re
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named values of one kind, such as permissions. Register yours when your module is imported.
+
+    The OpenAPI document, the settings and the command line read the registry when the application is made, so import
+    your modules before ``create_app()``.
+    """
+
+    def __init__(self, kind: str, pattern: str, rule: str) -> None:
+        """Take the ``kind`` of value for messages, the regular ``pattern`` of a name, and the ``rule`` in words."""
+        self._kind, self._pattern, self._rule = kind, re.compile(pattern), rule
+        self._values: dict[str, T] = {}
+        self.names: list[str] = []
+        """The names in order of registration; always the same list, so that a document which holds it is current."""
+
+    def register(self, name: str, value: T) -> str:
+        """Add ``value`` under ``name``, and return the name.
+
+        The same pair may be registered again. Raises ``ValueError`` for a name that breaks the rule, and for one that
+        is registered with another value.
+        """
+        if not self._pattern.fullmatch(name):
+            raise ValueError(f"{name!r} cannot name a {self._kind}: {self._rule}")
+        if name in self._values and self._values[name] != value:
+            raise ValueError(f"There is a {self._kind} {name!r} already.")
+        if name not in self._values:
+            self._values[name] = value
+            self.names.append(name)
+        return name
+
+    def unregister(self, name: str) -> None:
+        """Remove ``name``, if it is there; for tests that register."""
+        if self._values.pop(name, None) is not None:
+            self.names.remove(name)
+
+    def __getitem__(self, name: str) -> T:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise KeyError(
+                f"There is no {self._kind} {name!r}: register it before it is used. There are: {', '.join(self.names)}."
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def items(self) -> list[tuple[str, T]]:
+        """Return each name with its value, in order of registration."""
+        return list(self._values.items())
