@@ -15,6 +15,7 @@ from authapp.config import Settings, SettingsError
 from authapp.database import wait_callback
 from authapp.database.connect import DeadlinePool, Servers, connect_arguments, connector, watch_errors
 from authapp.database.fast_path import FastPath
+from authapp.database.migrations import MigrationFolder
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.session import db
 from authapp.domain.services import EXTENSION, Services
@@ -101,7 +102,7 @@ class AuthApp:
         for engine in db.engines.values():
             engine.dispose()
 
-    def _bind_database(self, app: Flask, settings: Settings, folders: Sequence[migrations.MigrationFolder]) -> None:
+    def _bind_database(self, app: Flask, settings: Settings, folders: Sequence[MigrationFolder]) -> None:
         wait_callback.install()
         arguments = connect_arguments(settings.database_timeout)
         orphaned = OrphanedBackends(settings.database_timeout, enabled=settings.end_orphaned_backends == "on")

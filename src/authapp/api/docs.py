@@ -6,7 +6,7 @@ from importlib.resources import files
 from flask import Blueprint, Response, current_app, send_from_directory
 
 from authapp.api.guards import public
-from authapp.api.openapi import Contract
+from authapp.domain.services import EXTENSION
 from authapp.errors import ResourceNotFound
 
 contract = Blueprint("contract", __name__)
@@ -49,7 +49,7 @@ _START = """SwaggerUIBundle({
 @public
 def openapi() -> Response:
     """Return the OpenAPI document."""
-    return _cacheable(Response(Contract.of(current_app).document, content_type="application/json"))
+    return _cacheable(Response(current_app.extensions[EXTENSION].contract.document, content_type="application/json"))
 
 
 @page.get("")

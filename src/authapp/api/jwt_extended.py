@@ -41,13 +41,14 @@ class TokenManager(JWTManager):
         It is what ``verify_jwt_in_request()`` does, without looking for the token and decoding it again: a tenth of a
         protected request. Raises ``TokenRevoked``, or what the loaders raise.
         """
-        if self._token_in_blocklist_callback(header, claims):
+        claims_dict = cast("dict[str, Any]", claims)
+        if self._token_in_blocklist_callback(header, claims_dict):
             raise TokenRevoked
         if self._user_lookup_callback is None:
             raise RuntimeError("no user loader is registered")
-        principal: Principal = self._user_lookup_callback(header, claims)
+        principal: Principal = self._user_lookup_callback(header, claims_dict)
         g._jwt_extended_jwt_user = {"loaded_user": principal}  # noqa: SLF001
-        g._jwt_extended_jwt_header, g._jwt_extended_jwt = header, claims  # noqa: SLF001
+        g._jwt_extended_jwt_header, g._jwt_extended_jwt = header, claims_dict  # noqa: SLF001
         g._jwt_extended_jwt_location = "headers"  # noqa: SLF001
         return principal
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import MetaData, Row, Select
+from sqlalchemy import Executable, MetaData, Row
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session
 
 
@@ -38,7 +38,7 @@ def transaction() -> Iterator["scoped_session[Any]"]:
         raise
 
 
-def read_one(statement: Select[Any]) -> Row[Any] | None:
+def read_one(statement: Executable) -> Row[Any] | None:
     """Run one SELECT, give its connection back at once, and return the first row, or ``None``.
 
     For reads before work that takes long, such as a password's hash: no connection may be held meanwhile.

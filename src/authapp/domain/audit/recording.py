@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
-from authapp.domain.audit.event_types import event_types
+from authapp.domain.audit.events import event_types
 from authapp.models import AuditEvent
 from authapp.security import identifiers
 

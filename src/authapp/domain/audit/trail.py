@@ -14,7 +14,7 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.keyset import Column, KeysetRange
 from authapp.database.session import transaction
-from authapp.domain.audit.event_types import EventType
+from authapp.domain.audit.events import EventType
 from authapp.domain.audit.recording import record
 from authapp.domain.pages import Listing, Page, Pages
 from authapp.domain.pruning import delete_in_batches

@@ -8,10 +8,9 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Interval, Select, bindparam, case, delete, func, select
+from sqlalchemy import Interval, bindparam, case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
@@ -63,7 +62,8 @@ class AccountThrottles:
         parameters = {"account_id": account_id, "purpose": scope, "now": now}
         row = self._fast_path.write(self._reserve, parameters)
         if row is None:
-            state = read_one(_state(account_id, scope))
+            columns = select(LoginThrottle.failures, LoginThrottle.blocked_until)
+            state = read_one(columns.where(LoginThrottle.account_id == account_id, LoginThrottle.purpose == scope))
             self.check(*(state or (None, now + FIRST_DELAY)))
             raise _refusal(FIRST_DELAY)
         return Attempt(row.failures, row.failures >= self._max)
@@ -78,11 +78,6 @@ class AccountThrottles:
 def _refusal(wait: timedelta, sentence: str = "There were too many failed attempts at this account.") -> Refusal:
     seconds = math.ceil(wait.total_seconds())
     return TooManyRequests(sentence, retry_after=seconds, quota=Quota(name="account", amount=1, seconds=seconds))
-
-
-def _state(account_id: UUID, scope: ThrottleScope) -> Select[Any]:
-    columns = select(LoginThrottle.failures, LoginThrottle.blocked_until)
-    return columns.where(LoginThrottle.account_id == account_id, LoginThrottle.purpose == scope)
 
 
 def _reservation(free: int, most: int) -> PreparedStatement:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, select, update
+from sqlalchemy import ColumnElement, Executable, and_, func, literal, select, update
 
 from authapp import clock
 from authapp.context import RequestContext
@@ -120,12 +120,12 @@ def _failures(scope: ThrottleScope, account: Any) -> ColumnElement[bool]:
     return and_(LoginThrottle.account_id == account, LoginThrottle.purpose == scope)
 
 
-def _by_id(user_id: UUID) -> Select[Any]:
+def _by_id(user_id: UUID) -> Executable:
     throttled = select(*_COLUMNS).outerjoin(LoginThrottle, _failures(ThrottleScope.CONFIRMATION, User.id))
     return throttled.where(User.id == user_id)
 
 
-def _by_name(key: str, nobody: UUID, *, by_email: bool) -> Select[Any]:
+def _by_name(key: str, nobody: UUID, *, by_email: bool) -> Executable:
     """Return the statement that finds an account, or none, and the failures of either, with the same work."""
     always = select(literal(1).label("one")).subquery()
     named = always.outerjoin(User, (User.email_key if by_email else User.username_key) == key)

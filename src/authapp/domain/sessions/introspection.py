@@ -61,9 +61,9 @@ class Introspection:
         if claims["type"] == "refresh":
             self._end_session(user_id, session_id, context)
             return
-        token = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
+        access_token = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
         with transaction():
-            if revocation.revoke_access_token(user_id, session_id, token, clock.now()):
+            if revocation.revoke_access_token(user_id, session_id, access_token, clock.now()):
                 audit.record(EventType.TOKEN_REVOKED, context=context, subject_id=user_id, jti=claims["jti"])
 
     def _end_session(self, user_id: UUID, session_id: UUID, context: RequestContext) -> None:
@@ -71,11 +71,12 @@ class Introspection:
         with transaction():
             ended = revocation.end_one(user_id, session_id, reason, clock.now())
             if ended:
-                event = {"subject_id": user_id, "session_id": session_id, "reason": reason}
-                audit.record(EventType.SESSION_ENDED, context=context, **event)
+                owner = {"subject_id": user_id, "session_id": session_id}
+                audit.record(EventType.SESSION_ENDED, context=context, **owner, reason=reason)
         if ended:
-            event = {"user_id": user_id, "session_id": session_id, "reason": str(reason)}
-            self._hooks.tell(hooks.session_ended, context=context, **event)
+            self._hooks.tell(
+                hooks.session_ended, context=context, user_id=user_id, session_id=session_id, reason=str(reason)
+            )
 
     def _read(self, token: str) -> Claims | None:
         try:

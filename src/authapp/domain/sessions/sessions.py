@@ -3,6 +3,7 @@
 import logging
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -166,6 +167,7 @@ class Sessions:
         )
 
 
-def _record_end(user_id: UUID, reason: EndReason, context: RequestContext, session_id: UUID, **details: object) -> None:
+def _record_end(user_id: UUID, reason: EndReason, context: RequestContext, session_id: UUID, **details: Any) -> None:
+    details = {"reason": reason, **details}
     owner = {"subject_id": user_id, "actor_id": user_id, "session_id": session_id}
-    audit.record(EventType.SESSION_ENDED, context=context, **owner, reason=reason, **details)
+    audit.record(EventType.SESSION_ENDED, context=context, **owner, **details)

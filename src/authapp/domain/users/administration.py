@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from authapp import clock
@@ -102,8 +103,8 @@ class Administration:
         with transaction():
             user = self._locked(ref, context)
             ended = revocation.end_all(user.id, EndReason.REVOKED, clock.now())
-            event = {"subject_id": user.id, "reason": EndReason.REVOKED, "sessions": ended}
-            audit.record(EventType.SESSION_ENDED, context=context, **event)
+            details: dict[str, Any] = {"reason": EndReason.REVOKED, "sessions": ended}
+            audit.record(EventType.SESSION_ENDED, context=context, subject_id=user.id, **details)
         self._tell_ended(user.id, EndReason.REVOKED, context)
         return ended
 

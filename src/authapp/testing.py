@@ -1,0 +1,70 @@
+"""For the tests of an application that uses authapp: settings, a migrated database, users, sessions and clients."""
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import flask_migrate
+from flask import Flask
+from flask.testing import FlaskClient
+
+from authapp.cli.migrations import upgrade_package
+from authapp.config import Settings, normalised_database_url, rate_limits
+from authapp.context import OPERATOR, RequestContext
+from authapp.database.migrations import PACKAGE
+from authapp.domain.services import Services
+from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.models import User
+from authapp.security.keys import Key, KeyRing
+
+PASSWORD = "correct horse battery staple"  # noqa: S105 - of users that exist in tests alone
+GUEST = RequestContext(ip_address="192.0.2.1", user_agent="tests", request_id=None, principal=None)
+"""The context of a guest, for calling use cases that a guest may call."""
+
+_KEYS = KeyRing([Key.generate()]).to_json()
+_numbers = itertools.count(1)
+
+
+def settings(database_url: str, **changes: Any) -> Settings:
+    """Return settings for tests: cheap password hashes, no limits by address, keys of this process."""
+    values: dict[str, Any] = {
+        "jwt_keys": _KEYS,
+        "argon2_memory_kib": 8,
+        "argon2_time_cost": 1,
+        "hashing_queue": 1000,
+        "rate_limits": dict.fromkeys(rate_limits),
+        **changes,
+    }
+    return Settings(database_url=normalised_database_url(database_url), **values)
+
+
+def upgrade_database(app: Flask) -> None:
+    """Run authapp's migrations and those of the project, as ``flask db upgrade`` does."""
+    with app.app_context():
+        upgrade_package()
+        if app.extensions["migrate"].directory != str(PACKAGE.path):
+            flask_migrate.upgrade()
+
+
+def create_user(
+    app: Flask, username: str | None = None, *, password: str | None = PASSWORD, roles: Iterable[str] = ()
+) -> User:
+    """Create a user, with a numbered name unless one is given; the address is ``<name>@example.com``."""
+    name = username or f"user{next(_numbers)}"
+    names = {"username": name, "email": f"{name.lower()}@example.com"}
+    with app.app_context():
+        return Services.of(app).accounts.create(**names, password=password, roles=roles, context=OPERATOR)
+
+
+def log_in(app: Flask, user: User, password: str = PASSWORD) -> TokenPair:
+    """Start a session for ``user``, and return its tokens."""
+    with app.app_context():
+        return Services.of(app).password_login.log_in(user.username, password, GUEST)
+
+
+def client(app: Flask, user: User | None = None) -> FlaskClient:
+    """Return a test client; with a ``user``, one that sends an access token of a new session with each request."""
+    made = app.test_client()
+    if user is not None:
+        made.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {log_in(app, user).access_token}"
+    return made
