@@ -8,7 +8,7 @@ FLASK := $(BIN)/flask
 INSTALLED := .venv/.installed
 NEWMAN := node_modules/.installed
 
-.PHONY: help install run test check postman lint format types contracts drift migrate bench bench-lists lock clean
+.PHONY: help install run watch test check hooks postman lint format types contracts drift migrate bench bench-lists lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,12 +33,23 @@ $(NEWMAN): package.json package-lock.json
 run: $(INSTALLED) ## Serve the API on 127.0.0.1:8000 (PORT= to change) with the embedded PostgreSQL
 	@PORT="$(PORT)" $(BIN)/python -m tools.serve
 
-test: $(INSTALLED) ## Run all tests, with coverage; Node.js is needed for the Postman part
+watch: $(INSTALLED) ## Like run, and load the code anew whenever a file of it changes
+	@PORT="$(PORT)" GUNICORN_CMD_ARGS="--reload --workers 1" $(BIN)/python -m tools.serve
+
+# Coverage is judged on a whole run: a part of the tests covers a part of the code.
+test: $(INSTALLED) ## Run all tests, with coverage; or some: make test ARGS="tests/api -x"
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NEWMAN); fi
-	$(BIN)/coverage run -m pytest $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
+else
+	$(BIN)/pytest $(ARGS)
+endif
 
 check: lint types contracts drift test ## All that must be green before a commit
+
+hooks: ## Let git run lint, types and contracts before each commit
+	git config core.hooksPath .githooks
 
 lint: $(INSTALLED) ## Check the format and lint
 	$(BIN)/ruff format --check --quiet
@@ -60,6 +71,7 @@ drift: $(INSTALLED) ## Check that models and migrations agree
 
 migrate: $(INSTALLED) ## Write a migration for what has changed in the models: make migrate M="why"
 	@test -n "$(M)" || { echo 'Say what it is for: make migrate M="add api keys"' >&2; exit 1; }
+	$(BIN)/python -m tools.with_database flask db upgrade
 	$(BIN)/python -m tools.with_database flask db revision --autogenerate -m "$(M)"
 
 bench: $(INSTALLED) ## Measure requests under load, against a bare Flask view; needs wrk
@@ -73,7 +85,7 @@ postman: $(INSTALLED) $(NEWMAN) ## Run the Postman collection against a real ser
 
 lock: $(INSTALLED) ## Pin the requirements anew (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--custom-compile-command "make lock" setup.cfg -o requirements/base.txt
+		--custom-compile-command "make lock" --extra all setup.cfg -o requirements/base.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" --extra dev setup.cfg -o requirements/dev.txt
 
