@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -18,7 +19,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from authapp.api.errors import documentation, status_of
-from authapp.config import RateLimit, Settings, SettingsError
+from authapp.cli import COMMANDS
+from authapp.config import RateLimit, Settings, SettingsError, rate_limits
 from authapp.errors import catalogue
 from authapp.extension import load_settings
 from databases import Databases
@@ -29,7 +31,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")])
 TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
 RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
-VARIABLES = {f"AUTHAPP_{field.name.upper()}": field for field in dataclasses.fields(Settings)}
+VARIABLES: dict[str, Any] = {
+    **{f"AUTHAPP_{field.name.upper()}": field for field in dataclasses.fields(Settings) if field.name != "rate_limits"},
+    **{f"AUTHAPP_RATE_LIMIT_{name.upper()}": SimpleNamespace(default=limit, type=None) for name, limit in rate_limits.items()},
+}
 
 every_page = pytest.mark.parametrize("page", TEXTS)
 
@@ -194,7 +199,7 @@ def written(default: object) -> str:
     return str(default)
 
 
-@pytest.mark.parametrize("variable", ["ENV", "REGISTRATION", "LOG_LEVEL"])
+@pytest.mark.parametrize("variable", ["ENV", "REGISTRATION", "LOG_LEVEL", "END_ORPHANED_BACKENDS"])
 def test_a_settings_documented_words_are_those_that_are_accepted(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,7 +248,6 @@ ELSEWHERE = {
     "TEST_DATABASE_URL": "tests/databases.py",
     "WEB_CONCURRENCY": "gunicorn.conf.py",
     "PORT": "tools/serve.py",
-    "SCHEMA_REVISION": "src/authapp/models/__init__.py",
 }
 """Names in capitals that are no settings: where each of them is read."""
 
@@ -279,11 +283,10 @@ def test_every_command_that_a_page_names_exists_with_its_options(page: str, app:
 
 def test_every_command_of_ours_is_in_the_documentation() -> None:
     documented = code_in("\n".join(TEXTS.values()))
-    for entry in entry_points(group="flask.commands"):
-        if entry.value.startswith("authapp."):
-            assert f"flask {entry.name}" in documented
-            for name in getattr(entry.load(), "commands", ()):
-                assert re.search(rf"flask {entry.name} (\S*\|)?{name}\b", documented), f"flask {entry.name} {name}"
+    for group in COMMANDS:
+        assert f"flask {group.name}" in documented
+        for name in getattr(group, "commands", ()):
+            assert re.search(rf"flask {group.name} (\S*\|)?{name}\b", documented), f"flask {group.name} {name}"
 
 
 @every_page
@@ -299,7 +302,7 @@ def test_the_contributing_page_lists_every_make_target() -> None:
 
 @every_page
 def test_every_module_and_folder_of_ours_that_a_page_names_exists(page: str) -> None:
-    floors = ("api", "cli", "config", "domain", "models", "security", "docs", "tests", "tools", "requirements")
+    floors = ("api", "cli", "config", "database", "domain", "models", "security", "serving", "docs", "tests", "tools")
     named = re.findall(rf"`((?:{'|'.join(floors)})/[\w./-]*)`", without_blocks(TEXTS[page]))
     for name in named:
         assert (ROOT / name).exists() or (ROOT / "src" / "authapp" / name).exists(), name

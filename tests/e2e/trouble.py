@@ -16,11 +16,12 @@ from tools.embedded_postgres import EmbeddedPostgres
 
 from authapp import create_app
 from authapp.domain.services import Services
+from authapp.domain.sessions.sessions import LogoutScope
 from conftest import dispose
 from databases import Databases
 from e2e.clients import Answer, Load
 from e2e.processes import Server, environment, serving
-from factories import a_session, a_user
+from factories import GUEST, a_session, a_user
 from settings import settings
 
 LONGEST, LIVE_P99, RECOVERY = 3.0, 0.5, 2.0
@@ -79,7 +80,7 @@ class Tokens:
         self.good, self.revoked = (a_session(app, user).access_token for _ in range(2))
         with app.app_context():
             sessions = Services.of(app).sessions
-            sessions.log_out(Services.of(app).tokens.read(self.revoked))
+            sessions.log_out(Services.of(app).tokens.read(self.revoked), LogoutScope.LOCAL, GUEST)
         self.spare = [a_session(app, user).access_token for _ in range(spare)]
         self.to_refresh = [a_session(app, user).refresh_token for _ in range(to_refresh)]
         dispose(app)

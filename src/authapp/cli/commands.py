@@ -64,5 +64,6 @@ def print_json(data: Any) -> None:
 def services() -> Services:
     """Return the services of the application. Ends the command when its settings cannot be used."""
     if error := current_app.extensions.get(SETTINGS_ERROR):
-        raise click.ClickException(str(error))
+        click.echo(str(error), err=True)
+        sys.exit(1)
     return Services.of(current_app)
