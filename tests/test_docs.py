@@ -241,7 +241,7 @@ ELSEWHERE = {
     "GUNICORN_CMD_ARGS": "tests/e2e/test_access_log.py",
     "DATABASE_URL": "src/authapp/config/environment.py",
     "TEST_DATABASE_URL": "tests/databases.py",
-    "WEB_CONCURRENCY": "gunicorn.conf.py",
+    "WEB_CONCURRENCY": "src/authapp/serving/settings.py",
     "PORT": "tools/serve.py",
     "SCHEMA_REVISION": "src/authapp/models/__init__.py",
 }

@@ -9,7 +9,7 @@ from flask import Flask, request
 from authapp.security import identifiers
 
 REQUEST_ID = "authapp.request_id"
-"""Where the WSGI environment has the id; the logs of ``gunicorn.conf.py`` look there too."""
+"""Where the WSGI environment has the id; ``authapp.serving``, which may import nothing of this, looks there too."""
 
 # Short and plain, so that it can neither forge a log line nor carry a token into the log.
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
