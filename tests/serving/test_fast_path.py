@@ -3,6 +3,7 @@
 import time
 
 import gunicorn.http.message
+import gunicorn.http.wsgi
 import gunicorn.util
 import pytest
 from gunicorn.config import Config
@@ -25,6 +26,16 @@ def test_a_date_is_formatted_once_a_second() -> None:
     assert date() in {gunicorn.util.http_date(second) for second in range(before, before + 3)}
 
 
+def test_the_environ_of_every_request_is_a_copy_of_its_own() -> None:
+    cfg = Config()
+    base_environ = fast_path.copy_of_first(gunicorn.http.wsgi.base_environ)
+    first, second = base_environ(cfg), base_environ(cfg)
+    first["PATH_INFO"] = "/"
+    expected = gunicorn.http.wsgi.base_environ(cfg)
+    assert second.keys() == expected.keys()
+    assert all(second[name] == expected[name] for name in expected if name != "wsgi.errors")
+
+
 @pytest.mark.parametrize("allowed", ["", "*", "192.0.2.7", "192.0.2.0/24,2001:db8::1"])
 @pytest.mark.parametrize("address", ["192.0.2.7", "198.51.100.1", "2001:db8::1", "no address"])
 def test_a_peer_is_trusted_exactly_when_gunicorn_trusts_it(address: str, allowed: str) -> None:
@@ -37,6 +48,7 @@ def test_a_peer_is_trusted_exactly_when_gunicorn_trusts_it(address: str, allowed
 
 def test_installed_it_changes_no_setting_and_stands_where_gunicorn_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gunicorn.util, "http_date", gunicorn.util.http_date)
+    monkeypatch.setattr(gunicorn.http.wsgi, "base_environ", gunicorn.http.wsgi.base_environ)
     check = gunicorn.http.message._ip_in_allow_list
     monkeypatch.setattr(gunicorn.http.message, "_ip_in_allow_list", check)
     cfg = Config()

@@ -25,6 +25,7 @@ SOURCE = Path(authapp.__file__).parent
 
 SIGNATURES: dict[str, tuple[Any, list[str]]] = {
     "http_date": (gunicorn.util.http_date, ["timestamp"]),
+    "base_environ": (gunicorn.http.wsgi.base_environ, ["cfg"]),
     "_ip_in_allow_list": (gunicorn.http.message._ip_in_allow_list, ["ip_str", "allow_list", "networks"]),
     "write_error": (gunicorn.util.write_error, ["sock", "status_int", "reason", "mesg"]),
     "write_nonblock": (gunicorn.util.write_nonblock, ["sock", "data", "chunked"]),
@@ -44,6 +45,7 @@ SIGNATURES: dict[str, tuple[Any, list[str]]] = {
 
 FILES = {
     "http_date": "fast_path",
+    "base_environ": "fast_path",
     "_ip_in_allow_list": "fast_path",
     "write_error": "problem",
     "write_nonblock": "problem",
@@ -79,6 +81,7 @@ def test_gunicorn_calls_what_is_replaced_by_its_module() -> None:
     """``from gunicorn.util import http_date`` in gunicorn would leave the replacement without effect."""
     callers: dict[str, Callable[..., Any]] = {
         "util.http_date()": gunicorn.http.wsgi.Response.default_headers,
+        "base_environ(cfg)": gunicorn.http.wsgi.default_environ,
         "util.write_error(": GeventWorker.handle_error,
         "_ip_in_allow_list(": gunicorn.http.message.HeaderPolicy._peer_is_trusted_proxy,
     }
