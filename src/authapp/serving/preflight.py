@@ -6,7 +6,7 @@ mistake in a key file would end the service. With this check the old workers sta
 Names of gunicorn that this file depends on, and that no document promises (tests/serving/test_gunicorn_names.py):
 
 - ``Arbiter.reload()``, replaced on the running instance: the hook ``on_reload`` runs too late to refuse
-- ``Arbiter.app.app_uri``, what gunicorn was told to serve
+- ``Arbiter.app.app_uri``, what gunicorn has to serve
 - ``gunicorn.util.import_app(uri)``, called in the subprocess, as a worker will
 """
 

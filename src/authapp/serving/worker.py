@@ -34,7 +34,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     wsgi: Any
 
     def init_process(self) -> None:
-        """Run the worker in its own process, until it is told to stop."""
+        """Run the worker in its own process, until it is asked to stop."""
         problem.install()
         fast_path.install(self.cfg)
         super().init_process()
