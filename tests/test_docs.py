@@ -246,7 +246,7 @@ ELSEWHERE = {
     "GUNICORN_CMD_ARGS": "tests/e2e/test_access_log.py",
     "DATABASE_URL": "src/authapp/config/environment.py",
     "TEST_DATABASE_URL": "tests/databases.py",
-    "WEB_CONCURRENCY": "gunicorn.conf.py",
+    "WEB_CONCURRENCY": "src/authapp/serving/settings.py",
     "PORT": "tools/serve.py",
 }
 """Names in capitals that are no settings: where each of them is read."""

@@ -1,0 +1,64 @@
+"""The check before a start or a reload: can the application be loaded with the settings as they are now?
+
+On HUP, gunicorn stops the old workers before the new ones have started, and tries for ever when those cannot start: a
+mistake in a key file would end the service. With this check the old workers stay.
+
+Names of gunicorn that this file depends on, and that no document promises (tests/serving/test_gunicorn_names.py):
+
+- ``Arbiter.reload()``, replaced on the running instance: the hook ``on_reload`` runs too late to refuse
+- ``Arbiter.app.app_uri``, what gunicorn has to serve
+- ``gunicorn.util.import_app(uri)``, called in the subprocess, as a worker will
+"""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+DEFAULT_APP = "wsgi:app"
+
+_PROGRAM = "import sys; from gunicorn.util import import_app; import_app(sys.argv[1]); print('loaded')"
+
+
+def on_starting(server: Any) -> None:
+    """Exit with status 1 unless the application loads, and check again before each reload (gunicorn's hook).
+
+    The application names all its bad settings at once on stderr, instead of each worker with a traceback.
+    """
+    if not can_load(server):
+        sys.exit(1)
+    reload = server.reload
+
+    def reload_if_loadable() -> None:
+        if can_load(server):
+            forget_package()
+            reload()
+        else:
+            server.log.error("Nothing is reloaded: with these settings no worker could start. The old ones serve on.")
+
+    server.reload = reload_if_loadable
+
+
+def can_load(server: Any) -> bool:
+    """Return whether gunicorn's application can be imported, in a subprocess: the master must not import it.
+
+    The exit status is not used: gunicorn's SIGCHLD handler may reap the process first, and ``subprocess`` then reports
+    success.
+    """
+    uri = getattr(server.app, "app_uri", None) or DEFAULT_APP
+    # gunicorn has put ``chdir`` and ``pythonpath`` there.
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", _PROGRAM, uri]
+    done = subprocess.run(command, check=False, env=environ, stdout=subprocess.PIPE, text=True)  # noqa: S603 - no shell
+    return done.stdout.endswith("loaded\n")
+
+
+def forget_package() -> None:
+    """Drop ``authapp`` and ``authapp.serving`` from ``sys.modules``; who imports them next gets what is installed now.
+
+    The master has to import ``authapp`` to reach ``authapp.serving``. After an upgrade in place, an application that
+    imports a new name from the old ``authapp`` could not be loaded by any worker.
+    """
+    package, serving = "authapp", "authapp.serving"
+    for name in [name for name in sys.modules if name == package or f"{name}.".startswith(f"{serving}.")]:
+        del sys.modules[name]

@@ -1,0 +1,50 @@
+"""What a client gets for a request that gunicorn cannot parse: problem+json (RFC 9457), as from the application.
+
+gunicorn 27.0 would send HTML. No setting changes that, so one of its functions is replaced. Names of gunicorn that this
+file depends on, and that no document promises (tests/serving/test_gunicorn_names.py):
+
+- ``gunicorn.util.write_error(sock, status_int, reason, mesg)``, replaced in each worker
+- ``gunicorn.util.write_nonblock(sock, data)``
+"""
+
+import http
+import json
+import uuid
+from typing import Any
+
+import gunicorn.util
+
+
+def install() -> None:
+    """Replace gunicorn's error page in this process."""
+    gunicorn.util.write_error = write_problem
+
+
+def write_problem(sock: Any, status: int, reason: str, _message: str) -> None:
+    """Send the whole response; ``_message`` quotes the client's input and is not sent back."""
+    gunicorn.util.write_nonblock(sock, response(status, reason))
+
+
+def response(status: int, reason: str) -> bytes:
+    """Return an HTTP/1.1 response for gunicorn's ``status``.
+
+    gunicorn tells a dozen client errors apart; here all of them are 400 with one code, ``malformed_request``.
+    """
+    client_error = status < 500 or status == http.HTTPStatus.NOT_IMPLEMENTED
+    if client_error:
+        status, reason = 400, "Bad Request"
+    code = "malformed_request" if client_error else "internal_error"
+    title = "The request cannot be read." if client_error else "Something went wrong on the server."
+    request_id = str(uuid.uuid4())  # noqa: TID251 - the master may import nothing else of authapp
+    problem = {"type": f"/problems/{code}", "title": title, "status": status, "code": code, "detail": title}
+    body = json.dumps({**problem, "instance": "/", "request_id": request_id})
+    head = [
+        f"HTTP/1.1 {status} {reason}",
+        "Connection: close",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        f"X-Request-ID: {request_id}",
+    ]
+    return "\r\n".join([*head, "", body]).encode("ascii")

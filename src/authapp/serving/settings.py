@@ -1,0 +1,62 @@
+"""gunicorn's settings: ``gunicorn --config python:authapp.serving.settings wsgi:app``.
+
+The command line and ``GUNICORN_CMD_ARGS`` override each of them. Names that are no settings of gunicorn are ignored.
+"""
+
+import os
+from typing import Any
+
+from authapp.serving import preflight
+from authapp.serving.access_log import AccessLogger
+from authapp.serving.event_formatter import EventFormatter
+from authapp.serving.worker import Worker
+
+# An event loop: slow clients occupy no worker and no thread, and a database that is silent stops no other request.
+worker_class = Worker
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_connections = 1000
+backlog = 1024
+# Seconds for the next request of a connection, and for its headers.
+keepalive = 5
+timeout = 30
+graceful_timeout = 30
+max_requests = 0
+
+limit_request_line = 4094
+limit_request_fields = 100
+limit_request_field_size = 8190
+
+# The control socket has one shared default path: two instances on one host would fight over it.
+control_socket_disable = True
+
+# The application trusts proxies by AUTHAPP_TRUSTED_PROXIES alone; gunicorn itself believes none.
+forwarded_allow_ips = ""
+
+# A level that does not exist is reported with the other bad settings, by the check in ``on_starting``.
+_level = os.environ.get("AUTHAPP_LOG_LEVEL", "").strip()
+loglevel = _level.lower() if _level in {"DEBUG", "INFO", "WARNING", "ERROR"} else "info"
+accesslog = "-"
+errorlog = "-"
+logger_class = AccessLogger
+logconfig_dict: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "event": {"()": EventFormatter, "fmt": ["level", "name", "message"]},
+    },
+    "handlers": {
+        "event": {"class": "logging.StreamHandler", "formatter": "event", "stream": "ext://sys.stderr"},
+    },
+    "root": {"level": loglevel.upper(), "handlers": ["event"]},
+    "loggers": {
+        "alembic": {"level": "WARNING"},
+        "gunicorn.error": {"level": loglevel.upper(), "handlers": ["event"], "propagate": False},
+    },
+}
+
+on_starting = preflight.on_starting
+
+
+def post_worker_init(worker: Any) -> None:
+    """Log that a worker answers from now on; "Booting worker" only says that it was started."""
+    worker.log.info("Worker ready (pid: %s)", worker.pid)

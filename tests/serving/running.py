@@ -1,0 +1,101 @@
+"""Programs in processes of their own: gevent replaces sockets and locks, which must not reach pytest's process."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import authapp
+from e2e.processes import free_port
+
+SOURCE = Path(authapp.__file__).parent.parent
+
+APPLICATION = """
+import time
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(1.5)
+    body = environ["wsgi.input"].read(10) if environ["PATH_INFO"] == "/read" else b"hello"
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+
+def create():
+    return app
+"""
+
+
+def environment(path: Path = SOURCE) -> dict[str, str]:
+    """Return the environment of a process that imports authapp from ``path``: from where this one has it."""
+    return os.environ | {"PYTHONPATH": str(path)}
+
+
+def printed(program: str) -> str:
+    """Return what a Python program prints."""
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class Gunicorn:
+    """A running gunicorn with the settings of the package, and one worker."""
+
+    def __init__(self, folder: Path, *arguments: str, path: Path = SOURCE) -> None:
+        self.port = free_port()
+        self._log = folder / "gunicorn.log"
+        command = [sys.executable, "-m", "gunicorn", "--config", "python:authapp.serving.settings"]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "--bind", f"127.0.0.1:{self.port}", "--workers", "1", *arguments],
+                cwd=folder,
+                env=environment(path),
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def wait_for(self, words: str, times: int = 1) -> None:
+        deadline = time.monotonic() + 30
+        while self.log.count(words) < times:
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.05)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=15)
+
+
+def everything(client: socket.socket) -> bytes:
+    """Return what arrives until the server closes."""
+    received = b""
+    with client:
+        while more := client.recv(65536):
+            received += more
+    return received
+
+
+@contextlib.contextmanager
+def gunicorn(folder: Path, *arguments: str, path: Path = SOURCE) -> Iterator[Gunicorn]:
+    """Lend a gunicorn whose worker is ready; ``hello.py`` in ``folder`` is its application.
+
+    authapp is imported from ``path`` instead of this checkout where it is given.
+    """
+    (folder / "hello.py").write_text(APPLICATION)
+    running = Gunicorn(folder, *(arguments or ("hello:app",)), path=path)
+    try:
+        running.wait_for("Worker ready")
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.send_signal(signal.SIGTERM)
+            running.process.wait(30)

@@ -1,0 +1,48 @@
+"""The format of everything else that is logged."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from authapp.api import headers
+from authapp.serving.event_formatter import REQUEST_ID, EventFormatter
+
+
+def formatted(name: str, message: str) -> dict[str, Any]:
+    record = logging.LogRecord(name, logging.WARNING, "file.py", 1, message, (), None)
+    text = EventFormatter(["level", "name", "message"]).format(record)
+    assert "\n" not in text
+    fields: dict[str, Any] = json.loads(text)
+    return fields
+
+
+def test_a_message_is_one_line_with_its_level_and_time_in_utc() -> None:
+    fields = formatted("authapp", 'two\nlines and a "quote"')
+    assert fields["timestamp"].endswith("+00:00")
+    assert len(fields["timestamp"]) == len("2026-11-23T21:38:06.531+00:00")
+    del fields["timestamp"]
+    assert fields == {"level": "WARNING", "name": "authapp", "message": 'two\nlines and a "quote"'}
+
+
+@pytest.mark.parametrize(
+    ("message", "logged"),
+    [
+        ("Invalid request from ip=192.0.2.7: Invalid HTTP request line: 'token'", "Invalid HTTP request line"),
+        ("Invalid request from ip=192.0.2.7: Invalid HTTP Header: 'password'", "Invalid HTTP Header"),
+    ],
+)
+def test_what_a_client_sent_that_could_not_be_parsed_is_not_logged(message: str, logged: str) -> None:
+    assert formatted("gunicorn.error", message)["message"] == f"Invalid request from ip=192.0.2.7: {logged}"
+    assert formatted("authapp", message)["message"] == message
+
+
+def test_within_a_request_its_id_is_logged() -> None:
+    with Flask("any").test_request_context(environ_overrides={REQUEST_ID: "r-1"}):
+        assert formatted("authapp", "said")["request_id"] == "r-1"
+
+
+def test_the_request_id_is_where_the_application_puts_it() -> None:
+    assert REQUEST_ID == headers.REQUEST_ID

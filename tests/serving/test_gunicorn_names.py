@@ -1,0 +1,133 @@
+"""Names of gunicorn and gevent that no document promises: where they moved, ``authapp.serving`` must follow."""
+
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gevent.server
+import gunicorn.app.wsgiapp
+import gunicorn.arbiter
+import gunicorn.config
+import gunicorn.glogging
+import gunicorn.http.body
+import gunicorn.http.message
+import gunicorn.http.wsgi
+import gunicorn.util
+import pytest
+from gunicorn.workers.ggevent import GeventWorker
+
+import authapp
+
+SOURCE = Path(authapp.__file__).parent
+
+SIGNATURES: dict[str, tuple[Any, list[str]]] = {
+    "http_date": (gunicorn.util.http_date, ["timestamp"]),
+    "base_environ": (gunicorn.http.wsgi.base_environ, ["cfg"]),
+    "_ip_in_allow_list": (gunicorn.http.message._ip_in_allow_list, ["ip_str", "allow_list", "networks"]),
+    "write_error": (gunicorn.util.write_error, ["sock", "status_int", "reason", "mesg"]),
+    "write_nonblock": (gunicorn.util.write_nonblock, ["sock", "data", "chunked"]),
+    "import_app": (gunicorn.util.import_app, ["module"]),
+    "reload": (gunicorn.arbiter.Arbiter.reload, ["self"]),
+    "access": (gunicorn.glogging.Logger.access, ["self", "resp", "req", "environ", "request_time"]),
+    "reopen_files": (gunicorn.glogging.Logger.reopen_files, ["self"]),
+    "init_process": (GeventWorker.init_process, ["self"]),
+    "load_wsgi": (GeventWorker.load_wsgi, ["self"]),
+    "handle": (GeventWorker.handle, ["self", "listener", "client", "addr"]),
+    "handle_request": (GeventWorker.handle_request, ["self", "listener_name", "req", "sock", "addr"]),
+    "handle_error": (GeventWorker.handle_error, ["self", "req", "client", "addr", "exc"]),
+    "do_read": (gevent.server.StreamServer.do_read, ["self"]),
+    "do_handle": (gevent.server.StreamServer.do_handle, ["self", "args"]),
+    "close": (gevent.server.StreamServer.close, ["self"]),
+}
+
+FILES = {
+    "http_date": "fast_path",
+    "base_environ": "fast_path",
+    "_ip_in_allow_list": "fast_path",
+    "write_error": "problem",
+    "write_nonblock": "problem",
+    "import_app": "preflight",
+    "app_uri": "preflight",
+    "reopen_files": "access_log",
+    "init_process": "worker",
+    "load_wsgi": "worker",
+    "server_class": "worker",
+    "handle_request": "worker",
+    "do_read": "draining_listener",
+    "do_handle": "draining_listener",
+    "failed": "request_body",
+}
+"""Each name, and the one file that uses it."""
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_a_function_is_where_it_was_and_takes_what_it_took(name: str) -> None:
+    function, parameters = SIGNATURES[name]
+    assert list(inspect.signature(function).parameters) == parameters
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_name_is_used_in_one_file_whose_docstring_says_so(name: str) -> None:
+    use = re.compile(rf"\b_body\.{name}\b" if name == "failed" else rf"\b{name}\b")
+    users = [file for file in SOURCE.rglob("*.py") if use.search(file.read_text())]
+    assert users == [SOURCE / "serving" / f"{FILES[name]}.py"]
+    assert name in (inspect.cleandoc(users[0].read_text()).split('"""')[1])
+
+
+def test_gunicorn_calls_what_is_replaced_by_its_module() -> None:
+    """``from gunicorn.util import http_date`` in gunicorn would leave the replacement without effect."""
+    callers: dict[str, Callable[..., Any]] = {
+        "util.http_date()": gunicorn.http.wsgi.Response.default_headers,
+        "base_environ(cfg)": gunicorn.http.wsgi.default_environ,
+        "util.write_error(": GeventWorker.handle_error,
+        "_ip_in_allow_list(": gunicorn.http.message.HeaderPolicy._peer_is_trusted_proxy,
+    }
+    for call, caller in callers.items():
+        assert call in inspect.getsource(caller), call
+
+
+def test_a_worker_makes_its_servers_with_server_class() -> None:
+    made: list[dict[str, Any]] = []
+
+    class Server:
+        pool = SimpleNamespace(free_count=lambda: 1, size=1)
+
+        def start(self) -> None:
+            pass
+
+        close = start
+
+    def server_class(listener: Any, **options: Any) -> Server:
+        made.append(options)
+        return Server()
+
+    assert GeventWorker.server_class is None
+    worker = SimpleNamespace(
+        cfg=gunicorn.config.Config(),
+        sockets=[SimpleNamespace(setblocking=lambda _: None)],
+        worker_connections=1,
+        server_class=server_class,
+        wsgi_handler=None,
+        wsgi=None,
+        log=None,
+        alive=False,
+    )
+    GeventWorker.run(worker)
+    assert [set(options) for options in made] == [{"application", "spawn", "log", "handler_class", "environ"}]
+
+
+def test_the_setting_keepalive_is_the_time_for_the_headers() -> None:
+    source = inspect.getsource(GeventWorker.timeout_ctx)
+    assert "gevent.Timeout(self.cfg.keepalive, False)" in source
+
+
+def test_attributes_are_where_they_were() -> None:
+    assert gunicorn.http.body.Body(None).failed is False
+    assert "self.app_uri" in inspect.getsource(gunicorn.app.wsgiapp.WSGIApplication.init)
+    assert "__getattr__" in vars(gunicorn.config.Config), "an attribute of its own is found before a setting"
+    response = gunicorn.http.wsgi.Response(None, None, None)
+    assert (response.status, response.sent) == (None, 0)
+    assert isinstance(gevent.server.StreamServer.started, property)

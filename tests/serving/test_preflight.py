@@ -1,0 +1,129 @@
+"""What could not be served is neither started nor reloaded."""
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from authapp.serving import preflight
+from serving.running import APPLICATION, gunicorn
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where gunicorn has been started."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package = tmp_path / "notes"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "app.py").write_text(APPLICATION)
+    (package / "broken.py").write_text("import sys\nsys.exit('this cannot start')\n")
+    return tmp_path
+
+
+def server(**app: str) -> Any:
+    return SimpleNamespace(app=SimpleNamespace(**app))
+
+
+@pytest.mark.parametrize("uri", ["notes.app:app", "notes.app:create()"])
+@pytest.mark.usefixtures("folder")
+def test_what_gunicorn_serves_is_loaded_whatever_its_name(uri: str) -> None:
+    assert preflight.can_load(server(app_uri=uri))
+    assert "notes.app" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("notes.broken:app", "this cannot start"),
+        ("notes.app:nothing", "Failed to find attribute 'nothing'"),
+        ("notes.nothing:app", "No module named 'notes.nothing'"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_cannot_be_loaded_says_why(uri: str, reason: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert not preflight.can_load(server(app_uri=uri))
+    assert reason in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("app", [{}, {"app_uri": ""}])
+def test_without_a_name_it_is_the_app_of_wsgi(app: dict[str, str], folder: Path) -> None:
+    assert not preflight.can_load(server(**app))
+    (folder / "wsgi.py").write_text(APPLICATION)
+    assert preflight.can_load(server(**app))
+
+
+def test_a_server_that_cannot_be_loaded_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "can_load", lambda _: False)
+    with pytest.raises(SystemExit) as ended:
+        preflight.on_starting(server())
+    assert ended.value.code == 1
+
+
+@pytest.mark.parametrize(("loadable", "calls"), [(True, ["forgotten", "reloaded"]), (False, ["Nothing is reloaded"])])
+def test_a_reload_is_checked_first(loadable: bool, calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    answers = iter([True, loadable])
+    monkeypatch.setattr(preflight, "can_load", lambda _: next(answers))
+    monkeypatch.setattr(preflight, "forget_package", lambda: seen.append("forgotten"))
+    log = SimpleNamespace(error=lambda text: seen.append(text.partition(":")[0]))
+    reload: Callable[[], None] = lambda: seen.append("reloaded")  # noqa: E731
+    running = SimpleNamespace(reload=reload, log=log)
+
+    preflight.on_starting(running)
+    assert seen == []
+    running.reload()
+
+    assert seen == calls
+
+
+def test_the_package_is_forgotten_but_not_what_else_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [
+        "authapp",
+        "authapp.serving",
+        "authapp.serving.worker",
+        "authapp.servings",
+        "authapp.api",
+        "authapp2",
+        "os",
+    ]
+    modules = dict.fromkeys(names)
+    monkeypatch.setattr(preflight, "sys", SimpleNamespace(modules=modules))
+    preflight.forget_package()
+    assert list(modules) == ["authapp.servings", "authapp.api", "authapp2", "os"]
+
+
+def test_a_gunicorn_that_serves_the_app_of_another_project_starts_and_reloads(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, "hello:create()") as running:
+        application = tmp_path / "hello.py"
+        application.write_text("raise ValueError('not now')")
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_for("Nothing is reloaded")
+        with running.connect() as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+        application.write_text(APPLICATION.replace("hello", "new"))
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_for("Worker ready", times=2)
+
+
+def test_a_reload_imports_the_package_that_is_installed_then(tmp_path: Path) -> None:
+    """An upgrade in place: what the master has imported of the old release must not meet the new one's application."""
+    old = Path(preflight.__file__).parent.parent
+    copy = tmp_path / "site" / "authapp"
+    copy.mkdir(parents=True)
+    (copy / "serving").symlink_to(old / "serving")
+    (copy / "__init__.py").write_text("")
+    (tmp_path / "hello.py").write_text(APPLICATION)
+    with gunicorn(tmp_path, "hello:app", path=copy.parent) as running:
+        (copy / "__init__.py").write_text("release = 'new one'")
+        (tmp_path / "hello.py").write_text("import authapp\nprint(authapp.release, flush=True)\n" + APPLICATION)
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_for("Worker ready", times=2)
+        assert running.log.count("new one") >= 1

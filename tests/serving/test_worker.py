@@ -1,0 +1,116 @@
+"""The worker, under a gunicorn of its own with an application of a few lines."""
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from authapp.serving.draining_listener import DrainingListener
+from authapp.serving.request_body import RequestBody
+from authapp.serving.worker import Worker, limit_bodies, linger
+from serving.running import Gunicorn, everything, gunicorn
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
+    folder: Path = tmp_path_factory.mktemp("worker")
+    with gunicorn(folder, "--keep-alive", "1", "hello:app") as lent:
+        yield lent
+
+
+def test_a_connection_without_a_whole_request_is_closed_after_the_keepalive(running: Gunicorn) -> None:
+    start = time.monotonic()
+    client = running.connect()
+    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
+    assert everything(client) == b""
+    assert 0.9 < time.monotonic() - start < 3
+
+
+def test_an_answer_arrives_although_the_client_has_sent_more_than_was_read(running: Gunicorn) -> None:
+    client = running.connect()
+    client.sendall(b"GARBAGE\r\n\r\n" + b"x" * 500_000)
+    received = everything(client)
+    assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b'"code": "malformed_request"' in received
+
+
+def test_a_body_is_passed_on(running: Gunicorn) -> None:
+    client = running.connect()
+    client.sendall(b"POST /read HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody")
+    assert everything(client).endswith(b"\r\n\r\nbody")
+
+
+def test_a_worker_that_stops_answers_whom_it_has_accepted(tmp_path: Path) -> None:
+    with gunicorn(tmp_path) as running:
+        client = running.connect()
+        client.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.3)
+        running.process.send_signal(signal.SIGTERM)
+        assert everything(client).endswith(b"hello")
+        assert running.process.wait(10) == 0
+        assert '"ERROR"' not in running.log
+
+
+@pytest.mark.parametrize(
+    ("environ", "limited"),
+    [({"CONTENT_LENGTH": "1"}, True), ({"HTTP_TRANSFER_ENCODING": "chunked"}, True), ({}, False)],
+)
+def test_only_a_request_with_a_body_gets_a_time_limit(environ: dict[str, Any], limited: bool) -> None:
+    application = limit_bodies(lambda environ, _: environ["wsgi.input"])
+    body = application({**environ, "wsgi.input": "body"}, None)
+    assert isinstance(body, RequestBody) is limited
+
+
+@pytest.mark.parametrize(("workers", "accepted_at_once"), [(1, DrainingListener.max_accept), (2, 1)])
+def test_a_listener_that_is_closed_still_has_its_name(workers: int, accepted_at_once: int) -> None:
+    seen: list[Any] = []
+    worker = SimpleNamespace(
+        cfg=SimpleNamespace(workers=workers), handle=lambda listener, *_: seen.append(listener.getsockname())
+    )
+    listening = socket.create_server(("127.0.0.1", 0))
+    name = listening.getsockname()
+    server = Worker.server_class(worker, listening, spawn=None, application=None, log=None)  # type: ignore[arg-type]
+    listening.close()
+    server._handle(None, None)
+    assert seen == [name]
+    assert server.max_accept == accepted_at_once
+
+
+def test_a_client_is_read_until_it_hangs_up() -> None:
+    server, client = socket.socketpair()
+    with server, client:
+        client.sendall(b"unread")
+        client.close()
+        linger(server)
+        assert server.recv(1) == b""
+
+
+def test_a_client_that_is_gone_is_no_error() -> None:
+    server, client = socket.socketpair()
+    server.close()
+    client.close()
+    linger(server)
+
+
+@pytest.mark.parametrize("method", ["handle_request", "handle_error"])
+def test_the_last_answer_of_a_connection_is_waited_for(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lingered: list[Any] = []
+
+    def answered(*_: Any) -> None:
+        if method == "handle_request":
+            raise StopIteration
+
+    monkeypatch.setattr(Worker.__bases__[0], method, answered)
+    monkeypatch.setattr("authapp.serving.worker.linger", lingered.append)
+    worker = Worker.__new__(Worker)
+    if method == "handle_request":
+        with pytest.raises(StopIteration):
+            worker.handle_request("name", None, "client", None)
+    else:
+        worker.handle_error(None, "client", None, ValueError())
+    assert lingered == ["client"]
