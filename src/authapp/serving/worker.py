@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
-from authapp.serving import fast_path, problem
+from authapp.serving import caches, problem
 from authapp.serving.draining_listener import DrainingListener
 from authapp.serving.preflight import forget_package
 from authapp.serving.request_body import RequestBody
@@ -36,7 +36,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def init_process(self) -> None:
         """Run the worker in its own process, until it is asked to stop."""
         problem.install()
-        fast_path.install(self.cfg)
+        caches.install(self.cfg)
         super().init_process()
 
     def load_wsgi(self) -> None:

@@ -8,7 +8,7 @@ import gunicorn.util
 import pytest
 from gunicorn.config import Config
 
-from authapp.serving import fast_path
+from authapp.serving import caches
 
 
 def test_a_date_is_formatted_once_a_second() -> None:
@@ -18,7 +18,7 @@ def test_a_date_is_formatted_once_a_second() -> None:
         asked.append(timestamp)
         return gunicorn.util.http_date(timestamp)  # type: ignore[no-any-return]
 
-    date = fast_path.date_of_second(http_date)
+    date = caches.date_of_second(http_date)
     assert date(1_700_000_000.1) == date(1_700_000_000.9) == gunicorn.util.http_date(1_700_000_000.5)
     assert date(1_700_000_001.0) == gunicorn.util.http_date(1_700_000_001.0)
     assert asked == [1_700_000_000, 1_700_000_001]
@@ -28,7 +28,7 @@ def test_a_date_is_formatted_once_a_second() -> None:
 
 def test_the_environ_of_every_request_is_a_copy_of_its_own() -> None:
     cfg = Config()
-    base_environ = fast_path.copy_of_first(gunicorn.http.wsgi.base_environ)
+    base_environ = caches.copy_of_first(gunicorn.http.wsgi.base_environ)
     first, second = base_environ(cfg), base_environ(cfg)
     first["PATH_INFO"] = "/"
     expected = gunicorn.http.wsgi.base_environ(cfg)
@@ -43,7 +43,7 @@ def test_a_peer_is_trusted_exactly_when_gunicorn_trusts_it(address: str, allowed
     cfg.set("forwarded_allow_ips", allowed)
     check = gunicorn.http.message._ip_in_allow_list
     arguments = (address, cfg.forwarded_allow_ips, cfg.forwarded_allow_networks())
-    assert fast_path.allow_list_check(check)(*arguments) is check(*arguments)
+    assert caches.allow_list_check(check)(*arguments) is check(*arguments)
 
 
 def test_installed_it_changes_no_setting_and_stands_where_gunicorn_looks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_installed_it_changes_no_setting_and_stands_where_gunicorn_looks(monkeyp
     cfg.set("keepalive", 7)
     settings = {name: setting.get() for name, setting in cfg.settings.items()}
 
-    fast_path.install(cfg)
+    caches.install(cfg)
 
     assert {name: vars(cfg)[name] for name in settings} == settings
     assert cfg.keepalive == 7
