@@ -71,8 +71,8 @@ def rolled_back(app: Flask) -> Iterator[None]:
     with app.app_context():
         engines = db.engines
         db.session.configure(join_transaction_mode="create_savepoint")
-    own = dict(engines)
-    connection = own[None].connect()
+    engines_before = dict(engines)
+    connection = engines_before[None].connect()
     transaction = connection.begin()
     engines[None] = connection
     fast_path = Services.of(app).fast_path
@@ -85,7 +85,7 @@ def rolled_back(app: Flask) -> Iterator[None]:
     try:
         yield
     finally:
-        engines.update(own)
+        engines.update(engines_before)
         del fast_path.read, fast_path.write
         transaction.rollback()
         connection.close()

@@ -6,13 +6,13 @@ import itertools
 import json
 import os
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from authapp.config import RateLimit, Settings, SettingsError, normalised_database_url
+from authapp.config import RateLimit, Settings, SettingsError, normalised_database_url, rate_limits
 from authapp.extension import INSTANCE, load_settings
 from authapp.factory import create_app
 from authapp.security.keys import Key, KeyRing
@@ -27,6 +27,7 @@ GOOD = {
     "AUTHAPP_AUDIENCE": "authapp",
 }
 RATES = ["LOGIN", "REGISTER", "REFRESH", "PASSWORD", "DEFAULT"]
+"""The general limit is a setting of its own; the others are registered by name."""
 REQUIRED = ["DATABASE_URL", "AUTHAPP_JWT_KEYS", "AUTHAPP_ISSUER", "AUTHAPP_AUDIENCE"]
 HMAC_SECRET = "bXktdmVyeS1vd24tc2hvcnQta2V5"
 
@@ -55,9 +56,9 @@ def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Set:
 def problems() -> list[str]:
     with pytest.raises(SettingsError) as error:
         load_settings()
-    told = str(error.value)
-    assert all(told.count(f"\n  - {problem}\n") == 1 for problem in error.value.problems), told
-    assert f"{len(error.value.problems)} problem" in told
+    message = str(error.value)
+    assert all(message.count(f"\n  - {problem}\n") == 1 for problem in error.value.problems), message
+    assert f"{len(error.value.problems)} problem" in message
     return list(error.value.problems)
 
 
@@ -94,7 +95,11 @@ def test_what_is_not_set_has_the_agreed_default(env: Set) -> None:
 def test_the_default_of_a_setting_is_that_of_its_field(env: Set) -> None:
     given = {"database_url": load_settings().database_url, "jwt_keys": KEYS, "issuer": GOOD["AUTHAPP_ISSUER"]}
 
-    assert load_settings() == Settings(**given)
+    settings, defaults = load_settings(), Settings(**given)
+    assert replace(settings, rate_limits={}) == defaults
+    assert (
+        settings.rate_limits == {name: defaults.rate_limit(name) for name in rate_limits} == dict(rate_limits.items())
+    )
 
 
 def test_production_is_the_default(env: Set) -> None:
@@ -177,7 +182,7 @@ def test_a_setting_that_cannot_be_used_is_named(env: Set, name: str, value: str)
     assert [problem for problem in found if not problem.startswith(name)] == []
 
 
-def test_every_problem_is_told_at_once(env: Set) -> None:
+def test_every_problem_is_reported_at_once(env: Set) -> None:
     env(
         DATABASE_URL="mysql://authapp@db.example/authapp",
         AUTHAPP_JWT_KEYS=jwks({"kty": "oct", "k": "AAAA"}, {"kty": "EC"}),
@@ -363,6 +368,10 @@ def test_every_setting_says_what_it_is() -> None:
     assert documented == {field.name for field in fields(Settings)}
 
 
+def rate_limit(settings: Settings, name: str) -> RateLimit | None:
+    return settings.rate_limit_default if name == "DEFAULT" else settings.rate_limit(name.lower())
+
+
 def test_every_setting_can_be_set(env: Set) -> None:
     others = {
         "ACCESS_TOKEN_TTL": 60,
@@ -381,6 +390,7 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "RATE_LIMIT_STORAGE": "redis://:secret@cache.example:6379/0",
         "DATABASE_POOL_SIZE": 5,
         "DATABASE_TIMEOUT": 0.5,
+        "END_ORPHANED_BACKENDS": "off",
         "LOG_LEVEL": "ERROR",
     }
     rates = {f"RATE_LIMIT_{name}": f"{number} per 30 seconds" for number, name in enumerate(RATES, start=7)}
@@ -389,16 +399,17 @@ def test_every_setting_can_be_set(env: Set) -> None:
 
     assert {name: getattr(settings, name.lower()) for name in others} == others
     for number, name in enumerate(RATES, start=7):
-        assert getattr(settings, f"rate_limit_{name.lower()}") == RateLimit(number, 30)
-    always = {"env", "database_url", "jwt_keys", "issuer", "audience"}
-    assert {field.name for field in fields(Settings)} == always | {name.lower() for name in {**others, **rates}}
+        assert rate_limit(settings, name) == RateLimit(number, 30)
+    always = {"env", "database_url", "jwt_keys", "issuer", "audience", "rate_limits", "rate_limit_default"}
+    assert {field.name for field in fields(Settings)} == always | {name.lower() for name in others}
+    assert {name.upper() for name in settings.rate_limits} == {*RATES} - {"DEFAULT"}
 
 
 @pytest.mark.parametrize("name", RATES)
 def test_a_limit_can_be_turned_off(env: Set, name: str) -> None:
     env(**{f"AUTHAPP_RATE_LIMIT_{name}": "off"})
 
-    assert getattr(load_settings(), f"rate_limit_{name.lower()}") is None
+    assert rate_limit(load_settings(), name) is None
 
 
 @pytest.mark.parametrize("value", ["0/minute", "-1/minute", "120", "many", "1e9/minute", "9999999/minute", "1/month"])

@@ -33,7 +33,10 @@ TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
 RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 VARIABLES: dict[str, Any] = {
     **{f"AUTHAPP_{field.name.upper()}": field for field in dataclasses.fields(Settings) if field.name != "rate_limits"},
-    **{f"AUTHAPP_RATE_LIMIT_{name.upper()}": SimpleNamespace(default=limit, type=None) for name, limit in rate_limits.items()},
+    **{
+        f"AUTHAPP_RATE_LIMIT_{name.upper()}": SimpleNamespace(default=limit, type=None)
+        for name, limit in rate_limits.items()
+    },
 }
 
 every_page = pytest.mark.parametrize("page", TEXTS)

@@ -69,7 +69,7 @@ class AuthApp:
         self._bind_database(app, settings, folders)
         app.extensions[EXTENSION] = self
         app.logger.setLevel(settings.log_level)
-        api.init_app(app, settings)
+        api.init_app(app, settings, whole=whole)
         self.contract = publish(app)
         for blueprint, prefix in api.BLUEPRINTS.items():
             self.register_blueprint(blueprint, url_prefix=prefix)

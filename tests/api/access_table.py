@@ -1,4 +1,4 @@
-"""Who gets through which door: the one table of the access matrix, a row for each method of each route."""
+"""Which route asks for which access level: the one table of the access matrix, a row for each method of each route."""
 
 from authapp.domain.roles.permissions import Permission
 
@@ -47,7 +47,7 @@ TABLE: dict[str, AccessLevel] = {
 }
 
 IN = "in"
-"""The view answers; what it says is not the door's business."""
+"""The view answers; what it says is not the guard's business."""
 
 _NO_TOKEN = "401 token_missing"
 _NOT_A_TOKEN = "401 token_invalid"
@@ -63,21 +63,21 @@ REFUSED: dict[str, str] = {
     "logged out": _REVOKED,
     "disabled": _REVOKED,
 }
-"""What callers without a live token get from every door but the guests'."""
+"""What a request without a live token gets from every route that is not open to guests."""
 
 
-def expected(door: AccessLevel, caller: str) -> str:
-    """Return what a door answers to a caller: a row of the table, read for one column."""
-    if door == GUEST:
+def expected(level: AccessLevel, credential: str) -> str:
+    """Return what a route of this level answers to a request with this credential: one cell of the table."""
+    if level == GUEST:
         return IN
-    if door == REFRESH and caller in {"logged out", "disabled"}:
+    if level == REFRESH and credential in {"logged out", "disabled"}:
         return _NOT_A_TOKEN  # theirs are access tokens, and that is seen first
-    if caller in REFUSED:
-        return REFUSED[caller]
-    if (caller == "refresh token") != (door == REFRESH):
+    if credential in REFUSED:
+        return REFUSED[credential]
+    if (credential == "refresh token") != (level == REFRESH):
         return _NOT_A_TOKEN
-    if ":" in door:
-        return IN if caller in {"admin", f"role with {door}"} else _NOT_ALLOWED
-    if door == FRESH and caller == "not fresh":
+    if ":" in level:
+        return IN if credential in {"admin", f"role with {level}"} else _NOT_ALLOWED
+    if level == FRESH and credential == "not fresh":
         return _NOT_FRESH
     return IN

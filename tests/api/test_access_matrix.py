@@ -1,4 +1,4 @@
-"""Every route, asked by everybody who may come; the URL map and one table say what each of them gets."""
+"""Every route, asked with every kind of credential; the URL map and one table say what each of them gets."""
 
 import re
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from authapp.domain.services import Services
 from factories import Api, a_session, a_user
 
 ROLES = {f"role with {permission}": permission for permission in permissions}
-CALLERS = [*REFUSED, "refresh token", "not fresh", "plain", *ROLES, "admin"]
+CREDENTIALS = [*REFUSED, "refresh token", "not fresh", "plain", *ROLES, "admin"]
 
 
 @pytest.fixture
 def tokens(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
-    """One token for each kind of caller."""
+    """One token for each kind of credential."""
     services = Services.of(app)
     made: dict[str, str | None] = {"guest": None, "garbage": "not.a.token"}
     with monkeypatch.context() as patch:
@@ -58,15 +58,15 @@ def test_every_route_has_a_row_and_every_row_a_route(shared_app: Flask) -> None:
 
 
 @pytest.mark.parametrize("route", TABLE)
-def test_a_door_lets_in_exactly_whom_the_table_says(api: Api, tokens: dict[str, str | None], route: str) -> None:
-    # From the weakest caller to the strongest: what one of them is let in to do may end another's account.
-    assert tokens.keys() == set(CALLERS)
-    outcomes = {caller: outcome(api, route, tokens[caller]) for caller in CALLERS}
-    assert outcomes == {caller: expected(TABLE[route], caller) for caller in CALLERS}
+def test_a_route_lets_in_exactly_what_the_table_says(api: Api, tokens: dict[str, str | None], route: str) -> None:
+    # From the weakest credential to the strongest: what one of them is let in to do may end another's account.
+    assert tokens.keys() == set(CREDENTIALS)
+    outcomes = {credential: outcome(api, route, tokens[credential]) for credential in CREDENTIALS}
+    assert outcomes == {credential: expected(TABLE[route], credential) for credential in CREDENTIALS}
 
 
 def outcome(api: Api, route: str, token: str | None) -> str:
-    """Return what ``route`` says at its door, or that it let the caller in."""
+    """Return what the guard of ``route`` answers, or that it let the request in."""
     method, rule = route.split()
     path = re.sub("<uuid:[a-z_]+>", str(uuid4()), rule)
     path = path.replace("<name>", "nobody").replace("<code>", "not_found")

@@ -28,7 +28,7 @@ FREE, MOST = 3, 6
 
 
 class Time:
-    """The clock, standing still unless it is told to go on."""
+    """The clock, which stands still until ``passes`` moves it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._now = clock.now()
@@ -68,7 +68,7 @@ def fail(api: Api, times: int, name: str = "ada") -> None:
         problem(api.log_in(name, WRONG), 401, "invalid_credentials")
 
 
-def held_up(response: TestResponse, seconds: int) -> None:
+def throttled(response: TestResponse, seconds: int) -> None:
     problem(response, 429, "too_many_requests")
     assert response.headers["Retry-After"] == str(seconds)
     assert response.headers["RateLimit"] == f'"account";r=0;t={seconds}'
@@ -89,10 +89,10 @@ def failures(app: Flask) -> list[int]:
 def test_after_too_many_failures_the_right_password_has_to_wait_as_well(api: Api, ada: User, time: Time) -> None:
     fail(api, FREE)
 
-    held_up(api.log_in("ada", WRONG), 1)
-    held_up(api.log_in("ada"), 1)
+    throttled(api.log_in("ada", WRONG), 1)
+    throttled(api.log_in("ada"), 1)
     time.passes(seconds=0.999)
-    held_up(api.log_in("ada"), 1)
+    throttled(api.log_in("ada"), 1)
     time.passes(seconds=0.001)
     assert api.log_in("ada").status_code == 200
 
@@ -103,9 +103,9 @@ def test_the_wait_doubles_with_every_failure_up_to_a_quarter_of_an_hour(
     narrow(1, 100)
     for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]:
         fail(api, 1)
-        held_up(api.log_in("ada"), seconds)
+        throttled(api.log_in("ada"), seconds)
         time.passes(seconds=seconds - 0.5)
-        held_up(api.log_in("ada"), 1)
+        throttled(api.log_in("ada"), 1)
         time.passes(seconds=0.5)
     assert api.log_in("ada").status_code == 200
 
@@ -113,12 +113,12 @@ def test_the_wait_doubles_with_every_failure_up_to_a_quarter_of_an_hour(
 def test_trying_during_the_wait_makes_it_no_longer(app: Flask, api: Api, ada: User, time: Time) -> None:
     fail(api, FREE)
     for _ in range(10):
-        held_up(api.log_in("ada", WRONG), 1)
+        throttled(api.log_in("ada", WRONG), 1)
 
     assert failures(app) == [FREE]
     time.passes(seconds=1)
     fail(api, 1)
-    held_up(api.log_in("ada"), 2)
+    throttled(api.log_in("ada"), 2)
 
 
 def test_only_failures_in_a_row_count(app: Flask, api: Api, ada: User) -> None:
@@ -127,7 +127,7 @@ def test_only_failures_in_a_row_count(app: Flask, api: Api, ada: User) -> None:
         assert api.log_in("ada").status_code == 200
         assert failures(app) == []
     fail(api, FREE)
-    held_up(api.log_in("ada"), 1)
+    throttled(api.log_in("ada"), 1)
 
 
 def test_a_success_after_waiting_starts_from_nothing(api: Api, ada: User, time: Time) -> None:
@@ -138,7 +138,7 @@ def test_a_success_after_waiting_starts_from_nothing(api: Api, ada: User, time: 
     assert api.log_in("ada").status_code == 200
 
     fail(api, FREE)
-    held_up(api.log_in("ada"), 1)
+    throttled(api.log_in("ada"), 1)
 
 
 def test_an_account_is_counted_whatever_it_is_called(app: Flask, api: Api, ada: User) -> None:
@@ -146,7 +146,7 @@ def test_an_account_is_counted_whatever_it_is_called(app: Flask, api: Api, ada: 
         fail(api, 1, name)
 
     for name in ["ada", "Ada", "ada@example.com", "Ada@Example.com"]:
-        held_up(api.log_in(name), 1)
+        throttled(api.log_in(name), 1)
     assert failures(app) == [FREE]
 
 
@@ -169,9 +169,9 @@ def test_an_account_that_is_locked_stays_so_until_an_administrator_opens_it(
     app: Flask, api: Api, ada: User, time: Time, opener: str
 ) -> None:
     lock(api, time)
-    held_up(api.log_in("ada"), 900)
+    throttled(api.log_in("ada"), 900)
     time.passes(days=3650)
-    held_up(api.log_in("ada@example.com"), 900)
+    throttled(api.log_in("ada@example.com"), 900)
 
     OPENERS[opener](app, api, ada)
 
@@ -193,7 +193,7 @@ def test_opening_an_account_forgets_all_its_failures(app: Flask, api: Api, ada: 
 
     assert failures(app) == []
     fail(api, FREE)
-    held_up(api.log_in("ada"), 1)
+    throttled(api.log_in("ada"), 1)
     assert confirm(api, token, PASSWORD).status_code == 204
 
 
@@ -205,28 +205,28 @@ def test_guests_who_guess_at_an_account_do_not_keep_its_owner_from_a_new_passwor
     token = api.post("/auth/refresh", {"refresh_token": session.refresh_token}).get_json()["access_token"]
 
     assert confirm(api, token, PASSWORD).status_code == 204
-    held_up(api.log_in("ada"), 900)
+    throttled(api.log_in("ada"), 900)
 
 
-def test_who_guesses_with_a_stolen_token_is_held_up_and_the_owner_is_not(
+def test_guesses_with_a_stolen_token_are_throttled_and_the_owner_is_not(
     app: Flask, api: Api, ada: User, time: Time
 ) -> None:
     token = a_session(app, ada).access_token
     for _ in range(FREE):
         problem(confirm(api, token, WRONG), 403, "wrong_password")
 
-    held_up(confirm(api, token, PASSWORD), 1)
+    throttled(confirm(api, token, PASSWORD), 1)
     assert api.log_in("ada").status_code == 200
-    held_up(confirm(api, token, PASSWORD), 1)
+    throttled(confirm(api, token, PASSWORD), 1)
 
 
-def told(response: TestResponse) -> tuple[Any, ...]:
+def visible(response: TestResponse) -> tuple[Any, ...]:
     body = response.get_json()
     del body["request_id"]
     return response.status_code, body, [header for header in response.headers if header[0] != "X-Request-ID"]
 
 
-def test_a_name_that_nobody_has_is_told_the_same_at_every_step(app: Flask, api: Api, ada: User, time: Time) -> None:
+def test_a_name_that_nobody_has_gets_the_same_answer_at_every_step(app: Flask, api: Api, ada: User, time: Time) -> None:
     a_user(app, "disabled")
     with app.app_context():
         Services.of(app).administration.disable("disabled", OPERATOR)
@@ -234,7 +234,7 @@ def test_a_name_that_nobody_has_is_told_the_same_at_every_step(app: Flask, api: 
     steps: list[list[tuple[Any, ...]]] = []
     for seconds in [0, 0, 0, 0, 1, 0, 2, 0, 4, 0, 900, 86_400]:
         time.passes(seconds=seconds)
-        steps.append([told(api.log_in(name, WRONG)) for name in names])
+        steps.append([visible(api.log_in(name, WRONG)) for name in names])
 
     assert all(step == [step[0]] * len(names) for step in steps)
     assert [step[0][0] for step in steps] == [401, 401, 401, 429, 401, 429, 401, 429, 401, 429, 429, 429]
@@ -244,7 +244,7 @@ def test_a_name_that_nobody_has_is_counted_in_any_letter_case(api: Api, narrow: 
     for name in ["Nobody@Example.com", "nobody@example.com", "NOBODY@example.COM"]:
         fail(api, 1, name)
 
-    held_up(api.log_in("nobody@EXAMPLE.com"), 1)
+    throttled(api.log_in("nobody@EXAMPLE.com"), 1)
     fail(api, 1, "nobody")
 
 
@@ -257,7 +257,7 @@ def test_a_name_that_nobody_has_locks_nothing_once_somebody_has_it(
     assert api.log_in("ada").status_code == 200
 
 
-def test_the_failure_that_locks_an_account_is_told(app: Flask, api: Api, ada: User, time: Time) -> None:
+def test_the_failure_that_locks_an_account_is_recorded(app: Flask, api: Api, ada: User, time: Time) -> None:
     lock(api, time)
     lock_events = select(AuditEvent).where(AuditEvent.type == EventType.USER_LOCKED)
     with app.app_context():
@@ -271,7 +271,7 @@ def test_of_attempts_at_the_same_moment_no_more_are_let_through_than_are_free(
 ) -> None:
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)
-    throttles = AccountThrottles(free_failures=FREE, max_failures=MOST)
+    throttles = AccountThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=MOST)
     for _ in range(8):
         account = uuid4()
         outcomes = at_once(app, *[lambda account=account: throttles.reserve(account, ThrottleScope.LOGIN)] * 8)
@@ -283,7 +283,7 @@ def test_of_attempts_at_the_same_moment_no_more_are_let_through_than_are_free(
 def test_the_last_attempt_is_the_last_even_when_no_delay_stands_between(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    throttles, account = AccountThrottles(free_failures=FREE, max_failures=MOST), uuid4()
+    throttles, account = AccountThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=MOST), uuid4()
     now = clock.now()
     for days in range(MOST):
         monkeypatch.setattr(clock, "now", lambda days=days: now + timedelta(days=days))

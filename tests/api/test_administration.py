@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 
 from authapp.context import OPERATOR
 from authapp.database.session import db
-from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, Session, User
 from cli.invoking import flask_users, succeeded
@@ -28,7 +28,7 @@ def events_of(app: Flask, user: User) -> list[str]:
         return list(db.session.scalars(found))
 
 
-def brought_from_elsewhere(app: Flask) -> User:
+def imported_user(app: Flask) -> User:
     """Return an account whose names keep none of the rules."""
     user = a_user(app)
     with app.app_context():
@@ -42,7 +42,7 @@ def brought_from_elsewhere(app: Flask) -> User:
 def test_an_account_whose_names_keep_other_rules_is_changed_like_any_other(
     app: Flask, api: Api, admin: str, change: dict[str, Any]
 ) -> None:
-    user = brought_from_elsewhere(app)
+    user = imported_user(app)
 
     answer = api("PATCH", f"/users/{user.id}", admin, json=change)
 
@@ -53,7 +53,7 @@ def test_an_account_whose_names_keep_other_rules_is_changed_like_any_other(
 
 @pytest.mark.committed
 def test_the_command_line_disables_an_account_whose_names_keep_other_rules(app: Flask) -> None:
-    brought_from_elsewhere(app)
+    imported_user(app)
 
     assert "Disabled Jo Smith" in succeeded(flask_users(app, "disable", "jo smith"))
 
@@ -87,20 +87,20 @@ ENDINGS = {
 
 @pytest.mark.committed
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_who_loses_their_powers_while_a_password_is_hashed_gives_nothing_away(
+def test_an_administrator_who_is_stopped_while_a_password_is_hashed_creates_nobody(
     app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     a_user(app, roles=["admin"])
     user = a_user(app, roles=["admin"])
     token = a_session(app, user).access_token
-    unhurried = PasswordVerifier.hash
+    compute = PasswordHasher.hash
 
-    def hash_(self: PasswordVerifier, password: str) -> str:
+    def hash_(self: PasswordHasher, password: str) -> str:
         with app.app_context():
             ENDINGS[ending](Services.of(app), user)
-        return unhurried(self, password)
+        return compute(self, password)
 
-    monkeypatch.setattr(PasswordVerifier, "hash", hash_)
+    monkeypatch.setattr(PasswordHasher, "hash", hash_)
     account = {"username": "mine", "email": "mine@example.com", "password": PASSWORD, "roles": ["admin"]}
 
     assert api.post("/users", account, token).status_code in {401, 403}

@@ -109,7 +109,7 @@ def test_a_name_longer_than_any_name_costs_nothing(api: Api, path: str, field: s
 @pytest.mark.parametrize("value", [None, 7, 1.5, True, [], {}, ["a"], {"a": "b"}, 10**40])
 def test_a_value_of_the_wrong_type_is_named(api: Api, value: object) -> None:
     body = problem(api.post(LOGIN, VALID | {"username": value}), 422, "validation_failed")
-    assert [fault["pointer"] for fault in body["errors"]] == ["#/username"]
+    assert [error["pointer"] for error in body["errors"]] == ["#/username"]
 
 
 @pytest.mark.parametrize("name", ["'; DROP TABLE users; --", "%", "_", "\\", "a" * 60_000, "🙂", "\r\nX: y", "ﬀ@x.com"])

@@ -51,7 +51,7 @@ def test_of_administrators_who_remove_each_other_at_the_same_moment_one_stays(ap
     more = ["admin"] if how == "revoke" else []
     for _ in range(8):
         admins = [a_user(app, roles=["admin"]) for _ in range(2)]
-        removals = [lambda user=user: getattr(administration, how)(user.id, *more) for user in admins]
+        removals = [lambda user=user: getattr(administration, how)(user.id, *more, OPERATOR) for user in admins]
         outcomes = at_once(app, *removals)
         assert [outcome for outcome in outcomes if outcome is LastAdmin] == [LastAdmin]
         with app.app_context():
@@ -95,11 +95,11 @@ def test_a_role_that_permits_nothing_here_is_given_by_those_who_have_it_or_may_m
 ) -> None:
     with app.app_context():
         roles = Services.of(app).roles
-        roles.create("billing-admin")
-        roles.create("desk", ["users:write"])
+        roles.create("billing-admin", context=OPERATOR)
+        roles.create("desk", ["users:write"], context=OPERATOR)
     plain, desk = a_user(app), a_user(app, roles=["desk"])
     token = a_session(app, desk).access_token
-    # Its name opens doors elsewhere: forward auth and introspection tell it.
+    # Other services let people in by its name, which forward auth and introspection show.
     for someone in (plain, desk):
         change = {"roles": [*someone.roles, "billing-admin"]}
         problem(api("PATCH", f"/users/{someone.id}", token, json=change), 403, "permission_denied")

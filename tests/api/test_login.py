@@ -8,11 +8,11 @@ from flask import Flask
 from sqlalchemy import select, update
 from werkzeug.security import generate_password_hash
 
-from authapp.context import OPERATOR, RequestContext
+from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.models import Session, User
-from factories import PASSWORD, Api, a_user, problem
+from factories import GUEST, PASSWORD, Api, a_user, problem
 
 
 @pytest.mark.parametrize("name", ["Ada", "ada", "ADA", "ada@example.com", "Ada@Example.com"])
@@ -35,14 +35,17 @@ def test_the_tokens_say_what_the_contract_says(app: Flask, api: Api) -> None:
     )
     kid = Services.of(app).tokens.keys.signing.kid
     assert headers == [{"alg": "ES256", "kid": kid, "typ": typ} for typ in ("at+jwt", "rt+jwt")]
-    assert set(access) == set(refresh) == {"iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "type", "fresh"}
+    names = {"iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "type", "fresh", "client_id", "auth_time", "amr"}
+    assert set(access) == set(refresh) == names
     assert (access["iss"], access["aud"], access["sub"]) == ("https://auth.example.com", "authapp", str(user.id))
     assert (access["type"], access["fresh"], refresh["type"], refresh["fresh"]) == ("access", True, "refresh", False)
     assert access["sid"] == refresh["sid"]
+    assert (access["client_id"], access["amr"]) == (refresh["client_id"], refresh["amr"]) == ("authapp", ["pwd"])
+    assert access["auth_time"] == refresh["auth_time"] <= access["iat"]
     assert access["jti"] != refresh["jti"]
 
 
-def test_a_login_starts_a_session_and_is_noted(app: Flask, api: Api) -> None:
+def test_a_login_starts_a_session_and_is_recorded(app: Flask, api: Api) -> None:
     user = a_user(app)
     token = api.post(
         "/auth/login",
@@ -57,7 +60,7 @@ def test_a_login_starts_a_session_and_is_noted(app: Flask, api: Api) -> None:
     assert (session.ip_address, session.user_agent, session.ended_at) == ("203.0.113.9", "x" * 256, None)
 
 
-def test_missing_disabled_and_wrong_are_told_alike(app: Flask, api: Api) -> None:
+def test_missing_disabled_and_wrong_get_the_same_answer(app: Flask, api: Api) -> None:
     a_user(app, "present")
     a_user(app, "disabled")
     with app.app_context():
@@ -117,9 +120,9 @@ def test_a_password_changed_while_it_was_checked_opens_nothing(
     user = a_user(app)
     services = Services.of(app)
     with app.app_context():
-        proof = services.credentials.prove(user.username, PASSWORD, RequestContext())
+        result = services.password_verifier.verify(user.username, PASSWORD, GUEST)
         services.administration.set_password(user.username, "another long sentence", OPERATOR)
-    monkeypatch.setattr(services.credentials, "prove", lambda *_: proof)
+    monkeypatch.setattr(services.password_verifier, "verify", lambda *_: result)
     problem(api.log_in(user.username), 401, "invalid_credentials")
 
 
@@ -129,7 +132,7 @@ def test_an_account_disabled_while_its_password_was_checked_opens_nothing(
     user = a_user(app)
     services = Services.of(app)
     with app.app_context():
-        proof = services.credentials.prove(user.username, PASSWORD, RequestContext())
+        result = services.password_verifier.verify(user.username, PASSWORD, GUEST)
         services.administration.disable(user.username, OPERATOR)
-    monkeypatch.setattr(services.credentials, "prove", lambda *_: proof)
+    monkeypatch.setattr(services.password_verifier, "verify", lambda *_: result)
     problem(api.log_in(user.username), 401, "invalid_credentials")

@@ -43,7 +43,7 @@ def test_a_wrong_current_password_changes_nothing(api: Api, token: str) -> None:
 def test_the_new_password_keeps_the_rules(api: Api, token: str, new: str) -> None:
     change = {"current_password": PASSWORD, "new_password": new}
     body = problem(api("PUT", "/users/me/password", token, json=change), 422, "password_rejected")
-    assert {fault["pointer"] for fault in body["errors"]} == {"#/new_password"}
+    assert {error["pointer"] for error in body["errors"]} == {"#/new_password"}
 
 
 def test_a_user_is_renamed(app: Flask, api: Api, token: str) -> None:

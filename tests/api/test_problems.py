@@ -30,7 +30,7 @@ def test_each_code_belongs_to_one_refusal_and_each_refusal_has_a_status() -> Non
     assert {status_of(refusal) for refusal in coded} <= set(STATUS.values())
 
 
-def test_the_occurrence_is_told_beside_the_code(app: Flask) -> None:
+def test_the_occurrence_is_given_beside_the_code(app: Flask) -> None:
     with app.test_request_context("/x"):
         body = render(ValidationFailed("Twice.", field_errors=[FieldError("#/a", "No.")])).get_json()
         assert (body["detail"], body["errors"], body["instance"]) == (

@@ -16,8 +16,8 @@ def claims(token: str) -> dict[str, object]:
 
 
 def later(monkeypatch: pytest.MonkeyPatch, **delta: float) -> None:
-    moment = clock.now() + timedelta(**delta)
-    monkeypatch.setattr(clock, "now", lambda: moment)
+    then = clock.now() + timedelta(**delta)
+    monkeypatch.setattr(clock, "now", lambda: then)
 
 
 @pytest.mark.parametrize("where", ["header", "body"])
@@ -104,7 +104,7 @@ def test_a_session_cannot_outlive_its_absolute_lifetime(app: Flask, api: Api, mo
     problem(api.get("/ping", last["access_token"]), 401, "token_expired")
 
 
-def test_an_expired_refresh_token_is_told_so(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_refresh_token_is_answered_as_expired(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     pair = a_session(app, a_user(app))
     later(monkeypatch, days=30, seconds=6)
     problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_expired")

@@ -20,9 +20,11 @@ def test_a_guest_becomes_a_user(api: Api) -> None:
     user = response.get_json()
     assert response.status_code == 201
     assert response.headers["Location"] == f"/api/v1/users/{user['id']}"
-    assert list(user) == ["id", "username", "email", "status", "roles", "created_at", "updated_at", "last_login_at"]
+    assert list(user) == [
+        "id", "username", "email", "email_verified_at", "status", "roles", "created_at", "updated_at", "last_login_at"
+    ]  # fmt: skip
     assert (user["username"], user["email"], user["status"]) == ("Ada", "ada@example.com", "active")
-    assert (user["roles"], user["last_login_at"]) == ([], None)
+    assert (user["roles"], user["email_verified_at"], user["last_login_at"]) == ([], None, None)
     assert user["created_at"].endswith("Z")
 
 
@@ -73,14 +75,14 @@ def test_a_name_is_taken_in_any_letter_case(app: Flask, api: Api, change: dict[s
         ({"a/b~c": 1}, {"#/a~1b~0c"}),
     ],
 )
-def test_each_field_at_fault_is_named(api: Api, change: dict[str, Any], pointers: set[str]) -> None:
+def test_each_field_that_is_wrong_is_named(api: Api, change: dict[str, Any], pointers: set[str]) -> None:
     body = problem(api.post("/auth/register", ADA | change), 422, "validation_failed")
-    assert {fault["pointer"] for fault in body["errors"]} == pointers
+    assert {error["pointer"] for error in body["errors"]} == pointers
 
 
 def test_missing_fields_are_named(api: Api) -> None:
     body = problem(api.post("/auth/register", {}), 422, "validation_failed")
-    assert {fault["pointer"] for fault in body["errors"]} == {"#/username", "#/email", "#/password"}
+    assert {error["pointer"] for error in body["errors"]} == {"#/username", "#/email", "#/password"}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_missing_fields_are_named(api: Api) -> None:
 def test_a_password_is_rejected_with_the_reason(api: Api, password: str, reason: str) -> None:
     account = {"username": "ada", "email": "lovelace@example.com", "password": password}
     body = problem(api.post("/auth/register", account), 422, "password_rejected")
-    assert [fault["pointer"] for fault in body["errors"]] == ["#/password"]
+    assert [error["pointer"] for error in body["errors"]] == ["#/password"]
     assert reason in body["errors"][0]["detail"]
     assert password not in str(body)
 

@@ -37,8 +37,8 @@ def test_a_description_is_one_line_of_a_bearable_length(api: Api, token: str, de
         api.post("/roles", {"name": "editors", "description": description}, token),
         api("PATCH", "/roles/support", token, json={"description": description, "permissions": ["users:read"]}),
     ):
-        (fault,) = problem(answer, 422, "validation_failed")["errors"]
-        assert fault["pointer"] == "#/description"
+        (error,) = problem(answer, 422, "validation_failed")["errors"]
+        assert error["pointer"] == "#/description"
     assert described(api, token, "support") == "Phones."
     assert [role["name"] for role in api.get("/roles", token).get_json()["items"]] == ["admin", "support"]
 
@@ -53,7 +53,7 @@ def test_any_other_description_is_kept_as_it_is(api: Api, token: str, descriptio
 
 
 @pytest.mark.committed
-def test_whoever_is_given_a_role_while_it_is_deleted_is_told_of(app: Flask) -> None:
+def test_a_grant_of_a_role_while_it_is_deleted_is_recorded(app: Flask) -> None:
     user = a_user(app)
     with app.app_context():
         Services.of(app).roles.create("support", context=OPERATOR)
@@ -75,14 +75,14 @@ def test_whoever_is_given_a_role_while_it_is_deleted_is_told_of(app: Flask) -> N
         assert list(db.session.scalars(revoked)) == [user.id]
 
 
-def test_every_fault_of_a_role_is_named_at_once(api: Api, token: str) -> None:
+def test_every_error_of_a_role_is_named_at_once(api: Api, token: str) -> None:
     bad = {"name": "No!", "description": "\n", "permissions": ["users:eat"]}
-    faults = problem(api.post("/roles", bad, token), 422, "validation_failed")["errors"]
-    assert [fault["pointer"] for fault in faults] == ["#/name", "#/description", "#/permissions/0"]
+    errors = problem(api.post("/roles", bad, token), 422, "validation_failed")["errors"]
+    assert [error["pointer"] for error in errors] == ["#/name", "#/description", "#/permissions/0"]
 
 
 def test_the_contract_tells_the_rule(api: Api) -> None:
     schemas = api.client.get("/openapi.json").get_json()["components"]["schemas"]
     for schema in ("RoleCreation", "RoleChange"):
-        told = schemas[schema]["properties"]["description"]
-        assert {name: told[name] for name in ROLE_DESCRIPTION_RULE} == ROLE_DESCRIPTION_RULE
+        description = schemas[schema]["properties"]["description"]
+        assert {name: description[name] for name in ROLE_DESCRIPTION_RULE} == ROLE_DESCRIPTION_RULE

@@ -31,10 +31,11 @@ def test_users_see_their_live_sessions_and_which_is_current(app: Flask, api: Api
         (True, "tests", "192.0.2.1"),
     ]
     assert list(items[0]) == [
-        "id", "current", "created_at", "last_used_at", "expires_at", "ip_address", "user_agent"
+        "id", "current", "created_at", "last_used_at", "expires_at", "ip_address", "user_agent", "amr"
     ]  # fmt: skip
-    mine = api.get("/users/me/sessions", newer["access_token"]).get_json()["items"]
-    assert [item["current"] for item in mine] == [True, False]
+    assert [item["amr"] for item in items] == [["pwd"], ["pwd"]]
+    items = api.get("/users/me/sessions", newer["access_token"]).get_json()["items"]
+    assert [item["current"] for item in items] == [True, False]
 
 
 def test_a_refresh_is_a_use_and_a_request_is_not(app: Flask, api: Api, user: User) -> None:

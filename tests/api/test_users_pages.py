@@ -102,7 +102,7 @@ def test_rows_that_come_and_go_neither_repeat_nor_hide_others(app: Flask, api: A
 )
 def test_what_cannot_be_asked_is_named(api: Api, admin: str, query: dict[str, Any], name: str) -> None:
     body = problem(api.get("/users", admin, query_string=query), 422, "validation_failed")
-    assert [fault["pointer"] for fault in body["errors"]] == [f"#/query/{name}"]
+    assert [error["pointer"] for error in body["errors"]] == [f"#/query/{name}"]
 
 
 def test_a_cursor_is_good_for_its_list_and_its_filters_alone(app: Flask, api: Api, admin: str) -> None:

@@ -98,7 +98,7 @@ def test_no_length_of_time_is_refused_for_it_would_mean_the_whole_trail(app: Fla
     misused(invoke(app, audit, "list", "--since", none))
 
 
-def findings(app: Flask) -> dict[str, list[str]]:
+def results(app: Flask) -> dict[str, list[str]]:
     result = app.test_cli_runner().invoke(doctor, ["--json"])
     found: dict[str, list[str]] = {}
     for each in json.loads(result.stdout):
@@ -111,7 +111,7 @@ def findings(app: Flask) -> dict[str, list[str]]:
 def test_the_doctor_looks_at_everything_and_says_what_to_do(app: Flask) -> None:
     shown = app.test_cli_runner().invoke(doctor).stdout
     assert all(line.split()[0] in {"ok", "warn", "fail"} for line in shown.splitlines() if not line.startswith(" "))
-    found = findings(app)
+    found = results(app)
     looked_at = {subject for subjects in found.values() for subject in subjects}
     assert {"settings", "proxies", "signing key", "key", "hashing", "clock", "database", "migrations"} <= looked_at
     assert {"users", "sessions", "token_blocklist", "audit_events", "login_throttles", "address_limits"} <= looked_at
@@ -120,13 +120,13 @@ def test_the_doctor_looks_at_everything_and_says_what_to_do(app: Flask) -> None:
     assert "admins" in found["warn"]
 
     a_user(app, roles=["admin"])
-    assert "admins" in findings(app)["ok"]
+    assert "admins" in results(app)["ok"]
 
 
 def test_the_doctor_notices_a_clock_that_is_wrong(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = clock.now() + timedelta(minutes=5)
     monkeypatch.setattr(clock, "now", lambda: wrong)
-    assert "clock" in findings(app)["fail"]
+    assert "clock" in results(app)["fail"]
 
 
 def test_the_doctor_notices_a_key_that_is_old_or_shared(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_the_doctor_notices_a_key_that_is_old_or_shared(app: Flask, monkeypatch:
     for key, subject in [(new_key("ES256", old), "signing key"), (new_key("HS256", old + 300 * 86_400), "key")]:
         ring = KeyRing([key]).to_json()
         reconfigured(app, monkeypatch, jwt_keys=ring)
-        found = findings(app)
+        found = results(app)
         assert subject in found["warn"]
         assert {"signing key", "key"} - {subject} <= set(found["ok"])
 
@@ -142,20 +142,20 @@ def test_the_doctor_notices_a_key_that_is_old_or_shared(app: Flask, monkeypatch:
 def test_the_doctor_notices_rows_that_nobody_prunes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "PRUNABLE_ROWS", 1)
     a_session(app, a_user(app))
-    assert "sessions" in findings(app)["ok"]
+    assert "sessions" in results(app)["ok"]
     later = clock.now() + timedelta(days=365)
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert "sessions" in findings(app)["warn"]
+    assert "sessions" in results(app)["warn"]
 
 
 def test_the_doctor_notices_addresses_that_nobody_prunes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "PRUNABLE_ROWS", 1)
     with app.app_context():
         RateLimits({"login": RateLimit(10, 60)}.get, Services.of(app).fast_path).charge("login", "192.0.2.1")
-    assert "address_limits" in findings(app)["ok"]
+    assert "address_limits" in results(app)["ok"]
     later = clock.now() + timedelta(hours=1)
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert "address_limits" in findings(app)["warn"]
+    assert "address_limits" in results(app)["warn"]
 
 
 def test_the_doctor_notices_a_trail_that_nobody_prunes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,9 +165,9 @@ def test_the_doctor_notices_a_trail_that_nobody_prunes(app: Flask, monkeypatch: 
         db.session.execute(text("ANALYZE audit_events"))
         db.session.commit()
     monkeypatch.setattr(checks, "AUDIT_ROWS", 3)
-    assert "audit_events" in findings(app)["ok"]
+    assert "audit_events" in results(app)["ok"]
     monkeypatch.setattr(checks, "AUDIT_ROWS", 2)
-    assert "audit_events" in findings(app)["warn"]
+    assert "audit_events" in results(app)["warn"]
     assert "flask audit prune --older-than" in app.test_cli_runner().invoke(doctor).stdout
 
 
@@ -177,14 +177,14 @@ def test_the_doctor_bears_with_a_key_that_does_not_say_how_old_it_is(
     (key,) = json.loads(KeyRing([new_key("ES256", 0)]).to_json())["keys"]
     ring = json.dumps({"keys": [{name: value for name, value in key.items() if name != "iat"}]})
     reconfigured(app, monkeypatch, jwt_keys=ring)
-    assert "signing key" in findings(app)["ok"]
+    assert "signing key" in results(app)["ok"]
 
 
 def test_the_doctor_notices_a_migration_that_is_pending(app: Flask) -> None:
     with app.app_context():
         db.session.execute(text("UPDATE alembic_version SET version_num = '0002'"))
         db.session.commit()
-    found = findings(app)
+    found = results(app)
     assert "migrations" in found["fail"]
     assert "users" not in found["ok"]
 
@@ -201,4 +201,4 @@ def test_the_doctor_looks_at_the_proxies(
     app: Flask, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], level: str
 ) -> None:
     reconfigured(app, monkeypatch, **changes)
-    assert "proxies" in findings(app)[level]
+    assert "proxies" in results(app)[level]

@@ -96,8 +96,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def stand_at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
-    monkeypatch.setattr(clock, "now", lambda: moment)
+def stand_at(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
+    monkeypatch.setattr(clock, "now", lambda: now)
 
 
 def rotate(app: Flask, file: Path, *arguments: str) -> Result:
@@ -141,10 +141,10 @@ def test_the_file_is_that_of_the_server_unless_another_is_named(file: Path, tmp_
 def test_the_first_rotation_makes_a_standby_and_the_same_key_signs(app: Flask, file: Path) -> None:
     signing = kids(file)["signs"]
 
-    told = succeeded(rotate(app, file, "--alg", "EdDSA"))
+    printed = succeeded(rotate(app, file, "--alg", "EdDSA"))
 
-    assert "There was no standby key: reload the servers, and rotate again" in told
-    assert told.endswith(f"{kids(file)['standby']} is the standby key.\n")
+    assert "There was no standby key: reload the servers, and rotate again" in printed
+    assert printed.endswith(f"{kids(file)['standby']} is the standby key.\n")
     assert [(row["alg"], row["role"], row["created_at"]) for row in listed(file)] == [
         ("ES256", "signs", clock.rfc3339(NOW)),
         ("EdDSA", "standby", clock.rfc3339(NOW + timedelta(seconds=1))),
@@ -158,16 +158,16 @@ def test_the_second_rotation_lets_the_standby_sign_and_keeps_the_old_key_while_i
     rotate(app, file)
     before = kids(file)
 
-    told = succeeded(rotate(app, file))
+    printed = succeeded(rotate(app, file))
 
     after = kids(file)
-    assert told == f"{before['standby']} signs after the next reload.\n{after['standby']} is the standby key.\n"
+    assert printed == f"{before['standby']} signs after the next reload.\n{after['standby']} is the standby key.\n"
     assert (after["signs"], after["verifies"]) == (before["standby"], before["signs"])
     assert after["standby"] not in before.values()
     until = clock.rfc3339(NOW + NEEDED)
     assert [row["needed_until"] for row in listed(file)] == [None, until, None]
-    told = succeeded(flask_keys("list", "--file", str(file)))
-    assert f"{after['verifies']}  ES256  verifies  needed until {until}\n" in told
+    printed = succeeded(flask_keys("list", "--file", str(file)))
+    assert f"{after['verifies']}  ES256  verifies  needed until {until}\n" in printed
 
 
 def test_a_rotation_keeps_the_file_private_and_shows_no_secret(app: Flask, file: Path) -> None:
@@ -223,8 +223,8 @@ def test_a_key_whose_tokens_may_be_alive_is_retired_by_force_alone(app: Flask, f
     refused(retire(app, file, "--", before[role]), "--force")
     assert file.read_text() == text
 
-    told = succeeded(retire(app, file, "--force", "--", before[role]))
-    assert told == f"Retired {before[role]}.\n"
+    printed = succeeded(retire(app, file, "--force", "--", before[role]))
+    assert printed == f"Retired {before[role]}.\n"
     assert kids(file) == {name: kid for name, kid in before.items() if name != role}
 
 
@@ -258,7 +258,9 @@ def commands(file: Path) -> list[list[str]]:
         b'{"keys": ' + b"[" * 100_000,
     ],
 )
-def test_a_file_that_holds_no_ring_is_told_in_one_line_and_left_alone(app: Flask, file: Path, content: bytes) -> None:
+def test_a_file_that_holds_no_ring_is_reported_in_one_line_and_left_alone(
+    app: Flask, file: Path, content: bytes
+) -> None:
     file.write_bytes(content)
 
     for command in commands(file):
@@ -267,17 +269,17 @@ def test_a_file_that_holds_no_ring_is_told_in_one_line_and_left_alone(app: Flask
     assert file.read_bytes() == content
 
 
-@pytest.mark.parametrize("moment", [10**12, 10**15, 10**30, -1, -(10**15), 1.5, "now", None])
-def test_a_date_beyond_the_calendar_is_no_accident(app: Flask, file: Path, moment: object) -> None:
+@pytest.mark.parametrize("issued_at", [10**12, 10**15, 10**30, -1, -(10**15), 1.5, "now", None])
+def test_a_date_beyond_the_calendar_is_no_accident(app: Flask, file: Path, issued_at: object) -> None:
     ring = json.loads(file.read_text())
-    ring["keys"][0]["iat"] = moment
+    ring["keys"][0]["iat"] = issued_at
     file.write_text(json.dumps(ring))
 
     for command in commands(file):
         refused(invoke(app, keys, *command), str(file), "is no date")
 
 
-def test_a_file_that_cannot_be_read_is_told_in_one_line(
+def test_a_file_that_cannot_be_read_is_reported_in_one_line(
     app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # By hand, for root reads everything.
@@ -290,7 +292,9 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line(
         refused(invoke(app, keys, *command), f"{file} cannot be read: Permission denied.")
 
 
-def test_what_could_not_be_written_is_not_told_as_done(app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_written_is_not_reported_as_done(
+    app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rotate(app, file)
     rotate(app, file)
     stand_at(monkeypatch, NOW + timedelta(days=31))
@@ -356,7 +360,7 @@ def test_a_rotation_is_in_the_audit_trail_and_so_is_that_one_failed(
     assert failed == {**tried, "failed": True}
 
 
-def test_a_rotation_that_cannot_be_noted_does_not_happen(
+def test_a_rotation_that_cannot_be_recorded_does_not_happen(
     app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = file.read_text()
@@ -397,7 +401,7 @@ def test_a_retirement_is_in_the_audit_trail_with_whether_tokens_died(
     assert retirements(app)[1:] == [{"keys": in_use[1:], "forced": False}]
 
 
-def test_a_retirement_that_cannot_be_noted_does_not_happen(
+def test_a_retirement_that_cannot_be_recorded_does_not_happen(
     app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rotate(app, file)

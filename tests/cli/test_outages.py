@@ -1,4 +1,4 @@
-"""A database that cannot be asked is told in one line, like everything else that goes wrong."""
+"""A database that cannot be asked is reported in one line, like everything else that goes wrong."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from flask import Flask
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from authapp import create_app
-from authapp.database.session import db
 from authapp.domain.users.accounts import Accounts
 from cli.invoking import flask_tokens, flask_users, refused
+from conftest import dispose
 from databases import Databases
 from settings import settings
 
@@ -21,12 +21,11 @@ NOBODY_LISTENS = "postgresql+psycopg2://authapp:db-Passw0rd@127.0.0.1:1/authapp"
 def application(url: str) -> Iterator[Flask]:
     app = create_app(settings(database_url=url))
     yield app
-    with app.app_context():
-        db.dispose()
+    dispose(app)
 
 
 @pytest.mark.parametrize("command", [["list"], ["list", "--json"], ["show", "grace"], ["delete", "grace", "--yes"]])
-def test_a_database_that_is_down_is_told_in_one_line(command: list[str]) -> None:
+def test_a_database_that_is_down_is_reported_in_one_line(command: list[str]) -> None:
     with application(NOBODY_LISTENS) as app:
         result = flask_users(app, *command)
 
@@ -34,13 +33,13 @@ def test_a_database_that_is_down_is_told_in_one_line(command: list[str]) -> None
     assert "db-Passw0rd" not in result.stderr
 
 
-def test_a_database_that_is_not_migrated_is_told_in_one_line(databases: Databases) -> None:
+def test_a_database_that_is_not_migrated_is_reported_in_one_line(databases: Databases) -> None:
     with databases.empty() as url, application(url) as app:
         refused(flask_users(app, "list"), "The database cannot be asked", "flask db upgrade")
         refused(flask_tokens(app, "prune"), "The database cannot be asked", "flask db upgrade")
 
 
-def test_a_pool_that_is_exhausted_is_told_in_one_line(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_that_is_exhausted_is_reported_in_one_line(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def find(self: Accounts, name: str) -> Callable[[], None]:
         raise PoolTimeout
 

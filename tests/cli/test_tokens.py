@@ -5,12 +5,13 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from authapp import clock
-from authapp.database.session import db
+from authapp.database.session import db, transaction
 from authapp.domain import pruning
 from authapp.domain.services import Services
+from authapp.domain.sessions.sessions import LogoutScope
 from authapp.models import BlocklistedToken, Session
 from cli.invoking import data, flask_tokens, misused, succeeded
-from factories import a_session, a_user
+from factories import GUEST, a_session, a_user
 
 NOW = clock.now().replace(microsecond=0)
 ACCESS, REFRESH = timedelta(seconds=900), timedelta(seconds=2_592_000)
@@ -22,8 +23,8 @@ def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_at(monkeypatch, NOW)
 
 
-def stand_at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
-    monkeypatch.setattr(clock, "now", lambda: moment)
+def stand_at(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
+    monkeypatch.setattr(clock, "now", lambda: now)
 
 
 def log_out_once(app: Flask) -> None:
@@ -31,7 +32,7 @@ def log_out_once(app: Flask) -> None:
     pair = a_session(app, a_user(app))
     with app.app_context():
         services = Services.of(app)
-        services.sessions.log_out(services.tokens.read(pair.access_token))
+        services.sessions.log_out(services.tokens.read(pair.access_token), LogoutScope.LOCAL, GUEST)
 
 
 def kept(app: Flask) -> tuple[int, int]:
@@ -41,12 +42,20 @@ def kept(app: Flask) -> tuple[int, int]:
         )
 
 
+def pruned(**counts: int) -> dict[str, int]:
+    """Return what ``prune --json`` prints when it removes ``counts`` rows, and none of any other kind."""
+    return {"blocklisted_tokens": 0, "sessions": 0, "limits": 0, "one_time_tokens": 0, **counts}
+
+
 def test_nothing_is_pruned_while_it_is_needed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     log_out_once(app)
     a_session(app, a_user(app))
     stand_at(monkeypatch, NOW + ACCESS)
 
-    assert succeeded(flask_tokens(app, "prune")) == "Removed 0 blocklist entries, 0 sessions and 0 limits.\n"
+    assert (
+        succeeded(flask_tokens(app, "prune"))
+        == "Removed 0 blocklist entries, 0 sessions, 0 limits and 0 one-time tokens.\n"
+    )
     assert kept(app) == (2, 2)
 
 
@@ -54,7 +63,10 @@ def test_an_expired_access_token_leaves_the_blocklist(app: Flask, monkeypatch: p
     log_out_once(app)
     stand_at(monkeypatch, NOW + ACCESS + timedelta(hours=1))
 
-    assert succeeded(flask_tokens(app, "prune")) == "Removed 1 blocklist entries, 0 sessions and 0 limits.\n"
+    assert (
+        succeeded(flask_tokens(app, "prune"))
+        == "Removed 1 blocklist entries, 0 sessions, 0 limits and 0 one-time tokens.\n"
+    )
     assert kept(app) == (1, 1)
 
 
@@ -63,7 +75,7 @@ def test_everything_goes_when_the_refresh_token_has_expired(app: Flask, monkeypa
     a_session(app, a_user(app))
     stand_at(monkeypatch, NOW + REFRESH + timedelta(hours=1))
 
-    assert data(flask_tokens(app, "prune", "--json")) == {"blocklisted_tokens": 2, "sessions": 2, "limits": 0}
+    assert data(flask_tokens(app, "prune", "--json")) == pruned(blocklisted_tokens=2, sessions=2)
     assert kept(app) == (0, 0)
 
 
@@ -90,11 +102,7 @@ def test_there_may_be_more_to_prune_than_fits_a_batch(app: Flask, monkeypatch: p
     a_session(app, a_user(app))
     stand_at(monkeypatch, NOW + REFRESH + timedelta(hours=1))
 
-    assert data(flask_tokens(app, "prune", "--json")) == {
-        "blocklisted_tokens": 2 * count,
-        "sessions": count,
-        "limits": 0,
-    }
+    assert data(flask_tokens(app, "prune", "--json")) == pruned(blocklisted_tokens=2 * count, sessions=count)
     assert kept(app) == (0, 1)
 
 
@@ -109,7 +117,8 @@ def test_no_batch_is_larger_than_allowed(app: Flask, monkeypatch: pytest.MonkeyP
 
     flask_tokens(app, "prune")
 
-    assert len(transactions) == 1 + 3 + 2  # none on the blocklist; two sessions, two, and one; no limits of two kinds
+    # None on the blocklist; two sessions, two, and one; no limits of two kinds; no one-time tokens.
+    assert len(transactions) == 1 + 3 + 2 + 1
     assert kept(app) == (0, 0)
 
 
@@ -118,7 +127,22 @@ def test_pruning_again_removes_nothing(app: Flask, monkeypatch: pytest.MonkeyPat
     stand_at(monkeypatch, NOW + REFRESH + timedelta(hours=1))
     flask_tokens(app, "prune")
 
-    assert data(flask_tokens(app, "prune", "--json")) == {"blocklisted_tokens": 0, "sessions": 0, "limits": 0}
+    assert data(flask_tokens(app, "prune", "--json")) == pruned()
+
+
+def test_a_one_time_token_goes_when_it_has_expired(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = a_user(app)
+    with app.app_context(), transaction():
+        for lifetime in (timedelta(hours=1), timedelta(hours=3)):
+            Services.of(app).one_time_tokens.issue(user.id, "reset_password", sent_to=user.email, lifetime=lifetime)
+    stand_at(monkeypatch, NOW + timedelta(hours=2))
+
+    printed = succeeded(flask_tokens(app, "prune"))
+    assert printed == "Removed 0 blocklist entries, 0 sessions, 0 limits and 1 one-time tokens.\n"
+    assert data(flask_tokens(app, "prune", "--json")) == pruned()
+
+    stand_at(monkeypatch, NOW + timedelta(hours=4))
+    assert data(flask_tokens(app, "prune", "--json")) == pruned(one_time_tokens=1)
 
 
 def test_misuse_explains_the_usage(app: Flask) -> None:

@@ -5,13 +5,12 @@ import pytest
 from flask import Flask
 
 from authapp import clock
-from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.errors import InvalidCredentials
 from authapp.models import Session, User
 from cli.invoking import data, flask_users, misused, refused, succeeded
-from factories import PASSWORD, Api, a_session, a_user
+from factories import GUEST, PASSWORD, Api, a_session, a_user
 
 ANOTHER = "another good pass phrase"
 
@@ -19,7 +18,7 @@ ANOTHER = "another good pass phrase"
 def opens(app: Flask, username: str, password: str) -> bool:
     with app.app_context():
         try:
-            Services.of(app).credentials.prove(username, password, RequestContext())
+            Services.of(app).password_verifier.verify(username, password, GUEST)
         except InvalidCredentials:
             return False
         return True
@@ -90,16 +89,16 @@ def test_a_password_is_utf_8(app: Flask) -> None:
     refused(result, "UTF-8")
 
 
-def test_a_created_user_is_told_as_json(app: Flask) -> None:
+def test_a_created_user_is_printed_as_json(app: Flask) -> None:
     result = flask_users(app, "create", "Grace", "Grace@Example.com", "--password-stdin", "--json", stdin=PASSWORD)
 
-    told = data(result)
-    assert set(told) == {"id", "username", "email", "status", "roles", "created_at", "updated_at", "last_login_at"}
-    assert (told["username"], told["email"], told["status"]) == ("Grace", "Grace@example.com", "active")
-    assert (told["roles"], told["last_login_at"]) == ([], None)
-    assert UUID(told["id"]).version == 7
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told["created_at"])
-    assert data(flask_users(app, "show", "grace", "--json")) == told
+    printed = data(result)
+    assert set(printed) == {"id", "username", "email", "status", "roles", "created_at", "updated_at", "last_login_at"}
+    assert (printed["username"], printed["email"], printed["status"]) == ("Grace", "Grace@example.com", "active")
+    assert (printed["roles"], printed["last_login_at"]) == ([], None)
+    assert UUID(printed["id"]).version == 7
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", printed["created_at"])
+    assert data(flask_users(app, "show", "grace", "--json")) == printed
 
 
 @pytest.mark.parametrize(
@@ -118,7 +117,7 @@ def test_a_created_user_is_told_as_json(app: Flask) -> None:
         ("lovelace", "ada@example.com", "lovelace 1815", ["username"]),
     ],
 )
-def test_who_cannot_be_created_is_refused_in_one_line(
+def test_an_account_that_cannot_be_is_refused_in_one_line(
     app: Flask, username: str, email: str, password: str, words: list[str]
 ) -> None:
     a_user(app, "grace", email="grace@example.com")
@@ -159,18 +158,18 @@ def test_a_login_is_shown(app: Flask) -> None:
     user = a_user(app)
     a_session(app, user)
 
-    told = data(flask_users(app, "show", user.username, "--json"))
+    printed = data(flask_users(app, "show", user.username, "--json"))
 
-    assert told["last_login_at"].startswith(clock.now().isoformat()[:10])
+    assert printed["last_login_at"].startswith(clock.now().isoformat()[:10])
 
 
 def test_no_command_shows_a_hash(app: Flask) -> None:
     user = a_user(app)
 
     for arguments in (["list"], ["list", "--json"], ["show", user.username], ["show", user.username, "--json"]):
-        told = succeeded(flask_users(app, *arguments))
-        assert "argon2" not in told
-        assert "password" not in told
+        printed = succeeded(flask_users(app, *arguments))
+        assert "argon2" not in printed
+        assert "password" not in printed
 
 
 def test_a_disabled_user_has_no_sessions_and_cannot_log_in(app: Flask) -> None:
@@ -178,9 +177,9 @@ def test_a_disabled_user_has_no_sessions_and_cannot_log_in(app: Flask) -> None:
     a_session(app, user)
     a_session(app, bystander)
 
-    told = succeeded(flask_users(app, "disable", user.username.upper()))
+    printed = succeeded(flask_users(app, "disable", user.username.upper()))
 
-    assert told == f"Disabled {user.username}, and ended its sessions.\n"
+    assert printed == f"Disabled {user.username}, and ended its sessions.\n"
     assert (open_sessions(app, user), open_sessions(app, bystander)) == (0, 1)
     assert not opens(app, user.username, PASSWORD)
     assert data(flask_users(app, "show", user.username, "--json"))["status"] == "disabled"
@@ -236,9 +235,9 @@ def test_a_user_is_deleted(app: Flask, confirm: list[str]) -> None:
     user, bystander, _ = a_user(app), a_user(app), a_user(app, roles=["admin"])
     a_session(app, user)
 
-    told = succeeded(flask_users(app, "delete", user.username, *confirm, stdin="y\n"))
+    printed = succeeded(flask_users(app, "delete", user.username, *confirm, stdin="y\n"))
 
-    assert told.endswith(f"Deleted {user.username}.\n")
+    assert printed.endswith(f"Deleted {user.username}.\n")
     refused(flask_users(app, "show", user.username), "There is nothing here.")
     assert opens(app, bystander.username, PASSWORD)
     assert open_sessions(app, user) == 0
@@ -294,9 +293,9 @@ def test_what_is_created_here_needs_no_open_registration(app: Flask, monkeypatch
 def test_a_user_is_created_with_roles(app: Flask) -> None:
     with_role = ["create", "grace", "grace@example.com", "--role", "admin", "--role", "admin", "--password-stdin"]
 
-    told = data(flask_users(app, *with_role, "--json", stdin=PASSWORD))
+    printed = data(flask_users(app, *with_role, "--json", stdin=PASSWORD))
 
-    assert told["roles"] == ["admin"]
+    assert printed["roles"] == ["admin"]
     assert data(flask_users(app, "show", "grace", "--json"))["roles"] == ["admin"]
 
 

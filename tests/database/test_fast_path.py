@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 from sqlalchemy import Double, Integer, bindparam, create_engine, func, literal, select, text
@@ -39,6 +39,16 @@ def made(url: str, *, size: int = 2, timeout: float = 1.0) -> FastPath:
     return FastPath(connector(url, connect_arguments(timeout)), orphaned, size=size, timeout=timeout)
 
 
+@contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    """Let the block wait for the database as a request may: for ``seconds`` in all."""
+    deadline.start(seconds)
+    try:
+        yield
+    finally:
+        deadline.stop()
+
+
 def terminate(url: str) -> None:
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -51,10 +61,10 @@ def terminate(url: str) -> None:
 
 
 def until_all_are_busy(connections: FastPath) -> None:
-    """Wait until every place is held."""
-    deadline = time.monotonic() + 10
+    """Wait until every permit is taken."""
+    give_up_at = time.monotonic() + 10
     while connections._permits._free:
-        assert time.monotonic() < deadline
+        assert time.monotonic() < give_up_at
         time.sleep(0.01)
 
 
@@ -100,17 +110,13 @@ def test_a_pool_in_which_all_are_busy_is_an_outage_when_the_time_is_over(url: st
     busy.start()
     until_all_are_busy(connections)
 
-    def application(_environ: dict[str, object], _start: object) -> list[bytes]:
-        with pytest.raises(PoolTimeout) as refused:
-            connections.read(ONE, {})
-        assert is_outage(refused.value)
-        return []
-
     start = time.monotonic()
-    deadline.Bounded(application, 0.2)({}, lambda *_: None)
+    with bounded(0.2), pytest.raises(PoolTimeout) as refused:
+        connections.read(ONE, {})
+    assert is_outage(refused.value)
     assert time.monotonic() - start < 0.8
     busy.join()
-    assert connections.read(ONE, {}).one == 1, "the place of one that failed is free again"
+    assert connections.read(ONE, {}).one == 1, "the permit of one that failed is free again"
     connections.clear()
 
 
@@ -126,33 +132,20 @@ def test_a_statement_that_the_server_gives_up_leaves_the_connection_usable(url: 
 
 def test_statements_share_the_deadline_of_their_request(url: str) -> None:
     connections = made(url, timeout=1.0)
-    told: list[float] = []
-
-    def application(_environ: dict[str, object], _start: object) -> list[bytes]:
-        start = time.monotonic()
-        with suppress(OperationalError):
-            for _ in range(10):
-                connections.read(SLEEP, {"seconds": 0.3})
-        told.append(time.monotonic() - start)
-        return []
-
-    deadline.Bounded(application, 1.0)({}, lambda *_: None)
-    assert 0.9 < told[0] < 2
+    start = time.monotonic()
+    with bounded(1.0), suppress(OperationalError):
+        for _ in range(10):
+            connections.read(SLEEP, {"seconds": 0.3})
+    assert 0.9 < time.monotonic() - start < 2
     assert connections.read(SLEEP, {"seconds": 0.3}) is not None, "afterwards there is no deadline"
     connections.clear()
 
 
 def test_what_is_not_the_databases_time_does_not_count() -> None:
-    left: list[float] = []
-
-    def application(_environ: dict[str, object], _start: object) -> list[bytes]:
+    with bounded(1.0):
         with deadline.paused():
             time.sleep(0.3)
-        left.append(deadline.left(10))
-        return []
-
-    deadline.Bounded(application, 1.0)({}, lambda *_: None)
-    assert 0.9 < left[0] <= 1.0
+        assert 0.9 < deadline.left(10) <= 1.0
     assert deadline.left(10) > 9.9
 
 
@@ -167,43 +160,24 @@ def test_a_connection_gets_no_older_than_allowed(url: str, monkeypatch: pytest.M
 
 def test_sqlalchemys_pool_waits_no_longer_than_the_request_may(url: str) -> None:
     engine = create_engine(url, poolclass=DeadlinePool, pool_size=1, max_overflow=0, pool_timeout=30)
-    told: list[float] = []
-
-    def application(_environ: dict[str, object], _start: object) -> list[bytes]:
-        start = time.monotonic()
-        with engine.connect(), pytest.raises(PoolTimeout):
-            engine.connect()
-        told.append(time.monotonic() - start)
-        return []
-
-    deadline.Bounded(application, 0.5)({}, lambda *_: None)
-    assert told[0] < 1
+    start = time.monotonic()
+    with bounded(0.5), engine.connect(), pytest.raises(PoolTimeout):
+        engine.connect()
+    assert time.monotonic() - start < 1
     renewed = engine.pool.recreate()
     assert renewed.timeout() > 29  # type: ignore[attr-defined]
     engine.dispose()
-
-
-def bounded(seconds: float, action: Callable[[], None]) -> None:
-    """Do it as a request that may wait for so many seconds."""
-
-    def application(_environ: dict[str, object], _start: object) -> list[bytes]:
-        action()
-        return []
-
-    deadline.Bounded(application, seconds)({}, lambda *_: None)
 
 
 def test_a_statement_that_could_not_be_waited_for_is_not_sent(url: str) -> None:
     connections = made(url)
     pid = connections.read(PID, {}).pid
 
-    def late() -> None:
+    with bounded(0.1):
         time.sleep(0.15)
         with pytest.raises(PoolTimeout) as refused:
             connections.write(SLEEP, {"seconds": 0.0})
-        assert is_outage(refused.value)
-
-    bounded(0.1, late)
+    assert is_outage(refused.value)
     assert connections.read(PID, {}).pid == pid, "the connection is as good as before"
     connections.clear()
 
@@ -218,12 +192,9 @@ def test_a_statement_that_is_not_answered_costs_no_connection_but_its_own(url: s
         )
     assert len(pids) == 2
 
-    def impatient() -> None:
-        with pytest.raises(OperationalError) as refused:
-            connections.read(SLEEP, {"seconds": 3.0})
-        assert is_outage(refused.value)
-
-    bounded(0.3, impatient)
+    with bounded(0.3), pytest.raises(OperationalError) as refused:
+        connections.read(SLEEP, {"seconds": 3.0})
+    assert is_outage(refused.value)
     assert connections.read(PID, {}).pid in pids
     connections.clear()
 
@@ -241,7 +212,7 @@ def test_a_server_that_turns_out_to_be_a_standby_is_left(url: str) -> None:
     assert connections.read(PID, {}).pid != pid
 
 
-def test_writes_that_wait_leave_places_for_reads(url: str) -> None:
+def test_writes_that_wait_leave_connections_for_reads(url: str) -> None:
     connections = made(url, size=4, timeout=3.0)
     with ThreadPoolExecutor(4) as threads:
         waiting = [threads.submit(connections.write, SLEEP, {"seconds": 1.0}) for _ in range(4)]

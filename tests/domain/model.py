@@ -69,7 +69,7 @@ class Model:
     users: list[User] = field(default_factory=list)
 
     def state(self, token: Token, *, fresh: bool = False) -> Answer:
-        """Return what the door says to a token of the right type."""
+        """Return what the guard answers to a token of the right type."""
         session = token.session
         if self.now >= token.expires_at + LEEWAY:
             return EXPIRED

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -11,6 +12,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 from werkzeug.security import generate_password_hash
 
+from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.services import Services
@@ -18,7 +20,7 @@ from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import EmailTaken, InvalidCredentials, Refusal, TokenRevoked, UsernameTaken
 from authapp.models import User
-from factories import PASSWORD, a_session, a_user
+from factories import GUEST, PASSWORD, a_session, a_user
 
 pytestmark = pytest.mark.committed
 AT_ONCE = 8  # as many as there are pooled connections
@@ -49,7 +51,7 @@ def test_of_parallel_registrations_exactly_one_wins(app: Flask, same: dict[str, 
     def registration(number: int) -> Callable[[], object]:
         values = {"username": f"user{number}", "email": f"user{number}@example.com", "password": PASSWORD} | same
         values = {name: value.swapcase() if number % 2 else value for name, value in values.items()}
-        return lambda: accounts.register(**values)
+        return lambda: accounts.register(**values, context=GUEST)
 
     outcomes = at_once(app, *map(registration, range(AT_ONCE)))
     assert Counter(outcome is refusal for outcome in outcomes) == {False: 1, True: AT_ONCE - 1}
@@ -62,13 +64,13 @@ def test_parallel_refreshes_of_one_token_get_one_successor(app: Flask) -> None:
     for _ in range(10):
         pair = a_session(app, a_user(app))
         claims = services.tokens.read(pair.refresh_token)
-        outcomes = at_once(app, *[lambda claims=claims: services.sessions.refresh(claims)] * AT_ONCE)
+        outcomes = at_once(app, *[lambda claims=claims: services.sessions.refresh(claims, GUEST)] * AT_ONCE)
         pairs = [outcome for outcome in outcomes if isinstance(outcome, TokenPair)]
         assert len(pairs) == AT_ONCE, outcomes
         successors = [services.tokens.read(pair.refresh_token) for pair in pairs]
         assert all(successor == successors[0] for successor in successors)
         with app.app_context():
-            services.sessions.refresh(successors[0])
+            services.sessions.refresh(successors[0], GUEST)
 
 
 def test_a_refresh_that_races_the_end_of_its_session_leaves_no_live_descendant(app: Flask) -> None:
@@ -79,18 +81,18 @@ def test_a_refresh_that_races_the_end_of_its_session_leaves_no_live_descendant(a
         access = services.tokens.read(pair.access_token)
         refresh = services.tokens.read(pair.refresh_token)
         ends: list[Callable[[], object]] = [
-            lambda access=access: services.sessions.log_out(access),
+            lambda access=access: services.sessions.log_out(access, LogoutScope.LOCAL, GUEST),
             lambda user=user: services.administration.disable(user.username, OPERATOR),
             lambda user=user: services.administration.set_password(user.username, "another long sentence", OPERATOR),
             lambda user=user: services.administration.delete(user.username, OPERATOR),
         ]
-        outcome, _ = at_once(app, lambda refresh=refresh: services.sessions.refresh(refresh), ends[number % 4])
+        outcome, _ = at_once(app, lambda refresh=refresh: services.sessions.refresh(refresh, GUEST), ends[number % 4])
         assert outcome is TokenRevoked or isinstance(outcome, TokenPair)
         descendants = [pair, *([outcome] if isinstance(outcome, TokenPair) else [])]
         with app.app_context():
             for descendant in descendants:
-                caller = services.sessions.caller(services.tokens.read(descendant.access_token))
-                assert caller is None or caller.revoked
+                status = services.principals.find(services.tokens.read(descendant.access_token))
+                assert status is None or status.revoked
 
 
 def test_a_login_that_races_disabling_leaves_no_live_session(app: Flask) -> None:
@@ -105,9 +107,9 @@ def test_a_login_that_races_disabling_leaves_no_live_session(app: Flask) -> None
         assert outcome is InvalidCredentials or isinstance(outcome, TokenPair)
         if isinstance(outcome, TokenPair):
             with app.app_context():
-                caller = services.sessions.caller(services.tokens.read(outcome.access_token))
-                assert caller is not None
-                assert caller.revoked
+                status = services.principals.find(services.tokens.read(outcome.access_token))
+                assert status is not None
+                assert status.revoked
 
 
 def test_an_outdated_hash_is_replaced_once_and_every_login_in_parallel_succeeds(app: Flask) -> None:
@@ -131,7 +133,7 @@ def test_logouts_of_many_sessions_at_once_do_not_stop_each_other(app: Flask) -> 
         outcomes = at_once(
             app,
             *[
-                lambda each=each, scope=scope: services.sessions.log_out(each, scope)
+                lambda each=each, scope=scope: services.sessions.log_out(each, scope, GUEST)
                 for each, scope in zip(claims, scopes, strict=True)
             ],
         )
@@ -145,34 +147,30 @@ def test_everything_at_once_on_one_account_ends_without_an_accident(app: Flask) 
         claims = [services.tokens.read(a_session(app, user).access_token) for _ in range(3)]
         at_once(
             app,
-            *[lambda each=each: services.sessions.log_out(each) for each in claims],
+            *[lambda each=each: services.sessions.log_out(each, LogoutScope.LOCAL, GUEST) for each in claims],
             lambda user=user: services.administration.disable(user.username, OPERATOR),
             lambda user=user: services.administration.set_password(user.username, "another long sentence", OPERATOR),
             lambda user=user: services.administration.delete(user.username, OPERATOR),
         )
         with app.app_context():
-            assert all(services.sessions.caller(each) is None for each in claims)
+            assert all(services.principals.find(each) is None for each in claims)
             assert db.session.get(User, UUID(claims[0]["sub"])) is None
 
 
 def test_pruning_on_several_nodes_at_once_removes_each_row_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    from datetime import timedelta
-
-    from authapp import clock
-
     monkeypatch.setattr("authapp.domain.pruning.BATCH", 7)
     user = a_user(app)
     for _ in range(30):
         a_session(app, user)
     live = a_session(app, user)
-    moment = clock.now() + timedelta(days=31)
+    later = clock.now() + timedelta(days=31)
     services = Services.of(app)
     with app.app_context():
-        services.sessions.log_out(services.tokens.read(live.access_token))
-    monkeypatch.setattr(clock, "now", lambda: moment)
+        services.sessions.log_out(services.tokens.read(live.access_token), LogoutScope.LOCAL, GUEST)
+    monkeypatch.setattr(clock, "now", lambda: later)
     still = a_session(app, user)
     outcomes = at_once(app, *[services.pruning.prune] * 4)
     assert sum(outcome.sessions for outcome in outcomes) == 31  # type: ignore[attr-defined]
     assert sum(outcome.blocklisted_tokens for outcome in outcomes) == 2  # type: ignore[attr-defined]
     with app.app_context():
-        assert services.sessions.caller(services.tokens.read(still.access_token)) is not None
+        assert services.principals.find(services.tokens.read(still.access_token)) is not None

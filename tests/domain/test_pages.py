@@ -48,7 +48,7 @@ def walked(page: Callable[[Any, int, str | None], Page[Any]], wanted: Any, limit
 
 
 def some_people(app: Flask, seeded: random.Random) -> None:
-    """Make accounts whose names begin alike in many ways, at most a few of them disabled or with the rarer role."""
+    """Make accounts whose names begin alike in many ways, only some of them disabled or with the rarer role."""
     for role in ROLES:
         Services.of(app).roles.create(role, [], context=OPERATOR)
     names = ["".join(letters) for letters in itertools.product("aB", "ab_", "bA")]
@@ -99,12 +99,12 @@ def test_the_first_page_of_a_search_is_not_empty_if_there_is_a_match(
 
 
 def some_events(seeded: random.Random, people: list[UUID]) -> None:
-    """Write events, many of them at the same moment."""
+    """Write events, many of them at the same time."""
     for _ in range(60):
-        moment = START + timedelta(seconds=seeded.randrange(10))
+        occurred_at = START + timedelta(seconds=seeded.randrange(10))
         subject_id, actor_id = seeded.choice([None, *people]), seeded.choice([None, *people])
         with pytest.MonkeyPatch.context() as patch, transaction():
-            patch.setattr(clock, "now", lambda moment=moment: moment)
+            patch.setattr(clock, "now", lambda occurred_at=occurred_at: occurred_at)
             audit.record(seeded.choice(TYPES), context=GUEST, subject_id=subject_id, actor_id=actor_id)
 
 
@@ -139,7 +139,7 @@ MOST = 8 * SMALL_SCAN
 
 @pytest.fixture
 def many(app: Flask, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Seed many rows, and return who the words in ``PAGES`` stand for."""
+    """Seed many rows, and return the ids that the words in ``PAGES`` stand for."""
     monkeypatch.setattr(search, "SCAN_LIMIT", SMALL_SCAN)
     with app.app_context():
         connection = db.engine.raw_connection()
@@ -154,8 +154,8 @@ def many(app: Flask, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @contextmanager
-def noted(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
-    """Note the statements that are executed meanwhile, with their parameters."""
+def statements_of(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    """Collect the statements that are executed meanwhile, with their parameters."""
     statements: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -184,7 +184,7 @@ def scanned(node: dict[str, Any]) -> int:
     return read + sum(scanned(child) for child in node.get("Plans", []))
 
 
-def read_by(app: Flask, api: Api, known: dict[str, str], pages: dict[str, Any]) -> dict[str, list[int]]:
+def rows_of_pages(app: Flask, api: Api, known: dict[str, str], pages: dict[str, Any]) -> dict[str, list[int]]:
     """Return how many rows each of ``pages`` reads, and the page behind it."""
     token = a_session(app, a_user(app, "zoe", roles=["admin"])).access_token
     with app.app_context():
@@ -193,7 +193,7 @@ def read_by(app: Flask, api: Api, known: dict[str, str], pages: dict[str, Any]) 
     for name, (path, query) in pages.items():
         asked = {key: known.get(value, value) for key, value in query.items()}
         for _ in range(2):
-            with noted(engine) as statements:
+            with statements_of(engine) as statements:
                 page = api.get(f"/{path}", token, query_string=asked).get_json()
             read.setdefault(name, []).append(rows_read(engine, statements))
             if not page.get("next_cursor"):
@@ -204,7 +204,7 @@ def read_by(app: Flask, api: Api, known: dict[str, str], pages: dict[str, Any]) 
 
 @pytest.mark.committed
 def test_no_page_reads_more_than_a_bounded_number_of_rows(app: Flask, api: Api, many: dict[str, str]) -> None:
-    read = read_by(app, api, many, PAGES)
+    read = rows_of_pages(app, api, many, PAGES)
     assert {name: rows for name, rows in read.items() if max(rows) > MOST} == {}
 
 
@@ -230,7 +230,7 @@ def test_the_work_of_a_page_does_not_depend_on_what_postgresql_knows_of_the_rows
     with app.app_context():
         db.session.execute(text(change))
         db.session.commit()
-    read = read_by(app, api, many, {"since then": ("users", query)})
+    read = rows_of_pages(app, api, many, {"since then": ("users", query)})
     assert max(read["since then"]) <= MOST
 
 

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 from werkzeug.test import TestResponse
 
 from authapp import clock, create_app
+from authapp.context import OPERATOR, RequestContext
 from authapp.domain.services import Services
 from conftest import dispose, rolled_back
 from databases import Databases
@@ -38,7 +39,7 @@ GRACE, LEEWAY = model.GRACE, model.LEEWAY
 
 
 @dataclass(eq=False)
-class Held:
+class ClientToken:
     """A token in a client's hands, and what the model has in its place."""
 
     text: str
@@ -56,8 +57,8 @@ class Service(RuleBasedStateMachine):
         super().__init__()
         self.app, self.api, self.services = app, Api(app.test_client()), Services.of(app)
         self.model = Model()
-        self.accesses: list[Held] = []
-        self.refreshes: list[Held] = []
+        self.accesses: list[ClientToken] = []
+        self.refreshes: list[ClientToken] = []
         self.session_ids: dict[Session, str] = {}
         self._cleanup = ExitStack()
         patch = self._cleanup.enter_context(pytest.MonkeyPatch.context())
@@ -83,7 +84,7 @@ class Service(RuleBasedStateMachine):
 
     def register(self, name: str, password: str) -> None:
         response = self._register(name, f"{name}@example.com", password)
-        assert told(response) == self.model.register(name, password)
+        assert outcome(response) == self.model.register(name, password)
 
     @precondition(lambda self: self._names())
     @rule(data=st.data(), same=st.sampled_from(["username", "email"]))
@@ -91,7 +92,7 @@ class Service(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self._names())))
         username = name.upper() if same == "username" else "somebody"
         address = f"{name if same == 'email' else 'somebody'}@Example.com"
-        assert told(self._register(username, address, PASSWORDS[0])) == (409, f"{same}_taken")
+        assert outcome(self._register(username, address, PASSWORDS[0])) == (409, f"{same}_taken")
 
     @precondition(lambda self: self.model.users)
     @rule(data=st.data(), password=st.sampled_from(PASSWORDS))
@@ -121,9 +122,9 @@ class Service(RuleBasedStateMachine):
     @precondition(lambda self: self._predecessors())
     @rule(data=st.data(), after=st.sampled_from([GRACE - 1, GRACE]))
     def refresh_with_the_immediate_predecessor_as_the_grace_ends(self, data: st.DataObject, after: int) -> None:
-        held = data.draw(st.sampled_from(self._predecessors()))
-        self.model.now = max(self.model.now, held.token.session.exchanged_at + after)
-        self._refresh(held)
+        presented = data.draw(st.sampled_from(self._predecessors()))
+        self.model.now = max(self.model.now, presented.token.session.exchanged_at + after)
+        self._refresh(presented)
 
     @precondition(lambda self: self._much_is_alive())
     @rule(data=st.data())
@@ -135,39 +136,39 @@ class Service(RuleBasedStateMachine):
         self.log_out(data, scope)
 
     def log_out(self, data: st.DataObject, scope: Scope) -> None:
-        held = self._access(data)
-        response = self.api.post("/auth/logout", token=held.text, query_string={"scope": scope})
-        assert told(response) == self.model.log_out(held.token, scope)
+        presented = self._access(data)
+        response = self.api.post("/auth/logout", token=presented.text, query_string={"scope": scope})
+        assert outcome(response) == self.model.log_out(presented.token, scope)
 
     @rule(data=st.data(), right=st.sampled_from([True, True, False]), new=st.sampled_from(PASSWORDS))
     def change_the_password(self, data: st.DataObject, right: bool, new: str) -> None:
-        held = self._access(data)
-        current = held.token.session.user.password if right else "something else"
+        presented = self._access(data)
+        current = presented.token.session.user.password if right else "something else"
         change = {"current_password": current, "new_password": new}
-        response = self.api("PUT", "/users/me/password", held.text, json=change)
-        assert told(response) == self.model.change_password(held.token, current, new)
+        response = self.api("PUT", "/users/me/password", presented.text, json=change)
+        assert outcome(response) == self.model.change_password(presented.token, current, new)
 
     @rule(data=st.data())
     def end_one_session(self, data: st.DataObject) -> None:
-        held = self._access(data)
+        presented = self._access(data)
         session = data.draw(st.sampled_from(sorted(self.session_ids, key=self.session_ids.__getitem__)))
-        response = self.api("DELETE", f"/users/me/sessions/{self.session_ids[session]}", held.text)
-        assert told(response) == self.model.end_session(held.token, session)
+        response = self.api("DELETE", f"/users/me/sessions/{self.session_ids[session]}", presented.text)
+        assert outcome(response) == self.model.end_session(presented.token, session)
 
     @rule(data=st.data())
     def take_a_token_back(self, data: st.DataObject) -> None:
-        held = self._access(data)
+        presented = self._access(data)
         other = data.draw(st.sampled_from([*self.accesses, *self.refreshes]))
-        response = self.api.post("/auth/revoke", token=held.text, data={"token": other.text})
-        assert told(response) == self.model.revoke(held.token, other.token)
+        response = self.api.post("/auth/revoke", token=presented.text, data={"token": other.text})
+        assert outcome(response) == self.model.revoke(presented.token, other.token)
 
     @precondition(lambda self: self._much_is_alive())
     @rule(data=st.data(), right=st.sampled_from([True, False, False]))
     def delete_the_account(self, data: st.DataObject, right: bool) -> None:
-        held = self._access(data)
-        password = held.token.session.user.password if right else "something else"
-        response = self.api("DELETE", "/users/me", held.text, json={"password": password})
-        assert told(response) == self.model.close(held.token, password)
+        presented = self._access(data)
+        password = presented.token.session.user.password if right else "something else"
+        response = self.api("DELETE", "/users/me", presented.text, json={"password": password})
+        assert outcome(response) == self.model.close(presented.token, password)
 
     # --- what operators do -------------------------------------------------------------------------------------------
 
@@ -207,27 +208,27 @@ class Service(RuleBasedStateMachine):
 
     @invariant()
     def every_access_token_opens_what_it_should(self) -> None:
-        for held in self.accesses:
-            assert told(self.api.get("/ping", held.text)) == self.model.state(held.token), held
+        for presented in self.accesses:
+            assert outcome(self.api.get("/ping", presented.text)) == self.model.state(presented.token), presented
 
     @invariant()
     def every_refresh_token_is_worth_what_it_should(self) -> None:
-        for held in self.refreshes:
+        for presented in self.refreshes:
             with self.app.app_context():
-                live = self.services.introspection.introspect(held.text)
-            assert (live is not None) == (self.model.refresh_answer(held.token) == model.OK), held
+                live = self.services.introspection.introspect(presented.text)
+            assert (live is not None) == (self.model.refresh_answer(presented.token) == model.OK), presented
 
     @invariant()
     def everybody_sees_their_live_sessions(self) -> None:
         for user in self.model.users:
             opening = [each for each in self.accesses if each.token.session.user is user]
-            held = next((each for each in opening if self.model.state(each.token) == model.OK), None)
-            if held:
-                listed = self.api.get("/users/me/sessions", held.text).get_json()["items"]
+            presented = next((each for each in opening if self.model.state(each.token) == model.OK), None)
+            if presented:
+                listed = self.api.get("/users/me/sessions", presented.text).get_json()["items"]
                 expected = {self.session_ids[session] for session in self.model.live_sessions(user)}
                 assert {item["id"] for item in listed} == expected
-                own = self.session_ids[held.token.session]
-                assert [item["id"] for item in listed if item["current"]] == [own] * (own in expected)
+                current = self.session_ids[presented.token.session]
+                assert [item["id"] for item in listed if item["current"]] == [current] * (current in expected)
 
     # --- how ---------------------------------------------------------------------------------------------------------
 
@@ -237,35 +238,35 @@ class Service(RuleBasedStateMachine):
     def _existing(self) -> list[User]:
         return [user for user in self.model.users if user.exists]
 
-    def _current(self) -> list[Held]:
+    def _current(self) -> list[ClientToken]:
         return list(self._generation(0))
 
-    def _predecessors(self) -> list[Held]:
+    def _predecessors(self) -> list[ClientToken]:
         return list(self._generation(1))
 
-    def _generation(self, age: int) -> Iterator[Held]:
-        for held in self.refreshes:
-            session = held.token.session
-            if not session.over and session.user.exists and held.token.generation == session.generation - age:
-                yield held
+    def _generation(self, age: int) -> Iterator[ClientToken]:
+        for presented in self.refreshes:
+            session = presented.token.session
+            if not session.over and session.user.exists and presented.token.generation == session.generation - age:
+                yield presented
 
-    def last_of(self, session: Session) -> Held:
+    def last_of(self, session: Session) -> ClientToken:
         """Return the current refresh token of a session."""
-        return next(held for held in reversed(self.refreshes) if held.token.session is session)
+        return next(presented for presented in reversed(self.refreshes) if presented.token.session is session)
 
-    def _access(self, data: st.DataObject) -> Held:
+    def _access(self, data: st.DataObject) -> ClientToken:
         """Draw an access token: mostly one that opens something, if there is one."""
         opening = self._opening()
         any_at_all = not opening or data.draw(st.integers(0, 7)) == 0
-        held: Held = data.draw(st.sampled_from(self.accesses if any_at_all else opening))
-        return held
+        presented: ClientToken = data.draw(st.sampled_from(self.accesses if any_at_all else opening))
+        return presented
 
-    def _opening(self) -> list[Held]:
-        return [held for held in self.accesses if self.model.state(held.token) == model.OK]
+    def _opening(self) -> list[ClientToken]:
+        return [presented for presented in self.accesses if self.model.state(presented.token) == model.OK]
 
     def _much_is_alive(self) -> bool:
         """Tell whether there is something left to end: without this, most of what is tried meets dead tokens alone."""
-        return len({held.token.session for held in self._opening()}) > 1
+        return len({presented.token.session for presented in self._opening()}) > 1
 
     def _register(self, username: str, email: str, password: str) -> TestResponse:
         return self.api.post("/auth/register", {"username": username, "email": email, "password": password})
@@ -275,19 +276,19 @@ class Service(RuleBasedStateMachine):
         named = next(each for each in reversed(self.model.users) if each.name == user.name)
         response = self.api.log_in(named.name, password)
         answer = self.model.log_in(named, password)
-        assert told(response) == answer
+        assert outcome(response) == answer
         if answer == model.OK:
             session = self.model.started(named)
             self._receive(response, session, fresh=True)
             self.session_ids[session] = self._claims(self.refreshes[-1].text)["sid"]
 
-    def _refresh(self, held: Held) -> None:
-        session = held.token.session
-        in_grace = self.model.in_grace(held.token)
+    def _refresh(self, presented: ClientToken) -> None:
+        session = presented.token.session
+        in_grace = self.model.in_grace(presented.token)
         current = {each.jti for each in self.refreshes if each.token.session is session and self._is_current(each)}
-        response = self.api.post("/auth/refresh", token=held.text)
-        answer = self.model.refresh(held.token)
-        assert told(response) == answer, held
+        response = self.api.post("/auth/refresh", token=presented.text)
+        answer = self.model.refresh(presented.token)
+        assert outcome(response) == answer, presented
         if answer == model.OK:
             known = {each.jti for each in self.refreshes}
             successor = self._claims(response.get_json()["refresh_token"])
@@ -295,8 +296,8 @@ class Service(RuleBasedStateMachine):
             assert {successor["jti"]} == current if in_grace else successor["jti"] not in known
             self._receive(response, session, fresh=False)
 
-    def _is_current(self, held: Held) -> bool:
-        return isinstance(held.token, Refresh) and held.token.generation == held.token.session.generation
+    def _is_current(self, presented: ClientToken) -> bool:
+        return isinstance(presented.token, Refresh) and presented.token.generation == presented.token.session.generation
 
     def _receive(self, response: TestResponse, session: Session, *, fresh: bool) -> None:
         pair = response.get_json()
@@ -306,20 +307,22 @@ class Service(RuleBasedStateMachine):
         for name, token, kept in (("access", access, self.accesses), ("refresh", refresh, self.refreshes)):
             text = pair[f"{name}_token"]
             jti = self._claims(text)["jti"]
-            if jti not in {held.jti for held in kept}:
-                kept.append(Held(text, jti, token))
+            if jti not in {presented.jti for presented in kept}:
+                kept.append(ClientToken(text, jti, token))
 
     def _claims(self, text: str) -> Any:
         return self.services.tokens.read(text)
 
-    def _operate(self, server: Callable[[str], object], told: Callable[[User], object], data: st.DataObject) -> None:
+    def _operate(
+        self, serve: Callable[[str, RequestContext], object], expect: Callable[[User], object], data: st.DataObject
+    ) -> None:
         user = data.draw(st.sampled_from(self._existing()))
         with self.app.app_context():
-            server(user.name)
-        told(user)
+            serve(user.name, OPERATOR)
+        expect(user)
 
 
-def told(response: TestResponse) -> Answer:
+def outcome(response: TestResponse) -> Answer:
     """Return the status, and the code of a refusal."""
     return response.status_code, response.get_json()["code"] if response.status_code >= 400 else None
 
@@ -365,12 +368,12 @@ def test_the_last_seconds_of_a_session_are_what_the_model_says(app: Flask) -> No
             service.model.now = session.refresh_expires_at - 1
             service._refresh(service.last_of(session))
         assert session.refresh_expires_at == session.expires_at
-        for moment in range(session.expires_at - 1, session.expires_at + LEEWAY + 1):
-            service.model.now = moment
+        for now in range(session.expires_at - 1, session.expires_at + LEEWAY + 1):
+            service.model.now = now
             service.every_access_token_opens_what_it_should()
             service.every_refresh_token_is_worth_what_it_should()
             service.everybody_sees_their_live_sessions()
-            if moment >= session.expires_at:
+            if now >= session.expires_at:
                 service._refresh(service.last_of(session))
     finally:
         service.teardown()

@@ -1,4 +1,4 @@
-"""The bulkhead: so many at once, so few more waiting, and everybody's place is given back."""
+"""The bulkhead: a bound on running and waiting hashes, and every admission ends."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def test_no_more_run_at_once_than_allowed_and_no_more_wait_than_the_queue_holds(
     entered = threading.Semaphore(0)
 
     def enter() -> str:
-        with bulkhead.place():
+        with bulkhead.admit():
             entered.release()
             return bulkhead.run(work)
 
@@ -48,7 +48,7 @@ def test_no_more_run_at_once_than_allowed_and_no_more_wait_than_the_queue_holds(
         for _ in range(2):
             assert work.started.acquire(timeout=10)
         for _ in range(3):
-            with pytest.raises(ServiceUnavailable) as refused, bulkhead.place():
+            with pytest.raises(ServiceUnavailable) as refused, bulkhead.admit():
                 pass
             assert refused.value.retry_after == 1
         work.go.set()
@@ -56,14 +56,14 @@ def test_no_more_run_at_once_than_allowed_and_no_more_wait_than_the_queue_holds(
     assert work.most == 2
 
 
-def test_a_place_is_given_back_whatever_happens() -> None:
+def test_an_admission_ends_whatever_happens() -> None:
     bulkhead = Bulkhead(concurrency=1, queue=0)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), bulkhead.place():
+        with pytest.raises(ZeroDivisionError), bulkhead.admit():
             bulkhead.run(lambda: 1 // 0)
-        with pytest.raises(KeyError), bulkhead.place():
+        with pytest.raises(KeyError), bulkhead.admit():
             raise KeyError
-    with bulkhead.place():
+    with bulkhead.admit():
         assert bulkhead.run(len, "four") == 4
 
 
@@ -71,7 +71,7 @@ def test_a_place_is_given_back_whatever_happens() -> None:
 def test_hashing_steps_back_and_nothing_else_does() -> None:
     bulkhead = Bulkhead(concurrency=1, queue=0)
     before = os.getpriority(os.PRIO_PROCESS, 0)
-    with bulkhead.place():
+    with bulkhead.admit():
         niceness = bulkhead.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
     assert niceness == max(before, NICENESS)
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
@@ -101,7 +101,7 @@ def tick():
 
 def worst():
     gaps.clear()
-    with bulkhead.place():
+    with bulkhead.admit():
         for _ in range(20):
             bulkhead.run(passwords.hash, "correct horse battery staple")
     gevent.sleep(0.02)

@@ -115,6 +115,8 @@ def test_a_token_is_read_through_every_rotation_until_its_key_is_retired() -> No
             jti=identifiers.unguessable(),
             issued_at=clock.now(),
             expires_at=clock.now() + timedelta(seconds=60),
+            amr=["pwd"],
+            auth_time=clock.now(),
         )
 
     ring = key_rotation.with_standby(KeyRing([dated()]), "ES256", NOW)

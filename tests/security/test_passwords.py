@@ -254,5 +254,5 @@ def test_the_formats_from_elsewhere_are_never_written() -> None:
         ("scrypt:1:1:1$salt$0a\n", False),
     ],
 )
-def test_werkzeugs_formats_are_told_from_others(stored: str | bytes, known: bool) -> None:
+def test_werkzeugs_formats_are_recognised(stored: str | bytes, known: bool) -> None:
     assert WerkzeugHasher.identify(stored) is known

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from authapp.errors import TokenInvalid
+from authapp.security.tokens import TYP
 from security.forging import ABSENT, AUDIENCE, ISSUER, RULES, TOKENS, claims, forged, header
 
 CLAIMS = ["iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "type", "fresh"]
+CLAIMS_SINCE_0_2 = ["client_id", "auth_time", "amr"]
 OTHER_ISSUERS = [
     *[ISSUER[:-1], ISSUER[1:], "https://", ".", ISSUER + "/", ISSUER + ".evil.test", "x" + ISSUER, ISSUER.upper()],
     *[f" {ISSUER}", f"{ISSUER}\n", f"{ISSUER} https://evil.test", "https://evil.test"],
@@ -28,6 +30,52 @@ def refused(head: Any = ABSENT, **changes: Any) -> None:
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_claim_is_required(name: str) -> None:
     refused(**{name: ABSENT})
+
+
+@pytest.mark.parametrize("name", CLAIMS_SINCE_0_2)
+def test_the_claims_since_version_0_2_are_required_together(name: str) -> None:
+    refused(**{name: ABSENT})
+    refused(**{other: ABSENT for other in CLAIMS_SINCE_0_2 if other != name})
+
+
+@pytest.mark.parametrize(("type_", "typ"), TYP.items())
+def test_a_token_with_none_of_them_is_accepted_as_one_of_version_0_1(type_: str, typ: str) -> None:
+    body = claims(type=type_, **dict.fromkeys(CLAIMS_SINCE_0_2, ABSENT))
+
+    assert TOKENS.read(forged(header(typ=typ), body)) == body
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_older_claim_is_required_of_a_token_of_version_0_1_too(name: str) -> None:
+    refused(**dict.fromkeys([*CLAIMS_SINCE_0_2, name], ABSENT))
+
+
+@pytest.mark.parametrize(
+    "value", [*NOT_TEXT, [AUDIENCE], {AUDIENCE: True}, "auth", "a", "authapp2", "AUTHAPP", f"{AUDIENCE} other"]
+)
+def test_the_client_is_this_service_alone(value: Any) -> None:
+    refused(client_id=value)
+
+
+@pytest.mark.parametrize("value", [*NOT_TIMES, 1.5, "1800000000", [1_800_000_000], 1_800_000_000.0])
+def test_the_time_of_authentication_is_a_whole_number(value: Any) -> None:
+    refused(auth_time=value)
+
+
+@pytest.mark.parametrize("value", [*NOT_TEXT, "pwd", [None], [1], ["pwd", None], ["pwd", ["otp"]], {"pwd": True}])
+def test_the_methods_of_authentication_are_a_list_of_at_least_one_word(value: Any) -> None:
+    refused(amr=value)
+
+
+def test_several_methods_of_authentication_are_accepted() -> None:
+    assert TOKENS.read(forged(claims_=claims(amr=["pwd", "otp", "mfa"])))["amr"] == ["pwd", "otp", "mfa"]
+
+
+@pytest.mark.parametrize("value", ["pro", 5, None, True, ["a"], {"pages": [1, 2]}])
+def test_extra_claims_are_carried(value: Any) -> None:
+    body = claims(**{"notes:plan": value})
+
+    assert TOKENS.read(forged(claims_=body)) == body
 
 
 @pytest.mark.parametrize("value", [*NOT_TEXT, [ISSUER], {ISSUER: True}, {"iss": ISSUER}])

@@ -60,14 +60,14 @@ def test_segments_of_two_good_tokens_cannot_be_mixed(choice: tuple[int, int, int
     good = [forged(), forged(header(typ="rt+jwt"), claims(type="refresh"))]
     assert all(TOKENS.read(token) for token in good)
 
-    refused(".".join(good[which].split(".")[place] for place, which in enumerate(choice)))
+    refused(".".join(good[which].split(".")[index] for index, which in enumerate(choice)))
 
 
 @pytest.mark.parametrize("order", [(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0), (0, 0, 2), (0, 1, 1)])
 def test_segments_cannot_change_places(order: tuple[int, int, int]) -> None:
     segments = TOKEN.split(".")
 
-    refused(".".join(segments[place] for place in order))
+    refused(".".join(segments[index] for index in order))
 
 
 @given(st.text(max_size=60) | st.lists(st.text(ALPHABET, max_size=20), max_size=5).map(".".join))

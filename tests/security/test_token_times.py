@@ -17,25 +17,25 @@ Reader = Callable[..., Claims]
 
 @pytest.fixture
 def read_at(monkeypatch: pytest.MonkeyPatch) -> Reader:
-    """Read, at a moment, a token that was issued at ``ISSUED``; its claims can be changed."""
+    """Read, at a given time, a token that was issued at ``ISSUED``; its claims can be changed."""
 
-    def read(moment: float, **changes: int) -> Claims:
+    def read(now: float, **changes: int) -> Claims:
         token = forged(claims_=claims(**{"iat": ISSUED, "nbf": ISSUED, "exp": EXPIRES, **changes}))
-        monkeypatch.setattr(clock, "now", lambda: datetime.fromtimestamp(moment, UTC))
+        monkeypatch.setattr(clock, "now", lambda: datetime.fromtimestamp(now, UTC))
         return TOKENS.read(token)
 
     return read
 
 
-@pytest.mark.parametrize("moment", [ISSUED, EXPIRES - 1, EXPIRES, EXPIRES + RULES.leeway - 0.001])
-def test_a_token_is_good_until_its_expiry_and_the_leeway(read_at: Reader, moment: float) -> None:
-    assert read_at(moment)["exp"] == EXPIRES
+@pytest.mark.parametrize("now", [ISSUED, EXPIRES - 1, EXPIRES, EXPIRES + RULES.leeway - 0.001])
+def test_a_token_is_good_until_its_expiry_and_the_leeway(read_at: Reader, now: float) -> None:
+    assert read_at(now)["exp"] == EXPIRES
 
 
-@pytest.mark.parametrize("moment", [EXPIRES + RULES.leeway, EXPIRES + RULES.leeway + 1, EXPIRES + 10**9])
-def test_after_the_leeway_it_has_expired(read_at: Reader, moment: float) -> None:
+@pytest.mark.parametrize("now", [EXPIRES + RULES.leeway, EXPIRES + RULES.leeway + 1, EXPIRES + 10**9])
+def test_after_the_leeway_it_has_expired(read_at: Reader, now: float) -> None:
     with pytest.raises(TokenExpired):
-        read_at(moment)
+        read_at(now)
 
 
 def test_a_clock_that_is_behind_by_the_leeway_is_forgiven(read_at: Reader) -> None:

@@ -19,7 +19,8 @@ USER, SESSION, JTI = identifiers.time_ordered(), identifiers.time_ordered(), ide
 
 def a_token(tokens: Tokens = TOKENS, type_: Literal["access", "refresh"] = "access", **changes: Any) -> str:
     now = datetime.now(UTC)
-    values = {"issued_at": now, "expires_at": now + timedelta(minutes=10), **changes}
+    times = {"issued_at": now, "expires_at": now + timedelta(minutes=10), "auth_time": now}
+    values = {**times, "amr": ["pwd"], **changes}
     return tokens.sign(type_, user_id=USER, session_id=SESSION, jti=JTI, **values)
 
 
@@ -38,12 +39,39 @@ def test_what_was_signed_is_read(type_: Literal["access", "refresh"]) -> None:
     assert read["nbf"] == read["iat"]
 
 
-def test_a_token_holds_what_was_agreed_and_nothing_else() -> None:
+def test_a_token_has_the_agreed_claims_and_no_others() -> None:
     head, body = parts(a_token())
 
     assert head == {"alg": "ES256", "kid": key_for().kid, "typ": "at+jwt"}
-    assert set(body) == {"iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "type", "fresh"}
+    names = {"iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "type", "fresh", "client_id", "auth_time", "amr"}
+    assert set(body) == names
     assert parts(a_token(type_="refresh"))[0]["typ"] == "rt+jwt"
+
+
+def test_a_token_says_how_and_when_its_user_was_authenticated() -> None:
+    auth_time = datetime.now(UTC) - timedelta(days=3)
+    for type_ in ("access", "refresh"):
+        read = TOKENS.read(a_token(type_=type_, amr=["pwd", "otp"], auth_time=auth_time))
+        assert (read["client_id"], read["amr"], read["auth_time"]) == (
+            AUDIENCE,
+            ["pwd", "otp"],
+            int(auth_time.timestamp()),
+        )
+
+
+def test_extra_claims_are_signed_and_read() -> None:
+    extra = {"notes:plan": "pro", "notes:limits": {"pages": [1, 2]}}
+    token = a_token(extra=extra)
+
+    assert extra.items() <= TOKENS.read(token).items()
+    assert extra.items() <= parts(token)[1].items()
+
+
+def test_an_extra_claim_cannot_replace_one_of_ours() -> None:
+    with_extra = TOKENS.read(a_token(extra={"sub": "somebody", "type": "refresh", "fresh": True, "amr": ["otp"]}))
+
+    assert (with_extra["sub"], with_extra["type"], with_extra["fresh"]) == (str(USER), "access", False)
+    assert with_extra["amr"] == ["pwd"]
 
 
 @pytest.mark.parametrize("fresh", [True, False])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from authapp.api import headers
+from authapp.api import middleware
 from authapp.serving.event_formatter import REQUEST_ID, EventFormatter
 
 
@@ -45,4 +45,4 @@ def test_within_a_request_its_id_is_logged() -> None:
 
 
 def test_the_request_id_is_where_the_application_puts_it() -> None:
-    assert REQUEST_ID == headers.REQUEST_ID
+    assert REQUEST_ID == middleware.REQUEST_ID

@@ -44,9 +44,9 @@ SIGNATURES: dict[str, tuple[Any, list[str]]] = {
 }
 
 FILES = {
-    "http_date": "fast_path",
-    "base_environ": "fast_path",
-    "_ip_in_allow_list": "fast_path",
+    "http_date": "caches",
+    "base_environ": "caches",
+    "_ip_in_allow_list": "caches",
     "write_error": "problem",
     "write_nonblock": "problem",
     "import_app": "preflight",

@@ -12,10 +12,10 @@ from authapp.api import (
     docs,
     errors,
     guards,
-    headers,
     health,
     introspection,
     jwt_extended,
+    middleware,
     problems,
     roles,
     sessions,
@@ -42,9 +42,9 @@ BLUEPRINTS: dict[Blueprint, str | None] = {
 """Each with its prefix; the interactive docs where the extra ``docs`` is installed."""
 
 
-def init_app(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings, *, whole: bool) -> None:
     """Put what stands before and behind every covered route into ``app``. Raises ``SettingsError``."""
-    headers.init_app(app)
+    middleware.init_app(app, whole=whole)
     errors.init_app(app)
     jwt_extended.init_app(app)
     if settings.rate_limit_storage:

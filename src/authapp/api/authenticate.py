@@ -1,15 +1,17 @@
 """From a request to a ``Principal``, straight down, by an open list of authenticators."""
 
+from collections.abc import Sequence
 from typing import Protocol, cast
 
-from flask import Request, current_app, request
+from flask import Request, current_app
+from flask import request as current_request
 
 from authapp.api.bearer import bearer_token, checked_token
 from authapp.api.bodies import parser
 from authapp.api.jwt_extended import jwt
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
-from authapp.domain.services import EXTENSION, Services
+from authapp.domain.services import Services
 from authapp.errors import MalformedRequest, TokenInvalid, TokenMissing
 from authapp.security.tokens import TokenType
 
@@ -36,22 +38,22 @@ class BearerJWT:
         return None if token is None else _read_and_admit(token, "access")
 
 
-def authenticate() -> Principal:
-    """Return the principal of this request, from the first authenticator that finds its kind of credential.
+def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> Principal:
+    """Return the principal of a request, from the first authenticator that finds its kind of credential.
 
     Raises ``TokenMissing`` when none does, and what the authenticator raises.
     """
-    for authenticator in current_app.extensions[EXTENSION].authenticators:
-        principal: Principal | None = authenticator.authenticate(request)
+    for authenticator in authenticators:
+        principal = authenticator.authenticate(request)
         if principal is not None:
             request.environ[_PRINCIPAL] = principal
             return principal
     raise TokenMissing
 
 
-def authenticate_refresh_token() -> Principal:
-    """Return the principal of the refresh token of this request, sent as bearer or as ``refresh_token`` in the body."""
-    token = _refresh_token_in_body()
+def authenticate_refresh_token(request: Request) -> Principal:
+    """Return the principal of the refresh token of a request, sent as bearer or as ``refresh_token`` in the body."""
+    token = _refresh_token_in_body(request)
     if token is not None and "Authorization" in request.headers:
         raise MalformedRequest("Send the token in the header or in the body, not in both (RFC 6750, section 2).")
     if token is None:
@@ -65,7 +67,7 @@ def authenticate_refresh_token() -> Principal:
 
 def current_principal() -> Principal:
     """Return who makes this request; only in a view that is not public. Raises ``LookupError`` in one that is."""
-    principal: Principal | None = request.environ.get(_PRINCIPAL)
+    principal: Principal | None = current_request.environ.get(_PRINCIPAL)
     if principal is None:
         raise LookupError("No credential was asked for: this view is public.")
     return principal
@@ -73,7 +75,7 @@ def current_principal() -> Principal:
 
 def authenticated_principal() -> Principal | None:
     """Return who makes this request, or ``None`` for a guest of a public view."""
-    return cast("Principal | None", request.environ.get(_PRINCIPAL))
+    return cast("Principal | None", current_request.environ.get(_PRINCIPAL))
 
 
 def _read_and_admit(token: str, type_: TokenType) -> Principal:
@@ -83,7 +85,7 @@ def _read_and_admit(token: str, type_: TokenType) -> Principal:
     return jwt.admit(header, claims)
 
 
-def _refresh_token_in_body() -> str | None:
+def _refresh_token_in_body(request: Request) -> str | None:
     if not request.content_length and "Transfer-Encoding" not in request.headers:
         return None
     body: dict[str, str] = parser.parse(_REFRESH_BODY, request, location="json")

@@ -3,7 +3,7 @@
 from flask import request
 
 from authapp.api.authenticate import authenticated_principal
-from authapp.api.headers import request_id
+from authapp.api.middleware import request_id
 from authapp.context import RequestContext
 
 

@@ -10,10 +10,9 @@ from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from authapp.api.headers import request_id
+from authapp.api.middleware import is_covered, request_id
 from authapp.api.responses import as_json
 from authapp.database.errors import is_outage, sqlstate
-from authapp.domain.services import EXTENSION
 from authapp.errors import (
     Conflict,
     Forbidden,
@@ -73,7 +72,7 @@ def _covered(handler: Callable[[Any], Response]) -> Callable[[Any], Any]:
 
     @wraps(handler)
     def handle(error: Exception) -> Any:
-        if current_app.extensions[EXTENSION].covers(request.blueprints):
+        if is_covered():
             return handler(error)
         if isinstance(error, HTTPException):
             return error

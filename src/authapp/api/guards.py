@@ -1,14 +1,14 @@
 """Guards: every covered route is locked unless its view is marked, in blueprints of ours and of yours alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Request, Response, current_app, request
 
-from authapp.api import bodies
-from authapp.api.authenticate import authenticate, authenticate_refresh_token
+from authapp.api import bodies, middleware
+from authapp.api.authenticate import Authenticator, authenticate, authenticate_refresh_token
 from authapp.api.jwt_extended import claims
 from authapp.api.responses import no_content
 from authapp.config import rate_limits
@@ -80,31 +80,36 @@ def guard_of(view: Callable[..., Any]) -> Guard:
 def init_app(app: Flask) -> None:
     """Stand before every covered view of ``app``."""
     app.before_request(check_request)
-    app.teardown_request(_stop_deadline)
 
 
 def check_request() -> Response | None:
     """Let a request through to its view, or refuse it: deadline, credential, freshness, permission, limit."""
-    extension = current_app.extensions[EXTENSION]
-    incoming = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's public name
+    # Each look at a proxy costs a microsecond, so the objects are passed on from here.
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's public name
+    incoming = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    extension = app.extensions[EXTENSION]
     if incoming.endpoint is None or not extension.covers(incoming.blueprints):
         return None  # no view will run, and the routing error is the answer; or the view is not ours to guard
+    middleware.cover(incoming.environ)
     deadline.start(extension.services.settings.database_timeout)
     incoming.max_content_length = bodies.MAX_BYTES + 1  # one more than is allowed, to tell what is too much
     if incoming.method == "OPTIONS":
         return _methods()
-    guard = guard_of(current_app.view_functions[incoming.endpoint])
-    _check_credential(guard)
+    guard = guard_of(app.view_functions[incoming.endpoint])
+    _check_credential(guard, incoming, extension.authenticators)
     # After the credential: a refused request costs nothing, and costs nobody else of that address.
     if guard.limit:
         extension.services.rate_limits.charge(guard.limit, incoming.remote_addr)
     return None
 
 
-def _check_credential(guard: Guard) -> None:
+def _check_credential(guard: Guard, incoming: Request, authenticators: Sequence[Authenticator]) -> None:
     if guard.level is AccessLevel.PUBLIC:
         return
-    principal = authenticate_refresh_token() if guard.level is AccessLevel.REFRESH else authenticate()
+    if guard.level is AccessLevel.REFRESH:
+        principal = authenticate_refresh_token(incoming)
+    else:
+        principal = authenticate(incoming, authenticators)
     # After all else: a token that is stale and revoked is revoked above all.
     if guard.level is AccessLevel.FRESH and not claims()["fresh"]:
         raise FreshTokenRequired
@@ -118,10 +123,6 @@ _LOCKED = Guard()
 def _mark(view: View, **changes: Any) -> View:
     view.guard = replace(guard_of(view), **changes)  # type: ignore[attr-defined]
     return view
-
-
-def _stop_deadline(_error: BaseException | None) -> None:
-    deadline.stop()
 
 
 def _methods() -> Response:

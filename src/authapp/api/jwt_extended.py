@@ -2,7 +2,7 @@
 
 This is the one file that knows private names of that library (4.7): ``JWTManager._decode_jwt_from_config``,
 ``._token_in_blocklist_callback``, ``._user_lookup_callback``, ``view_decorators._decode_jwt_from_headers``, and the
-names under which it keeps a token on ``flask.g``. ``tests/api/test_jwt_extended.py`` fails when one of them moves.
+names under which it keeps a token on ``flask.g``. ``tests/api/test_authenticate.py`` fails when one of them moves.
 """
 
 from typing import Any, cast
@@ -47,9 +47,10 @@ class TokenManager(JWTManager):
         if self._user_lookup_callback is None:
             raise RuntimeError("no user loader is registered")
         principal: Principal = self._user_lookup_callback(header, claims_dict)
-        g._jwt_extended_jwt_user = {"loaded_user": principal}  # noqa: SLF001
-        g._jwt_extended_jwt_header, g._jwt_extended_jwt = header, claims_dict  # noqa: SLF001
-        g._jwt_extended_jwt_location = "headers"  # noqa: SLF001
+        kept = g._get_current_object()  # noqa: SLF001 - Werkzeug's public name
+        kept._jwt_extended_jwt_user = {"loaded_user": principal}  # noqa: SLF001
+        kept._jwt_extended_jwt_header, kept._jwt_extended_jwt = header, claims_dict  # noqa: SLF001
+        kept._jwt_extended_jwt_location = "headers"  # noqa: SLF001
         return principal
 
     def _decode_jwt_from_config(

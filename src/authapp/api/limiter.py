@@ -42,6 +42,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def _is_not_covered() -> bool:
+    # Not is_covered(): the limiter runs before the guard, which marks the request.
     return not current_app.extensions[EXTENSION].covers(request.blueprints)
 
 

@@ -185,10 +185,16 @@ class Tokens:
             raise TokenExpired
 
 
+_MUTABLE: frozenset[type] = frozenset({list, dict})
+
+
 def _copied(claims: Claims) -> Claims:
     # What is remembered must not change when a view changes what it was given.
-    values = {name: deepcopy(value) if isinstance(value, list | dict) else value for name, value in claims.items()}
-    return cast("Claims", values)
+    copied: dict[str, Any] = dict(claims)
+    for name, value in claims.items():
+        if value.__class__ in _MUTABLE:
+            copied[name] = deepcopy(value)
+    return cast("Claims", copied)
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode

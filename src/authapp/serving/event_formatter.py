@@ -8,7 +8,7 @@ from typing import Any
 from pythonjsonlogger.json import JsonFormatter
 
 REQUEST_ID = "authapp.request_id"
-"""The key of the request id in the WSGI environ; ``authapp.api.headers`` writes it, and a test compares the two."""
+"""The key of the request id in the WSGI environ; ``authapp.api.middleware`` writes it, and a test compares the two."""
 
 _INVALID_REQUEST = "Invalid request from "
 

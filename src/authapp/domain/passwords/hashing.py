@@ -21,7 +21,7 @@ class PasswordHasher:
     @contextmanager
     def admitted(self) -> Iterator[None]:
         """Hold a place before the hashes. Raises ``ServiceUnavailable`` when too many wait already."""
-        with self._bulkhead.place():
+        with self._bulkhead.admit():
             yield
 
     def hash(self, password: str) -> str:

@@ -5,6 +5,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from authapp import create_app
+from authapp.database.migrations import PACKAGE
 from authapp.database.session import db
 from conftest import dispose
 from databases import Databases
@@ -12,15 +13,18 @@ from factories import Api, a_session, a_user, problem
 from settings import settings
 
 
-def test_who_holds_a_token_is_answered(app: Flask, api: Api) -> None:
+def test_a_request_with_a_live_token_is_answered(app: Flask, api: Api) -> None:
     assert api.get("/ping", a_session(app, a_user(app)).access_token).get_json() == {"message": "pong"}
 
 
 def test_a_user_sees_their_own_account(app: Flask, api: Api) -> None:
     user = a_user(app, "Ada")
     me = api.get("/users/me", a_session(app, user).access_token).get_json()
-    assert list(me) == ["id", "username", "email", "status", "roles", "created_at", "updated_at", "last_login_at"]
+    assert list(me) == [
+        "id", "username", "email", "email_verified_at", "status", "roles", "created_at", "updated_at", "last_login_at"
+    ]  # fmt: skip
     assert (me["id"], me["username"], me["email"]) == (str(user.id), "Ada", "ada@example.com")
+    assert me["email_verified_at"] is None
 
 
 def test_a_migrated_database_is_ready(api: Api) -> None:
@@ -38,7 +42,7 @@ def test_without_a_database_nothing_is_allowed_and_the_process_lives(app: Flask)
     account = {"username": "ada", "email": "ada@example.com", "password": "a long sentence"}
     problem(api.post("/auth/register", account), 503, "service_unavailable")
     ready = problem(api.client.get("/health/ready"), 503, "service_unavailable")
-    assert [fault["pointer"] for fault in ready["errors"]] == ["#/database"]
+    assert [error["pointer"] for error in ready["errors"]] == ["#/database"]
     assert api.client.get("/health/live").status_code == 200
 
 
@@ -68,22 +72,36 @@ def test_a_read_only_database_is_an_outage_too(app: Flask, api: Api) -> None:
     for answer in (*answers, api.post("/auth/refresh", token=pair.refresh_token)):
         problem(answer, 503, "service_unavailable")
     ready = problem(api.client.get("/health/ready"), 503, "service_unavailable")
-    assert [fault["pointer"] for fault in ready["errors"]] == ["#/database"]
+    assert [error["pointer"] for error in ready["errors"]] == ["#/database"]
 
 
 @pytest.mark.parametrize(
-    ("statement", "found"),
-    [("DELETE FROM alembic_version", "none"), ("UPDATE alembic_version SET version_num = '0000'", "0000")],
+    ("statement", "revision"),
+    [("DELETE FROM alembic_version", "none"), ("UPDATE alembic_version SET version_num = '0001'", "0001")],
 )
-def test_a_database_at_another_migration_is_not_ready(app: Flask, api: Api, statement: str, found: str) -> None:
+def test_a_database_behind_the_migrations_is_not_ready(app: Flask, api: Api, statement: str, revision: str) -> None:
+    run_sql(app, statement)
+    ready = problem(api.client.get("/health/ready"), 503, "service_unavailable")
+    (error,) = ready["errors"]
+    assert error["pointer"] == "#/migrations"
+    (head,) = PACKAGE.heads
+    assert error["detail"] == (
+        f"The database is at migration {revision}, and this version needs {head}: run `flask db upgrade`."
+    )
+
+
+def test_a_database_past_the_migrations_is_ready(app: Flask, api: Api) -> None:
+    run_sql(app, "UPDATE alembic_version SET version_num = '9999'")
+    assert api.client.get("/health/ready").get_json() == {"status": "ready"}
+
+
+def run_sql(app: Flask, statement: str) -> None:
     with app.app_context():
         db.session.execute(text(statement))
         db.session.commit()
-    ready = problem(api.client.get("/health/ready"), 503, "service_unavailable")
-    assert found in ready["errors"][0]["detail"]
 
 
-def test_a_bug_is_told_as_one_and_logged(app: Flask, api: Api, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_answered_as_one_and_logged(app: Flask, api: Api, caplog: pytest.LogCaptureFixture) -> None:
     with app.app_context():
         db.session.execute(text("ALTER TABLE users ALTER COLUMN password_hash TYPE integer USING 0"))
         db.session.commit()

@@ -61,7 +61,7 @@ def test_a_live_token_is_active(app: Flask, api: Api, service: str, user: User, 
     assert introspect(api, service, token) == expected
 
 
-def test_of_a_dead_token_nothing_is_told(app: Flask, api: Api, service: str, pair: TokenPair) -> None:
+def test_of_a_dead_token_nothing_is_disclosed(app: Flask, api: Api, service: str, pair: TokenPair) -> None:
     old = pair.refresh_token
     second = api.post("/auth/refresh", token=old).get_json()["refresh_token"]
     assert introspect(api, service, old)["active"] is True, "its holder may still retry"
@@ -77,8 +77,8 @@ def test_of_a_dead_token_nothing_is_told(app: Flask, api: Api, service: str, pai
 def test_an_expired_token_is_not_active(
     app: Flask, api: Api, service: str, pair: TokenPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moment = clock.now() + timedelta(minutes=20)
-    monkeypatch.setattr(clock, "now", lambda: moment)
+    later = clock.now() + timedelta(minutes=20)
+    monkeypatch.setattr(clock, "now", lambda: later)
     fresh_service = a_session(app, a_user(app, roles=["admin"])).access_token
     assert introspect(api, fresh_service, pair.access_token) == {"active": False}
 

@@ -80,8 +80,8 @@ def test_behind_a_trusted_proxy_the_entry_that_the_proxy_wrote_counts(databases:
     with databases.migrated() as url:
         app = create_app(settings(database_url=url, trusted_proxies=1, **LIMITS))
         api = Api(app.test_client())
-        told = [log_in(api, **{"X-Forwarded-For": f"10.0.0.{n}, 198.51.100.7"}).status_code for n in range(4)]
-        assert told == [401, 401, 401, 429]
+        answers = [log_in(api, **{"X-Forwarded-For": f"10.0.0.{n}, 198.51.100.7"}).status_code for n in range(4)]
+        assert answers == [401, 401, 401, 429]
         assert log_in(api, **{"X-Forwarded-For": "198.51.100.7, 198.51.100.8"}).status_code == 401
         dispose(app)
 
@@ -114,7 +114,7 @@ def test_each_of_the_limited_routes_has_its_own_count(app: Flask, api: Api, name
 
 
 @pytest.mark.usefixtures("narrow")
-def test_who_has_no_token_uses_nobodys_share_up(app: Flask, api: Api) -> None:
+def test_a_request_without_a_token_uses_nobodys_share_up(app: Flask, api: Api) -> None:
     for _ in range(5):
         problem(api.post("/auth/refresh", token="not.a.token"), 401, "token_invalid")
     pair = a_session(app, a_user(app))
@@ -172,8 +172,8 @@ def test_a_wrong_password_is_no_way_around_the_limit_of_the_account(app: Flask, 
     user = a_user(app)
     token = a_session(app, user).access_token
     body = {"current_password": "wrong password", "new_password": "another long sentence"}
-    told = [api("PUT", "/users/me/password", token, json=body).status_code for _ in range(11)]
-    assert told == [403] * 10 + [429]
+    answers = [api("PUT", "/users/me/password", token, json=body).status_code for _ in range(11)]
+    assert answers == [403] * 10 + [429]
     # The end of the account asks for the same password, and is no second count of guesses.
     problem(api("DELETE", "/users/me", token, json={"password": PASSWORD}), 429, "too_many_requests")
     assert api.get("/ping", token).status_code == 200

@@ -1,0 +1,72 @@
+"""What surrounds every covered request: the headers of its response, its id, and the end of its deadline."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask import Flask, request
+
+from authapp.database import deadline
+from authapp.security import identifiers
+
+REQUEST_ID = "authapp.request_id"
+"""Where the WSGI environment has the id; the logs of ``authapp.serving`` look there too."""
+
+_COVERED = "authapp.covered"
+
+# Short and plain, so that it can neither forge a log line nor carry a token into the log.
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class CoveredRequests:
+    """WSGI middleware (PEP 3333). The guard marks a request as covered by ``cover``; others pass through unchanged."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], *, all_covered: bool) -> None:
+        self._app = app
+        self._all_covered = all_covered
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request."""
+        if self._all_covered:
+            environ[_COVERED] = True
+
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            if _COVERED in environ:
+                if not any(name.lower() == "cache-control" for name, _ in headers):
+                    headers.append(("Cache-Control", "no-store"))
+                headers += (("X-Content-Type-Options", "nosniff"), ("X-Request-ID", _request_id(environ)))
+            return start_response(status, headers, *error)
+
+        try:
+            return self._app(environ, start)
+        finally:
+            # What follows on this thread is bounded statement by statement.
+            deadline.stop()
+
+
+def init_app(app: Flask, *, whole: bool) -> None:
+    """Stand around ``app``; with ``whole``, every request is covered."""
+    app.wsgi_app = CoveredRequests(app.wsgi_app, all_covered=whole)  # type: ignore[method-assign]
+
+
+def cover(environ: dict[str, Any]) -> None:
+    """Mark the request as one that authapp guards and answers."""
+    environ[_COVERED] = True
+
+
+def is_covered() -> bool:
+    """Tell whether authapp guards and answers this request."""
+    return _COVERED in request.environ
+
+
+def request_id() -> str:
+    """Return the id of this request: the client's if it is a sane one, else a new one."""
+    return _request_id(request.environ)
+
+
+def _request_id(environ: dict[str, Any]) -> str:
+    known: str | None = environ.get(REQUEST_ID)
+    if known is None:
+        offered = environ.get("HTTP_X_REQUEST_ID", "")
+        known = environ[REQUEST_ID] = offered if _SANE_REQUEST_ID.fullmatch(offered) else identifiers.random_text()
+    return known
