@@ -83,12 +83,12 @@ class GrantPolicy:
         self.require_permissions(db.session.scalars(select(func.unnest(Role.permissions)).where(Role.name.in_(roles))))
 
 
-def lock_in_order(caller: UUID, target: UUID | None = None) -> None:
-    """Lock the account of a caller, shared, and the one that is to change, each for the transaction that is open.
+def lock_in_order(principal_id: UUID, target: UUID | None = None) -> None:
+    """Lock the account of a principal, shared, and the one that is to change, each for the open transaction.
 
     Two administrators who change each other at the same moment would else wait for each other for ever.
     """
-    for each in sorted({caller, target or caller}):
+    for each in sorted({principal_id, target or principal_id}):
         shared = each != target
         db.session.execute(select(User.id).where(User.id == each).with_for_update(read=shared, key_share=not shared))
 
