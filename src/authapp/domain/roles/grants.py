@@ -38,11 +38,9 @@ class GrantPolicy:
             return cls()
         user_id, session_id = context.principal.id, context.principal.session_id
         lock_in_order(user_id)
-        live = (
-            select(Session.id)
-            .join(User, User.id == Session.user_id)
-            .where(User.id == user_id, Session.id == session_id, User.status == UserStatus.ACTIVE, is_live())
-        )
+        live = select(User.id).where(User.id == user_id, User.status == UserStatus.ACTIVE)
+        if session_id is not None:
+            live = live.join(Session, Session.user_id == User.id).where(Session.id == session_id, is_live())
         if db.session.scalar(live) is None:
             raise TokenRevoked
         roles = select(Role.name, Role.permissions).join(UserRole, UserRole.role_name == Role.name)
