@@ -58,7 +58,7 @@ class EmbeddedPostgres:
         """
         for folder in (self.folder, self._sockets):
             folder.mkdir(parents=True, exist_ok=True)
-            _own(folder)
+            _hand_over(folder)
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         if not self._answers():
@@ -143,7 +143,7 @@ def _socket_folder(folder: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"authapp-{os.getuid()}-{digest}"
 
 
-def _own(folder: Path) -> None:
+def _hand_over(folder: Path) -> None:
     """Let nobody in but the account that the server runs as (and root)."""
     if os.geteuid() == 0:
         account = pwd.getpwnam(UNPRIVILEGED)

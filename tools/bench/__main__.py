@@ -120,8 +120,8 @@ def flooded(ours: str, ping: Callable[[str], Result], login: Path, rounds: int, 
         with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as flood:
             subprocess.run(["sleep", "1"], check=True)
             under = ping(ours)
-            told, _ = flood.communicate()
-        pairs.append((idle, under, load.parsed(told)))
+            output, _ = flood.communicate()
+        pairs.append((idle, under, load.parse(output)))
     idle, under, logins = (Result.median(list(results)) for results in zip(*pairs, strict=True))
     kept = median(each[1].rate / each[0].rate for each in pairs)
     print(
@@ -142,8 +142,8 @@ def models(environment: dict[str, str], measures: dict[str, Any], many: Callable
                 found[name].append((measures["ping"](url), measures["me"](url), many(url), measures["login"](url)))
     for name, results in found.items():
         ping, me, crowd, login = (Result.median(list(each)) for each in zip(*results, strict=True))
-        few = f"{ping.rate:7.0f} {ping.p99:7.1f} {me.rate:7.0f}"
-        print(f"{name:36} {few} {crowd.rate:11.0f} {crowd.p99:7.1f} {login.rate:9.0f}", flush=True)
+        light = f"{ping.rate:7.0f} {ping.p99:7.1f} {me.rate:7.0f}"
+        print(f"{name:36} {light} {crowd.rate:11.0f} {crowd.p99:7.1f} {login.rate:9.0f}", flush=True)
 
 
 def main() -> None:

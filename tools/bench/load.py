@@ -49,19 +49,19 @@ def run(
 ) -> Result:
     """Send requests for so many ``seconds`` over so many connections, each as soon as the last was answered."""
     line = command(url, seconds, token=token, script=script, connections=connections)
-    return parsed(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
+    return parse(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
 
 
-def parsed(told: str) -> Result:
+def parse(output: str) -> Result:
     """Read what wrk has printed."""
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
-    lost = re.search(r"Socket errors: .*", told)
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    lost = re.search(r"Socket errors: .*", output)
     if lost and any(int(count) for count in re.findall(r"\d+", lost[0])):
         raise RuntimeError(f"wrk lost connections: {lost[0]}")
     return Result(
-        rate=float(_found(r"Requests/sec:\s+([\d.]+)", told)),
-        p50=_milliseconds(_found(r"^\s+50%\s+(\S+)\s*$", told)),
-        p99=_milliseconds(_found(r"^\s+99%\s+(\S+)\s*$", told)),
+        rate=float(_found(r"Requests/sec:\s+([\d.]+)", output)),
+        p50=_milliseconds(_found(r"^\s+50%\s+(\S+)\s*$", output)),
+        p99=_milliseconds(_found(r"^\s+99%\s+(\S+)\s*$", output)),
         refused=int(refused[1]) if refused else 0,
     )
 

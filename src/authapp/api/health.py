@@ -14,7 +14,7 @@ blueprint = Blueprint("health", __name__, description="For load balancers and or
 
 @private.get("/ping")
 @private.response(200, PongSchema)
-def ping() -> dict[str, str]:
+def get_pong() -> dict[str, str]:
     """Answer whoever holds a live access token: the example of a private route."""
     return {"message": "pong"}
 

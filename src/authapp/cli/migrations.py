@@ -31,9 +31,9 @@ def init_app(app: Flask) -> list[MigrationFolder]:
     project = Path("migrations").absolute()
     has_own = (project / "env.py").is_file() and not project.samefile(PACKAGE.path)
     is_starting = _running_command() == "init"
-    directory = project if has_own or is_starting or _is_checkout(project) else PACKAGE.path
+    folder = project if has_own or is_starting or _is_checkout(project) else PACKAGE.path
     migrate = Migrate(version_table=PROJECT_VERSION_TABLE, include_object=_is_projects) if has_own else Migrate()
-    migrate.init_app(app, db, str(directory))
+    migrate.init_app(app, db, str(folder))
     migrate.configure(_prepare)
     return [PACKAGE, MigrationFolder(project, PROJECT_VERSION_TABLE)] if has_own else [PACKAGE]
 

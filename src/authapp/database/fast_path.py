@@ -40,7 +40,10 @@ class PreparedStatement:
     """A statement of SQLAlchemy Core, compiled once; its rows are named tuples."""
 
     def __init__(self, statement: Executable) -> None:
-        """Take a ``statement`` that returns rows; what varies in it is a ``bindparam``."""
+        """Take a ``statement`` that returns rows; what varies in it is a ``bindparam``.
+
+        Raises ``ValueError`` when two of its columns have one name: rows are read by name.
+        """
         compiled: Any = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]
         types = {name: bind.type for bind, name in compiled.bind_names.items()}
         self._writers = _processors(types, "bind_processor", DIALECT)
@@ -59,6 +62,8 @@ class PreparedStatement:
             self.text = self.text.replace("%%", "%")
         self._writers = {name: write for name, write in self._writers.items() if name in given}
         columns = {column.name: column.type for column in statement.exported_columns}  # type: ignore[attr-defined]
+        if len(columns) != len(statement.exported_columns):  # type: ignore[attr-defined]
+            raise ValueError("Two columns have one name: give one of them a label.")
         self._readers = _processors(columns, "result_processor", DIALECT, None)
         self._row: Any = namedtuple("Row", columns)  # type: ignore[misc]  # noqa: PYI024 - its fields are known here
 

@@ -16,7 +16,7 @@ class FairSemaphore:
     def __init__(self, count: int, *, cooperative: bool) -> None:
         """Take how many permits there are, and whether the waiters are greenlets, of which one runs at a time."""
         self._free = count
-        self._waiting: deque[Any] = deque()
+        self._waiters: deque[Any] = deque()
         self._lock: AbstractContextManager[Any] = nullcontext() if cooperative else threading.Lock()
 
     def acquire(self, timeout: float) -> bool:
@@ -27,7 +27,7 @@ class FairSemaphore:
                 return True
             # Under gevent an event of its own, since threading's is replaced.
             handed = threading.Event()
-            self._waiting.append(handed)
+            self._waiters.append(handed)
         try:
             handed.wait(timeout)
         except BaseException:
@@ -39,8 +39,8 @@ class FairSemaphore:
     def release(self) -> None:
         """Give the permit back."""
         with self._lock:
-            if self._waiting:
-                self._waiting.popleft().set()
+            if self._waiters:
+                self._waiters.popleft().set()
             else:
                 self._free += 1
 
@@ -49,5 +49,5 @@ class FairSemaphore:
         with self._lock:
             if handed.is_set():
                 return False
-            self._waiting.remove(handed)
+            self._waiters.remove(handed)
             return True

@@ -50,15 +50,15 @@ def install() -> None:
     """Make every psycopg2 connection of this process wait here."""
     ready = _by_event_loop() if _event_loop_runs() else _by_poll
 
-    def wait(waiting: connection) -> None:
-        most = getattr(waiting, "answer_timeout", None)
+    def wait(driver_connection: connection) -> None:
+        most = getattr(driver_connection, "answer_timeout", None)
         limit: float | None = None
-        while (state := waiting.poll()) != POLL_OK:
+        while (state := driver_connection.poll()) != POLL_OK:
             if limit is None:
                 limit = deadline.until(most) if most is not None else float("inf")
             left = limit - time.monotonic()
             # psycopg2 closes a connection whose wait has failed: no late answer can be taken for that of another.
-            if left <= 0 or not ready(waiting.fileno(), state == POLL_READ, left):
+            if left <= 0 or not ready(driver_connection.fileno(), state == POLL_READ, left):
                 raise Unanswered("The database did not answer in time.")
 
     set_wait_callback(wait)

@@ -10,7 +10,7 @@ from hashlib import sha256
 from secrets import token_bytes
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 
 from authapp import clock
 from authapp.database.session import db
@@ -54,6 +54,7 @@ class OneTimeTokens:
             .order_by(OneTimeToken.created_at.desc(), OneTimeToken.token_hash)
             .limit(MAX_PER_PURPOSE - 1)
         )
+        self._lock(*same_purpose)
         surplus = delete(OneTimeToken).where(*same_purpose, OneTimeToken.token_hash.not_in(newest))
         db.session.execute(surplus.execution_options(synchronize_session=False))
         db.session.add(
@@ -81,6 +82,7 @@ class OneTimeTokens:
             return None
         user_id, token_hash = key
         same_purpose = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
+        self._lock(*same_purpose)
         used = (
             delete(OneTimeToken)
             .where(*same_purpose, OneTimeToken.token_hash == token_hash, OneTimeToken.expires_at > clock.now())
@@ -95,10 +97,16 @@ class OneTimeTokens:
 
     def void_all(self, user_id: UUID) -> None:
         """Void every token of an account: after a new password, a new address or a changed factor."""
+        self._lock(OneTimeToken.user_id == user_id)
         self._delete(OneTimeToken.user_id == user_id)
 
-    def _delete(self, *which: object) -> None:
-        db.session.execute(delete(OneTimeToken).where(*which).execution_options(synchronize_session=False))  # type: ignore[arg-type]
+    def _lock(self, *which: ColumnElement[bool]) -> None:
+        # In one order: two that delete each other's tokens at the same moment would else wait for each other for ever.
+        rows = select(OneTimeToken.token_hash).where(*which)
+        db.session.execute(rows.order_by(OneTimeToken.purpose, OneTimeToken.token_hash).with_for_update())
+
+    def _delete(self, *which: ColumnElement[bool]) -> None:
+        db.session.execute(delete(OneTimeToken).where(*which).execution_options(synchronize_session=False))
 
 
 def _key_of(token: str) -> tuple[UUID, bytes] | None:

@@ -24,7 +24,7 @@ class Bulkhead:
     def __init__(self, *, concurrency: int, queue: int) -> None:
         """Take how many hashes are computed at once, and how many more may wait."""
         self._concurrency = concurrency
-        self._admitted = threading.BoundedSemaphore(concurrency + queue)
+        self._slots = threading.BoundedSemaphore(concurrency + queue)
 
     @contextlib.contextmanager
     def admit(self) -> Iterator[None]:
@@ -32,12 +32,12 @@ class Bulkhead:
 
         Whoever waits holds a connection of the server, and would have gone before a long queue came to them.
         """
-        if not self._admitted.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             raise ServiceUnavailable("Too many passwords are being checked at once.", retry_after=1)
         try:
             yield
         finally:
-            self._admitted.release()
+            self._slots.release()
 
     def run(self, work: Callable[..., T], *arguments: object) -> T:
         """Return ``work(*arguments)``, computed on a thread of the bulkhead; only while holding a place."""

@@ -60,18 +60,18 @@ class Key:
         """
         alg = _algorithm_of(jwk)
         try:
-            parsed = PyJWK(jwk, alg)
+            pyjwk = PyJWK(jwk, alg)
             # Written anew, for one key has many spellings: padding, leading zeros, a foreign alphabet.
-            canonical = _canonical(parsed)
+            canonical = _canonical(pyjwk)
         except (PyJWTError, KeyError, TypeError, ValueError, AttributeError, UnsupportedAlgorithm):
             raise InvalidKey(f"is not a usable {jwk['kty']} key.") from None
         kid = thumbprint(canonical)
         _check_members(jwk, kid)
-        _check_strength(canonical, parsed.key, kid)
-        public = parsed.key if alg == "HS256" else parsed.key.public_key()
+        _check_strength(canonical, pyjwk.key, kid)
+        public = pyjwk.key if alg == "HS256" else pyjwk.key.public_key()
         dates = {name: _date(jwk, name) for name in ("iat", "exp") if name in jwk}
         whole = {**canonical, "kid": kid, "alg": alg, "use": "sig", **dates}
-        return cls(kid, alg, whole, parsed.Algorithm, parsed.key, public)
+        return cls(kid, alg, whole, pyjwk.Algorithm, pyjwk.key, public)
 
     @classmethod
     def generate(cls, kind: str = "ES256") -> Self:
@@ -153,10 +153,10 @@ def _date(jwk: dict[str, Any], name: str) -> int:
     return value
 
 
-def _canonical(parsed: PyJWK) -> dict[str, Any]:
-    if isinstance(parsed.key, bytes):
-        return {"kty": "oct", "k": base64url.encode(parsed.key)}
-    jwk = parsed.Algorithm.to_jwk(parsed.key, as_dict=True)
+def _canonical(pyjwk: PyJWK) -> dict[str, Any]:
+    if isinstance(pyjwk.key, bytes):
+        return {"kty": "oct", "k": base64url.encode(pyjwk.key)}
+    jwk = pyjwk.Algorithm.to_jwk(pyjwk.key, as_dict=True)
     return {name: value for name, value in jwk.items() if name != "key_ops"}
 
 

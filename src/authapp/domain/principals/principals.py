@@ -64,7 +64,8 @@ def token_status(user_id: UUID, session_id: UUID, row: Any) -> TokenStatus:
         amr=row.amr,
         auth_time=row.auth_time,
     )
-    return TokenStatus(principal, revoked=row.revoked)
+    # Nothing but a plain "no" lets a token in.
+    return TokenStatus(principal, revoked=row.revoked is not False)
 
 
 # One sub-select for both, for each costs PostgreSQL a fifth of the whole; as JSON, for a row has no maps.
@@ -74,7 +75,7 @@ _PERMISSIONS_BY_ROLE = (
     .where(UserRole.user_id == User.id)
 )
 
-PRINCIPAL = PreparedStatement(
+_STATUS = (
     select(
         User.username,
         User.email,
@@ -99,6 +100,8 @@ PRINCIPAL = PreparedStatement(
     )
     .where(User.id == bindparam("user_id"))
 )
+
+PRINCIPAL = PreparedStatement(_STATUS)
 """Look-ups by primary key alone, each led by the user id: one round trip, on one shard.
 
 What the roles permit is asked with it, so that a role taken away is gone on the next request.

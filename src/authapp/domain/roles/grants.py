@@ -38,11 +38,9 @@ class GrantPolicy:
             return cls()
         user_id, session_id = context.principal.id, context.principal.session_id
         lock_in_order(user_id)
-        live = (
-            select(Session.id)
-            .join(User, User.id == Session.user_id)
-            .where(User.id == user_id, Session.id == session_id, User.status == UserStatus.ACTIVE, is_live())
-        )
+        live = select(User.id).where(User.id == user_id, User.status == UserStatus.ACTIVE)
+        if session_id is not None:
+            live = live.join(Session, Session.user_id == User.id).where(Session.id == session_id, is_live())
         if db.session.scalar(live) is None:
             raise TokenRevoked
         roles = select(Role.name, Role.permissions).join(UserRole, UserRole.role_name == Role.name)
@@ -83,12 +81,12 @@ class GrantPolicy:
         self.require_permissions(db.session.scalars(select(func.unnest(Role.permissions)).where(Role.name.in_(roles))))
 
 
-def lock_in_order(caller: UUID, target: UUID | None = None) -> None:
-    """Lock the account of a caller, shared, and the one that is to change, each for the transaction that is open.
+def lock_in_order(principal_id: UUID, target: UUID | None = None) -> None:
+    """Lock the account of a principal, shared, and the one that is to change, each for the open transaction.
 
     Two administrators who change each other at the same moment would else wait for each other for ever.
     """
-    for each in sorted({caller, target or caller}):
+    for each in sorted({principal_id, target or principal_id}):
         shared = each != target
         db.session.execute(select(User.id).where(User.id == each).with_for_update(read=shared, key_share=not shared))
 

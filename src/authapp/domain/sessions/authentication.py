@@ -26,3 +26,10 @@ class AuthenticationResult:
     amr: tuple[str, ...]
     auth_time: datetime
     confirm: Callable[[Any], bool] = _nothing_to_confirm
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for what no token can say."""
+        if not self.amr or not all(self.amr):
+            raise ValueError("Name at least one method (amr): a token without one is refused.")
+        if self.auth_time.tzinfo is None:
+            raise ValueError("Give auth_time a time zone: it would be read as the server's local time.")

@@ -5,7 +5,7 @@ reads: it takes effect at once, however many sessions there are. Their rows are 
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -64,7 +64,9 @@ def end_all(
     before = db.session.scalar(locked)
     if before is None:
         return 0
-    marked = update(User).where(User.id == user_id).values(sessions_valid_from=server_time())
+    # Later than the mark before, whatever PostgreSQL's clock says: what began after that one is over, too.
+    later = func.greatest(server_time(), User.sessions_valid_from + timedelta(microseconds=1))
+    marked = update(User).where(User.id == user_id).values(sessions_valid_from=later)
     mark = db.session.scalar(marked.returning(User.sessions_valid_from).execution_options(synchronize_session=False))
     if keep is not None:
         # Only a session that an earlier mark has not ended: nothing that is over comes back.
@@ -72,7 +74,10 @@ def end_all(
         db.session.execute(kept.values(valid_from=mark).execution_options(synchronize_session=False))
     chosen = (
         select(Session.user_id, Session.id)
-        .where(Session.user_id == user_id, Session.ended_at.is_(None), Session.id != (keep or _NO_SESSION))
+        .where(Session.user_id == user_id, Session.ended_at.is_(None), _begun() >= before)
+        .where(Session.id != (keep or _NO_SESSION))
+        # The newest first: a row of version 0.1 has its node's time, which may be later than the mark.
+        .order_by(Session.id.desc())
         .limit(ENDED_AT_ONCE)
     )
     ended = _ended(tuple_(Session.user_id, Session.id).in_(chosen), reason=reason, now=now)

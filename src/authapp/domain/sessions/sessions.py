@@ -20,6 +20,7 @@ from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.revocation import AccessToken
 from authapp.domain.sessions.rotation import ROTATE
 from authapp.domain.sessions.start import insert_session
+from authapp.domain.sessions.token_claims import extra_claims
 from authapp.domain.sessions.token_pairs import PairIssuer, SessionState, TokenPair
 from authapp.errors import RefreshTokenReused, ResourceNotFound, TokenRevoked
 from authapp.models import EndReason, Session, User
@@ -56,12 +57,13 @@ class Sessions:
         """Start a session for the user who was authenticated, and return its tokens.
 
         Returns ``None`` when what was proven does not hold any more: the user is disabled or gone by now, or
-        ``result.confirm`` says no.
+        ``result.confirm`` says no. Raises what ``extra_claims`` raises, and starts nothing then.
         """
         state = self._new_state(result)
+        extra = extra_claims(state.user_id, state.id)
         if not insert_session(state, result, context):
             return None
-        pair = self._pairs.issue(state, fresh=True)
+        pair = self._pairs.issue(state, fresh=True, extra=extra)
         self._hooks.tell(
             hooks.session_started, context=context, user_id=state.user_id, session_id=state.id, amr=state.amr
         )
@@ -71,10 +73,12 @@ class Sessions:
         """Exchange the refresh token with these verified ``claims`` for a new pair.
 
         Raises ``RefreshTokenReused`` for a token that was exchanged before, and ends its session; ``TokenRevoked``
-        when the session is already over.
+        when the session is already over; and what ``extra_claims`` raises.
         """
         now = clock.now()
         user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
+        # Before the exchange: a client that got no pair tries the same token again, which must not look like a theft.
+        extra = extra_claims(user_id, session_id)
         # When it runs twice, the second time finds the predecessor within the grace, and the same successor.
         row = self._fast_path.write(
             ROTATE,
@@ -105,7 +109,7 @@ class Sessions:
             amr=row.amr,
             auth_time=row.auth_time,
         )
-        return self._pairs.issue(state, fresh=False)
+        return self._pairs.issue(state, fresh=False, extra=extra)
 
     def log_out(self, claims: Claims, scope: LogoutScope, context: RequestContext) -> None:
         """End sessions of the user with these verified ``claims``, as ``scope`` says.

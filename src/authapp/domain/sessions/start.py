@@ -1,6 +1,6 @@
 """Starting a session: for a user who was authenticated, by whatever method."""
 
-from sqlalchemy import update
+from sqlalchemy import func, update
 
 from authapp.context import RequestContext
 from authapp.database.session import transaction
@@ -23,7 +23,7 @@ def insert_session(state: SessionState, result: AuthenticationResult, context: R
             update(User)
             .where(User.id == state.user_id, User.status == UserStatus.ACTIVE)
             .values(last_login_at=state.rotated_at)
-            .returning(User.id, User.password_hash)
+            .returning(User.id, User.password_hash, User.sessions_valid_from)
             .execution_options(synchronize_session=False)
         ).one_or_none()
         if user is None or not result.confirm(user):
@@ -43,7 +43,8 @@ def insert_session(state: SessionState, result: AuthenticationResult, context: R
                 user_agent=context.client,
                 amr=state.amr,
                 auth_time=state.auth_time,
-                valid_from=server_time(),
+                # A mark may lie ahead of PostgreSQL's clock, which may have been set back since.
+                valid_from=func.greatest(server_time(), user.sessions_valid_from),
             )
         )
         owner = {"subject_id": state.user_id, "actor_id": state.user_id, "session_id": state.id}

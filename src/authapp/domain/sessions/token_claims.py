@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from authapp.registry import Registry
+from authapp.security import strict_json
 
 MAX_BYTES = 1_024
 """How long all extra claims of a token may be, as JSON: a token travels with every request."""
@@ -22,17 +23,19 @@ token_claims: Registry[ClaimSource] = Registry(
 def extra_claims(user_id: UUID, session_id: UUID) -> dict[str, Any]:
     """Return the registered claims of one access token.
 
-    Raises ``ValueError`` when they are no JSON, or longer than ``MAX_BYTES``; and what a source raises. No token is
-    issued then: a claim that is missing may be the one that restricts its holder.
+    Raises ``ValueError`` when they are no JSON that this service reads itself, or longer than ``MAX_BYTES``; and what a
+    source raises. No token is issued then: a claim that is missing may be the one that restricts its holder.
     """
     values = ((name, source(user_id, session_id)) for name, source in token_claims.items())
     claims = {name: value for name, value in values if value is not None}
     if not claims:
         return claims
     try:
-        size = len(json.dumps(claims, allow_nan=False))
-    except TypeError as error:
+        text = json.dumps(claims, allow_nan=False)
+    except (TypeError, RecursionError) as error:
         raise ValueError(f"An extra token claim is not JSON: {error}.") from None
-    if size > MAX_BYTES:
-        raise ValueError(f"The extra token claims take {size} bytes as JSON; at most {MAX_BYTES} are allowed.")
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"The extra token claims take {len(text)} bytes as JSON; at most {MAX_BYTES} are allowed.")
+    # As a token is read: what is refused there, such as a NUL, would make a token that opens nothing.
+    strict_json.loads_object(text.encode())
     return claims

@@ -1,12 +1,13 @@
 """Token pairs: what a login or a refresh hands out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from authapp import clock
-from authapp.domain.sessions.token_claims import extra_claims
 from authapp.security import identifiers
 from authapp.security.tokens import Tokens
 
@@ -46,10 +47,10 @@ class PairIssuer:
         self._tokens = tokens
         self._access_ttl = timedelta(seconds=tokens.rules.access_ttl)
 
-    def issue(self, session: SessionState, *, fresh: bool) -> TokenPair:
+    def issue(self, session: SessionState, *, fresh: bool, extra: Mapping[str, Any]) -> TokenPair:
         """Sign the pair of ``session``, which is committed by now, so that no lock waits for a signature.
 
-        Raises ``ValueError`` when a registered claim cannot be used.
+        ``extra`` are further claims of the access token.
         """
         now = clock.now()
         access_expires = min(now + self._access_ttl, session.expires_at)
@@ -67,7 +68,7 @@ class PairIssuer:
                 issued_at=now,
                 expires_at=access_expires,
                 fresh=fresh,
-                extra=extra_claims(session.user_id, session.id),
+                extra=extra,
             ),
             expires_in=_seconds(now, access_expires),
             # Whoever refreshes within the grace gets the same successor: one identifier, and the same times.

@@ -119,6 +119,9 @@ class Accounts:
             ended = revocation.end_all(user_id, EndReason.PASSWORD_CHANGED, now, keep=session_id)
             audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user_id, sessions_ended=ended)
         self._hooks.tell(hooks.password_changed, context=context, user_id=user_id)
+        if ended:
+            reason = str(EndReason.PASSWORD_CHANGED)
+            self._hooks.tell(hooks.session_ended, context=context, user_id=user_id, reason=reason, session_id=None)
 
     def close(self, user_id: UUID, password: str | None, context: RequestContext) -> None:
         """Delete one's own account, with all that belongs to it; an account without a password needs none.

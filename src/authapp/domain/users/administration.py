@@ -96,6 +96,8 @@ class Administration:
             ended = revocation.end_all(user.id, EndReason.PASSWORD_CHANGED, now)
             audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user.id, sessions_ended=ended)
         self._hooks.tell(hooks.password_changed, context=context, user_id=user.id)
+        if ended:
+            self._tell_ended(user.id, EndReason.PASSWORD_CHANGED, context)
         return user
 
     def end_sessions(self, ref: UserRef, context: RequestContext) -> int:
@@ -105,7 +107,8 @@ class Administration:
             ended = revocation.end_all(user.id, EndReason.REVOKED, clock.now())
             details: dict[str, Any] = {"reason": EndReason.REVOKED, "sessions": ended}
             audit.record(EventType.SESSION_ENDED, context=context, subject_id=user.id, **details)
-        self._tell_ended(user.id, EndReason.REVOKED, context)
+        if ended:
+            self._tell_ended(user.id, EndReason.REVOKED, context)
         return ended
 
     def unlock(self, ref: UserRef, context: RequestContext) -> User:

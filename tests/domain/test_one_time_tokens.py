@@ -1,0 +1,249 @@
+"""One-time tokens: used once, for one purpose, before they expire; and stored as a hash alone."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from concurrently import at_once
+from flask import Flask, current_app
+from sqlalchemy import func, select
+
+from authapp import clock
+from authapp.context import OPERATOR
+from authapp.database.session import db, transaction
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, SECRET_BYTES, OneTimeTokens, UsedToken
+from authapp.domain.services import Services
+from authapp.models import OneTimeToken, User
+from authapp.security import base64url
+from factories import a_user
+
+HOUR = timedelta(hours=1)
+PURPOSES = ["verify-email", "reset-password", "log-in"]
+ADDRESS = "Ada@Example.com"
+
+
+@pytest.fixture
+def user(app: Flask) -> User:
+    return a_user(app)
+
+
+@pytest.fixture
+def tokens(app: Flask) -> Iterator[OneTimeTokens]:
+    with app.app_context():
+        yield Services.of(app).one_time_tokens
+
+
+class Time:
+    """The time of the node, in the test's hands."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, tzinfo=UTC)
+
+    def pass_(self, duration: timedelta) -> None:
+        self.now += duration
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    time = Time()
+    monkeypatch.setattr(clock, "now", lambda: time.now)
+    return time
+
+
+def issue(tokens: OneTimeTokens, user: User, purpose: str = PURPOSES[0], **changes: Any) -> str:
+    with transaction():
+        return tokens.issue(user.id, purpose, **{"sent_to": ADDRESS, "lifetime": HOUR, **changes})
+
+
+def use(tokens: OneTimeTokens, token: str, purpose: str = PURPOSES[0]) -> UsedToken | None:
+    with transaction():
+        return tokens.use(token, purpose)
+
+
+def count(**which: Any) -> int:
+    return db.session.scalar(select(func.count()).select_from(OneTimeToken).filter_by(**which)) or 0
+
+
+def test_a_token_is_used_once_and_says_whose_it_is(tokens: OneTimeTokens, user: User) -> None:
+    token = issue(tokens, user)
+    assert use(tokens, token) == UsedToken(user.id, "ada@example.com", None)
+    assert use(tokens, token) is None
+
+
+def test_a_token_for_a_new_address_says_its_text(tokens: OneTimeTokens, user: User) -> None:
+    token = issue(tokens, user, sent_to="New@Example.com", new_address="New@example.com")
+    assert use(tokens, token) == UsedToken(user.id, "new@example.com", "New@example.com")
+
+
+@pytest.mark.parametrize("issued", PURPOSES)
+@pytest.mark.parametrize("wanted", PURPOSES)
+def test_a_token_is_good_for_its_own_purpose_alone(tokens: OneTimeTokens, user: User, issued: str, wanted: str) -> None:
+    token = issue(tokens, user, issued)
+    if issued != wanted:
+        assert use(tokens, token, wanted) is None
+    assert use(tokens, token, issued) is not None
+
+
+def test_a_token_is_good_until_it_expires(tokens: OneTimeTokens, user: User, time: Time) -> None:
+    early, late = issue(tokens, user, PURPOSES[0]), issue(tokens, user, PURPOSES[1])
+    time.pass_(HOUR - timedelta(seconds=1))
+    assert use(tokens, early, PURPOSES[0]) is not None
+    time.pass_(timedelta(seconds=1))
+    assert use(tokens, late, PURPOSES[1]) is None
+
+
+def test_a_newer_token_does_not_void_the_one_that_somebody_holds(tokens: OneTimeTokens, user: User, time: Time) -> None:
+    first = issue(tokens, user)
+    time.pass_(timedelta(seconds=1))
+    issue(tokens, user)
+    assert use(tokens, first) is not None
+
+
+def test_there_are_five_at_most_and_the_oldest_goes(tokens: OneTimeTokens, user: User, time: Time) -> None:
+    other_purpose, other_user = issue(tokens, user, PURPOSES[1]), issue(tokens, a_user_like(user))
+    issued = []
+    for _ in range(MAX_PER_PURPOSE + 2):
+        time.pass_(timedelta(seconds=1))
+        issued.append(issue(tokens, user))
+        assert count(user_id=user.id, purpose=PURPOSES[0]) <= MAX_PER_PURPOSE == 5
+    kept = {sha256(base64url.decode(token)).digest() for token in issued[-MAX_PER_PURPOSE:]}
+    found = select(OneTimeToken.token_hash).where(OneTimeToken.user_id == user.id, OneTimeToken.purpose == PURPOSES[0])
+    assert set(db.session.scalars(found)) == kept
+    for token in issued[:-MAX_PER_PURPOSE]:
+        assert use(tokens, token) is None
+    assert use(tokens, issued[-MAX_PER_PURPOSE]) is not None
+    assert use(tokens, other_purpose, PURPOSES[1]) is not None
+    assert use(tokens, other_user) is not None
+
+
+def a_user_like(user: User) -> User:
+    services = Services.of(current_app)
+    return services.accounts.create(username="other", email="other@example.com", password=None, context=OPERATOR)
+
+
+def test_what_has_expired_does_not_push_out_what_is_live(tokens: OneTimeTokens, user: User, time: Time) -> None:
+    live = [issue(tokens, user, lifetime=HOUR) for _ in range(2)]
+    for _ in range(3):
+        time.pass_(timedelta(seconds=1))
+        issue(tokens, user, lifetime=timedelta(seconds=1))
+    time.pass_(timedelta(minutes=1))
+    live += [issue(tokens, user) for _ in range(3)]
+    assert count() == 5
+    assert use(tokens, live[0]) is not None
+
+
+def test_using_one_voids_all_of_its_purpose_and_none_of_another(tokens: OneTimeTokens, user: User) -> None:
+    first, second, other = issue(tokens, user), issue(tokens, user), issue(tokens, user, PURPOSES[1])
+    neighbour = issue(tokens, a_user_like(user))
+    assert use(tokens, first) is not None
+    assert use(tokens, second) is None
+    assert use(tokens, other, PURPOSES[1]) is not None
+    assert use(tokens, neighbour) is not None
+
+
+def test_a_refused_use_voids_nothing(tokens: OneTimeTokens, user: User) -> None:
+    token, other = issue(tokens, user), issue(tokens, user)
+    wrong = user.id.bytes + bytes(SECRET_BYTES)
+    assert use(tokens, base64url.encode(wrong)) is None
+    assert use(tokens, token, PURPOSES[1]) is None
+    assert count() == 2
+    assert use(tokens, other) is not None
+
+
+def use_and_fail(tokens: OneTimeTokens, token: str) -> None:
+    assert tokens.use(token, PURPOSES[0]) is not None
+    raise ZeroDivisionError
+
+
+def test_a_use_that_is_rolled_back_has_not_happened(tokens: OneTimeTokens, user: User) -> None:
+    token = issue(tokens, user)
+    with pytest.raises(ZeroDivisionError), transaction():
+        use_and_fail(tokens, token)
+    assert use(tokens, token) is not None
+
+
+def test_all_tokens_of_an_account_can_be_voided(tokens: OneTimeTokens, user: User) -> None:
+    issued = {purpose: issue(tokens, user, purpose) for purpose in PURPOSES}
+    neighbour = issue(tokens, a_user_like(user))
+    with transaction():
+        tokens.void_all(user.id)
+    for purpose, token in issued.items():
+        assert use(tokens, token, purpose) is None
+    assert use(tokens, neighbour) is not None
+
+
+def test_they_go_with_their_account(app: Flask, tokens: OneTimeTokens, user: User) -> None:
+    token = issue(tokens, user)
+    Services.of(app).administration.delete(user.id, OPERATOR)
+    assert count() == 0
+    assert use(tokens, token) is None
+
+
+def test_the_table_holds_a_hash_and_neither_the_token_nor_its_secret(tokens: OneTimeTokens, user: User) -> None:
+    token = issue(tokens, user)
+    data = base64url.decode(token)
+    assert len(data) == 16 + SECRET_BYTES
+    assert data[:16] == user.id.bytes, "the token names its user, so that one shard answers"
+    row = db.session.scalars(select(OneTimeToken)).one()
+    assert row.token_hash == sha256(data).digest()
+    for column in OneTimeToken.__table__.columns:
+        value = getattr(row, column.name)
+        written = value if isinstance(value, bytes) else str(value).encode()
+        assert data[16:] not in written, column.name
+        assert token.encode() not in written, column.name
+
+
+def test_no_two_tokens_are_alike(tokens: OneTimeTokens, user: User) -> None:
+    assert len({issue(tokens, user) for _ in range(50)}) == 50
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: "",
+        lambda _: "x",
+        lambda token: token + "=",
+        lambda token: token + "A",
+        lambda token: token + "AAAA",
+        lambda token: token[:-1],
+        lambda token: token[4:],
+        lambda token: token.swapcase(),
+        lambda token: " " + token,
+        lambda token: token + "\n",
+        lambda token: token[:-1] + "\u00e9",
+        lambda token: token[:-1] + "\0",
+        lambda token: token[:-1] + "\ud800",
+        lambda token: token[:-1] + "+",
+        lambda _: "A" * 10_000,
+        lambda token: base64url.encode(bytes(16) + base64url.decode(token)[16:]),
+    ],
+)
+def test_what_is_no_token_is_answered_like_one_that_is_unknown(tokens: OneTimeTokens, user: User, change: Any) -> None:
+    token = issue(tokens, user)
+    assert use(tokens, change(token)) is None
+    assert use(tokens, token) is not None
+
+
+@pytest.mark.committed
+def test_of_twenty_who_use_one_token_at_once_one_wins(app: Flask) -> None:
+    user, tokens = a_user(app), Services.of(app).one_time_tokens
+    with app.app_context():
+        token = issue(tokens, user)
+    outcomes = at_once(app, *[lambda: use(tokens, token)] * 20)
+    assert sum(outcome is not None for outcome in outcomes) == 1
+    with app.app_context():
+        assert count() == 0
+
+
+@pytest.mark.committed
+def test_of_those_who_use_tokens_of_one_purpose_at_once_one_wins_and_none_waits_for_ever(app: Flask) -> None:
+    user, tokens = a_user(app), Services.of(app).one_time_tokens
+    for _ in range(15):
+        with app.app_context():
+            issued = [issue(tokens, user) for _ in range(MAX_PER_PURPOSE)]
+        outcomes = at_once(app, *[lambda token=token: use(tokens, token) for token in issued])
+        assert sum(outcome is not None for outcome in outcomes) == 1, outcomes
+        with app.app_context():
+            assert count() == 0
