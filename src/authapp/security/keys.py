@@ -1,4 +1,4 @@
-"""The key ring: a private JWK Set (RFC 7517) whose first key signs, and whose every key verifies its own algorithm."""
+"""The key ring: a private JWK Set (RFC 7517). The first key signs; each key verifies tokens of its own algorithm."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ _THUMBPRINT_MEMBERS = {"EC": "crv kty x y", "OKP": "crv kty x", "RSA": "e kty n"
 
 
 class InvalidKey(ValueError):
-    """A JWK, or the set of them, cannot be used; the message says why, and never shows the key."""
+    """A JWK or a JWK Set cannot be used. The message says why, and never contains the key."""
 
 
 def thumbprint(jwk: dict[str, Any]) -> str:
@@ -43,7 +43,7 @@ def thumbprint(jwk: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """One private key. ``kid`` is its thumbprint; ``alg`` is the one algorithm it is for (RFC 8725, section 3.1)."""
+    """One private key. ``kid`` is its thumbprint; ``alg`` is its only algorithm (RFC 8725, section 3.1)."""
 
     kid: str
     alg: str
@@ -54,28 +54,29 @@ class Key:
 
     @classmethod
     def from_jwk(cls, jwk: Any) -> Self:
-        """Read a private JWK; ``kid``, ``alg`` and ``use`` are filled in when missing.
+        """Return the key in a private JWK; ``kid``, ``alg`` and ``use`` are added when missing.
 
-        Raises ``InvalidKey`` for a key that is public, short, published, of another type, or contradicts itself.
+        Raises ``InvalidKey`` for a key that is public, too short, published, of an unsupported type, or inconsistent.
         """
         alg = _algorithm_of(jwk)
         try:
-            parsed = PyJWK(jwk, alg)
-            # Written anew, for one key has many spellings: padding, leading zeros, a foreign alphabet.
-            canonical = _canonical(parsed)
+            key = PyJWK(jwk, alg)
+            # One key can be written in several ways (padding, leading zeros, other alphabet); the thumbprint of this
+            # canonical form is the same for all of them.
+            canonical = _canonical(key)
         except (PyJWTError, KeyError, TypeError, ValueError, AttributeError, UnsupportedAlgorithm):
             raise InvalidKey(f"is not a usable {jwk['kty']} key.") from None
         kid = thumbprint(canonical)
         _check_members(jwk, kid)
-        _check_strength(canonical, parsed.key, kid)
-        public = parsed.key if alg == "HS256" else parsed.key.public_key()
+        _check_strength(canonical, key.key, kid)
+        public = key.key if alg == "HS256" else key.key.public_key()
         dates = {name: _date(jwk, name) for name in ("iat", "exp") if name in jwk}
         whole = {**canonical, "kid": kid, "alg": alg, "use": "sig", **dates}
-        return cls(kid, alg, whole, parsed.Algorithm, parsed.key, public)
+        return cls(kid, alg, whole, key.Algorithm, key.key, public)
 
     @classmethod
     def generate(cls, kind: str = "ES256") -> Self:
-        """Make a new key for ``kind``, one of ``key_generation.GENERATORS``."""
+        """Return a new key for the algorithm ``kind``, one of ``key_generation.GENERATORS``."""
         return cls.from_jwk(GENERATORS[kind]())
 
     def sign(self, message: bytes) -> bytes:
@@ -83,7 +84,7 @@ class Key:
         return self._algorithm.sign(message, self._private)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Tell whether ``signature`` is this key's over ``message``."""
+        """Return whether ``signature`` is a valid signature of this key over ``message``."""
         return self._algorithm.verify(message, self._public, signature)
 
 
@@ -91,7 +92,7 @@ class KeyRing:
     """The configured keys, in order."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
-        """Take the keys; the first signs. Raises ``InvalidKey`` when there is none, or one twice."""
+        """Take the keys; the first one signs. Raises ``InvalidKey`` if there are none, or if one is given twice."""
         if not keys:
             raise InvalidKey("the set holds no key.")
         self._by_kid = {key.kid: key for key in keys}
@@ -103,7 +104,7 @@ class KeyRing:
         return iter(self._by_kid.values())
 
     def get(self, kid: str) -> Key | None:
-        """Return the configured key named ``kid``. No key comes from anywhere else, least of all from a token."""
+        """Return the configured key ``kid``, or ``None``. Keys never come from elsewhere, such as a token's header."""
         return self._by_kid.get(kid)
 
     @classmethod
@@ -115,7 +116,7 @@ class KeyRing:
 
     @classmethod
     def problems(cls, text: str) -> Iterator[str]:
-        """Yield a sentence for each reason why ``text`` is no key ring."""
+        """Yield one sentence for each reason why ``text`` is not a valid key ring."""
         try:
             jwks = json.loads(text)["keys"]
         except (ValueError, TypeError, KeyError, RecursionError):
@@ -134,7 +135,7 @@ class KeyRing:
             yield "holds one key twice."
 
     def public(self) -> list[dict[str, Any]]:
-        """Return the public JWKs, for others to verify with. An HMAC key has nothing that may be shown."""
+        """Return the public JWKs, with which others verify tokens. HMAC keys are left out: they have no public part."""
         return [
             {name: value for name, value in key.jwk.items() if name in _PUBLIC_MEMBERS}
             for key in self
@@ -153,10 +154,10 @@ def _date(jwk: dict[str, Any], name: str) -> int:
     return value
 
 
-def _canonical(parsed: PyJWK) -> dict[str, Any]:
-    if isinstance(parsed.key, bytes):
-        return {"kty": "oct", "k": base64url.encode(parsed.key)}
-    jwk = parsed.Algorithm.to_jwk(parsed.key, as_dict=True)
+def _canonical(key: PyJWK) -> dict[str, Any]:
+    if isinstance(key.key, bytes):
+        return {"kty": "oct", "k": base64url.encode(key.key)}
+    jwk = key.Algorithm.to_jwk(key.key, as_dict=True)
     return {name: value for name, value in jwk.items() if name != "key_ops"}
 
 
