@@ -1,4 +1,4 @@
-"""Headers that every response carries, and the request id that ties an answer to its log lines."""
+"""Headers of every response, and the request id that links a response to its log lines."""
 
 import re
 from typing import Any
@@ -9,14 +9,14 @@ from authapp.domain.services import EXTENSION
 from authapp.security import identifiers
 
 REQUEST_ID = "authapp.request_id"
-"""Where the WSGI environment has the id; the logs of ``authapp.serving`` look there too."""
+"""The key of the id in the WSGI environment; the logs of ``authapp.serving`` read it too."""
 
-# Short and plain, so that it can neither forge a log line nor carry a token into the log.
+# Short, with plain characters only, so that a client can neither forge a log line nor get a token into the log.
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def init_app(app: Flask) -> None:
-    """Complete the headers of every covered response of ``app``."""
+    """Add the headers to every covered response of ``app``."""
     app.after_request(_complete)
 
 
@@ -30,7 +30,7 @@ def _complete(response: Response) -> Response:
 
 
 def request_id() -> str:
-    """Return the id of this request."""
+    """Return the id of this request: the client's ``X-Request-ID`` if it is acceptable, otherwise a random one."""
     environ = request.environ
     value: str = environ[REQUEST_ID] if REQUEST_ID in environ else _take_request_id(environ)
     return value
