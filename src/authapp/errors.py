@@ -1,10 +1,10 @@
-"""Every refusal, by name.
+"""Every refusal, as one tree of exceptions.
 
-A refusal is an answer, not an accident: a use case raises it, the API shows it as problem+json and the CLI as one
-line on stderr. This module knows no status code; ``api/errors.py`` maps the kinds to statuses.
+A refusal is an expected outcome, not a bug: a use case raises it, the API renders it as problem+json and the CLI prints
+it as one line on stderr. This module knows no HTTP status codes; ``api/errors.py`` maps the kinds below to statuses.
 
-Each leaf has a stable ``code`` that clients match, a ``title`` that people read, and a docstring that says when it
-happens and what the client does about it. The docstring is what ``GET /problems/{code}`` shows.
+Each leaf class has a stable ``code`` for clients to match, a ``title`` for people to read, and a docstring that says
+when it happens and what the client should do. ``GET /problems/{code}`` returns that docstring.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class FieldError:
-    """One field that is not acceptable.
+    """One invalid field of a request.
 
     ``pointer`` is a JSON pointer fragment (RFC 6901, section 6) such as ``#/email``; ``detail`` is a sentence.
     """
@@ -25,7 +25,7 @@ class FieldError:
 
 @dataclass(frozen=True)
 class Quota:
-    """A limit that is used up: its name, and how many requests it allows in how many seconds."""
+    """A rate limit that is used up: its ``name``, and the ``amount`` of requests it allows per ``seconds``."""
 
     name: str
     amount: int
@@ -33,7 +33,7 @@ class Quota:
 
 
 class Refusal(Exception):
-    """The root of every refusal.
+    """The base class of all refusals.
 
     ``detail`` explains this occurrence, ``field_errors`` name the fields to correct and ``retry_after`` is in seconds.
     """
@@ -50,7 +50,7 @@ class Refusal(Exception):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        """Return one line that a person can act on."""
+        """Return the title, the detail and the field errors in one line."""
         reasons = [f"{error.pointer.removeprefix('#/')}: {error.detail}" for error in self.field_errors]
         return " ".join(filter(None, [self.title, self.detail, *reasons]))
 
@@ -59,31 +59,31 @@ class Refusal(Exception):
 
 
 class Malformed(Refusal):
-    """The request cannot be read."""
+    """The request cannot be parsed."""
 
 
 class Unauthenticated(Refusal):
-    """The caller has not shown who they are."""
+    """The request has no valid credential."""
 
 
 class Forbidden(Refusal):
-    """The caller is known, and may not do this."""
+    """The request is valid, but the caller is not allowed to do this."""
 
 
 class NotFound(Refusal):
-    """There is nothing here."""
+    """The resource does not exist, or is hidden from the caller."""
 
 
 class Conflict(Refusal):
-    """The request collides with what is there."""
+    """The request conflicts with stored data."""
 
 
 class Invalid(Refusal):
-    """The request can be read, and some of it is not acceptable."""
+    """The request can be parsed, but some of its values are not acceptable."""
 
 
 class TooMany(Refusal):
-    """The caller must slow down; ``quota`` is the limit that was used up, when it is one that can be told."""
+    """The caller has used up a limit; ``quota`` is that limit, or ``None``."""
 
     def __init__(self, detail: str = "", *, retry_after: int, quota: Quota | None = None) -> None:
         super().__init__(detail, retry_after=retry_after)
@@ -91,18 +91,18 @@ class TooMany(Refusal):
 
 
 class Unavailable(Refusal):
-    """The question cannot be answered now."""
+    """The service cannot answer now; the same request may succeed later."""
 
 
 # --- the request -----------------------------------------------------------------------------------------------------
 
 
 class MalformedRequest(Malformed):
-    """The body is not what this route reads, or the request contradicts itself.
+    """The body cannot be parsed, or the request contradicts itself.
 
-    A JSON body must be one object in UTF-8 without a byte order mark, not nested too deeply, without repeated keys,
-    NUL, lone surrogates and numbers that JSON does not have; a form must not repeat a parameter; a token must not come
-    in two places. Correct the request; sending it again unchanged will not help.
+    A JSON body must be one object, in UTF-8 without a byte order mark. It must not be nested too deeply, and must not
+    contain duplicate keys, NUL characters, lone surrogates or invalid numbers. A form must not repeat a parameter. A
+    token must be sent in one place only. Correct the request; sending it again unchanged will not help.
     """
 
     code = "malformed_request"
@@ -110,9 +110,9 @@ class MalformedRequest(Malformed):
 
 
 class MethodNotAllowed(Refusal):
-    """The path exists, and does not answer this method.
+    """The path exists, but does not support this method.
 
-    Use one of the methods that the `Allow` header lists.
+    Use one of the methods in the `Allow` header.
     """
 
     code = "method_not_allowed"
@@ -120,9 +120,9 @@ class MethodNotAllowed(Refusal):
 
 
 class PayloadTooLarge(Refusal):
-    """The body is over 64 KiB.
+    """The body is larger than 64 KiB.
 
-    Send less.
+    Send a smaller body.
     """
 
     code = "payload_too_large"
@@ -130,10 +130,10 @@ class PayloadTooLarge(Refusal):
 
 
 class UnsupportedMediaType(Refusal):
-    """The body is of another media type than this route reads, or it is compressed.
+    """The body has a media type that this route does not accept, or it is compressed.
 
-    Send `Content-Type: application/json`, or `application/x-www-form-urlencoded` to introspect and revoke, and no
-    `Content-Encoding`.
+    Send `Content-Type: application/json`, or `application/x-www-form-urlencoded` to introspect or revoke a token. Do
+    not send `Content-Encoding`.
     """
 
     code = "unsupported_media_type"
@@ -141,7 +141,7 @@ class UnsupportedMediaType(Refusal):
 
 
 class ResourceNotFound(NotFound):
-    """There is nothing at this path, or nothing that the caller may know of.
+    """There is nothing at this path, or nothing that the caller may see.
 
     Check the path and the id.
     """
@@ -153,7 +153,7 @@ class ResourceNotFound(NotFound):
 class ValidationFailed(Invalid):
     """A field is missing, unknown, of the wrong type, or breaks its rule.
 
-    `errors` names each field at fault by its JSON pointer. Correct those fields and send the request again.
+    `errors` lists each invalid field by its JSON pointer. Correct those fields and send the request again.
     """
 
     code = "validation_failed"
@@ -164,7 +164,7 @@ class ValidationFailed(Invalid):
 
 
 class UsernameTaken(Conflict):
-    """Another account has this username, in this or another letter case.
+    """Another account already has this username (upper and lower case are the same).
 
     Choose another username.
     """
@@ -174,9 +174,9 @@ class UsernameTaken(Conflict):
 
 
 class EmailTaken(Conflict):
-    """Another account has this email address, in this or another letter case.
+    """Another account already has this email address (upper and lower case are the same).
 
-    Log in with it, or use another address.
+    Log in with that account, or use another address.
     """
 
     code = "email_taken"
@@ -186,7 +186,8 @@ class EmailTaken(Conflict):
 class PasswordRejected(Invalid):
     """The password is too short, too long, too common, or contains the username or the name in the email address.
 
-    `errors` gives the reason. Choose another password; any characters are welcome, and no mix of kinds is asked for.
+    `errors` gives each reason. Choose another password. All characters are allowed, and no mix of letters, digits and
+    symbols is required.
     """
 
     code = "password_rejected"
@@ -194,7 +195,7 @@ class PasswordRejected(Invalid):
 
 
 class RegistrationClosed(Forbidden):
-    """This service does not let people register themselves.
+    """Self-registration is turned off on this service.
 
     Ask its operator for an account.
     """
@@ -204,10 +205,10 @@ class RegistrationClosed(Forbidden):
 
 
 class InvalidCredentials(Unauthenticated):
-    """No active account has this username or email together with this password.
+    """No active account has this username or email address together with this password.
 
-    The answer is the same whether the account is missing or disabled or the password is wrong, so that nobody learns
-    which accounts exist. Ask the person to check both.
+    The answer is the same for a missing account, a disabled account and a wrong password, so that it does not reveal
+    which accounts exist. Ask the user to check both fields.
     """
 
     code = "invalid_credentials"
@@ -215,9 +216,9 @@ class InvalidCredentials(Unauthenticated):
 
 
 class WrongPassword(Forbidden):
-    """The current password in the body is not the caller's; the token is fine.
+    """The current password in the body is wrong. The token is valid.
 
-    Ask the person for it again.
+    Ask the user for the password again.
     """
 
     code = "wrong_password"
@@ -225,11 +226,11 @@ class WrongPassword(Forbidden):
 
 
 class PermissionDenied(Forbidden):
-    """The caller is known, and has no role with the permission that this needs.
+    """The caller has no role with a permission that this request needs.
 
-    That is the permission of the route, or one that the caller would give away or overrule without holding it: nobody
-    grants a role, or changes an account, that may do more than they themselves, nor a role that they neither have nor
-    could make. Ask an administrator for a role; it counts from the next request on, with the same token.
+    The route may need a permission that the caller does not have. Or the request would grant a role, or change an
+    account, that has permissions the caller does not have; or grant a role that the caller neither has nor may create.
+    Ask an administrator for a role. It takes effect on the next request, with the same token.
     """
 
     code = "permission_denied"
@@ -237,11 +238,11 @@ class PermissionDenied(Forbidden):
 
 
 class TooManyRequests(TooMany):
-    """There were too many attempts at this account, or too many requests from this address.
+    """There were too many login attempts for this account, or too many requests from this address.
 
-    Nothing was looked at, a right password neither. Wait for the seconds in `Retry-After`; trying sooner does not
-    help. After 100 failed attempts in a row only an administrator, or a new password set by one, opens an account
-    again. Its live sessions go on.
+    The request was not processed, and a password in it was not checked. Wait for the number of seconds in
+    `Retry-After`; trying sooner does not help. After 100 failed attempts in a row the account is locked until an
+    administrator unlocks it or sets a new password. Its live sessions continue.
     """
 
     code = "too_many_requests"
@@ -251,7 +252,7 @@ class TooManyRequests(TooMany):
 class LastAdmin(Conflict):
     """The change would leave no active account with the role `admin`.
 
-    Give the role to another active account first.
+    Grant the role to another active account first.
     """
 
     code = "last_admin"
@@ -262,9 +263,9 @@ class LastAdmin(Conflict):
 
 
 class RoleTaken(Conflict):
-    """There is a role of this name.
+    """A role with this name already exists.
 
-    Change that one, or choose another name.
+    Change that role, or choose another name.
     """
 
     code = "role_taken"
@@ -272,9 +273,9 @@ class RoleTaken(Conflict):
 
 
 class RoleProtected(Conflict):
-    """The role is built in, and can be neither changed nor deleted.
+    """The role is built in and cannot be changed or deleted.
 
-    Make a role of your own with the permissions that you need.
+    Create another role with the permissions that you need.
     """
 
     code = "role_protected"
@@ -285,7 +286,7 @@ class RoleProtected(Conflict):
 
 
 class TokenMissing(Unauthenticated):
-    """This route needs a token, and the request carries none where tokens are read.
+    """This route needs a token, and the request has none.
 
     Log in, and send the access token as `Authorization: Bearer <token>`.
     """
@@ -295,14 +296,14 @@ class TokenMissing(Unauthenticated):
 
 
 class TokenRefused(Unauthenticated):
-    """A token was sent, and it opens nothing."""
+    """The request has a token, but the token is not accepted."""
 
 
 class TokenInvalid(TokenRefused):
-    """The token is not one that this service issued for this purpose.
+    """This service did not issue the token, or did not issue it for this purpose.
 
-    It is damaged, signed by another key, meant for another service, or of the other type (a refresh token where an
-    access token is due, or the reverse). Log in again.
+    It is damaged, signed with an unknown key, meant for another service, or of the wrong type (a refresh token where an
+    access token is needed, or the reverse). Log in again.
     """
 
     code = "token_invalid"
@@ -310,9 +311,9 @@ class TokenInvalid(TokenRefused):
 
 
 class TokenExpired(TokenRefused):
-    """The token was good, and its time has passed.
+    """The token has passed its expiry time.
 
-    Refresh an access token; log in again when the refresh token has expired.
+    If it is an access token, use the refresh token to get a new one. If it is a refresh token, log in again.
     """
 
     code = "token_expired"
@@ -320,7 +321,7 @@ class TokenExpired(TokenRefused):
 
 
 class TokenRevoked(TokenRefused):
-    """The token was good, and has been revoked, alone or with its session, or its account was disabled.
+    """The token has been revoked, its session has ended, or its account is disabled.
 
     Log in again.
     """
@@ -330,9 +331,9 @@ class TokenRevoked(TokenRefused):
 
 
 class RefreshTokenReused(TokenRefused):
-    """This refresh token was already exchanged for a newer one, so two parties hold tokens of this session.
+    """This refresh token was already exchanged for a newer one, so two parties may have tokens of this session.
 
-    The session has been ended, because one of them may be a thief. Log in again; the person's other sessions live on.
+    One of them may be a thief, so the session has been ended. Log in again. The user's other sessions continue.
     """
 
     code = "refresh_token_reused"
@@ -340,9 +341,9 @@ class RefreshTokenReused(TokenRefused):
 
 
 class FreshTokenRequired(TokenRefused):
-    """This route needs an access token that comes from a login, and the one sent comes from a refresh.
+    """This route needs an access token from a login, and this one comes from a refresh.
 
-    Ask the person for the password, log in again, and use the new token.
+    Ask the user for the password, log in again, and use the new token.
     """
 
     code = "fresh_token_required"
@@ -353,9 +354,9 @@ class FreshTokenRequired(TokenRefused):
 
 
 class ServiceUnavailable(Unavailable):
-    """The database cannot be asked, so nothing can be allowed; or too many passwords are being checked at once.
+    """The database does not answer, so no request can be authorized; or too many passwords are being checked at once.
 
-    Nothing was decided. Send the request again after the seconds in `Retry-After`.
+    The request was neither accepted nor refused. Send it again after the number of seconds in `Retry-After`.
     """
 
     code = "service_unavailable"
@@ -363,9 +364,9 @@ class ServiceUnavailable(Unavailable):
 
 
 class InternalError(Refusal):
-    """Something broke that should not have.
+    """An unexpected error occurred in the service.
 
-    It is logged under the `request_id` of this answer; give that to the operator.
+    The error is logged with the `request_id` of this response. Give that id to the operator.
     """
 
     code = "internal_error"
@@ -373,7 +374,7 @@ class InternalError(Refusal):
 
 
 def catalogue() -> dict[str, type[Refusal]]:
-    """Return every refusal that has a code, by its code, sorted."""
+    """Return every refusal that has a code, as a dict sorted by code."""
 
     def leaves(kind: type[Refusal]) -> Iterator[type[Refusal]]:
         for child in kind.__subclasses__():

@@ -1,4 +1,4 @@
-"""Everything HTTP. This is the map: every blueprint on one screen."""
+"""Everything HTTP. This module lists all blueprints with their URL prefixes."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -39,11 +39,14 @@ BLUEPRINTS: dict[Blueprint, str | None] = {
     docs.contract: None,
     **({docs.page: "/docs"} if find_spec("flask_swagger_ui") else {}),
 }
-"""Each with its prefix; the interactive docs where the extra ``docs`` is installed."""
+"""Each blueprint with its URL prefix. The interactive docs are included if the extra ``docs`` is installed."""
 
 
 def init_app(app: Flask, settings: Settings, *, whole: bool) -> None:
-    """Put what stands before and behind every covered route into ``app``. Raises ``SettingsError``."""
+    """Install the middleware, error handlers, token loaders, rate limits and guards in ``app``.
+
+    With ``whole``, every route is covered. Raises ``SettingsError`` if a setting needs a package that is not installed.
+    """
     middleware.init_app(app, whole=whole)
     errors.init_app(app)
     jwt_extended.init_app(app)

@@ -1,4 +1,4 @@
-"""Blueprints ``audit_events`` and ``activity``: what happened, to everybody and to oneself."""
+"""Blueprints ``audit_events`` (the whole audit trail) and ``activity`` (events of the caller's own account)."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
 from authapp.models import AuditEvent
 
-blueprint = Blueprint("audit_events", __name__, description="What happened")
-activity = Blueprint("activity", __name__, description="What happened to the caller's own account")
+blueprint = Blueprint("audit_events", __name__, description="The audit trail")
+activity = Blueprint("activity", __name__, description="Events of the caller's own account")
 
 
 @blueprint.get("")
@@ -23,7 +23,7 @@ activity = Blueprint("activity", __name__, description="What happened to the cal
 @blueprint.arguments(AuditEventQuerySchema, location="query")
 @blueprint.response(200, AuditEventPageSchema)
 def list_audit_events(query: dict[str, Any]) -> Page[AuditEvent]:
-    """List the events, the newest first."""
+    """List audit events, newest first."""
     limit, cursor = query.pop("limit"), query.pop("cursor")
     return Services.of(current_app).audit.events(EventFilter(**query), limit, cursor)
 
@@ -32,7 +32,10 @@ def list_audit_events(query: dict[str, Any]) -> Page[AuditEvent]:
 @activity.arguments(ActivityQuerySchema, location="query")
 @activity.response(200, AuditEventPageSchema)
 def list_own_activity(query: dict[str, Any]) -> dict[str, Any]:
-    """List what happened to the caller's own account, the newest first: logins, and attempts at it, too."""
+    """List events of your own account, newest first.
+
+    They include logins and failed login attempts. The client details of other users' actions are hidden.
+    """
     principal = current_principal()
     page = Services.of(current_app).audit.activity(principal.id, **query)
     return {
@@ -42,7 +45,7 @@ def list_own_activity(query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_client(event: AuditEvent) -> dict[str, Any]:
-    # Where administrators sit, and in which session, is theirs to know.
+    # The address and session of an administrator are not disclosed to the user.
     hidden = dict.fromkeys(("ip_address", "user_agent", "request_id", "session_id"))
     shown = ("id", "type", "actor_id", "subject_id", "occurred_at", "details")
     return {**{name: getattr(event, name) for name in shown}, **hidden}

@@ -38,7 +38,7 @@ blueprint = Blueprint("auth", __name__, description="Accounts and tokens")
 @blueprint.response(201, UserSchema, headers=LOCATION)
 @refuses(UsernameTaken, EmailTaken, PasswordRejected, RegistrationClosed, ServiceUnavailable)
 def register_user(body: dict[str, str]) -> tuple[User, dict[str, str]]:
-    """Create an account."""
+    """Register an account."""
     user = Services.of(current_app).accounts.register(**body, context=request_context())
     return user, {"Location": user_path(user.id)}
 
@@ -50,7 +50,7 @@ def register_user(body: dict[str, str]) -> tuple[User, dict[str, str]]:
 @blueprint.response(200, TokenPairSchema)
 @refuses(InvalidCredentials, ServiceUnavailable)
 def log_in(body: dict[str, str]) -> TokenPair:
-    """Start a session, with the username or the email address and the password."""
+    """Log in with the username or email address and the password."""
     return Services.of(current_app).password_login.log_in(body["username"], body["password"], request_context())
 
 
@@ -61,7 +61,10 @@ def log_in(body: dict[str, str]) -> TokenPair:
 @blueprint.response(200, TokenPairSchema)
 @refuses(RefreshTokenReused, MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
 def refresh_tokens() -> TokenPair:
-    """Exchange the refresh token, sent as bearer or in the body, for a new pair; it cannot be exchanged again."""
+    """Exchange the refresh token for a new token pair.
+
+    Send the refresh token in the `Authorization` header or in the body. It can be exchanged only once.
+    """
     return Services.of(current_app).sessions.refresh(jwt_extended.claims("refresh"), request_context())
 
 
@@ -69,6 +72,9 @@ def refresh_tokens() -> TokenPair:
 @blueprint.arguments(LogoutSchema, location="query")
 @blueprint.response(204)
 def log_out(query: dict[str, LogoutScope]) -> Response:
-    """End this session, all the others, or every one: their tokens are dead on the next request, everywhere."""
+    """Log out of this session, all other sessions, or all sessions.
+
+    The tokens of the ended sessions are refused from the next request on.
+    """
     Services.of(current_app).sessions.log_out(jwt_extended.claims(), query["scope"], request_context())
     return no_content()

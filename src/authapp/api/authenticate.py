@@ -1,4 +1,4 @@
-"""From a request to a ``Principal``, straight down, by an open list of authenticators."""
+"""Turns a request into a ``Principal``, with the authenticators of the application."""
 
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -20,12 +20,12 @@ _REFRESH_BODY = RefreshSchema()
 
 
 class Authenticator(Protocol):
-    """One kind of credential. ``AuthApp.authenticators`` holds those of an application, in order."""
+    """Accepts one kind of credential. ``AuthApp.authenticators`` lists those of an application, in order."""
 
     def authenticate(self, request: Request) -> Principal | None:
-        """Return the principal whose credential the request holds, or ``None`` when it holds none of this kind.
+        """Return the principal whose credential is in the request, or ``None`` if it has no credential of this kind.
 
-        Raises a refusal, such as ``TokenInvalid``, for a credential of this kind that is not accepted.
+        Raises a refusal, such as ``TokenInvalid``, if the credential is not accepted.
         """
 
 
@@ -33,7 +33,7 @@ class BearerJWT:
     """Access tokens in the ``Authorization`` header."""
 
     def authenticate(self, request: Request) -> Principal | None:
-        """Return the principal of the bearer token, or ``None``. Raises ``TokenMissing`` or a ``TokenRefused``."""
+        """Return the principal of the bearer token, or ``None`` if there is none. Raises a ``TokenRefused``."""
         token = bearer_token(request)
         return None if token is None else _read_and_admit(token, "access")
 
@@ -41,7 +41,7 @@ class BearerJWT:
 def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> Principal:
     """Return the principal of a request, from the first authenticator that finds its kind of credential.
 
-    Raises ``TokenMissing`` when none does, and what the authenticator raises.
+    Raises ``TokenMissing`` if no authenticator finds one, and whatever the authenticators raise.
     """
     for authenticator in authenticators:
         principal = authenticator.authenticate(request)
@@ -52,7 +52,10 @@ def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> P
 
 
 def authenticate_refresh_token(request: Request) -> Principal:
-    """Return the principal of the refresh token of a request, sent as bearer or as ``refresh_token`` in the body."""
+    """Return the principal of the refresh token in a request: a bearer token, or ``refresh_token`` in the body.
+
+    Raises ``TokenMissing``, ``MalformedRequest`` if a token is sent in both places, or a ``TokenRefused``.
+    """
     token = _refresh_token_in_body(request)
     if token is not None and "Authorization" in request.headers:
         raise MalformedRequest("Send the token in the header or in the body, not in both (RFC 6750, section 2).")
@@ -66,7 +69,7 @@ def authenticate_refresh_token(request: Request) -> Principal:
 
 
 def current_principal() -> Principal:
-    """Return who makes this request; only in a view that is not public. Raises ``LookupError`` in one that is."""
+    """Return the principal who makes this request. Raises ``LookupError`` in a public view."""
     principal: Principal | None = current_request.environ.get(_PRINCIPAL)
     if principal is None:
         raise LookupError("No credential was asked for: this view is public.")
@@ -74,7 +77,7 @@ def current_principal() -> Principal:
 
 
 def authenticated_principal() -> Principal | None:
-    """Return who makes this request, or ``None`` for a guest of a public view."""
+    """Return the principal who makes this request, or ``None`` in a public view."""
     return cast("Principal | None", current_request.environ.get(_PRINCIPAL))
 
 

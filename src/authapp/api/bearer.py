@@ -1,4 +1,4 @@
-"""Where a bearer token is in a request (RFC 6750, section 2.1)."""
+"""Finding the bearer token in a request (RFC 6750, section 2.1)."""
 
 import re
 
@@ -11,11 +11,11 @@ _COMPACT_JWS = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def bearer_token(request: Request) -> str | None:
-    """Return the one token in the ``Authorization`` header, or ``None`` when it holds no bearer token.
+    """Return the token in the ``Authorization`` header, or ``None`` if it has no bearer token.
 
-    Raises ``TokenInvalid`` for more than one, and for what has characters that no token has.
+    Raises ``TokenInvalid`` if there is more than one token, or if it contains invalid characters.
     """
-    # By spaces and tabs alone: a proxy in front would not take the other characters that Unicode calls white space.
+    # Split at spaces and tabs only, as proxies do. str.split() would also split at other Unicode white space.
     header: str = request.environ.get("HTTP_AUTHORIZATION", "")
     if header.startswith("Bearer ") and _COMPACT_JWS.fullmatch(header, len("Bearer ")):
         return header[len("Bearer ") :]
@@ -28,7 +28,7 @@ def bearer_token(request: Request) -> str | None:
 
 
 def checked_token(token: str) -> str:
-    """Return ``token``. Raises ``TokenInvalid`` when it has characters that no token has."""
+    """Return ``token``. Raises ``TokenInvalid`` if it contains invalid characters."""
     if not _COMPACT_JWS.fullmatch(token):
         raise TokenInvalid
     return token

@@ -1,4 +1,4 @@
-"""Request bodies: strict JSON in, and each field error with its pointer."""
+"""Reading request bodies as strict JSON or forms, and reporting each field error with its JSON pointer."""
 
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
@@ -15,7 +15,7 @@ from authapp.security import strict_json
 MAX_BYTES = 64 * 1024
 MAX_FORM_FIELDS = 20
 MAX_FIELD_ERRORS = 20
-"""A body of ten thousand unknown fields gets an answer, not an echo."""
+"""The most field errors in one response, so that a body with ten thousand unknown fields gets a short answer."""
 
 _PREFIX = {"json": "#", "form": "#", "query": "#/query"}
 
@@ -23,7 +23,7 @@ _PREFIX = {"json": "#", "form": "#", "query": "#/query"}
 def read_object(incoming: Request) -> dict[str, Any]:
     """Return the JSON object in the body.
 
-    Raises ``UnsupportedMediaType`` or ``MalformedRequest``; werkzeug answers a body over the limit.
+    Raises ``UnsupportedMediaType``, ``MalformedRequest`` or ``PayloadTooLarge``.
     """
     if incoming.mimetype != "application/json" or incoming.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType
@@ -36,7 +36,8 @@ def read_object(incoming: Request) -> dict[str, Any]:
 def read_form(incoming: Request) -> dict[str, str]:
     """Return the parameters of an ``application/x-www-form-urlencoded`` body (RFC 6749, appendix B).
 
-    Raises ``UnsupportedMediaType``, or ``MalformedRequest`` when one appears twice (RFC 6749, section 3.2).
+    Raises ``UnsupportedMediaType``, ``PayloadTooLarge``, or ``MalformedRequest``, which includes a repeated parameter
+    (RFC 6749, section 3.2).
     """
     if incoming.mimetype != "application/x-www-form-urlencoded" or "Content-Encoding" in incoming.headers:
         raise UnsupportedMediaType("Send Content-Type: application/x-www-form-urlencoded.")
@@ -56,27 +57,27 @@ def read_form(incoming: Request) -> dict[str, str]:
 
 
 def _bytes_of(incoming: Request) -> bytes:
-    # The server undoes chunks and passes over every other coding: what it hands on then is not what was meant.
+    # The server decodes only chunked bodies and ignores every other coding, so it would pass on undecoded bytes.
     if incoming.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
         raise MalformedRequest("The only transfer coding that is read is chunked.")
     try:
-        # The time that a slow client takes is not the database's: the server bounds it.
+        # Waiting for a slow client does not count against the database's deadline. The server has a timeout for it.
         with deadline.paused():
             data = incoming.get_data()
     except RequestEntityTooLarge:
         raise PayloadTooLarge from None
     except HTTPException:
         raise
-    except Exception:  # noqa: BLE001 - each server has errors of its own for chunks that are broken, or late, or break off
+    except Exception:  # noqa: BLE001 - each server raises its own errors for chunks that are broken, late or cut off
         raise MalformedRequest("The body breaks off, its chunks are broken, or it took too long.") from None
-    # Werkzeug refuses a declared length over its limit, and cuts a chunked body off there without a word.
+    # Werkzeug refuses a Content-Length over its limit, but silently truncates a chunked body at the limit.
     if len(data) > MAX_BYTES:
         raise PayloadTooLarge
     return data
 
 
 class StrictParser(FlaskParser):
-    """Webargs, with our reading of bodies and our rendering of field errors."""
+    """The webargs parser, with strict reading of bodies, and field errors raised as ``ValidationFailed``."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "form": None, "query": RAISE}  # noqa: RUF012
 
@@ -99,7 +100,7 @@ parser = StrictParser()
 
 
 def _escaped(field: str) -> str:
-    """Escape a member's name for a JSON pointer (RFC 6901, section 3), and keep it short."""
+    """Return ``field`` escaped for a JSON pointer (RFC 6901, section 3), from at most 64 characters."""
     return str(field)[:64].replace("~", "~0").replace("/", "~1")
 
 

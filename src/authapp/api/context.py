@@ -1,4 +1,4 @@
-"""The ``RequestContext`` of this request, as the use cases want it."""
+"""Building the ``RequestContext`` that is passed to use cases."""
 
 from flask import request
 
@@ -8,7 +8,7 @@ from authapp.context import RequestContext
 
 
 def request_context() -> RequestContext:
-    """Return where this request comes from, and who makes it; the principal is ``None`` for a guest."""
+    """Return the client's address, user agent, request id and principal; the principal is ``None`` for a guest."""
     return RequestContext(
         ip_address=request.remote_addr,
         user_agent=request.headers.get("User-Agent"),

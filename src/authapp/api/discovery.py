@@ -1,4 +1,4 @@
-"""Blueprint ``discovery``: how other services find the keys that verify our tokens."""
+"""Blueprint ``discovery``: the public keys and metadata with which other services verify tokens."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from authapp.domain.services import Services
 
 blueprint = Blueprint("discovery", __name__, description="For services that verify tokens themselves")
 
-# A key stands in the set long before it signs: a cache may keep the set for a while.
+# A key is published long before it signs, so clients may cache the set.
 CACHEABLE = "public, max-age=300"
 
 
@@ -20,7 +20,7 @@ CACHEABLE = "public, max-age=300"
 @public
 @blueprint.response(200, JwkSetSchema)
 def get_jwks() -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the public keys that verify our tokens, as a JWK Set (RFC 7517)."""
+    """Get the public keys that verify tokens, as a JWK Set (RFC 7517)."""
     return {"keys": Services.of(current_app).tokens.keys.public()}, {"Cache-Control": CACHEABLE}
 
 
@@ -28,7 +28,7 @@ def get_jwks() -> tuple[dict[str, Any], dict[str, str]]:
 @public
 @blueprint.response(200, MetadataSchema)
 def get_metadata() -> tuple[dict[str, Any], dict[str, str]]:
-    """Return where everything is (RFC 8414)."""
+    """Get the authorization server metadata (RFC 8414)."""
     tokens = Services.of(current_app).tokens
     issuer = tokens.rules.issuer.rstrip("/")
     document = {
@@ -39,7 +39,7 @@ def get_metadata() -> tuple[dict[str, Any], dict[str, str]]:
         "revocation_endpoint": f"{issuer}{BASE_PATH}/auth/revoke",
         "revocation_endpoint_auth_methods_supported": ["bearer"],
         "service_documentation": f"{issuer}/docs",
-        # People get their tokens by this service's own login: there is no OAuth flow to offer.
+        # Tokens come from this service's own login. No OAuth flow is offered.
         "response_types_supported": [],
         "grant_types_supported": [],
     }

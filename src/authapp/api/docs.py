@@ -1,4 +1,4 @@
-"""The contract, to read: ``/openapi.json`` for machines, and ``/docs`` for people, from this server alone."""
+"""The API documentation: ``/openapi.json`` for machines, and the interactive page ``/docs`` for people."""
 
 from functools import cache
 from importlib.resources import files
@@ -15,7 +15,7 @@ page = Blueprint("docs", __name__)
 _SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
 _CACHEABLE = "public, max-age=300"
 
-# Everything comes from this server, and no script stands in the page: a hole in the page could load nothing else.
+# Everything is loaded from this server and inline scripts are forbidden, so injected markup cannot run other code.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -64,7 +64,7 @@ def show_page() -> Response:
 @page.get("/<name>")
 @public
 def asset(name: str) -> Response:
-    """Return one of the files that the page needs."""
+    """Return one of the files that the page loads."""
     if name == "start.js":
         return _cacheable(Response(_START, content_type="text/javascript; charset=utf-8"))
     if name not in _SERVED:

@@ -1,4 +1,4 @@
-"""A refusal becomes problem+json (RFC 9457) here and nowhere else; the only table of status codes."""
+"""Renders refusals as problem+json (RFC 9457). This is the only place that does, and has the only table of statuses."""
 
 import inspect
 import traceback
@@ -57,18 +57,18 @@ _BY_STATUS: dict[int | None, type[Refusal]] = {
     415: UnsupportedMediaType,
     500: InternalError,
 }
-"""What an exception of werkzeug's means here; the rest of its 4xx say that the request cannot be read."""
+"""The refusal for each status of a Werkzeug exception. All others count as ``MalformedRequest``."""
 
 
 def init_app(app: Flask) -> None:
-    """Answer every exception of a covered request in the one shape."""
+    """Register handlers that render the exceptions of covered requests as problem+json."""
     app.register_error_handler(Refusal, _covered(render))
     app.register_error_handler(HTTPException, _covered(_render_http))
     app.register_error_handler(SQLAlchemyError, _covered(_render_database))
 
 
 def _covered(handler: Callable[[Any], Response]) -> Callable[[Any], Any]:
-    """Return ``handler`` for covered requests; for the others Flask does what it does without it."""
+    """Return ``handler`` restricted to covered requests. For other requests Flask's default behaviour applies."""
 
     @wraps(handler)
     def handle(error: Exception) -> Any:
@@ -82,18 +82,18 @@ def _covered(handler: Callable[[Any], Response]) -> Callable[[Any], Any]:
 
 
 def status_of(refusal: type[Refusal]) -> int:
-    """Return the HTTP status of a refusal: that of the nearest kind it descends from."""
+    """Return the HTTP status of a refusal, which is that of its nearest base class in ``STATUS``."""
     return next(STATUS[kind] for kind in refusal.__mro__ if kind in STATUS)
 
 
 def documentation(refusal: type[Refusal]) -> str:
-    """Return what a refusal's docstring says, a paragraph a line."""
+    """Return the docstring of a refusal, with each paragraph on one line."""
     paragraphs = inspect.cleandoc(refusal.__doc__ or "").split("\n\n")
     return "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def render(refusal: Refusal) -> Response:
-    """Return ``refusal`` as a response."""
+    """Return ``refusal`` as a problem+json response."""
     status = status_of(type(refusal))
     problem = {
         "type": f"/problems/{refusal.code}",
@@ -110,7 +110,7 @@ def render(refusal: Refusal) -> Response:
     response.content_type = CONTENT_TYPE
     if isinstance(refusal, Unauthenticated):
         challenge = 'Bearer realm="authapp"'
-        # Without a token sent, RFC 6750 (section 3.1) asks to name no error.
+        # If the request had no token, the challenge should have no error code (RFC 6750, section 3.1).
         invalid_token = isinstance(refusal, TokenRefused)
         response.headers["WWW-Authenticate"] = f'{challenge}, error="invalid_token"' if invalid_token else challenge
     if isinstance(refusal, TooMany) and refusal.quota:
@@ -139,10 +139,10 @@ def _render_database(error: SQLAlchemyError) -> Response:
 
 
 def _log(event: str, error: SQLAlchemyError) -> None:
-    """Log an error of the database, without its text.
+    """Log the traceback, the type and the SQLSTATE of a database error, but not its message.
 
-    PostgreSQL quotes the statement that it refused, and psycopg2 has written the values into it: password hashes and
-    people's addresses would end up in the log. The place, the kind and the SQLSTATE tell what went wrong.
+    PostgreSQL's message quotes the statement, into which psycopg2 has written the values: password hashes and email
+    addresses would end up in the log.
     """
     where = "".join(traceback.format_tb(error.__traceback__)[-12:])
     current_app.logger.error("%s: %s, SQLSTATE %s, at\n%s", event, type(error).__name__, sqlstate(error), where)

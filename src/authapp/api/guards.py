@@ -1,4 +1,7 @@
-"""Guards: every covered route is locked unless its view is marked, in blueprints of ours and of yours alike."""
+"""Guards: every covered route needs a valid access token, unless a mark on its view says otherwise.
+
+This applies to authapp's blueprints and to those of the application alike.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +24,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class AccessLevel(Enum):
-    """Which credential a view asks for."""
+    """Which credential a view requires."""
 
     ACCESS = "access"
     FRESH = "fresh"
@@ -31,7 +34,7 @@ class AccessLevel(Enum):
 
 @dataclass(frozen=True)
 class Guard:
-    """What a view asks of a request: the sum of its marks."""
+    """What a view requires of a request: the combination of its marks."""
 
     level: AccessLevel = AccessLevel.ACCESS
     permission: str | None = None
@@ -39,22 +42,22 @@ class Guard:
 
 
 def public(view: View) -> View:
-    """Open a view to guests. ``tests/api/access_table.py`` lists every route with its access level."""
+    """Mark a view as open to guests. ``tests/api/access_table.py`` lists every route with its access level."""
     return _mark(view, level=AccessLevel.PUBLIC)
 
 
 def refresh_token(view: View) -> View:
-    """Ask for a refresh token where an access token is the rule."""
+    """Require a refresh token instead of an access token."""
     return _mark(view, level=AccessLevel.REFRESH)
 
 
 def fresh(view: View) -> View:
-    """Ask for an access token that comes from a login, not from a refresh: the person is there."""
+    """Require an access token from a login, not from a refresh, so that the user has just authenticated."""
     return _mark(view, level=AccessLevel.FRESH)
 
 
 def requires(permission: str) -> Callable[[View], View]:
-    """Ask for a principal one of whose roles holds ``permission``. The database is asked on each request.
+    """Require a principal with ``permission`` in one of their roles. It is read from the database on each request.
 
     Raises ``KeyError`` for a permission that is not registered (``authapp.permissions``).
     """
@@ -63,7 +66,7 @@ def requires(permission: str) -> Callable[[View], View]:
 
 
 def limited(name: str) -> Callable[[View], View]:
-    """Count the requests for a view by client address, in PostgreSQL; too many are answered 429.
+    """Limit the requests to a view per client address, counted in PostgreSQL; above the limit the answer is 429.
 
     Raises ``KeyError`` for a limit that is not registered (``authapp.rate_limits``).
     """
@@ -72,32 +75,35 @@ def limited(name: str) -> Callable[[View], View]:
 
 
 def guard_of(view: Callable[..., Any]) -> Guard:
-    """Return what ``view`` asks of a request: an access token, unless it is marked otherwise."""
+    """Return what ``view`` requires of a request; a view without marks requires an access token."""
     guard: Guard = getattr(view, "guard", _LOCKED)
     return guard
 
 
 def init_app(app: Flask) -> None:
-    """Stand before every covered view of ``app``."""
+    """Check every request to ``app`` before its view runs."""
     app.before_request(check_request)
 
 
 def check_request() -> Response | None:
-    """Let a request through to its view, or refuse it: deadline, credential, freshness, permission, limit."""
-    # Each look at a proxy costs a microsecond, so the objects are passed on from here.
+    """Start the deadline, then check credential, freshness, permission and rate limit.
+
+    Returns ``None`` to let the request through, or the response to OPTIONS. Raises a refusal.
+    """
+    # Each use of a context proxy costs a microsecond, so the objects are passed on from here.
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's public name
     incoming = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
     extension = app.extensions[EXTENSION]
     if incoming.endpoint is None or not extension.covers(incoming.blueprints):
-        return None  # no view will run, and the routing error is the answer; or the view is not ours to guard
+        return None  # there is no view, so Flask answers with the routing error; or the view is not covered
     middleware.cover(incoming.environ)
     deadline.start(extension.services.settings.database_timeout)
-    incoming.max_content_length = bodies.MAX_BYTES + 1  # one more than is allowed, to tell what is too much
+    incoming.max_content_length = bodies.MAX_BYTES + 1  # one byte more than allowed, to detect a larger body
     if incoming.method == "OPTIONS":
         return _methods()
     guard = guard_of(app.view_functions[incoming.endpoint])
     _check_credential(guard, incoming, extension.authenticators)
-    # After the credential: a refused request costs nothing, and costs nobody else of that address.
+    # After the credential, so that refused requests do not use up the limit of others at the same address.
     if guard.limit:
         extension.services.rate_limits.charge(guard.limit, incoming.remote_addr)
     return None
@@ -110,7 +116,7 @@ def _check_credential(guard: Guard, incoming: Request, authenticators: Sequence[
         principal = authenticate_refresh_token(incoming)
     else:
         principal = authenticate(incoming, authenticators)
-    # After all else: a token that is stale and revoked is revoked above all.
+    # After authenticate(), so that a token that is both stale and revoked is reported as revoked.
     if guard.level is AccessLevel.FRESH and not claims()["fresh"]:
         raise FreshTokenRequired
     if guard.permission is not None and not principal.may(guard.permission):

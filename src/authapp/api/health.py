@@ -1,4 +1,4 @@
-"""The service about itself: the example of a private route, and the health checks."""
+"""Health checks, and ``/ping``, an example of a private route."""
 
 from flask import current_app
 
@@ -8,14 +8,17 @@ from authapp.api.schemas.health import LiveSchema, PongSchema, ReadySchema
 from authapp.domain.services import Services
 from authapp.errors import FieldError, ServiceUnavailable
 
-private = Blueprint("ping", __name__, description="The service about itself")
-blueprint = Blueprint("health", __name__, description="For load balancers and orchestrators")
+private = Blueprint("ping", __name__, description="An example of a private route")
+blueprint = Blueprint("health", __name__, description="Health checks for load balancers and orchestrators")
 
 
 @private.get("/ping")
 @private.response(200, PongSchema)
 def get_pong() -> dict[str, str]:
-    """Answer whoever holds a live access token: the example of a private route."""
+    """Answer every request with a valid access token.
+
+    This is an example of a private route.
+    """
     return {"message": "pong"}
 
 
@@ -23,7 +26,10 @@ def get_pong() -> dict[str, str]:
 @public
 @blueprint.response(200, LiveSchema)
 def get_liveness() -> dict[str, str]:
-    """Tell that the process answers; it asks nobody else."""
+    """Check that the process answers.
+
+    The database is not asked.
+    """
     return {"status": "live"}
 
 
@@ -32,7 +38,10 @@ def get_liveness() -> dict[str, str]:
 @blueprint.response(200, ReadySchema)
 @refuses(ServiceUnavailable)
 def get_readiness() -> dict[str, str]:
-    """Tell that requests can be answered, or which of `database` and `migrations` stands in the way."""
+    """Check that requests can be answered.
+
+    If not, the error names the component that is not ready: `database` or `migrations`.
+    """
     problems = Services.of(current_app).health.problems()
     if problems:
         field_errors = [FieldError(f"#/{component}", sentence) for component, sentence in problems.items()]

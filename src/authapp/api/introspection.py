@@ -1,4 +1,4 @@
-"""For other services: may this token pass? (part of blueprint ``auth``)."""
+"""Blueprint ``introspection``: other services ask whether a token is valid, and clients revoke tokens."""
 
 from typing import Any
 
@@ -21,7 +21,10 @@ _HEADERS = ("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session
 @blueprint.get("/verify")
 @blueprint.response(204, headers={name: {"schema": {"type": "string"}, "required": True} for name in _HEADERS})
 def verify_request() -> Response:
-    """Tell a proxy whether this request may pass, and whose it is (nginx `auth_request`, forward auth)."""
+    """Verify a request for a proxy (nginx auth_request, forward auth).
+
+    A 204 lets the request through. Its headers hold the user's id, username, roles and session id.
+    """
     principal = current_principal()
     response = no_content()
     values = (str(principal.id), principal.username, ",".join(principal.roles), str(principal.session_id or ""))
@@ -34,19 +37,25 @@ def verify_request() -> Response:
 @blueprint.arguments(TokenSchema, location="form")
 @blueprint.response(200, IntrospectionSchema)
 def introspect_token(form: dict[str, str]) -> dict[str, Any]:
-    """Tell whether a token would be accepted now (RFC 7662); of a dead one, nothing but that it is not."""
-    live = Services.of(current_app).introspection.introspect(form["token"])
-    if live is None:
+    """Introspect a token: return whether it would be accepted now (RFC 7662).
+
+    For a token that would not be accepted, the response is only `{"active": false}`.
+    """
+    token = Services.of(current_app).introspection.introspect(form["token"])
+    if token is None:
         return {"active": False}
-    details = {name: value for name, value in live.claims.items() if name != "fresh"}
-    owner = {"username": live.principal.username, "roles": live.principal.roles}
+    details = {name: value for name, value in token.claims.items() if name != "fresh"}
+    owner = {"username": token.principal.username, "roles": token.principal.roles}
     return {"active": True, "token_type": "Bearer", **details, **owner}
 
 
 @blueprint.post("/revoke")
 @blueprint.arguments(TokenSchema, location="form")
-@blueprint.response(200, description="Done, or there was nothing to do.")
+@blueprint.response(200, description="The token is revoked, or there was nothing to revoke.")
 def revoke_token(form: dict[str, str]) -> Response:
-    """Take back one of the caller's own tokens (RFC 7009): a refresh token with its session, an access token alone."""
+    """Revoke one of your own tokens (RFC 7009).
+
+    Revoking a refresh token ends its session. Revoking an access token affects only that token.
+    """
     Services.of(current_app).introspection.revoke(form["token"], current_principal().id, request_context())
     return Response(status=200)

@@ -1,6 +1,6 @@
-"""Flask-JWT-Extended: the loaders that it calls, its blocklist loader first.
+"""Flask-JWT-Extended: the token manager, and the loaders that the library calls.
 
-This is the one file that knows private names of that library (4.7): ``JWTManager._decode_jwt_from_config``,
+This is the only file that uses private names of that library (4.7): ``JWTManager._decode_jwt_from_config``,
 ``._token_in_blocklist_callback``, ``._user_lookup_callback``, ``view_decorators._decode_jwt_from_headers``, and the
 names under which it keeps a token on ``flask.g``. ``tests/api/test_authenticate.py`` fails when one of them moves.
 """
@@ -30,17 +30,18 @@ _CLAIMS = "authapp.claims"
 
 
 class TokenManager(JWTManager):
-    """Flask-JWT-Extended, with the reading of tokens left to ``security/tokens.py``.
+    """The library's manager, except that ``security/tokens.py`` reads the tokens.
 
-    By itself it decodes a token three times and, under the right signature, accepts one without ``exp``, ``jti`` or
-    ``type``. All around it stays the library's: ``get_jwt()``, ``current_user``, ``@jwt_required()``, and the loaders.
+    The library itself decodes a token three times and, if the signature is valid, accepts tokens without ``exp``,
+    ``jti`` or ``type``. Everything else is the library's: ``get_jwt()``, ``current_user``, ``@jwt_required()``, and the
+    loaders.
     """
 
     def admit(self, header: Header, claims: Claims) -> Principal:
-        """Ask the loaders about a token that was read, and keep it where ``get_jwt()`` and ``current_user`` look.
+        """Run the loaders on a verified token, store it for ``get_jwt()`` and ``current_user``, return the principal.
 
-        It is what ``verify_jwt_in_request()`` does, without looking for the token and decoding it again: a tenth of a
-        protected request. Raises ``TokenRevoked``, or what the loaders raise.
+        This does what ``verify_jwt_in_request()`` does, without finding and decoding the token again, which would take
+        a tenth of a protected request. Raises ``TokenRevoked``, or whatever the loaders raise.
         """
         claims_dict = cast("dict[str, Any]", claims)
         if self._token_in_blocklist_callback(header, claims_dict):
@@ -65,7 +66,7 @@ jwt = TokenManager()
 
 
 def init_app(app: Flask) -> None:
-    """Bind Flask-JWT-Extended to ``app``, with headers as the only place where it looks for tokens."""
+    """Initialise Flask-JWT-Extended for ``app``. It reads tokens from the ``Authorization`` header only."""
     app.config.update(JWT_TOKEN_LOCATION=["headers"], JWT_HEADER_NAME="Authorization", JWT_HEADER_TYPE="Bearer")
     jwt.init_app(app)
 
@@ -80,9 +81,9 @@ def claims(type_: TokenType = "access") -> Claims:
 
 
 def _token_status(token_claims: Claims) -> TokenStatus:
-    """Ask the database once a request: the blocklist loader and the user loader share the answer."""
-    # It is kept with the request and no longer: flask.g outlives a request when an application context was there
-    # before it, and an answer of a second ago may be wrong by now.
+    """Return the database's answer about a token. The blocklist and user loaders share one query per request."""
+    # Cached in the request's environ, not in flask.g: g may outlive the request if an application context was pushed
+    # before it, and the answer may be wrong by the next request.
     environ = request.environ
     answer: tuple[str, TokenStatus | None] | None = environ.get(_STATUS)
     if answer is None or answer[0] != token_claims["jti"]:
@@ -95,13 +96,13 @@ def _token_status(token_claims: Claims) -> TokenStatus:
 
 @jwt.token_in_blocklist_loader
 def is_revoked(_header: dict[str, Any], token_claims: dict[str, Any]) -> bool:
-    """Tell whether a token is on the blocklist, its session has ended, or its user is disabled."""
+    """Return whether a token is on the blocklist, its session has ended, or its user is disabled."""
     return _token_status(cast("Claims", token_claims)).revoked
 
 
 @jwt.user_lookup_loader
 def principal_of(_header: dict[str, Any], token_claims: dict[str, Any]) -> Principal:
-    """Return the principal behind a token."""
+    """Return the principal of a token."""
     return _token_status(cast("Claims", token_claims)).principal
 
 
@@ -124,9 +125,10 @@ _decode_from_headers = view_decorators._decode_jwt_from_headers  # noqa: SLF001
 
 
 def _token_in_headers() -> tuple[str, None]:
-    """Find the token for ``@jwt_required()`` as the guard finds it.
+    """Find the token for ``@jwt_required()`` in the same way as the guard.
 
-    The library compares the scheme by letter case, and of several tokens between commas takes the first.
+    The library's own function compares the scheme case-sensitively, and takes the first of several tokens separated
+    by commas.
     """
     if EXTENSION not in current_app.extensions:
         return _decode_from_headers()

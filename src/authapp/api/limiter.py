@@ -1,4 +1,4 @@
-"""The general limit on every route, by Flask-Limiter (extra ``limiter``); on where a storage for it is set."""
+"""The general rate limit on every route, by Flask-Limiter (extra ``limiter``), if a storage for it is configured."""
 
 import math
 import time
@@ -14,15 +14,16 @@ from authapp.domain.services import EXTENSION
 from authapp.errors import Quota, TooManyRequests
 
 limiter = Limiter(lambda: client_network(request.remote_addr))
-"""For further limits of your own by route: ``@limiter.limit("5/minute")``."""
+"""Use it to limit further routes of your own: ``@limiter.limit("5/minute")``."""
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Limit every covered route by client address.
 
-    When the storage cannot be reached each worker counts for itself, rather than let nobody in, or everybody.
+    If the storage cannot be reached, each worker counts separately, so that requests are neither all refused nor
+    all allowed.
 
-    Raises ``SettingsError`` when the storage's client is not installed.
+    Raises ``SettingsError`` if the client library of the storage is not installed.
     """
     general = settings.rate_limit_default
     app.config.update(
@@ -48,7 +49,7 @@ def _is_not_covered() -> bool:
 
 def _render(error: RateLimitExceeded) -> Response:
     limit, window = error.limit.limit, limiter.current_limit
-    # Windows end on whole seconds: rounded up, the wait could be longer than the window.
+    # Windows end on whole seconds, so the wait is capped: rounded up, it could be longer than the window.
     wait = max(1, min(math.ceil(window.reset_at - time.time()), limit.get_expiry())) if window else limit.get_expiry()
     quota = Quota("route", limit.amount, limit.get_expiry())
     return render(TooManyRequests("There were too many requests for this.", retry_after=wait, quota=quota))

@@ -1,4 +1,4 @@
-"""The contract, generated from the code: each route documents itself, its guard and its refusals (OpenAPI 3.1)."""
+"""The OpenAPI 3.1 document, generated from the routes, their guards and their refusals."""
 
 import json
 from collections import defaultdict
@@ -40,10 +40,10 @@ from authapp.errors import (
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 DESCRIPTION = """\
-Accounts and tokens over JSON. Register, log in, send the access token as `Authorization: Bearer <token>`, and log out:
-from that moment no token of the session opens anything.
+Accounts and tokens over JSON. Register, log in, and send the access token as `Authorization: Bearer <token>`. After
+logout, every token of the session is refused.
 
-Errors are `application/problem+json` (RFC 9457); match on `code`. Every response carries `X-Request-ID`.
+Errors are `application/problem+json` (RFC 9457); match on `code`. Every response has an `X-Request-ID` header.
 """
 
 _SECURITY: dict[AccessLevel, list[dict[str, list[str]]]] = {
@@ -60,7 +60,7 @@ _RETRY_AFTER: dict[str, Any] = {"Retry-After": {"schema": {"type": "integer", "m
 
 
 def refuses(*refusals: type[Refusal]) -> Callable[[View], View]:
-    """Name the refusals that a view's use case raises; those of its guard and its body are known already."""
+    """Document the refusals that a view's use case raises. Those of its guard and its body are added automatically."""
 
     def mark(view: View) -> View:
         view.refusals = refusals  # type: ignore[attr-defined]
@@ -70,13 +70,13 @@ def refuses(*refusals: type[Refusal]) -> Callable[[View], View]:
 
 
 class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is not typed
-    """A blueprint whose routes appear in the OpenAPI document with all that their marks say."""
+    """A blueprint whose routes appear in the OpenAPI document, with the requirements of their marks."""
 
     ARGUMENTS_PARSER = bodies.parser
 
     def arguments(self, schema: Any, **options: Any) -> Callable[[View], View]:
-        """Read the JSON body (or the query, with ``location="query"``) with ``schema``."""
-        # One for all requests: the library would make one for each.
+        """Load the JSON body with ``schema``, or the query or form that ``location`` names."""
+        # One schema instance serves all requests; the library would create one for each.
         decorate = super().arguments(schema() if isinstance(schema, type) else schema, **options)
 
         def decorator(view: View) -> View:
@@ -90,9 +90,9 @@ class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is 
         return decorator
 
     def response(self, status_code: int, schema: Any = None, **options: Any) -> Callable[[View], View]:
-        """Answer with what the view returns (and with its headers, in a tuple), dumped by ``schema``.
+        """Dump what the view returns with ``schema``. A view may also return a tuple of that and its headers.
 
-        The document is the library's work, the answer is not: it takes a tenth of a protected request less.
+        The library generates the documentation but not the response, which saves a tenth of a protected request.
         """
         document = super().response(status_code, schema, **options)
         dump = schema().dump if schema else None
@@ -100,8 +100,8 @@ class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is 
         def decorator(view: View) -> View:
             @wraps(view)
             def answering(*args: Any, **path: Any) -> Response:
-                found = view(*args, **path)
-                result, headers = found if isinstance(found, tuple) else (found, None)
+                returned = view(*args, **path)
+                result, headers = returned if isinstance(returned, tuple) else (returned, None)
                 if isinstance(result, Response):
                     return result
                 return as_json(dump(result) if dump else result, status_code, headers)
@@ -114,7 +114,7 @@ class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is 
     def add_url_rule(
         self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **options: Any
     ) -> None:
-        """Register a view, documented."""
+        """Register a view, and document its operation id, security and errors."""
         guard = guard_of(view_func)
         documented = self.doc(
             operationId=_camel_case(endpoint or view_func.__name__),
@@ -132,9 +132,9 @@ class Contract(Api):  # type: ignore[misc]
 
     @cached_property
     def document(self) -> bytes:
-        """The document, as JSON; made at the first question, when every blueprint has been added."""
+        """The document as JSON; generated on first use, when all blueprints have been registered."""
         document = self.spec.to_dict()
-        # The library documents its pagination by page numbers in every document; ours goes by cursors.
+        # The library adds a schema for pagination by page numbers to every document. Lists here use cursors.
         document["components"]["schemas"].pop("PaginationMetadata", None)
         everywhere = _limit_of_every_route(document) if self._app.config.get("RATELIMIT_STORAGE_URI") else {}
         for operations in document["paths"].values():
@@ -143,11 +143,11 @@ class Contract(Api):  # type: ignore[misc]
         return json.dumps(document, separators=(",", ":")).encode()
 
     def _register_error_handlers(self) -> None:
-        """Errors have their own module."""
+        """Do nothing: ``api/errors.py`` registers the error handlers."""
 
 
 def publish(app: Flask) -> Contract:
-    """Return the contract of ``app``, which describes the blueprints that are registered with it."""
+    """Return the contract of ``app``, which describes the blueprints registered on it."""
     app.config.update(API_TITLE="authapp", API_VERSION=version("authapp"), OPENAPI_VERSION="3.1.0")
     contract = Contract(
         app,
@@ -187,7 +187,7 @@ def _refusals_of(view: Any, guard: Guard) -> set[type[Refusal]]:
 
 
 def _limit_of_every_route(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the response to too many requests, as a route with a limit of its own has it."""
+    """Return the 429 response, copied from a route that has its own limit."""
     limited = document["paths"][f"{BASE_PATH}/auth/login"]["post"]["responses"]
     status = str(status_of(TooManyRequests))
     return {status: limited[status]}

@@ -1,4 +1,4 @@
-"""Where things are."""
+"""URL paths."""
 
 from typing import Any
 from uuid import UUID
@@ -6,9 +6,9 @@ from uuid import UUID
 BASE_PATH = "/api/v1"
 
 LOCATION: dict[str, Any] = {"Location": {"schema": {"type": "string"}, "required": True}}
-"""How the contract describes the header that leads to what was created."""
+"""The OpenAPI description of the ``Location`` header, which holds the path of a created resource."""
 
 
 def user_path(user_id: UUID) -> str:
-    """Return the address of a user."""
+    """Return the URL path of a user."""
     return f"{BASE_PATH}/users/{user_id}"

@@ -1,4 +1,4 @@
-"""``/problems/{code}``: what an error means, and what to do about it."""
+"""Blueprint ``problems``: what each error code means, and what to do about it."""
 
 from authapp.api.errors import documentation, status_of
 from authapp.api.guards import public

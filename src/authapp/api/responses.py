@@ -1,4 +1,4 @@
-"""Responses with a JSON body, or without a body."""
+"""Responses with a JSON body or without a body."""
 
 import json
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ from flask import Response
 
 
 def no_content() -> Response:
-    """Return a 204, which has neither a body nor a type of one."""
+    """Return a 204 response, without a body and without a ``Content-Type``."""
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response
 
 
 def as_json(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON response of ``value``, which must be plain JSON values, as a schema dumps them."""
+    """Return a JSON response. ``value`` must consist of plain JSON values, such as a schema dumps."""
     return Response(f"{_encode(value)}\n", status, headers, content_type="application/json")
 
 

@@ -21,7 +21,7 @@ blueprint = Blueprint("roles", __name__, description="Named sets of permissions"
 @requires(Permission.ROLES_READ)
 @blueprint.response(200, RoleListSchema)
 def list_roles() -> dict[str, list[RoleView]]:
-    """List the roles, by name."""
+    """List the roles, sorted by name."""
     return {"items": Services.of(current_app).roles.all()}
 
 
@@ -31,7 +31,10 @@ def list_roles() -> dict[str, list[RoleView]]:
 @blueprint.response(201, RoleSchema)
 @refuses(RoleTaken)
 def create_role(body: dict[str, Any]) -> RoleView:
-    """Make a role, of permissions that the caller holds."""
+    """Create a role.
+
+    It can only have permissions that you have yourself.
+    """
     return Services.of(current_app).roles.create(**body, context=request_context())
 
 
@@ -41,7 +44,10 @@ def create_role(body: dict[str, Any]) -> RoleView:
 @blueprint.response(200, RoleSchema)
 @refuses(ResourceNotFound, RoleProtected)
 def update_role(body: dict[str, Any], name: str) -> RoleView:
-    """Change what a role allows, from the next request of those who have it on."""
+    """Change the description or the permissions of a role.
+
+    The change takes effect on the next request of each user with the role.
+    """
     return Services.of(current_app).roles.change(name, **body, context=request_context())
 
 
@@ -50,6 +56,6 @@ def update_role(body: dict[str, Any], name: str) -> RoleView:
 @blueprint.response(204)
 @refuses(ResourceNotFound, RoleProtected)
 def delete_role(name: str) -> Response:
-    """Delete a role, and take it from everybody who has it."""
+    """Delete a role, and revoke it from all users who have it."""
     Services.of(current_app).roles.delete(name, context=request_context())
     return no_content()

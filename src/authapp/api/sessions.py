@@ -19,7 +19,7 @@ blueprint = Blueprint("sessions", __name__, description="The caller's own logins
 @blueprint.get("")
 @blueprint.response(200, SessionListSchema)
 def list_own_sessions() -> dict[str, Any]:
-    """List the live sessions, the one used last first."""
+    """List your own live sessions, most recently used first."""
     principal = current_principal()
     sessions = Services.of(current_app).sessions.list_live(principal.id)
     return {"items": [{**vars(session), "current": session.id == principal.session_id} for session in sessions]}
@@ -29,7 +29,10 @@ def list_own_sessions() -> dict[str, Any]:
 @blueprint.response(204)
 @refuses(ResourceNotFound)
 def delete_own_session(session_id: UUID) -> Response:
-    """End one session: its tokens are dead on the next request."""
+    """End one of your own sessions.
+
+    Its tokens are refused from the next request on.
+    """
     principal = current_principal()
     Services.of(current_app).sessions.end(principal.id, session_id, request_context())
     return no_content()

@@ -1,4 +1,4 @@
-"""Blueprint ``users``: the caller's own account, and for administrators everybody's."""
+"""Blueprint ``users``: the caller's own account and, for administrators, all accounts."""
 
 from typing import Any
 from uuid import UUID
@@ -43,7 +43,7 @@ blueprint = Blueprint("users", __name__, description="Accounts")
 @blueprint.get("/me")
 @blueprint.response(200, UserSchema)
 def get_own_account() -> Principal:
-    """Show the account of the caller."""
+    """Get your own account."""
     return current_principal()
 
 
@@ -52,7 +52,7 @@ def get_own_account() -> Principal:
 @blueprint.response(200, UserSchema)
 @refuses(UsernameTaken)
 def update_own_account(body: dict[str, str]) -> Principal | User:
-    """Change the username."""
+    """Change your own username."""
     principal = current_principal()
     if "username" not in body:
         return principal
@@ -66,7 +66,7 @@ def update_own_account(body: dict[str, str]) -> Principal | User:
 @blueprint.response(204)
 @refuses(WrongPassword, LastAdmin)
 def delete_own_account(body: dict[str, str]) -> Response:
-    """Delete the account, with its sessions and its tokens."""
+    """Delete your own account, with its sessions and tokens."""
     principal = current_principal()
     Services.of(current_app).accounts.close(principal.id, body.get("password"), request_context())
     return no_content()
@@ -78,7 +78,7 @@ def delete_own_account(body: dict[str, str]) -> Response:
 @blueprint.response(204)
 @refuses(WrongPassword, PasswordRejected)
 def change_own_password(body: dict[str, str]) -> Response:
-    """Change the password; every other session ends."""
+    """Change your own password, and end all other sessions."""
     principal = current_principal()
     Services.of(current_app).accounts.change_password(
         principal.id, principal.session_id, body["current_password"], body["new_password"], request_context()
@@ -91,7 +91,10 @@ def change_own_password(body: dict[str, str]) -> Response:
 @blueprint.arguments(UserQuerySchema, location="query")
 @blueprint.response(200, UserPageSchema)
 def list_users(query: dict[str, Any]) -> Page[User]:
-    """List the users, newest first; with `q`, those whose username or email address begins so, sorted by it."""
+    """List users, newest first, or search them by the start of their names.
+
+    With `q`, the list has the users whose username or email address starts with `q`, sorted by the matching name.
+    """
     limit, cursor = query.pop("limit"), query.pop("cursor")
     return Services.of(current_app).user_search.search(UserFilter(**query), limit, cursor)
 
@@ -102,7 +105,10 @@ def list_users(query: dict[str, Any]) -> Page[User]:
 @blueprint.response(201, UserSchema, headers=LOCATION)
 @refuses(UsernameTaken, EmailTaken, PasswordRejected)
 def create_user(body: dict[str, Any]) -> tuple[User, dict[str, str]]:
-    """Create an account, also where registration is closed; with roles that may do no more than the principal."""
+    """Create an account.
+
+    This also works when registration is closed. The roles cannot have permissions that you do not have yourself.
+    """
     user = Services.of(current_app).accounts.create(**body, context=request_context())
     return user, {"Location": user_path(user.id)}
 
@@ -112,7 +118,7 @@ def create_user(body: dict[str, Any]) -> tuple[User, dict[str, str]]:
 @blueprint.response(200, UserSchema)
 @refuses(ResourceNotFound)
 def get_user(user_id: UUID) -> User:
-    """Show a user."""
+    """Get a user."""
     return Services.of(current_app).accounts.find(user_id)
 
 
@@ -122,7 +128,11 @@ def get_user(user_id: UUID) -> User:
 @blueprint.response(200, UserSchema)
 @refuses(ResourceNotFound, UsernameTaken, EmailTaken, LastAdmin)
 def update_user(body: dict[str, Any], user_id: UUID) -> User:
-    """Change an account. Disabling kills its tokens at once; `active` also forgets its failed logins."""
+    """Change an account: username, email address, status or roles.
+
+    With status `disabled`, its tokens are refused from the next request on. With status `active`, its failed logins
+    are also reset.
+    """
     return Services.of(current_app).administration.change(user_id, Changes(**body), request_context())
 
 
@@ -131,7 +141,7 @@ def update_user(body: dict[str, Any], user_id: UUID) -> User:
 @blueprint.response(204)
 @refuses(ResourceNotFound, LastAdmin)
 def delete_user(user_id: UUID) -> Response:
-    """Delete an account, with its sessions and its tokens."""
+    """Delete an account, with its sessions and tokens."""
     Services.of(current_app).administration.delete(user_id, request_context())
     return no_content()
 
@@ -141,6 +151,9 @@ def delete_user(user_id: UUID) -> Response:
 @blueprint.response(204)
 @refuses(ResourceNotFound)
 def delete_user_sessions(user_id: UUID) -> Response:
-    """End every session of a user: all their tokens are dead on the next request."""
+    """End all sessions of a user.
+
+    Their tokens are refused from the next request on.
+    """
     Services.of(current_app).administration.end_sessions(user_id, request_context())
     return no_content()

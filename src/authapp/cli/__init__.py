@@ -1,4 +1,4 @@
-"""The ``flask`` commands of operators: arguments in, one domain call, words out."""
+"""The ``flask`` commands for operators. Each parses its arguments, makes one domain call and prints the result."""
 
 import click
 from flask import Flask
@@ -19,21 +19,21 @@ COMMANDS: tuple[click.Command, ...] = (
 
 
 def init_app(app: Flask) -> None:
-    """Give ``app`` the commands."""
+    """Add the commands to ``app``."""
     for command in COMMANDS:
         app.cli.add_command(command)
 
 
 def is_looking_for_commands() -> bool:
-    """Tell whether the ``flask`` command loads the application to see which commands it has."""
+    """Return whether the ``flask`` command is loading the application only to list its commands."""
     context = click.get_current_context(silent=True)
     return context is not None and isinstance(context.command, FlaskGroup)
 
 
 def application_without_settings(import_name: str, error: SettingsError) -> Flask:
-    """Return an application that has the commands and no route: its settings cannot be used.
+    """Return an application with the commands but no routes, for when the settings cannot be used.
 
-    Commands that need no settings work in it; the others end with ``error``.
+    Commands that need no settings still work; the others exit with ``error``.
     """
     app = Flask(import_name, static_folder=None)
     app.extensions[SETTINGS_ERROR] = error

@@ -1,4 +1,4 @@
-"""``flask audit``: what happened."""
+"""``flask audit``: the audit trail."""
 
 import re
 from datetime import timedelta
@@ -14,11 +14,11 @@ from authapp.domain.audit import event_types
 from authapp.domain.audit.trail import EventFilter
 from authapp.models import AuditEvent
 
-audit = Commands("audit", help="Read the audit trail, and prune it.")
+audit = Commands("audit", help="Read and prune the audit trail.")
 
 
 class Duration(click.ParamType[timedelta]):
-    """A length of time, such as ``90d``, ``12h`` or ``30m``; not none, for older than that is the whole trail."""
+    """A length of time, such as ``90d``, ``12h`` or ``30m``. Zero is refused: it would prune the whole trail."""
 
     name = "duration"
 
@@ -35,20 +35,20 @@ class Duration(click.ParamType[timedelta]):
     "--user",
     "name",
     metavar="USERNAME|ID",
-    help="What was done to this user, and what they did to others. By id also when the account is gone.",
+    help="Only events that this user caused or was the subject of. The id also works for a deleted account.",
 )
-@click.option("--type", "event_type", type=click.Choice(event_types.names), help="Of this type.")
-@click.option("--since", type=Duration(), help="No older than this, such as 24h.")
+@click.option("--type", "event_type", type=click.Choice(event_types.names), help="Only events of this type.")
+@click.option("--since", type=Duration(), help="Only events of the last 24h, for example.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @json_option
 def list_(name: str | None, event_type: str | None, since: timedelta | None, limit: int, as_json: bool) -> None:
-    """List the events, the newest first."""
-    wanted = EventFilter(
+    """List events, newest first."""
+    event_filter = EventFilter(
         user_id=None if name is None else _user_id(name),
         type=event_type,
         since=clock.now() - since if since else None,
     )
-    events = services().audit.events(wanted, limit).items
+    events = services().audit.events(event_filter, limit).items
     if as_json:
         print_json([_as_data(event) for event in events])
         return
@@ -60,15 +60,16 @@ def list_(name: str | None, event_type: str | None, since: timedelta | None, lim
 
 
 @audit.command("prune")
-@click.option("--older-than", type=Duration(), required=True, help="Remove what is older, such as 365d.")
+@click.option("--older-than", type=Duration(), required=True, help="Remove events older than this, such as 365d.")
 def prune(older_than: timedelta) -> None:
-    """Remove old events, in batches, each of which is an event itself."""
+    """Remove old events in batches, and record each batch as an event."""
     removed = services().audit.prune(older_than, context=OPERATOR)
     click.echo(f"Removed {removed} events.")
 
 
 def _user_id(name: str) -> UUID:
-    # An id is not looked up: the trail outlives the accounts. Without its hyphens it might be a username.
+    # An id is not looked up, because the trail outlives the accounts. The hyphens are required, because without them
+    # an id is also a valid username.
     if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", name):
         return UUID(name)
     return services().accounts.find(name).id

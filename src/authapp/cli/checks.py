@@ -1,4 +1,4 @@
-"""The checks of ``flask doctor``: what an operator should know of a deployment, and what to do about it."""
+"""The checks of ``flask doctor``: problems that an operator should know of, and how to fix them."""
 
 import time
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ SKEW_SECONDS = 2
 HASH_SECONDS = (0.005, 0.5)
 PRUNABLE_ROWS = 100_000
 AUDIT_ROWS = 10_000_000
-"""Some gigabytes. The lists are as fast as before; the disk, the backups and a restore are what it costs."""
+"""Some gigabytes. Lists stay fast, but disk, backups and restores get larger and slower."""
 
 
 class Level(StrEnum):
-    """How grave a result is."""
+    """How serious a result is."""
 
     OK = "ok"
     WARN = "warn"
@@ -35,7 +35,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What was found out about one ``subject``; ``advice`` says what to do, unless all is well."""
+    """The result of checking one ``subject``. ``advice`` says what to do, and is empty if nothing is wrong."""
 
     level: Level
     subject: str
@@ -44,14 +44,14 @@ class CheckResult:
 
 
 class Checkup:
-    """Checks one application."""
+    """Runs the checks on one application."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._settings = services.settings
 
     def results(self) -> Iterator[CheckResult]:
-        """Yield the result of every check, one after another; those of the database only when it can be asked."""
+        """Yield the results of all checks. Those that need the database are skipped when it does not answer."""
         yield self._environment()
         yield from self._keys()
         yield from self._proxies()
@@ -150,7 +150,7 @@ class Checkup:
 
 def _age(key: Key) -> CheckResult:
     made = key.jwk.get("iat")
-    # Keys of other tools do not say it, and need not: a warning would go on until a key that may be good is replaced.
+    # Keys from other tools have no date, which is fine. A warning would never go away until a good key is replaced.
     if made is None:
         return CheckResult(Level.OK, "signing key", f"{key.kid} does not say how old it is.")
     days = int((clock.now().timestamp() - made) // 86_400)
@@ -183,7 +183,7 @@ def _migrations(problems: dict[str, str]) -> CheckResult:
 
 
 def _prunable(model: type[Any], useless: Any) -> CheckResult:
-    # Counted no further than matters: the answer must not take longer the worse it is.
+    # The count stops at PRUNABLE_ROWS, so that the check is not slow when there are very many.
     some = select(text("1")).select_from(model).where(useless).limit(PRUNABLE_ROWS).subquery()
     count = db.session.scalar(select(func.count()).select_from(some)) or 0
     sentence = f"{_size(model).sentence}, {count}{'+' if count == PRUNABLE_ROWS else ''} of them prunable."
@@ -195,7 +195,7 @@ def _prunable(model: type[Any], useless: Any) -> CheckResult:
 def _trail() -> CheckResult:
     size = _size(AuditEvent)
     if size.rows > AUDIT_ROWS:
-        # How long the trail must be kept only the operator knows, so that it is never pruned unasked.
+        # It is never pruned automatically, because only the operator knows how long it must be kept.
         advice = "Run `flask audit prune --older-than` with what you must keep, such as 365d, from a timer."
         return CheckResult(Level.WARN, AuditEvent.__tablename__, f"{size.sentence}.", advice)
     return CheckResult(Level.OK, AuditEvent.__tablename__, f"{size.sentence}.")

@@ -1,4 +1,4 @@
-"""What the commands share: errors in one line, passwords without echo, data as JSON."""
+"""Shared by the commands: one-line errors, passwords without echo, JSON output."""
 
 import json
 import sys
@@ -15,21 +15,21 @@ from authapp.domain.services import Services
 from authapp.errors import Refusal
 
 SETTINGS_ERROR = "authapp.settings_error"
-"""Where an application without settings keeps the ``SettingsError``."""
+"""The key in ``app.extensions`` where an application without usable settings keeps its ``SettingsError``."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 password_option = click.option(
-    "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking twice."
+    "--password-stdin", is_flag=True, help="Read the password from standard input instead of prompting for it."
 )
 
 
 class Commands(AppGroup):
-    """A group of commands whose errors are one line on stderr, with exit status 1."""
+    """A group of commands that print an error as one line on stderr and exit with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a refusal or an outage ends it with a sentence."""
+        """Run the command. Raises ``click.ClickException`` for a refusal or an outage of the database."""
         try:
             return super().invoke(ctx)
         except Refusal as refusal:
@@ -45,7 +45,7 @@ class Commands(AppGroup):
 
 
 def read_password(*, from_stdin: bool) -> str:
-    """Return the password that the operator types twice, or standard input without one trailing newline."""
+    """Prompt twice for the password and return it; or return standard input without one trailing newline."""
     if not from_stdin:
         prompted: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         return prompted
@@ -62,7 +62,7 @@ def print_json(data: Any) -> None:
 
 
 def services() -> Services:
-    """Return the services of the application. Ends the command when its settings cannot be used."""
+    """Return the services of the application. Raises ``click.ClickException`` if its settings cannot be used."""
     if error := current_app.extensions.get(SETTINGS_ERROR):
         click.echo(str(error), err=True)
         sys.exit(1)

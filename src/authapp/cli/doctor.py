@@ -1,4 +1,4 @@
-"""``flask doctor``: is this deployment well?"""
+"""``flask doctor``: check a deployment."""
 
 from dataclasses import asdict
 
@@ -14,9 +14,10 @@ from authapp.config import SettingsError
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Check settings, keys, clocks, migrations, proxies, hashing and tables, and say what to do.
+    """Check settings, keys, clocks, migrations, proxies, hashing and tables.
 
-    Each line is ok, warn or fail. The exit status is 1 when one of them is fail.
+    Each result is ok, warn or fail; for warn and fail a second line says what to do. The exit status is 1 if any
+    result is fail.
     """
     results = _results(ctx)
     if as_json:
@@ -31,7 +32,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
 
 def _results(ctx: click.Context) -> list[CheckResult]:
-    # An application that cannot be made is a result too.
+    # An application that cannot be created is reported as a result, not as a crash.
     try:
         app = ctx.ensure_object(ScriptInfo).load_app()
         error: SettingsError | None = app.extensions.get(SETTINGS_ERROR)

@@ -1,4 +1,7 @@
-"""``flask keys``: the keys that sign tokens. Making and listing them needs no settings, for they are among these."""
+"""``flask keys``: the keys that sign tokens.
+
+``generate`` and ``list`` work without settings, because the settings require the keys.
+"""
 
 from pathlib import Path
 
@@ -14,10 +17,10 @@ from authapp.security.key_generation import GENERATORS
 from authapp.security.key_rotation import KeyRole
 from authapp.security.keys import InvalidKey, KeyRing
 
-keys = Commands("keys", help="Make and rotate the keys that sign tokens.")
+keys = Commands("keys", help="Generate and rotate the keys that sign tokens.")
 
 RELOAD_MARGIN = 3_600
-"""How long, in seconds, servers may go on signing with the old key until they are reloaded."""
+"""How long, in seconds, servers may continue to sign with the old key before they are reloaded."""
 
 alg_option = click.option("--alg", type=click.Choice(list(GENERATORS)), default="ES256", show_default=True)
 file_option = click.option(
@@ -26,15 +29,19 @@ file_option = click.option(
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     envvar="AUTHAPP_JWT_KEYS_FILE",
     required=True,
-    help="The file with the JWK Set; AUTHAPP_JWT_KEYS_FILE unless given.",
+    help="The file with the JWK Set. The default is AUTHAPP_JWT_KEYS_FILE.",
 )
 
 
 @keys.command("generate", with_appcontext=False)
 @alg_option
-@click.option("--out", type=click.Path(path_type=Path), help="Write a new file that only its owner can read.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write to this new file, which only its owner can read, instead of printing.",
+)
 def generate(alg: str, out: Path | None) -> None:
-    """Make a private JWK Set with one new key, for AUTHAPP_JWT_KEYS or AUTHAPP_JWT_KEYS_FILE."""
+    """Generate a private JWK Set with one new key, for AUTHAPP_JWT_KEYS or AUTHAPP_JWT_KEYS_FILE."""
     ring = KeyRing([key_rotation.new_key(alg, _now())])
     if out is None:
         click.echo(ring.to_json())
@@ -42,7 +49,7 @@ def generate(alg: str, out: Path | None) -> None:
     try:
         write_private(out, ring.to_json())
     except FileExistsError:
-        raise click.ClickException(f"{out} exists; it is not overwritten, for tokens may depend on it.") from None
+        raise click.ClickException(f"{out} exists; it is not overwritten, because tokens may depend on it.") from None
     except OSError as error:
         raise click.ClickException(f"{out} cannot be written: {error.strerror}.") from None
     click.echo(f"Wrote {out} with the key {ring.signing.kid}.", err=True)
@@ -52,7 +59,7 @@ def generate(alg: str, out: Path | None) -> None:
 @file_option
 @json_option
 def list_(path: Path, as_json: bool) -> None:
-    """List the keys of the ring, and what each is for."""
+    """List the keys in the ring, with the role of each."""
     ring, now = _read(path), _now()
     rows = [
         {
@@ -76,34 +83,36 @@ def list_(path: Path, as_json: bool) -> None:
 @alg_option
 @file_option
 def rotate(alg: str, path: Path) -> None:
-    """Let the standby key sign, and publish the next one.
+    """Start to sign with the standby key, and add the next standby key.
 
-    The first time there is no standby yet: it is made, and signs from the next rotation on. Reload the servers after
-    each step (`kill -HUP`), and let five minutes pass before the next, so that every cache has seen the new key.
+    If there is no standby key yet, this adds one, and the next rotation signs with it. After each rotation reload the
+    servers (`kill -HUP`) and wait five minutes before the next one, so that every cache has the new key.
     """
     ring, now = _read(path), _now()
     if any(key_rotation.role_of(key, ring, now) is KeyRole.STANDBY for key in ring):
         rules = services().tokens.rules
         ring = key_rotation.rotated(ring, now, rules.refresh_ttl + rules.leeway + RELOAD_MARGIN)
-        words = f"{ring.signing.kid} signs after the next reload."
+        message = f"{ring.signing.kid} signs after the next reload."
     else:
-        words = "There was no standby key: reload the servers, and rotate again in five minutes."
+        message = "There was no standby key: reload the servers, and rotate again in five minutes."
     ring = key_rotation.with_standby(ring, alg, now)
     standby = list(ring)[-1].kid
     with services().audit.recorded(EventType.KEY_ROTATED, context=OPERATOR, signs=ring.signing.kid, standby=standby):
         _write(path, ring)
-    click.echo(words)
+    click.echo(message)
     click.echo(f"{standby} is the standby key.")
 
 
 @keys.command("retire")
 @click.argument("kid", required=False)
 @file_option
-@click.option("--force", is_flag=True, help="Also while tokens that the key signed may be alive: they die with it.")
+@click.option(
+    "--force", is_flag=True, help="Retire the key even if it signed tokens that have not expired; they become invalid."
+)
 def retire(kid: str | None, path: Path, force: bool) -> None:
-    """Remove the key KID, or all keys that no live token can need any more.
+    """Remove the key KID or, without KID, all keys whose last token has expired.
 
-    It needs the settings and the database, as a rotation does: it is noted in the audit trail, or it is not done.
+    Like `rotate`, this needs the settings and the database, because it is recorded in the audit trail.
     """
     ring, now = _read(path), _now()
     roles = {key.kid: key_rotation.role_of(key, ring, now) for key in ring}
@@ -113,7 +122,7 @@ def retire(kid: str | None, path: Path, force: bool) -> None:
         return
     if kid and roles.get(kid) is KeyRole.VERIFIES and not force:
         raise click.ClickException(
-            "Tokens that this key signed may be alive, and would die with it: --force if so be it."
+            "Tokens that this key signed may not have expired, and would become invalid: use --force to accept that."
         )
     retired = [kid] if kid else expired
     for each in retired:

@@ -1,7 +1,7 @@
-"""``flask db``: Flask-Migrate's commands, for authapp's migrations and for those of the project that uses it.
+"""``flask db``: Flask-Migrate's commands, for authapp's migrations and those of a project that uses authapp.
 
-A project's own migrations live in its folder ``migrations`` and have a version table of their own. ``flask db init``,
-``migrate`` and ``check`` see the project's tables alone; ``flask db upgrade`` runs authapp's migrations first.
+A project keeps its own migrations in its folder ``migrations``, with a separate version table. ``flask db init``,
+``migrate`` and ``check`` see only the project's tables. ``flask db upgrade`` runs authapp's migrations first.
 """
 
 from pathlib import Path
@@ -21,13 +21,13 @@ from authapp.database.session import db
 from authapp.models import TABLES
 
 UPGRADE_LOCK = 0x61757469
-"""The advisory lock under which a project is migrated: of several nodes one migrates, and the others wait."""
+"""The advisory lock that is held while a project is migrated: one node migrates, and the others wait."""
 
 _WRITING_COMMANDS = {"migrate", "revision", "merge", "edit"}
 
 
 def init_app(app: Flask) -> list[MigrationFolder]:
-    """Give ``app`` the ``flask db`` commands, and return the folders of migrations that its database must be at."""
+    """Add the ``flask db`` commands to ``app``, and return the folders of migrations that its database needs."""
     project = Path("migrations").absolute()
     has_own = (project / "env.py").is_file() and not project.samefile(PACKAGE.path)
     is_starting = _running_command() == "init"
@@ -39,14 +39,17 @@ def init_app(app: Flask) -> list[MigrationFolder]:
 
 
 def upgrade_package(*, sql: bool = False) -> None:
-    """Bring authapp's own tables to the newest revision, or print the SQL for it; in an application context."""
+    """Upgrade authapp's own tables to the newest revision or, with ``sql``, print the SQL that does it.
+
+    It must run in an application context.
+    """
     config = Config(str(PACKAGE.path / "alembic.ini"))
     config.set_main_option("script_location", str(PACKAGE.path))
     command.upgrade(config, "head", sql=sql)
 
 
 def _prepare(config: Config) -> Config:
-    """Run before each command of Flask-Migrate."""
+    """Prepare the database and ``config`` before each command of Flask-Migrate, and return ``config``."""
     script_location = Path(config.get_main_option("script_location") or "")
     running = _running_command()
     is_package = script_location.is_dir() and script_location.samefile(PACKAGE.path)
@@ -64,7 +67,7 @@ def _prepare(config: Config) -> Config:
 
 
 def _running_command() -> str | None:
-    """Return the name of the ``flask db`` command that is running, if one is."""
+    """Return the name of the ``flask db`` command that is running, or ``None``."""
     context = click.get_current_context(silent=True)
     if context is None or context.parent is None or context.parent.info_name != "db":
         return None
@@ -72,7 +75,7 @@ def _running_command() -> str | None:
 
 
 def _is_checkout(folder: Path) -> bool:
-    """Tell whether ``folder`` is that of authapp's own checkout, where its migrations are written."""
+    """Return whether ``folder`` is the ``migrations`` folder of the authapp checkout in the working directory."""
     return folder == Path("migrations").absolute() and folder.is_dir() and folder.samefile(PACKAGE.path)
 
 
@@ -81,7 +84,7 @@ def _is_projects(_object: Any, name: str | None, type_: str, _reflected: bool, _
 
 
 def _lift_time_limits(engine: Engine) -> None:
-    """Let migrations take their time: the limits on statements are for requests."""
+    """Turn off the time limits on statements, which are meant for requests; migrations may take longer."""
 
     def lift(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
@@ -98,6 +101,6 @@ def _lock(engine: Engine) -> None:
     connection = engine.connect()
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": UPGRADE_LOCK})
     connection.commit()
-    # It is held until this process ends, by a connection that belongs to no pool any more.
+    # The connection leaves the pool and stays open, so that the lock is held until this process ends.
     connection.detach()
     engine.dialect.authapp_upgrade_lock = connection  # type: ignore[attr-defined]

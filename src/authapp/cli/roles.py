@@ -7,13 +7,13 @@ import click
 from authapp.cli.commands import Commands, json_option, print_json, services
 from authapp.context import OPERATOR
 
-roles = Commands("roles", help="Look after the roles.")
+roles = Commands("roles", help="List, create and delete roles.")
 
 
 @roles.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the roles, and what they allow."""
+    """List the roles and their permissions."""
     found = services().roles.all()
     if as_json:
         print_json([asdict(role) for role in found])
@@ -24,11 +24,17 @@ def list_(as_json: bool) -> None:
 
 @roles.command("create")
 @click.argument("name")
-@click.option("--permission", "permissions", metavar="PERMISSION", multiple=True, help="May be repeated.")
+@click.option(
+    "--permission",
+    "permissions",
+    metavar="PERMISSION",
+    multiple=True,
+    help="A permission of the role; may be repeated.",
+)
 @click.option("--description", default="", help="What the role is for.")
 @json_option
 def create(name: str, permissions: tuple[str, ...], description: str, as_json: bool) -> None:
-    """Make the role NAME."""
+    """Create the role NAME."""
     role = services().roles.create(name, permissions, description, context=OPERATOR)
     if as_json:
         print_json(asdict(role))
@@ -40,6 +46,6 @@ def create(name: str, permissions: tuple[str, ...], description: str, as_json: b
 @click.argument("name")
 @click.confirmation_option(prompt="Delete this role, and take it from everybody who has it?")
 def delete(name: str) -> None:
-    """Delete a role, and take it from everybody."""
+    """Delete a role, and revoke it from all accounts."""
     services().roles.delete(name, context=OPERATOR)
     click.echo(f"Deleted the role {name}.")

@@ -1,4 +1,4 @@
-"""``flask tokens``: what is kept about tokens."""
+"""``flask tokens``: the stored data about tokens."""
 
 from dataclasses import asdict
 
@@ -6,15 +6,16 @@ import click
 
 from authapp.cli.commands import Commands, json_option, print_json, services
 
-tokens = Commands("tokens", help="Look after what is kept about tokens.")
+tokens = Commands("tokens", help="Clean up stored data about tokens.")
 
 
 @tokens.command("prune")
 @json_option
 def prune(as_json: bool) -> None:
-    """Remove blocklist entries and sessions whose tokens have all expired, and limits that are not in use.
+    """Remove rows that are no longer needed.
 
-    Nothing depends on it but the size of the tables: run it as often as you like, on as many nodes as you like.
+    These are blocklist entries, sessions and one-time tokens that have expired, and rate limits that are not in use.
+    Only the size of the tables depends on this, so it may run at any time, on several nodes at once.
     """
     pruned = services().pruning.prune()
     if as_json:

@@ -1,4 +1,4 @@
-"""``flask users``: the accounts."""
+"""``flask users``: accounts."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ name_argument = click.argument("name", metavar="USERNAME")
 @password_option
 @json_option
 def create(username: str, email: str, roles: tuple[str, ...], password_stdin: bool, as_json: bool) -> None:
-    """Create the account USERNAME with the address EMAIL."""
+    """Create the account USERNAME with the email address EMAIL."""
     password = read_password(from_stdin=password_stdin)
     user = services().accounts.create(username=username, email=email, password=password, roles=roles, context=OPERATOR)
     _print(user, f"Created {user.username} <{user.email}> with id {user.id}.", as_json=as_json)
@@ -30,7 +30,7 @@ def create(username: str, email: str, roles: tuple[str, ...], password_stdin: bo
 @users.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the accounts, the oldest first."""
+    """List the accounts, oldest first."""
     if as_json:
         print_json([_as_data(user) for user in services().user_search.iterate_all()])
         return
@@ -51,7 +51,7 @@ def show(name: str, as_json: bool) -> None:
 @users.command("disable")
 @name_argument
 def disable(name: str) -> None:
-    """Disable an account; its tokens are dead on the next request."""
+    """Disable an account. Its tokens are refused from the next request on."""
     user = services().administration.disable(name, OPERATOR)
     click.echo(f"Disabled {user.username}, and ended its sessions.")
 
@@ -59,7 +59,7 @@ def disable(name: str) -> None:
 @users.command("enable")
 @name_argument
 def enable(name: str) -> None:
-    """Enable an account again."""
+    """Enable a disabled account."""
     user = services().administration.enable(name, OPERATOR)
     click.echo(f"Enabled {user.username}.")
 
@@ -67,7 +67,7 @@ def enable(name: str) -> None:
 @users.command("unlock")
 @name_argument
 def unlock(name: str) -> None:
-    """Forget the failed logins of an account: it may be tried again at once."""
+    """Reset the failed logins of an account, so that its owner can log in again at once."""
     user = services().administration.unlock(name, OPERATOR)
     click.echo(f"Unlocked {user.username}.")
 
@@ -75,7 +75,7 @@ def unlock(name: str) -> None:
 @users.command("logout")
 @name_argument
 def logout(name: str) -> None:
-    """End every session of an account; its tokens are dead on the next request."""
+    """End all sessions of an account. Its tokens are refused from the next request on."""
     ended = services().administration.end_sessions(name, OPERATOR)
     click.echo(f"Ended {ended} session(s) of {name}.")
 
@@ -84,7 +84,7 @@ def logout(name: str) -> None:
 @name_argument
 @password_option
 def set_password(name: str, password_stdin: bool) -> None:
-    """Set an account's password, and end its sessions."""
+    """Set the password of an account, and end its sessions."""
     password = read_password(from_stdin=password_stdin)
     user = services().administration.set_password(name, password, OPERATOR)
     click.echo(f"Set the password of {user.username}, and ended its sessions.")
@@ -94,7 +94,7 @@ def set_password(name: str, password_stdin: bool) -> None:
 @name_argument
 @click.argument("role")
 def grant(name: str, role: str) -> None:
-    """Give an account a role; it counts from the next request on."""
+    """Grant a role to an account. It takes effect on the next request."""
     user = services().administration.grant(name, role, OPERATOR)
     click.echo(f"{user.username} has: {', '.join(user.roles)}.")
 
@@ -103,25 +103,25 @@ def grant(name: str, role: str) -> None:
 @name_argument
 @click.argument("role")
 def revoke(name: str, role: str) -> None:
-    """Take a role from an account; it is gone on the next request."""
+    """Revoke a role from an account. It takes effect on the next request."""
     user = services().administration.revoke(name, role, OPERATOR)
     click.echo(f"{user.username} has: {', '.join(user.roles) or 'no role'}.")
 
 
 @users.command("delete")
 @name_argument
-@click.confirmation_option(prompt="Delete this account for good?")
+@click.confirmation_option(prompt="Delete this account permanently?")
 def delete(name: str) -> None:
-    """Delete an account, with its sessions."""
+    """Delete an account and its sessions."""
     services().administration.delete(name, OPERATOR)
     click.echo(f"Deleted {name}.")
 
 
-def _print(user: User, words: str, *, as_json: bool) -> None:
+def _print(user: User, message: str, *, as_json: bool) -> None:
     if as_json:
         print_json(_as_data(user))
     else:
-        click.echo(words)
+        click.echo(message)
 
 
 def _as_data(user: User) -> dict[str, Any]:

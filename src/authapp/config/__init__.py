@@ -1,4 +1,4 @@
-"""The environment, read once into one frozen ``Settings``; every problem is named in one message."""
+"""Settings: the environment is read once into a frozen ``Settings``. All problems are reported in one message."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +12,11 @@ from authapp.config.rate_limits import RateLimit, rate_limits
 __all__ = ["RateLimit", "Settings", "SettingsError", "normalised_database_url", "rate_limits"]
 
 OWASP_ARGON2 = {"argon2_memory_kib": 19_456, "argon2_time_cost": 2}
-"""The floor of the OWASP Password Storage Cheat Sheet for argon2id."""
+"""The minimum for argon2id in the OWASP Password Storage Cheat Sheet."""
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; ``problems`` holds every reason, a line each."""
+    """The settings cannot be used; ``problems`` lists every reason, one line each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -29,7 +29,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that can be set. The name of the variable is the field's, in capitals, after ``AUTHAPP_``."""
+    """All settings. Each is read from ``AUTHAPP_`` followed by the name of the field in capitals."""
 
     database_url: str = field(repr=False)
     """Where PostgreSQL is. ``DATABASE_URL`` is read as well. Secret: it may hold a password."""
@@ -38,7 +38,7 @@ class Settings:
     """The private JWK Set (RFC 7517) as JSON; its first key signs, all of them verify. Secret."""
 
     env: Literal["production", "development"] = "production"
-    """``production`` refuses to start on a missing or weak setting; ``development`` fills the gaps."""
+    """``production`` refuses to start with a missing or weak setting; ``development`` uses defaults instead."""
 
     issuer: str = "http://127.0.0.1:8000"
     """The ``iss`` claim: the address under which clients know this service."""
@@ -53,19 +53,19 @@ class Settings:
     """How long a refresh token lives, in seconds."""
 
     session_ttl: int = 7_776_000
-    """How long a session lives in all, however often it is refreshed, in seconds."""
+    """The maximum length of a session in seconds, however often it is refreshed."""
 
     refresh_grace: int = 10
-    """For how many seconds the refresh token just replaced is answered with the same successor."""
+    """For how many seconds a refresh token that was just exchanged may be sent again; it gets the same successor."""
 
     leeway: int = 5
-    """The clock skew that is forgiven, in seconds."""
+    """How much clock skew is tolerated, in seconds."""
 
     registration: Literal["open", "closed"] = "open"
     """``closed``: only administrators and the CLI create accounts."""
 
     trusted_proxies: int = 0
-    """How many proxies stand in front, and so how many ``X-Forwarded-*`` entries are believed."""
+    """How many reverse proxies are in front, and so how many ``X-Forwarded-*`` entries are trusted."""
 
     argon2_memory_kib: int = OWASP_ARGON2["argon2_memory_kib"]
     """The memory of one password hash, in KiB."""
@@ -74,48 +74,49 @@ class Settings:
     """The passes of one password hash."""
 
     hashing_concurrency: int = 1
-    """How many passwords a worker hashes at once; unless set, its share of the cores, and at most 4."""
+    """How many passwords a worker hashes at once. By default its share of the cores, at most 4."""
 
     hashing_queue: int = 3
-    """How many more may wait in a worker for that; beyond them the answer is 503."""
+    """How many more hashes may wait in a worker; further requests are answered with 503."""
 
     login_failures_per_account: int = 10
-    """After how many failures in a row an account has to wait: 1 s, and twice as long each time, up to 15 min."""
+    """After how many failures in a row an account must wait: first 1 s, then twice as long each time, up to 15 min."""
 
     login_failures_max: int = 100
     """After how many failures in a row an account is locked (NIST SP 800-63B-4: at most 100)."""
 
     rate_limits: Mapping[str, RateLimit | None] = field(default_factory=dict)
-    """The limits by client address that differ from those registered; ``None`` is no limit."""
+    """Limits by client address that replace the registered defaults; ``None`` means no limit."""
 
     rate_limit_storage: str = field(default="", repr=False)
-    """Where the general limits by route are counted (Flask-Limiter): ``memory://``, ``redis://...``; empty: nowhere."""
+    """Where Flask-Limiter counts the general limit per route: ``memory://``, ``redis://...``; empty turns it off."""
 
     rate_limit_default: RateLimit | None = RateLimit(1200, 60)
-    """How many requests one address may send to each route, when there is such a storage."""
+    """How many requests one address may send to each route, if ``rate_limit_storage`` is set."""
 
     database_pool_size: int = 8
-    """How many connections each worker keeps to PostgreSQL, for reads and for writes each."""
+    """The size of each of a worker's two pools of connections to PostgreSQL."""
 
     database_timeout: float = 2.5
-    """After how many seconds a database that does not answer counts as down."""
+    """After how many seconds without an answer the database counts as down."""
 
     end_orphaned_backends: Literal["on", "off"] = "on"
-    """Whether this role's own backends are ended that still commit a write which was given up."""
+    """Whether to end this role's PostgreSQL backends that are still committing a write after the client gave up."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """What is logged."""
 
     def rate_limit(self, name: str) -> RateLimit | None:
-        """Return the limit by client address of this name; ``None`` is no limit. Raises ``KeyError``."""
+        """Return the limit ``name``; ``None`` means no limit. Raises ``KeyError`` if no such limit is registered."""
         return self.rate_limits[name] if name in self.rate_limits else rate_limits[name]
 
     @classmethod
     def from_env(cls, *, check_keys: KeyChecker, development_keys: Callable[[Path], str], instance: Path) -> Self:
-        """Read the environment.
+        """Return the settings from the environment.
 
-        ``check_keys`` judges the JWK Set; in development ``development_keys`` makes one in ``instance``, the folder
-        that holds what ``make run`` keeps. A secret may come from a file named by the variable with ``_FILE`` behind.
+        ``check_keys`` returns the problems of a JWK Set. In development, ``development_keys`` creates one in
+        ``instance``, the folder where ``make run`` keeps its data. A secret may also be read from a file whose path is
+        in the variable with ``_FILE`` appended to its name.
 
         Raises ``SettingsError``, which lists every problem.
         """

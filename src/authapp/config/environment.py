@@ -1,4 +1,4 @@
-"""Reading the environment: one variable after another, with every problem collected."""
+"""Reading the environment variables, and collecting all problems in them."""
 
 import itertools
 import re
@@ -16,20 +16,20 @@ from authapp.config.rate_limits import RateLimit
 DRIVER = "postgresql+psycopg2"
 
 _STORAGES = r"(memory|(redis|rediss|valkey|valkeys)(\+cluster|\+sentinel|\+unix)?|memcached|mongodb)://"
-"""The kinds of storage that Flask-Limiter knows."""
+"""The kinds of storage that Flask-Limiter supports."""
 
 _MOST_REQUESTS = 1_000_000
 _LONGEST_WINDOW = 86_400
 
 KeyChecker = Callable[[str], Sequence[str]]
-"""Takes a JWK Set as JSON, and returns what is wrong with it, a sentence each."""
+"""Takes a JWK Set as JSON, and returns one sentence for each problem in it."""
 
 Default = Callable[[], str | float | None]
-"""Makes the value of a variable that is not set."""
+"""Returns the value to use for a variable that is not set."""
 
 
 class EnvironmentReader:
-    """Reads variable after variable, and collects the problems instead of stopping at the first."""
+    """Reads variables, and collects their problems in ``problems`` instead of stopping at the first."""
 
     def __init__(self, check_keys: KeyChecker) -> None:
         self.problems: list[str] = []
@@ -37,7 +37,7 @@ class EnvironmentReader:
         self._environment = FileAwareEnv(strip_whitespace=True)
 
     def choice(self, name: str, default: str, allowed: list[str]) -> Any:
-        """Read one of the words in ``allowed``."""
+        """Read a variable that must be one of the words in ``allowed``."""
 
         def check(value: str) -> None:
             if value and value not in allowed:
@@ -66,14 +66,14 @@ class EnvironmentReader:
         return rate
 
     def storage(self, name: str) -> Any:
-        """Read the address of a storage for Flask-Limiter; empty turns it off."""
+        """Read the address of a storage for Flask-Limiter; empty means that there is none."""
         value = self._read(f"AUTHAPP_{name}", "str", lambda: "")
         if value and not re.match(_STORAGES, value):
             self.problems.append(f"AUTHAPP_{name} must be an address such as memory:// or redis://host:6379.")
         return value
 
     def required(self, name: str, default: Default) -> Any:
-        """Read a word that must be there."""
+        """Read text that is required."""
         return self._required(f"AUTHAPP_{name}", default, "")
 
     def issuer(self, default: Default) -> Any:
@@ -84,7 +84,7 @@ class EnvironmentReader:
         return value
 
     def database_url(self, default: Default) -> Any:
-        """Read the address of the database, under either of its names."""
+        """Read the address of the database from ``AUTHAPP_DATABASE_URL`` or ``DATABASE_URL``."""
         hint = " Set it to postgresql://user:password@host/database (in development, `make run` starts a database)."
         count = len(self.problems)
         value = self._read("AUTHAPP_DATABASE_URL", "str", lambda: None)
@@ -99,7 +99,7 @@ class EnvironmentReader:
             return None
 
     def keys(self, default: Default) -> Any:
-        """Read the JWK Set, and have it judged."""
+        """Read the JWK Set and check it."""
         hint = " `flask keys generate` prints a JWK Set; AUTHAPP_JWT_KEYS_FILE may name a file of it."
         value = self._required("AUTHAPP_JWT_KEYS", default, hint)
         if value is not None:
@@ -122,7 +122,10 @@ class EnvironmentReader:
         return value
 
     def _read(self, name: str, parse: str, default: Default, **options: Any) -> Any:
-        """Return the variable's value, or the default when it is not set, empty, or wrong (which is noted)."""
+        """Return the value of the variable, the default if it is not set or empty, or ``None`` if it is not valid.
+
+        A value that is not valid is added to ``problems``.
+        """
         try:
             value = getattr(self._environment, parse)(name, None, **options)
         except EnvValidationError as error:
@@ -132,7 +135,8 @@ class EnvironmentReader:
             self.problems.append(f"The file that {name}_FILE names must hold UTF-8.")
             return None
         except OSError:
-            # The reason is not told: it quotes the path, and a secret put there by mistake would be the path.
+            # The error's own message is not shown: it quotes the path, which may be a secret that was put here by
+            # mistake.
             self.problems.append(f"{name}_FILE must name a file that can be read.")
             return None
         except ValueError as error:
@@ -146,7 +150,7 @@ class EnvironmentReader:
         return default() if value is None or value == "" else value
 
     def order(self, values: dict[str, Any], *names: str) -> None:
-        """Note each of the named settings that is more than the one behind it."""
+        """Add a problem for each of the named settings that is greater than the next one."""
         for less, more in itertools.pairwise(names):
             if None not in {values[less], values[more]} and values[less] > values[more]:
                 self.problems.append(f"AUTHAPP_{less.upper()} must not be more than AUTHAPP_{more.upper()}.")
@@ -157,14 +161,14 @@ def _rate(value: str) -> RateLimit | None:
         item = limits.parse(value)
     except ValueError:
         return None
-    # Beyond a day and a million a limit is a slip of the hand, and its arithmetic leaves what a timestamp can tell.
+    # A limit over a day or a million requests is a typing error, and computing with it could overflow a timestamp.
     if not (1 <= item.amount <= _MOST_REQUESTS and 1 <= item.get_expiry() <= _LONGEST_WINDOW):
         return None
     return RateLimit(item.amount, item.get_expiry())
 
 
 def _is_utf_8(value: str) -> bool:
-    # Bytes of the environment that are not UTF-8 arrive as lone surrogates.
+    # Python decodes bytes in the environment that are not UTF-8 to lone surrogates.
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -181,16 +185,16 @@ def _is_issuer(value: str) -> bool:
 
 
 def normalised_database_url(value: str) -> str:
-    """Return ``value`` with the driver spelled out.
+    """Return ``value`` with an explicit driver, psycopg2.
 
-    SQLAlchemy 2.1 takes a bare ``postgresql://`` for psycopg 3, and hosting platforms still hand out ``postgres://``.
+    SQLAlchemy 2.1 uses psycopg 3 for a bare ``postgresql://``, and hosting platforms still provide ``postgres://``.
 
     Raises ``ValueError`` for anything but PostgreSQL.
     """
     try:
         url = make_url(value)
     except (ArgumentError, ValueError):
-        # The reason is not told: it would quote the address, and a password that was not escaped looks like a port.
+        # The error's own message is not shown: it may quote the password, which looks like a port if it is not escaped.
         raise ValueError("is not a database address: postgresql://user:password@host/database, escaped.") from None
     if url.drivername not in {"postgres", "postgresql", DRIVER}:
         raise ValueError(f"must be a postgresql:// address, not {url.drivername}://.")

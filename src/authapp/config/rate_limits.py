@@ -1,4 +1,4 @@
-"""The limits on what one client address may ask for, by name: an open list."""
+"""The registry of rate limits by client address. An application can add its own."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from authapp.registry import Registry
 
 @dataclass(frozen=True)
 class RateLimit:
-    """``amount`` requests in ``seconds`` seconds."""
+    """``amount`` requests per ``seconds`` seconds."""
 
     amount: int
     seconds: int
@@ -18,9 +18,9 @@ rate_limits: Registry[RateLimit | None] = Registry(
     r"(?!default$|storage$)[a-z][a-z_]{0,39}",
     "use 1 to 40 of a-z and _, and neither default nor storage.",
 )
-"""Each with its default; ``AUTHAPP_RATE_LIMIT_<NAME>`` changes it, and ``off`` turns it off.
+"""The default of each limit, by name. ``AUTHAPP_RATE_LIMIT_<NAME>`` changes it; ``off`` turns it off.
 
-Register yours before ``create_app()``, and count requests with ``@limited("name")``.
+Register your own limits before ``create_app()``, and apply one to a view with ``@limited("name")``.
 """
 
 LOGIN = rate_limits.register("login", RateLimit(120, 60))

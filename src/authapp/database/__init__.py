@@ -1,1 +1,1 @@
-"""How PostgreSQL is asked: with a deadline, on pooled connections, by prepared statements. It knows no table."""
+"""Access to PostgreSQL: connections, deadlines, prepared statements and paging. Nothing here knows a table."""

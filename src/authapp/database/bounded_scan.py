@@ -1,4 +1,4 @@
-"""Bounded scans: where no index answers a filter, a page tests a bounded number of candidates."""
+"""Bounded scans: if no index covers a filter, a page tests only a bounded number of candidate rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sqlalchemy import CompoundSelect, Connection, Row, Select
 
 @dataclass(frozen=True)
 class ScanResult:
-    """The candidates that passed, in order, and the position to resume after: ``None`` if no candidate is left."""
+    """The candidates that passed, in order, and the position to resume after; ``None`` if no candidates are left."""
 
     passed: Sequence[Row[Any]]
     resume_after: list[Any] | None
@@ -18,8 +18,8 @@ class ScanResult:
 def bounded_scan(connection: Connection, candidates: Select[Any] | CompoundSelect[Any], scan_limit: int) -> ScanResult:
     """Test up to ``scan_limit`` candidates, and return those that pass.
 
-    ``candidates`` selects ``key``, which orders it, and ``id``, which is NULL where the test fails. The test must not
-    be in WHERE: there, PostgreSQL reads on until enough rows pass, however far that is.
+    ``candidates`` must select ``key``, by which it is sorted, and ``id``, which is NULL if the test fails. The test
+    must not be in the WHERE clause: PostgreSQL would then read any number of rows until enough of them pass.
     """
     rows = connection.execute(candidates.limit(scan_limit)).all()
     resume_after = [rows[-1].key] if len(rows) == scan_limit else None

@@ -1,4 +1,4 @@
-"""How connections are made, for SQLAlchemy's pool and the fast path's alike."""
+"""Opening connections, for the pools of SQLAlchemy and of the fast path."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,20 +17,23 @@ from authapp.database.wait_callback import TimedConnection, Unanswered, connecti
 DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 
 READ_ONLY = "25006"
-"""The SQLSTATE by which a server says that it cannot be written to: it may be a standby by now."""
+"""The SQLSTATE for a write to a read-only server: it may have become a standby."""
 
 SERVER_SHARE = 0.8
-"""PostgreSQL gives a statement up before the client does: its answer leaves the connection usable."""
+"""The share of the client's timeout after which PostgreSQL cancels a statement.
+
+PostgreSQL cancels first, because the connection stays usable when the server answers with an error.
+"""
 
 
 def connect_arguments(timeout: float) -> dict[str, Any]:
-    """Return what psycopg2 is to connect with, where ``timeout`` is for how many seconds to wait for an answer."""
+    """Return the arguments for ``psycopg2.connect``. ``timeout`` is how many seconds to wait for each answer."""
     server_ms = max(1, int(timeout * SERVER_SHARE * 1000))
     return {
         "connection_factory": connections_with(timeout),
         "application_name": "authapp",
         "tcp_user_timeout": max(1, int(timeout * 1000)),
-        # A peer that vanished while a connection was idle is noticed before somebody needs it.
+        # Keepalives detect that the peer of an idle connection is gone before a request uses the connection.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 2,
@@ -40,25 +43,25 @@ def connect_arguments(timeout: float) -> dict[str, Any]:
 
 
 class Servers:
-    """The servers that a database address names, one of which takes connections.
+    """The servers in a database address, of which one, the primary, accepts connections.
 
-    libpq tries them in turn too, but waits for each without a limit of its own: a primary that is frozen, or behind a
-    network that swallows packets, would use up all the time, and the new one would never be asked.
+    libpq also tries them in turn, but without a separate time limit for each: a frozen or unreachable old primary would
+    use up all the time, and the new primary would never be tried.
     """
 
     def __init__(self, url: str, arguments: Mapping[str, Any]) -> None:
-        """Take the address as SQLAlchemy writes it, and the ``connect_arguments``."""
+        """Take a SQLAlchemy database URL, and the ``connect_arguments``."""
         _, where = DIALECT.create_connect_args(make_url(url))
         self._endpoints = _endpoints(where)
         elsewhere = {name: value for name, value in where.items() if name not in self._endpoints[0]}
-        # A standby may still show a token as it was before its revocation: no connection is made to one.
+        # Never connect to a standby: it may lag behind, and show a revoked token as valid.
         self._options = {"target_session_attrs": "primary", **elsewhere, **arguments}
         self._timeout: float = arguments["connection_factory"].answer_timeout
 
     def open(self) -> TimedConnection:
-        """Return a connection to the first server that takes one, beginning with the one that did last.
+        """Return a connection to the first server that accepts one, starting with the last one that did.
 
-        Each gets its share of the time. Raises ``psycopg2.Error``.
+        Each server gets an equal share of the remaining time. Raises ``psycopg2.Error`` if all fail.
         """
         tried = list(self._endpoints)
         for number, endpoint in enumerate(tried):
@@ -75,7 +78,10 @@ class Servers:
 
 
 def _endpoints(where: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the host and port of each server in an address such as ``db1,db2`` (libpq, section 32.1.1.3)."""
+    """Return the host and port of each server in an address such as ``db1,db2`` (libpq, section 32.1.1.3).
+
+    The result is ``[{}]`` if the address names only one server.
+    """
     hosts = str(where.get("host", "")).split(",")
     if len(hosts) == 1 or "hostaddr" in where:
         return [{}]
@@ -86,7 +92,7 @@ def _endpoints(where: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def connector(url: str, arguments: Mapping[str, Any]) -> Callable[[], TimedConnection]:
-    """Return what opens a connection in autocommit to the database at ``url``, an address as SQLAlchemy writes it."""
+    """Return a function that opens a connection in autocommit mode to ``url``, a SQLAlchemy database URL."""
     servers = Servers(url, arguments)
 
     def connect() -> TimedConnection:
@@ -99,22 +105,22 @@ def connector(url: str, arguments: Mapping[str, Any]) -> Callable[[], TimedConne
 
 
 def watch_errors(engine: Engine, orphaned: OrphanedBackends) -> None:
-    """Let ``engine`` close its connections to a server that was demoted, and note the writes that were given up."""
+    """Make ``engine`` drop its connections to a server that became read-only, and report abandoned writes."""
 
-    def note(context: ExceptionContext) -> None:
+    def on_error(context: ExceptionContext) -> None:
         if getattr(context.original_exception, "pgcode", None) == READ_ONLY:
             context.is_disconnect = True
         if isinstance(context.original_exception, Unanswered):
             orphaned.note()
 
-    event.listen(engine, "handle_error", note)
+    event.listen(engine, "handle_error", on_error)
 
 
 class DeadlinePool(QueuePool):
-    """SQLAlchemy's pool, which waits for a connection no longer than the request may."""
+    """SQLAlchemy's pool, which waits for a connection only until the deadline of the request."""
 
     def recreate(self) -> "DeadlinePool":
-        """Return a new pool like this one, whatever is left of the deadline of the request that asks for it."""
+        """Return a new pool with the full timeout, not with the rest of the current request's deadline."""
         pool: DeadlinePool = super().recreate()  # type: ignore[assignment]
         pool._longest = self._longest
         return pool

@@ -1,6 +1,6 @@
-"""How long one request may wait for the database in all, however many statements it sends.
+"""The deadline of a request: how long it may wait for the database in total, over all its statements.
 
-A limit for each statement does not bound a request: three that take two seconds each are an answer after six.
+A limit per statement does not bound a request: with three statements of two seconds each it takes six seconds.
 """
 
 import time
@@ -9,33 +9,33 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _deadline: ContextVar[float | None] = ContextVar("authapp.deadline", default=None)
-"""By the monotonic clock. Each thread and each greenlet has its own."""
+"""In seconds of the monotonic clock. Each thread and each greenlet has its own value."""
 
 
 def start(seconds: float) -> None:
-    """Let the request on this thread or greenlet wait for the database for ``seconds`` in all."""
+    """Start the deadline of this thread or greenlet: it may wait for the database for ``seconds`` in total."""
     _deadline.set(time.monotonic() + seconds)
 
 
 def stop() -> None:
-    """End the deadline: what follows on this thread is bounded statement by statement."""
+    """Remove the deadline: from now on only each statement is limited."""
     _deadline.set(None)
 
 
 def until(most: float) -> float:
-    """Return the time, by the monotonic clock, until which to wait: ``most`` seconds from now, or the deadline."""
+    """Return the end of a wait, by the monotonic clock: ``most`` seconds from now, or the deadline if it is earlier."""
     deadline, latest = _deadline.get(), time.monotonic() + most
     return latest if deadline is None else min(deadline, latest)
 
 
 def left(most: float) -> float:
-    """Return for how many seconds to wait, at ``most``; nothing is left of a deadline that has passed."""
+    """Return how many seconds to wait: the time until the deadline, but at ``most``, and 0 after the deadline."""
     return max(0.0, until(most) - time.monotonic())
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Let the block wait no longer than ``seconds``, nor than the deadline."""
+    """Shorten the deadline within the block to at most ``seconds`` from now."""
     before = _deadline.get()
     _deadline.set(until(seconds))
     try:
@@ -46,7 +46,7 @@ def within(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Do not count the time of the block: it is not the database's."""
+    """Move the deadline by the time that the block takes, for work that does not wait for the database."""
     start_time = time.monotonic()
     try:
         yield

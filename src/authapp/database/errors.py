@@ -1,14 +1,14 @@
-"""What an error of PostgreSQL means."""
+"""Classifying errors of PostgreSQL."""
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 _OUTAGES = ("08", "25006", "40", "42703", "42P01", "53", "55", "57", "58")
-"""SQLSTATEs, whole or by class, that pass: the server is unreachable, read-only, busy, full, or not migrated yet."""
+"""SQLSTATEs and classes of temporary errors: the server is unreachable, read-only, busy, full, or not yet migrated."""
 
 
 def is_outage(error: SQLAlchemyError) -> bool:
-    """Tell an error of the database that will pass from a mistake of ours, which will not."""
+    """Return whether the error is temporary, and not a bug in a statement."""
     if isinstance(error, DBAPIError):
         if code := sqlstate(error):
             return code.startswith(_OUTAGES)
@@ -17,13 +17,13 @@ def is_outage(error: SQLAlchemyError) -> bool:
 
 
 def sqlstate(error: SQLAlchemyError) -> str | None:
-    """Return the SQLSTATE that PostgreSQL answered with, if it answered."""
+    """Return the SQLSTATE of PostgreSQL's answer, or ``None`` if it did not answer."""
     code = getattr(getattr(error, "orig", None), "pgcode", None)
     return str(code) if code else None
 
 
 def broken_constraint(error: BaseException | None) -> str | None:
-    """Return the name of the constraint that a statement broke, or ``None`` for any other error."""
+    """Return the name of the constraint that a statement violated, or ``None`` for any other error."""
     if not isinstance(error, IntegrityError):
         return None
     name = getattr(getattr(error.orig, "diag", None), "constraint_name", None)

@@ -1,9 +1,8 @@
-"""The fast path: the few statements that hot requests send, prepared once a connection, each in one round trip.
+"""The fast path: the few statements of frequent requests, prepared once per connection, each in one round trip.
 
-Against SQLAlchemy's session it saves BEGIN, ROLLBACK and the planning of the statement: about a third of a protected
-request (``docs/decisions/0019-prepared-statements.md``). psycopg2 has no prepared statements, so these are SQL's own
-(``PREPARE``, ``EXECUTE``). The name of a statement is made of its text: whoever finds a statement of that name on a
-connection has found the same one.
+Compared with SQLAlchemy's session it saves BEGIN, ROLLBACK and planning, about a third of a protected request
+(``docs/decisions/0019-prepared-statements.md``). psycopg2 has no API for prepared statements, so SQL's ``PREPARE`` and
+``EXECUTE`` are used. The name of a statement is a hash of its text, so the same name always means the same statement.
 """
 
 import time
@@ -27,20 +26,20 @@ from authapp.database.semaphore import FairSemaphore
 from authapp.database.wait_callback import TimedConnection, Unanswered
 
 MAX_AGE = 900.0
-"""How old a connection gets, in seconds: its plans, and the server that a failover left it with, are not for ever."""
+"""The maximum age of a connection, in seconds. After that, outdated plans and the choice of server are renewed."""
 
 FRESH_ATTEMPTS = 2
-"""How often a statement is tried on a fresh connection: one may be ended while it is being opened."""
+"""How often a statement is tried on a new connection. One retry, because the server may end one while it opens."""
 
 
 _NO_SUCH_STATEMENT, _STATEMENT_EXISTS, _PLAN_IS_OUTDATED = "26000", "42P05", "0A000"
 
 
 class PreparedStatement:
-    """A statement of SQLAlchemy Core, compiled once; its rows are named tuples."""
+    """A SQLAlchemy Core statement, compiled once. Its rows are named tuples."""
 
     def __init__(self, statement: Executable) -> None:
-        """Take a ``statement`` that returns rows; what varies in it is a ``bindparam``.
+        """Take a ``statement`` that returns rows. Values that vary must be ``bindparam``; others become constants.
 
         Raises ``ValueError`` when two of its columns have one name: rows are read by name.
         """
@@ -56,7 +55,7 @@ class PreparedStatement:
         values = ", ".join(f"%({name})s" for name in given)
         self._execute = f"EXECUTE {self.name}" + (f"({values})" if given else "")
         prepare = f"PREPARE {self.name}" + (f"({parameters})" if given else "") + f" AS {positional}"
-        # psycopg2 reads %% as a percent sign where there are parameters, and only there.
+        # psycopg2 turns %% into % only if the statement has parameters.
         self._prepare_and_execute = f"{prepare.replace('%', '%%') if given else prepare}; {self._execute}"
         if not given:
             self.text = self.text.replace("%%", "%")
@@ -68,7 +67,7 @@ class PreparedStatement:
         self._row: Any = namedtuple("Row", columns)  # type: ignore[misc]  # noqa: PYI024 - its fields are known here
 
     def _literal(self, value: Any, name: str, types: Mapping[str, TypeEngine[Any]]) -> str:
-        """Return what never varies as SQL, so that PostgreSQL sees it when it plans."""
+        """Return a constant as SQL text, so that PostgreSQL knows it when it plans the statement."""
         written = self._writers[name](value) if name in self._writers else value
         quoted: str = adapt(written).getquoted().decode("ascii")
         return f"{quoted.replace('%', '%%')}::{_type_name(types[name])}"
@@ -80,18 +79,19 @@ class PreparedStatement:
             values = {**parameters, **{name: write(parameters[name]) for name, write in self._writers.items()}}
         cursor = connection.cursor()
         self._run(cursor, connection.statements, values)
-        found = cursor.fetchone()
+        record = cursor.fetchone()
         cursor.close()
-        if found is None:
+        if record is None:
             return None
-        row = self._row._make(found)
+        row = self._row._make(record)
         if self._readers:
             row = row._replace(**{name: read(getattr(row, name)) for name, read in self._readers.items()})
         return row
 
     def _run(self, cursor: Any, known: set[str], values: Mapping[str, Any]) -> None:
-        # Behind a pooler of transactions a connection is another one each time: it may have the statement though it
-        # was not prepared by way of us, or not have it though it was. No error below comes after a statement has run.
+        # Behind a transaction pooler, each transaction may use another server connection. It may already have the
+        # statement although it was not prepared here, or not have it although it was. The errors handled below occur
+        # only before a statement runs, so it is safe to run it again.
         if self.name in known:
             try:
                 cursor.execute(self._execute, values)
@@ -110,39 +110,43 @@ class PreparedStatement:
 
 
 def _type_name(type_: TypeEngine[Any]) -> str:
-    # Without its collation, which a parameter cannot have: the column's counts.
+    # Without the collation, because the type of a parameter cannot have one. The collation of the column applies.
     return "unknown" if isinstance(type_, NullType) else type_.compile(dialect=DIALECT).partition(" COLLATE ")[0]
 
 
 def _processors(types: Mapping[str, TypeEngine[Any]], kind: str, *arguments: Any) -> dict[str, Callable[[Any], Any]]:
-    """Return what turns the values into PostgreSQL's, or back, of those types for which psycopg2 alone does not."""
+    """Return the converters to or from PostgreSQL's values, for the types that psycopg2 does not convert itself."""
     found = {name: getattr(type_.dialect_impl(DIALECT), kind)(*arguments) for name, type_ in types.items()}
     return {name: processor for name, processor in found.items() if processor is not None}
 
 
 class FastPath:
-    """Runs prepared statements on connections in autocommit. The connection used last is used next: it is warm."""
+    """Runs prepared statements on connections in autocommit mode.
+
+    The connection that was used last is used next, because its caches are warm.
+    """
 
     def __init__(
         self, connect: Callable[[], TimedConnection], orphaned: OrphanedBackends, *, size: int, timeout: float
     ) -> None:
-        """Take how to ``connect``, how many connections there may be, and for how many seconds to wait for one."""
+        """Take the function that opens connections, their maximum number, and the ``timeout`` of waits in seconds."""
         self._connect = connect
         self._orphaned = orphaned
         self._idle: list[TimedConnection] = []
         self._permits = wait_callback.fair_semaphore(size)
-        # Writes that wait, for a standby say, must leave connections for the reads that authenticate.
+        # Writes get at most half of the connections. If they hang, for example while a synchronous standby is down,
+        # the reads that authenticate requests still have connections.
         self._write_permits = wait_callback.fair_semaphore(max(1, size // 2))
         self._timeout = timeout
 
     def read(self, statement: PreparedStatement, parameters: Mapping[str, Any]) -> Any:
         """Run ``statement`` in one round trip and return its first row, or ``None``.
 
-        A connection may have died while it was idle (failover, ``pg_terminate_backend``): the statement is then run
-        again on another, and at last on a fresh one. So it may run more than once.
+        If the connection died while it was idle (failover, ``pg_terminate_backend``), the statement is run again on
+        another one, and finally on a new one. So it may run more than once.
 
-        Raises ``sqlalchemy.exc.DBAPIError`` for what PostgreSQL refuses, and ``sqlalchemy.exc.TimeoutError`` when all
-        connections are in use for too long, or the request has no time left.
+        Raises ``sqlalchemy.exc.DBAPIError`` for errors of PostgreSQL, and ``sqlalchemy.exc.TimeoutError`` if no
+        connection becomes free in time, or the deadline of the request has passed.
         """
         self._enter(self._permits)
         try:
@@ -159,9 +163,9 @@ class FastPath:
             self._permits.release()
 
     def write(self, statement: PreparedStatement, parameters: Mapping[str, Any]) -> Any:
-        """Run a ``statement`` that commits by itself; otherwise like ``read``.
+        """Run a ``statement`` that writes and commits by itself; otherwise like ``read``.
 
-        It may run twice, when a connection had died: only for what may happen twice.
+        It may run twice if a connection had died, so the statement must be idempotent.
         """
         self._enter(self._write_permits)
         try:
@@ -174,7 +178,7 @@ class FastPath:
             self._write_permits.release()
 
     def clear(self) -> None:
-        """Close the connections that are idle: where one has died, the others have too."""
+        """Close all idle connections. When one has died, the others usually have too."""
         while self._idle:
             self._idle.pop().close()
 
@@ -183,7 +187,7 @@ class FastPath:
             raise PoolTimeout("Every connection is in use.")
 
     def _take(self) -> tuple[TimedConnection, bool]:
-        # A statement that could not be waited for must not be sent: it would run all the same.
+        # With no time left to wait for the answer, the statement must not be sent, because it would still run.
         if deadline.left(self._timeout) <= 0:
             raise PoolTimeout("The request has no time left.")
         try:
@@ -207,12 +211,12 @@ class FastPath:
                 self._idle.append(connection)
 
     def _is_lost(self, connection: TimedConnection, error: psycopg2.Error) -> bool:
-        """Tell whether another connection may do better, after closing those that will do no better than this."""
+        """Return whether to retry on another connection. Closes idle connections that would fail in the same way."""
         if error.pgcode == READ_ONLY:
-            # The server was demoted: what it tells about tokens may be a moment old, and so is wrong.
+            # The server has become a standby. Its data may lag behind, so it could accept a revoked token.
             self._discard(connection)
             return False
-        # A statement that was not answered in time says nothing about the other connections.
+        # A statement that got no answer in time does not mean that the other connections are dead.
         if not connection.closed or isinstance(error, Unanswered):
             return False
         self.clear()
@@ -228,7 +232,7 @@ class FastPath:
 def _as_sqlalchemy_error(
     error: psycopg2.Error, statement: PreparedStatement | None, *, disconnected: bool
 ) -> BaseException:
-    """Return ``error`` as SQLAlchemy would raise it, without the parameters: they are hashes and people's addresses."""
+    """Return ``error`` as SQLAlchemy would raise it, but without the parameters: hashes and email addresses."""
     return DBAPIError.instance(
         statement.text if statement else None,
         {},

@@ -1,4 +1,4 @@
-"""Keyset pages: each page is read from a range of one index and costs the same, wherever its rows are."""
+"""Keyset paging: each page is read from a range of one index, and costs the same at any position in the list."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ _GREATEST: dict[type, Any] = {UUID: UUID(int=2**128 - 1), datetime: datetime.max
 
 @dataclass(frozen=True, kw_only=True)
 class KeysetRange:
-    """A range of one index, read from the greatest key down.
+    """A range of one index, read in descending order.
 
-    ``rows`` is what to select. ``fixed`` are the leading columns of the index, each with its one value; ``order`` are
-    all columns after them, which sort the rows. ``since`` (inclusive) and ``until`` (exclusive) bound the first of
-    ``order``.
+    ``rows`` is the statement to page. ``fixed`` maps the leading columns of the index to one value each. ``order`` are
+    all the columns after them, which sort the rows. ``since`` (inclusive) and ``until`` (exclusive) bound the first
+    column of ``order``.
     """
 
     rows: Select[Any]
@@ -31,11 +31,11 @@ class KeysetRange:
     until: Any = None
 
     def page(self, after: Sequence[Any] | None, limit: int) -> Select[Any]:
-        """Return the statement for the next ``limit`` rows after ``after``, one value for each column of ``order``.
+        """Return the statement for the next ``limit`` rows after ``after``, which has a value for each of ``order``.
 
-        The bounds and ORDER BY name every column of the index, as a row value (SQL, F641). With ``=`` on the fixed
-        columns, PostgreSQL may instead walk an index on ``order`` alone and filter: it does so for frequent values,
-        and then reads everything before the first match. No other index has the order of the whole row.
+        The bounds and ORDER BY name every column of the index, as a row value (SQL, F641), so that only this index
+        fits. With ``=`` on the fixed columns, PostgreSQL may choose to scan an index on ``order`` alone and filter. It
+        does so for frequent values, and then reads everything before the first match.
         """
         columns, values = [*self.fixed, *self.order], [*self.fixed.values()]
         lower = _row(columns, [*values, *self._bound(self.since, _LEAST)])

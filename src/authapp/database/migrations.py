@@ -1,4 +1,4 @@
-"""Folders of Alembic migrations, and whether the database is at the revision that one of them needs."""
+"""Folders of Alembic migrations, and the check that the database is at the revision that a folder needs."""
 
 from functools import cached_property
 from importlib.resources import files
@@ -12,7 +12,7 @@ from authapp.database.session import read_one
 
 
 class MigrationFolder:
-    """A folder of migrations, and the table where Alembic keeps the revision that the database is at."""
+    """A folder of migrations, and the table where Alembic stores the current revision of the database."""
 
     def __init__(self, path: Path, version_table: str) -> None:
         self.path = path
@@ -29,10 +29,10 @@ class MigrationFolder:
         return self._revisions[0]
 
     def problem(self) -> str | None:
-        """Return a sentence when the database is behind this folder, and ``None`` when it is at its head or past it.
+        """Return a sentence if the database is behind this folder, and ``None`` if it is at its head or newer.
 
-        A revision that the folder does not have is that of a newer version, whose migrations are made for this version
-        to go on serving. Raises ``sqlalchemy.exc.SQLAlchemyError``.
+        A revision that is not in the folder belongs to a newer version. This is not a problem: migrations are written
+        so that the previous version can still serve. Raises ``sqlalchemy.exc.SQLAlchemyError``.
         """
         heads, known = self._revisions
         current = self._current()
@@ -56,4 +56,4 @@ PACKAGE = MigrationFolder(Path(str(files("authapp"))) / "migrations", "alembic_v
 """The migrations of authapp's own tables."""
 
 PROJECT_VERSION_TABLE = "alembic_version_project"
-"""Where the revision of a project's own migrations is kept, beside that of authapp's."""
+"""The table with the revision of a project's own migrations, separate from authapp's."""

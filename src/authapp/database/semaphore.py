@@ -1,4 +1,4 @@
-"""A fair semaphore: whoever has waited longest is next."""
+"""A fair semaphore: waiters get permits in the order in which they arrived."""
 
 import threading
 from collections import deque
@@ -7,25 +7,25 @@ from typing import Any
 
 
 class FairSemaphore:
-    """Permits, each handed by its holder to the one who has waited longest.
+    """A semaphore whose released permits go to the waiter that has waited longest.
 
-    An ordinary semaphore lets in whoever comes by just when a permit becomes free, past all who wait for one: with more
-    clients than connections, some answers then take ten times as long as most.
+    With an ordinary semaphore a newcomer can take a free permit ahead of those that wait. If there are more clients
+    than connections, some responses then take ten times as long as most.
     """
 
     def __init__(self, count: int, *, cooperative: bool) -> None:
-        """Take how many permits there are, and whether the waiters are greenlets, of which one runs at a time."""
+        """Take the number of permits. ``cooperative`` means that waiters are greenlets, so that no lock is needed."""
         self._free = count
         self._waiters: deque[Any] = deque()
         self._lock: AbstractContextManager[Any] = nullcontext() if cooperative else threading.Lock()
 
     def acquire(self, timeout: float) -> bool:
-        """Take a permit within ``timeout`` seconds; tell whether there was one."""
+        """Wait up to ``timeout`` seconds for a permit, and return whether one was acquired."""
         with self._lock:
             if self._free:
                 self._free -= 1
                 return True
-            # Under gevent an event of its own, since threading's is replaced.
+            # Under gevent this is a gevent event, because gevent patches threading.
             handed = threading.Event()
             self._waiters.append(handed)
         try:
@@ -37,7 +37,7 @@ class FairSemaphore:
         return handed.is_set() or not self._give_up(handed)
 
     def release(self) -> None:
-        """Give the permit back."""
+        """Release the permit."""
         with self._lock:
             if self._waiters:
                 self._waiters.popleft().set()
@@ -45,7 +45,7 @@ class FairSemaphore:
                 self._free += 1
 
     def _give_up(self, handed: Any) -> bool:
-        """Wait no longer; tell whether no permit was handed over at the last moment."""
+        """Stop waiting. Returns ``False`` if a permit was handed over in the meantime."""
         with self._lock:
             if handed.is_set():
                 return False

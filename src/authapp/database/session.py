@@ -1,4 +1,4 @@
-"""The Flask-SQLAlchemy instance, the base of every table, and the one way to write: a transaction."""
+"""The Flask-SQLAlchemy instance, the base class of all tables, and the transaction context manager."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Session, scoped_session
 
 
 class Base(DeclarativeBase):
-    """The base of every table; it names every constraint, so that migrations and refusals can name them too."""
+    """The base class of all tables. It names all constraints, so that migrations and code can refer to them."""
 
     metadata = MetaData(
         naming_convention={
@@ -24,7 +24,7 @@ class Base(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
-"""Declare your own tables on it: it is the one instance that an application with authapp has."""
+"""The only Flask-SQLAlchemy instance of an application that uses authapp. Declare your own tables on it."""
 
 
 @contextmanager
@@ -39,9 +39,9 @@ def transaction() -> Iterator["scoped_session[Any]"]:
 
 
 def read_one(statement: Executable) -> Row[Any] | None:
-    """Run one SELECT, give its connection back at once, and return the first row, or ``None``.
+    """Run one SELECT, return its connection to the pool at once, and return the first row, or ``None``.
 
-    For reads before work that takes long, such as a password's hash: no connection may be held meanwhile.
+    For reads before slow work such as hashing a password, during which no connection may be held.
 
     Raises ``sqlalchemy.exc.SQLAlchemyError``.
     """

@@ -1,8 +1,8 @@
-"""psycopg2's wait callback: each wait for PostgreSQL has a deadline by our clock, and does not stop the event loop.
+"""psycopg2's wait callback: each wait for PostgreSQL has a client-side timeout, and does not block the event loop.
 
-A server that is frozen, or behind a network that swallows packets, answers nothing: ``connect_timeout`` and
-``statement_timeout`` are of no use then, for libpq goes on waiting. psycopg2 hands the waiting over to one function of
-the process (https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries).
+If the server is frozen, or the network drops packets, there is no answer at all. ``connect_timeout`` and
+``statement_timeout`` do not help then: libpq keeps waiting. psycopg2 lets one function per process do the waiting
+(https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries).
 """
 
 import select
@@ -18,36 +18,39 @@ from authapp.database import deadline
 from authapp.database.semaphore import FairSemaphore
 
 Ready = Callable[[int, bool, float], bool]
-"""Tells whether a descriptor became ready for reading (or else for writing) within that many seconds."""
+"""Takes a file descriptor, whether to wait for reading or for writing, and a timeout in seconds.
+
+Returns whether the descriptor became ready in time.
+"""
 
 WAITS, TICK = "authapp_waits", 0.05
 """Under an event loop, the time limits of all waits are checked every ``TICK`` seconds."""
 
 
 class Unanswered(OperationalError):
-    """The server did not answer in time, by our clock. The connection is closed; what was asked may be done or not."""
+    """The server did not answer in time. The connection is closed, and the statement may have run or not."""
 
 
 class TimedConnection(connection):
-    """A connection whose every wait for the server ends after ``answer_timeout`` seconds."""
+    """A connection that waits at most ``answer_timeout`` seconds for each answer of the server."""
 
     answer_timeout: float | None = None
-    """In seconds; ``None`` waits for ever, as a migration may."""
+    """In seconds. ``None`` means no limit, as for migrations."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.statements: set[str] = set()
-        """The names of the statements that were prepared on it."""
+        """The names of the statements that are prepared on this connection."""
         self.opened_at = time.monotonic()
 
 
 def connections_with(answer_timeout: float) -> type[TimedConnection]:
-    """Return the class of connections that wait for an answer for ``answer_timeout`` seconds."""
+    """Return a subclass of ``TimedConnection`` with this ``answer_timeout``, in seconds."""
     return type("TimedConnection", (TimedConnection,), {"answer_timeout": answer_timeout})
 
 
 def install() -> None:
-    """Make every psycopg2 connection of this process wait here."""
+    """Install the wait callback for all psycopg2 connections of this process."""
     ready = _by_event_loop() if _event_loop_runs() else _by_poll
 
     def wait(driver_connection: connection) -> None:
@@ -57,7 +60,7 @@ def install() -> None:
             if limit is None:
                 limit = deadline.until(most) if most is not None else float("inf")
             left = limit - time.monotonic()
-            # psycopg2 closes a connection whose wait has failed: no late answer can be taken for that of another.
+            # psycopg2 closes a connection whose wait failed, so no late answer can be taken for that of another query.
             if left <= 0 or not ready(driver_connection.fileno(), state == POLL_READ, left):
                 raise Unanswered("The database did not answer in time.")
 
@@ -65,12 +68,12 @@ def install() -> None:
 
 
 def fair_semaphore(count: int) -> FairSemaphore:
-    """Return a semaphore with ``count`` permits for the requests of this process."""
+    """Return a fair semaphore with ``count`` permits, for threads or greenlets as this process uses them."""
     return FairSemaphore(count, cooperative=_event_loop_runs())
 
 
 def _event_loop_runs() -> bool:
-    """Tell whether gevent has replaced the sockets of this process, as gunicorn's gevent worker does."""
+    """Return whether gevent has patched the sockets of this process, as gunicorn's gevent worker does."""
     monkey: Any = sys.modules.get("gevent.monkey")
     return monkey is not None and monkey.is_module_patched("socket")
 
@@ -85,8 +88,8 @@ def _by_event_loop() -> Ready:
     from gevent import get_hub, getcurrent  # noqa: PLC0415
 
     def waits_of(hub: Any) -> dict[Any, float]:
-        # One timer for all waits: to start and stop a timer for each would cost more than the wait itself. It is kept
-        # on its hub, so that a second install() finds it.
+        # One timer serves all waits, because starting and stopping a timer for each costs more than the wait itself. It
+        # is stored on the hub, so that a second install() finds it.
         if (waits := getattr(hub, WAITS, None)) is None:
             waits, clock = {}, hub.loop.timer(TICK, TICK, ref=False)
             clock.start(_give_up, waits)

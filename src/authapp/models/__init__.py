@@ -1,4 +1,4 @@
-"""The tables, and the rules that concern one row; nothing here commits."""
+"""The tables, and the rules for single rows. Nothing here commits."""
 
 from authapp.models.audit_event import AuditEvent
 from authapp.models.blocklisted_token import BlocklistedToken
@@ -24,7 +24,7 @@ TABLES = frozenset(
         UserRole,
     )
 )
-"""The tables of authapp itself; a project may declare others on the same metadata."""
+"""The names of authapp's own tables. A project that uses authapp may declare others on the same metadata."""
 
 __all__ = [
     "TABLES",

@@ -13,20 +13,21 @@ _TO_OTHERS = text("actor_id IS DISTINCT FROM subject_id AND actor_id IS NOT NULL
 
 
 class AuditEvent(db.Model):  # type: ignore[name-defined,misc]
-    """One event. It is written once: a trigger refuses to change it, and to delete it but for pruning.
+    """One event. It is append-only: a trigger refuses updates, and refuses deletes except by pruning.
 
-    ``actor_id`` is who did it (nobody for a guest and for the command line), ``subject_id`` the account it was done to.
-    Neither is a foreign key, for the trail outlives the accounts. ``details`` never holds a secret, nor a name that a
-    guest typed: people type passwords there.
+    ``actor_id`` is the user who did it (null for a guest and for the command line), ``subject_id`` the account that it
+    was done to. Neither is a foreign key, because the trail outlives the accounts. ``details`` must not contain
+    secrets, or a name that a guest typed, because people type passwords into the name field by mistake.
     """
 
     __tablename__ = "audit_events"
     __table_args__ = (
-        # One for each combination of filters, in the order of the list: a page is one range, however rare its events.
+        # One index for each combination of filters, in the order of the list, so that a page is one index range even
+        # if few events match.
         Index(None, "subject_id", "occurred_at", "id"),
         Index(None, "subject_id", "type", "occurred_at", "id"),
         Index(None, "type", "occurred_at", "id"),
-        # What people do to their own account is found by its subject: these hold the rest, which is little.
+        # Events where users act on their own account are found by subject_id. These indexes hold only the few others.
         Index(None, "actor_id", "occurred_at", "id", postgresql_where=_TO_OTHERS),
         Index(None, "actor_id", "type", "occurred_at", "id", postgresql_where=_TO_OTHERS),
     )

@@ -1,4 +1,4 @@
-"""The blocklist: tokens that were revoked before their time."""
+"""The blocklist: tokens that were revoked before they expired."""
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -8,7 +8,7 @@ from authapp.models.columns import Id, Timestamp
 
 
 class BlocklistedToken(db.Model):  # type: ignore[name-defined,misc]
-    """One revoked token, by its ``jti``. Once the token has expired the row is useless, and is pruned."""
+    """One revoked token, by its ``jti``. The row is pruned once the token has expired, as it is not needed then."""
 
     __tablename__ = "token_blocklist"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Column types that every table shares."""
+"""Column types that the tables share."""
 
 from datetime import datetime
 from typing import Annotated
@@ -9,6 +9,6 @@ from sqlalchemy.orm import mapped_column
 
 Timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Key = Annotated[str, mapped_column(Text(collation="C"))]
-"""Text compared byte by byte, whatever the database's locale."""
+"""Text that is compared byte by byte, whatever the locale of the database."""
 
 Id = Annotated[UUID, mapped_column(Uuid)]

@@ -1,4 +1,4 @@
-"""One-time tokens: what is sent to an address to prove that it is read, or to reset a password."""
+"""One-time tokens: sent to an email address to verify that its owner reads it, or to reset a password."""
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -8,10 +8,10 @@ from authapp.models.columns import Id, Key, Timestamp
 
 
 class OneTimeToken(db.Model):  # type: ignore[name-defined,misc]
-    """One token that was sent: its SHA-256, what it is for, and the address that it was sent to.
+    """One token that was sent: its SHA-256, its purpose, and the address that it was sent to.
 
-    The token itself is stored nowhere. ``address_key`` is the lookup key of the address (``models.user.lookup_key``),
-    and ``address`` is its text where the token stands for a new address.
+    The token itself is not stored anywhere. ``address_key`` is the lookup key of that address
+    (``models.user.lookup_key``). ``address`` is the new email address, if the token confirms a change to one.
     """
 
     __tablename__ = "one_time_tokens"

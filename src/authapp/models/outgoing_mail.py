@@ -1,4 +1,4 @@
-"""The outbox: mails that are still to be sent, written in the transaction of what they tell of."""
+"""The outbox: mails still to be sent, written in the same transaction as the change that they report."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from authapp.models.columns import Id, Key, Timestamp
 
 
 class OutgoingMail(db.Model):  # type: ignore[name-defined,misc]
-    """One mail to send: its ``kind``, and the user or the address that it goes to.
+    """One mail to send: its ``kind``, and the user or the address to send it to.
 
-    It holds no secret and no text: the account is looked up, and a token made, when it is sent. ``context`` says where
-    the request came from. ``challenge_hash`` binds a login link to the client that asked for it. ``user_id`` is no
-    foreign key, since a mail may tell of an account that was just deleted.
+    It contains no secret and no text: when the mail is sent, the account is looked up and any token is created.
+    ``context`` says where the request came from. ``challenge_hash`` binds a login link to the client that requested
+    it. ``user_id`` is not a foreign key, because a mail may report that an account was deleted.
     """
 
     __tablename__ = "outgoing_mail"

@@ -1,4 +1,4 @@
-"""Roles: named sets of permissions, and who holds them."""
+"""Roles: named sets of permissions, and which users have them."""
 
 import re
 
@@ -13,16 +13,16 @@ ROLE_DESCRIPTION_MAX_LENGTH = 200
 ROLE_DESCRIPTION_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
 
 ADMIN = "admin"
-"""The built-in role, which holds every permission, also those that are added later."""
+"""The built-in role. It has every permission, including those that are added later."""
 
 
 def is_role_name(name: str) -> bool:
-    """Tell whether a role can have this name."""
+    """Return whether ``name`` is a valid name for a role."""
     return bool(re.fullmatch(ROLE_NAME_PATTERN.strip("^$"), name))
 
 
 def checked_role_name(name: str) -> str:
-    """Return ``name``; raises ``ValueError`` with the rule unless it keeps to it."""
+    """Return ``name``. Raises ``ValueError``, with the rule as its message, if ``name`` is not a valid role name."""
     if not is_role_name(name):
         raise ValueError(
             "Must be 1 to 64 of the characters a-z, 0-9, '.', '_' and '-', and start with a letter or a digit."
@@ -31,8 +31,8 @@ def checked_role_name(name: str) -> str:
 
 
 def checked_role_description(description: str) -> str:
-    """Return ``description``; raises ``ValueError`` with the rule unless it keeps to it."""
-    # One line without control characters: whoever may write roles could forge a line of `flask roles list` otherwise.
+    """Return ``description``. Raises ``ValueError``, with the rule as its message, if it is not valid."""
+    # One line without control characters. Otherwise a description could forge a line of `flask roles list`.
     fits = len(description) <= ROLE_DESCRIPTION_MAX_LENGTH
     if not fits or not re.fullmatch(ROLE_DESCRIPTION_PATTERN.strip("^$"), description):
         raise ValueError(
@@ -42,7 +42,7 @@ def checked_role_description(description: str) -> str:
 
 
 class Role(db.Model):  # type: ignore[name-defined,misc]
-    """A set of permissions, each a ``resource:action``."""
+    """A named set of permissions, each written as ``resource:action``."""
 
     __tablename__ = "roles"
 
@@ -52,10 +52,10 @@ class Role(db.Model):  # type: ignore[name-defined,misc]
 
 
 class UserRole(db.Model):  # type: ignore[name-defined,misc]
-    """That a user holds a role."""
+    """One role of one user."""
 
     __tablename__ = "user_roles"
-    # Led by the role: the holders of one role are listed in the order of their ids, page by page.
+    # The role comes first, so that the users with one role can be listed page by page, in the order of their ids.
     __table_args__ = (Index(None, "role_name", "user_id"),)
 
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)

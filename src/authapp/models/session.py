@@ -1,4 +1,4 @@
-"""Sessions: one row per login, which every token of that login names in its ``sid`` claim."""
+"""Sessions: one row per login. Every token of that login has the row's id in its ``sid`` claim."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from authapp.models.user import User
 
 
 class EndReason(StrEnum):
-    """Why a session is over before its time."""
+    """Why a session ended before it expired."""
 
     LOGOUT = "logout"
     REVOKED = "revoked"
@@ -27,14 +27,14 @@ _REASONS = ", ".join(f"'{reason}'" for reason in EndReason)
 class Session(db.Model):  # type: ignore[name-defined,misc]
     """One login, and the state of its refresh tokens (RFC 9700, section 4.14.2).
 
-    The row holds identifiers of tokens, never a token. Of the refresh tokens only ``refresh_jti`` may be exchanged;
-    ``previous_refresh_jti`` is its immediate predecessor, exchanged at ``rotated_at``. ``refresh_expires_at`` is when
-    the last token of the session dies, and so when the row is of no more use; ``expires_at`` bounds it.
+    The row holds the ids of tokens, never a token. Only the refresh token ``refresh_jti`` may be exchanged.
+    ``previous_refresh_jti`` is the one before it, which was exchanged at ``rotated_at``. ``refresh_expires_at`` is when
+    the last token of the session expires and the row is no longer needed; it is never later than ``expires_at``.
 
-    ``amr`` (RFC 8176) says how the user was authenticated, and ``auth_time`` when. A session is over when
-    ``users.sessions_valid_from`` is later than its ``valid_from``, which is the database's time at its start, or at
-    the last time it was kept while all others were ended. Both times are null in rows of version 0.1: there it is
-    ``created_at`` that counts.
+    ``amr`` (RFC 8176) says how the user was authenticated, and ``auth_time`` when. A session is over if
+    ``users.sessions_valid_from`` is later than its ``valid_from``. ``valid_from`` is the database's time when the
+    session started, or when it was last kept while all others were ended. ``auth_time`` and ``valid_from`` are null in
+    rows written by version 0.1; for those ``created_at`` is used.
     """
 
     __tablename__ = "sessions"
@@ -62,11 +62,11 @@ class Session(db.Model):  # type: ignore[name-defined,misc]
 
 
 def is_live() -> ColumnElement[bool]:
-    """Return the condition that a session has not ended, in a statement that joins ``sessions`` and ``users``."""
+    """Return the SQL condition that a session has not ended, for a statement that joins ``sessions`` and ``users``."""
     begun = func.coalesce(Session.valid_from, Session.created_at)
     return and_(Session.ended_at.is_(None), begun >= User.sessions_valid_from)
 
 
 def server_time() -> ColumnElement[datetime]:
-    """Return PostgreSQL's time when the statement runs, by which sessions and their marks are compared."""
+    """Return PostgreSQL's current time. Sessions and ``sessions_valid_from`` use it, because node clocks may differ."""
     return func.clock_timestamp(type_=DateTime(timezone=True))

@@ -1,4 +1,4 @@
-"""The state of the limits on abuse, one row a key, so that every worker and node counts together."""
+"""The counters of the limits on abuse. They are in the database so that all workers and nodes count together."""
 
 from enum import StrEnum
 
@@ -10,9 +10,9 @@ from authapp.models.columns import Id, Key, Timestamp
 
 
 class ThrottleScope(StrEnum):
-    """What a password is sent for. Each is counted apart: guests who guess at an account do not block its owner.
+    """Why a password was sent. Each scope is counted separately, so that guessing by guests does not block the owner.
 
-    A login is anybody's to try; a confirmation is asked of a live session, to change the password, say.
+    Anybody can attempt a login. Only a live session can send a confirmation, for example to change the password.
     """
 
     LOGIN = "login"
@@ -22,8 +22,8 @@ class ThrottleScope(StrEnum):
 class LoginThrottle(db.Model):  # type: ignore[name-defined,misc]
     """The consecutive failures of one account in one ``ThrottleScope`` (NIST SP 800-63B-4, section 3.2.2).
 
-    ``account_id`` is the user's id, or stands for a name that nobody has: those are counted alike, or the difference
-    would tell which accounts exist. That is why it is no foreign key.
+    ``account_id`` is the user's id, or an id derived from a name that no account has. Unknown names are counted like
+    accounts, because a difference would reveal which accounts exist. Therefore it is not a foreign key.
     """
 
     __tablename__ = "login_throttles"
@@ -37,10 +37,10 @@ class LoginThrottle(db.Model):  # type: ignore[name-defined,misc]
 
 
 class AddressLimit(db.Model):  # type: ignore[name-defined,misc]
-    """What one client address has used of one limit: the theoretical arrival time of its next request (GCRA).
+    """How much of one limit a client address has used: the theoretical arrival time of its next request (GCRA).
 
-    The table is unlogged: a count that covers a minute need not survive a crash of the database, and so no request
-    waits for the disk because it was counted.
+    The table is unlogged, so that counting a request does not wait for the disk. The price is that a crash of the
+    database loses the counts, which cover about a minute.
     """
 
     __tablename__ = "address_limits"

@@ -1,4 +1,4 @@
-"""Users: who may log in."""
+"""Users: the accounts."""
 
 import re
 import unicodedata
@@ -25,17 +25,17 @@ class UserStatus(StrEnum):
 
 
 def folded(name: str) -> str:
-    """Return what makes two usernames, or two email addresses, the same one: the name without letter case.
+    """Return ``name`` case-folded and normalised: two names with the same result count as the same name.
 
-    What is longer than any name is cut: it matches none, and normalising takes time quadratic in the length.
+    Input longer than any valid name is truncated: it cannot match one, and normalising it takes quadratic time.
     """
     return unicodedata.normalize("NFC", name[: EMAIL_MAX_LENGTH + 1].casefold())
 
 
 def lookup_key(name: str) -> str:
-    """Return the key under which an account with this username or email address would be found.
+    """Return the ``username_key`` or ``email_key`` of an account with this username or email address.
 
-    An address is brought to its normal form first, as at registration, so that it is found as it was typed there.
+    An email address is normalised first, as at registration, so that the spelling used there finds the account.
     """
     if "@" not in name:
         return folded(name)
@@ -46,7 +46,7 @@ def lookup_key(name: str) -> str:
 
 
 def checked_username(username: str) -> str:
-    """Return ``username``; raises ``ValueError`` with the rule unless it keeps to it."""
+    """Return ``username``. Raises ``ValueError``, with the rule as its message, if it is not valid."""
     if not re.fullmatch(USERNAME_PATTERN.strip("^$"), username):
         raise ValueError(
             "Must be 3 to 32 of the characters A-Z, a-z, 0-9, '.', '_' and '-', and start with a letter or a digit."
@@ -55,9 +55,9 @@ def checked_username(username: str) -> str:
 
 
 def checked_email(email: str) -> str:
-    """Return ``email`` in its normal form; raises ``ValueError`` with the reason when it is no address.
+    """Return ``email`` in its normal form. Raises ``ValueError``, with the reason, if it is not a valid address.
 
-    The domain is not looked up: an answer must not depend on somebody's name server.
+    The domain is not looked up, because the result must not depend on someone else's name server.
     """
     if len(email) > EMAIL_MAX_LENGTH:
         raise ValueError("Not a valid email address.")
@@ -68,16 +68,16 @@ def checked_email(email: str) -> str:
 
 
 class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy builds db.Model at run time
-    """One account. The two keys make its username and its email unique in any letter case, by constraint.
+    """One account. Unique constraints on the two key columns make username and email unique regardless of case.
 
-    ``password_hash`` is null for an account without a password. ``sessions_valid_from`` ends every session that is
-    older: one mark, however many sessions there are. It is PostgreSQL's time, for clocks of nodes differ.
+    ``password_hash`` is null for an account without a password. Setting ``sessions_valid_from`` ends every session
+    that started before it, with one write however many there are. It is PostgreSQL's time, because node clocks differ.
     """
 
     __tablename__ = "users"
     __table_args__ = (
         CheckConstraint("status IN ('active', 'disabled')", name="status"),
-        # The few accounts that are disabled are listed without reading past all the others.
+        # Lists the few disabled accounts without reading all the others.
         Index(None, "status", "id"),
     )
 
@@ -100,7 +100,7 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
 
     @property
     def roles(self) -> list[str]:
-        """The names of the user's roles, in order."""
+        """The names of the user's roles, sorted."""
         return sorted(link.role_name for link in self.role_links)
 
     @validates("username", "email")

@@ -1,1 +1,1 @@
-"""Crypto only: nothing here asks the database or sees a request."""
+"""Cryptography only: nothing here uses the database or a request."""

@@ -1,4 +1,4 @@
-"""Base64url without padding (RFC 7515, section 2), in its one canonical form."""
+"""Base64url without padding (RFC 7515, section 2), in canonical form only."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -7,15 +7,15 @@ _ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def encode(data: bytes) -> str:
-    """Return the encoding of ``data``, without padding."""
+    """Return ``data`` as base64url, without padding."""
     return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def decode(text: str) -> bytes:
-    """Return the bytes of ``text``.
+    """Return the bytes that ``text`` encodes.
 
-    Raises ``ValueError`` for padding, foreign characters, and unused bits that are not zero: with those, one token
-    would have many spellings, and a list of revoked spellings would miss all but one.
+    Raises ``ValueError`` for padding, for characters outside the alphabet, and for unused bits that are not zero.
+    Otherwise one token could be written in several ways, and a blocklist of token strings could be bypassed.
     """
     if not _ALPHABET.fullmatch(text):
         raise ValueError("not base64url")

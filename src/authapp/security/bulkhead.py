@@ -1,4 +1,4 @@
-"""The bulkhead of password hashing: a flood of logins can take neither the memory nor the processors of the rest."""
+"""A bulkhead for password hashing: a flood of logins cannot take the memory and CPU that other requests need."""
 
 import contextlib
 import os
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 NICENESS = 10
 THIS_THREAD = 0
-"""For ``setpriority`` on Linux, which has a priority for each thread."""
+"""The id of the current thread for ``setpriority`` on Linux, where each thread has its own priority."""
 
 
 class Bulkhead:
-    """Runs hashes on threads of their own, no more at once than it was given, with a short queue before them."""
+    """Runs hashes on separate threads: at most ``concurrency`` at once, with at most ``queue`` more waiting."""
 
     def __init__(self, *, concurrency: int, queue: int) -> None:
-        """Take how many hashes are computed at once, and how many more may wait."""
+        """Set how many hashes are computed at once, and how many more may wait."""
         self._concurrency = concurrency
         self._slots = threading.BoundedSemaphore(concurrency + queue)
 
@@ -30,7 +30,7 @@ class Bulkhead:
     def admit(self) -> Iterator[None]:
         """Hold a place, running or waiting. Raises ``ServiceUnavailable`` at once when there is none.
 
-        Whoever waits holds a connection of the server, and would have gone before a long queue came to them.
+        The queue is short because each waiting client holds a server connection, and would time out in a long queue.
         """
         if not self._slots.acquire(blocking=False):
             raise ServiceUnavailable("Too many passwords are being checked at once.", retry_after=1)
@@ -40,18 +40,18 @@ class Bulkhead:
             self._slots.release()
 
     def run(self, work: Callable[..., T], *arguments: object) -> T:
-        """Return ``work(*arguments)``, computed on a thread of the bulkhead; only while holding a place."""
-        result: T = self._threads.submit(_step_back_and_do, work, arguments).result()
+        """Return ``work(*arguments)``, computed on a thread of the bulkhead. The caller must hold a place."""
+        result: T = self._threads.submit(_run_with_low_priority, work, arguments).result()
         return result
 
     @cached_property
     def _threads(self) -> Any:
-        # Made at the first hash: threads do not survive the fork of a worker.
+        # Created at the first hash, because threads do not survive the fork of a worker.
         return _native_threads()(self._concurrency)
 
 
 def _native_threads() -> Any:
-    """Return the executor whose threads are the operating system's, and not greenlets, which would stop the loop."""
+    """Return an executor that uses operating system threads: a hash in a greenlet would block the event loop."""
     monkey: Any = sys.modules.get("gevent.monkey")
     if monkey is not None and monkey.is_module_patched("threading"):
         from gevent.threadpool import ThreadPoolExecutor as NativeThreadPoolExecutor  # noqa: PLC0415
@@ -60,8 +60,11 @@ def _native_threads() -> Any:
     return ThreadPoolExecutor
 
 
-def _step_back_and_do(work: Callable[..., T], arguments: tuple[object, ...]) -> T:
-    """Leave the processor to requests that need it for a moment; on Linux, niceness is a thread's own."""
+def _run_with_low_priority(work: Callable[..., T], arguments: tuple[object, ...]) -> T:
+    """Return ``work(*arguments)``, computed at low CPU priority so that other requests go first.
+
+    On Linux each thread has its own niceness.
+    """
     with contextlib.suppress(OSError, AttributeError):
         niceness = max(NICENESS, os.getpriority(os.PRIO_PROCESS, THIS_THREAD))
         os.setpriority(os.PRIO_PROCESS, THIS_THREAD, niceness)

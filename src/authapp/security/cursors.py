@@ -1,4 +1,4 @@
-"""Cursors: where a page of a list ended, signed, so that a client can hand it back and not make one up."""
+"""Cursors: the position where a page of a list ended, signed so that clients cannot forge one."""
 
 import json
 from collections.abc import Mapping
@@ -12,18 +12,19 @@ from itsdangerous import BadData, URLSafeSerializer
 from authapp.security.keys import KeyRing
 
 MAX_LENGTH = 1024
-"""No cursor of ours is longer; the schema of pages refuses those that are before they are read."""
+"""No cursor made here is longer than this many characters; ``PageQuerySchema`` refuses longer ones unread."""
 
 
 class Cursors:
-    """Writes and reads cursors, under keys derived from the key ring: every worker and node has the same."""
+    """Writes and reads cursors. The keys are derived from the key ring, so all workers and nodes share them."""
 
     def __init__(self, keys: KeyRing) -> None:
-        # The last key signs here, and the first one in the ring; a cursor outlives the rotation of keys.
+        # itsdangerous signs with the last secret, so the order is reversed: the ring's first key signs. The older keys
+        # still verify, so cursors stay valid when keys are rotated.
         self._secrets = [_derived(key.jwk) for key in keys][::-1]
 
     def write(self, purpose: str, filters: Mapping[str, Any], position: list[str]) -> str:
-        """Return the cursor for ``position``; it is good for the list ``purpose`` with the same ``filters`` alone."""
+        """Return the cursor for ``position``. It is valid only for the list ``purpose`` with the same ``filters``."""
         return str(self._serializer(purpose, filters).dumps(position))
 
     def read(self, purpose: str, filters: Mapping[str, Any], cursor: str) -> list[str]:
@@ -41,6 +42,6 @@ class Cursors:
 
 
 def _derived(jwk: Mapping[str, Any]) -> bytes:
-    # By a key derivation function (RFC 5869): one key is for one purpose.
+    # Derived with HKDF (RFC 5869), because each key should have one purpose only.
     secret = str(jwk["k"] if jwk["kty"] == "oct" else jwk["d"])
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"authapp cursors").derive(secret.encode())

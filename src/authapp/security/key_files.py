@@ -8,9 +8,9 @@ from authapp.security.keys import Key, KeyRing
 
 
 def ensure_key_file(path: Path) -> str:
-    """Return the JWK Set in ``path``, after making one there when there is none.
+    """Return the JWK Set in ``path``; create the file with a new key if it does not exist.
 
-    Several workers may start at once: whoever creates the file first wins, and the others read what it holds.
+    Several workers may start at once. The first one creates the file, and the others read it.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,11 +26,11 @@ def ensure_key_file(path: Path) -> str:
 
 
 def replace_private(path: Path, text: str) -> None:
-    """Put ``text`` in the place of what ``path`` holds, for the same owner, in one step.
+    """Replace the content of ``path`` with ``text`` atomically, keeping the owner and the mode.
 
-    A server that reads the file at this moment finds the old ring or the new one, never half of one.
+    A server that reads the file at the same time gets the old ring or the new one, never part of one.
     """
-    path = path.resolve()  # a link stays a link
+    path = path.resolve()  # replace the target of a symbolic link, not the link
     before = path.stat()
     draft = path.with_name(f".{path.name}.{token_hex(8)}")
     try:
@@ -45,7 +45,7 @@ def replace_private(path: Path, text: str) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Create ``path``, readable by its owner alone. Raises ``FileExistsError`` when it is there already."""
+    """Create ``path``, readable only by its owner. Raises ``FileExistsError`` if it already exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text + "\n")

@@ -1,4 +1,4 @@
-"""Making new private keys, as JWKs (RFC 7517)."""
+"""Generating new private keys, as JWKs (RFC 7517)."""
 
 from collections.abc import Callable
 from secrets import token_bytes
@@ -36,4 +36,4 @@ GENERATORS: dict[str, Callable[[], dict[str, Any]]] = {
     "RS256": _generate_rsa,
     "HS256": _generate_oct,
 }
-"""By algorithm: a function that makes a key for it."""
+"""For each algorithm, the function that generates a key."""

@@ -1,7 +1,8 @@
-"""Turning the key ring: a key is published before it signs, and stays until the last token it signed has expired.
+"""Key rotation: a key is published before it signs, and kept until the last token it signed has expired.
 
-The dates are the ``iat`` and ``exp`` members of a JWK (registered by OpenID Federation 1.0): when the key was made, and
-when the last token that it signed expires. A key made after the one that signs is the standby, next in turn.
+Two dates are stored in each JWK (members registered by OpenID Federation 1.0): ``iat``, when the key was created, and
+``exp``, when the last token that it signed expires. A key that is newer than the signing key is the standby key, which
+signs after the next rotation.
 """
 
 from dataclasses import replace
@@ -11,7 +12,7 @@ from authapp.security.keys import InvalidKey, Key, KeyRing
 
 
 class KeyRole(StrEnum):
-    """What a key of the ring is for."""
+    """What a key in the ring is used for."""
 
     SIGNS = "signs"
     STANDBY = "standby"
@@ -29,23 +30,26 @@ def role_of(key: Key, ring: KeyRing, now: int) -> KeyRole:
 
 
 def new_key(alg: str, made: int) -> Key:
-    """Return a new key for ``alg``, which says when it was ``made``, in seconds since the epoch."""
+    """Return a new key for ``alg``; ``made``, its creation time in seconds since the epoch, is stored in it."""
     return _dated(Key.generate(alg), iat=made)
 
 
 def with_standby(ring: KeyRing, alg: str, now: int) -> KeyRing:
-    """Return the ring with a new key at the end, which verifies from the next reload on, and signs after a rotation."""
+    """Return the ring with a new standby key at the end.
+
+    Servers verify with it after their next reload, and sign with it after the next rotation.
+    """
     made = max(now, ring.signing.jwk.get("iat", 0) + 1)
     return KeyRing([*ring, new_key(alg, made)])
 
 
 def rotated(ring: KeyRing, now: int, lifetime: int) -> KeyRing:
-    """Return the ring with its standby key first.
+    """Return the ring with its standby key first, so that it signs.
 
-    The key that signed until now keeps verifying for ``lifetime``, in seconds, the longest that a token lives.
+    The previous signing key still verifies for ``lifetime`` seconds, the longest that a token can be valid.
 
-    Raises ``InvalidKey`` when no standby is there: a key that starts to sign at the moment it is published would be
-    unknown to the workers and services that have not read the ring anew, and they would refuse good tokens.
+    Raises ``InvalidKey`` when there is no standby key. A key must be published before it signs: workers and services
+    that have not reloaded the ring do not know a new key, and would refuse valid tokens.
     """
     standby = next((key for key in ring if role_of(key, ring, now) is KeyRole.STANDBY), None)
     if standby is None:
@@ -55,7 +59,7 @@ def rotated(ring: KeyRing, now: int, lifetime: int) -> KeyRing:
 
 
 def without(ring: KeyRing, kid: str) -> KeyRing:
-    """Return the ring without one key. Raises ``InvalidKey`` for the key that signs, and for one that is not there."""
+    """Return the ring without the key ``kid``. Raises ``InvalidKey`` if it is the signing key or not in the ring."""
     if ring.get(kid) is None:
         raise InvalidKey("the ring has no such key.")
     if kid == ring.signing.kid:

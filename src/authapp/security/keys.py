@@ -1,4 +1,4 @@
-"""The key ring: a private JWK Set (RFC 7517) whose first key signs, and whose every key verifies its own algorithm."""
+"""The key ring: a private JWK Set (RFC 7517). The first key signs; each key verifies tokens of its own algorithm."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ _THUMBPRINT_MEMBERS = {"EC": "crv kty x y", "OKP": "crv kty x", "RSA": "e kty n"
 
 
 class InvalidKey(ValueError):
-    """A JWK, or the set of them, cannot be used; the message says why, and never shows the key."""
+    """A JWK or a JWK Set cannot be used. The message says why, and never contains the key."""
 
 
 def thumbprint(jwk: dict[str, Any]) -> str:
@@ -43,7 +43,7 @@ def thumbprint(jwk: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """One private key. ``kid`` is its thumbprint; ``alg`` is the one algorithm it is for (RFC 8725, section 3.1)."""
+    """One private key. ``kid`` is its thumbprint; ``alg`` is its only algorithm (RFC 8725, section 3.1)."""
 
     kid: str
     alg: str
@@ -54,9 +54,9 @@ class Key:
 
     @classmethod
     def from_jwk(cls, jwk: Any) -> Self:
-        """Read a private JWK; ``kid``, ``alg`` and ``use`` are filled in when missing.
+        """Return the key in a private JWK; ``kid``, ``alg`` and ``use`` are added when missing.
 
-        Raises ``InvalidKey`` for a key that is public, short, published, of another type, or contradicts itself.
+        Raises ``InvalidKey`` for a key that is public, too short, published, of an unsupported type, or inconsistent.
         """
         alg = _algorithm_of(jwk)
         try:
@@ -75,7 +75,7 @@ class Key:
 
     @classmethod
     def generate(cls, kind: str = "ES256") -> Self:
-        """Make a new key for ``kind``, one of ``key_generation.GENERATORS``."""
+        """Return a new key for the algorithm ``kind``, one of ``key_generation.GENERATORS``."""
         return cls.from_jwk(GENERATORS[kind]())
 
     def sign(self, message: bytes) -> bytes:
@@ -83,7 +83,7 @@ class Key:
         return self._algorithm.sign(message, self._private)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Tell whether ``signature`` is this key's over ``message``."""
+        """Return whether ``signature`` is a valid signature of this key over ``message``."""
         return self._algorithm.verify(message, self._public, signature)
 
 
@@ -91,7 +91,7 @@ class KeyRing:
     """The configured keys, in order."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
-        """Take the keys; the first signs. Raises ``InvalidKey`` when there is none, or one twice."""
+        """Take the keys; the first one signs. Raises ``InvalidKey`` if there are none, or if one is given twice."""
         if not keys:
             raise InvalidKey("the set holds no key.")
         self._by_kid = {key.kid: key for key in keys}
@@ -103,7 +103,7 @@ class KeyRing:
         return iter(self._by_kid.values())
 
     def get(self, kid: str) -> Key | None:
-        """Return the configured key named ``kid``. No key comes from anywhere else, least of all from a token."""
+        """Return the configured key ``kid``, or ``None``. Keys never come from elsewhere, such as a token's header."""
         return self._by_kid.get(kid)
 
     @classmethod
@@ -115,7 +115,7 @@ class KeyRing:
 
     @classmethod
     def problems(cls, text: str) -> Iterator[str]:
-        """Yield a sentence for each reason why ``text`` is no key ring."""
+        """Yield one sentence for each reason why ``text`` is not a valid key ring."""
         try:
             jwks = json.loads(text)["keys"]
         except (ValueError, TypeError, KeyError, RecursionError):
@@ -134,7 +134,7 @@ class KeyRing:
             yield "holds one key twice."
 
     def public(self) -> list[dict[str, Any]]:
-        """Return the public JWKs, for others to verify with. An HMAC key has nothing that may be shown."""
+        """Return the public JWKs, with which others verify tokens. HMAC keys are left out: they have no public part."""
         return [
             {name: value for name, value in key.jwk.items() if name in _PUBLIC_MEMBERS}
             for key in self

@@ -1,4 +1,4 @@
-"""Password hashing: argon2id at OWASP's figure, and the formats that users bring from elsewhere."""
+"""Password hashing with argon2id at OWASP's parameters, and verification of hashes imported from other systems."""
 
 import re
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ BCRYPT_READS_BYTES = 72
 
 
 class FloorArgon2Hasher(Argon2Hasher):
-    """Argon2id that replaces a weaker hash, and leaves a stronger one alone.
+    """Argon2id with minimum costs: a weaker stored hash is replaced, a stronger one is kept.
 
-    It is computed by libsodium, which takes the processor's vector instructions where there are any: a sixth faster.
+    libsodium computes the hash, because it uses the processor's vector instructions where available: a sixth faster.
     """
 
     def __init__(self, *, memory_kib: int, time_cost: int) -> None:
@@ -50,13 +50,13 @@ class FloorArgon2Hasher(Argon2Hasher):
 
 
 def _is_sodiums(stored: Parameters) -> bool:
-    """Tell whether a hash is of the kind that libsodium makes; argon2's own library knows all kinds."""
+    """Return whether libsodium can verify a hash with these parameters. argon2's own library verifies all others."""
     kind = (stored.type, stored.version, stored.parallelism, stored.salt_len, stored.hash_len)
     return kind == (Type.ID, 19, 1, 16, 32)
 
 
 class WerkzeugHasher(HasherProtocol):
-    """Werkzeug's ``scrypt:`` and ``pbkdf2:`` hashes, to verify and to replace, never to make."""
+    """Werkzeug's ``scrypt:`` and ``pbkdf2:`` hashes: verified and then replaced, never created."""
 
     _FORMAT = re.compile(r"(scrypt|pbkdf2)(:[A-Za-z0-9]+)*\$[^$]+\$[0-9a-f]+")
 
@@ -75,16 +75,17 @@ class WerkzeugHasher(HasherProtocol):
 
 
 class FullLengthBcryptHasher(BcryptHasher):
-    """Bcrypt that does not cut: it reads 72 bytes, so a longer password cannot be the one that was hashed.
+    """Bcrypt that refuses passwords over 72 bytes instead of truncating them.
 
-    Accepting it would let every password in that shares the first 72 bytes.
+    With truncation, every password with the same first 72 bytes would be accepted.
     """
 
     def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002
         encoded = _text(password).encode()
-        # bcrypt ends a password at a NUL, and its C code cuts there too.
+        # bcrypt's C code also truncates a password at a NUL byte.
         if len(encoded) > BCRYPT_READS_BYTES or b"\0" in encoded:
-            # Not an answer, for it would come at once, and tell whose hash this is: the caller hashes all the same.
+            # Returning False here would be fast, and the timing would reveal that the account has a bcrypt hash. After
+            # this error, Passwords.verify computes a decoy hash instead.
             raise ValueError("bcrypt cannot have hashed this password")
         return super().verify(encoded, hash)
 
@@ -93,10 +94,10 @@ class FullLengthBcryptHasher(BcryptHasher):
 
 
 class Passwords:
-    """Hashes and verifies passwords at one configured cost."""
+    """Hashes and verifies passwords at the configured cost."""
 
     def __init__(self, *, memory_kib: int, time_cost: int) -> None:
-        """Take the cost of a hash: ``memory_kib`` in KiB, and ``time_cost`` in passes; the parallelism is 1."""
+        """Set the cost of a hash: ``memory_kib`` in KiB, and ``time_cost`` in passes. The parallelism is 1."""
         hashers: Sequence[HasherProtocol] = (
             FloorArgon2Hasher(memory_kib=memory_kib, time_cost=time_cost),
             FullLengthBcryptHasher(),
@@ -106,19 +107,19 @@ class Passwords:
         self._decoy = self.hash("a password that opens nothing")
 
     def hash(self, password: str) -> str:
-        """Return the argon2id hash of ``password`` in PHC string format, with a salt of its own."""
+        """Return the argon2id hash of ``password`` in PHC string format, with a random salt."""
         return self._hash.hash(password)
 
     def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
-        """Tell whether ``password`` is the one behind ``stored``, and return a new hash when that one is outdated.
+        """Return whether ``password`` matches ``stored``, and a new hash if ``stored`` should be replaced.
 
-        With no stored hash a decoy is verified all the same: the answer for a missing account must not come sooner
-        than the one for a wrong password, or the time tells which accounts exist (ASVS 5.0, 6.3.8).
+        Without a stored hash, a decoy hash is verified instead. Otherwise the answer for a missing account would come
+        faster than the one for a wrong password, and the timing would reveal which accounts exist (ASVS 5.0, 6.3.8).
         """
         try:
             correct, new_hash = self._hash.verify_and_update(password, self._decoy if stored is None else stored)
         except (UnknownHashError, ValueError, TypeError, OverflowError):
-            # No hasher can answer: the stored hash is damaged, or from a system that we do not know.
+            # No hasher can verify it: the stored hash is damaged or in an unknown format, or bcrypt refused the input.
             return self.verify(password, None)
         return (False, None) if stored is None else (correct, new_hash)
 

@@ -1,4 +1,4 @@
-"""Private keys that were printed in public: anyone can sign with them, so no service may."""
+"""Private keys that have been published: anyone can sign with them, so the service must not use them."""
 
 PUBLISHED_THUMBPRINTS = frozenset(
     {
@@ -12,4 +12,4 @@ PUBLISHED_THUMBPRINTS = frozenset(
         "ZO1JhLfz75N2t14z_4VpKVWubWFfymASh75bBeK5As0",  # "your-256-bit-secret", twice
     }
 )
-"""JWK thumbprints (RFC 7638) of keys from standards and from the pages where JWTs are tried out."""
+"""JWK thumbprints (RFC 7638) of example keys from standards and from online JWT debuggers."""

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 means it: what parsers commonly let pass, and what PostgreSQL cannot store, is refused."""
+"""A strict JSON parser (RFC 8259): it refuses what lenient parsers accept, and what PostgreSQL cannot store."""
 
 import json
 import math
@@ -9,11 +9,11 @@ MAX_DIGITS = 64
 
 
 def loads_object(data: bytes) -> dict[str, Any]:
-    """Parse ``data`` as one JSON object.
+    """Return the JSON object in ``data``.
 
-    Raises ``ValueError``, with a sentence for the client, unless it is UTF-8 without a byte order mark, an object, at
-    most ``MAX_DEPTH`` deep, free of duplicate members (RFC 7519, section 4), NUL, lone surrogates, ``NaN``, and
-    numbers beyond all reason.
+    Raises ``ValueError``, with a sentence for the client, unless ``data`` is one object, in UTF-8 without a byte order
+    mark, nested at most ``MAX_DEPTH`` deep, and without duplicate members (RFC 7519, section 4), NUL characters, lone
+    surrogates, ``NaN``, ``Infinity``, and numbers that are too large.
     """
     try:
         text = data.decode("utf-8")
@@ -38,7 +38,7 @@ def loads_object(data: bytes) -> dict[str, Any]:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Two parsers that keep different ones of two equal keys see two different requests.
+    # Of two equal keys some parsers keep the first and some the last, so they would see different requests.
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("A key appears twice in one JSON object.")
@@ -57,14 +57,14 @@ def _finite(text: str) -> float:
 
 
 def _short_integer(text: str) -> int:
-    # Reading digits takes time quadratic in their number, and Python itself gives up at 4,300.
+    # Parsing takes time quadratic in the number of digits. Python itself refuses more than 4,300.
     if len(text) > MAX_DIGITS:
         raise ValueError("A number is too large.")
     return int(text)
 
 
 def _inspect(value: dict[str, Any]) -> None:
-    """Walk the value without recursion, so that its depth cannot exhaust the stack."""
+    """Check depth and strings without recursion, so that a deeply nested value cannot exhaust the stack."""
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         below: list[Any] = []

@@ -1,4 +1,4 @@
-"""JSON Web Tokens (RFC 7519), signed and read in this one place, as strictly as RFC 8725 and RFC 9068 ask."""
+"""JSON Web Tokens (RFC 7519): the only place that signs and reads them, following RFC 8725 and RFC 9068."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,24 +15,27 @@ from authapp.security import base64url, strict_json
 from authapp.security.keys import Key, KeyRing
 
 MAX_LENGTH = 4096
-"""A longer token is refused before it is parsed; ours are about 700 characters."""
+"""A longer token, in characters, is refused before it is parsed. Tokens issued here have about 700."""
 
 REMEMBERED = 4096
-"""How many tokens each worker remembers as well signed and well formed: about 10 MB.
+"""For how many tokens each worker caches that the signature and the form are valid. This takes about 10 MB.
 
-Whether a token is still good is not remembered: the database is asked each time.
+Whether a token has been revoked is not cached: the database is asked on every request.
 """
 
 Header = dict[str, Any]
 TokenType = Literal["access", "refresh"]
 TYP = {"access": "at+jwt", "refresh": "rt+jwt"}
-"""The ``typ`` header by token type: one purpose per token (RFC 8725, section 3.11; ``at+jwt`` is RFC 9068's)."""
+"""The ``typ`` header for each token type, so that one type cannot be used as another (RFC 8725, section 3.11).
+
+``at+jwt`` is from RFC 9068.
+"""
 
 _HEADER = {"alg", "kid", "typ"}
 
 
 class Claims(TypedDict):
-    """The claims of a token; each of them is required."""
+    """The claims of a token; all of them are required."""
 
     iss: str
     aud: str
@@ -51,7 +54,7 @@ class Claims(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class TokenRules:
-    """What a token must say. Times are in seconds."""
+    """What a token must contain. Times are in seconds."""
 
     issuer: str
     audience: str
@@ -60,19 +63,19 @@ class TokenRules:
     leeway: int
 
     def lifetime(self, type_: TokenType) -> int:
-        """Return the longest lifetime of a token of this type, in seconds."""
+        """Return the maximum lifetime of a token of this type, in seconds."""
         return self.access_ttl if type_ == "access" else self.refresh_ttl
 
 
 class Tokens:
-    """Signs tokens, and reads those that were signed here."""
+    """Signs tokens, and reads tokens that were signed by this service."""
 
     def __init__(self, keys: KeyRing, rules: TokenRules) -> None:
         self.keys = keys
         self.rules = rules
         key = keys.signing
         self._headers = {type_: _segment({"alg": key.alg, "kid": key.kid, "typ": typ}) for type_, typ in TYP.items()}
-        # A refused token raises, and is not remembered: guests cannot push out the tokens of others.
+        # A refused token raises and is not cached, so that guests cannot push valid tokens out of the cache.
         self._verified_once = lru_cache(maxsize=REMEMBERED)(self._verified)
 
     def sign(
@@ -91,7 +94,7 @@ class Tokens:
     ) -> str:
         """Return a signed token in JWS compact form (RFC 7515, section 3.1).
 
-        ``extra`` are further claims; one that has the name of a claim of ours is overridden by it.
+        ``extra`` holds further claims. They cannot override the claims of ``Claims``.
         """
         key = self.keys.signing
         issued = int(issued_at.timestamp())
@@ -116,20 +119,20 @@ class Tokens:
     def read(self, token: str) -> Claims:
         """Return the claims of ``token``.
 
-        Its session may have ended since: only the database knows that.
+        This does not check whether the token has been revoked: only the database knows that.
 
-        Raises ``TokenExpired`` for a token whose time has passed, and ``TokenInvalid`` for everything else.
+        Raises ``TokenExpired`` if the token has expired, and ``TokenInvalid`` for every other problem.
         """
         return self.read_whole(token)[1]
 
     def read_whole(self, token: str) -> tuple[Header, Claims]:
-        """Return the header and the claims of ``token``; otherwise like ``read``."""
+        """Return the header and the claims of ``token``. Raises the same errors as ``read``."""
         if len(token) > MAX_LENGTH:
             raise TokenInvalid("It is too long.")
         if not token.isascii():
             raise TokenInvalid
         header, claims = self._verified_once(token)
-        # Time goes by: of all that was found out about a token, this alone can change.
+        # Not cached: the times are the only part of the check whose result changes.
         self._check_times(claims)
         return header.copy(), _copied(claims)
 
@@ -143,7 +146,7 @@ class Tokens:
         return header, claims
 
     def _parse(self, token: str) -> tuple[Header, Claims]:
-        """Return header and claims under a valid signature; raises ``ValueError``."""
+        """Return the header and the claims if the signature is valid. Raises ``ValueError``."""
         signing_input, _, signature = token.rpartition(".")
         encoded_header, _, encoded_claims = signing_input.partition(".")
         header = strict_json.loads_object(base64url.decode(encoded_header))
@@ -154,12 +157,12 @@ class Tokens:
         return header, claims
 
     def _key(self, header: dict[str, Any]) -> Key:
-        # Members beyond these three could bring a key of the sender's (jwk, jku, x5u, x5c) or change what is signed
-        # (crit, b64): none is ever ours, so none is let through (RFC 8725, section 3.10; RFC 7515, section 4.1.11).
+        # Other header members could supply the attacker's own key (jwk, jku, x5u, x5c) or change what is signed (crit,
+        # b64). Tokens issued here never have them, so they are refused (RFC 8725, section 3.10; RFC 7515, 4.1.11).
         if header.keys() != _HEADER or not isinstance(header["kid"], str):
             raise ValueError("unknown header")
         key = self.keys.get(header["kid"])
-        # The key decides the algorithm; the header only has to agree (CVE-2022-29217: algorithm confusion).
+        # The key determines the algorithm, and the header must agree (algorithm confusion: CVE-2022-29217).
         if key is None or header["alg"] != key.alg:
             raise ValueError("unknown key")
         return key
@@ -167,15 +170,15 @@ class Tokens:
     def _is_well_formed(self, claims: Any) -> bool:
         if not all(check(claims.get(name)) for name, check in _CLAIM_CHECKS.items()):
             return False
-        # Tokens of version 0.1 have none of these; they are good until they expire.
+        # Tokens issued by version 0.1 have none of these claims; they stay valid until they expire.
         if any(name in claims for name in _CLAIM_CHECKS_SINCE_0_2):
             if not all(check(claims.get(name)) for name, check in _CLAIM_CHECKS_SINCE_0_2.items()):
                 return False
             if claims["client_id"] != self.rules.audience:
                 return False
-        # Equality, not membership: "in" would take any substring of the issuer (CVE-2024-53861).
-        ours = bool(claims["iss"] == self.rules.issuer and claims["aud"] == self.rules.audience)
-        return ours and 0 < claims["exp"] - claims["iat"] <= self.rules.lifetime(claims["type"])
+        # Compared with ==, because "in" would accept any substring of the issuer (CVE-2024-53861).
+        is_for_us = bool(claims["iss"] == self.rules.issuer and claims["aud"] == self.rules.audience)
+        return is_for_us and 0 < claims["exp"] - claims["iat"] <= self.rules.lifetime(claims["type"])
 
     def _check_times(self, claims: Claims) -> None:
         now, leeway = clock.now().timestamp(), self.rules.leeway
@@ -209,7 +212,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_time(value: Any) -> bool:
-    # JSON's true is an int to Python; and beyond 2^53 JSON parsers disagree on what a number is.
+    # In Python, JSON's true is an int. Integers above 2^53 are not exact in every JSON parser.
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
 
 

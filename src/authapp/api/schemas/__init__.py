@@ -1,1 +1,1 @@
-"""Shapes of bodies, for marshmallow and for OpenAPI. They never touch the database; the rules are the domain's."""
+"""Schemas of bodies and queries, for marshmallow and OpenAPI. They do not use the database; rules are in the domain."""

@@ -1,4 +1,4 @@
-"""Audit events, as they are shown and as they are asked for."""
+"""Schemas of audit events and their queries."""
 
 from marshmallow import Schema, ValidationError, fields
 
@@ -13,42 +13,44 @@ def _is_registered(name: str) -> None:
 
 
 class AuditEventSchema(Schema):
-    """Something that happened: who did it, to whom, when, and from where."""
+    """An audit event: who did what, to which account, when, and from where."""
 
     id = fields.UUID(required=True)
     type = fields.String(required=True, metadata={"examples": ["session.started"]})
     actor_id = fields.UUID(
         required=True,
         allow_none=True,
-        metadata={"description": "Who did it; `null` for a guest, and for an operator on the command line."},
+        metadata={"description": "The user who did it; `null` for a guest or for an operator on the command line."},
     )
     subject_id = fields.UUID(required=True, allow_none=True, metadata={"description": "The account it was done to."})
     session_id = fields.UUID(required=True, allow_none=True)
     ip_address = fields.String(required=True, allow_none=True)
     user_agent = fields.String(
-        required=True, allow_none=True, metadata={"description": "`flask CLI`, without an address, for an operator."}
+        required=True, allow_none=True, metadata={"description": "`flask CLI` for an operator, with no IP address."}
     )
     request_id = fields.String(required=True, allow_none=True)
     occurred_at = Timestamp(required=True)
-    details = fields.Dict(keys=fields.String(), required=True, metadata={"description": "What else there is to tell."})
+    details = fields.Dict(
+        keys=fields.String(), required=True, metadata={"description": "Further data about the event."}
+    )
 
 
 class AuditEventPageSchema(PageSchema):
-    """A page of events, the newest first."""
+    """A page of events, newest first."""
 
     items = fields.List(fields.Nested(AuditEventSchema), required=True)
 
 
 class ActivityQuerySchema(PageQuerySchema):
-    """Which page of the caller's own activity."""
+    """The query for a page of the caller's own activity."""
 
 
 class AuditEventQuerySchema(PageQuerySchema):
-    """Which events."""
+    """The query for a page of events."""
 
     user_id = fields.UUID(
-        load_default=None, metadata={"description": "What was done to this user, and what they did to others."}
+        load_default=None, metadata={"description": "Only events that this user caused or was the subject of."}
     )
     type = fields.String(load_default=None, validate=_is_registered, metadata={"enum": event_types.names})
-    since = AwareTimestamp(load_default=None, metadata={"description": "Events from this time on."})
-    until = AwareTimestamp(load_default=None, metadata={"description": "Events before this time."})
+    since = AwareTimestamp(load_default=None, metadata={"description": "Only events at or after this time."})
+    until = AwareTimestamp(load_default=None, metadata={"description": "Only events before this time."})

@@ -1,10 +1,10 @@
-"""What services that verify tokens need to know."""
+"""Schemas of what other services need to verify tokens."""
 
 from marshmallow import Schema, fields
 
 
 class JwkSchema(Schema):
-    """A public key (RFC 7517); its further members depend on its type."""
+    """A public key (RFC 7517). Its optional members depend on the type of key."""
 
     kty = fields.String(required=True)
     kid = fields.String(required=True)

@@ -1,4 +1,4 @@
-"""Fields that the schemas share."""
+"""Fields shared by the schemas."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,18 +8,18 @@ from marshmallow import fields
 from authapp import clock
 
 NO_NUL = {"pattern": r"^[^\u0000]*$"}
-"""What every string is: PostgreSQL cannot store a NUL, and no body that holds one is read."""
+"""The OpenAPI pattern of every string: bodies with a NUL character are refused, because PostgreSQL cannot store it."""
 
 
 class Timestamp(fields.DateTime):
-    """A time in RFC 3339, in UTC with a ``Z`` at the end, to the millisecond."""
+    """A time in RFC 3339 format, in UTC with a ``Z`` at the end, with milliseconds."""
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return clock.rfc3339(value)
 
 
 class AwareTimestamp(fields.AwareDateTime):
-    """A time in RFC 3339, with the offset from UTC that it needs to mean anything; loaded in UTC."""
+    """A time in RFC 3339 format. The offset from UTC is required; the time is converted to UTC when it is loaded."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(format="iso", default_timezone=None, **options)
@@ -27,7 +27,7 @@ class AwareTimestamp(fields.AwareDateTime):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         time: datetime = super()._deserialize(value, attr, data, **kwargs)
         try:
-            # PostgreSQL refuses offsets of 16 hours and more, which Python knows.
+            # In UTC, because PostgreSQL refuses offsets of 16 hours or more, which Python accepts.
             return time.astimezone(UTC)
         except OverflowError:
             raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None

@@ -1,10 +1,10 @@
-"""The small answers of the service about itself."""
+"""Schemas of the health checks and of ``/ping``."""
 
 from marshmallow import Schema, fields, validate
 
 
 class PongSchema(Schema):
-    """The answer of the example of a private route."""
+    """The response of the example of a private route."""
 
     message = fields.String(required=True, validate=validate.Equal("pong"), metadata={"enum": ["pong"]})
 

@@ -1,4 +1,4 @@
-"""Lists, a page at a time."""
+"""Schemas of paged lists."""
 
 from marshmallow import Schema, fields, validate
 
@@ -8,16 +8,16 @@ MAX_LIMIT = 100
 
 
 class PageQuerySchema(Schema):
-    """Which page of a list."""
+    """The query for a page of a list."""
 
     limit = fields.Integer(
-        load_default=50, validate=validate.Range(1, MAX_LIMIT), metadata={"description": "How many items at most."}
+        load_default=50, validate=validate.Range(1, MAX_LIMIT), metadata={"description": "The maximum number of items."}
     )
     cursor = fields.String(
         load_default=None,
         validate=[validate.Length(1, MAX_LENGTH), validate.Regexp(r"[A-Za-z0-9_.-]+\Z")],
         metadata={
-            "description": "`next_cursor` of the page before; with the same filters.",
+            "description": "`next_cursor` of the previous page; the filters must be the same.",
             "pattern": "^[A-Za-z0-9_.-]+$",
         },
     )
@@ -29,5 +29,5 @@ class PageSchema(Schema):
     next_cursor = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "Leads to the next page, also from one that is short or empty; `null` at the end."},
+        metadata={"description": "The cursor of the next page; `null` at the end. A page may be empty before the end."},
     )

@@ -1,10 +1,10 @@
-"""Errors, as clients see them (RFC 9457)."""
+"""Schemas of errors, as problem details (RFC 9457)."""
 
 from marshmallow import Schema, fields
 
 
 class FaultSchema(Schema):
-    """One field at fault."""
+    """One invalid field."""
 
     pointer = fields.String(
         required=True, metadata={"description": "A JSON pointer (RFC 6901).", "examples": ["#/email"]}
@@ -13,10 +13,10 @@ class FaultSchema(Schema):
 
 
 class ProblemSchema(Schema):
-    """Why a request was refused. `code` is the promise: match on it."""
+    """Why a request was refused. Match on `code`, which is stable."""
 
     type = fields.String(
-        required=True, metadata={"format": "uri-reference", "description": "Where this code is explained."}
+        required=True, metadata={"format": "uri-reference", "description": "The path where this code is explained."}
     )
     title = fields.String(required=True)
     status = fields.Integer(required=True)
@@ -28,7 +28,7 @@ class ProblemSchema(Schema):
 
 
 class ExplanationSchema(Schema):
-    """What one code means."""
+    """The explanation of one error code."""
 
     type = fields.String(required=True)
     code = fields.String(required=True)

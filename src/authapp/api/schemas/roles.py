@@ -1,4 +1,4 @@
-"""Roles, as they are shown and as they are asked for."""
+"""Schemas of roles."""
 
 from typing import Any
 
@@ -23,18 +23,18 @@ ROLE_DESCRIPTION_RULE = {
 
 
 def permission_list(**options: Any) -> "fields.List[Any]":
-    """Return a field that holds permissions."""
+    """Return a field for a list of permissions."""
     permission = fields.String(metadata={"enum": registered.names})
     return fields.List(permission, validate=validate.Length(max=100), **options)
 
 
 def description(**options: Any) -> fields.String:
-    """Return a field that holds a description."""
+    """Return a field for a description."""
     return fields.String(metadata=ROLE_DESCRIPTION_RULE, **options)
 
 
 class RoleSchema(Schema):
-    """A role, and what it allows."""
+    """A role and its permissions."""
 
     name = fields.String(required=True, metadata={"examples": ["support"]})
     description = fields.String(required=True)
@@ -42,13 +42,13 @@ class RoleSchema(Schema):
 
 
 class RoleListSchema(Schema):
-    """Every role, by name."""
+    """All roles, sorted by name."""
 
     items = fields.List(fields.Nested(RoleSchema), required=True)
 
 
 class RoleCreationSchema(Schema):
-    """What a new role needs."""
+    """A role to create."""
 
     name = fields.String(required=True, metadata=ROLE_NAME_RULE)
     description = description(load_default="")
@@ -56,7 +56,7 @@ class RoleCreationSchema(Schema):
 
 
 class RoleChangeSchema(Schema):
-    """What can be changed of a role."""
+    """Changes to a role; fields that are left out stay as they are."""
 
     description = description()
     permissions = permission_list()

@@ -1,4 +1,4 @@
-"""Sessions, as their owner sees them."""
+"""Schemas of sessions, as shown to their owner."""
 
 from marshmallow import Schema, fields
 
@@ -9,7 +9,7 @@ class SessionSchema(Schema):
     """One login on one device."""
 
     id = fields.UUID(required=True)
-    current = fields.Boolean(required=True, metadata={"description": "Whether it is the session of this token."})
+    current = fields.Boolean(required=True, metadata={"description": "Whether this request's token belongs to it."})
     created_at = Timestamp(required=True)
     last_used_at = Timestamp(required=True, metadata={"description": "When its tokens were last issued."})
     expires_at = Timestamp(required=True, metadata={"description": "When it ends, however often it is refreshed."})
@@ -23,6 +23,6 @@ class SessionSchema(Schema):
 
 
 class SessionListSchema(Schema):
-    """The live sessions of a user, the one used last first."""
+    """The live sessions of a user, most recently used first."""
 
     items = fields.List(fields.Nested(SessionSchema), required=True)

@@ -1,4 +1,4 @@
-"""Tokens, as they are asked for and handed out."""
+"""Schemas of logins, tokens and introspection."""
 
 from marshmallow import Schema, fields, validate
 
@@ -21,13 +21,13 @@ class LoginSchema(Schema):
 
 
 class RefreshSchema(Schema):
-    """The refresh token, where it does not travel in the header."""
+    """The refresh token, if it is not sent in the `Authorization` header."""
 
     refresh_token = fields.String(metadata={**NO_NUL, "writeOnly": True})
 
 
 class TokenPairSchema(Schema):
-    """An access token for private routes, and a refresh token for the next pair."""
+    """An access token for private routes, and a refresh token to get the next pair."""
 
     access_token = fields.String(required=True)
     token_type = fields.String(required=True, validate=validate.Equal("Bearer"), metadata={"enum": ["Bearer"]})
@@ -37,14 +37,14 @@ class TokenPairSchema(Schema):
 
 
 class TokenSchema(Schema):
-    """A token that is asked about, or taken back (RFC 7662, section 2.1; RFC 7009, section 2.1)."""
+    """A token to introspect or revoke (RFC 7662, section 2.1; RFC 7009, section 2.1)."""
 
     token = fields.String(required=True)
-    token_type_hint = fields.String(metadata={"description": "Not needed: the token says what it is."})
+    token_type_hint = fields.String(metadata={"description": "Ignored: the token contains its type."})
 
 
 class IntrospectionSchema(Schema):
-    """What a token says, and whose it is (RFC 7662, section 2.2); of a dead one only that it is not `active`."""
+    """The claims of a token and its owner (RFC 7662, section 2.2). Only `active` if the token is not valid."""
 
     active = fields.Boolean(required=True)
     token_type = fields.String(metadata={"enum": ["Bearer"]})
@@ -60,7 +60,7 @@ class IntrospectionSchema(Schema):
     jti = fields.UUID()
     sid = fields.UUID()
     client_id = fields.String()
-    auth_time = fields.Integer(metadata={"description": "When the user was authenticated, in seconds."})
+    auth_time = fields.Integer(metadata={"description": "When the user was authenticated, in seconds since 1970."})
     amr = fields.List(fields.String(), metadata={"description": "How the user was authenticated (RFC 8176)."})
 
 

@@ -1,4 +1,4 @@
-"""Users, as they are shown and as they are asked for."""
+"""Schemas of users and their queries."""
 
 from typing import Any
 
@@ -27,8 +27,8 @@ EMAIL_RULE = {
 }
 PASSWORD_RULE = {
     **NO_NUL,
-    "description": "Any characters, counted as code points, taken exactly as sent. Common passwords, and those that "
-    "contain the username or the name in the email address, are refused.",
+    "description": "Any characters. The length is counted in code points, and nothing is trimmed. Common passwords are "
+    "refused, and so are passwords that contain the username or the name in the email address.",
     "format": "password",
     "minLength": MIN_LENGTH,
     "maxLength": MAX_LENGTH,
@@ -46,7 +46,7 @@ KNOWN_PASSWORD = {
 
 
 class UserSchema(Schema):
-    """A user, without anything secret."""
+    """A user, without secrets."""
 
     class Meta:
         title = "User"
@@ -63,7 +63,7 @@ class UserSchema(Schema):
 
 
 class RegistrationSchema(Schema):
-    """What a new account needs."""
+    """An account to register."""
 
     username = fields.String(required=True, metadata=USERNAME_RULE)
     email = fields.String(required=True, metadata=EMAIL_RULE)
@@ -71,7 +71,7 @@ class RegistrationSchema(Schema):
 
 
 class RenameSchema(Schema):
-    """What users change of their own account."""
+    """Changes that users make to their own account."""
 
     username = fields.String(metadata=USERNAME_RULE)
 
@@ -84,7 +84,7 @@ class PasswordChangeSchema(Schema):
 
 
 class ConfirmationSchema(Schema):
-    """The password, which confirms that the owner of the account asks; not for an account that has none."""
+    """The password, which confirms that the request comes from the owner. Not needed for an account without one."""
 
     password = fields.String(metadata=KNOWN_PASSWORD)
 
@@ -95,36 +95,36 @@ def _role_names(**options: Any) -> "fields.List[Any]":
 
 
 class UserCreationSchema(RegistrationSchema):
-    """What an account needs that an administrator creates."""
+    """An account that an administrator creates."""
 
     roles = _role_names(load_default=list)
 
 
 class UserChangeSchema(RenameSchema):
-    """What administrators change of an account."""
+    """Changes that administrators make to an account; fields that are left out stay as they are."""
 
     email = fields.String(metadata=EMAIL_RULE)
     status = fields.Enum(UserStatus, by_value=True)
-    roles = _role_names(metadata={"description": "The roles that the account has from now on, no others."})
+    roles = _role_names(metadata={"description": "The complete new list; roles that are not in it are revoked."})
 
 
 class UserQuerySchema(PageQuerySchema):
-    """Which users."""
+    """The query for a page of users."""
 
     q = fields.String(
         load_default=None,
         validate=[validate.Length(1, EMAIL_MAX_LENGTH), validate.ContainsNoneOf("\0", error="Must not hold a NUL.")],
-        metadata={**NO_NUL, "description": "How the username or the email address begins, in any letter case."},
+        metadata={**NO_NUL, "description": "The start of the username or email address; case is ignored."},
     )
     role = fields.String(
         load_default=None,
         validate=validate.Regexp(ROLE_NAME_PATTERN.replace("$", r"\Z")),
-        metadata={"description": "Those who have this role."},
+        metadata={"description": "Only users with this role."},
     )
     status = fields.Enum(UserStatus, by_value=True, load_default=None)
 
 
 class UserPageSchema(PageSchema):
-    """A page of users: the newest first; of a search with `q`, by the username or address that matches."""
+    """A page of users, newest first; with `q`, sorted by the username or email address that matches."""
 
     items = fields.List(fields.Nested(UserSchema), required=True)
