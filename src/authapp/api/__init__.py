@@ -42,10 +42,10 @@ BLUEPRINTS: dict[Blueprint, str | None] = {
 """Each with its prefix; the interactive docs where the extra ``docs`` is installed."""
 
 
-def init_app(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings, *, whole: bool) -> None:
     """Put what stands before and behind every covered route into ``app``. Raises ``SettingsError``."""
     headers.init_app(app)
-    errors.init_app(app)
+    errors.init_app(app, whole=whole)
     jwt_extended.init_app(app)
     if settings.rate_limit_storage:
         if find_spec("flask_limiter") is None:

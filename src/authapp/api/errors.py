@@ -2,18 +2,14 @@
 
 import inspect
 import traceback
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
 
 from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, TooManyRequests, default_exceptions
 
 from authapp.api.headers import request_id
 from authapp.api.responses import as_json
 from authapp.database.errors import is_outage, sqlstate
-from authapp.domain.services import EXTENSION
 from authapp.errors import (
     Conflict,
     Forbidden,
@@ -61,25 +57,26 @@ _BY_STATUS: dict[int | None, type[Refusal]] = {
 """What an exception of werkzeug's means here; the rest of its 4xx say that the request cannot be read."""
 
 
-def init_app(app: Flask) -> None:
-    """Answer every exception of a covered request in the one shape."""
-    app.register_error_handler(Refusal, _covered(render))
-    app.register_error_handler(HTTPException, _covered(_render_http))
-    app.register_error_handler(SQLAlchemyError, _covered(_render_database))
+def init_app(app: Flask, *, whole: bool) -> None:
+    """Answer refusals in the one shape, and with ``whole`` the other errors of every route as well."""
+    app.register_error_handler(Refusal, render)
+    if whole:
+        app.register_error_handler(HTTPException, _render_http)
+        app.register_error_handler(SQLAlchemyError, _render_database)
 
 
-def _covered(handler: Callable[[Any], Response]) -> Callable[[Any], Any]:
-    """Return ``handler`` for covered requests; for the others Flask does what it does without it."""
+def cover(app: Flask, blueprint: str) -> None:
+    """Answer every error of a registered blueprint in the one shape, whatever the rest of ``app`` does with its own.
 
-    @wraps(handler)
-    def handle(error: Exception) -> Any:
-        if current_app.extensions[EXTENSION].covers(request.blueprints):
-            return handler(error)
-        if isinstance(error, HTTPException):
-            return error
-        raise error
-
-    return handle
+    Handlers of the blueprint itself stay. They are entered where ``Blueprint.register_error_handler`` would enter them
+    for each application that has the blueprint; this is for one application.
+    """
+    handlers = app.error_handler_spec[blueprint]
+    for error, handler in ((Refusal, render), (SQLAlchemyError, _render_database), (HTTPException, _render_http)):
+        handlers[None].setdefault(error, handler)
+    # Flask looks for a handler of the status first, and finds that of the application.
+    for status in default_exceptions.keys() - {TooManyRequests.code}:
+        handlers[status].setdefault(HTTPException, _render_http)
 
 
 def status_of(refusal: type[Refusal]) -> int:
