@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authapp import api, cli
 from authapp.api.authenticate import Authenticator, BearerJWT
 from authapp.api.openapi import Blueprint as DocumentedBlueprint
 from authapp.api.openapi import Contract, publish
 from authapp.cli import migrations
+from authapp.cli.commands import SETTINGS_ERROR
 from authapp.config import Settings, SettingsError
 from authapp.database import wait_callback
 from authapp.database.connect import DeadlinePool, Servers, connect_arguments, connector, watch_errors
@@ -55,21 +57,27 @@ class AuthApp:
         """Bind to ``app``. With ``whole``, every route of it is locked unless it is marked ``public``.
 
         Raises ``SettingsError`` when the settings cannot be used, and ``RuntimeError`` when the application has a
-        Flask-SQLAlchemy of its own.
+        Flask-SQLAlchemy of its own. While the ``flask`` command looks for its commands, bad settings are no error: the
+        application gets the commands and nothing else, and those that need settings end with the message.
         """
         if "sqlalchemy" in app.extensions and app.extensions["sqlalchemy"] is not db:
             raise RuntimeError(
                 "This application has a Flask-SQLAlchemy instance already. Use authapp's: from authapp import db, and"
                 " declare your tables on it."
             )
+        self._app, self._covers_all = app, whole
+        app.extensions[EXTENSION] = self
         cli.init_app(app)
         folders = migrations.init_app(app)
-        settings = settings or load_settings()
-        self._app, self._covers_all = app, whole
-        self._bind_database(app, settings, folders)
-        app.extensions[EXTENSION] = self
-        app.logger.setLevel(settings.log_level)
-        api.init_app(app, settings, whole=whole)
+        try:
+            settings = settings or load_settings()
+            self._bind_database(app, settings, folders)
+            api.init_app(app, settings, whole=whole)
+        except SettingsError as error:
+            cli.without_settings(app, error)
+            return
+        if whole:
+            _take_over(app, settings)
         self.contract = publish(app)
         for blueprint, prefix in api.BLUEPRINTS.items():
             self.register_blueprint(blueprint, url_prefix=prefix)
@@ -86,11 +94,15 @@ class AuthApp:
         One made with ``authapp.Blueprint`` appears in the OpenAPI document. ``options`` are Flask's, such as
         ``url_prefix``.
         """
+        if SETTINGS_ERROR in self._app.extensions:
+            return
         if isinstance(blueprint, DocumentedBlueprint):
             self.contract.register_blueprint(blueprint, **options)
         else:
             self._app.register_blueprint(blueprint, **options)
-        self._covered.add(options.get("name", blueprint.name))
+        name = options.get("name", blueprint.name)
+        self._covered.add(name)
+        api.errors.cover(self._app, name)
 
     def covers(self, blueprints: Sequence[str]) -> bool:
         """Tell whether a request to a view of these blueprints, innermost first, is for authapp to guard and answer."""
@@ -120,6 +132,13 @@ class AuthApp:
         db.init_app(app)
         with app.app_context():
             watch_errors(db.engine, orphaned)
+
+
+def _take_over(app: Flask, settings: Settings) -> None:
+    """Set up what an application has once."""
+    app.logger.setLevel(settings.log_level)
+    if hops := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
 
 def load_settings() -> Settings:

@@ -7,12 +7,10 @@ from typing import Any
 
 from flask import Flask
 from flask.helpers import get_root_path
-from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authapp import cli
 from authapp.api.guards import public
-from authapp.config import Settings, SettingsError
-from authapp.extension import AuthApp, load_settings
+from authapp.config import Settings
+from authapp.extension import AuthApp
 
 IMPORT_NAME = "authapp"
 
@@ -34,14 +32,8 @@ def create_app(settings: Settings | None = None, import_name: str = IMPORT_NAME)
     settings are read from ``FLASK_*`` variables, such as ``FLASK_SECRET_KEY``.
 
     Raises ``SettingsError`` when the settings cannot be used. While the ``flask`` command looks for its commands the
-    application is returned without its routes instead, so that ``flask keys generate`` and ``flask doctor`` work.
+    application has no routes of authapp instead, so that ``flask keys generate`` and ``flask doctor`` work.
     """
-    try:
-        settings = settings or load_settings()
-    except SettingsError as error:
-        if not cli.is_looking_for_commands():
-            raise
-        return cli.application_without_settings(import_name, error)
     has_static_files = import_name != IMPORT_NAME and Path(get_root_path(import_name), "static").is_dir()
     app = Application(import_name, static_folder="static" if has_static_files else None)
     if import_name != IMPORT_NAME:
@@ -53,6 +45,4 @@ def create_app(settings: Settings | None = None, import_name: str = IMPORT_NAME)
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     AuthApp().init_app(app, settings, whole=True)
-    if hops := settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app

@@ -1,20 +1,22 @@
 """For the tests of an application that uses authapp: settings, a migrated database, users, sessions and clients."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import flask_migrate
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
-from authapp.cli.migrations import upgrade_package
+from authapp.cli import migrations
 from authapp.config import Settings, normalised_database_url, rate_limits
 from authapp.context import OPERATOR, RequestContext
-from authapp.database.migrations import PACKAGE
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.models import User
+from authapp.security import identifiers
 from authapp.security.keys import Key, KeyRing
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of users that exist in tests alone
@@ -38,12 +40,29 @@ def settings(database_url: str, **changes: Any) -> Settings:
     return Settings(database_url=normalised_database_url(database_url), **values)
 
 
+@contextmanager
+def temporary_database(server_url: str) -> Iterator[str]:
+    """Create an empty database on the server of ``server_url``, lend its address, and drop it.
+
+    The role in the address must be allowed to create databases.
+    """
+    server = make_url(normalised_database_url(server_url))
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    name = f"authapp_testing_{identifiers.random_text().replace('-', '')}"
+    with engine.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE template0'))
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+        engine.dispose()
+
+
 def upgrade_database(app: Flask) -> None:
     """Run authapp's migrations and those of the project, as ``flask db upgrade`` does."""
     with app.app_context():
-        upgrade_package()
-        if app.extensions["migrate"].directory != str(PACKAGE.path):
-            flask_migrate.upgrade()
+        migrations.upgrade()
 
 
 def create_user(

@@ -48,7 +48,7 @@ def init_app(app: Flask, settings: Settings, *, whole: bool) -> None:
     With ``whole``, every route is covered. Raises ``SettingsError`` if a setting needs a package that is not installed.
     """
     middleware.init_app(app, whole=whole)
-    errors.init_app(app)
+    errors.init_app(app, whole=whole)
     jwt_extended.init_app(app)
     if settings.rate_limit_storage:
         if find_spec("flask_limiter") is None:

@@ -2,15 +2,12 @@
 
 import inspect
 import traceback
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
 
 from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, TooManyRequests, default_exceptions
 
-from authapp.api.middleware import is_covered, request_id
+from authapp.api.middleware import request_id
 from authapp.api.responses import as_json
 from authapp.database.errors import is_outage, sqlstate
 from authapp.errors import (
@@ -60,25 +57,26 @@ _BY_STATUS: dict[int | None, type[Refusal]] = {
 """The refusal for each status of a Werkzeug exception. All others count as ``MalformedRequest``."""
 
 
-def init_app(app: Flask) -> None:
-    """Register handlers that render the exceptions of covered requests as problem+json."""
-    app.register_error_handler(Refusal, _covered(render))
-    app.register_error_handler(HTTPException, _covered(_render_http))
-    app.register_error_handler(SQLAlchemyError, _covered(_render_database))
+def init_app(app: Flask, *, whole: bool) -> None:
+    """Answer refusals in the one shape, and with ``whole`` the other errors of every route as well."""
+    app.register_error_handler(Refusal, render)
+    if whole:
+        app.register_error_handler(HTTPException, _render_http)
+        app.register_error_handler(SQLAlchemyError, _render_database)
 
 
-def _covered(handler: Callable[[Any], Response]) -> Callable[[Any], Any]:
-    """Return ``handler`` restricted to covered requests. For other requests Flask's default behaviour applies."""
+def cover(app: Flask, blueprint: str) -> None:
+    """Answer every error of a registered blueprint in the one shape, whatever the rest of ``app`` does with its own.
 
-    @wraps(handler)
-    def handle(error: Exception) -> Any:
-        if is_covered():
-            return handler(error)
-        if isinstance(error, HTTPException):
-            return error
-        raise error
-
-    return handle
+    Handlers of the blueprint itself stay. They are entered where ``Blueprint.register_error_handler`` would enter them
+    for each application that has the blueprint; this is for one application.
+    """
+    handlers = app.error_handler_spec[blueprint]
+    for error, handler in ((Refusal, render), (SQLAlchemyError, _render_database), (HTTPException, _render_http)):
+        handlers[None].setdefault(error, handler)
+    # Flask looks for a handler of the status first, and finds that of the application.
+    for status in default_exceptions.keys() - {TooManyRequests.code}:
+        handlers[status].setdefault(HTTPException, _render_http)
 
 
 def status_of(refusal: type[Refusal]) -> int:

@@ -43,11 +43,12 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def _is_not_covered() -> bool:
-    # Not is_covered(): the limiter runs before the guard, which marks the request.
     return not current_app.extensions[EXTENSION].covers(request.blueprints)
 
 
-def _render(error: RateLimitExceeded) -> Response:
+def _render(error: RateLimitExceeded) -> Response | RateLimitExceeded:
+    if _is_not_covered():
+        return error  # of another limiter, which counts the application's own routes
     limit, window = error.limit.limit, limiter.current_limit
     # Windows end on whole seconds, so the wait is capped: rounded up, it could be longer than the window.
     wait = max(1, min(math.ceil(window.reset_at - time.time()), limit.get_expiry())) if window else limit.get_expiry()

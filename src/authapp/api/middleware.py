@@ -54,11 +54,6 @@ def cover(environ: dict[str, Any]) -> None:
     environ[_COVERED] = True
 
 
-def is_covered() -> bool:
-    """Tell whether authapp guards and answers this request."""
-    return _COVERED in request.environ
-
-
 def request_id() -> str:
     """Return the id of this request: the client's if it is a sane one, else a new one."""
     return _request_id(request.environ)

@@ -147,10 +147,13 @@ class Contract(Api):  # type: ignore[misc]
 
 
 def publish(app: Flask) -> Contract:
-    """Return the contract of ``app``, which describes the blueprints registered on it."""
-    app.config.update(API_TITLE="authapp", API_VERSION=version("authapp"), OPENAPI_VERSION="3.1.0")
+    """Return the contract of ``app``, which describes the blueprints that are registered with it."""
+    app.config.update(
+        AUTHAPP_API_TITLE="authapp", AUTHAPP_API_VERSION=version("authapp"), AUTHAPP_OPENAPI_VERSION="3.1.0"
+    )
     contract = Contract(
         app,
+        config_prefix="AUTHAPP",  # an application may publish an API of its own with the library
         spec_kwargs={
             "info": {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
             "servers": [{"url": "/"}],

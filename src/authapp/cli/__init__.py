@@ -2,7 +2,7 @@
 
 import click
 from flask import Flask
-from flask.cli import FlaskGroup
+from flask.cli import AppGroup, FlaskGroup
 
 from authapp.cli import audit, doctor, keys, roles, tokens, users
 from authapp.cli.commands import SETTINGS_ERROR, services
@@ -24,25 +24,35 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-def is_looking_for_commands() -> bool:
-    """Return whether the ``flask`` command is loading the application only to list its commands."""
-    context = click.get_current_context(silent=True)
-    return context is not None and isinstance(context.command, FlaskGroup)
+def without_settings(app: Flask, error: SettingsError) -> None:
+    """Let the commands of ``app`` that need no settings work, and the others end with ``error``.
 
-
-def application_without_settings(import_name: str, error: SettingsError) -> Flask:
-    """Return an application with the commands but no routes, for when the settings cannot be used.
-
-    Commands that need no settings still work; the others exit with ``error``.
+    Raises ``error``, as a message of the ``flask`` command, when ``app`` is made to serve (``flask run``), and as it is
+    when no ``flask`` command runs.
     """
-    app = Flask(import_name, static_folder=None)
+    context = click.get_current_context(silent=True)
+    if context is None or not isinstance(context.find_root().command, FlaskGroup):
+        raise error
+    if not isinstance(context.command, FlaskGroup):
+        raise click.ClickException(str(error)) from None
+    # The command is still to be found: the application is made to see which commands it has.
     app.extensions[SETTINGS_ERROR] = error
-    init_app(app)
-    app.cli.add_command(_db_without_settings)
-    return app
+    app.cli = _CommandsWithoutSettings(app.cli.name, commands=app.cli.commands)
 
 
-@click.command("db", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-def _db_without_settings() -> None:
-    """Perform database migrations."""
-    services()
+class _CommandsWithoutSettings(AppGroup):
+    """The commands of an application that has no services: ours see to it themselves, and the others cannot run."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command = super().get_command(ctx, cmd_name)
+        if command is None or command in COMMANDS:
+            return command
+        return click.Command(
+            command.name,
+            help=command.help,
+            short_help=command.short_help,
+            callback=services,
+            params=[click.Argument(["arguments"], nargs=-1, expose_value=False, type=click.UNPROCESSED)],
+            context_settings={"ignore_unknown_options": True},
+            add_help_option=False,
+        )

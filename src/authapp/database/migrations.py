@@ -56,4 +56,12 @@ PACKAGE = MigrationFolder(Path(str(files("authapp"))) / "migrations", "alembic_v
 """The migrations of authapp's own tables."""
 
 PROJECT_VERSION_TABLE = "alembic_version_project"
-"""The table with the revision of a project's own migrations, separate from authapp's."""
+"""Where the revision of a project's own migrations is kept, beside that of authapp's."""
+
+
+def project_folder() -> MigrationFolder | None:
+    """Return the migrations of the project in the working directory, or ``None`` where there are none."""
+    path = Path("migrations").absolute()
+    if not (path / "env.py").is_file() or path.samefile(PACKAGE.path):
+        return None
+    return MigrationFolder(path, PROJECT_VERSION_TABLE)
