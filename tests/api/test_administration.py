@@ -78,7 +78,7 @@ def test_a_name_that_is_what_it_was_changes_nothing(app: Flask, api: Api) -> Non
     assert "user.changed" not in events_of(app, user)
 
 
-ENDINGS = {
+REVOCATIONS = {
     "disabled": lambda services, user: services.administration.disable(user.id, OPERATOR),
     "logged out": lambda services, user: services.administration.end_sessions(user.id, OPERATOR),
     "no administrator any more": lambda services, user: services.administration.revoke(user.id, "admin", OPERATOR),
@@ -86,7 +86,7 @@ ENDINGS = {
 
 
 @pytest.mark.committed
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", REVOCATIONS)
 def test_an_administrator_who_is_stopped_while_a_password_is_hashed_creates_nobody(
     app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
@@ -97,7 +97,7 @@ def test_an_administrator_who_is_stopped_while_a_password_is_hashed_creates_nobo
 
     def hash_(self: PasswordHasher, password: str) -> str:
         with app.app_context():
-            ENDINGS[ending](Services.of(app), user)
+            REVOCATIONS[ending](Services.of(app), user)
         return compute(self, password)
 
     monkeypatch.setattr(PasswordHasher, "hash", hash_)

@@ -215,12 +215,12 @@ def test_a_server_that_turns_out_to_be_a_standby_is_left(url: str) -> None:
 def test_writes_that_wait_leave_connections_for_reads(url: str) -> None:
     connections = made(url, size=4, timeout=3.0)
     with ThreadPoolExecutor(4) as threads:
-        waiting = [threads.submit(connections.write, SLEEP, {"seconds": 1.0}) for _ in range(4)]
+        writes = [threads.submit(connections.write, SLEEP, {"seconds": 1.0}) for _ in range(4)]
         time.sleep(0.3)
         start = time.monotonic()
         assert connections.read(ONE, {}).one == 1
         assert time.monotonic() - start < 0.5
-        assert [each.result() for each in waiting]
+        assert [each.result() for each in writes]
     connections.clear()
 
 

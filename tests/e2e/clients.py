@@ -1,8 +1,8 @@
 """Clients of a server in trouble: a process of their own, so that the stopwatch is not theirs to hold up.
 
 ``python -m e2e.clients`` reads a line of JSON from standard input, says with an empty line that all have started, goes
-on until its input ends, and prints what was answered, a JSON list of ``[moment, seconds, status, retry_after, name]``;
-a moment is of the monotonic clock, and a status of 0 is no answer.
+on until its input ends, and prints what was answered, a JSON list of ``[sent_at, seconds, status, retry_after, name]``;
+a time is of the monotonic clock, and a status of 0 is no answer.
 """
 
 import http.client
@@ -23,7 +23,7 @@ TESTS = Path(__file__).resolve().parent.parent
 class Answer(NamedTuple):
     """What one request met."""
 
-    moment: float
+    sent_at: float
     seconds: float
     status: int
     retry_after: str | None
@@ -65,12 +65,12 @@ def clients(port: int, plans: Sequence[dict[str, Any]]) -> Iterator[Load]:
             process.stdin.flush()
             assert process.stdout.readline() == "\n"
             yield load
-            told, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=60)
         except BaseException:
             process.kill()
             raise
     assert process.returncode == 0
-    load.answers = [Answer(*each) for each in json.loads(told)]
+    load.answers = [Answer(*each) for each in json.loads(output)]
 
 
 class Client:

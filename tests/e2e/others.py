@@ -28,10 +28,10 @@ def installed(program: str) -> str:
     return found
 
 
-def rendered(shipped: str, places: dict[str, str]) -> str:
-    """Return a file of ``deploy/``, with the test's own in the places that it tells the reader to change."""
+def rendered(shipped: str, replacements: dict[str, str]) -> str:
+    """Return a file of ``deploy/``, with the values of the test in place of those that its reader is to change."""
     text = (ROOT / "deploy" / shipped).read_text()
-    for theirs, ours in places.items():
+    for theirs, ours in replacements.items():
         assert text.count(theirs) == 1, theirs
         text = text.replace(theirs, ours)
     return text

@@ -21,9 +21,11 @@ def nginx_before(folder: Path, ports: list[int]) -> Iterator[int]:
     """Lend the port of an nginx with the shipped configuration for two nodes."""
     folder.mkdir()
     port = free_port()
-    places = {f"server node{number}:8000": f"server 127.0.0.1:{each}" for number, each in enumerate(ports, start=1)}
-    places["    listen 80;"] = f"    listen 127.0.0.1:{port};"
-    (folder / "authapp.conf").write_text(rendered("nginx/balanced.conf", places))
+    replacements = {
+        f"server node{number}:8000": f"server 127.0.0.1:{each}" for number, each in enumerate(ports, start=1)
+    }
+    replacements["    listen 80;"] = f"    listen 127.0.0.1:{port};"
+    (folder / "authapp.conf").write_text(rendered("nginx/balanced.conf", replacements))
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
     log = folder / "error.log"
     with running([installed("nginx"), "-p", str(folder), "-e", str(log), "-c", str(folder / "nginx.conf")], port, log):
@@ -35,10 +37,10 @@ def haproxy_before(folder: Path, ports: list[int]) -> Iterator[int]:
     """Lend the port of an HAProxy with the shipped configuration for two nodes."""
     folder.mkdir()
     port = free_port()
-    places = {f"node{number}:8000": f"127.0.0.1:{each}" for number, each in enumerate(ports, start=1)}
-    places["    bind :80"] = f"    bind 127.0.0.1:{port}"
+    replacements = {f"node{number}:8000": f"127.0.0.1:{each}" for number, each in enumerate(ports, start=1)}
+    replacements["    bind :80"] = f"    bind 127.0.0.1:{port}"
     configuration = folder / "haproxy.cfg"
-    configuration.write_text(rendered("haproxy/haproxy.cfg", places))
+    configuration.write_text(rendered("haproxy/haproxy.cfg", replacements))
     with running([installed("haproxy"), "-db", "-f", str(configuration)], port, folder / "log"):
         yield port
 

@@ -20,9 +20,9 @@ def log_in(server: Server, name: str) -> tuple[int, dict[str, str]]:
 
 
 def answers(server: Server, token: str) -> set[tuple[int, str | None]]:
-    """Return what twenty fresh connections, and so either worker, are told."""
-    told = [server.call("GET", "/api/v1/users/me", token) for _ in range(20)]
-    return {(answer.status_code, answer.json().get("code")) for answer in told}
+    """Return what twenty fresh connections, and so either worker, get."""
+    answers = [server.call("GET", "/api/v1/users/me", token) for _ in range(20)]
+    return {(answer.status_code, answer.json().get("code")) for answer in answers}
 
 
 def refused_in_one_line(completed: Completed, words: str) -> None:

@@ -80,12 +80,12 @@ def guarding(folder: Path, authapp: int, service: int) -> Iterator[str]:
     """Lend the address of an nginx with the shipped configuration, between ``authapp`` and ``service``."""
     folder.mkdir()
     port = free_port()
-    places = {
+    replacements = {
         "server 127.0.0.1:8000;": f"server 127.0.0.1:{authapp};",
         "server 127.0.0.1:9000;": f"server 127.0.0.1:{service};",
         "    listen 80;": f"    listen 127.0.0.1:{port};",
     }
-    (folder / "authapp.conf").write_text(rendered("nginx/authapp.conf", places))
+    (folder / "authapp.conf").write_text(rendered("nginx/authapp.conf", replacements))
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
     log = folder / "error.log"
     command = [installed("nginx"), "-p", str(folder), "-e", str(log), "-c", str(folder / "nginx.conf")]

@@ -25,7 +25,7 @@ class Guess(NamedTuple):
     """What a guess met, and when it had its answer."""
 
     status: int
-    moment: float
+    sent_at: float
 
 
 class Guesser:
@@ -79,8 +79,8 @@ def test_of_two_hundred_guesses_at_once_none_beyond_the_limit_counts(databases: 
             right = list(right)
         statuses = Counter(guess.status for guess in [*wrong, *right])
         # The first delay may pass meanwhile, on a slow machine; until then, not even the right one is looked at.
-        early = [guess.status for guess in [*wrong, *right] if guess.moment < guesser.started + FIRST_DELAY]
-        seconds = max(guess.moment for guess in [*wrong, *right]) - guesser.started
+        early = [guess.status for guess in [*wrong, *right] if guess.sent_at < guesser.started + FIRST_DELAY]
+        seconds = max(guess.sent_at for guess in [*wrong, *right]) - guesser.started
 
         assert statuses.keys() <= {200, 401, 429, 503}, statuses
         assert statuses[401] > 0, statuses

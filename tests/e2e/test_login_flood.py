@@ -48,8 +48,8 @@ def pings(server: Server, token: str, go_on: Callable[[], bool]) -> list[float]:
     return times
 
 
-def until(moment: float) -> Callable[[], bool]:
-    return lambda: time.monotonic() < moment
+def until(end: float) -> Callable[[], bool]:
+    return lambda: time.monotonic() < end
 
 
 def resident(server: Server) -> int:
@@ -77,9 +77,9 @@ def flooded(server: Server, usernames: list[str], token: str) -> tuple[set[int],
         while going_on():
             times += pings(server, token, until(time.monotonic() + 0.1))
             most = max(most, resident(server))
-        told, _ = flood.communicate(timeout=60)
+        output, _ = flood.communicate(timeout=60)
     assert flood.returncode == 0
-    return {int(status) for status in json.loads(told)}, times, most
+    return {int(status) for status in json.loads(output)}, times, most
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")

@@ -33,27 +33,27 @@ class Answer:
     body: dict[str, Any]
 
     @property
-    def told(self) -> tuple[int, str | None]:
+    def outcome(self) -> tuple[int, str | None]:
         """The status, and the code of a refusal."""
         return self.status, self.body.get("code")
 
 
 def at_once(server: Server, requests: Iterable[tuple[str, str, str]]) -> list[Answer]:
-    """Send requests (method, path, token) at the same moment, each over a connection of its own."""
+    """Send requests (method, path, token) at the same moment, each over a connection of its client."""
     with ExitStack() as stack:
         sockets = []
         for method, path, token in requests:
-            own = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
             head = f"{method} /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n"
-            own.sendall(f"{head}Authorization: Bearer {token}\r\n\r".encode())
-            sockets.append(own)
-        for own in sockets:  # the last byte of each: no request starts before all of them are there
-            own.sendall(b"\n")
-        return [_answer(own) for own in sockets]
+            client.sendall(f"{head}Authorization: Bearer {token}\r\n\r".encode())
+            sockets.append(client)
+        for client in sockets:  # the last byte of each: no request starts before all of them are there
+            client.sendall(b"\n")
+        return [_answer(client) for client in sockets]
 
 
-def _answer(own: socket.socket) -> Answer:
-    with HTTPResponse(own) as response:
+def _answer(client: socket.socket) -> Answer:
+    with HTTPResponse(client) as response:
         response.begin()
         body = response.read()
         return Answer(response.status, json.loads(body) if body else {})
@@ -95,7 +95,7 @@ def test_a_hundred_refreshes_of_one_token_get_one_successor_and_the_session_live
 
         answers = at_once(server, [("POST", "/auth/refresh", old["refresh_token"])] * AT_ONCE)
 
-        assert Counter(answer.told for answer in answers) == {(200, None): AT_ONCE}
+        assert Counter(answer.outcome for answer in answers) == {(200, None): AT_ONCE}
         successors = {answer.body["refresh_token"] for answer in answers}
         assert len({claims(successor)["jti"] for successor in successors}) == 1
         assert claims(old["refresh_token"])["jti"] not in {claims(successor)["jti"] for successor in successors}
@@ -117,12 +117,12 @@ def test_refreshes_that_race_a_logout_leave_nothing_alive(server: Server) -> Non
 
         answers = at_once(server, racing)
 
-        assert answers.pop(place).told == (204, None)
-        outcomes.update(answer.told for answer in answers)
+        assert answers.pop(place).outcome == (204, None)
+        outcomes.update(answer.outcome for answer in answers)
         descendants = [old, *(answer.body for answer in answers if answer.status == 200)]
         tries = [("GET", "/ping", pair["access_token"]) for pair in descendants]
         tries += [("POST", "/auth/refresh", pair["refresh_token"]) for pair in descendants]
-        assert {answer.told for answer in at_once(server, tries)} == {(401, "token_revoked")}
+        assert {answer.outcome for answer in at_once(server, tries)} == {(401, "token_revoked")}
     assert outcomes.keys() == {(200, None), (401, "token_revoked")}, outcomes
 
 

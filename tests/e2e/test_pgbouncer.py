@@ -20,10 +20,10 @@ from factories import PASSWORD
 
 
 def configured(url: str, port: int, folder: Path) -> str:
-    """Return the shipped configuration, with the test's own places, and with few connections for many clients."""
+    """Return the shipped configuration, with the test's own addresses, and with few connections for many clients."""
     upstream = make_url(url)
     where = f"host={upstream.query.get('host', upstream.host)} port={upstream.port or 5432} user={upstream.username}"
-    places = {
+    replacements = {
         "authapp = host=postgres port=5432 dbname=authapp": f"* = {where}",
         "listen_addr = 0.0.0.0": f"listen_addr = 127.0.0.1\nlogfile = {folder}/log\npidfile = {folder}/pid",
         "listen_port = 6432": f"listen_port = {port}",
@@ -31,7 +31,7 @@ def configured(url: str, port: int, folder: Path) -> str:
         "auth_file = /run/pgbouncer/userlist.txt": "",
         "default_pool_size = 16": "default_pool_size = 3",
     }
-    return rendered("pgbouncer/pgbouncer.ini", places)
+    return rendered("pgbouncer/pgbouncer.ini", replacements)
 
 
 @contextmanager

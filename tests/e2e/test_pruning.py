@@ -83,13 +83,13 @@ def prune_twice_at_once(variables: dict[str, str]) -> list[int]:
     ]
     deadline = time.monotonic() + SECONDS
     try:
-        told = [node.communicate(timeout=max(0.1, deadline - time.monotonic()))[0] for node in nodes]
+        outputs = [node.communicate(timeout=max(0.1, deadline - time.monotonic()))[0] for node in nodes]
     finally:
         for node in nodes:
             node.kill()
             node.wait(10)
-    assert [node.returncode for node in nodes] == [0, 0], told
-    return [json.loads(each)["blocklisted_tokens"] for each in told]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    return [json.loads(each)["blocklisted_tokens"] for each in outputs]
 
 
 def test_a_million_expired_rows_are_pruned_by_two_nodes_while_requests_flow(

@@ -27,10 +27,10 @@ def workers(server: Server) -> list[psutil.Process]:
     return psutil.Process(server.process.pid).children()
 
 
-def until(happened: Callable[[], bool], told: Callable[[], str], seconds: float = 30) -> None:
+def until(happened: Callable[[], bool], explain: Callable[[], str], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
-        assert time.monotonic() < deadline, told()
+        assert time.monotonic() < deadline, explain()
         time.sleep(0.05)
 
 
@@ -74,7 +74,7 @@ def test_a_reload_under_load_costs_no_request(databases: Databases, tmp_path: Pa
             judge(load, reloads=RELOADS)
             assert {answer.status for answer in load.answers} == {200, 401}
             for name in ("good", "revoked", "live"):
-                assert any(answer.moment > last for answer in load.named(name)), "the load went on to the end"
+                assert any(answer.sent_at > last for answer in load.named(name)), "the load went on to the end"
 
 
 def test_four_instances_started_at_once_on_an_empty_database(databases: Databases, tmp_path: Path) -> None:

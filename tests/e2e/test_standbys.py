@@ -52,7 +52,7 @@ def test_a_primary_that_falls_silent_is_passed_over_for_the_new_one(
                 wait(RECOVERY + LONGEST + 1)
             assert {answer.status for answer in load.named("good")} <= {200, 503}
             assert {answer.status for answer in load.named("revoked")} <= {401, 503}
-            later = [answer for answer in load.named("good") if answer.moment > promoted + RECOVERY]
+            later = [answer for answer in load.named("good") if answer.sent_at > promoted + RECOVERY]
             assert later
             assert {answer.status for answer in later} == {200}
             judge_health(load)
@@ -98,8 +98,8 @@ def test_while_the_synchronous_standby_is_away_reads_go_on_and_connections_stay_
             assert {answer.status for answer in load.named("revoked")} == {401}
             logouts = [answer for answer in load.answers if answer.name.startswith("logout:")]
             assert {answer.status for answer in logouts} == {204, 503}
-            assert all(answer.status == 503 for answer in logouts if away + 0.5 < answer.moment < back - 2.5)
-            assert all(answer.status == 204 for answer in logouts if answer.moment > back + RECOVERY)
+            assert all(answer.status == 503 for answer in logouts if away + 0.5 < answer.sent_at < back - 2.5)
+            assert all(answer.status == 204 for answer in logouts if answer.sent_at > back + RECOVERY)
             assert judge_logouts(server, load) > 10
             judge_health(load)
     finally:

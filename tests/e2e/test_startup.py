@@ -27,14 +27,14 @@ def refused(without: list[str] | None = None, **changes: str) -> list[str]:
         text=True,
         timeout=60,
     )
-    told = started.stdout
-    assert started.returncode not in (0, None), told
-    assert "Traceback" not in told
-    assert "Listening at" not in told
-    assert told.count("authapp cannot start") == 1, told
+    output = started.stdout
+    assert started.returncode not in (0, None), output
+    assert "Traceback" not in output
+    assert "Listening at" not in output
+    assert output.count("authapp cannot start") == 1, output
     secrets = ["db-Passw0rd", HMAC_SECRET, *json.loads(environment("")["AUTHAPP_JWT_KEYS"])["keys"][0].values()]
-    assert [secret for secret in secrets if len(secret) > 8 and secret in told] == []
-    return [line.removeprefix("  - ") for line in told.splitlines() if line.startswith("  - ")]
+    assert [secret for secret in secrets if len(secret) > 8 and secret in output] == []
+    return [line.removeprefix("  - ") for line in output.splitlines() if line.startswith("  - ")]
 
 
 def test_everything_that_is_missing_is_named_once() -> None:

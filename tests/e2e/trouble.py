@@ -129,7 +129,7 @@ def judge(load: Load, well_again: float | None = None, reloads: int = 0) -> None
     judge_health(load, reloads)
     if well_again is not None:
         for name, status in (("good", 200), ("revoked", 401)):
-            later = {answer.status for answer in load.named(name) if answer.moment >= well_again + RECOVERY}
+            later = {answer.status for answer in load.named(name) if answer.sent_at >= well_again + RECOVERY}
             assert later == {status}, name
 
 

@@ -85,8 +85,8 @@ def test_gunicorn_calls_what_is_replaced_by_its_module() -> None:
         "util.write_error(": GeventWorker.handle_error,
         "_ip_in_allow_list(": gunicorn.http.message.HeaderPolicy._peer_is_trusted_proxy,
     }
-    for call, caller in callers.items():
-        assert call in inspect.getsource(caller), call
+    for call, function in callers.items():
+        assert call in inspect.getsource(function), call
 
 
 def test_a_worker_makes_its_servers_with_server_class() -> None:

@@ -212,11 +212,11 @@ def _one_at_a_time() -> Iterator[None]:
     """
     with db.engine.connect() as connection:
         connection.detach()  # the pool may have room for one, and the migrations need it
-        waiting = False
+        announced = False
         while not connection.scalar(select(func.pg_try_advisory_xact_lock(UPGRADE_LOCK))):
             connection.rollback()
-            if not waiting:
+            if not announced:
                 click.echo("Waiting for another process, which migrates this database.", err=True)
-            waiting = True
+            announced = True
             time.sleep(_POLL_SECONDS)
         yield
