@@ -60,7 +60,7 @@ def install() -> None:
             if limit is None:
                 limit = deadline.until(most) if most is not None else float("inf")
             left = limit - time.monotonic()
-            # psycopg2 closes a connection whose wait failed, so a late answer cannot be taken for that of another query.
+            # psycopg2 closes a connection whose wait failed, so a late answer cannot be taken for another one.
             if left <= 0 or not ready(waiting.fileno(), state == POLL_READ, left):
                 raise Unanswered("The database did not answer in time.")
 
