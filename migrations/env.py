@@ -10,16 +10,16 @@ from authapp.database.session import db
 from authapp.models import TABLES
 
 LOCK = 0x61757468
-"""The advisory lock that an upgrade holds: of several nodes that start at once, one migrates and the others wait."""
+"""The advisory lock that an upgrade holds: if several nodes start at once, one migrates and the others wait."""
 
 
 def is_ours(_object: Any, name: str | None, type_: str, _reflected: bool, _compare_to: Any) -> bool:
-    """Tell whether a table is authapp's; others belong to the project that uses it."""
+    """Return whether a table is authapp's. Other tables belong to the project that uses it."""
     return type_ != "table" or name in TABLES
 
 
 def offline() -> None:
-    """Print the statements, for an operator who runs them."""
+    """Print the statements, so that an operator can run them."""
     context.configure(
         url=str(db.engine.url), target_metadata=db.metadata, literal_binds=True, version_table=PACKAGE.version_table
     )
@@ -28,7 +28,7 @@ def offline() -> None:
 
 
 def online() -> None:
-    """Run the statements, all in one transaction."""
+    """Run all statements in one transaction."""
     with db.engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         context.configure(

@@ -1,6 +1,6 @@
-"""How the pages of lists hold up: each of them on many rows and on few, in one run, alternating. ``make bench-lists``.
+"""Benchmark of the pages of lists, on many rows and on few, alternating in one run: ``make bench-lists``.
 
-The demand is that no page takes more than twice as long with a million users and a million events as with a thousand.
+With a million users and a million events, no page may take more than twice as long as with a thousand of each.
 """
 
 import argparse
@@ -73,7 +73,7 @@ WALKED = {"users, in the middle": "users", "events, in the middle": "audit-event
 
 
 class Side:
-    """One of the two databases, and an administrator who asks for its pages."""
+    """One of the two databases, and an administrator who requests its pages."""
 
     def __init__(self, url: str, rows: int) -> None:
         settings = {"argon2_memory_kib": 8, "argon2_time_cost": 1, "rate_limit_login": None}
@@ -116,14 +116,14 @@ class Side:
 
 
 def seconds(side: Side, path: str, query: dict[str, Any]) -> float:
-    """Return how long a page takes."""
+    """Return how long a page takes, in seconds."""
     start = time.perf_counter()
     side.get(path, query)
     return time.perf_counter() - start
 
 
 def compare(few: Side, many: Side, rounds: int, word: str) -> Iterator[tuple[str, float, float]]:
-    """Yield each page with ``word`` in its name, with its median on few and on many rows, in milliseconds."""
+    """Yield each page with ``word`` in its name, with its median time on few and on many rows in milliseconds."""
     for name in (name for name in [*PAGES, *WALKED] if word in name):
         path, query_few = PAGES[name] if name in PAGES else (WALKED[name], few.middle(WALKED[name]))
         query_many = query_few if name in PAGES else many.middle(path)
@@ -134,7 +134,7 @@ def compare(few: Side, many: Side, rounds: int, word: str) -> Iterator[tuple[str
 
 @contextmanager
 def sides(rows: int) -> Iterator[tuple[Side, Side]]:
-    """Lend both databases."""
+    """Yield both databases."""
     postgres = EmbeddedPostgres(ROOT / "build" / "bench", (*FAST_AND_LOSSY, "shared_buffers=512MB"))
     postgres.start()
     made: list[Side] = []
@@ -153,9 +153,9 @@ def sides(rows: int) -> Iterator[tuple[Side, Side]]:
 def main() -> int:
     """Print the table; the exit status is 1 when a page is too slow."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rows", type=int, default=1_000_000, help="users and events of the larger database")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="users and events in the larger database")
     parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--only", metavar="WORD", default="", help="measure the pages with WORD in their names alone")
+    parser.add_argument("--only", metavar="WORD", default="", help="measure only pages with WORD in their name")
     arguments = parser.parse_args()
     slow = 0
     with sides(arguments.rows) as (few, many):
