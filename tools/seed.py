@@ -25,10 +25,10 @@ _EVENT_ID = _ID.format(milliseconds=f"({_START} + n * 100)::bigint", salt="'even
 _USERS = f"""
 INSERT INTO users (id, username, username_key, email, email_key, password_hash, status, created_at, updated_at)
 SELECT {_USER_ID}, name, name, name || '@' || domain, name || '@' || domain, '!',
-       CASE WHEN n %% 50 = 0 THEN 'disabled' ELSE 'active' END, moment, moment
+       CASE WHEN n %% 50 = 0 THEN 'disabled' ELSE 'active' END, created, created
 FROM (SELECT n, (ARRAY['anna', 'bert', 'carla', 'dmitri', 'emine', 'farid', 'gro', 'hana'])[1 + n %% 8] || n AS name,
              (ARRAY['example.com', 'example.org', 'example.net'])[1 + n %% 3] AS domain,
-             to_timestamp({_START // 1000} + n / 3) AS moment
+             to_timestamp({_START // 1000} + n / 3) AS created
       FROM generate_series(1, %(users)s) AS n) AS people
 """
 _ROLES = f"""

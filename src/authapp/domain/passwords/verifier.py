@@ -43,11 +43,11 @@ class PasswordVerifier:
         the timing does not reveal which accounts exist.
         """
         key = lookup_key(name)
-        nobody = unknown_account(key)
-        row = read_one(_by_name(key, nobody, by_email="@" in name))
+        unknown_id = unknown_account(key)
+        row = read_one(_by_name(key, unknown_id, by_email="@" in name))
         if row is None:
             raise RuntimeError("a select without a condition has a row")
-        attempt, correct, new_hash = self._try(row, row.id or nobody, ThrottleScope.LOGIN, password)
+        attempt, correct, new_hash = self._try(row, row.id or unknown_id, ThrottleScope.LOGIN, password)
         if row.id is None or not correct or row.status != UserStatus.ACTIVE:
             self._record(EventType.LOGIN_REFUSED, row.id, attempt, context)
             raise InvalidCredentials
@@ -126,9 +126,9 @@ def _by_id(user_id: UUID) -> Executable:
     return throttled.where(User.id == user_id)
 
 
-def _by_name(key: str, nobody: UUID, *, by_email: bool) -> Executable:
+def _by_name(key: str, unknown_id: UUID, *, by_email: bool) -> Executable:
     """Return the statement that reads an account and its failures, with the same work if there is no such account."""
     always = select(literal(1).label("one")).subquery()
     named = always.outerjoin(User, (User.email_key if by_email else User.username_key) == key)
-    account = func.coalesce(User.id, literal(nobody, User.id.type))
+    account = func.coalesce(User.id, literal(unknown_id, User.id.type))
     return select(*_COLUMNS).select_from(named.outerjoin(LoginThrottle, _failures(ThrottleScope.LOGIN, account)))

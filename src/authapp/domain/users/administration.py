@@ -75,7 +75,7 @@ class Administration:
 
     def grant(self, ref: UserRef, role: str, context: RequestContext) -> User:
         """Grant a role to an account, unless it has it. Raises ``ValidationFailed`` if the role does not exist."""
-        return self._with_roles(ref, context, given=[role])
+        return self._with_roles(ref, context, granted=[role])
 
     def revoke(self, ref: UserRef, role: str, context: RequestContext) -> User:
         """Revoke a role from an account, if it has it.
@@ -84,7 +84,7 @@ class Administration:
         """
         # An unknown role is refused, because it is probably a typing error for a role that should be revoked.
         check_exists(role)
-        return self._with_roles(ref, context, taken=[role])
+        return self._with_roles(ref, context, revoked=[role])
 
     def set_password(self, ref: UserRef, password: str, context: RequestContext) -> User:
         """Set the password of an account, end its sessions and reset its failed logins.
@@ -156,11 +156,11 @@ class Administration:
             audit.record(EventType.USER_UNLOCKED, context=context, subject_id=user.id)
 
     def _with_roles(
-        self, ref: UserRef, context: RequestContext, *, given: Collection[str] = (), taken: Collection[str] = ()
+        self, ref: UserRef, context: RequestContext, *, granted: Collection[str] = (), revoked: Collection[str] = ()
     ) -> User:
         with unique_names(), transaction():
             user = self._locked(ref, context)
-            if self._set_roles(user, {*user.roles, *given} - {*taken}, context):
+            if self._set_roles(user, {*user.roles, *granted} - {*revoked}, context):
                 user.updated_at = clock.now()
         return user
 
@@ -168,14 +168,14 @@ class Administration:
         if wanted is None or set(wanted) == set(user.roles):
             return False
         wanted = checked_roles(wanted)
-        kept = {link.role_name: link for link in user.role_links}
-        given, taken = sorted(set(wanted) - kept.keys()), sorted(kept.keys() - set(wanted))
-        if given:
-            GrantPolicy.of(context).require_can_grant(given)
-        if ADMIN in taken:
+        links = {link.role_name: link for link in user.role_links}
+        granted, revoked = sorted(set(wanted) - links.keys()), sorted(links.keys() - set(wanted))
+        if granted:
+            GrantPolicy.of(context).require_can_grant(granted)
+        if ADMIN in revoked:
             keep_an_admin(user)
-        user.role_links = [kept.get(role) or UserRole(role_name=role) for role in sorted(set(wanted))]
-        for event, names in ((EventType.ROLE_GRANTED, given), (EventType.ROLE_REVOKED, taken)):
+        user.role_links = [links.get(role) or UserRole(role_name=role) for role in sorted(set(wanted))]
+        for event, names in ((EventType.ROLE_GRANTED, granted), (EventType.ROLE_REVOKED, revoked)):
             for role in names:
                 audit.record(event, context=context, subject_id=user.id, role=role)
         return True
