@@ -1,7 +1,7 @@
-"""PostgreSQL for development and tests, from the wheel's binaries: no installation, no port, no password.
+"""PostgreSQL for development and tests, from the binaries in a wheel: no installation, no port, no password.
 
-It listens on a Unix socket in a folder that only its owner may enter, and on no network address. Only the binaries of
-the wheel are used: its own launcher, when run as root, opens every folder above the data to everybody (see
+It listens only on a Unix socket, in a folder that only its owner can access. The wheel's own launcher is not used: run
+as root, it makes every folder above the data accessible to everybody (see
 ``docs/decisions/0003-embedded-postgresql.md``).
 """
 
@@ -24,14 +24,14 @@ BINARIES = Path(_wheel.origin).parent / "pginstall18" / "bin"
 UNPRIVILEGED = "nobody"
 SUPERUSER = "postgres"
 LONGEST_SOCKET_PATH = 100
-"""The kernel's limit is 108 bytes."""
+"""In bytes. The kernel's limit is 108."""
 
 FAST_AND_LOSSY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-"""Settings for tests, which lose nothing when they lose everything."""
+"""Settings for tests, whose data may be lost in a crash."""
 
 
 class EmbeddedPostgres:
-    """One PostgreSQL server in a folder of its own."""
+    """One PostgreSQL server, with its data in its own folder."""
 
     def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
         """Take the ``folder`` that holds the data, and server settings such as ``fsync=off``."""
@@ -52,13 +52,17 @@ class EmbeddedPostgres:
         return str(self._sockets / ".s.PGSQL.5432")
 
     def start(self) -> None:
-        """Start the server, after making its data when there is none; a server already running there is used.
+        """Start the server, unless one is already running on this folder; initialise the data if there is none.
 
-        Raises ``RuntimeError`` with the end of the server's log when it does not come up.
+        Raises ``RuntimeError`` with the end of the server's log if it does not start.
         """
         for folder in (self.folder, self._sockets):
             folder.mkdir(parents=True, exist_ok=True)
+<<<<<<< HEAD
             _hand_over(folder)
+=======
+            _make_private(folder)
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         if not self._answers():
@@ -72,9 +76,9 @@ class EmbeddedPostgres:
         self._process = None
 
     def ensure_database(self, name: str) -> str:
-        """Create the database ``name``, and an ordinary role of that name that owns it; return its address.
+        """Create the database ``name``, owned by an ordinary role of the same name, and return its URL.
 
-        The application connects as that role: as the superuser, a hole in it could read every file of the machine.
+        The application connects as that role, because through a superuser a vulnerability could read files.
         """
         if not self._query("postgres", f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'"):
             self._query("postgres", f'CREATE ROLE "{name}" LOGIN')
@@ -87,7 +91,7 @@ class EmbeddedPostgres:
         self._query("postgres", f'DROP DATABASE IF EXISTS "{name}"')
 
     def _initialise(self) -> None:
-        # Beside, then renamed: an interrupted initialisation must not look like a finished one.
+        # Created in another folder and then renamed, so that an interrupted initialisation does not look complete.
         draft = self.folder / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
         command = ["initdb", "-D", str(draft), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
@@ -100,7 +104,7 @@ class EmbeddedPostgres:
         options = [f"-c{option}" for option in self._options]
         where = ["-D", str(self.data), "-k", str(self._sockets), "-h", ""]
         with self.log.open("ab") as log:
-            # A session of its own: Ctrl-C reaches the one who started it, who then stops it in order.
+            # In its own session, so that Ctrl-C reaches only the parent process, which then stops the server.
             self._process = subprocess.Popen(
                 _command("postgres", *where, *options), stdout=log, stderr=log, start_new_session=True
             )
@@ -135,7 +139,7 @@ class EmbeddedPostgres:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """Return a folder for the socket whose path is short enough, the same one each time."""
+    """Return a folder for the socket with a path that is short enough, and the same on each start."""
     beside = folder / "socket"
     if len(str(beside)) <= LONGEST_SOCKET_PATH - len("/.s.PGSQL.5432"):
         return beside
@@ -143,8 +147,13 @@ def _socket_folder(folder: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"authapp-{os.getuid()}-{digest}"
 
 
+<<<<<<< HEAD
 def _hand_over(folder: Path) -> None:
     """Let nobody in but the account that the server runs as (and root)."""
+=======
+def _make_private(folder: Path) -> None:
+    """Make ``folder`` accessible only to the account that the server runs as (and root)."""
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
     if os.geteuid() == 0:
         account = pwd.getpwnam(UNPRIVILEGED)
         os.chown(folder, account.pw_uid, account.pw_gid)
@@ -154,10 +163,10 @@ def _hand_over(folder: Path) -> None:
 
 
 def _command(program: str, *arguments: str) -> list[str]:
-    """Return the command line; PostgreSQL refuses to run as root, so root runs it as an unprivileged account.
+    """Return the command line. PostgreSQL refuses to run as root, so root runs it as an unprivileged account.
 
-    That account must reach the binaries and the data wherever the checkout is, also below a folder that is root's
-    alone. It keeps one capability for that, rather than having the folders opened to everybody.
+    That account must be able to read the binaries and the data, even if the checkout is in a folder that only root can
+    access. It keeps one capability for that, so that the folders need not be opened to everybody.
     """
     command = [str(BINARIES / program), *arguments]
     if os.geteuid() != 0:
@@ -165,6 +174,6 @@ def _command(program: str, *arguments: str) -> list[str]:
     account = pwd.getpwnam(UNPRIVILEGED)
     drop = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
     reach = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
-    # PostgreSQL looks for its own programs with access(2), which passes over capabilities unless this bit is set.
-    heed = "--securebits=+no_setuid_fixup"
-    return ["setpriv", *drop, heed, *reach, "--", *command]
+    # PostgreSQL checks its own programs with access(2), which ignores capabilities unless this bit is set.
+    keep_caps = "--securebits=+no_setuid_fixup"
+    return ["setpriv", *drop, keep_caps, *reach, "--", *command]

@@ -1,8 +1,8 @@
 """Fill a migrated database with many users and audit events: ``python -m tools.seed --users 1000000 --events 1000000``.
 
-The rows are made by PostgreSQL itself, are the same each time, and look like those of a service in use: names that
-begin alike, a few accounts that are disabled, roles that many or few hold or the active accounts alone, events that are
-frequent or rare or long over, and a user who did much long ago. Nobody can log in with them.
+PostgreSQL generates the rows, which are the same each time and resemble those of a real service: names with common
+prefixes, some disabled accounts, roles that many users, few users, or only active users have, event types that are
+frequent, rare, or only old, and one user with many old events. Nobody can log in to these accounts.
 """
 
 import argparse
@@ -25,10 +25,10 @@ _EVENT_ID = _ID.format(milliseconds=f"({_START} + n * 100)::bigint", salt="'even
 _USERS = f"""
 INSERT INTO users (id, username, username_key, email, email_key, password_hash, status, created_at, updated_at)
 SELECT {_USER_ID}, name, name, name || '@' || domain, name || '@' || domain, '!',
-       CASE WHEN n %% 50 = 0 THEN 'disabled' ELSE 'active' END, moment, moment
+       CASE WHEN n %% 50 = 0 THEN 'disabled' ELSE 'active' END, created, created
 FROM (SELECT n, (ARRAY['anna', 'bert', 'carla', 'dmitri', 'emine', 'farid', 'gro', 'hana'])[1 + n %% 8] || n AS name,
              (ARRAY['example.com', 'example.org', 'example.net'])[1 + n %% 3] AS domain,
-             to_timestamp({_START // 1000} + n / 3) AS moment
+             to_timestamp({_START // 1000} + n / 3) AS created
       FROM generate_series(1, %(users)s) AS n) AS people
 """
 _ROLES = f"""
@@ -44,9 +44,9 @@ SELECT {_USER_ID}, '{RARE_ROLE}' FROM generate_series(1, %(users)s, greatest(1, 
 UNION ALL
 SELECT {_USER_ID}, '{ACTIVE_ROLE}' FROM generate_series(1, %(users)s) AS n WHERE n %% 50 <> 0
 """
-# One in a thousand is what an administrator, the first user, did to somebody; the rest people do themselves. The oldest
-# twentieth is of the second user, and the oldest third of one type: what is frequent, but far from the newest, is where
-# PostgreSQL's planner guesses wrong.
+# In one event of a thousand an administrator, the first user, acts on another account; in the others users act on their
+# own. The oldest twentieth belongs to the second user, and most of the oldest 30 % has one type: values that are
+# frequent, but only among old rows, are where PostgreSQL's planner guesses wrong.
 _EVENTS = f"""
 INSERT INTO audit_events (occurred_at, id, type, actor_id, subject_id, ip_address, user_agent, request_id, details)
 SELECT to_timestamp(({_START} + e * 100) / 1000.0),
@@ -62,7 +62,7 @@ FROM (SELECT e, {_USER_ID} AS subject
 
 
 def seed(connection: extensions.connection, *, users: int, events: int) -> None:
-    """Insert that many users and events, with roles, and tell PostgreSQL's planner about them."""
+    """Insert ``users`` users and ``events`` events, with roles, and update the planner's statistics."""
     with connection, connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
         for statement in (_USERS, _ROLES, _HOLDERS, _EVENTS):

@@ -1,4 +1,4 @@
-"""``make run``: the API on the embedded PostgreSQL, with its data kept in ``instance/``. Ctrl-C stops all of it."""
+"""``make run``: serve the API on the embedded PostgreSQL, with its data in ``instance/``. Ctrl-C stops both."""
 
 import fcntl
 import http.client
@@ -28,7 +28,7 @@ HINT = """
 
 
 def main() -> int:
-    """Serve until told to stop; return the exit status."""
+    """Serve until a signal stops the process; return the exit status."""
     port = _port()
     os.chdir(ROOT)
     os.environ.update(AUTHAPP_ENV="development", FLASK_APP="wsgi.py")
@@ -36,22 +36,22 @@ def main() -> int:
         signal.signal(name, _interrupt)
     postgres = EmbeddedPostgres(INSTANCE / "postgres")
     INSTANCE.mkdir(exist_ok=True)
-    alone = _lock()
+    lock_file = _lock()
     try:
         _prepare_database(postgres)
         return _serve(port)
     except KeyboardInterrupt:
         return 0
     finally:
-        # From here on nothing may interrupt: a second Ctrl-C would leave the database running.
+        # Ignore further signals: a second Ctrl-C would leave the database running.
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, signal.SIG_IGN)
         postgres.stop()
-        alone.close()
+        lock_file.close()
 
 
 def _lock() -> IO[str]:
-    """Hold ``instance/`` for this process: the first to stop would take the database from the others."""
+    """Lock ``instance/`` for this process. With two, the first one to stop would stop the database of the other."""
     file = (INSTANCE / "lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

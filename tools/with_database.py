@@ -1,6 +1,6 @@
-"""Run a command with a database of its own: ``python -m tools.with_database flask db check``.
+"""Run a Python module with a database: ``python -m tools.with_database flask db check``.
 
-The database lives in ``build/database`` and holds nothing of value; it is stopped when the command ends.
+The database is in ``build/database``, holds no valuable data, and is stopped when the command ends.
 """
 
 import os

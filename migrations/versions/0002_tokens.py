@@ -1,4 +1,4 @@
-"""Tokens: why a session ended, and roles, for those who inspect the tokens of others."""
+"""Tokens: the reason why a session ended, and roles for services that introspect tokens."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ REASONS = "'logout', 'revoked', 'refresh_token_reused', 'password_changed', 'dis
 
 
 def upgrade() -> None:
-    """Bring the schema forward."""
+    """Apply the migration."""
     op.add_column("sessions", sa.Column("end_reason", sa.Text()))
     op.create_check_constraint(op.f("ck_sessions_end_reason"), "sessions", f"end_reason IN ({REASONS})")
     roles = op.create_table(
@@ -43,7 +43,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it back."""
+    """Revert the migration."""
     op.drop_table("user_roles")
     op.drop_table("roles")
     op.drop_constraint(op.f("ck_sessions_end_reason"), "sessions")

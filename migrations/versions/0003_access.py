@@ -1,4 +1,4 @@
-"""Access: the audit trail, and the state of the limits on abuse."""
+"""Access: the audit trail, and the counters of the limits on abuse."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,7 +23,7 @@ $$
 
 
 def upgrade() -> None:
-    """Bring the schema forward."""
+    """Apply the migration."""
     op.create_table(
         "audit_events",
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
@@ -94,7 +94,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it back."""
+    """Revert the migration."""
     op.create_index(op.f("ix_user_roles_role_name"), "user_roles", ["role_name"])
     op.drop_index(op.f("ix_user_roles_role_name_user_id"), table_name="user_roles")
     op.drop_index(op.f("ix_users_status_id"), table_name="users")

@@ -1,6 +1,7 @@
 """Seams: how and when a session was authenticated, the mark that ends sessions, one-time tokens, the outbox.
 
-It only adds, so that version 0.1 goes on serving: what it does not write is null, or has a default.
+It only adds tables and columns, so that version 0.1 can still serve: columns that it does not write are nullable or
+have a default.
 """
 
 import sqlalchemy as sa
@@ -14,14 +15,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Bring the schema forward."""
+    """Apply the migration."""
     op.alter_column("users", "password_hash", existing_type=sa.Text(), nullable=True)
     op.add_column("users", sa.Column("email_verified_at", sa.DateTime(timezone=True)))
     op.add_column(
         "users",
-        sa.Column(
-            "sessions_valid_from", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("'epoch'")
-        ),
+        sa.Column("sessions_valid_from", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("'epoch'")),
     )
     op.add_column("sessions", sa.Column("amr", sa.ARRAY(sa.Text()), nullable=False, server_default="{pwd}"))
     op.add_column("sessions", sa.Column("auth_time", sa.DateTime(timezone=True)))
@@ -60,7 +59,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it back. An account without a password cannot stay: give each one, or delete it, before this."""
+    """Revert the migration. Accounts without a password must get one or be deleted first."""
     op.drop_table("outgoing_mail")
     op.drop_table("one_time_tokens")
     op.drop_column("sessions", "valid_from")

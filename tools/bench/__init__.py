@@ -1,1 +1,1 @@
-"""Measurements: of requests under load (``make bench``), and of the pages of lists (``make bench-lists``)."""
+"""Benchmarks: requests under load (``make bench``), and the pages of lists (``make bench-lists``)."""

@@ -1,7 +1,7 @@
-"""Requests under load: real gunicorns, an embedded PostgreSQL that writes durably, wrk. ``make bench``.
+"""Benchmark of requests under load, with real gunicorns, a durable embedded PostgreSQL and wrk: ``make bench``.
 
-Everything is compared with a bare Flask view in the same run, alternating: machines differ, and one differs from itself
-a minute later. L is that view on gunicorn's sync worker, and "hello" the same on the worker that serves us.
+Every measurement alternates with a bare Flask view in the same run, because machines differ, and the speed of one
+machine changes within minutes. "L" is that view on gunicorn's sync worker, "hello" is the same on authapp's worker.
 """
 
 import argparse
@@ -23,16 +23,16 @@ from tools.embedded_postgres import EmbeddedPostgres
 FOLDER = ROOT / "build" / "bench"
 KEYS = KeyRing([Key.generate("ES256")]).to_json()
 MOST_PER_SECOND = 4000
-"""So many tokens are made for each second in which each is used once."""
+"""How many single-use tokens are prepared for each second of a run."""
 
 FLOOD, MANY = 32, 64
-"""Connections: of a flood of logins, and of a crowd of clients."""
+"""The number of connections in a flood of logins, and in a run with many clients."""
 API = "/api/v1"
 
 
 @contextmanager
 def database() -> Iterator[tuple[Seed, dict[str, str]]]:
-    """Lend a seeded database, and the environment of a server on it. Every commit waits for the disk."""
+    """Yield a seeded database, and the environment of a server that uses it. Every commit waits for the disk."""
     postgres = EmbeddedPostgres(FOLDER, ("shared_buffers=512MB", "max_wal_size=4GB", "synchronous_commit=on"))
     postgres.start()
     try:
@@ -45,7 +45,7 @@ def database() -> Iterator[tuple[Seed, dict[str, str]]]:
             "AUTHAPP_JWT_KEYS": KEYS,
             "AUTHAPP_ISSUER": ISSUER,
             "AUTHAPP_AUDIENCE": AUDIENCE,
-            # All come from one address, and wait for their hashes instead of trying again.
+            # All requests come from one address, and wait in the hashing queue instead of being refused.
             **{f"AUTHAPP_RATE_LIMIT_{name}": "off" for name in ("LOGIN", "REGISTER", "REFRESH", "PASSWORD")},
             "AUTHAPP_HASHING_QUEUE": "1000",
         }
@@ -60,7 +60,7 @@ def database() -> Iterator[tuple[Seed, dict[str, str]]]:
 
 
 def endpoints(seed: Seed, seconds: float) -> dict[str, Callable[[str], Result]]:
-    """Return how to measure each endpoint of the server at an address."""
+    """Return a function for each endpoint, which measures it on the server at a URL."""
     token, many = seed.token(), int(MOST_PER_SECOND * seconds)
     name = f'"person" .. (1 + at % {PEOPLE})'
     login = seed.bodies(
@@ -82,7 +82,7 @@ def endpoints(seed: Seed, seconds: float) -> dict[str, Callable[[str], Result]]:
 
         return measure
 
-    # What only reads comes first: after writes, PostgreSQL tidies up for a while.
+    # Read-only endpoints come first, because after writes PostgreSQL is busy with cleaning up for a while.
     return {
         "ping": lambda url: load.run(f"{url}{API}/ping", seconds, token=token),
         "me": lambda url: load.run(f"{url}{API}/users/me", seconds, token=token),
@@ -94,15 +94,15 @@ def endpoints(seed: Seed, seconds: float) -> dict[str, Callable[[str], Result]]:
 
 
 def compare(limit: str, hello: str, measures: dict[str, Callable[[], Result]], rounds: int, seconds: float) -> None:
-    """Print a line for each measure, with its ratio to both hellos, which are measured in turn with it."""
+    """Print a line for each measurement, with its ratio to both bare views, which are measured in turn with it."""
     print(f"{'':34} {'req/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'/ L':>6} {'/ hello':>8}", flush=True)
     for name, measure in measures.items():
         triples = [
             (load.run(f"{limit}/ping", seconds), load.run(f"{hello}/ping", seconds), measure()) for _ in range(rounds)
         ]
         least, same, ours = (Result.median(list(results)) for results in zip(*triples, strict=True))
-        # Round by round: the machine may be half as fast a minute later.
-        to_least, to_same = (median(each[2].rate / each[place].rate for each in triples) for place in (0, 1))
+        # Ratios are computed per round, because the machine may be half as fast a minute later.
+        to_least, to_same = (median(triple[2].rate / triple[place].rate for triple in triples) for place in (0, 1))
         ratios = f"{to_least:6.2f} {to_same:8.2f}"
         refused = f"   {ours.refused} not 2xx" if ours.refused else ""
         print(f"{name:34} {ours.rate:8.0f} {ours.p50:8.2f} {ours.p99:8.2f} {ratios}{refused}", flush=True)
@@ -112,7 +112,7 @@ def compare(limit: str, hello: str, measures: dict[str, Callable[[], Result]], r
 
 
 def flooded(ours: str, ping: Callable[[str], Result], login: Path, rounds: int, seconds: float) -> None:
-    """Print how ``/ping`` does while passwords are checked without pause."""
+    """Print the throughput and latency of ``/ping`` during a flood of logins."""
     pairs = []
     for _ in range(rounds):
         idle = ping(ours)
@@ -121,9 +121,13 @@ def flooded(ours: str, ping: Callable[[str], Result], login: Path, rounds: int, 
             subprocess.run(["sleep", "1"], check=True)
             under = ping(ours)
             output, _ = flood.communicate()
+<<<<<<< HEAD
         pairs.append((idle, under, load.parse(output)))
+=======
+        pairs.append((idle, under, load.parsed(output)))
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
     idle, under, logins = (Result.median(list(results)) for results in zip(*pairs, strict=True))
-    kept = median(each[1].rate / each[0].rate for each in pairs)
+    kept = median(pair[1].rate / pair[0].rate for pair in pairs)
     print(
         f"\n/ping: {idle.rate:.0f} req/s, p99 {idle.p99:.1f} ms; under a flood of logins over {FLOOD} connections "
         f"({logins.rate:.0f} a second) {under.rate:.0f} req/s, p99 {under.p99:.1f} ms: {kept:.2f}"
@@ -131,28 +135,33 @@ def flooded(ours: str, ping: Callable[[str], Result], login: Path, rounds: int, 
 
 
 def models(environment: dict[str, str], measures: dict[str, Any], many: Callable[[str], Result], rounds: int) -> None:
-    """Print each way to serve with what it does for ``/ping``, over few connections and many, and for logins."""
+    """Print the results of each server model for ``/ping``, with few and many connections, and for logins."""
     print(f"{'':36} {'ping/s':>7} {'p99 ms':>7} {'me/s':>7} {f'ping/s, {MANY}':>11} {'p99 ms':>7} {'logins/s':>9}")
-    found: dict[str, list[tuple[Result, ...]]] = {name: [] for name in MODELS}
+    measured: dict[str, list[tuple[Result, ...]]] = {name: [] for name in MODELS}
     for _ in range(rounds):
         for name, model in MODELS.items():
-            # One after another: beside it, those that only wait would take memory and time.
+            # One server at a time, because idle servers would also take memory and CPU time.
             with serving((*model.arguments, *OURS), environment | model.environment) as url:
                 load.run(f"{url}/health/live", 1)
-                found[name].append((measures["ping"](url), measures["me"](url), many(url), measures["login"](url)))
-    for name, results in found.items():
+                measured[name].append((measures["ping"](url), measures["me"](url), many(url), measures["login"](url)))
+    for name, results in measured.items():
         ping, me, crowd, login = (Result.median(list(each)) for each in zip(*results, strict=True))
+<<<<<<< HEAD
         light = f"{ping.rate:7.0f} {ping.p99:7.1f} {me.rate:7.0f}"
         print(f"{name:36} {light} {crowd.rate:11.0f} {crowd.p99:7.1f} {login.rate:9.0f}", flush=True)
+=======
+        columns = f"{ping.rate:7.0f} {ping.p99:7.1f} {me.rate:7.0f}"
+        print(f"{name:36} {columns} {crowd.rate:11.0f} {crowd.p99:7.1f} {login.rate:9.0f}", flush=True)
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=4, help="how long each run takes")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each, of which the median counts")
-    parser.add_argument("--full", action="store_true", help="with 10 million rows of blocklist, too")
-    parser.add_argument("--models", action="store_true", help="compare ways to serve instead")
+    parser.add_argument("--seconds", type=float, default=4, help="the length of each run")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each measurement; the median is printed")
+    parser.add_argument("--full", action="store_true", help="also measure with 10 million blocklist entries")
+    parser.add_argument("--models", action="store_true", help="compare server models instead")
     arguments = parser.parse_args()
     load.check()
     rounds, seconds = arguments.rounds, arguments.seconds

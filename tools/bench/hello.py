@@ -1,4 +1,4 @@
-"""The least that Flask can do: what our own answers are compared with."""
+"""A minimal Flask application, with which authapp's responses are compared."""
 
 from flask import Flask
 
@@ -7,5 +7,5 @@ app = Flask(__name__)
 
 @app.get("/ping")
 def ping() -> dict[str, str]:
-    """Answer anybody."""
+    """Return a constant."""
     return {"message": "pong"}

@@ -1,4 +1,4 @@
-"""Load, by wrk (https://github.com/wg/wrk)."""
+"""Generating load with wrk (https://github.com/wg/wrk)."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 @dataclass(frozen=True)
 class Result:
-    """What one run found: requests a second, times in milliseconds, and answers other than 2xx."""
+    """The result of one run: requests per second, latencies in milliseconds, and responses other than 2xx."""
 
     rate: float
     p50: float
@@ -22,20 +22,20 @@ class Result:
 
     @classmethod
     def median(cls, results: list["Result"]) -> "Result":
-        """Return the median of each figure."""
+        """Return the median of each figure, and the sum of the refused requests."""
         figures = ("rate", "p50", "p99")
         medians = {name: median(getattr(result, name) for result in results) for name in figures}
         return cls(**medians, refused=sum(result.refused for result in results))
 
 
 def check() -> None:
-    """Stop with a hint when there is no wrk."""
+    """Exit with a hint if wrk is not installed."""
     if shutil.which("wrk") is None:
         raise SystemExit("make bench needs wrk: on Debian, apt install wrk")
 
 
 def command(url: str, seconds: float, *, token: str = "", script: Path | None = None, connections: int) -> list[str]:
-    """Return the command line of a run."""
+    """Return the command line of wrk for a run."""
     options = ["-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--latency", "--timeout", "10s"]
     if token:
         options += ["-H", f"Authorization: Bearer {token}"]
@@ -47,13 +47,18 @@ def command(url: str, seconds: float, *, token: str = "", script: Path | None = 
 def run(
     url: str, seconds: float, *, token: str = "", script: Path | None = None, connections: int = CONNECTIONS
 ) -> Result:
-    """Send requests for so many ``seconds`` over so many connections, each as soon as the last was answered."""
+    """Send requests for ``seconds`` over ``connections``, each as soon as the previous one was answered."""
     line = command(url, seconds, token=token, script=script, connections=connections)
     return parse(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
 
 
+<<<<<<< HEAD
 def parse(output: str) -> Result:
     """Read what wrk has printed."""
+=======
+def parsed(output: str) -> Result:
+    """Return the result in the output of wrk. Raises ``RuntimeError`` if it lost connections."""
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     lost = re.search(r"Socket errors: .*", output)
     if lost and any(int(count) for count in re.findall(r"\d+", lost[0])):
@@ -69,7 +74,7 @@ def parse(output: str) -> Result:
 def _found(pattern: str, text: str) -> str:
     match = re.search(pattern, text, re.MULTILINE)
     if match is None:
-        raise RuntimeError(f"wrk did not tell {pattern}:\n{text}")
+        raise RuntimeError(f"the output of wrk has no match for {pattern}:\n{text}")
     return match[1]
 
 

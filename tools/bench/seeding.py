@@ -1,4 +1,4 @@
-"""What the measurements need in the database: people, sessions with their tokens, and a long blocklist."""
+"""Database content for the benchmarks: users, sessions with their tokens, and a long blocklist."""
 
 import json
 from datetime import timedelta
@@ -31,7 +31,7 @@ FROM generate_series(1, %(rows)s) AS number
 
 
 class Seed:
-    """A database with people, who can be given sessions."""
+    """A database with users, for whom sessions can be created."""
 
     def __init__(self, url: str, keys: str, folder: Path) -> None:
         self._connection = psycopg2.connect(url.replace("+psycopg2", ""))
@@ -49,7 +49,7 @@ class Seed:
         return self._sessions(1, "access")[0]
 
     def script(self, name: str, count: int, type_: str, path: str) -> Path:
-        """Write a wrk script that posts to ``path``, each time with the token of another session; return its path."""
+        """Write a wrk script that posts to ``path``, each time with the token of a new session; return its path."""
         tokens = self._folder / f"{name}.tokens"
         tokens.write_text("\n".join(self._sessions(count, type_)) + "\n")
         script = self._folder / f"{name}.lua"
@@ -66,7 +66,10 @@ end
         return script
 
     def bodies(self, name: str, path: str, body: str) -> Path:
-        """Write a wrk script that posts ``body`` to ``path``, a piece of Lua in which ``at`` counts from 1."""
+        """Write a wrk script that posts ``body`` to ``path``, and return its path.
+
+        ``body`` is a Lua expression, in which ``at`` is the number of the request, starting with 1.
+        """
         script = self._folder / f"{name}.lua"
         script.write_text(
             f"""local at = 0
@@ -79,7 +82,7 @@ end
         return script
 
     def fill_blocklist(self, rows: int) -> None:
-        """Bring the blocklist to so many rows."""
+        """Add entries to the blocklist until it has ``rows`` rows."""
         parameters = {"people": [str(person) for person in self.people], "count": PEOPLE, "rows": rows - self._rows}
         self._cursor.execute(_BLOCKLIST, parameters)
         self._cursor.execute("VACUUM ANALYZE token_blocklist")
@@ -87,7 +90,7 @@ end
         self._rows = rows
 
     def settle(self) -> None:
-        """Let PostgreSQL know what it has, so that nothing of that happens while something is measured."""
+        """Run VACUUM, ANALYZE and CHECKPOINT now, so that PostgreSQL does not do so during a measurement."""
         self._cursor.execute("VACUUM ANALYZE")
         self._cursor.execute("CHECKPOINT")
 

@@ -1,4 +1,4 @@
-"""Real gunicorns on 127.0.0.1, each in a process of its own."""
+"""Running real gunicorns on 127.0.0.1, each in its own process."""
 
 import contextlib
 import http.client
@@ -19,7 +19,7 @@ OURS = ("wsgi:app",)
 
 @dataclass(frozen=True)
 class Model:
-    """A way to serve: arguments of gunicorn, workers, and connections that each pool may have."""
+    """A server model: arguments for gunicorn, the number of workers, and the size of each connection pool."""
 
     arguments: tuple[str, ...] = ()
     workers: int = 2
@@ -27,7 +27,7 @@ class Model:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What says so to the server."""
+        """The environment variables that set this for the server."""
         return {"WEB_CONCURRENCY": str(self.workers), "AUTHAPP_DATABASE_POOL_SIZE": str(self.pool)}
 
 
@@ -47,12 +47,12 @@ MODELS = {
     "gevent, pool of 4": Model(pool=4),
     "gevent, pool of 16": Model(pool=16),
 }
-"""Without a worker class it is that of gunicorn.conf.py, gevent's."""
+"""A model without a worker class uses the one of gunicorn.conf.py, gevent."""
 
 
 @contextlib.contextmanager
 def serving(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Lend the address of a gunicorn with these arguments."""
+    """Run a gunicorn with these arguments, and yield its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

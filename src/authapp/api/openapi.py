@@ -52,8 +52,8 @@ _SECURITY: dict[AccessLevel, list[dict[str, list[str]]]] = {
     AccessLevel.REFRESH: [{"refreshToken": []}, {}],
     AccessLevel.PUBLIC: [],
 }
-_OF_A_BODY = (MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
-_OF_A_GUARD = (TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ServiceUnavailable)
+_BODY_REFUSALS = (MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
+_GUARD_REFUSALS = (TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ServiceUnavailable)
 
 
 _RETRY_AFTER: dict[str, Any] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
@@ -175,11 +175,11 @@ def _refusals_of(view: Any, guard: Guard) -> set[type[Refusal]]:
     named: Iterable[type[Refusal]] = getattr(view, "refusals", ())
     found = set(named)
     if getattr(view, "reads_body", False):
-        found.update(_OF_A_BODY)
+        found.update(_BODY_REFUSALS)
     if getattr(view, "reads_query", False):
         found.add(ValidationFailed)
     if guard.level is not AccessLevel.PUBLIC:
-        found.update(_OF_A_GUARD)
+        found.update(_GUARD_REFUSALS)
     if guard.level is AccessLevel.FRESH:
         found.add(FreshTokenRequired)
     if guard.permission:

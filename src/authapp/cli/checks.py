@@ -76,7 +76,7 @@ class Checkup:
         return CheckResult(
             Level.WARN,
             "settings",
-            "AUTHAPP_ENV is development: keys and a database are made up when they are missing.",
+            "AUTHAPP_ENV is development: missing keys and a missing database get defaults.",
             "Set AUTHAPP_ENV=production where people depend on it.",
         )
 
@@ -137,7 +137,7 @@ class Checkup:
             .where(UserRole.role_name == ADMIN, User.status == UserStatus.ACTIVE)
         )
         if db.session.scalar(admins) == 0:
-            advice = "Give somebody the role: flask users grant USERNAME admin"
+            advice = "Grant the role to an account: flask users grant USERNAME admin"
             yield CheckResult(Level.WARN, "admins", "No active account is an administrator.", advice)
         else:
             yield CheckResult(Level.OK, "admins", "There is an administrator.")
@@ -161,7 +161,7 @@ def _age(key: Key) -> CheckResult:
 
 def _strength(key: Key) -> CheckResult:
     if key.alg == "HS256":
-        sentence = f"{key.kid} is HS256: whoever can verify a token can make one."
+        sentence = f"{key.kid} is HS256: every service that can verify a token can also sign one."
         return CheckResult(
             Level.WARN, "key", sentence, "Use ES256 when other services verify: flask keys rotate --alg ES256"
         )

@@ -44,7 +44,7 @@ def create(name: str, permissions: tuple[str, ...], description: str, as_json: b
 
 @roles.command("delete")
 @click.argument("name")
-@click.confirmation_option(prompt="Delete this role, and take it from everybody who has it?")
+@click.confirmation_option(prompt="Delete this role, and revoke it from all accounts?")
 def delete(name: str) -> None:
     """Delete a role, and revoke it from all accounts."""
     services().roles.delete(name, context=OPERATOR)

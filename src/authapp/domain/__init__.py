@@ -1,1 +1,1 @@
-"""The use cases. They own the transaction, refuse by name, and know nothing of HTTP."""
+"""The use cases. They control transactions, raise refusals, and know nothing of HTTP."""

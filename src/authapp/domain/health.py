@@ -1,4 +1,4 @@
-"""Health: whether the database can be asked, and has the tables that this version needs."""
+"""Health: whether the database answers, and has the tables that this version needs."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from authapp.database.session import read_one
 
 
 class Health:
-    """The use case of readiness."""
+    """Checks whether the service is ready for requests."""
 
     def __init__(self, migrations: Sequence[MigrationFolder]) -> None:
-        """Take the folders of migrations that the database must be at, or past."""
+        """Take the folders of migrations that must have been applied to the database."""
         self._migrations = migrations
 
     def problems(self) -> dict[str, str]:
-        """Return what is wrong, by component (``database``, ``migrations``), a sentence each; or nothing."""
+        """Return a sentence for each component with a problem (``database``, ``migrations``); empty if ready."""
         try:
             row = read_one(select(func.current_setting("transaction_read_only").label("read_only")))
             if row is not None and row.read_only == "on":

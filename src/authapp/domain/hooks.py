@@ -1,12 +1,12 @@
-"""Hooks: signals that tell your code what happened, and one that may refuse a registration.
+"""Hooks: signals that are sent to your code when something happens. One of them can refuse a registration.
 
 Connect a function that takes the application and keyword arguments::
 
     @hooks.user_registered.connect
     def welcome(app, *, user_id, context, **_): ...
 
-``context`` is the ``RequestContext`` of the request. Every signal but ``before_registration`` is sent after the commit:
-an exception in a receiver is logged and harms nobody. New keyword arguments may be added; take ``**_``.
+``context`` is the ``RequestContext`` of the request. Every signal except ``before_registration`` is sent after the
+commit, and an exception in a receiver is only logged. Future versions may add keyword arguments, so accept ``**_``.
 """
 
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _signals = Namespace()
 
 before_registration = _signals.signal("before-registration")
-"""``username``, ``email``: sent before an account is registered. A receiver refuses by raising a ``Refusal``."""
+"""``username``, ``email``: sent before an account is registered. A receiver can refuse by raising a ``Refusal``."""
 
 user_registered = _signals.signal("user-registered")
 """``user_id``, ``username``, ``email``: a guest registered an account, or an administrator created one."""
@@ -29,10 +29,10 @@ user_deleted = _signals.signal("user-deleted")
 """``user_id``, ``username``: an account was deleted, by its owner or by an administrator."""
 
 session_started = _signals.signal("session-started")
-"""``user_id``, ``session_id``, ``amr``: somebody logged in."""
+"""``user_id``, ``session_id``, ``amr``: a user logged in."""
 
 session_ended = _signals.signal("session-ended")
-"""``user_id``, ``reason``, ``session_id``: a session ended; all but the current one or all, where it is ``None``."""
+"""``user_id``, ``reason``, ``session_id``: a session ended; ``None`` means all sessions, or all but the current."""
 
 password_changed = _signals.signal("password-changed")
 """``user_id``: the password was changed, by its owner or by an administrator."""
@@ -42,15 +42,15 @@ class Hooks:
     """Sends the signals of one application."""
 
     def __init__(self, app: object) -> None:
-        """Take the application: a receiver may be connected to it alone (``connect(receiver, sender=app)``)."""
+        """Take the application, which is the sender of the signals (``connect(receiver, sender=app)``)."""
         self._app = app
 
     def ask(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
-        """Send a signal whose receivers may refuse: what they raise is raised here."""
+        """Send a signal whose receivers may refuse. Raises whatever a receiver raises."""
         signal.send(self._app, context=context, **details)
 
     def tell(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
-        """Send a signal after the commit: what a receiver raises is logged, and the others are still called."""
+        """Send a signal after the commit. Exceptions in a receiver are logged, and the other receivers still called."""
         for receiver in signal.receivers_for(self._app):
             try:
                 receiver(self._app, context=context, **details)

@@ -1,7 +1,7 @@
-"""One-time tokens: sent to an address, stored as a hash, bound to user, purpose and address, and used once.
+"""One-time tokens: sent to an email address, bound to a user, a purpose and that address, and usable once.
 
-The token is base64url of the user's id and 256 random bits, so that its user, and with it one shard, is known from the
-token itself. Only its SHA-256 is stored.
+A token is the base64url of the user's id and 256 random bits. It contains the id so that a lookup needs only the
+database shard of that user. Only the SHA-256 of the token is stored.
 """
 
 from dataclasses import dataclass
@@ -20,15 +20,18 @@ from authapp.security import base64url
 
 SECRET_BYTES = 32
 MAX_PER_PURPOSE = 5
-"""How many live tokens of one purpose an account has. A newer one does not void the one that somebody holds."""
+"""The maximum number of live tokens per account and purpose.
+
+It is more than one, so that requesting another token does not void one that is already in the user's mailbox.
+"""
 
 
 @dataclass(frozen=True)
 class UsedToken:
-    """A token that was used just now: whose it was, and the address that it was sent to.
+    """A token that has just been used: its user, and the address that it was sent to.
 
-    ``address_key`` is to be compared with the account's: the address may have changed since. ``address`` is the text
-    of a new address, where the token stands for one.
+    Compare ``address_key`` with the account's key, because the account's address may have changed since. ``address``
+    is the new address if the token confirms a change of address, otherwise ``None``.
     """
 
     user_id: UUID
@@ -37,14 +40,14 @@ class UsedToken:
 
 
 class OneTimeTokens:
-    """Issues and uses one-time tokens; each method works within the open transaction."""
+    """Issues and uses one-time tokens. Each method works within the caller's open transaction."""
 
     def issue(
         self, user_id: UUID, purpose: str, *, sent_to: str, lifetime: timedelta, new_address: str | None = None
     ) -> str:
-        """Return a new token for ``purpose``, to be sent to the address ``sent_to``; it is good for ``lifetime``.
+        """Return a new token for ``purpose``, to be sent to the address ``sent_to``; it expires after ``lifetime``.
 
-        When there would be more than ``MAX_PER_PURPOSE`` of the purpose, the oldest goes.
+        If the account would then have more than ``MAX_PER_PURPOSE`` tokens for the purpose, the oldest is deleted.
         """
         now, token = clock.now(), user_id.bytes + token_bytes(SECRET_BYTES)
         same_purpose = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
@@ -72,10 +75,10 @@ class OneTimeTokens:
         return base64url.encode(token)
 
     def use(self, token: str, purpose: str) -> UsedToken | None:
-        """Use a token up, and with it all others of its purpose and account.
+        """Use a token, and delete it together with all other tokens for the same purpose and account.
 
-        Returns ``None`` for one that is unknown, expired, used before, or of another purpose: one answer for all, so
-        that it tells nothing. Of two at the same moment one is used: DELETE decides.
+        Returns ``None`` if it is unknown, expired, already used, or for another purpose. The answer is the same for
+        all of these, so that it reveals nothing. If a token is used twice at once, DELETE lets only one succeed.
         """
         key = _key_of(token)
         if key is None:
@@ -96,8 +99,12 @@ class OneTimeTokens:
         return UsedToken(user_id, row.address_key, row.address)
 
     def void_all(self, user_id: UUID) -> None:
-        """Void every token of an account: after a new password, a new address or a changed factor."""
+<<<<<<< HEAD
+        """Delete all tokens of an account, after a change of its password, its address or a factor."""
         self._lock(OneTimeToken.user_id == user_id)
+=======
+        """Delete all tokens of an account, after a change of its password, its address or a factor."""
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
         self._delete(OneTimeToken.user_id == user_id)
 
     def _lock(self, *which: ColumnElement[bool]) -> None:

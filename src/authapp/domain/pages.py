@@ -1,4 +1,4 @@
-"""Pages of lists, by keyset: a page costs the same wherever it is, because nothing before it is counted or skipped."""
+"""Keyset paging of lists: every page costs the same, because the rows before it are neither counted nor skipped."""
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ _READ: dict[type, Callable[[str], Any]] = {UUID: UUID, datetime: datetime.fromis
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Some items of a list; ``next_cursor`` leads to those behind them, and is nothing at the end."""
+    """Some items of a list. ``next_cursor`` is the cursor of the next page, or ``None`` at the end."""
 
     items: list[T]
     next_cursor: str | None
@@ -28,9 +28,9 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True)
 class Listing:
-    """One list: what it is called, what it was narrowed to, and what orders it, with the types.
+    """A list to page: its name, its filters, and the sort keys with their types.
 
-    The names of ``keys`` are those that its items have for them.
+    The names in ``keys`` are attributes of the items.
     """
 
     name: str
@@ -39,29 +39,30 @@ class Listing:
 
 
 class Pages:
-    """Cuts lists into pages."""
+    """Reads pages of lists."""
 
     def __init__(self, cursors: Cursors) -> None:
         self._cursors = cursors
 
     def page(self, listing: Listing, keysets: Sequence[KeysetRange], limit: int, cursor: str | None) -> Page[Any]:
-        """Return up to ``limit`` entities of ``keysets``, which share no row and select one entity each.
+        """Return a page of up to ``limit`` entities from ``keysets``.
 
-        Raises ``ValidationFailed`` for a cursor that does not belong to this list.
+        The keysets must be disjoint, and each must select one entity per row. Raises ``ValidationFailed`` for a cursor
+        that does not belong to this list.
         """
         after = self.position(listing, cursor)
 
         def key_of(item: Any) -> tuple[Any, ...]:
             return tuple(getattr(item, name) for name in listing.keys)
 
-        found = [db.session.scalars(each.page(after, limit + 1)).all() for each in keysets]
-        items = list(islice(heapq.merge(*found, key=key_of, reverse=True), limit + 1))
+        results = [db.session.scalars(keyset.page(after, limit + 1)).all() for keyset in keysets]
+        items = list(islice(heapq.merge(*results, key=key_of, reverse=True), limit + 1))
         if len(items) <= limit:
             return Page(items, None)
         return Page(items[:limit], self.cursor(listing, key_of(items[limit - 1])))
 
     def position(self, listing: Listing, cursor: str | None) -> list[Any] | None:
-        """Return the values of the keys at ``cursor``. Raises ``ValidationFailed``."""
+        """Return the values of the keys at ``cursor``, or ``None`` without one. Raises ``ValidationFailed``."""
         if cursor is None:
             return None
         try:
@@ -71,6 +72,6 @@ class Pages:
         return [_READ[kind](text) for kind, text in zip(listing.keys.values(), texts, strict=True)]
 
     def cursor(self, listing: Listing, position: Sequence[Any]) -> str:
-        """Return the cursor that leads on from ``position``, the values of the keys of the last that was seen."""
+        """Return the cursor of the page after ``position``, the values of the keys of the last item."""
         texts = [value.isoformat() if isinstance(value, datetime) else str(value) for value in position]
         return self._cursors.write(listing.name, listing.filters, texts)

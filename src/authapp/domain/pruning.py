@@ -1,4 +1,4 @@
-"""Pruning: rows that no decision can need any more are deleted, in batches."""
+"""Pruning: rows that are no longer needed are deleted in batches."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from authapp.models import AddressLimit, AuditEvent, BlocklistedToken, LoginThro
 BATCH = 5_000
 
 UNKNOWN_NAME_RETENTION = timedelta(days=30)
-"""How long the failures of a name that nobody has are kept after the last attempt; those of accounts stay."""
+"""How long the failures of an unknown name are kept after the last attempt. Those of accounts are not pruned."""
 
 _AGE: dict[type[Any], InstrumentedAttribute[Any]] = {
     BlocklistedToken: BlocklistedToken.expires_at,
@@ -25,7 +25,7 @@ _AGE: dict[type[Any], InstrumentedAttribute[Any]] = {
     AuditEvent: AuditEvent.occurred_at,
     OneTimeToken: OneTimeToken.expires_at,
 }
-"""By which the oldest rows are found; each has an index, so that a batch reads no more than it deletes."""
+"""The column by which the oldest rows are found. Each has an index, so that a batch reads only what it deletes."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class Pruned:
 
 
 class Pruning:
-    """The use case of pruning."""
+    """Deletes rows that are no longer needed."""
 
     def __init__(self, *, leeway: int) -> None:
-        # A token is accepted for the leeway after its expiry, and so its row is needed for as long.
+        # A token is accepted until the leeway after its expiry has passed, so its row must be kept until then.
         self._margin = timedelta(seconds=leeway + 1)
 
     def conditions(self) -> dict[type[Any], ColumnElement[bool]]:
-        """Return which rows of each table are of no more use."""
+        """Return for each table the condition for rows that are no longer needed."""
         now = clock.now()
         expired = now - self._margin
-        # Of names that nobody has, and of accounts that were deleted; the lock of an account that is there stays.
+        # Only counters of unknown names and deleted accounts. A counter may keep an existing account locked.
         unowned = ~exists().where(User.id == LoginThrottle.account_id)
         return {
             BlocklistedToken: BlocklistedToken.expires_at < expired,
@@ -60,9 +60,10 @@ class Pruning:
         }
 
     def prune(self) -> Pruned:
-        """Remove every expired blocklist entry, every session whose last token has expired, and every limit not in use.
+        """Delete expired blocklist entries, sessions and one-time tokens, and limits that are not in use.
 
-        It works in batches of ``BATCH``, each a transaction of its own, and skips what another node is removing.
+        Works in batches of ``BATCH`` rows, each in its own transaction, and skips rows that another node is deleting.
+        Returns how many rows were deleted.
         """
         useless = self.conditions()
 
@@ -86,10 +87,10 @@ def delete_in_batches(
     prepare: Executable | None = None,
     on_batch: Callable[[int], object] | None = None,
 ) -> int:
-    """Delete the rows of ``model`` that meet ``condition``, and return how many they were.
+    """Delete the rows of ``model`` that meet ``condition``, and return their number.
 
-    ``key`` is its primary key. ``prepare`` is run at the start of each transaction; ``on_batch`` is called
-    at the end of each that removes something, with the number of rows.
+    ``key`` is the primary key. ``prepare`` is run at the start of each transaction. ``on_batch`` is called with the
+    number of deleted rows before the commit of each transaction that deletes any.
     """
     chosen = select(*key).where(condition).order_by(_AGE[model]).limit(BATCH).with_for_update(skip_locked=True)
     statement = delete(model).where(tuple_(*key).in_(chosen))

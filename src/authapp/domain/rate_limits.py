@@ -1,7 +1,7 @@
-"""Limits on what one client address may ask for, counted in PostgreSQL for all workers and nodes together.
+"""Rate limits by client address, counted in PostgreSQL for all workers and nodes together.
 
-The algorithm is GCRA (ITU-T I.371): one time for each address and limit, moved by one statement. A burst of the whole
-quota is allowed, and then as much as time brings back.
+The algorithm is GCRA (ITU-T I.371). It stores one timestamp per address and limit, and updates it in one statement. A
+burst of the whole quota is allowed; after that, requests are allowed at the average rate.
 """
 
 import math
@@ -20,9 +20,10 @@ from authapp.models import AddressLimit
 
 
 def client_network(address: str | None) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 of an IPv6 address, which is one household's.
+    """Return the network that counts as one client: an IPv4 address, or the /64 of an IPv6 address.
 
-    Without an address (a Unix socket, with no proxy trusted) all share one count.
+    A /64 usually belongs to one household. Without an address (a Unix socket, with no trusted proxy), all clients share
+    one count.
     """
     try:
         client = ip_address((address or "").partition("%")[0])
@@ -39,12 +40,12 @@ class RateLimits:
     """Counts requests by client address."""
 
     def __init__(self, limit_of: Callable[[str], RateLimit | None], fast_path: FastPath) -> None:
-        """Take what returns the limit of a name, and ``None`` for one that is not counted."""
+        """Take a function that returns the limit for a name, or ``None`` for no limit."""
         self._limit_of = limit_of
         self._fast_path = fast_path
 
     def charge(self, name: str, address: str | None) -> None:
-        """Count a request. Raises ``TooManyRequests`` when its address has used the limit up."""
+        """Count a request. Raises ``TooManyRequests`` if its address has used up the limit ``name``."""
         limit = self._limit_of(name)
         if limit is None:
             return

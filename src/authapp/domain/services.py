@@ -1,4 +1,4 @@
-"""The services: every use case, wired for one application."""
+"""The services: all use cases, wired for one application."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,14 +36,14 @@ EXTENSION = "authapp"
 
 
 class Application(Protocol):
-    """What is asked of a Flask application here: a place to keep things."""
+    """The part of a Flask application that is used here: its ``extensions``."""
 
     extensions: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Services:
-    """Every use case, bound to one application's settings and database."""
+    """All use cases, bound to the settings and the database of one application."""
 
     settings: Settings
     fast_path: FastPath
@@ -67,7 +67,7 @@ class Services:
 
     @classmethod
     def build(cls, settings: Settings, fast_path: FastPath, app: object, migrations: Sequence[MigrationFolder]) -> Self:
-        """Wire the use cases. Raises ``authapp.security.keys.InvalidKey`` when the keys cannot be used."""
+        """Create the use cases. Raises ``authapp.security.keys.InvalidKey`` if the keys cannot be used."""
         keys = KeyRing.from_json(settings.jwt_keys)
         tokens, pages, hooks = Tokens(keys, _rules(settings)), Pages(Cursors(keys)), Hooks(app)
         hasher = PasswordHasher(

@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 
 
-class FaultSchema(Schema):
+class FieldErrorSchema(Schema):
     """One invalid field."""
 
     pointer = fields.String(
@@ -24,7 +24,7 @@ class ProblemSchema(Schema):
     detail = fields.String(required=True)
     instance = fields.String(required=True)
     request_id = fields.String(required=True)
-    errors = fields.List(fields.Nested(FaultSchema))
+    errors = fields.List(fields.Nested(FieldErrorSchema))
 
 
 class ExplanationSchema(Schema):

@@ -1,4 +1,4 @@
-"""The audit trail: events are written in the transaction of what they tell of, and never changed."""
+"""The audit trail: events are written in the transaction of the change that they record, and never modified."""
 
 from authapp.domain.audit.events import EventType, event_types
 from authapp.domain.audit.recording import audit_cte, audit_params, record, record_many

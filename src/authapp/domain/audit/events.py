@@ -1,15 +1,15 @@
-"""The types of audit events: an open list of ``noun.verb`` names."""
+"""The registry of audit event types, with names of the form ``noun.verb``. An application can add its own."""
 
 from authapp.registry import Registry
 
 event_types: Registry[str] = Registry(
     "type of audit event", r"[a-z][a-z_]*\.[a-z][a-z_]*", "use noun.verb, in a-z and _, such as note.created."
 )
-"""Each with a sentence that says what happened. Register yours before you record it."""
+"""For each type, a sentence that says what happened. Register your own types before you record them."""
 
 
 class EventType:
-    """The types of authapp itself."""
+    """The event types of authapp itself."""
 
     USER_REGISTERED = event_types.register("user.registered", "A guest registered an account.")
     USER_CREATED = event_types.register("user.created", "An administrator or operator created an account.")

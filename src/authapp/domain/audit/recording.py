@@ -1,4 +1,4 @@
-"""Writing audit events, within the transaction or the statement of what they tell of."""
+"""Writing audit events, in the same transaction or statement as the change that they record."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,9 +24,9 @@ def record(
     session_id: UUID | None = None,
     **details: Any,
 ) -> None:
-    """Write an event within the open transaction: it is stored exactly when what it tells of is.
+    """Add an event to the open transaction, so that it is stored if and only if the change is.
 
-    The actor and the session are those of ``context`` unless they are given. ``details`` must hold no secret.
+    The actor and the session are those of ``context`` unless given. ``details`` must not contain secrets.
 
     Raises ``KeyError`` for a type that is not registered.
     """
@@ -48,9 +48,9 @@ def record(
 
 
 def record_many(event_type: str, subject_ids: ColumnElement[UUID], *, context: RequestContext, **details: Any) -> int:
-    """Write an event for each account in a column, such as a CTE's, in one statement; return how many there were.
+    """Write one event for each account in a column, such as a CTE's, in one statement; return their number.
 
-    PostgreSQL makes the ids, in no order; the list of events is ordered by their time, which is the same for all.
+    PostgreSQL generates random ids. Events are listed by time first, which is the same for all of these.
     """
     columns: dict[str, ColumnElement[Any]] = {
         "occurred_at": literal(clock.now(), AuditEvent.occurred_at.type),
@@ -70,9 +70,10 @@ def record_many(event_type: str, subject_ids: ColumnElement[UUID], *, context: R
 
 
 def audit_cte(source: CTE, values: Mapping[str, Any]) -> CTE:
-    """Return a CTE that writes an event for each row of ``source``, so that it costs no round trip of its own.
+    """Return a CTE that writes an event for each row of ``source``, without a separate round trip.
 
-    ``values`` are the columns of the event; its id and where the request comes from are parameters: ``audit_params``.
+    ``values`` maps columns of the event to values. The id and the data of the request are bind parameters, whose values
+    ``audit_params`` returns.
     """
     columns = {
         "id": bindparam("event_id", type_=Uuid),
@@ -82,12 +83,12 @@ def audit_cte(source: CTE, values: Mapping[str, Any]) -> CTE:
         **values,
     }
     rows = select(*columns.values()).select_from(source)
-    # A statement that runs again, because its connection had died, must not write its event twice.
+    # If a statement is run again because its connection had died, it must not write its event twice.
     return insert(AuditEvent).from_select(list(columns), rows).on_conflict_do_nothing().cte("audited")
 
 
 def audit_params(context: RequestContext) -> dict[str, Any]:
-    """Return the parameters of a statement that contains an ``audit_cte``."""
+    """Return the values of the bind parameters of ``audit_cte``."""
     return {
         "event_id": identifiers.time_ordered(),
         "ip_address": context.ip_address,

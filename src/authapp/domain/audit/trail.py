@@ -1,4 +1,4 @@
-"""The use cases of the audit trail: reading it page by page, and pruning it."""
+"""The use cases of the audit trail: listing events by page, recording key changes, and pruning."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,9 +23,9 @@ from authapp.models import AuditEvent
 
 @dataclass(frozen=True, kw_only=True)
 class EventFilter:
-    """Which events to list: those from ``since`` on and before ``until``.
+    """Which events to list: from ``since`` (inclusive) to ``until`` (exclusive).
 
-    ``user_id`` finds what was done to a user, and what the user did to others.
+    ``user_id`` selects the events that the user caused or was the subject of.
     """
 
     user_id: UUID | None = None
@@ -34,11 +34,11 @@ class EventFilter:
     until: datetime | None = None
 
     def keysets(self) -> list[KeysetRange]:
-        """Return the index ranges that together hold the events."""
+        """Return the disjoint index ranges that together contain the events."""
         of_type = {AuditEvent.type: self.type} if self.type else {}
         if not self.user_id:
             return [self._keyset(select(AuditEvent), of_type)]
-        # What people do to their own account is found by the subject; the partial index by actor holds the rest.
+        # Events where users act on their own account are found by subject. The partial index by actor has the others.
         to_others = select(AuditEvent).where(
             AuditEvent.actor_id.is_distinct_from(AuditEvent.subject_id), AuditEvent.actor_id.is_not(None)
         )
@@ -57,47 +57,48 @@ class AuditTrail:
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
 
-    def events(self, wanted: EventFilter, limit: int, cursor: str | None = None) -> Page[AuditEvent]:
-        """Return a page of the events that ``wanted`` describes, the newest first.
+    def events(self, event_filter: EventFilter, limit: int, cursor: str | None = None) -> Page[AuditEvent]:
+        """Return a page of the events that match ``event_filter``, newest first.
 
         Raises ``ValidationFailed`` for a cursor that is not from this list.
         """
-        return self._pages.page(Listing("audit_events", vars(wanted), _KEYS), wanted.keysets(), limit, cursor)
+        listing = Listing("audit_events", vars(event_filter), _KEYS)
+        return self._pages.page(listing, event_filter.keysets(), limit, cursor)
 
     def activity(self, user_id: UUID, limit: int, cursor: str | None = None) -> Page[AuditEvent]:
-        """Return a page of what happened to one's own account, the newest first."""
+        """Return a page of the events of the user's own account, newest first."""
         events = KeysetRange(rows=select(AuditEvent), fixed={AuditEvent.subject_id: user_id}, order=_ORDER)
         return self._pages.page(Listing("activity", {"user_id": user_id}, _KEYS), [events], limit, cursor)
 
     @contextmanager
     def recorded(self, event_type: str, *, context: RequestContext, **details: Any) -> Iterator[None]:
-        """Record what the block does outside the database, such as to a file of keys.
+        """Context manager: record an event for work outside the database, such as a change to the key file.
 
-        No transaction holds both, so the event is committed first, and nothing is done that is not recorded. When the
-        block raises, a second event like it says ``failed``.
+        One transaction cannot cover both, so the event is committed before the block runs: no change goes unrecorded.
+        If the block raises, a second event with ``failed`` in its details is recorded.
         """
         _commit(event_type, context, details)
         try:
             yield
         except BaseException:
-            # Without this event the trail tells of more than was done, which is the lesser evil; and it is the block's
-            # error that the operator must read.
+            # If this event cannot be stored, the trail shows a change that was not made, which is acceptable. The
+            # operator must see the error of the block, not this one.
             with suppress(SQLAlchemyError):
                 _commit(event_type, context, {**details, "failed": True})
             raise
 
     def prune(self, older_than: timedelta, *, context: RequestContext) -> int:
-        """Remove the events that are older, in batches, and return how many there were.
+        """Delete the events that are older than this, in batches, and return their number.
 
-        Each batch records an event itself, in its transaction: an interrupted pruning is recorded as far as it came.
-        Where nothing is removed nothing is recorded, so that a timer does not fill the trail.
+        Each batch records an event in its own transaction, so that an interrupted pruning is recorded up to where it
+        stopped. If nothing is deleted, nothing is recorded, so that a timer does not fill the trail.
         """
         before = clock.now() - older_than
         return delete_in_batches(
             AuditEvent,
             [AuditEvent.occurred_at, AuditEvent.id],
             AuditEvent.occurred_at < before,
-            # The trigger permits deletions in such a transaction alone.
+            # The trigger allows deletes only in a transaction with this setting.
             prepare=select(func.set_config("authapp.pruning", "on", True)),
             on_batch=lambda removed: record(
                 EventType.AUDIT_PRUNED, context=context, before=clock.rfc3339(before), removed=removed

@@ -1,1 +1,1 @@
-"""Email: the outbox of mails that are still to be sent."""
+"""Email: the outbox of mails to send."""

@@ -1,4 +1,4 @@
-"""The outbox: a mail is written down in the transaction of what it tells of, and sent afterwards by any node."""
+"""The outbox: a mail is stored in the transaction of the change that it reports, and sent afterwards by any node."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,16 +17,16 @@ LONGEST_RETRY = timedelta(hours=1)
 
 
 class Outbox:
-    """Stores mails to send, and hands them to senders; each method works within the open transaction.
+    """Stores mails, and assigns them to senders. Each method works within the caller's open transaction.
 
-    A sender claims mails and commits; sends each; then removes or postpones it and commits. One that is killed in
-    between loses nothing: its claim ends, and another sender takes the mail. So a mail is sent at least once.
+    A sender claims mails and commits. It then sends each one, removes or postpones it, and commits again. If the sender
+    is killed in between, its claim expires and another sender takes the mail. So each mail is sent at least once.
     """
 
     def add(self, kind: str, *, user_id: UUID | None, address: str | None, context: RequestContext) -> UUID:
         """Store a mail of this kind for a user or an address, and return its id.
 
-        No secret and no text belongs here: both are made when the mail is sent.
+        Do not store secrets or text: both are created when the mail is sent.
         """
         mail = OutgoingMail(
             id=identifiers.time_ordered(),
@@ -42,9 +42,9 @@ class Outbox:
         return mail.id
 
     def claim(self, count: int, lease: timedelta) -> Sequence[OutgoingMail]:
-        """Return up to ``count`` mails that are due, each for this sender alone until ``lease`` is over.
+        """Return up to ``count`` mails that are due. No other sender can claim them until ``lease`` has passed.
 
-        Rows that another sender is claiming are skipped, so that none waits for another.
+        Rows that another sender is claiming are skipped, so that senders do not wait for each other.
         """
         now = clock.now()
         free = func.coalesce(OutgoingMail.claimed_until, OutgoingMail.created_at) <= now
@@ -65,13 +65,13 @@ class Outbox:
         return db.session.scalars(claimed).all()
 
     def remove(self, mail_id: UUID) -> None:
-        """Remove a mail that was sent, or was given up."""
+        """Remove a mail that was sent or abandoned."""
         db.session.execute(
             delete(OutgoingMail).where(OutgoingMail.id == mail_id).execution_options(synchronize_session=False)
         )
 
     def postpone(self, mail: OutgoingMail, error: str) -> None:
-        """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
+        """Schedule a retry: first after 30 s, then twice as long each time, up to an hour. ``error`` is the reason."""
         delay = min(FIRST_RETRY * 2 ** (mail.attempts - 1), LONGEST_RETRY)
         db.session.execute(
             update(OutgoingMail)

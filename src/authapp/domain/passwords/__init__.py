@@ -1,1 +1,1 @@
-"""Passwords: verifying them, logging in with one, and the limits on guessing."""
+"""Passwords: rules, hashing, verification, login, and limits on guessing."""

@@ -1,4 +1,4 @@
-"""Which passwords are accepted (NIST SP 800-63B-4, section 3.1.1.2; ASVS 5.0, 6.2): an open list of checks."""
+"""The registry of checks for new passwords (NIST SP 800-63B-4, section 3.1.1.2; ASVS 5.0, 6.2)."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ COMMON_PASSWORDS = frozenset(
 
 @dataclass(frozen=True)
 class NewPassword:
-    """A password that somebody wants to have, and the names of the account that it is for."""
+    """A new password to check, and the names of the account that it is for."""
 
     password: str
     username: str
@@ -27,24 +27,24 @@ class NewPassword:
 
 
 PasswordCheck = Callable[[NewPassword], Iterable[str]]
-"""Returns a sentence for each reason to refuse the password."""
+"""Returns one sentence for each reason to refuse the password."""
 
 password_checks: Registry[PasswordCheck] = Registry(
     "password check", r"[a-z][a-z0-9_-]{0,39}", "use 1 to 40 of a-z, 0-9, _ and -."
 )
-"""All of them are asked, at registration and for each new password; never at a login."""
+"""All checks run at registration and when a password is set; they do not run at login."""
 
 
 def require_acceptable(password: str, *, username: str, email: str, field: str = "password") -> None:
-    """Raise ``PasswordRejected``, with every reason, unless all checks accept ``password``."""
-    wanted = NewPassword(password, username, email)
-    objections = (objection for _, check in password_checks.items() for objection in check(wanted))
+    """Raise ``PasswordRejected``, with all reasons, unless all checks accept ``password``."""
+    new_password = NewPassword(password, username, email)
+    objections = (objection for _, check in password_checks.items() for objection in check(new_password))
     if field_errors := [FieldError(f"#/{field}", objection) for objection in objections]:
         raise PasswordRejected(field_errors=field_errors)
 
 
 def check_length(wanted: NewPassword) -> Iterator[str]:
-    """Refuse what is too short or too long. Code points are counted, and nothing is trimmed (ASVS 6.2.8)."""
+    """Refuse passwords that are too short or too long, in code points. Nothing is trimmed (ASVS 6.2.8)."""
     if len(wanted.password) < MIN_LENGTH:
         yield f"It has fewer than {MIN_LENGTH} characters."
     if len(wanted.password) > MAX_LENGTH:
@@ -54,13 +54,13 @@ def check_length(wanted: NewPassword) -> Iterator[str]:
 
 
 def check_common(wanted: NewPassword) -> Iterator[str]:
-    """Refuse the most common passwords, in any letter case."""
+    """Refuse the most common passwords; case is ignored."""
     if wanted.password.casefold() in COMMON_PASSWORDS:
         yield "It is one of the most common passwords."
 
 
 def check_names(wanted: NewPassword) -> Iterator[str]:
-    """Refuse what contains the names of the account, in any letter case."""
+    """Refuse passwords that contain the username or the name in the email address; case is ignored."""
     if _contains(wanted.password, wanted.username):
         yield "It contains the username."
     if _contains(wanted.password, wanted.email.rpartition("@")[0]):
@@ -68,7 +68,7 @@ def check_names(wanted: NewPassword) -> Iterator[str]:
 
 
 def _contains(password: str, name: str) -> bool:
-    # A name of one or two letters is in so many good passwords that the rule would guard nothing.
+    # A name of one or two letters occurs in many good passwords by chance, so it is not checked.
     return len(name) >= SHORTEST_NAME and name.casefold() in password.casefold()
 
 

@@ -1,4 +1,4 @@
-"""Computing password hashes: bounded, on threads of their own, and not on the database's time."""
+"""Computing password hashes in the bulkhead, without counting the time against the database deadline."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class PasswordHasher:
-    """Hashes and verifies passwords in the bulkhead. No connection may be held meanwhile."""
+    """Hashes and verifies passwords in the bulkhead. Callers must not hold a database connection meanwhile."""
 
     def __init__(self, passwords: Passwords, bulkhead: Bulkhead) -> None:
         self._passwords = passwords
@@ -20,17 +20,22 @@ class PasswordHasher:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Hold a place before the hashes. Raises ``ServiceUnavailable`` when too many wait already."""
+<<<<<<< HEAD
+        """Admit one hash to the bulkhead. Raises ``ServiceUnavailable`` if too many are already waiting."""
         with self._bulkhead.admit():
+=======
+        """Hold a place in the bulkhead. Raises ``ServiceUnavailable`` if too many hashes are already waiting."""
+        with self._bulkhead.place():
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
             yield
 
     def hash(self, password: str) -> str:
-        """Return the hash of a new password. Raises ``ServiceUnavailable`` when too many are being computed."""
+        """Return the hash of a new password. Raises ``ServiceUnavailable`` if too many hashes are being computed."""
         with self.admitted():
             return self._compute(self._passwords.hash, password)
 
     def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
-        """Tell whether ``password`` matches, and return a new hash when ``stored`` is outdated; only while admitted."""
+        """Return whether ``password`` matches, and a new hash if ``stored`` is outdated. Use in ``admitted``."""
         return self._compute(self._passwords.verify, password, stored)
 
     def _compute(self, work: Callable[..., T], *arguments: object) -> T:

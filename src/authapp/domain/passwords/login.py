@@ -20,14 +20,14 @@ class PasswordLogin:
         self._sessions = sessions
 
     def log_in(self, name: str, password: str, context: RequestContext) -> TokenPair:
-        """Start a session for the account with this username or email address.
+        """Start a session for the account with this username or email address, and return its tokens.
 
-        Raises ``InvalidCredentials``; ``TooManyRequests`` after too many of those; ``ServiceUnavailable``.
+        Raises ``InvalidCredentials``, ``TooManyRequests`` after too many failures, or ``ServiceUnavailable``.
         """
         for _ in range(ATTEMPTS):
             result = self._verifier.verify(name, password, context)
-            # Refused when the account changed meanwhile. A parallel login may only have replaced an outdated hash:
-            # the password is good against the new one, so it is verified once more.
+            # No session starts if the account changed meanwhile. But a parallel login may only have replaced an
+            # outdated hash, so the password is verified once more, against the new hash.
             if pair := self._sessions.start(result, context):
                 return pair
         with transaction():

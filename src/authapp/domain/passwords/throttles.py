@@ -1,7 +1,7 @@
-"""Limits on guessing at one account: consecutive failures are counted, and each delays the next attempt for longer.
+"""Limits on password guessing: consecutive failures per account are counted, and each makes the next delay longer.
 
-An attempt is counted before the password is looked at, in one atomic statement, and given back when it was right.
-So guesses in parallel cannot slip past: of two hundred at once no more are looked at than the limit allows.
+An attempt is counted in one atomic statement before the password is checked, and the count is reset if the password is
+right. So parallel guesses cannot bypass the limit: of two hundred at once, only as many as allowed are checked.
 """
 
 import math
@@ -25,29 +25,29 @@ _DOUBLINGS = math.ceil(math.log2(LONGEST_DELAY / FIRST_DELAY))
 
 
 def unknown_account(key: str) -> UUID:
-    """Return the id that stands for the account of a name that nobody has; ``key`` is the name's lookup key."""
+    """Return the id under which failures for an unknown name are counted; ``key`` is the name's lookup key."""
     return UUID(bytes=sha256(b"authapp unknown account\0" + key.encode("utf-8", "surrogatepass")).digest()[:16])
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt that was counted: the account's failures with it, and whether it was the last one allowed."""
+    """A counted attempt: the number of failures including it, and whether it was the last one allowed."""
 
     failures: int
     is_last: bool
 
 
 class AccountThrottles:
-    """Counts the attempts at passwords, by account."""
+    """Counts password attempts by account."""
 
     def __init__(self, fast_path: FastPath, *, free_failures: int, max_failures: int) -> None:
-        """Take after how many failures the delays begin, and after how many the account is locked."""
+        """Take the number of failures after which delays begin, and after which the account is locked."""
         self._fast_path = fast_path
         self._max = max_failures
         self._reserve = _reservation(free_failures, max_failures)
 
     def check(self, failures: int | None, blocked_until: datetime | None) -> None:
-        """Raise ``TooManyRequests`` when an account with this state may not be tried now."""
+        """Raise ``TooManyRequests`` if an account with this state is locked or must wait."""
         if failures is not None and failures >= self._max:
             raise _refusal(
                 LONGEST_DELAY,
@@ -57,7 +57,7 @@ class AccountThrottles:
             raise _refusal(blocked_until - now)
 
     def reserve(self, account_id: UUID, scope: ThrottleScope) -> Attempt:
-        """Count an attempt at an account, before its password is looked at. Raises ``TooManyRequests``."""
+        """Count an attempt before its password is checked. Raises ``TooManyRequests``."""
         now = clock.now()
         parameters = {"account_id": account_id, "purpose": scope, "now": now}
         row = self._fast_path.write(self._reserve, parameters)
@@ -69,7 +69,7 @@ class AccountThrottles:
         return Attempt(row.failures, row.failures >= self._max)
 
     def forgive(self, account_id: UUID, *scopes: ThrottleScope) -> bool:
-        """Forget the failures of an account, within the open transaction; tell whether there were any."""
+        """Reset the failures of an account within the open transaction; return whether there were any."""
         which = (LoginThrottle.account_id == account_id, LoginThrottle.purpose.in_(scopes or ThrottleScope))
         deleted = delete(LoginThrottle).where(*which).returning(LoginThrottle.purpose)
         return bool(db.session.scalars(deleted.execution_options(synchronize_session=False)).all())
@@ -81,9 +81,9 @@ def _refusal(wait: timedelta, sentence: str = "There were too many failed attemp
 
 
 def _reservation(free: int, most: int) -> PreparedStatement:
-    """Return the statement that counts an attempt; it returns no row when the account may not be tried now.
+    """Return the statement that counts an attempt. It returns no row if the account is locked or must wait.
 
-    Of two at one moment the second waits for the first, and PostgreSQL evaluates its conditions on what that wrote.
+    If two run at once, the second waits for the first, and PostgreSQL evaluates its conditions on the updated row.
     """
     now = bindparam("now", type_=LoginThrottle.last_attempt_at.type)
     failures = LoginThrottle.failures + 1

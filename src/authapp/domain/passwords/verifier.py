@@ -1,4 +1,4 @@
-"""Verifying the password of an account: at a login, and again by the owner of a live session."""
+"""Verifying the password of an account: at login, and to confirm an action in a live session."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from authapp.models.user import lookup_key
 
 @dataclass(frozen=True)
 class ConfirmedUser:
-    """An account whose owner has just sent the right password, if it has one; ``password_hash`` is what is stored."""
+    """An account whose owner has just sent the right password, or that has none."""
 
     password_hash: str | None
     username: str
@@ -29,7 +29,7 @@ class ConfirmedUser:
 
 
 class PasswordVerifier:
-    """Verifies passwords, and counts the attempts."""
+    """Verifies passwords and counts attempts."""
 
     def __init__(self, hasher: PasswordHasher, throttles: AccountThrottles) -> None:
         self._hasher = hasher
@@ -38,22 +38,23 @@ class PasswordVerifier:
     def verify(self, name: str, password: str, context: RequestContext) -> AuthenticationResult:
         """Authenticate the user with this username or email address.
 
-        Raises ``InvalidCredentials``, after the same work whether the account is missing, disabled or without a
-        password, or the password wrong; ``TooManyRequests`` after too many of those; ``ServiceUnavailable``.
+        Raises ``InvalidCredentials``, ``TooManyRequests`` after too many failures, or ``ServiceUnavailable``. The work
+        is the same whether the account is missing, disabled or without a password, or the password is wrong, so that
+        the timing does not reveal which accounts exist.
         """
         key = lookup_key(name)
-        nobody = unknown_account(key)
-        row = read_one(_by_name(key, nobody, by_email="@" in name))
+        unknown_id = unknown_account(key)
+        row = read_one(_by_name(key, unknown_id, by_email="@" in name))
         if row is None:
             raise RuntimeError("a select without a condition has a row")
-        attempt, correct, new_hash = self._try(row, row.id or nobody, ThrottleScope.LOGIN, password)
+        attempt, correct, new_hash = self._try(row, row.id or unknown_id, ThrottleScope.LOGIN, password)
         if row.id is None or not correct or row.status != UserStatus.ACTIVE:
             self._record(EventType.LOGIN_REFUSED, row.id, attempt, context)
             raise InvalidCredentials
         verified_hash = row.password_hash
 
         def confirm(user: Any) -> bool:
-            # Another login of the same person may have replaced an outdated hash: then the first one counts.
+            # A parallel login of the same user may already have replaced an outdated hash.
             if user.password_hash != verified_hash:
                 return False
             if new_hash:
@@ -64,10 +65,10 @@ class PasswordVerifier:
         return AuthenticationResult(row.id, amr=(PASSWORD,), auth_time=clock.now(), confirm=confirm)
 
     def confirm(self, user_id: UUID, password: str | None, context: RequestContext, *, field: str) -> ConfirmedUser:
-        """Return the account when ``password`` is right; an account without a password needs none.
+        """Return the account if ``password`` is right. An account without a password needs none.
 
-        Raises ``WrongPassword``; ``ValidationFailed`` for ``field`` when a password is missing; ``TooManyRequests``
-        and ``ServiceUnavailable`` as ``verify``.
+        Raises ``WrongPassword``, ``ValidationFailed`` for ``field`` if the password is missing, ``TooManyRequests``, or
+        ``ServiceUnavailable``.
         """
         row = read_one(_by_id(user_id))
         if row is None:
@@ -87,7 +88,7 @@ class PasswordVerifier:
 
     def _try(self, row: Any, account_id: UUID, scope: ThrottleScope, password: str) -> tuple[Attempt, bool, str | None]:
         self._throttles.check(row.failures, row.blocked_until)
-        # Admission comes before the count: nobody is charged for an attempt that the service had no time for.
+        # The attempt is counted only after admission to the bulkhead, so that refusals with 503 are not counted.
         with self._hasher.admitted():
             attempt = self._throttles.reserve(account_id, scope)
             correct, new_hash = self._hasher.verify(password, row.password_hash)
@@ -125,9 +126,9 @@ def _by_id(user_id: UUID) -> Executable:
     return throttled.where(User.id == user_id)
 
 
-def _by_name(key: str, nobody: UUID, *, by_email: bool) -> Executable:
-    """Return the statement that finds an account, or none, and the failures of either, with the same work."""
+def _by_name(key: str, unknown_id: UUID, *, by_email: bool) -> Executable:
+    """Return the statement that reads an account and its failures, with the same work if there is no such account."""
     always = select(literal(1).label("one")).subquery()
     named = always.outerjoin(User, (User.email_key if by_email else User.username_key) == key)
-    account = func.coalesce(User.id, literal(nobody, User.id.type))
+    account = func.coalesce(User.id, literal(unknown_id, User.id.type))
     return select(*_COLUMNS).select_from(named.outerjoin(LoginThrottle, _failures(ThrottleScope.LOGIN, account)))

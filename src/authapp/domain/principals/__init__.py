@@ -1,1 +1,1 @@
-"""Principals: the one statement that every protected request asks."""
+"""Principals: the one query of every protected request."""

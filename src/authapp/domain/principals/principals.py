@@ -1,4 +1,4 @@
-"""The one statement of every protected request: is the token still good, and who is behind it?"""
+"""The one query of every protected request: whether the token is revoked, and who the principal is."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +18,9 @@ from authapp.security.tokens import Claims
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """The database's answer about a token: the principal behind it, and whether it is ``revoked``.
+    """The status of a token in the database: its principal, and whether it is ``revoked``.
 
-    It is revoked when it is on the blocklist, when its session has ended, and when its user is disabled.
+    It is revoked if it is on the blocklist, if its session has ended, or if its user is disabled.
     """
 
     principal: Principal
@@ -28,24 +28,25 @@ class TokenStatus:
 
 
 class Principals:
-    """The use case of asking about tokens."""
+    """Looks up the status of tokens."""
 
     def __init__(self, fast_path: FastPath) -> None:
         self._fast_path = fast_path
 
     def find(self, claims: Claims) -> TokenStatus | None:
-        """Return the status of the token with these verified ``claims``, or ``None`` when its session is not known.
+        """Return the status of the token with these verified ``claims``, or ``None`` if its session does not exist.
 
-        One statement in one round trip. Raises ``sqlalchemy.exc.SQLAlchemyError`` when the database cannot be asked.
+        This takes one statement in one round trip. Raises ``sqlalchemy.exc.SQLAlchemyError`` if the database does not
+        answer.
         """
-        # As text: PostgreSQL reads it, and the reader of tokens has checked that these are UUIDs.
+        # Passed as text, which PostgreSQL parses. Reading the token has already checked that these are UUIDs.
         user_id, session_id = claims["sub"], claims["sid"]
         row = self._fast_path.read(PRINCIPAL, {"user_id": user_id, "session_id": session_id, "jti": claims["jti"]})
         return token_status(identifiers.from_text(user_id), identifiers.from_text(session_id), row) if row else None
 
 
 def token_status(user_id: UUID, session_id: UUID, row: Any) -> TokenStatus:
-    """Return what a ``row`` of ``PRINCIPAL`` says. Its columns are read by name: their order means nothing."""
+    """Return the token status from a ``row`` of ``PRINCIPAL``. Columns are read by name, never by position."""
     by_role: dict[str, list[str]] = row.permissions_by_role or {}
     principal = Principal(
         id=user_id,
@@ -59,7 +60,7 @@ def token_status(user_id: UUID, session_id: UUID, row: Any) -> TokenStatus:
         last_login_at=row.last_login_at,
         roles=sorted(by_role),
         permissions=frozenset(
-            permissions if ADMIN in by_role else (name for each in by_role.values() for name in each)
+            permissions if ADMIN in by_role else (name for names in by_role.values() for name in names)
         ),
         amr=row.amr,
         auth_time=row.auth_time,
@@ -68,7 +69,8 @@ def token_status(user_id: UUID, session_id: UUID, row: Any) -> TokenStatus:
     return TokenStatus(principal, revoked=row.revoked is not False)
 
 
-# One sub-select for both, for each costs PostgreSQL a fifth of the whole; as JSON, for a row has no maps.
+# Roles and permissions come from one sub-select, because each takes a fifth of the statement's time. JSON is used
+# because a column cannot hold a map.
 _PERMISSIONS_BY_ROLE = (
     select(func.json_object_agg(Role.name, Role.permissions))
     .join(UserRole, UserRole.role_name == Role.name)
@@ -100,9 +102,13 @@ _STATUS = (
     )
     .where(User.id == bindparam("user_id"))
 )
+<<<<<<< HEAD
 
 PRINCIPAL = PreparedStatement(_STATUS)
-"""Look-ups by primary key alone, each led by the user id: one round trip, on one shard.
+"""Lookups by primary key only, each starting with the user id: one round trip, on one shard.
+=======
+"""Lookups by primary key only, each starting with the user id: one round trip, on one shard.
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
 
-What the roles permit is asked with it, so that a role taken away is gone on the next request.
+Permissions are included, so that revoking a role takes effect on the next request.
 """

@@ -1,4 +1,4 @@
-"""The limits on administrators: nobody gives or manages more than they hold, and one administrator always remains."""
+"""The limits on administrators: they cannot grant or manage more than they have, and one must always remain."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from authapp.models.session import is_live
 
 @dataclass(frozen=True)
 class GrantPolicy:
-    """What an administrator or operator holds, and so may give to others and manage in them."""
+    """The roles and permissions that the acting principal has, and so may grant and manage."""
 
     is_admin: bool = False
     roles: frozenset[str] = field(default_factory=frozenset)
@@ -25,12 +25,13 @@ class GrantPolicy:
 
     @classmethod
     def of(cls, context: RequestContext) -> "GrantPolicy":
-        """Return the policy for whoever acts in ``context``, true until the end of the open transaction.
+        """Return the policy of the principal in ``context``, valid until the end of the open transaction.
 
-        What the guard found may be a password's hash or a lock ago: a principal who was disabled or logged out since,
-        or lost a role, gives nothing any more. The account is locked as ``users.locked`` does, but shared.
+        It is read again here because the guard's check may be outdated: meanwhile a password was hashed or a lock was
+        waited for, and the principal may have been disabled or logged out, or lost a role. The principal's account is
+        locked as in ``accounts.locked``, but with a shared lock.
 
-        Raises ``TokenRevoked`` when the principal may do nothing at all any more.
+        Raises ``TokenRevoked`` if the principal has been disabled or logged out.
         """
         if isinstance(context.principal, Operator):
             return cls(is_admin=True)
@@ -49,23 +50,23 @@ class GrantPolicy:
         return cls(ADMIN in by_role, frozenset(by_role), frozenset(permissions))
 
     def require_permissions(self, permissions: Iterable[str]) -> None:
-        """Raise ``PermissionDenied`` when one of ``permissions`` is not held."""
+        """Raise ``PermissionDenied`` unless the principal has all of ``permissions``."""
         if not self.is_admin and (lacking := sorted(set(permissions) - self.permissions)):
             raise PermissionDenied(f"You do not hold {', '.join(lacking)} yourself.")
 
     def require_can_manage(self, user: User) -> None:
-        """Raise ``PermissionDenied`` when ``user`` may do something that is not held.
+        """Raise ``PermissionDenied`` if ``user`` has a permission that the principal does not have.
 
-        Without this, whoever may write users could take an administrator's account.
+        Otherwise a principal with ``users:write`` could take over an administrator's account.
         """
         self._require_cover(user.roles)
 
     def require_can_grant(self, roles: Collection[str]) -> None:
-        """Raise ``PermissionDenied`` when one of ``roles`` may not be given away.
+        """Raise ``PermissionDenied`` unless the principal may grant all of ``roles``.
 
-        Without this, whoever may write users could make themselves an administrator. A role may open doors elsewhere
-        by its name alone (forward auth, introspection), whatever it permits here: it must be held, unless its giver
-        may make roles.
+        Otherwise a principal with ``users:write`` could make themselves an administrator. Other services may give
+        access by the name of a role alone (forward auth, introspection), whatever permissions it has here. So the
+        principal must have the role, or the permission ``roles:write``.
         """
         self._require_cover(roles)
         if self.is_admin or Permission.ROLES_WRITE in self.permissions:
@@ -82,19 +83,29 @@ class GrantPolicy:
 
 
 def lock_in_order(principal_id: UUID, target: UUID | None = None) -> None:
-    """Lock the account of a principal, shared, and the one that is to change, each for the open transaction.
+<<<<<<< HEAD
+    """Lock the principal's account (shared) and the account to change, in the order of their ids.
+=======
+    """Lock the principal's account (shared) and the account to change, in the order of their ids.
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
 
-    Two administrators who change each other at the same moment would else wait for each other for ever.
+    Without an order, two administrators who change each other at the same time would deadlock.
     """
+<<<<<<< HEAD
     for each in sorted({principal_id, target or principal_id}):
         shared = each != target
         db.session.execute(select(User.id).where(User.id == each).with_for_update(read=shared, key_share=not shared))
+=======
+    for user_id in sorted({principal_id, target or principal_id}):
+        shared = user_id != target
+        db.session.execute(select(User.id).where(User.id == user_id).with_for_update(read=shared, key_share=not shared))
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
 
 
 def keep_an_admin(user: User) -> None:
-    """Raise ``LastAdmin`` when ``user`` is the only active administrator, and is about to be one no more.
+    """Raise ``LastAdmin`` if ``user`` is the only active administrator. Call it before removing one.
 
-    The role's row is locked: of two administrators who remove each other at the same moment one is refused.
+    The row of the role is locked, so that if two administrators remove each other at once, one is refused.
     """
     if ADMIN not in user.roles or user.status != UserStatus.ACTIVE:
         return

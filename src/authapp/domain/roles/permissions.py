@@ -1,11 +1,11 @@
-"""What a role may permit: an open list of ``resource:action`` names."""
+"""The registry of permissions, with names of the form ``resource:action``. An application can add its own."""
 
 from authapp.registry import Registry
 
 permissions: Registry[str] = Registry(
     "permission", r"[a-z][a-z0-9_-]{0,62}:[a-z][a-z0-9_-]{0,62}", "use resource:action, such as notes:read."
 )
-"""Each with a sentence that says what it permits. Register yours before ``create_app()``."""
+"""For each permission, a sentence that says what it allows. Register your own before ``create_app()``."""
 
 
 class Permission:

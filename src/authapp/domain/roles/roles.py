@@ -20,7 +20,7 @@ from authapp.models.role import ADMIN, checked_role_description, checked_role_na
 
 @dataclass(frozen=True)
 class RoleView:
-    """A role, with what it allows; of the built-in one that is everything."""
+    """A role with its permissions. The built-in role ``admin`` has all permissions."""
 
     name: str
     description: str
@@ -28,22 +28,25 @@ class RoleView:
 
     @classmethod
     def of(cls, role: Role) -> "RoleView":
-        """Return what ``role`` looks like."""
+        """Return the view of ``role``."""
         permissions = list(registered) if role.name == ADMIN else role.permissions
         return cls(role.name, role.description, sorted(permissions))
 
 
 class Roles:
-    """The use cases of roles. Whoever makes or changes one must hold all that it allows (``PermissionDenied``)."""
+    """The use cases of roles.
+
+    To create, change or delete a role, the principal must have all its permissions; otherwise ``PermissionDenied``.
+    """
 
     def all(self) -> list[RoleView]:
-        """Return every role, by name."""
+        """Return all roles, sorted by name."""
         return [RoleView.of(role) for role in db.session.scalars(select(Role).order_by(Role.name))]
 
     def create(
         self, name: str, permissions: Collection[str] = (), description: str = "", *, context: RequestContext
     ) -> RoleView:
-        """Make a role. Raises ``RoleTaken``, or ``ValidationFailed`` for what breaks its rule."""
+        """Create a role. Raises ``RoleTaken`` or ``ValidationFailed``."""
         wanted = _checked(name, permissions, description)
         GrantPolicy.of(context).require_permissions(wanted)
         role = Role(name=name, description=description, permissions=wanted)
@@ -64,9 +67,9 @@ class Roles:
         *,
         context: RequestContext,
     ) -> RoleView:
-        """Change a role; it counts from the next request on.
+        """Change a role. The change takes effect on the next request of its holders.
 
-        Raises ``RoleProtected``, ``ResourceNotFound``, or ``ValidationFailed`` for what breaks its rule.
+        Raises ``RoleProtected``, ``ResourceNotFound`` or ``ValidationFailed``.
         """
         with transaction():
             role = _locked(name, context)
@@ -84,10 +87,10 @@ class Roles:
         return RoleView.of(role)
 
     def delete(self, name: str, *, context: RequestContext) -> None:
-        """Delete a role, and take it from everybody. Raises ``RoleProtected`` or ``ResourceNotFound``.
+        """Delete a role, and revoke it from all accounts. Raises ``RoleProtected`` or ``ResourceNotFound``.
 
-        Each who held it is an event, for that is where one looks for why somebody may do something no more. Nobody is
-        given the role meanwhile: that needs its row, which is locked.
+        An event is recorded for each account that had the role, so that the trail of an account shows why it lost a
+        permission. The role cannot be granted meanwhile, because that needs its row, which is locked.
         """
         with transaction() as session:
             role = _locked(name, context)
@@ -98,7 +101,7 @@ class Roles:
 
 
 def check_exists(name: str) -> None:
-    """Raise ``ValidationFailed``, as granting it does, unless there is such a role."""
+    """Raise ``ValidationFailed``, as granting the role does, unless the role exists."""
     if not is_role_name(name) or db.session.get(Role, name) is None:
         raise ValidationFailed(field_errors=[FieldError("#/roles", "There is no such role.")])
 
@@ -106,7 +109,7 @@ def check_exists(name: str) -> None:
 def _locked(name: str, context: RequestContext) -> Role:
     if name == ADMIN:
         raise RoleProtected
-    # The caller's account before the role: whoever gives one away locks them in this order, too.
+    # The principal's account is locked before the role, in the same order as when a role is granted.
     policy = GrantPolicy.of(context)
     role = _named(name)
     if role is None:
@@ -116,7 +119,7 @@ def _locked(name: str, context: RequestContext) -> Role:
 
 
 def _named(name: str) -> Role | None:
-    # A name that no role can have is not looked for: PostgreSQL cannot even be asked about one with a NUL.
+    # An invalid name is not looked up, because PostgreSQL does not accept a NUL in a parameter.
     if not is_role_name(name):
         return None
     role: Role | None = db.session.scalar(select(Role).where(Role.name == name).with_for_update())

@@ -1,1 +1,1 @@
-"""Sessions: from the authentication that starts one to the logout that ends it."""
+"""Sessions: starting, refreshing, listing and ending them, and the status of their tokens."""

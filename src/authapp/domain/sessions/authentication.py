@@ -1,4 +1,4 @@
-"""What an authentication proves, whatever the method: the one thing that a session is started with."""
+"""The result of an authentication by any method. ``Sessions.start`` needs it to start a session."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class AuthenticationResult:
     """A user was authenticated: by which methods (``amr``, RFC 8176) and when (``auth_time``).
 
     ``confirm`` is called in the transaction that starts the session, with the user's locked row (``id`` and
-    ``password_hash``). It tells whether what was proven still holds, and uses up what may be used once. This is where
-    a method keeps its own business: a password's hash may have been changed meanwhile, a code may be spent.
+    ``password_hash``). It returns whether the authentication is still valid, and consumes one-time codes. This is where
+    each method does its final check: the password may have been changed meanwhile, or a code may have been used.
     """
 
     user_id: UUID

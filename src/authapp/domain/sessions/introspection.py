@@ -1,4 +1,4 @@
-"""Introspection: what other services ask about tokens (RFC 7662), and revoking single tokens (RFC 7009)."""
+"""Introspection of tokens for other services (RFC 7662), and revocation of single tokens (RFC 7009)."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from authapp.security.tokens import Claims, Tokens
 
 @dataclass(frozen=True)
 class LiveToken:
-    """A token that would be accepted now: its claims, and the principal behind it."""
+    """A token that would be accepted now: its claims and its principal."""
 
     claims: Claims
     principal: Principal
@@ -32,14 +32,14 @@ class Introspection:
     """The use cases of introspection and revocation."""
 
     def __init__(self, tokens: Tokens, principals: Principals, hooks: Hooks, *, refresh_grace: int) -> None:
-        """Take ``refresh_grace`` in seconds."""
+        """``refresh_grace`` is in seconds."""
         self._tokens = tokens
         self._principals = principals
         self._hooks = hooks
         self._grace = timedelta(seconds=refresh_grace)
 
     def introspect(self, token: str) -> LiveToken | None:
-        """Return the token when it would be accepted now, and ``None`` for every other, whatever is wrong with it."""
+        """Return the token if it would be accepted now, otherwise ``None``, whatever the reason."""
         claims = self._read(token)
         status = self._principals.find(claims) if claims else None
         if claims is None or status is None or status.revoked:
@@ -51,8 +51,8 @@ class Introspection:
     def revoke(self, token: str, user_id: UUID, context: RequestContext) -> None:
         """Revoke one of the user's own tokens.
 
-        A refresh token ends its session; an access token is revoked alone (RFC 7009, section 2.1). Another user's
-        token, and what is no token, is ignored (section 2.2).
+        Revoking a refresh token ends its session; revoking an access token affects only that token (RFC 7009, section
+        2.1). Invalid tokens and tokens of other users are ignored (section 2.2).
         """
         claims = self._read(token)
         if claims is None or UUID(claims["sub"]) != user_id:

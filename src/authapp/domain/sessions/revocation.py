@@ -1,7 +1,7 @@
-"""Ending sessions and revoking tokens (RFC 7009): the one place that writes to the blocklist.
+"""Ending sessions and revoking tokens (RFC 7009). Only this module writes to the blocklist.
 
-Many sessions end by one mark on the user's row, ``sessions_valid_from``, which the statement of every protected request
-reads: it takes effect at once, however many sessions there are. Their rows are then ended too, up to a bound.
+To end all sessions of a user, one mark on the user's row is set: ``sessions_valid_from``. Every protected request reads
+it, so it takes effect at once, however many sessions there are. The session rows are then ended too, up to a limit.
 """
 
 from dataclasses import dataclass
@@ -34,12 +34,12 @@ from authapp.models import BlocklistedToken, EndReason, Session, User
 from authapp.models.session import server_time
 
 ENDED_AT_ONCE = 1_000
-"""How many rows one request ends. The mark ends the sessions of all others, and pruning removes their rows."""
+"""The most session rows that one request ends. Other sessions are ended by the mark, and their rows are pruned."""
 
 
 @dataclass(frozen=True)
 class AccessToken:
-    """An access token to revoke: its ``jti``, and when it expires."""
+    """An access token to revoke: its ``jti`` and its expiry time."""
 
     jti: UUID
     expires_at: datetime
@@ -53,13 +53,13 @@ def end_all(
     keep: UUID | None = None,
     access_token: AccessToken | None = None,
 ) -> int:
-    """End every live session of a user but ``keep``, within the open transaction, and return how many rows ended.
+    """End all live sessions of a user except ``keep``, within the open transaction; return how many rows were ended.
 
-    The refresh tokens of the rows, and ``access_token``, go on the blocklist. More than ``ENDED_AT_ONCE`` live
-    sessions are over by the mark alone.
+    The refresh tokens of these rows, and ``access_token``, are put on the blocklist. Sessions beyond ``ENDED_AT_ONCE``
+    are ended only by the mark.
     """
-    # The row is locked before the sessions, as a login does: it either commits before, and its session ends; or waits,
-    # and starts after the mark.
+    # The user's row is locked before the sessions, as a login does. A concurrent login either commits first, and its
+    # session ends here; or it waits, and its session starts after the mark.
     locked = select(User.sessions_valid_from).where(User.id == user_id).with_for_update(key_share=True)
     before = db.session.scalar(locked)
     if before is None:
@@ -69,7 +69,7 @@ def end_all(
     marked = update(User).where(User.id == user_id).values(sessions_valid_from=later)
     mark = db.session.scalar(marked.returning(User.sessions_valid_from).execution_options(synchronize_session=False))
     if keep is not None:
-        # Only a session that an earlier mark has not ended: nothing that is over comes back.
+        # Only if an earlier mark has not ended this session: an ended session must not become live again.
         kept = update(Session).where(Session.user_id == user_id, Session.id == keep, _begun() >= before)
         db.session.execute(kept.values(valid_from=mark).execution_options(synchronize_session=False))
     chosen = (
@@ -86,7 +86,7 @@ def end_all(
 
 
 def end_one(user_id: UUID, session_id: UUID, reason: EndReason, now: datetime) -> bool:
-    """End one live session within the open transaction, and tell whether there was one."""
+    """End one live session within the open transaction; return whether there was one."""
     which = (Session.user_id == user_id, Session.id == session_id, Session.refresh_expires_at > now, _is_unmarked())
     ended = _ended(*which, reason=reason, now=now)
     tokens = _blocklist(_tokens(ended, now, None)).cte("blocklisted")
@@ -101,9 +101,9 @@ def log_out(
     now: datetime,
     context: RequestContext,
 ) -> bool:
-    """End one session and record it, in one statement that commits by itself; tell whether it was live.
+    """End one session and record the event, in one statement that commits by itself; return whether it was live.
 
-    It may be done twice.
+    The statement is idempotent.
     """
     parameters = {"user_id": user_id, "session_id": session_id, "now": now}
     token = {"jti": access_token.jti, "access_expires_at": access_token.expires_at}
@@ -111,8 +111,8 @@ def log_out(
 
 
 def revoke_access_token(user_id: UUID, session_id: UUID, token: AccessToken, now: datetime) -> bool:
-    """Put an access token on the blocklist, within the open transaction; tell whether it was not there before."""
-    # The account's row may go meanwhile, and takes its tokens with it: then there is nothing to do.
+    """Put an access token on the blocklist, within the open transaction; return ``False`` if it was already there."""
+    # The account may have been deleted meanwhile, together with its sessions. Then there is nothing to revoke.
     session = select(Session.user_id).where(Session.user_id == user_id, Session.id == session_id)
     if db.session.scalar(session.with_for_update(read=True)) is None:
         return False
@@ -133,7 +133,7 @@ def _is_unmarked() -> Any:
 
 
 def _ended(*which: Any, reason: EndReason, now: Any) -> CTE:
-    """Return the CTE that ends the live sessions which meet the conditions."""
+    """Return the CTE that ends the live sessions that meet the conditions ``which``."""
     return (
         update(Session)
         .where(Session.ended_at.is_(None), *which)
@@ -144,12 +144,12 @@ def _ended(*which: Any, reason: EndReason, now: Any) -> CTE:
 
 
 def _tokens(ended: CTE, now: Any, access_token: AccessToken | None) -> Any:
-    """Return the rows for the blocklist: the refresh token of each session that ended, and the access token."""
+    """Return the rows for the blocklist: the refresh tokens of the ended sessions, and the access token."""
     revoked_at = _time(now)
     refresh = select(ended.c.user_id, ended.c.refresh_jti, _text("refresh"), ended.c.refresh_expires_at, revoked_at)
     if access_token is None:
         return refresh
-    # From the sessions that ended: when there is none, the account may be gone, and has nothing to revoke.
+    # Selected from the ended sessions: if there are none, the account may be deleted, and there is nothing to revoke.
     jti, expires_at = _uuid(access_token.jti), _time(access_token.expires_at)
     access = select(ended.c.user_id, jti, _text("access"), expires_at, revoked_at)
     return union_all(refresh, access.distinct())

@@ -1,4 +1,4 @@
-"""The rotation of refresh tokens, decided in one atomic statement (RFC 9700, section 4.14.2)."""
+"""The rotation of refresh tokens, in one atomic statement (RFC 9700, section 4.14.2)."""
 
 from typing import Any
 
@@ -22,13 +22,14 @@ _MARK = select(User.sessions_valid_from).where(User.id == _USER_ID).scalar_subqu
 def _rotation() -> Update:
     """Return the statement that exchanges the refresh token whose ``jti`` is ``presented``.
 
-    - The current token becomes the previous one, and ``successor`` the current one.
-    - The previous token, when it was exchanged after ``grace_from``, changes nothing: its holder gets the successor
-      that is there. Tabs that refresh at one moment, and clients that never saw the answer, are no thieves.
+    - If it is the current token, it becomes the previous one, and ``successor`` becomes the current one.
+    - If it is the previous token and was exchanged after ``grace_from``, nothing changes, and its holder gets the
+      existing successor. This happens to browser tabs that refresh at the same time, and to clients that did not
+      receive the response, so it is not treated as theft.
     - Any other token ends the session.
 
-    It returns the row as it is then, and no row when the session is over. Of two at once the second waits for the
-    first, and PostgreSQL evaluates its conditions again on the row that the first has written (read committed).
+    The statement returns the resulting row, or no row if the session was already over. If two run at once, the second
+    waits for the first, and PostgreSQL evaluates its conditions again on the updated row (read committed).
     """
     is_current = Session.refresh_jti == _PRESENTED
     in_grace = and_(Session.previous_refresh_jti == _PRESENTED, Session.rotated_at > _GRACE_FROM)
@@ -69,13 +70,13 @@ def _rotation() -> Update:
 
 
 def _recorded(rotation: Update) -> PreparedStatement:
-    """Return ``rotation`` together with the audit event of what it does, as one statement, and so one round trip."""
+    """Return ``rotation`` combined with its audit event into one statement, and so one round trip."""
     rotated = rotation.cte("rotated")
     reused = rotated.c.ended_at.is_not(None)
     event = {
         "occurred_at": _NOW,
         "type": case((reused, EventType.REFRESH_TOKEN_REUSED), else_=EventType.SESSION_REFRESHED),
-        # The holder of a token that was exchanged before is not known: it may be the thief.
+        # If a token is reused, the actor is unknown: it may be the thief.
         "actor_id": case((reused, null()), else_=_USER_ID),
         "subject_id": _USER_ID,
         "session_id": _SESSION_ID,

@@ -54,10 +54,15 @@ class Sessions:
         self._grace = timedelta(seconds=refresh_grace)
 
     def start(self, result: AuthenticationResult, context: RequestContext) -> TokenPair | None:
-        """Start a session for the user who was authenticated, and return its tokens.
+        """Start a session for the user in ``result``, and return its tokens.
 
-        Returns ``None`` when what was proven does not hold any more: the user is disabled or gone by now, or
-        ``result.confirm`` says no. Raises what ``extra_claims`` raises, and starts nothing then.
+<<<<<<< HEAD
+        Returns ``None`` if the authentication is no longer valid: the user has been disabled or deleted meanwhile, or
+        ``result.confirm`` returns false. Raises what ``extra_claims`` raises; then no session starts.
+=======
+        Returns ``None`` if the authentication is no longer valid: the user has been disabled or deleted meanwhile, or
+        ``result.confirm`` returns false.
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
         """
         state = self._new_state(result)
         extra = extra_claims(state.user_id, state.id)
@@ -72,14 +77,25 @@ class Sessions:
     def refresh(self, claims: Claims, context: RequestContext) -> TokenPair:
         """Exchange the refresh token with these verified ``claims`` for a new pair.
 
-        Raises ``RefreshTokenReused`` for a token that was exchanged before, and ends its session; ``TokenRevoked``
-        when the session is already over; and what ``extra_claims`` raises.
+<<<<<<< HEAD
+        Raises ``TokenRevoked`` if the session is already over, and what ``extra_claims`` raises. If the token was already
+        exchanged and the grace period has passed, ends the session and raises ``RefreshTokenReused``.
         """
         now = clock.now()
         user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
-        # Before the exchange: a client that got no pair tries the same token again, which must not look like a theft.
+        # Before the exchange: if it fails, the client sends the same token again, and that must not look like a theft.
         extra = extra_claims(user_id, session_id)
-        # When it runs twice, the second time finds the predecessor within the grace, and the same successor.
+        # The statement may run twice. The second run then counts as a repeated exchange within the grace period, and
+        # returns the same successor.
+=======
+        Raises ``TokenRevoked`` if the session is already over. If the token was already exchanged and the grace period
+        has passed, ends the session and raises ``RefreshTokenReused``.
+        """
+        now = clock.now()
+        user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
+        # The statement may run twice. The second run then counts as a repeated exchange within the grace period, and
+        # returns the same successor.
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
         row = self._fast_path.write(
             ROTATE,
             {
@@ -112,10 +128,10 @@ class Sessions:
         return self._pairs.issue(state, fresh=False, extra=extra)
 
     def log_out(self, claims: Claims, scope: LogoutScope, context: RequestContext) -> None:
-        """End sessions of the user with these verified ``claims``, as ``scope`` says.
+        """End the sessions that ``scope`` selects, for the user of the token with these verified ``claims``.
 
-        Every token of an ended session is dead on the next request, everywhere. To do it again, or at the same time as
-        another request, is no error.
+        Every token of an ended session is refused from the next request on. Logging out again, or in two requests at
+        once, is not an error.
         """
         token = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
         user_id, session_id, now = UUID(claims["sub"]), UUID(claims["sid"]), clock.now()
@@ -134,7 +150,7 @@ class Sessions:
             self._tell_ended(user_id, EndReason.LOGOUT, context, None)
 
     def list_live(self, user_id: UUID) -> list[Session]:
-        """Return the user's live sessions, the one used last first."""
+        """Return the user's live sessions, most recently used first."""
         statement = (
             select(Session)
             .join(User, User.id == Session.user_id)
@@ -144,7 +160,7 @@ class Sessions:
         return list(db.session.scalars(statement))
 
     def end(self, user_id: UUID, session_id: UUID, context: RequestContext) -> None:
-        """End one of the user's sessions. Raises ``ResourceNotFound`` when it is not theirs, or over already."""
+        """End one of the user's sessions. Raises ``ResourceNotFound`` if it is another user's or already over."""
         with transaction():
             if not revocation.end_one(user_id, session_id, EndReason.REVOKED, clock.now()):
                 raise ResourceNotFound

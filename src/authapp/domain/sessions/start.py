@@ -1,4 +1,4 @@
-"""Starting a session: for a user who was authenticated, by whatever method."""
+"""Storing a new session for an authenticated user."""
 
 from sqlalchemy import func, update
 
@@ -13,10 +13,10 @@ from authapp.models.session import server_time
 
 
 def insert_session(state: SessionState, result: AuthenticationResult, context: RequestContext) -> bool:
-    """Store the session of ``state``, if the user is still active and ``result`` is confirmed. Tell whether.
+    """Store the session if the user is still active and ``result`` is confirmed; return whether it was stored.
 
-    While a password's hash was being computed, the password may have been changed, or the account disabled. The
-    user's row is locked from the first statement on, so that a global logout comes before the session or ends it.
+    While the password hash was computed, the password may have been changed or the account disabled. The first
+    statement locks the user's row, so that a concurrent global logout either comes first or ends this session.
     """
     with transaction() as session:
         user = session.execute(

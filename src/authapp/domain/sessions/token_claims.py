@@ -1,4 +1,4 @@
-"""Extra claims in access tokens: an open list, for what other services want to read from a token."""
+"""The registry of extra claims in access tokens, for data that other services want to read from a token."""
 
 import json
 from collections.abc import Callable
@@ -9,22 +9,27 @@ from authapp.registry import Registry
 from authapp.security import strict_json
 
 MAX_BYTES = 1_024
-"""How long all extra claims of a token may be, as JSON: a token travels with every request."""
+"""The maximum size of all extra claims of a token as JSON, because a token is sent with every request."""
 
 ClaimSource = Callable[[UUID, UUID], Any]
-"""Takes the user's id and the session's, and returns a JSON value, or ``None`` to leave the claim out."""
+"""Takes the ids of the user and the session, and returns a JSON value, or ``None`` to omit the claim."""
 
 token_claims: Registry[ClaimSource] = Registry(
     "token claim", r"[A-Za-z][\w.+-]{0,30}:[^\s]{1,200}", "use a URL of yours, or a prefix and a colon: notes:plan."
 )
-"""Each with its source. A name needs a colon, and so it can neither be nor become a claim of ours or of an RFC."""
+"""The source of each claim, by name. Names need a colon, so that they never collide with authapp's or RFC claims."""
 
 
 def extra_claims(user_id: UUID, session_id: UUID) -> dict[str, Any]:
-    """Return the registered claims of one access token.
+    """Return the extra claims for one access token.
 
-    Raises ``ValueError`` when they are no JSON that this service reads itself, or longer than ``MAX_BYTES``; and what a
-    source raises. No token is issued then: a claim that is missing may be the one that restricts its holder.
+    <<<<<<< HEAD
+        Raises ``ValueError`` when they are no JSON that this service reads itself, or longer than ``MAX_BYTES``; and what a
+        source raises. No token is issued then: a claim that is missing may be the one that restricts its holder.
+    =======
+        Raises ``ValueError`` if they are not JSON or larger than ``MAX_BYTES``, and whatever a source raises. Then no token
+        is issued, because the missing claim may be one that restricts its holder.
+    >>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
     """
     values = ((name, source(user_id, session_id)) for name, source in token_claims.items())
     claims = {name: value for name, value in values if value is not None}

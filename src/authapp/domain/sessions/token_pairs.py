@@ -1,4 +1,4 @@
-"""Token pairs: what a login or a refresh hands out."""
+"""Token pairs: the result of a login or a refresh."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from authapp.security.tokens import Tokens
 
 @dataclass(frozen=True, kw_only=True)
 class TokenPair:
-    """What a login or a refresh hands out; the times are in seconds from now."""
+    """The tokens from a login or a refresh. The times are in seconds from now."""
 
     access_token: str
     expires_in: int
@@ -25,9 +25,9 @@ class TokenPair:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionState:
-    """What the token pair of a session is made of.
+    """The data of a session from which its token pair is signed.
 
-    ``refresh_jti`` is the current refresh token, issued at ``rotated_at``; ``expires_at`` bounds the whole session.
+    ``refresh_jti`` is the current refresh token, issued at ``rotated_at``. ``expires_at`` is the end of the session.
     """
 
     user_id: UUID
@@ -41,16 +41,24 @@ class SessionState:
 
 
 class PairIssuer:
-    """Signs the pair that a session stands for."""
+    """Signs the token pair of a session."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._access_ttl = timedelta(seconds=tokens.rules.access_ttl)
 
+<<<<<<< HEAD
     def issue(self, session: SessionState, *, fresh: bool, extra: Mapping[str, Any]) -> TokenPair:
         """Sign the pair of ``session``, which is committed by now, so that no lock waits for a signature.
 
         ``extra`` are further claims of the access token.
+=======
+    def issue(self, session: SessionState, *, fresh: bool) -> TokenPair:
+        """Return the signed token pair of ``session``.
+
+        Call it after the commit, so that no lock is held while signing. Raises ``ValueError`` if an extra claim is not
+        valid.
+>>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
         """
         now = clock.now()
         access_expires = min(now + self._access_ttl, session.expires_at)
@@ -71,7 +79,7 @@ class PairIssuer:
                 extra=extra,
             ),
             expires_in=_seconds(now, access_expires),
-            # Whoever refreshes within the grace gets the same successor: one identifier, and the same times.
+            # A repeated refresh within the grace period gets the same refresh token, with the same id and times.
             refresh_token=sign(
                 "refresh",
                 jti=session.refresh_jti,

@@ -1,1 +1,1 @@
-"""Users: accounts, what their owners and administrators do with them, and how they are found."""
+"""Users: accounts, what owners and administrators can do with them, and searching them."""

@@ -1,4 +1,4 @@
-"""Accounts: registering and creating them, and what people do with their own."""
+"""Accounts: registering and creating them, and what users can do with their own account."""
 
 from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
@@ -34,7 +34,7 @@ from authapp.models.user import lookup_key
 from authapp.security import identifiers
 
 UserRef = UUID | str
-"""An account, by its id, or by its username or email address."""
+"""A reference to an account: its id, or its username or email address."""
 
 
 class Accounts:
@@ -51,7 +51,7 @@ class Accounts:
     def register(self, *, username: str, email: str, password: str, context: RequestContext) -> User:
         """Create an account for a guest.
 
-        Raises ``RegistrationClosed``, what ``create`` raises, and what a receiver of ``before_registration`` raises.
+        Raises ``RegistrationClosed``, the refusals of ``create``, and whatever a ``before_registration`` hook raises.
         """
         if not self._registration_open:
             raise RegistrationClosed
@@ -67,15 +67,15 @@ class Accounts:
     def create(
         self, *, username: str, email: str, password: str | None, roles: Iterable[str] = (), context: RequestContext
     ) -> User:
-        """Create an account with ``roles``; without a ``password`` it cannot log in with one.
+        """Create an account with ``roles``. Without a ``password``, it cannot log in with a password.
 
-        Raises ``ValidationFailed``, ``PasswordRejected``, ``UsernameTaken`` or ``EmailTaken``; ``PermissionDenied`` for
-        a role that is not the principal's to give. Of two requests for one name at the same moment one wins: the
-        constraint decides, not a question asked beforehand.
+        Raises ``ValidationFailed``, ``PasswordRejected``, ``UsernameTaken``, ``EmailTaken``, or ``PermissionDenied``
+        for a role that the principal may not grant. If two requests want the same name at once, only one succeeds,
+        because a database constraint decides and not a query beforehand.
         """
         role_names = checked_roles(roles)
         with transaction():
-            # Asked before the hash too, so that a refusal costs none.
+            # Also checked before hashing, so that a refusal does not cost a hash.
             GrantPolicy.of(context).require_can_grant(role_names)
         user = self._new(UserNames.checked(username, email), password, role_names)
         with unique_names(), transaction() as session:
@@ -92,7 +92,7 @@ class Accounts:
         return found(db.session.scalars(select(User).where(refers_to(user))).one_or_none(), user)
 
     def rename(self, user_id: UUID, username: str, context: RequestContext) -> User:
-        """Change one's own username. Raises ``ValidationFailed`` or ``UsernameTaken``."""
+        """Change the username of the user's own account. Raises ``ValidationFailed`` or ``UsernameTaken``."""
         with unique_names(), transaction():
             user = locked(user_id)
             if renamed(user, {"username": username}, context):
@@ -102,9 +102,9 @@ class Accounts:
     def change_password(
         self, user_id: UUID, session_id: UUID | None, current: str, new: str, context: RequestContext
     ) -> None:
-        """Change one's own password; every session but ``session_id`` ends.
+        """Change the password of the user's own account, and end every session except ``session_id``.
 
-        Raises ``WrongPassword``, also for an account that has none; ``PasswordRejected``, ``TooManyRequests`` or
+        Raises ``WrongPassword``, also if the account has no password; ``PasswordRejected``, ``TooManyRequests`` or
         ``ServiceUnavailable``.
         """
         confirmed = self._verifier.confirm(user_id, current, context, field="current_password")
@@ -124,10 +124,10 @@ class Accounts:
             self._hooks.tell(hooks.session_ended, context=context, user_id=user_id, reason=reason, session_id=None)
 
     def close(self, user_id: UUID, password: str | None, context: RequestContext) -> None:
-        """Delete one's own account, with all that belongs to it; an account without a password needs none.
+        """Delete the user's own account and everything that belongs to it.
 
-        Raises ``WrongPassword``, ``ValidationFailed`` when a password is missing, ``LastAdmin``, ``TooManyRequests`` or
-        ``ServiceUnavailable``.
+        ``password`` is not needed if the account has none. Raises ``WrongPassword``, ``ValidationFailed`` if the
+        password is missing, ``LastAdmin``, ``TooManyRequests`` or ``ServiceUnavailable``.
         """
         confirmed = self._verifier.confirm(user_id, password, context, field="password")
         with transaction():
@@ -152,7 +152,7 @@ class Accounts:
 
 
 def checked_roles(names: Iterable[str]) -> list[str]:
-    """Return the names of roles, each once. Raises ``ValidationFailed`` for one that no role can have."""
+    """Return the role names without duplicates. Raises ``ValidationFailed`` if one is not a valid role name."""
     distinct = list(dict.fromkeys(names))
     for name in distinct:
         try:
@@ -163,9 +163,9 @@ def checked_roles(names: Iterable[str]) -> list[str]:
 
 
 def locked(user: UserRef) -> User:
-    """Find an account and lock its row, as a login does, within the transaction that is open.
+    """Return an account with its row locked, as a login locks it, within the open transaction.
 
-    A login in flight either commits before, and its session is seen; or waits, and finds the account changed.
+    A concurrent login either commits first, and its session is visible here; or it waits, and sees the changes.
 
     Raises ``ResourceNotFound``.
     """
@@ -174,7 +174,7 @@ def locked(user: UserRef) -> User:
 
 
 def renamed(user: User, names: Mapping[str, str], context: RequestContext) -> bool:
-    """Give a locked account the ``username`` and ``email`` in ``names``; tell whether that changed anything.
+    """Set the ``username`` and ``email`` in ``names`` on a locked account; return whether that changed anything.
 
     Raises ``ValidationFailed``.
     """
@@ -187,37 +187,37 @@ def renamed(user: User, names: Mapping[str, str], context: RequestContext) -> bo
 
 
 def remove(user: User, context: RequestContext) -> None:
-    """Delete a locked account, with its sessions and all that was kept for its tokens. Raises ``LastAdmin``."""
+    """Delete a locked account, with its sessions and blocklist entries. Raises ``LastAdmin``."""
     keep_an_admin(user)
-    # Sessions before the account: a logout holds its session, and then needs the account's row to exist.
+    # Sessions are deleted before the account: a logout locks its session first, and then needs the account's row.
     db.session.execute(delete(Session).where(Session.user_id == user.id))
     db.session.execute(delete(User).where(User.id == user.id))
-    # By name as well: a later reader has no account to look the id up in.
+    # The event also has the username, because the id can no longer be looked up.
     audit.record(EventType.USER_DELETED, context=context, subject_id=user.id, username=user.username)
 
 
 def found(user: User | None, ref: UserRef) -> User:
-    """Return ``user``. Raises ``ResourceNotFound`` when there is none."""
+    """Return ``user``. Raises ``ResourceNotFound`` if it is ``None``."""
     if user is None:
         raise ResourceNotFound(f"There is no user {ref!r}." if isinstance(ref, str) else "")
     return user
 
 
 def refers_to(user: UserRef) -> ColumnElement[bool]:
-    """Return the condition that an account is the one meant."""
+    """Return the SQL condition for the account that ``user`` refers to."""
     if isinstance(user, UUID):
         return User.id == user
     return (User.email_key if "@" in user else User.username_key) == lookup_key(user)
 
 
 class unique_names:  # noqa: N801 - a context manager, read as a phrase
-    """Turn a constraint that is broken into the refusal that it stands for."""
+    """Context manager that turns a constraint violation into the matching refusal, such as ``UsernameTaken``."""
 
     def __enter__(self) -> None:
-        """Start."""
+        """Do nothing."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        """Raise the refusal."""
+        """Raise the refusal, if ``error`` is a violation of a constraint in ``_REFUSED_BY``."""
         if refusal := _REFUSED_BY.get(broken_constraint(error) or ""):
             raise refusal() from None
 
@@ -234,7 +234,7 @@ _REFUSED_BY: dict[str, Callable[[], Refusal]] = {
 
 
 def _unchanged(user_id: UUID, password_hash: str | None) -> User:
-    """Lock an account whose password was verified a moment ago, and is still the same."""
+    """Return an account with its row locked. Raises ``WrongPassword`` if its hash is no longer the verified one."""
     user = locked(user_id)
     if user.password_hash != password_hash:
         raise WrongPassword

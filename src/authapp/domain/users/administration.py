@@ -1,4 +1,4 @@
-"""Administration: what administrators and operators do to the accounts of others."""
+"""Administration: what administrators and operators can do with the accounts of others."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from authapp.models.role import ADMIN
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What is to change of an account; nothing stays as it is."""
+    """Changes to an account. Fields that are ``None`` stay as they are."""
 
     username: str | None = None
     email: str | None = None
@@ -33,13 +33,13 @@ class Changes:
     roles: Collection[str] | None = None
 
     def names(self) -> dict[str, str]:
-        """Return the names that are to change."""
-        given = {"username": self.username, "email": self.email}
-        return {name: value for name, value in given.items() if value is not None}
+        """Return the new username and email address, without those that do not change."""
+        names = {"username": self.username, "email": self.email}
+        return {name: value for name, value in names.items() if value is not None}
 
 
 class Administration:
-    """The use cases of administration. Each raises ``ResourceNotFound``, and what ``GrantPolicy`` refuses."""
+    """The use cases of administration. Each may raise ``ResourceNotFound``, and the refusals of ``GrantPolicy``."""
 
     def __init__(self, accounts: Accounts, hasher: PasswordHasher, throttles: AccountThrottles, hooks: Hooks) -> None:
         self._accounts = accounts
@@ -48,10 +48,10 @@ class Administration:
         self._hooks = hooks
 
     def change(self, ref: UserRef, changes: Changes, context: RequestContext) -> User:
-        """Change an account. A value that it has already changes nothing, and is no event.
+        """Change an account. Values that are the same as before change nothing and are not recorded.
 
-        Disabling ends the sessions: the tokens are dead on the next request. Enabling forgets the failed logins too.
-        Raises ``ValidationFailed``, ``UsernameTaken``, ``EmailTaken`` or ``LastAdmin``.
+        Disabling ends the sessions, so that the tokens are refused from the next request on. Enabling also resets the
+        failed logins. Raises ``ValidationFailed``, ``UsernameTaken``, ``EmailTaken`` or ``LastAdmin``.
         """
         with unique_names(), transaction():
             user = self._locked(ref, context)
@@ -70,21 +70,27 @@ class Administration:
         return self.change(ref, Changes(status=UserStatus.DISABLED), context)
 
     def enable(self, ref: UserRef, context: RequestContext) -> User:
-        """Enable an account again, and forget its failed logins. The sessions that disabling ended stay ended."""
+        """Enable an account, and reset its failed logins. The sessions that disabling ended stay ended."""
         return self.change(ref, Changes(status=UserStatus.ACTIVE), context)
 
     def grant(self, ref: UserRef, role: str, context: RequestContext) -> User:
-        """Give an account a role, unless it has it. Raises ``ValidationFailed`` for one that there is not."""
-        return self._with_roles(ref, context, given=[role])
+        """Grant a role to an account, unless it has it. Raises ``ValidationFailed`` if the role does not exist."""
+        return self._with_roles(ref, context, granted=[role])
 
     def revoke(self, ref: UserRef, role: str, context: RequestContext) -> User:
-        """Take a role from an account, if it has it. Raises ``LastAdmin``; ``ValidationFailed`` as ``grant``."""
-        # What is not there cannot be taken, but it may be a typing error for what was to be taken.
+        """Revoke a role from an account, if it has it.
+
+        Raises ``LastAdmin``, or ``ValidationFailed`` if the role does not exist.
+        """
+        # An unknown role is refused, because it is probably a typing error for a role that should be revoked.
         check_exists(role)
-        return self._with_roles(ref, context, taken=[role])
+        return self._with_roles(ref, context, revoked=[role])
 
     def set_password(self, ref: UserRef, password: str, context: RequestContext) -> User:
-        """Set an account's password, end its sessions and forget its failed logins. Raises ``PasswordRejected``."""
+        """Set the password of an account, end its sessions and reset its failed logins.
+
+        Raises ``PasswordRejected`` or ``ServiceUnavailable``.
+        """
         user = self._accounts.find(ref)
         UserNames(user.username, user.email).require_acceptable(password)
         new_hash = self._hasher.hash(password)
@@ -101,7 +107,7 @@ class Administration:
         return user
 
     def end_sessions(self, ref: UserRef, context: RequestContext) -> int:
-        """End every session of an account, and return how many there were."""
+        """End all sessions of an account, and return their number."""
         with transaction():
             user = self._locked(ref, context)
             ended = revocation.end_all(user.id, EndReason.REVOKED, clock.now())
@@ -112,14 +118,14 @@ class Administration:
         return ended
 
     def unlock(self, ref: UserRef, context: RequestContext) -> User:
-        """Forget the failed logins of an account: it may be tried again."""
+        """Reset the failed logins of an account, so that its owner can log in again."""
         with transaction():
             user = self._locked(ref, context)
             self._unlock(user, context)
         return user
 
     def delete(self, ref: UserRef, context: RequestContext) -> None:
-        """Delete an account, with its sessions and all that was kept for its tokens. Raises ``LastAdmin``."""
+        """Delete an account, with its sessions and blocklist entries. Raises ``LastAdmin``."""
         with transaction():
             user = self._locked(ref, context)
             remove(user, context)
@@ -153,11 +159,11 @@ class Administration:
             audit.record(EventType.USER_UNLOCKED, context=context, subject_id=user.id)
 
     def _with_roles(
-        self, ref: UserRef, context: RequestContext, *, given: Collection[str] = (), taken: Collection[str] = ()
+        self, ref: UserRef, context: RequestContext, *, granted: Collection[str] = (), revoked: Collection[str] = ()
     ) -> User:
         with unique_names(), transaction():
             user = self._locked(ref, context)
-            if self._set_roles(user, {*user.roles, *given} - {*taken}, context):
+            if self._set_roles(user, {*user.roles, *granted} - {*revoked}, context):
                 user.updated_at = clock.now()
         return user
 
@@ -165,14 +171,14 @@ class Administration:
         if wanted is None or set(wanted) == set(user.roles):
             return False
         wanted = checked_roles(wanted)
-        kept = {link.role_name: link for link in user.role_links}
-        given, taken = sorted(set(wanted) - kept.keys()), sorted(kept.keys() - set(wanted))
-        if given:
-            GrantPolicy.of(context).require_can_grant(given)
-        if ADMIN in taken:
+        links = {link.role_name: link for link in user.role_links}
+        granted, revoked = sorted(set(wanted) - links.keys()), sorted(links.keys() - set(wanted))
+        if granted:
+            GrantPolicy.of(context).require_can_grant(granted)
+        if ADMIN in revoked:
             keep_an_admin(user)
-        user.role_links = [kept.get(role) or UserRole(role_name=role) for role in sorted(set(wanted))]
-        for event, names in ((EventType.ROLE_GRANTED, given), (EventType.ROLE_REVOKED, taken)):
+        user.role_links = [links.get(role) or UserRole(role_name=role) for role in sorted(set(wanted))]
+        for event, names in ((EventType.ROLE_GRANTED, granted), (EventType.ROLE_REVOKED, revoked)):
             for role in names:
                 audit.record(event, context=context, subject_id=user.id, role=role)
         return True

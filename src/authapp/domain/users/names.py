@@ -1,4 +1,4 @@
-"""The rules for usernames and email addresses, for the API and the CLI alike."""
+"""Checking usernames and email addresses, for the API and the CLI."""
 
 from dataclasses import dataclass
 
@@ -9,34 +9,34 @@ from authapp.models.user import checked_email, checked_username
 
 @dataclass(frozen=True)
 class UserNames:
-    """A username and an email address that keep the rules; the address is in its normal form."""
+    """A valid username and email address; the address is in its normal form."""
 
     username: str
     email: str
 
     @classmethod
     def checked(cls, username: str, email: str) -> "UserNames":
-        """Return the names. Raises ``ValidationFailed``, which names every field at fault."""
+        """Return the names. Raises ``ValidationFailed``, which lists all invalid fields."""
         return cls(**checked_names(username=username, email=email))
 
     def require_acceptable(self, password: str) -> None:
-        """Raise ``PasswordRejected``, with every reason, unless ``password`` may be this account's."""
+        """Raise ``PasswordRejected``, with all reasons, unless ``password`` is acceptable for this account."""
         require_acceptable(password, username=self.username, email=self.email)
 
 
 _RULES = {"username": checked_username, "email": checked_email}
 
 
-def checked_names(**given: str) -> dict[str, str]:
-    """Return the ``username``, the ``email`` or both, in their normal form.
+def checked_names(**names: str) -> dict[str, str]:
+    """Return the given ``username`` and ``email`` in their normal form.
 
-    Names that are stored already are not checked again: an account that was imported under other rules must be
-    changed and disabled like any other.
+    Call this only for new names. Stored names are not checked again, so that accounts imported under other rules can
+    still be changed and disabled.
 
-    Raises ``ValidationFailed``, which names every field at fault.
+    Raises ``ValidationFailed``, which lists all invalid fields.
     """
     checked, field_errors = {}, []
-    for name, value in given.items():
+    for name, value in names.items():
         try:
             checked[name] = _RULES[name](value)
         except ValueError as error:

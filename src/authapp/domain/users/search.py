@@ -1,4 +1,4 @@
-"""User search: pages of accounts by role, by status, and by how the username or the address begins."""
+"""User search: pages of accounts, filtered by role, status, and the start of the username or email address."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ from authapp.models import User, UserRole, UserStatus
 from authapp.models.user import folded
 
 SCAN_LIMIT = 300
-"""How many candidates one scan tests. With more, fewer pages are short, and each of those is slower."""
+"""How many candidates one scan tests. A higher limit makes fewer pages short, but makes those pages slower."""
 
 _NAME_KEYS = (User.username_key, User.email_key)
-"""What a search looks through. Every address has an ``@`` and no username has, so no key occurs twice."""
+"""The columns that are searched. Addresses contain ``@`` and usernames do not, so no key is in both columns."""
 
 _ALL_USERS = KeysetRange(rows=select(User), order=(User.id,))
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserFilter:
-    """Which accounts to list; ``q`` is how the username or the email address begins, in any letter case."""
+    """Which accounts to list. ``q`` is the start of the username or the email address; case is ignored."""
 
     q: str | None = None
     role: str | None = None
     status: UserStatus | None = None
 
     def keysets(self) -> list[KeysetRange]:
-        """Return a range of the accounts with the role, and one of those with the status, if these are set."""
+        """Return one range for the accounts with the role, and one for those with the status, if these are set."""
         keysets = []
         if self.role:
             holders = select(User).join(UserRole, UserRole.user_id == User.id)
@@ -43,25 +43,25 @@ class UserFilter:
         return keysets
 
     def condition(self) -> ColumnElement[bool]:
-        """Return the test of a row of ``users`` for the role and the status."""
+        """Return the SQL condition that a row of ``users`` has the role and the status."""
         # A scalar subquery is one index lookup per row. PostgreSQL may turn EXISTS into a hash of all holders.
         holder = select(literal(True)).where(UserRole.user_id == User.id, UserRole.role_name == self.role)
         has_role = holder.correlate(User).scalar_subquery() if self.role else true()
-        # The status first: PostgreSQL stops at the first test that fails, and the role takes a lookup.
+        # The status is tested first, because PostgreSQL stops at the first test that fails and the role needs a lookup.
         return and_(User.status == self.status if self.status else true(), has_role)
 
 
 class UserSearch:
-    """The use cases of finding accounts."""
+    """The use cases of searching accounts."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
 
     def search(self, user_filter: UserFilter, limit: int, cursor: str | None = None) -> Page[User]:
-        """Return a page of the accounts that match: the newest first, or with ``q`` by the name that matches.
+        """Return a page of the accounts that match, newest first; with ``q``, sorted by the name that matches.
 
-        A page may be short or empty although its cursor leads on. Raises ``ValidationFailed`` for a cursor that was
-        not made for this filter.
+        A page may be short or empty although it has a cursor to the next one. Raises ``ValidationFailed`` for a cursor
+        that was not created for this filter.
         """
         listing = Listing("users", vars(user_filter), {"key": str} if user_filter.q else {"id": UUID})
         keysets = user_filter.keysets() or [_ALL_USERS]
@@ -72,11 +72,11 @@ class UserSearch:
         return self._page(listing, scan, limit)
 
     def iterate_all(self) -> Iterator[User]:
-        """Yield every account, the oldest first, without holding them all in memory."""
+        """Yield all accounts, oldest first, without loading them all into memory."""
         yield from db.session.scalars(select(User).order_by(User.id).execution_options(yield_per=500))
 
     def _page(self, listing: Listing, scan: ScanResult, limit: int) -> Page[User]:
-        """Return the first ``limit`` accounts that passed, and the cursor to what follows."""
+        """Return a page of the first ``limit`` accounts that passed, with the cursor of the next page."""
         rows = scan.passed[:limit]
         ids = [row.id for row in rows]
         users = db.session.scalars(select(User).where(User.id.in_(ids))) if ids else ()
@@ -86,10 +86,10 @@ class UserSearch:
 
 
 def _scan_filters(user_filter: UserFilter, after: list[Any] | None) -> ScanResult:
-    """Scan those who have the role, and those of the status; return the scan that got further.
+    """Scan the accounts with the role, and the accounts with the status; return the scan that got further.
 
-    No index covers both. Each scan finds every match down to where it stops, so the one that got further has all that
-    the other has. It is that of the rarer filter, whose accounts lie further apart.
+    No index covers both filters. Each scan finds all matches up to the point where it stops, so the scan that got
+    further includes the matches of the other. It is the scan of the rarer filter, whose accounts are further apart.
     """
     scans = []
     for keyset in user_filter.keysets():
@@ -101,16 +101,16 @@ def _scan_filters(user_filter: UserFilter, after: list[Any] | None) -> ScanResul
 
 
 def _scan_names(user_filter: UserFilter, q: str, after: list[Any] | None) -> ScanResult:
-    """Scan the usernames and the addresses that begin with ``q``, merged into one order.
+    """Scan the usernames and the email addresses that start with ``q``, merged into one order.
 
-    An account with both beginning so is listed at the smaller key and fails the test at the other one.
+    If both of an account match, it is listed at the smaller key, and fails the test at the other key.
     """
     last_key = after[0] if after else ""
     begins = {key: key.startswith(folded(q), autoescape=True) for key in _NAME_KEYS}
-    # CASE is NULL for a key that begins otherwise, and LEAST ignores NULL.
+    # CASE is NULL for a key that does not match, and LEAST ignores NULL.
     matched_key = func.least(*(case((begins[key], key)) for key in _NAME_KEYS))
 
-    # Where so few accounts pass a filter that one scan sees them all, it has found every match.
+    # If a filter matches so few accounts that one scan sees all of them, the scan has found all matches.
     for keyset in user_filter.keysets():
         scan = _scan_range(keyset, None, matched_key, and_(matched_key > last_key, user_filter.condition()))
         if scan.resume_after is None:
