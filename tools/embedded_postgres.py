@@ -58,11 +58,7 @@ class EmbeddedPostgres:
         """
         for folder in (self.folder, self._sockets):
             folder.mkdir(parents=True, exist_ok=True)
-<<<<<<< HEAD
-            _hand_over(folder)
-=======
             _make_private(folder)
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         if not self._answers():
@@ -147,13 +143,8 @@ def _socket_folder(folder: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"authapp-{os.getuid()}-{digest}"
 
 
-<<<<<<< HEAD
-def _hand_over(folder: Path) -> None:
-    """Let nobody in but the account that the server runs as (and root)."""
-=======
 def _make_private(folder: Path) -> None:
     """Make ``folder`` accessible only to the account that the server runs as (and root)."""
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
     if os.geteuid() == 0:
         account = pwd.getpwnam(UNPRIVILEGED)
         os.chown(folder, account.pw_uid, account.pw_gid)

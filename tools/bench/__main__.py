@@ -121,11 +121,7 @@ def flooded(ours: str, ping: Callable[[str], Result], login: Path, rounds: int, 
             subprocess.run(["sleep", "1"], check=True)
             under = ping(ours)
             output, _ = flood.communicate()
-<<<<<<< HEAD
         pairs.append((idle, under, load.parse(output)))
-=======
-        pairs.append((idle, under, load.parsed(output)))
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
     idle, under, logins = (Result.median(list(results)) for results in zip(*pairs, strict=True))
     kept = median(pair[1].rate / pair[0].rate for pair in pairs)
     print(
@@ -146,13 +142,8 @@ def models(environment: dict[str, str], measures: dict[str, Any], many: Callable
                 measured[name].append((measures["ping"](url), measures["me"](url), many(url), measures["login"](url)))
     for name, results in measured.items():
         ping, me, crowd, login = (Result.median(list(each)) for each in zip(*results, strict=True))
-<<<<<<< HEAD
-        light = f"{ping.rate:7.0f} {ping.p99:7.1f} {me.rate:7.0f}"
-        print(f"{name:36} {light} {crowd.rate:11.0f} {crowd.p99:7.1f} {login.rate:9.0f}", flush=True)
-=======
         columns = f"{ping.rate:7.0f} {ping.p99:7.1f} {me.rate:7.0f}"
         print(f"{name:36} {columns} {crowd.rate:11.0f} {crowd.p99:7.1f} {login.rate:9.0f}", flush=True)
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
 
 
 def main() -> None:

@@ -28,11 +28,7 @@ from tools.seed import ACTIVE_ROLE, COMMON_ROLE, RARE_ROLE, seed
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEYS = KeyRing([Key.generate()]).to_json()
 PASSWORD = "correct horse battery staple"
-<<<<<<< HEAD
-SMALL = 1_000
-=======
 SMALL_ROWS = 1_000
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
 LIMIT = 2.0
 
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -97,8 +93,9 @@ class Side:
         connection.close()
         with self.app.app_context():
             services = Services.of(self.app)
-            services.accounts.create(username="bench", email="bench@example.com", password=PASSWORD, roles=["admin"])
-            self._token = services.sessions.log_in("bench", PASSWORD, OPERATOR).access_token
+            names = {"username": "bench", "email": "bench@example.com"}
+            services.accounts.create(**names, password=PASSWORD, roles=["admin"], context=OPERATOR)
+            self._token = services.password_login.log_in("bench", PASSWORD, OPERATOR).access_token
         self._client = self.app.test_client()
 
     def get(self, path: str, query: dict[str, Any]) -> Any:
@@ -126,16 +123,6 @@ def seconds(side: Side, path: str, query: dict[str, Any]) -> float:
     return time.perf_counter() - start
 
 
-<<<<<<< HEAD
-def compare(small: Side, many: Side, rounds: int, word: str) -> Iterator[tuple[str, float, float]]:
-    """Yield each page with ``word`` in its name, with its median on few and on many rows, in milliseconds."""
-    for name in (name for name in [*PAGES, *WALKED] if word in name):
-        path, query_few = PAGES[name] if name in PAGES else (WALKED[name], small.middle(WALKED[name]))
-        query_many = query_few if name in PAGES else many.middle(path)
-        pairs = [(seconds(small, path, query_few), seconds(many, path, query_many)) for _ in range(rounds)]
-        on_few, on_many = zip(*pairs[rounds // 10 :], strict=True)
-        yield name, median(on_few) * 1000, median(on_many) * 1000
-=======
 def compare(small: Side, large: Side, rounds: int, word: str) -> Iterator[tuple[str, float, float]]:
     """Yield each page with ``word`` in its name, with its median time on few and on many rows in milliseconds."""
     for name in (name for name in [*PAGES, *WALKED] if word in name):
@@ -144,7 +131,6 @@ def compare(small: Side, large: Side, rounds: int, word: str) -> Iterator[tuple[
         pairs = [(seconds(small, path, small_query), seconds(large, path, large_query)) for _ in range(rounds)]
         small_times, large_times = zip(*pairs[rounds // 10 :], strict=True)
         yield name, median(small_times) * 1000, median(large_times) * 1000
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
 
 
 @contextmanager
@@ -154,11 +140,7 @@ def sides(rows: int) -> Iterator[tuple[Side, Side]]:
     postgres.start()
     made: list[Side] = []
     try:
-<<<<<<< HEAD
-        for name, count in (("few", SMALL), ("many", rows)):
-=======
         for name, count in (("few", SMALL_ROWS), ("many", rows)):
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
             postgres.drop_database(f"lists_{name}")
             made.append(Side(postgres.ensure_database(f"lists_{name}"), count))
         yield made[0], made[1]
@@ -177,17 +159,10 @@ def main() -> int:
     parser.add_argument("--only", metavar="WORD", default="", help="measure only pages with WORD in their name")
     arguments = parser.parse_args()
     slow = 0
-<<<<<<< HEAD
-    with sides(arguments.rows) as (small, many):
-        print(f"{'page':40} {SMALL:>9} {arguments.rows:>9}  ratio   (medians in ms)")
-        for name, on_few, on_many in compare(small, many, arguments.rounds, arguments.only):
-            ratio = on_many / on_few
-=======
     with sides(arguments.rows) as (small, large):
         print(f"{'page':40} {SMALL_ROWS:>9} {arguments.rows:>9}  ratio   (medians in ms)")
         for name, on_small, on_large in compare(small, large, arguments.rounds, arguments.only):
             ratio = on_large / on_small
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
             slow += ratio > LIMIT
             print(
                 f"{name:40} {on_small:9.2f} {on_large:9.2f}  {ratio:5.2f}{'   over 2' if ratio > LIMIT else ''}",

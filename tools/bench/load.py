@@ -52,13 +52,8 @@ def run(
     return parse(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
 
 
-<<<<<<< HEAD
 def parse(output: str) -> Result:
-    """Read what wrk has printed."""
-=======
-def parsed(output: str) -> Result:
     """Return the result in the output of wrk. Raises ``RuntimeError`` if it lost connections."""
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     lost = re.search(r"Socket errors: .*", output)
     if lost and any(int(count) for count in re.findall(r"\d+", lost[0])):

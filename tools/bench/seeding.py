@@ -127,6 +127,8 @@ end
                     jti=jti if type_ == "access" else refresh_jti,
                     issued_at=now,
                     expires_at=now + timedelta(minutes=15) if type_ == "access" else later,
+                    amr=["pwd"],
+                    auth_time=now,
                 )
             )
         execute_values(self._cursor, _SESSION, rows, page_size=1000)

@@ -60,13 +60,8 @@ def install() -> None:
             if limit is None:
                 limit = deadline.until(most) if most is not None else float("inf")
             left = limit - time.monotonic()
-<<<<<<< HEAD
             # psycopg2 closes a connection whose wait failed, so no late answer can be taken for that of another query.
             if left <= 0 or not ready(driver_connection.fileno(), state == POLL_READ, left):
-=======
-            # psycopg2 closes a connection whose wait failed, so a late answer cannot be taken for another one.
-            if left <= 0 or not ready(waiting.fileno(), state == POLL_READ, left):
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
                 raise Unanswered("The database did not answer in time.")
 
     set_wait_callback(wait)

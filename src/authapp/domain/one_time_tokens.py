@@ -99,12 +99,8 @@ class OneTimeTokens:
         return UsedToken(user_id, row.address_key, row.address)
 
     def void_all(self, user_id: UUID) -> None:
-<<<<<<< HEAD
         """Delete all tokens of an account, after a change of its password, its address or a factor."""
         self._lock(OneTimeToken.user_id == user_id)
-=======
-        """Delete all tokens of an account, after a change of its password, its address or a factor."""
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
         self._delete(OneTimeToken.user_id == user_id)
 
     def _lock(self, *which: ColumnElement[bool]) -> None:

@@ -20,13 +20,8 @@ class PasswordHasher:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-<<<<<<< HEAD
         """Admit one hash to the bulkhead. Raises ``ServiceUnavailable`` if too many are already waiting."""
         with self._bulkhead.admit():
-=======
-        """Hold a place in the bulkhead. Raises ``ServiceUnavailable`` if too many hashes are already waiting."""
-        with self._bulkhead.place():
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
             yield
 
     def hash(self, password: str) -> str:

@@ -102,13 +102,9 @@ _STATUS = (
     )
     .where(User.id == bindparam("user_id"))
 )
-<<<<<<< HEAD
 
 PRINCIPAL = PreparedStatement(_STATUS)
 """Lookups by primary key only, each starting with the user id: one round trip, on one shard.
-=======
-"""Lookups by primary key only, each starting with the user id: one round trip, on one shard.
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
 
 Permissions are included, so that revoking a role takes effect on the next request.
 """

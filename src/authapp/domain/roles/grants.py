@@ -83,23 +83,13 @@ class GrantPolicy:
 
 
 def lock_in_order(principal_id: UUID, target: UUID | None = None) -> None:
-<<<<<<< HEAD
     """Lock the principal's account (shared) and the account to change, in the order of their ids.
-=======
-    """Lock the principal's account (shared) and the account to change, in the order of their ids.
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
 
     Without an order, two administrators who change each other at the same time would deadlock.
     """
-<<<<<<< HEAD
     for each in sorted({principal_id, target or principal_id}):
         shared = each != target
         db.session.execute(select(User.id).where(User.id == each).with_for_update(read=shared, key_share=not shared))
-=======
-    for user_id in sorted({principal_id, target or principal_id}):
-        shared = user_id != target
-        db.session.execute(select(User.id).where(User.id == user_id).with_for_update(read=shared, key_share=not shared))
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
 
 
 def keep_an_admin(user: User) -> None:

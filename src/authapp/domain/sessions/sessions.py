@@ -56,13 +56,8 @@ class Sessions:
     def start(self, result: AuthenticationResult, context: RequestContext) -> TokenPair | None:
         """Start a session for the user in ``result``, and return its tokens.
 
-<<<<<<< HEAD
         Returns ``None`` if the authentication is no longer valid: the user has been disabled or deleted meanwhile, or
         ``result.confirm`` returns false. Raises what ``extra_claims`` raises; then no session starts.
-=======
-        Returns ``None`` if the authentication is no longer valid: the user has been disabled or deleted meanwhile, or
-        ``result.confirm`` returns false.
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
         """
         state = self._new_state(result)
         extra = extra_claims(state.user_id, state.id)
@@ -77,7 +72,6 @@ class Sessions:
     def refresh(self, claims: Claims, context: RequestContext) -> TokenPair:
         """Exchange the refresh token with these verified ``claims`` for a new pair.
 
-<<<<<<< HEAD
         Raises ``TokenRevoked`` if the session is already over, and what ``extra_claims`` raises. If the token was already
         exchanged and the grace period has passed, ends the session and raises ``RefreshTokenReused``.
         """
@@ -87,15 +81,6 @@ class Sessions:
         extra = extra_claims(user_id, session_id)
         # The statement may run twice. The second run then counts as a repeated exchange within the grace period, and
         # returns the same successor.
-=======
-        Raises ``TokenRevoked`` if the session is already over. If the token was already exchanged and the grace period
-        has passed, ends the session and raises ``RefreshTokenReused``.
-        """
-        now = clock.now()
-        user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
-        # The statement may run twice. The second run then counts as a repeated exchange within the grace period, and
-        # returns the same successor.
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
         row = self._fast_path.write(
             ROTATE,
             {

@@ -47,18 +47,10 @@ class PairIssuer:
         self._tokens = tokens
         self._access_ttl = timedelta(seconds=tokens.rules.access_ttl)
 
-<<<<<<< HEAD
     def issue(self, session: SessionState, *, fresh: bool, extra: Mapping[str, Any]) -> TokenPair:
         """Sign the pair of ``session``, which is committed by now, so that no lock waits for a signature.
 
         ``extra`` are further claims of the access token.
-=======
-    def issue(self, session: SessionState, *, fresh: bool) -> TokenPair:
-        """Return the signed token pair of ``session``.
-
-        Call it after the commit, so that no lock is held while signing. Raises ``ValueError`` if an extra claim is not
-        valid.
->>>>>>> 384cb0abba933da9e59253df03bcfb1f9727163f
         """
         now = clock.now()
         access_expires = min(now + self._access_ttl, session.expires_at)
