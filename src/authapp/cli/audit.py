@@ -30,6 +30,18 @@ class Duration(click.ParamType[timedelta]):
         return timedelta(**{{"d": "days", "h": "hours", "m": "minutes"}[match[2]]: int(match[1])})
 
 
+class EventTypeName(click.ParamType[str]):
+    """A type of event that is registered by the time when the command runs: one of yours, too."""
+
+    name = "type"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if value not in event_types:
+            self.fail(f"{value!r} is not one of {', '.join(event_types)}.", param, ctx)
+        return str(value)
+
+
 @audit.command("list")
 @click.option(
     "--user",
@@ -37,7 +49,7 @@ class Duration(click.ParamType[timedelta]):
     metavar="USERNAME|ID",
     help="What was done to this user, and what they did to others. By id also when the account is gone.",
 )
-@click.option("--type", "event_type", type=click.Choice(event_types.names), help="Of this type.")
+@click.option("--type", "event_type", type=EventTypeName(), help="Of this type, such as session.started.")
 @click.option("--since", type=Duration(), help="No older than this, such as 24h.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @json_option

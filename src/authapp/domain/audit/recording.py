@@ -51,7 +51,10 @@ def record_many(event_type: str, subject_ids: ColumnElement[UUID], *, context: R
     """Write an event for each account in a column, such as a CTE's, in one statement; return how many there were.
 
     PostgreSQL makes the ids, in no order; the list of events is ordered by their time, which is the same for all.
+
+    Raises ``KeyError`` for a type that is not registered.
     """
+    event_types[event_type]
     columns: dict[str, ColumnElement[Any]] = {
         "occurred_at": literal(clock.now(), AuditEvent.occurred_at.type),
         "id": func.gen_random_uuid(),
