@@ -331,7 +331,11 @@ def test_all_claims_together_take_1024_bytes_at_most(app: Flask, register: Regis
     assert (MAX_BYTES, size_of(longest)) == (1024, 1024)
     register(token_claims, "notes:plan", lambda *_: "x" * longest)
     assert len(claims_of(app, user)["notes:plan"]) == longest
-    register(token_claims, "notes:a", always(1))
+    longest += 1
+    with pytest.raises(ValueError, match="take 1025 bytes"):
+        claims_of(app, user)
+    longest = 100
+    register(token_claims, "notes:other", always("x" * (MAX_BYTES - size_of(100))))
     with pytest.raises(ValueError, match="at most 1024"):
         claims_of(app, user)
 
