@@ -15,7 +15,9 @@ ClaimSource = Callable[[UUID, UUID], Any]
 """Takes the user's id and the session's, and returns a JSON value, or ``None`` to leave the claim out."""
 
 token_claims: Registry[ClaimSource] = Registry(
-    "token claim", r"[A-Za-z][A-Za-z0-9_.+-]{0,30}:[!-~]{1,200}", "use a URL of yours, or a prefix and a colon: notes:plan."
+    "token claim",
+    r"[A-Za-z][A-Za-z0-9_.+-]{0,30}:[!-~]{1,200}",
+    "use a URL of yours, or a prefix and a colon: notes:plan.",
 )
 """Each with its source. A name needs a colon, and so it can neither be nor become a claim of ours or of an RFC."""
 
