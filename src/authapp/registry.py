@@ -38,7 +38,8 @@ class Registry(Generic[T]):
 
     def unregister(self, name: str) -> None:
         """Remove ``name``, if it is there; for tests that register."""
-        if self._values.pop(name, None) is not None:
+        if name in self._values:
+            del self._values[name]
             self.names.remove(name)
 
     def __getitem__(self, name: str) -> T:

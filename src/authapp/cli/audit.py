@@ -30,6 +30,18 @@ class Duration(click.ParamType[timedelta]):
         return timedelta(**{{"d": "days", "h": "hours", "m": "minutes"}[match[2]]: int(match[1])})
 
 
+class EventTypeName(click.ParamType[str]):
+    """A type of event that is registered by the time when the command runs: one of yours, too."""
+
+    name = "type"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if value not in event_types:
+            self.fail(f"{value!r} is not one of {', '.join(event_types)}.", param, ctx)
+        return str(value)
+
+
 @audit.command("list")
 @click.option(
     "--user",
@@ -37,7 +49,7 @@ class Duration(click.ParamType[timedelta]):
     metavar="USERNAME|ID",
     help="Only events that this user caused or was the subject of. The id also works for a deleted account.",
 )
-@click.option("--type", "event_type", type=click.Choice(event_types.names), help="Only events of this type.")
+@click.option("--type", "event_type", type=EventTypeName(), help="Only events of this type, such as session.started.")
 @click.option("--since", type=Duration(), help="Only events of the last 24h, for example.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @json_option

@@ -15,6 +15,7 @@ from typing import Any
 from blinker import NamedSignal, Namespace
 
 from authapp.context import RequestContext
+from authapp.database.session import db
 
 logger = logging.getLogger(__name__)
 _signals = Namespace()
@@ -56,3 +57,6 @@ class Hooks:
                 receiver(self._app, context=context, **details)
             except Exception:
                 logger.exception("a receiver of the signal %s failed", signal.name)
+                # What it left open, and may have spoilt, is not for the others to use or to commit.
+                if db.session().in_transaction():
+                    db.session.rollback()

@@ -50,8 +50,11 @@ def record(
 def record_many(event_type: str, subject_ids: ColumnElement[UUID], *, context: RequestContext, **details: Any) -> int:
     """Write one event for each account in a column, such as a CTE's, in one statement; return their number.
 
-    PostgreSQL generates random ids. Events are listed by time first, which is the same for all of these.
+    PostgreSQL makes the ids, in no order; the list of events is ordered by their time, which is the same for all.
+
+    Raises ``KeyError`` for a type that is not registered.
     """
+    event_types[event_type]
     columns: dict[str, ColumnElement[Any]] = {
         "occurred_at": literal(clock.now(), AuditEvent.occurred_at.type),
         "id": func.gen_random_uuid(),

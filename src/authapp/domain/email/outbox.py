@@ -1,5 +1,6 @@
 """The outbox: a mail is stored in the transaction of the change that it reports, and sent afterwards by any node."""
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -14,6 +15,10 @@ from authapp.security import identifiers
 
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_RETRY = timedelta(hours=1)
+MOST_ATTEMPTS = 32_767
+"""As many as the column can hold; further attempts are not counted."""
+
+_DOUBLINGS = math.ceil(math.log2(LONGEST_RETRY / FIRST_RETRY))
 
 
 class Outbox:
@@ -54,11 +59,13 @@ class Outbox:
             .order_by(OutgoingMail.next_attempt_at)
             .limit(count)
             .with_for_update(skip_locked=True)
+            # As a CTE it runs once: PostgreSQL may run a subquery with a limit for each row, and so claim them all.
+            .cte("due")
         )
         claimed = (
             update(OutgoingMail)
-            .where(OutgoingMail.id.in_(due))
-            .values(claimed_until=now + lease, attempts=OutgoingMail.attempts + 1)
+            .where(OutgoingMail.id.in_(select(due.c.id)))
+            .values(claimed_until=now + lease, attempts=func.least(OutgoingMail.attempts + 1, MOST_ATTEMPTS))
             .returning(OutgoingMail)
             .execution_options(synchronize_session=False, populate_existing=True)
         )
@@ -71,8 +78,8 @@ class Outbox:
         )
 
     def postpone(self, mail: OutgoingMail, error: str) -> None:
-        """Schedule a retry: first after 30 s, then twice as long each time, up to an hour. ``error`` is the reason."""
-        delay = min(FIRST_RETRY * 2 ** (mail.attempts - 1), LONGEST_RETRY)
+        """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
+        delay = min(FIRST_RETRY * 2 ** min(mail.attempts - 1, _DOUBLINGS), LONGEST_RETRY)
         db.session.execute(
             update(OutgoingMail)
             .where(OutgoingMail.id == mail.id)

@@ -15,7 +15,9 @@ ClaimSource = Callable[[UUID, UUID], Any]
 """Takes the ids of the user and the session, and returns a JSON value, or ``None`` to omit the claim."""
 
 token_claims: Registry[ClaimSource] = Registry(
-    "token claim", r"[A-Za-z][\w.+-]{0,30}:[^\s]{1,200}", "use a URL of yours, or a prefix and a colon: notes:plan."
+    "token claim",
+    r"[A-Za-z][A-Za-z0-9_.+-]{0,30}:[!-~]{1,200}",
+    "use a URL of yours, or a prefix and a colon: notes:plan.",
 )
 """The source of each claim, by name. Names need a colon, so that they never collide with authapp's or RFC claims."""
 

@@ -1,0 +1,233 @@
+"""The outbox: a mail is stored with what it tells of, or not at all; and one sender at a time has it."""
+
+import threading
+import time as system_time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from concurrently import at_once
+from flask import Flask
+from sqlalchemy import LargeBinary, func, select, text, update
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import db, transaction
+from authapp.domain.email.outbox import Outbox
+from authapp.domain.services import Services
+from authapp.models import OutgoingMail
+from authapp.security import identifiers
+from factories import GUEST
+
+LEASE = timedelta(minutes=5)
+CONTEXT = RequestContext(ip_address="192.0.2.7", user_agent="a browser", request_id="r-1", principal=None)
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, tzinfo=UTC)
+
+    def advance(self, duration: timedelta) -> None:
+        self.now += duration
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    time = Time()
+    monkeypatch.setattr(clock, "now", lambda: time.now)
+    return time
+
+
+@pytest.fixture
+def outbox(app: Flask) -> Iterator[Outbox]:
+    with app.app_context():
+        yield Services.of(app).outbox
+
+
+def add(outbox: Outbox, kind: str = "welcome", user_id: UUID | None = None) -> UUID:
+    with transaction():
+        return outbox.add(kind, user_id=user_id, address="ada@example.com", context=CONTEXT)
+
+
+def claim(outbox: Outbox, count: int = 10, lease: timedelta = LEASE) -> list[UUID]:
+    with transaction():
+        return [mail.id for mail in outbox.claim(count, lease)]
+
+
+def mail(mail_id: UUID) -> OutgoingMail:
+    return db.session.get_one(OutgoingMail, mail_id, populate_existing=True)
+
+
+def test_a_mail_says_whom_to_tell_what_and_for_which_request(outbox: Outbox, time: Time) -> None:
+    user_id = identifiers.time_ordered()
+    stored = mail(add(outbox, "reset-password", user_id))
+    assert (stored.kind, stored.user_id, stored.address) == ("reset-password", user_id, "ada@example.com")
+    assert stored.context == {"request_id": "r-1", "ip_address": "192.0.2.7"}
+    assert (stored.attempts, stored.claimed_until, stored.last_error) == (0, None, None)
+    assert (stored.created_at, stored.next_attempt_at) == (time.now, time.now)
+
+
+def test_a_mail_is_stored_with_its_transaction_or_not_at_all(outbox: Outbox) -> None:
+    def add_and_fail() -> None:
+        with transaction():
+            outbox.add("welcome", user_id=None, address="a@example.com", context=CONTEXT)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        add_and_fail()
+    assert claim(outbox) == []
+    wanted = add(outbox)
+    assert claim(outbox) == [wanted]
+
+
+def test_the_table_has_no_place_for_a_secret_or_a_text() -> None:
+    columns = {column.name for column in OutgoingMail.__table__.columns}
+    assert columns == {
+        *("id", "kind", "user_id", "address", "challenge_hash", "context"),
+        *("attempts", "next_attempt_at", "claimed_until", "last_error", "created_at"),
+    }, "Make the token and the text when the mail is sent: a row outlives backups, and is read by operators."
+    assert isinstance(OutgoingMail.__table__.c.challenge_hash.type, LargeBinary)
+
+
+def test_a_claimed_mail_is_this_senders_until_the_lease_is_over(outbox: Outbox, time: Time) -> None:
+    wanted = add(outbox)
+    assert claim(outbox) == [wanted]
+    time.advance(LEASE - timedelta(seconds=1))
+    assert claim(outbox) == []
+    time.advance(timedelta(seconds=1))
+    assert claim(outbox) == [wanted]
+    assert mail(wanted).attempts == 2
+
+
+def test_no_more_are_claimed_than_asked_for_and_the_longest_due_first(outbox: Outbox, time: Time) -> None:
+    added = []
+    for _ in range(7):
+        time.advance(timedelta(seconds=1))
+        added.append(add(outbox))
+    for count in (2, 3, 2, 1):
+        claimed = claim(outbox, count)
+        assert set(claimed) == set(added[:count])
+        added = added[count:]
+    assert added == []
+
+
+def test_the_number_is_kept_also_when_the_planner_knows_the_table(outbox: Outbox) -> None:
+    """PostgreSQL may run a subquery with a limit once for each row that it looks at."""
+    for _ in range(50):
+        add(outbox)
+    for setting in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan", "bitmapscan", "seqscan"):
+        db.session.execute(text("ANALYZE outgoing_mail"))
+        db.session.execute(text(f"SET LOCAL enable_{setting} = off"))
+        assert len(outbox.claim(3, LEASE)) == 3, setting
+    db.session.rollback()
+
+
+def test_a_mail_that_was_sent_is_gone(outbox: Outbox, time: Time) -> None:
+    sent, other = add(outbox), add(outbox)
+    claim(outbox)
+    with transaction():
+        outbox.remove(sent)
+    time.advance(LEASE)
+    assert claim(outbox) == [other]
+
+
+def test_the_delays_double_up_to_an_hour(outbox: Outbox, time: Time) -> None:
+    wanted, delays = add(outbox), []
+    for _ in range(60):
+        assert claim(outbox) == [wanted]
+        with transaction():
+            outbox.postpone(mail(wanted), "the server did not answer")
+        delay = mail(wanted).next_attempt_at - time.now
+        delays.append(delay.total_seconds())
+        time.advance(delay - timedelta(seconds=1))
+        assert claim(outbox) == []
+        time.advance(timedelta(seconds=1))
+    assert delays[:9] == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert set(delays[9:]) == {3600}
+
+
+def test_a_mail_that_was_tried_as_often_as_can_be_counted_is_still_tried(outbox: Outbox, time: Time) -> None:
+    wanted = add(outbox)
+    with transaction():
+        db.session.execute(update(OutgoingMail).values(attempts=32_767))
+    for _ in range(2):
+        assert claim(outbox) == [wanted]
+        with transaction():
+            outbox.postpone(mail(wanted), "no")
+        time.advance(timedelta(hours=1))
+
+
+def test_a_postponed_mail_keeps_the_reason_in_short_and_is_nobodys(outbox: Outbox) -> None:
+    wanted = add(outbox)
+    claim(outbox)
+    with transaction():
+        outbox.postpone(mail(wanted), "x" * 10_000)
+    assert mail(wanted).last_error == "x" * 500
+    assert mail(wanted).claimed_until is None
+
+
+@pytest.mark.committed
+def test_no_mail_is_claimed_by_two(app: Flask) -> None:
+    outbox = Services.of(app).outbox
+    with app.app_context():
+        added = {add(outbox) for _ in range(60)}
+
+    def empty() -> list[UUID]:
+        claimed: list[UUID] = []
+        while batch := claim(outbox, 4):
+            claimed += batch
+        return claimed
+
+    outcomes = at_once(app, *[empty] * 6)
+    claimed = [mail_id for outcome in outcomes for mail_id in outcome]
+    assert len(claimed) == len(set(claimed))
+    # Whoever found nothing but rows that others were claiming went home: the next round has what they left.
+    with app.app_context():
+        claimed += claim(outbox, 60)
+        assert set(claimed) == added
+        assert db.session.scalar(select(func.max(OutgoingMail.attempts))) == 1
+
+
+@pytest.mark.committed
+def test_a_sender_does_not_wait_for_one_that_is_claiming(app: Flask) -> None:
+    outbox = Services.of(app).outbox
+    with app.app_context():
+        first, second = add(outbox), add(outbox)
+    holding, done = threading.Event(), threading.Event()
+
+    def hold() -> list[UUID]:
+        with transaction():
+            claimed = [each.id for each in outbox.claim(1, LEASE)]
+            holding.set()
+            assert done.wait(20)
+        return claimed
+
+    def pass_by() -> tuple[list[UUID], float]:
+        assert holding.wait(20)
+        start = system_time.monotonic()
+        claimed = claim(outbox, 2)
+        seconds = system_time.monotonic() - start
+        done.set()
+        return claimed, seconds
+
+    slow, (quick, seconds) = at_once(app, hold, pass_by)
+    assert (slow, quick) == ([first], [second])
+    assert seconds < 1
+
+
+@pytest.mark.committed
+def test_a_claim_that_was_not_committed_is_none(app: Flask) -> None:
+    outbox = Services.of(app).outbox
+    with app.app_context():
+        wanted = add(outbox)
+        outbox.claim(1, LEASE)
+        db.session.rollback()
+        assert claim(outbox) == [wanted]
+        assert mail(wanted).attempts == 1
+
+
+def test_a_guest_has_a_context_as_well(outbox: Outbox) -> None:
+    with transaction():
+        wanted = outbox.add("log-in", user_id=None, address=None, context=GUEST)
+    assert mail(wanted).context == {"request_id": None, "ip_address": GUEST.ip_address}
