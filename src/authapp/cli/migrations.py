@@ -18,13 +18,13 @@ import flask_migrate
 from alembic import command, context
 from alembic.config import Config
 from alembic.util import CommandError
-from flask import Flask
+from flask import Flask, g
 from flask.cli import with_appcontext
 from flask_migrate.cli import db as flask_migrate_commands
 from sqlalchemy import Connection, event, func, select, text
 
 from authapp.cli.commands import Commands
-from authapp.database.migrations import PACKAGE, PROJECT_VERSION_TABLE, MigrationFolder, project_folder
+from authapp.database.migrations import PACKAGE, PROJECT_FOLDER, PROJECT_VERSION_TABLE, MigrationFolder, project_folder
 from authapp.database.session import db
 from authapp.models import TABLES
 
@@ -151,30 +151,34 @@ def _start(**options: Any) -> None:
 
 def _init(original: Callable[..., None], *, directory: str | None, template: str | None, **options: Any) -> None:
     original(directory=directory, template=template, **options)
-    folder = Path(directory or click.get_current_context().parent.params["directory"] or "migrations")  # type: ignore[union-attr]
     if template is None and not options["multidb"]:
-        (folder / "env.py").write_text(_PROJECT_ENV)
+        (Path(directory or g.directory or PROJECT_FOLDER) / "env.py").write_text(_PROJECT_ENV)
 
 
-def _write(original: Callable[..., None], **options: Any) -> None:
-    if not project_folder() and not _is_checkout():
+def _write(original: Callable[..., None], *, directory: str | None, **options: Any) -> None:
+    if not _is_projects(directory) and not _is_checkout():
         raise click.ClickException("This project has no migrations of its own yet: run `flask db init` first.")
-    original(**options)
+    original(directory=directory, **options)
 
 
-def _upgrade(original: Callable[..., None], *, sql: bool, **options: Any) -> None:
+def _upgrade(original: Callable[..., None], *, sql: bool, directory: str | None, **options: Any) -> None:
     with nullcontext() if sql else _one_at_a_time():
-        if project_folder():
+        if _is_projects(directory):
             try:
                 upgrade_package(sql=sql)
             except CommandError as error:
                 raise click.ClickException(f"authapp's own migrations: {error}") from None
-        original(sql=sql, **options)
+        original(sql=sql, directory=directory, **options)
+
+
+def _is_projects(directory: str | None) -> bool:
+    """Tell whether a command is about a project's migrations: those it is given, or those in the working directory."""
+    return project_folder(directory or g.directory or PROJECT_FOLDER) is not None
 
 
 def _is_checkout() -> bool:
     """Tell whether the working directory is authapp's checkout, where its own migrations are written."""
-    folder = Path("migrations")
+    folder = Path(PROJECT_FOLDER)
     return folder.is_dir() and folder.samefile(PACKAGE.path)
 
 
