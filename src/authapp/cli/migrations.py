@@ -70,6 +70,7 @@ def upgrade() -> None:
         upgrade_package()
         if project_folder():
             flask_migrate.upgrade()
+    db.engine.dispose()  # no request may get a connection without limits
 
 
 def upgrade_package(*, sql: bool = False) -> None:
@@ -191,7 +192,6 @@ def _without_time_limits() -> Iterator[None]:
         yield
     finally:
         event.remove(engine, "engine_connect", _lift_time_limits)
-        engine.dispose()  # no request may get such a connection
 
 
 def _lift_time_limits(connection: Connection) -> None:
@@ -208,8 +208,9 @@ def _lift_time_limits(connection: Connection) -> None:
 def _one_at_a_time() -> Iterator[None]:
     """Wait for the upgrade of another process to end, however long it takes, and keep others out meanwhile.
 
-    The lock is asked for again and again: who waits inside a statement has a snapshot, for which a
-    ``CREATE INDEX CONCURRENTLY`` of the other would wait in turn. It is the transaction's, as a pooler wants it.
+    The lock is asked for again and again: a process that waits inside a statement has a snapshot, and a ``CREATE INDEX
+    CONCURRENTLY`` of the other process would wait for that in turn. It is a lock of the transaction, for a pooler may
+    lend the session's connection to others.
     """
     with db.engine.connect() as connection:
         connection.detach()  # the pool may have room for one, and the migrations need it
