@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import entry_points
@@ -246,6 +247,8 @@ def test_the_required_settings_are_those_that_the_readme_names(monkeypatch: pyte
 # --- names -----------------------------------------------------------------------------------------------------------
 
 ELSEWHERE = {
+    "AUTHAPP_RATE_LIMIT_NOTE_WRITING": "tests/e2e/test_package.py",
+    "FLASK_SECRET_KEY": "tests/e2e/test_package.py",
     "GUNICORN_CMD_ARGS": "tests/e2e/test_access_log.py",
     "DATABASE_URL": "src/authapp/config/environment.py",
     "TEST_DATABASE_URL": "tests/databases.py",
@@ -348,6 +351,42 @@ def test_a_decision_record_has_every_part(record: Path) -> None:
     assert headings == ["Context", "Decision", "Reasons", "Consequences"]
 
 
+# --- the examples of docs/extending.md -------------------------------------------------------------------------------
+
+EXTENDING = TEXTS["docs/extending.md"]
+FROM_NOTES = re.findall(r"<!-- from: (\S+) -->\n```python\n(.*?)^```$", EXTENDING, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(("file", "block"), FROM_NOTES, ids=lambda value: value.strip().partition("\n")[0])
+def test_an_example_of_extending_is_what_the_project_in_the_tests_has(file: str, block: str) -> None:
+    assert block in (ROOT / "tests" / "e2e" / "notes_project" / file).read_text()
+
+
+def test_every_python_example_of_extending_is_taken_from_the_project_or_run_here() -> None:
+    assert len(re.findall(r"^```python$", EXTENDING, re.MULTILINE)) == len(FROM_NOTES) + 1
+
+
+def test_the_application_of_extending_has_locked_bookings_and_an_open_page(
+    databases: Databases, tmp_path: Path
+) -> None:
+    (hotel,) = block_after(EXTENDING, "example: hotel.py")
+    (tmp_path / "hotel.py").write_text(hotel)
+    script = """
+from authapp import testing
+from hotel import app
+client = testing.client(app)
+print(client.get("/").text)
+print(client.get("/bookings").json["code"])
+print(testing.client(app, testing.create_user(app, "ada")).get("/bookings").json["guest"])
+"""
+    with databases.migrated() as url:
+        variables = environment(url, PYTHONPATH=f"{ROOT / 'src'}")
+        ran = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60
+        )
+    assert ran.stdout.splitlines() == ["A room costs 40 euros a night.", "token_missing", "ada"], ran.stderr
+
+
 # --- the examples of the README --------------------------------------------------------------------------------------
 
 ROLE_COMMANDS = ["flask roles create editor --permission notes:read", "flask users grant ada editor"]
@@ -355,16 +394,14 @@ ROLE_COMMANDS = ["flask roles create editor --permission notes:read", "flask use
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout, with each code block of the README in the file that it names."""
+    """A copy of the checkout, with each code block of the README as the file that it names."""
     copy: Path = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("wsgi.py", "gunicorn.conf.py", ".flaskenv"):
+    for name in ("gunicorn.conf.py", ".flaskenv", "pyproject.toml"):
         shutil.copy(ROOT / name, copy)
-    for name in ("notes.py", "tags.py", "src/authapp/domain/permissions.py", "wsgi.py"):
-        blocks = block_after(TEXTS["README.md"], f"example: {name}")
-        assert blocks, name
-        with (copy / name).open("a") as file:
-            file.write("\n" * (name == "wsgi.py") + "\n".join(blocks))
+    for name in ("notes.py", "tags.py", "wsgi.py"):
+        (block,) = block_after(TEXTS["README.md"], f"example: {name}")
+        (copy / name).write_text(block)
     return copy
 
 
@@ -440,10 +477,21 @@ def test_the_readmes_permission_and_its_one_decorator_open_a_view_to_those_who_h
 def test_the_readmes_documented_blueprint_appears_in_the_openapi_document(extended: Server) -> None:
     paths = extended.call("GET", "/openapi.json").json()["paths"]
     operation = paths["/api/v1/tags"]["get"]
-    assert operation["operationId"] == "tags_my_tags"
+    assert operation["operationId"] == "listOwnTags"
     assert operation["security"] == [{"accessToken": []}]
     assert {"200", "401", "503"} <= operation["responses"].keys()
     assert "/api/v1/notes" not in paths
+
+
+def test_the_readmes_examples_keep_to_the_rules_of_the_linter(checkout: Path) -> None:
+    for command in ("check", "format --check"):
+        linted = subprocess.run(
+            [sys.executable, "-m", "ruff", *command.split(), "--no-cache", "notes.py", "tags.py", "wsgi.py"],
+            cwd=checkout,
+            capture_output=True,
+            text=True,
+        )
+        assert linted.returncode == 0, linted.stdout
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the tour needs curl")

@@ -15,7 +15,7 @@ def upgrade() -> None:
     """Apply the migration."""
     op.add_column("sessions", sa.Column("end_reason", sa.Text()))
     op.create_check_constraint(op.f("ck_sessions_end_reason"), "sessions", f"end_reason IN ({REASONS})")
-    roles = op.create_table(
+    op.create_table(
         "roles",
         sa.Column("name", sa.Text(collation="C"), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
@@ -39,7 +39,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "role_name", name=op.f("pk_user_roles")),
     )
     op.create_index(op.f("ix_user_roles_role_name"), "user_roles", ["role_name"])
-    op.bulk_insert(roles, [{"name": "admin", "description": "Holds every permission.", "permissions": []}])
+    # As text: SQLAlchemy prints an empty array without its type, and PostgreSQL refuses that (flask db upgrade --sql).
+    op.execute("INSERT INTO roles (name, description, permissions) VALUES ('admin', 'Holds every permission.', '{}')")
 
 
 def downgrade() -> None:

@@ -8,6 +8,9 @@ import pytest
 from databases import Databases
 from e2e.processes import Server, environment, serving
 
+collect_ignore = ["notes_project"]
+"""A project of its own, whose tests ``test_package.py`` runs."""
+
 
 @pytest.fixture(scope="module")
 def variables(databases: Databases) -> Iterator[dict[str, str]]:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +50,21 @@ def free_port() -> int:
 class Server:
     """A running gunicorn; ``url`` is its address, and ``log`` all that it has written."""
 
-    def __init__(self, folder: Path, variables: dict[str, str], port: int | None = None, root: Path = ROOT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        variables: dict[str, str],
+        port: int | None = None,
+        root: Path = ROOT,
+        command: Sequence[str] = (sys.executable, "-m", "gunicorn"),
+    ) -> None:
         self.port = port or free_port()
         self.database_url = variables["AUTHAPP_DATABASE_URL"]
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / f"gunicorn-{self.port}.log"
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "wsgi:app"],
+                [*command, "--bind", f"127.0.0.1:{self.port}", "wsgi:app"],
                 cwd=root,
                 env=variables,
                 stdout=log,

@@ -18,13 +18,13 @@ import flask_migrate
 from alembic import command, context
 from alembic.config import Config
 from alembic.util import CommandError
-from flask import Flask
+from flask import Flask, g
 from flask.cli import with_appcontext
 from flask_migrate.cli import db as flask_migrate_commands
 from sqlalchemy import Connection, event, func, select, text
 
 from authapp.cli.commands import Commands
-from authapp.database.migrations import PACKAGE, PROJECT_VERSION_TABLE, MigrationFolder, project_folder
+from authapp.database.migrations import PACKAGE, PROJECT_FOLDER, PROJECT_VERSION_TABLE, MigrationFolder, project_folder
 from authapp.database.session import db
 from authapp.models import TABLES
 
@@ -70,6 +70,7 @@ def upgrade() -> None:
         upgrade_package()
         if project_folder():
             flask_migrate.upgrade()
+    db.engine.dispose()  # no request may get a connection without limits
 
 
 def upgrade_package(*, sql: bool = False) -> None:
@@ -154,30 +155,34 @@ def _start(**options: Any) -> None:
 
 def _init(original: Callable[..., None], *, directory: str | None, template: str | None, **options: Any) -> None:
     original(directory=directory, template=template, **options)
-    folder = Path(directory or click.get_current_context().parent.params["directory"] or "migrations")  # type: ignore[union-attr]
     if template is None and not options["multidb"]:
-        (folder / "env.py").write_text(_PROJECT_ENV)
+        (Path(directory or g.directory or PROJECT_FOLDER) / "env.py").write_text(_PROJECT_ENV)
 
 
-def _write(original: Callable[..., None], **options: Any) -> None:
-    if not project_folder() and not _is_checkout():
+def _write(original: Callable[..., None], *, directory: str | None, **options: Any) -> None:
+    if not _is_projects(directory) and not _is_checkout():
         raise click.ClickException("This project has no migrations of its own yet: run `flask db init` first.")
-    original(**options)
+    original(directory=directory, **options)
 
 
-def _upgrade(original: Callable[..., None], *, sql: bool, **options: Any) -> None:
+def _upgrade(original: Callable[..., None], *, sql: bool, directory: str | None, **options: Any) -> None:
     with nullcontext() if sql else _one_at_a_time():
-        if project_folder():
+        if _is_projects(directory):
             try:
                 upgrade_package(sql=sql)
             except CommandError as error:
                 raise click.ClickException(f"authapp's own migrations: {error}") from None
-        original(sql=sql, **options)
+        original(sql=sql, directory=directory, **options)
+
+
+def _is_projects(directory: str | None) -> bool:
+    """Tell whether a command is about a project's migrations: those it is given, or those in the working directory."""
+    return project_folder(directory or g.directory or PROJECT_FOLDER) is not None
 
 
 def _is_checkout() -> bool:
     """Tell whether the working directory is authapp's checkout, where its own migrations are written."""
-    folder = Path("migrations")
+    folder = Path(PROJECT_FOLDER)
     return folder.is_dir() and folder.samefile(PACKAGE.path)
 
 
@@ -190,7 +195,6 @@ def _without_time_limits() -> Iterator[None]:
         yield
     finally:
         event.remove(engine, "engine_connect", _lift_time_limits)
-        engine.dispose()  # no request may get such a connection
 
 
 def _lift_time_limits(connection: Connection) -> None:
@@ -207,8 +211,9 @@ def _lift_time_limits(connection: Connection) -> None:
 def _one_at_a_time() -> Iterator[None]:
     """Wait for the upgrade of another process to end, however long it takes, and keep others out meanwhile.
 
-    The lock is asked for again and again: who waits inside a statement has a snapshot, for which a
-    ``CREATE INDEX CONCURRENTLY`` of the other would wait in turn. It is the transaction's, as a pooler wants it.
+    The lock is asked for again and again: a process that waits inside a statement has a snapshot, and a ``CREATE INDEX
+    CONCURRENTLY`` of the other process would wait for that in turn. It is a lock of the transaction, for a pooler may
+    lend the session's connection to others.
     """
     with db.engine.connect() as connection:
         connection.detach()  # the pool may have room for one, and the migrations need it

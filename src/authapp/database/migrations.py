@@ -55,13 +55,16 @@ class MigrationFolder:
 PACKAGE = MigrationFolder(Path(str(files("authapp"))) / "migrations", "alembic_version")
 """The migrations of authapp's own tables."""
 
+PROJECT_FOLDER = "migrations"
+"""Where a project keeps its own migrations, below the working directory; Flask-Migrate's default."""
+
 PROJECT_VERSION_TABLE = "alembic_version_project"
 """Where the revision of a project's own migrations is kept, beside that of authapp's."""
 
 
-def project_folder() -> MigrationFolder | None:
-    """Return the migrations of the project in the working directory, or ``None`` where there are none."""
-    path = Path("migrations").absolute()
+def project_folder(folder: str = PROJECT_FOLDER) -> MigrationFolder | None:
+    """Return the migrations of a project in ``folder``, or ``None`` where it has none, or they are authapp's."""
+    path = Path(folder).absolute()
     if not (path / "env.py").is_file() or path.samefile(PACKAGE.path):
         return None
     return MigrationFolder(path, PROJECT_VERSION_TABLE)

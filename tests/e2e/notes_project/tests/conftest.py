@@ -1,0 +1,18 @@
+"""One application for all tests, on a database that is made for them and dropped."""
+
+import os
+
+import pytest
+from authapp import AuthApp, testing
+
+from notes import make_app
+
+
+@pytest.fixture(scope="session")
+def app():
+    with testing.temporary_database(os.environ["TEST_DATABASE_URL"]) as url:
+        app = make_app(testing.settings(url))
+        testing.upgrade_database(app)
+        yield app
+        with app.app_context():
+            AuthApp.of(app).close_connections()

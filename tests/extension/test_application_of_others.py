@@ -1,0 +1,308 @@
+"""``AuthApp(app)`` in somebody's Flask application: what is theirs stays as it is without authapp."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Blueprint, Flask, Response, abort, g, jsonify, request
+from flask.testing import FlaskClient
+from flask_jwt_extended import JWTManager, create_access_token, get_jwt_identity, jwt_required
+from flask_smorest import Api
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import text
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from authapp import AuthApp, create_app, current_principal, db, public, testing
+from authapp.database import deadline
+from authapp.domain.services import Services
+from conftest import dispose
+from databases import Databases
+from settings import settings
+
+
+def plain_app() -> Flask:
+    """Return an application of somebody's, before authapp is added."""
+    app = Flask("theirs", static_folder=None)
+    app.config["SECRET_KEY"] = "theirs"
+
+    @app.get("/open")
+    def open_() -> dict[str, object]:
+        return {"deadline": deadline.left(1e9) < 1e6, "largest_body": request.max_content_length}
+
+    @app.post("/upload")
+    def upload() -> dict[str, int]:
+        return {"bytes": len(request.get_data())}
+
+    @app.get("/broken-sql")
+    def broken_sql() -> str:
+        db.session.execute(text("SELECT 1 / 0"))
+        return "unreachable"
+
+    @app.get("/abort/<int:status>")
+    def abort_(status: int) -> str:
+        abort(status)
+
+    return app
+
+
+def locked_blueprint() -> Blueprint:
+    """Return a blueprint to be registered with authapp."""
+    locked = Blueprint("locked", __name__, url_prefix="/locked")
+
+    @locked.get("/name")
+    def name() -> dict[str, str]:
+        return {"name": current_principal().username}
+
+    @locked.post("/body")
+    def body() -> dict[str, int]:
+        return {"bytes": len(request.get_data())}
+
+    @locked.get("/abort/<int:status>")
+    @public
+    def abort_(status: int) -> str:
+        abort(status)
+
+    @locked.get("/broken-sql")
+    @public
+    def broken_sql() -> str:
+        db.session.execute(text("SELECT 1 / 0"))
+        return "unreachable"
+
+    @locked.get("/deadline")
+    @public
+    def has_deadline() -> dict[str, bool]:
+        return {"deadline": deadline.left(1e9) < 1e6}
+
+    return locked
+
+
+@pytest.fixture
+def url(databases: Databases) -> Iterator[str]:
+    with databases.migrated() as url:
+        yield url
+
+
+@pytest.fixture
+def theirs(url: str) -> Iterator[Flask]:
+    """Their application with authapp in it, and one locked blueprint."""
+    app = plain_app()
+    AuthApp(app, settings(database_url=url)).register_blueprint(locked_blueprint())
+    yield app
+    dispose(app)
+
+
+@pytest.fixture
+def client(theirs: Flask) -> FlaskClient:
+    return theirs.test_client()
+
+
+def answer_of(client: FlaskClient, path: str) -> tuple[int, str, str]:
+    answer = client.get(path)
+    return answer.status_code, answer.content_type, answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/open", "/nowhere", "/abort/404", "/abort/413", "/abort/418", "/abort/500", "/upload"]
+)
+def test_their_routes_and_errors_are_answered_as_without_authapp(client: FlaskClient, path: str) -> None:
+    without = plain_app().test_client().get(path)
+    answer = client.get(path)
+
+    assert (answer.status_code, answer.text) == (without.status_code, without.text)
+    assert dict(answer.headers) == dict(without.headers)
+
+
+def test_their_bodies_have_the_limit_that_they_set(client: FlaskClient) -> None:
+    assert client.post("/upload", data=b"x" * 1_000_000).json == {"bytes": 1_000_000}
+
+
+def test_an_error_of_the_database_in_their_view_is_theirs(theirs: Flask, client: FlaskClient) -> None:
+    theirs.config["PROPAGATE_EXCEPTIONS"] = False
+
+    assert client.get("/broken-sql").content_type.startswith("text/html")
+    assert client.get("/locked/broken-sql").json["code"] == "internal_error"
+
+
+def test_a_locked_blueprint_asks_for_a_token(theirs: Flask, client: FlaskClient) -> None:
+    user = testing.create_user(theirs, "ada")
+
+    assert client.get("/locked/name").json["code"] == "token_missing"
+    assert testing.client(theirs, user).get("/locked/name").json == {"name": "ada"}
+
+
+def test_a_locked_blueprint_has_our_headers_errors_deadline_and_limit_on_bodies(theirs: Flask) -> None:
+    client = testing.client(theirs, testing.create_user(theirs))
+
+    assert client.get("/locked/deadline").json == {"deadline": True}
+    assert client.get("/locked/name").headers["Cache-Control"] == "no-store"
+    assert "X-Request-ID" in client.get("/locked/name").headers
+    assert client.get("/locked/abort/404").json["code"] == "not_found"
+    assert client.post("/locked/body", data=b"x" * 1_000_000).json["code"] == "payload_too_large"
+
+
+def test_our_own_routes_are_as_in_an_application_of_ours(theirs: Flask, client: FlaskClient) -> None:
+    assert client.get("/health/ready").json == {"status": "ready"}
+    assert client.get("/api/v1/users/me").json["code"] == "token_missing"
+    assert client.post("/api/v1/auth/login", data=b"{").status_code == 415
+
+
+@pytest.mark.parametrize("authapp_is_first", [True, False])
+def test_handlers_that_they_register_answer_their_routes_and_not_ours(url: str, authapp_is_first: bool) -> None:
+    app = plain_app()
+    if authapp_is_first:
+        AuthApp(app, settings(database_url=url)).register_blueprint(locked_blueprint())
+
+    @app.errorhandler(404)
+    @app.errorhandler(413)
+    def by_status(error: HTTPException) -> tuple[str, int | None]:
+        return "their status", error.code
+
+    @app.errorhandler(HTTPException)
+    def by_class(error: HTTPException) -> tuple[str, int | None]:
+        return "their class", error.code
+
+    if not authapp_is_first:
+        AuthApp(app, settings(database_url=url)).register_blueprint(locked_blueprint())
+    client = app.test_client()
+
+    assert client.get("/nowhere").text == "their status"
+    assert client.get("/abort/413").text == "their status"
+    assert client.get("/abort/418").text == "their class"
+    assert client.get("/locked/abort/404").json["code"] == "not_found"
+    assert client.get("/locked/abort/413").json["code"] == "payload_too_large"
+    assert client.get("/locked/abort/418").json["code"] == "malformed_request"
+    assert client.post("/api/v1/auth/login", json={"x": "y" * 1_000_000}).json["code"] == "payload_too_large"
+    dispose(app)
+
+
+def test_a_handler_of_a_locked_blueprint_is_heard_first(url: str) -> None:
+    app, locked = plain_app(), locked_blueprint()
+    locked.register_error_handler(RequestEntityTooLarge, lambda _: ("theirs", 413))
+    AuthApp(app, settings(database_url=url)).register_blueprint(locked)
+
+    assert app.test_client().get("/locked/abort/413").text == "theirs"
+    assert app.test_client().get("/locked/abort/404").json["code"] == "not_found"
+    dispose(app)
+
+
+def test_what_they_do_before_and_after_each_request_is_done(url: str) -> None:
+    app = plain_app()
+
+    @app.before_request
+    def note() -> None:
+        g.noted = "yes"
+
+    @app.after_request
+    def show(response: Response) -> Response:
+        response.headers["X-Theirs"] = g.noted
+        return response
+
+    AuthApp(app, settings(database_url=url)).register_blueprint(locked_blueprint())
+
+    for path in ("/open", "/nowhere", "/locked/name", "/health/live"):
+        assert app.test_client().get(path).headers["X-Theirs"] == "yes"
+    dispose(app)
+
+
+def test_a_refusal_in_a_view_of_theirs_is_answered_as_a_problem(theirs: Flask) -> None:
+    @theirs.get("/login-of-theirs")
+    def log_in() -> dict[str, str]:
+        services, context = Services.of(theirs), testing.GUEST
+        return {"token": services.password_login.log_in("nobody", "secret secret", context).access_token}
+
+    assert theirs.test_client().get("/login-of-theirs").json["code"] == "invalid_credentials"
+
+
+def test_jwt_required_guards_a_view_of_theirs_with_our_tokens(theirs: Flask) -> None:
+    @theirs.get("/jwt")
+    @jwt_required()
+    def identity() -> dict[str, str]:
+        return {"identity": get_jwt_identity()}
+
+    user = testing.create_user(theirs)
+
+    assert theirs.test_client().get("/jwt").json["code"] == "token_missing"
+    assert testing.client(theirs, user).get("/jwt").json == {"identity": str(user.id)}
+
+
+def test_an_application_beside_ours_keeps_flask_jwt_extended_as_it_is(theirs: Flask) -> None:
+    other = Flask("other")
+    other.config["JWT_SECRET_KEY"] = "a secret of theirs, which is long enough"
+    other.config["JWT_TOKEN_LOCATION"] = ["headers", "query_string"]
+    JWTManager(other)
+
+    @other.get("/jwt")
+    @jwt_required()
+    def identity() -> dict[str, str]:
+        return {"identity": get_jwt_identity()}
+
+    with other.app_context():
+        token = create_access_token("somebody")
+    client = other.test_client()
+
+    assert client.get("/jwt").json == {
+        "msg": "Missing JWT in headers or query_string (Missing Authorization Header; Missing 'jwt' query paramater)"
+    }
+    assert client.get("/jwt", headers={"Authorization": f"Bearer {token}"}).json == {"identity": "somebody"}
+    assert client.get(f"/jwt?jwt={token}").json == {"identity": "somebody"}
+    assert testing.client(theirs, testing.create_user(theirs)).get("/locked/name").status_code == 200
+
+
+def test_commands_appear_only_where_authapp_is(theirs: Flask) -> None:
+    other = Flask("other")
+
+    assert {"users", "roles", "tokens", "keys", "audit", "doctor", "db"} <= theirs.cli.commands.keys()
+    assert other.cli.commands.keys() == set()
+    assert "No such command 'users'" in other.test_cli_runner().invoke(args=["users", "list"]).output
+
+
+def test_two_applications_with_authapp_keep_to_their_own_databases(databases: Databases) -> None:
+    with databases.migrated() as one, databases.migrated() as another:
+        first, second = create_app(settings(database_url=one)), plain_app()
+        AuthApp(second, settings(database_url=another))
+        user = testing.create_user(first, "ada")
+
+        assert testing.client(first, user).get("/api/v1/users/me").status_code == 200
+        token = testing.log_in(first, user).access_token
+        answer = second.test_client().get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+        assert answer.json["code"] == "token_invalid"
+        dispose(first)
+        dispose(second)
+
+
+def test_their_own_flask_smorest_api_stays_their_own(url: str) -> None:
+    app = plain_app()
+    app.config.update(API_TITLE="Theirs", API_VERSION="9", OPENAPI_VERSION="3.0.3", OPENAPI_URL_PREFIX="/their-docs")
+    AuthApp(app, settings(database_url=url))
+    Api(app)
+    client = app.test_client()
+
+    assert client.get("/their-docs/openapi.json").json["info"] == {"title": "Theirs", "version": "9"}
+    assert client.get("/openapi.json").json["info"]["title"] == "authapp"
+    dispose(app)
+
+
+def test_their_logger_keeps_its_level(url: str) -> None:
+    app = plain_app()
+    AuthApp(app, settings(database_url=url, log_level="ERROR"))
+
+    assert app.logger.level == 0
+    dispose(app)
+
+
+def test_another_flask_sqlalchemy_is_refused_with_what_to_do(url: str) -> None:
+    app = plain_app()
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    SQLAlchemy(app)
+
+    with pytest.raises(RuntimeError, match="from authapp import db"):
+        AuthApp(app, settings(database_url=url))
+
+
+def test_another_flask_sqlalchemy_is_refused_after_authapp_as_well(theirs: Flask) -> None:
+    with pytest.raises(RuntimeError, match="Import and use that instance instead"):
+        SQLAlchemy(theirs)
+
+
+def test_their_json_may_be_what_they_like(theirs: Flask) -> None:
+    with theirs.test_request_context():
+        assert jsonify(b=1, a=2).get_data(as_text=True) == '{"a":2,"b":1}\n'
