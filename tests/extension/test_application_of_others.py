@@ -189,11 +189,11 @@ def test_what_they_do_before_and_after_each_request_is_done(url: str) -> None:
 
     @app.before_request
     def note() -> None:
-        g.noted = "yes"
+        g.statements = "yes"
 
     @app.after_request
     def show(response: Response) -> Response:
-        response.headers["X-Theirs"] = g.noted
+        response.headers["X-Theirs"] = g.statements
         return response
 
     AuthApp(app, settings(database_url=url)).register_blueprint(locked_blueprint())

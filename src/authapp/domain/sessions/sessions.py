@@ -72,8 +72,8 @@ class Sessions:
     def refresh(self, claims: Claims, context: RequestContext) -> TokenPair:
         """Exchange the refresh token with these verified ``claims`` for a new pair.
 
-        Raises ``TokenRevoked`` if the session is already over, and what ``extra_claims`` raises. If the token was already
-        exchanged and the grace period has passed, ends the session and raises ``RefreshTokenReused``.
+        Raises ``TokenRevoked`` if the session is already over, and what ``extra_claims`` raises. If the token was
+        exchanged before and the grace period has passed, ends the session and raises ``RefreshTokenReused``.
         """
         now = clock.now()
         user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
