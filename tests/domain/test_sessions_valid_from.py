@@ -1,6 +1,7 @@
 """The mark on a user's row that ends sessions: it takes effect at once, however many rows there are to tidy."""
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,13 +15,14 @@ from sqlalchemy import func, select, update
 
 from authapp import clock
 from authapp.context import OPERATOR
-from authapp.database.session import db
+from authapp.database.session import db, transaction
 from authapp.domain.services import Services
 from authapp.domain.sessions import revocation
+from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import InvalidCredentials, ResourceNotFound, TokenRevoked
-from authapp.models import AuditEvent, Session, User
+from authapp.models import AuditEvent, EndReason, Session, User
 from factories import GUEST, PASSWORD, Api, a_session, a_user
 
 NEW_PASSWORD = "another long sentence"
@@ -333,8 +335,50 @@ def test_a_login_that_races_a_global_logout_is_over_or_began_after_it(
                 session = db.session.get_one(Session, (user.id, session_of(app, pair)))
             assert session.valid_from is not None
             assert is_accepted(app, pair.access_token) == (session.valid_from >= mark)
-            if is_accepted(app, pair.access_token):
-                assert session.ended_at is None
+            assert session.ended_at is None or session.valid_from < mark
+
+
+@pytest.mark.committed
+def test_a_logout_that_waits_for_a_login_ends_its_session(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revocation, "ENDED_AT_ONCE", 0)
+    services, user = Services.of(app), a_user(app)
+    first = claims_of(app, a_session(app, user).access_token)
+    starting = threading.Event()
+
+    def confirm(_user: Any) -> bool:
+        starting.set()
+        time.sleep(0.3)  # the logout has come as far as the lock on the user's row
+        return True
+
+    def end() -> None:
+        assert starting.wait(20)
+        services.sessions.log_out(first, LogoutScope.GLOBAL, GUEST)
+
+    result = AuthenticationResult(user.id, amr=("otp",), auth_time=clock.now(), confirm=confirm)
+    pair, _ = at_once(app, lambda: services.sessions.start(result, GUEST), end)
+    assert unended(app) == 2
+    require_dead(app, pair)
+
+
+@pytest.mark.committed
+def test_a_login_that_waits_for_a_logout_begins_after_it(app: Flask) -> None:
+    user = a_user(app)
+    first = a_session(app, user)
+    marked = threading.Event()
+
+    def end() -> None:
+        with transaction():
+            revocation.end_all(user.id, EndReason.LOGOUT, clock.now())
+            marked.set()
+            time.sleep(0.3)  # the login has come as far as the lock on the user's row
+
+    def log_in() -> TokenPair:
+        assert marked.wait(20)
+        return a_session(app, user)
+
+    pair, _ = at_once(app, log_in, end)
+    require_dead(app, first)
+    require_alive(app, pair)
 
 
 @pytest.mark.committed
