@@ -11,7 +11,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import text
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from authapp import AuthApp, create_app, current_principal, db, public, testing
+from authapp import AuthApp, RateLimit, create_app, current_principal, db, public, testing
 from authapp.database import deadline
 from authapp.domain.services import Services
 from conftest import dispose
@@ -137,6 +137,37 @@ def test_a_locked_blueprint_has_our_headers_errors_deadline_and_limit_on_bodies(
     assert "X-Request-ID" in client.get("/locked/name").headers
     assert client.get("/locked/abort/404").json["code"] == "not_found"
     assert client.post("/locked/body", data=b"x" * 1_000_000).json["code"] == "payload_too_large"
+
+
+def test_a_blueprint_that_they_register_themselves_stays_open(theirs: Flask) -> None:
+    plain = Blueprint("plain", __name__)
+    plain.add_url_rule("/plain", view_func=lambda: "open")
+    theirs.register_blueprint(plain)
+
+    assert theirs.test_client().get("/plain").text == "open"
+
+
+def test_what_is_nested_in_a_locked_blueprint_is_locked_under_any_name(url: str) -> None:
+    outer, inner = Blueprint("outer", __name__), Blueprint("inner", __name__)
+    inner.add_url_rule("/inner", view_func=lambda: "unreachable")
+    outer.register_blueprint(inner)
+    app = plain_app()
+    AuthApp(app, settings(database_url=url)).register_blueprint(outer, name="renamed", url_prefix="/outer")
+
+    assert app.test_client().get("/outer/inner").json["code"] == "token_missing"
+    dispose(app)
+
+
+def test_the_general_limit_counts_our_routes_alone(url: str) -> None:
+    app = plain_app()
+    limits = {"rate_limit_storage": "memory://", "rate_limit_default": RateLimit(2, 60)}
+    AuthApp(app, settings(database_url=url, **limits))
+    client = app.test_client()
+
+    assert [client.get("/open").status_code for _ in range(4)] == [200] * 4
+    assert [client.get("/health/live").status_code for _ in range(4)] == [200, 200, 429, 429]
+    assert client.get("/health/live").json["code"] == "too_many_requests"
+    dispose(app)
 
 
 def test_our_own_routes_are_as_in_an_application_of_ours(theirs: Flask, client: FlaskClient) -> None:
