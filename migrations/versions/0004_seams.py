@@ -19,9 +19,7 @@ def upgrade() -> None:
     op.add_column("users", sa.Column("email_verified_at", sa.DateTime(timezone=True)))
     op.add_column(
         "users",
-        sa.Column(
-            "sessions_valid_from", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("'epoch'")
-        ),
+        sa.Column("sessions_valid_from", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("'epoch'")),
     )
     op.add_column("sessions", sa.Column("amr", sa.ARRAY(sa.Text()), nullable=False, server_default="{pwd}"))
     op.add_column("sessions", sa.Column("auth_time", sa.DateTime(timezone=True)))
