@@ -25,7 +25,7 @@ TEST_TOOLS = {"pytest", "iniconfig", "pluggy", "pygments"}
 PASSWORD = "correct horse battery staple"
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 # With authapp.serving.settings: ["--config", "python:authapp.serving.settings"].
-GUNICORN = ["-k", "gevent", "--no-control-socket"]
+GUNICORN = ["--config", "python:authapp.serving.settings"]
 
 
 def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:

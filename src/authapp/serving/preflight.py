@@ -17,7 +17,18 @@ from typing import Any
 
 DEFAULT_APP = "wsgi:app"
 
-_PROGRAM = "import sys; from gunicorn.util import import_app; import_app(sys.argv[1]); print('loaded')"
+_PROGRAM = """
+import sys
+from gunicorn.util import import_app
+try:
+    import_app(sys.argv[1])
+except Exception as error:
+    # By name: the application may be of a release that has another module for it.
+    if type(error).__name__ != "SettingsError":
+        raise
+    sys.exit(str(error))
+print("loaded")
+"""
 
 
 def on_starting(server: Any) -> None:
