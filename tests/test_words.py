@@ -25,10 +25,10 @@ SOURCES = sorted(
 )
 SOURCES.append(ROOT / "gunicorn.conf.py")
 
-CONTEXT = "RequestContext (context); origin belongs to CORS and WebAuthn"
+REQUEST_CONTEXT = "RequestContext (context); origin belongs to CORS and WebAuthn"
 NOUN = "a noun that says what it is"
 CLASSES = {
-    "Origin": CONTEXT,
+    "Origin": REQUEST_CONTEXT,
     "Caller": "Principal",
     "Who": "UserRef",
     "Powers": "GrantPolicy",
@@ -48,8 +48,8 @@ CLASSES = {
 """Names of classes, matched as they are written."""
 
 WORDS = {
-    "origin": CONTEXT,
-    "by": CONTEXT,
+    "origin": REQUEST_CONTEXT,
+    "by": REQUEST_CONTEXT,
     "caller": "principal",
     "who": "user_ref, or the noun that is meant",
     "powers": "grant_policy",

@@ -149,12 +149,12 @@ def test_an_admin_holds_every_permission_also_one_registered_later(app: Flask, c
 def test_whoever_is_no_admin_holds_what_their_roles_name_and_no_more(app: Flask, registered: str) -> None:
     with app.app_context():
         Services.of(app).roles.create("readers", [registered, "users:read"], context=OPERATOR)
-    for roles, expected in (["readers"], {registered, "users:read"}), ([], set()):
+    for roles, wanted in (["readers"], {registered, "users:read"}), ([], set()):
         token = a_session(app, a_user(app, roles=roles)).access_token
         answer = find(app, Services.of(app).tokens.read(token))
         assert answer is not None
         assert answer.principal.roles == roles
-        assert answer.principal.permissions == expected
+        assert answer.principal.permissions == wanted
 
 
 class Keys:
