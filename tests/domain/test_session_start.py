@@ -18,8 +18,9 @@ from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.domain.users.administration import Changes
 from authapp.errors import InvalidCredentials
-from authapp.models import AuditEvent, Session, User, UserRole
+from authapp.models import AuditEvent, Session, User
 from authapp.models.role import ADMIN
 from factories import GUEST, PASSWORD, Api, a_session, a_user
 
@@ -29,7 +30,8 @@ AMR = ["otp", "hwk"]
 
 
 def result(user: User, **changes: Any) -> AuthenticationResult:
-    return replace(AuthenticationResult(user.id, amr=("otp", "hwk"), auth_time=AUTH_TIME), **changes)
+    proven = AuthenticationResult(user.id, ("otp", "hwk"), auth_time=AUTH_TIME, account_version=user.updated_at)
+    return replace(proven, **changes)
 
 
 def start(app: Flask, user: User, **changes: Any) -> TokenPair | None:
@@ -127,54 +129,47 @@ def test_a_result_that_no_token_could_tell_of_is_refused(user: User) -> None:
         result(user, auth_time=AUTH_TIME.replace(tzinfo=None))
 
 
-def test_what_is_not_confirmed_starts_nothing_and_leaves_nothing(app: Flask, user: User) -> None:
+def test_an_account_that_changed_since_it_was_proven_starts_nothing_and_leaves_nothing(app: Flask, user: User) -> None:
+    changed = user.updated_at + timedelta(microseconds=1)
+    with app.app_context():
+        db.session.execute(update(User).where(User.id == user.id).values(updated_at=changed))
+        db.session.commit()
     before = stored(app)
-
-    def confirm(row: Any) -> bool:
-        db.session.execute(update(User).where(User.id == row.id).values(username="used up"))
-        return False
-
-    assert start(app, user, confirm=confirm) is None
+    assert start(app, user) is None
     assert stored(app) == before
+    assert start(app, user, account_version=changed) is not None
 
 
-def test_an_error_while_confirming_starts_nothing_and_leaves_nothing(app: Flask, user: User) -> None:
-    before = stored(app)
-
-    def confirm(row: Any) -> bool:
-        db.session.execute(update(User).where(User.id == row.id).values(username="used up"))
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        start(app, user, confirm=confirm)
-    assert stored(app) == before
+def test_a_login_does_not_count_as_a_change(app: Flask, user: User) -> None:
+    assert all(start(app, user) is not None for _ in range(3))
 
 
-def test_what_is_confirmed_is_stored_with_the_session(app: Flask, user: User) -> None:
-    rows: list[Any] = []
-
-    def confirm(row: Any) -> bool:
-        rows.append(row)
-        db.session.execute(update(User).where(User.id == row.id).values(username="used up"))
-        return True
-
-    assert start(app, user, confirm=confirm) is not None
-    assert stored(app)["usernames"] == ["used up"]
-    assert [(row.id, row.password_hash) for row in rows] == [(user.id, None)]
+@pytest.mark.parametrize("change", ["password", "status", "roles", "names"])
+def test_every_change_of_an_account_voids_what_was_proven_before(app: Flask, user: User, change: str) -> None:
+    administration = Services.of(app).administration
+    with app.app_context():
+        if change == "password":
+            administration.set_password(user.id, "another long sentence", OPERATOR)
+        elif change == "status":
+            administration.disable(user.id, OPERATOR)
+            administration.enable(user.id, OPERATOR)
+        elif change == "roles":
+            administration.grant(user.id, ADMIN, OPERATOR)
+        else:
+            administration.change(user.id, Changes(username="renamed"), OPERATOR)
+    assert start(app, user) is None
 
 
 def test_a_disabled_user_and_one_who_is_gone_get_none(app: Flask, user: User) -> None:
-    asked: list[Any] = []
     administration = Services.of(app).administration
     with app.app_context():
-        administration.disable(user.id, OPERATOR)
+        disabled = administration.disable(user.id, OPERATOR)
     before = stored(app)
-    assert start(app, user, confirm=asked.append) is None
+    assert start(app, user, account_version=disabled.updated_at) is None
     assert stored(app) == before
     with app.app_context():
         administration.delete(user.id, OPERATOR)
-    assert start(app, user, confirm=asked.append) is None
-    assert asked == [], "nothing is used up for a user who cannot log in"
+    assert start(app, user, account_version=disabled.updated_at) is None
 
 
 @pytest.fixture
@@ -218,24 +213,6 @@ def test_a_parallel_change_of_the_password_refuses_the_login(app: Flask, monkeyp
     assert outcome is InvalidCredentials
     assert stored(app)["sessions"] == 0
     assert isinstance(a_session(app, user, "another long sentence"), TokenPair)
-
-
-@pytest.mark.committed
-def test_a_code_that_may_be_used_once_starts_one_session(app: Flask) -> None:
-    user = a_user(app, password=None)
-    with app.app_context():
-        db.session.add(UserRole(user_id=user.id, role_name=ADMIN))
-        db.session.commit()
-
-    def confirm(row: Any) -> bool:
-        spent = db.session.execute(UserRole.__table__.delete().where(UserRole.user_id == row.id))
-        return bool(spent.rowcount)
-
-    sessions = Services.of(app).sessions
-    outcomes = at_once(app, *[lambda: sessions.start(result(user, confirm=confirm), GUEST)] * 8)
-    assert sum(isinstance(outcome, TokenPair) for outcome in outcomes) == 1
-    assert sum(outcome is None for outcome in outcomes) == 7
-    assert stored(app)["sessions"] == 1
 
 
 def test_the_times_of_a_session_are_those_of_its_start(app: Flask, user: User) -> None:

@@ -18,7 +18,6 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.services import Services
 from authapp.domain.sessions import revocation
-from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import InvalidCredentials, ResourceNotFound, TokenRevoked
@@ -336,28 +335,6 @@ def test_a_login_that_races_a_global_logout_is_over_or_began_after_it(
             assert session.valid_from is not None
             assert is_accepted(app, pair.access_token) == (session.valid_from >= mark)
             assert session.ended_at is None or session.valid_from < mark
-
-
-@pytest.mark.committed
-def test_a_logout_that_waits_for_a_login_ends_its_session(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revocation, "ENDED_AT_ONCE", 0)
-    services, user = Services.of(app), a_user(app)
-    first = claims_of(app, a_session(app, user).access_token)
-    starting = threading.Event()
-
-    def confirm(_user: Any) -> bool:
-        starting.set()
-        time.sleep(0.3)  # the logout has come as far as the lock on the user's row
-        return True
-
-    def end() -> None:
-        assert starting.wait(20)
-        services.sessions.log_out(first, LogoutScope.GLOBAL, GUEST)
-
-    result = AuthenticationResult(user.id, amr=("otp",), auth_time=clock.now(), confirm=confirm)
-    pair, _ = at_once(app, lambda: services.sessions.start(result, GUEST), end)
-    assert unended(app) == 2
-    require_dead(app, pair)
 
 
 @pytest.mark.committed

@@ -1,6 +1,6 @@
 """The Flask-SQLAlchemy instance, the base class of all tables, and the transaction context manager."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,12 +38,12 @@ def transaction() -> Iterator["scoped_session[Any]"]:
         raise
 
 
-def read_one(statement: Executable) -> Row[Any] | None:
-    """Run one SELECT, return its connection to the pool at once, and return the first row, or ``None``.
+def read_one(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
+    """Run one SELECT, give its connection back at once, and return the first row, or ``None``.
 
-    For reads before slow work such as hashing a password, during which no connection may be held.
+    For reads before work that takes long, such as a password hash: no connection may be held meanwhile.
 
     Raises ``sqlalchemy.exc.SQLAlchemyError``.
     """
     with Session(db.engine, join_transaction_mode="create_savepoint") as session:
-        return session.execute(statement).first()
+        return session.execute(statement, parameters).first()

@@ -77,7 +77,7 @@ class Services:
         throttles = AccountThrottles(
             fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
         )
-        verifier, principals = PasswordVerifier(hasher, throttles), Principals(fast_path)
+        verifier, principals = PasswordVerifier(hasher, throttles, fast_path), Principals(fast_path)
         grace = settings.refresh_grace
         sessions = Sessions(tokens, fast_path, hooks, session_ttl=settings.session_ttl, refresh_grace=grace)
         accounts = Accounts(verifier, hasher, hooks, registration_open=settings.registration == "open")

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, and_, func, literal, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal, select, update
 
 from authapp import clock
 from authapp.context import RequestContext
-from authapp.database.session import db, read_one, transaction
+from authapp.database.fast_path import FastPath, PreparedStatement
+from authapp.database.session import read_one, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.passwords.hashing import PasswordHasher
@@ -31,9 +32,10 @@ class ConfirmedUser:
 class PasswordVerifier:
     """Verifies passwords and counts attempts."""
 
-    def __init__(self, hasher: PasswordHasher, throttles: AccountThrottles) -> None:
+    def __init__(self, hasher: PasswordHasher, throttles: AccountThrottles, fast_path: FastPath) -> None:
         self._hasher = hasher
         self._throttles = throttles
+        self._fast_path = fast_path
 
     def verify(self, name: str, password: str, context: RequestContext) -> AuthenticationResult:
         """Authenticate the user with this username or email address.
@@ -44,25 +46,16 @@ class PasswordVerifier:
         """
         key = lookup_key(name)
         unknown_id = unknown_account(key)
-        row = read_one(_by_name(key, unknown_id, by_email="@" in name))
+        row = self._fast_path.read(_BY_EMAIL if "@" in name else _BY_USERNAME, {"key": key, "unknown_id": unknown_id})
         if row is None:
             raise RuntimeError("a select without a condition has a row")
         attempt, correct, new_hash = self._try(row, row.id or unknown_id, ThrottleScope.LOGIN, password)
         if row.id is None or not correct or row.status != UserStatus.ACTIVE:
             self._record(EventType.LOGIN_REFUSED, row.id, attempt, context)
             raise InvalidCredentials
-        verified_hash = row.password_hash
-
-        def confirm(user: Any) -> bool:
-            # A parallel login of the same user may already have replaced an outdated hash.
-            if user.password_hash != verified_hash:
-                return False
-            if new_hash:
-                _store_hash(user.id, new_hash)
-            self._throttles.forgive(user.id, ThrottleScope.LOGIN)
-            return True
-
-        return AuthenticationResult(row.id, amr=(PASSWORD,), auth_time=clock.now(), confirm=confirm)
+        if new_hash:
+            _replace_hash(row.id, row.password_hash, new_hash)
+        return AuthenticationResult(row.id, (PASSWORD,), auth_time=clock.now(), account_version=row.updated_at)
 
     def confirm(self, user_id: UUID, password: str | None, context: RequestContext, *, field: str) -> ConfirmedUser:
         """Return the account if ``password`` is right. An account without a password needs none.
@@ -70,7 +63,7 @@ class PasswordVerifier:
         Raises ``WrongPassword``, ``ValidationFailed`` for ``field`` if the password is missing, ``TooManyRequests``, or
         ``ServiceUnavailable``.
         """
-        row = read_one(_by_id(user_id))
+        row = read_one(_BY_ID, {"user_id": user_id})
         if row is None:
             raise WrongPassword
         confirmed = ConfirmedUser(row.password_hash, row.username, row.email)
@@ -101,34 +94,36 @@ class PasswordVerifier:
                 audit.record(EventType.USER_LOCKED, context=context, subject_id=user_id)
 
 
-def _store_hash(user_id: UUID, new_hash: str) -> None:
-    statement = update(User).where(User.id == user_id).values(password_hash=new_hash)
-    db.session.execute(statement.execution_options(synchronize_session=False))
+def _replace_hash(user_id: UUID, outdated: str, new_hash: str) -> None:
+    # Only the hash that was verified: a parallel login may have replaced it, or its owner may have a new password.
+    statement = update(User).where(User.id == user_id, User.password_hash == outdated).values(password_hash=new_hash)
+    with transaction() as session:
+        session.execute(statement.execution_options(synchronize_session=False))
 
 
+_USERS, _THROTTLES = User.__table__, LoginThrottle.__table__
 _COLUMNS = (
-    User.id,
-    User.password_hash,
-    User.status,
-    User.username,
-    User.email,
-    LoginThrottle.failures,
-    LoginThrottle.blocked_until,
+    *(_USERS.c[name] for name in ("id", "password_hash", "status", "username", "email", "updated_at")),
+    *(_THROTTLES.c[name] for name in ("failures", "blocked_until")),
 )
 
 
 def _failures(scope: ThrottleScope, account: Any) -> ColumnElement[bool]:
-    return and_(LoginThrottle.account_id == account, LoginThrottle.purpose == scope)
+    return and_(_THROTTLES.c.account_id == account, _THROTTLES.c.purpose == scope)
 
 
-def _by_id(user_id: UUID) -> Executable:
-    throttled = select(*_COLUMNS).outerjoin(LoginThrottle, _failures(ThrottleScope.CONFIRMATION, User.id))
-    return throttled.where(User.id == user_id)
-
-
-def _by_name(key: str, unknown_id: UUID, *, by_email: bool) -> Executable:
+def _by(key: ColumnElement[str]) -> PreparedStatement:
     """Return the statement that reads an account and its failures, with the same work if there is no such account."""
     always = select(literal(1).label("one")).subquery()
-    named = always.outerjoin(User, (User.email_key if by_email else User.username_key) == key)
-    account = func.coalesce(User.id, literal(unknown_id, User.id.type))
-    return select(*_COLUMNS).select_from(named.outerjoin(LoginThrottle, _failures(ThrottleScope.LOGIN, account)))
+    named = always.outerjoin(_USERS, key == bindparam("key"))
+    account = func.coalesce(_USERS.c.id, bindparam("unknown_id", type_=_USERS.c.id.type))
+    throttled = named.outerjoin(_THROTTLES, _failures(ThrottleScope.LOGIN, account))
+    return PreparedStatement(select(*_COLUMNS).select_from(throttled))
+
+
+_BY_USERNAME, _BY_EMAIL = _by(_USERS.c.username_key), _by(_USERS.c.email_key)
+_BY_ID = (
+    select(*_COLUMNS)
+    .select_from(_USERS.outerjoin(_THROTTLES, _failures(ThrottleScope.CONFIRMATION, _USERS.c.id)))
+    .where(_USERS.c.id == bindparam("user_id"))
+)

@@ -1,31 +1,25 @@
 """The result of an authentication by any method. ``Sessions.start`` needs it to start a session."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
-
-
-def _nothing_to_confirm(_user: Any) -> bool:
-    return True
 
 
 @dataclass(frozen=True)
 class AuthenticationResult:
     """A user was authenticated: by which methods (``amr``, RFC 8176) and when (``auth_time``).
 
-    ``confirm`` is called in the transaction that starts the session, with the user's locked row (``id`` and
-    ``password_hash``). It returns whether the authentication is still valid, and consumes one-time codes. This is where
-    each method does its final check: the password may have been changed meanwhile, or a code may have been used.
+    ``account_version`` is ``users.updated_at`` as it was read for the authentication. Whatever changes a password, a
+    name, a role or the status sets it anew, so no session starts from a proof that is outdated by then. A method whose
+    proof may be used once uses it up before it returns this.
     """
 
     user_id: UUID
     amr: tuple[str, ...]
     auth_time: datetime
-    confirm: Callable[[Any], bool] = _nothing_to_confirm
+    account_version: datetime
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for what no token can say."""

@@ -56,12 +56,12 @@ class Sessions:
     def start(self, result: AuthenticationResult, context: RequestContext) -> TokenPair | None:
         """Start a session for the user in ``result``, and return its tokens.
 
-        Returns ``None`` if the authentication is no longer valid: the user has been disabled or deleted meanwhile, or
-        ``result.confirm`` returns false. Raises what ``extra_claims`` raises; then no session starts.
+        Returns ``None`` if the authentication is no longer valid: the account has been changed, disabled or deleted
+        meanwhile. Raises what ``extra_claims`` raises; then no session starts.
         """
         state = self._new_state(result)
         extra = extra_claims(state.user_id, state.id)
-        if not insert_session(state, result, context):
+        if not insert_session(self._fast_path, state, result, context):
             return None
         pair = self._pairs.issue(state, fresh=True, extra=extra)
         self._hooks.tell(

@@ -1,52 +1,89 @@
-"""Storing a new session for an authenticated user."""
+"""Starting a session, for a user who was authenticated by whatever method, in one statement.
 
-from sqlalchemy import func, update
+As a transaction of SQLAlchemy's session it took 12 % of the logins that two cores can do.
+"""
+
+from sqlalchemy import Text, bindparam, delete, func, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from authapp.context import RequestContext
-from authapp.database.session import transaction
+from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.token_pairs import SessionState
-from authapp.models import Session, User, UserStatus
+from authapp.models import LoginThrottle, Session, ThrottleScope, User, UserStatus
 from authapp.models.session import server_time
 
 
-def insert_session(state: SessionState, result: AuthenticationResult, context: RequestContext) -> bool:
-    """Store the session if the user is still active and ``result`` is confirmed; return whether it was stored.
+def insert_session(
+    fast_path: FastPath, state: SessionState, result: AuthenticationResult, context: RequestContext
+) -> bool:
+    """Store the session of ``state`` if the user is active and unchanged since ``result``. Return whether it did.
 
-    While the password hash was computed, the password may have been changed or the account disabled. The first
-    statement locks the user's row, so that a concurrent global logout either comes first or ends this session.
+    While a password hash was being computed, the password may have been changed, or the account disabled. The user's
+    row is locked by the statement, so that a global logout either comes before the session or ends it. The failed
+    logins of the account are forgotten. Done twice, it starts one session.
     """
-    with transaction() as session:
-        user = session.execute(
-            update(User)
-            .where(User.id == state.user_id, User.status == UserStatus.ACTIVE)
-            .values(last_login_at=state.rotated_at)
-            .returning(User.id, User.password_hash, User.sessions_valid_from)
-            .execution_options(synchronize_session=False)
-        ).one_or_none()
-        if user is None or not result.confirm(user):
-            session.rollback()
-            return False
-        session.add(
-            Session(
-                user_id=state.user_id,
-                id=state.id,
-                created_at=state.rotated_at,
-                last_used_at=state.rotated_at,
-                expires_at=state.expires_at,
-                refresh_jti=state.refresh_jti,
-                rotated_at=state.rotated_at,
-                refresh_expires_at=state.refresh_expires_at,
-                ip_address=context.ip_address,
-                user_agent=context.client,
-                amr=state.amr,
-                auth_time=state.auth_time,
-                # A mark may lie ahead of PostgreSQL's clock, which may have been set back since.
-                valid_from=func.greatest(server_time(), user.sessions_valid_from),
-            )
+    parameters = {
+        "user_id": state.user_id,
+        "account_version": result.account_version,
+        "session_id": state.id,
+        "now": state.rotated_at,
+        "expires_at": state.expires_at,
+        "refresh_jti": state.refresh_jti,
+        "refresh_expires_at": state.refresh_expires_at,
+        "amr": state.amr,
+        "auth_time": state.auth_time,
+    }
+    return fast_path.write(_START, {**parameters, **audit.audit_params(context)}) is not None
+
+
+def _start() -> PreparedStatement:
+    now = bindparam("now", type_=Session.created_at.type)
+    account = (
+        update(User)
+        .where(
+            User.id == bindparam("user_id", type_=User.id.type),
+            User.updated_at == bindparam("account_version", type_=User.updated_at.type),
+            User.status == UserStatus.ACTIVE,
         )
-        owner = {"subject_id": state.user_id, "actor_id": state.user_id, "session_id": state.id}
-        audit.record(EventType.SESSION_STARTED, context=context, **owner)
-    return True
+        .values(last_login_at=now)
+        .returning(User.id, User.sessions_valid_from)
+        .cte("account")
+    )
+    columns = {
+        "user_id": account.c.id,
+        "id": bindparam("session_id", type_=Session.id.type),
+        "created_at": now,
+        "last_used_at": now,
+        "expires_at": bindparam("expires_at", type_=Session.expires_at.type),
+        "refresh_jti": bindparam("refresh_jti", type_=Session.refresh_jti.type),
+        "rotated_at": now,
+        "refresh_expires_at": bindparam("refresh_expires_at", type_=Session.refresh_expires_at.type),
+        "ip_address": bindparam("ip_address", type_=Text),
+        "user_agent": bindparam("user_agent", type_=Text),
+        "amr": bindparam("amr", type_=Session.amr.type),
+        "auth_time": bindparam("auth_time", type_=Session.auth_time.type),
+        # A mark may lie ahead of PostgreSQL's clock, if that was set back since.
+        "valid_from": func.greatest(server_time(), account.c.sessions_valid_from),
+    }
+    rows = select(*columns.values()).select_from(account)
+    started = insert(Session).from_select(list(columns), rows).on_conflict_do_nothing().cte("started")
+    forgiven = (
+        delete(LoginThrottle)
+        .where(LoginThrottle.account_id == account.c.id, LoginThrottle.purpose == ThrottleScope.LOGIN)
+        .cte("forgiven")
+    )
+    event = {
+        "occurred_at": now,
+        "type": literal(EventType.SESSION_STARTED, Text),
+        "actor_id": account.c.id,
+        "subject_id": account.c.id,
+        "session_id": columns["id"],
+        "details": literal({}, JSONB),
+    }
+    return PreparedStatement(select(account.c.id).add_cte(started, forgiven, audit.audit_cte(account, event)))
+
+
+_START = _start()
