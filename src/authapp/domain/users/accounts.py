@@ -120,8 +120,7 @@ class Accounts:
             audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user_id, sessions_ended=ended)
         self._hooks.tell(hooks.password_changed, context=context, user_id=user_id)
         if ended:
-            reason = str(EndReason.PASSWORD_CHANGED)
-            self._hooks.tell(hooks.session_ended, context=context, user_id=user_id, reason=reason, session_id=None)
+            self._hooks.tell_session_ended(user_id, EndReason.PASSWORD_CHANGED, context=context)
 
     def close(self, user_id: UUID, password: str | None, context: RequestContext) -> None:
         """Delete the user's own account and everything that belongs to it.

@@ -62,7 +62,7 @@ class Administration:
             if was_renamed or has_new_roles or has_new_status:
                 user.updated_at = now
         if has_new_status and changes.status == UserStatus.DISABLED:
-            self._tell_ended(user.id, EndReason.DISABLED, context)
+            self._hooks.tell_session_ended(user.id, EndReason.DISABLED, context=context)
         return user
 
     def disable(self, ref: UserRef, context: RequestContext) -> User:
@@ -103,7 +103,7 @@ class Administration:
             audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user.id, sessions_ended=ended)
         self._hooks.tell(hooks.password_changed, context=context, user_id=user.id)
         if ended:
-            self._tell_ended(user.id, EndReason.PASSWORD_CHANGED, context)
+            self._hooks.tell_session_ended(user.id, EndReason.PASSWORD_CHANGED, context=context)
         return user
 
     def end_sessions(self, ref: UserRef, context: RequestContext) -> int:
@@ -114,7 +114,7 @@ class Administration:
             details: dict[str, Any] = {"reason": EndReason.REVOKED, "sessions": ended}
             audit.record(EventType.SESSION_ENDED, context=context, subject_id=user.id, **details)
         if ended:
-            self._tell_ended(user.id, EndReason.REVOKED, context)
+            self._hooks.tell_session_ended(user.id, EndReason.REVOKED, context=context)
         return ended
 
     def unlock(self, ref: UserRef, context: RequestContext) -> User:
@@ -130,9 +130,6 @@ class Administration:
             user = self._locked(ref, context)
             remove(user, context)
         self._hooks.tell(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
-
-    def _tell_ended(self, user_id: UUID, reason: EndReason, context: RequestContext) -> None:
-        self._hooks.tell(hooks.session_ended, context=context, user_id=user_id, reason=str(reason), session_id=None)
 
     def _locked(self, ref: UserRef, context: RequestContext) -> User:
         if isinstance(context.principal, Principal) and isinstance(ref, UUID):
