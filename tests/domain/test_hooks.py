@@ -188,7 +188,7 @@ ACTS: dict[str, tuple[Act, dict[str, int], str]] = {
         "",
     ),
     "what changes nothing of these": (
-        in_context(lambda found, user: found.accounts.rename(user.id, "renamed", GUEST)),
+        in_context(lambda found, user: found.accounts.rename(user.id, username="renamed", context=GUEST)),
         {},
         "",
     ),

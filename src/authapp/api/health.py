@@ -6,7 +6,7 @@ from authapp.api.guards import public
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.schemas.health import LiveSchema, PongSchema, ReadySchema
 from authapp.domain.services import Services
-from authapp.errors import FieldError, ServiceUnavailable
+from authapp.errors import ServiceUnavailable
 
 private = Blueprint("ping", __name__, description="An example of a private route")
 blueprint = Blueprint("health", __name__, description="Health checks for load balancers and orchestrators")
@@ -42,8 +42,5 @@ def get_readiness() -> dict[str, str]:
 
     If not, the error names the component that is not ready: `database` or `migrations`.
     """
-    problems = Services.of(current_app).health.problems()
-    if problems:
-        field_errors = [FieldError(f"#/{component}", sentence) for component, sentence in problems.items()]
-        raise ServiceUnavailable(" ".join(problems.values()), field_errors=field_errors)
+    Services.of(current_app).health.require_ready()
     return {"status": "ready"}

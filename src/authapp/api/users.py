@@ -51,12 +51,9 @@ def get_own_account() -> Principal:
 @blueprint.arguments(RenameSchema)
 @blueprint.response(200, UserSchema)
 @refuses(UsernameTaken)
-def update_own_account(body: dict[str, str]) -> Principal | User:
+def update_own_account(body: dict[str, str]) -> User:
     """Change your own username."""
-    principal = current_principal()
-    if "username" not in body:
-        return principal
-    return Services.of(current_app).accounts.rename(principal.id, body["username"], request_context())
+    return Services.of(current_app).accounts.rename(current_principal().id, **body, context=request_context())
 
 
 @blueprint.delete("/me")

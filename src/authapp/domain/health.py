@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.database.migrations import MigrationFolder
 from authapp.database.session import read_one
+from authapp.errors import FieldError, ServiceUnavailable
 
 
 class Health:
@@ -15,6 +16,12 @@ class Health:
     def __init__(self, migrations: Sequence[MigrationFolder]) -> None:
         """Take the folders of migrations that must have been applied to the database."""
         self._migrations = migrations
+
+    def require_ready(self) -> None:
+        """Raise ``ServiceUnavailable``, with a field error for each component that has a problem, unless ready."""
+        if problems := self.problems():
+            field_errors = [FieldError(f"#/{component}", sentence) for component, sentence in problems.items()]
+            raise ServiceUnavailable(" ".join(problems.values()), field_errors=field_errors)
 
     def problems(self) -> dict[str, str]:
         """Return a sentence for each component with a problem (``database``, ``migrations``); empty if ready."""

@@ -11,6 +11,7 @@ commit, and an exception in a receiver is only logged. Future versions may add k
 
 import logging
 from typing import Any
+from uuid import UUID
 
 from blinker import NamedSignal, Namespace
 
@@ -60,3 +61,9 @@ class Hooks:
                 # What it left open, and may have spoilt, is not for the others to use or to commit.
                 if db.session().in_transaction():
                     db.session.rollback()
+
+    def tell_session_ended(
+        self, user_id: UUID, reason: str, *, context: RequestContext, session_id: UUID | None = None
+    ) -> None:
+        """Send ``session_ended``, for one session, or for all of a user without a ``session_id``."""
+        self.tell(session_ended, context=context, user_id=user_id, reason=str(reason), session_id=session_id)

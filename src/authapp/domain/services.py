@@ -90,7 +90,7 @@ class Services:
             password_login=PasswordLogin(verifier, sessions),
             principals=principals,
             sessions=sessions,
-            introspection=Introspection(tokens, principals, hooks, refresh_grace=grace),
+            introspection=Introspection(tokens, principals, sessions, refresh_grace=grace),
             accounts=accounts,
             administration=Administration(accounts, hasher, throttles, hooks),
             user_search=UserSearch(pages),

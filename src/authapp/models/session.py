@@ -61,10 +61,19 @@ class Session(db.Model):  # type: ignore[name-defined,misc]
     valid_from: Mapped[Timestamp | None]
 
 
+def valid_from() -> ColumnElement[datetime]:
+    """Return the time that is compared with ``users.sessions_valid_from``, in rows of version 0.1 too."""
+    return func.coalesce(Session.valid_from, Session.created_at)
+
+
+def auth_time() -> ColumnElement[datetime]:
+    """Return when the user was authenticated, in rows of version 0.1 too."""
+    return func.coalesce(Session.auth_time, Session.created_at)
+
+
 def is_live() -> ColumnElement[bool]:
     """Return the SQL condition that a session has not ended, for a statement that joins ``sessions`` and ``users``."""
-    begun = func.coalesce(Session.valid_from, Session.created_at)
-    return and_(Session.ended_at.is_(None), begun >= User.sessions_valid_from)
+    return and_(Session.ended_at.is_(None), valid_from() >= User.sessions_valid_from)
 
 
 def server_time() -> ColumnElement[datetime]:

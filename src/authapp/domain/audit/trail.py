@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
@@ -51,6 +51,34 @@ class EventFilter:
         return KeysetRange(rows=rows, fixed=fixed, order=_ORDER, since=self.since, until=self.until)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RedactedEvent:
+    """An event as its subject may see it if another user caused it: without that user's client and session."""
+
+    id: UUID
+    type: str
+    actor_id: UUID | None
+    subject_id: UUID | None
+    occurred_at: datetime
+    details: Mapping[str, Any]
+    session_id: None = None
+    ip_address: None = None
+    user_agent: None = None
+    request_id: None = None
+
+    @classmethod
+    def of(cls, event: AuditEvent) -> Self:
+        """Return ``event`` redacted."""
+        return cls(
+            id=event.id,
+            type=event.type,
+            actor_id=event.actor_id,
+            subject_id=event.subject_id,
+            occurred_at=event.occurred_at,
+            details=event.details,
+        )
+
+
 class AuditTrail:
     """The use cases of the audit trail."""
 
@@ -65,10 +93,15 @@ class AuditTrail:
         listing = Listing("audit_events", vars(event_filter), _KEYS)
         return self._pages.page(listing, event_filter.keysets(), limit, cursor)
 
-    def activity(self, user_id: UUID, limit: int, cursor: str | None = None) -> Page[AuditEvent]:
-        """Return a page of the events of the user's own account, newest first."""
+    def activity(self, user_id: UUID, limit: int, cursor: str | None = None) -> Page[AuditEvent | RedactedEvent]:
+        """Return a page of the events of the user's own account, newest first; those by other users redacted.
+
+        Raises ``ValidationFailed`` for a cursor that is not from this list.
+        """
         events = KeysetRange(rows=select(AuditEvent), fixed={AuditEvent.subject_id: user_id}, order=_ORDER)
-        return self._pages.page(Listing("activity", {"user_id": user_id}, _KEYS), [events], limit, cursor)
+        page = self._pages.page(Listing("activity", {"user_id": user_id}, _KEYS), [events], limit, cursor)
+        items = [event if event.actor_id in {None, user_id} else RedactedEvent.of(event) for event in page.items]
+        return Page(items, page.next_cursor)
 
     @contextmanager
     def recorded(self, event_type: str, *, context: RequestContext, **details: Any) -> Iterator[None]:

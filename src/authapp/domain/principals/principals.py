@@ -11,7 +11,7 @@ from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.domain.roles.permissions import permissions
 from authapp.models import BlocklistedToken, Role, Session, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
-from authapp.models.session import is_live
+from authapp.models.session import auth_time, is_live
 from authapp.security import identifiers
 from authapp.security.tokens import Claims
 
@@ -92,7 +92,7 @@ _STATUS = (
             User.status != UserStatus.ACTIVE,
         ).label("revoked"),
         Session.amr,
-        func.coalesce(Session.auth_time, Session.created_at).label("auth_time"),
+        auth_time().label("auth_time"),
         _PERMISSIONS_BY_ROLE.scalar_subquery().label("permissions_by_role"),
     )
     .join(Session, and_(Session.user_id == User.id, Session.id == bindparam("session_id")))

@@ -1,5 +1,6 @@
 """Introspection of tokens for other services (RFC 7662), and revocation of single tokens (RFC 7009)."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -9,14 +10,14 @@ from sqlalchemy import or_, select
 from authapp import clock
 from authapp.context import Principal, RequestContext
 from authapp.database.session import read_one, transaction
-from authapp.domain import audit, hooks
+from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.hooks import Hooks
 from authapp.domain.principals.principals import Principals
 from authapp.domain.sessions import revocation
 from authapp.domain.sessions.revocation import AccessToken
-from authapp.errors import TokenExpired, TokenInvalid
-from authapp.models import EndReason, Session
+from authapp.domain.sessions.sessions import Sessions
+from authapp.errors import ResourceNotFound, TokenExpired, TokenInvalid
+from authapp.models import Session
 from authapp.security.tokens import Claims, Tokens
 
 
@@ -31,11 +32,11 @@ class LiveToken:
 class Introspection:
     """The use cases of introspection and revocation."""
 
-    def __init__(self, tokens: Tokens, principals: Principals, hooks: Hooks, *, refresh_grace: int) -> None:
+    def __init__(self, tokens: Tokens, principals: Principals, sessions: Sessions, *, refresh_grace: int) -> None:
         """``refresh_grace`` is in seconds."""
         self._tokens = tokens
         self._principals = principals
-        self._hooks = hooks
+        self._sessions = sessions
         self._grace = timedelta(seconds=refresh_grace)
 
     def introspect(self, token: str) -> LiveToken | None:
@@ -59,24 +60,13 @@ class Introspection:
             return
         session_id = UUID(claims["sid"])
         if claims["type"] == "refresh":
-            self._end_session(user_id, session_id, context)
+            with suppress(ResourceNotFound):
+                self._sessions.end(user_id, session_id, context)
             return
         access_token = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
         with transaction():
             if revocation.revoke_access_token(user_id, session_id, access_token, clock.now()):
                 audit.record(EventType.TOKEN_REVOKED, context=context, subject_id=user_id, jti=claims["jti"])
-
-    def _end_session(self, user_id: UUID, session_id: UUID, context: RequestContext) -> None:
-        reason = EndReason.REVOKED
-        with transaction():
-            ended = revocation.end_one(user_id, session_id, reason, clock.now())
-            if ended:
-                owner = {"subject_id": user_id, "session_id": session_id}
-                audit.record(EventType.SESSION_ENDED, context=context, **owner, reason=reason)
-        if ended:
-            self._hooks.tell(
-                hooks.session_ended, context=context, user_id=user_id, session_id=session_id, reason=str(reason)
-            )
 
     def _read(self, token: str) -> Claims | None:
         try:

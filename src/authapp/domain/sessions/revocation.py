@@ -31,7 +31,9 @@ from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.models import BlocklistedToken, EndReason, Session, User
-from authapp.models.session import server_time
+from authapp.models.session import server_time, valid_from
+
+_TIME = DateTime(timezone=True)
 
 ENDED_AT_ONCE = 1_000
 """The most session rows that one request ends. Other sessions are ended by the mark, and their rows are pruned."""
@@ -43,6 +45,10 @@ class AccessToken:
 
     jti: UUID
     expires_at: datetime
+
+    def columns(self) -> tuple[ColumnElement[UUID], ColumnElement[datetime]]:
+        """Return the ``jti`` and the expiry time as columns of a SELECT."""
+        return literal(self.jti, Uuid), literal(self.expires_at, _TIME)
 
 
 def end_all(
@@ -61,35 +67,30 @@ def end_all(
     # The user's row is locked before the sessions, as a login does. A concurrent login either commits first, and its
     # session ends here; or it waits, and its session starts after the mark.
     locked = select(User.sessions_valid_from).where(User.id == user_id).with_for_update(key_share=True)
-    before = db.session.scalar(locked)
-    if before is None:
+    previous_mark = db.session.scalar(locked)
+    if previous_mark is None:
         return 0
-    # Later than the mark before, whatever PostgreSQL's clock says: what began after that one is over, too.
-    later = func.greatest(server_time(), User.sessions_valid_from + timedelta(microseconds=1))
-    marked = update(User).where(User.id == user_id).values(sessions_valid_from=later)
-    mark = db.session.scalar(marked.returning(User.sessions_valid_from).execution_options(synchronize_session=False))
+    mark = _set_mark(user_id)
+    live = (Session.user_id == user_id, Session.ended_at.is_(None), valid_from() >= previous_mark)
     if keep is not None:
-        # Only if an earlier mark has not ended this session: an ended session must not become live again.
-        kept = update(Session).where(Session.user_id == user_id, Session.id == keep, _begun() >= before)
-        db.session.execute(kept.values(valid_from=mark).execution_options(synchronize_session=False))
-    chosen = (
-        select(Session.user_id, Session.id)
-        .where(Session.user_id == user_id, Session.ended_at.is_(None), _begun() >= before)
-        .where(Session.id != (keep or _NO_SESSION))
-        # The newest first: a row of version 0.1 has its node's time, which may be later than the mark.
-        .order_by(Session.id.desc())
-        .limit(ENDED_AT_ONCE)
-    )
-    ended = _ended(tuple_(Session.user_id, Session.id).in_(chosen), reason=reason, now=now)
-    tokens = _blocklist(_tokens(ended, now, access_token)).cte("blocklisted")
+        # Only a live session: one that has ended must not become live again.
+        kept = update(Session).where(*live, Session.id == keep).values(valid_from=mark)
+        db.session.execute(kept.execution_options(synchronize_session=False))
+    chosen = select(Session.user_id, Session.id).where(*live)
+    if keep is not None:
+        chosen = chosen.where(Session.id != keep)
+    # The newest first: a row of version 0.1 has its node's time, which may be later than the mark.
+    newest = chosen.order_by(Session.id.desc()).limit(ENDED_AT_ONCE)
+    ended = _ended(tuple_(Session.user_id, Session.id).in_(newest), reason=reason, now=literal(now, _TIME))
+    tokens = _blocklisted(ended, literal(now, _TIME), *(access_token.columns() if access_token else ()))
     return len(db.session.execute(select(ended.c.id).add_cte(tokens)).all())
 
 
 def end_one(user_id: UUID, session_id: UUID, reason: EndReason, now: datetime) -> bool:
     """End one live session within the open transaction; return whether there was one."""
     which = (Session.user_id == user_id, Session.id == session_id, Session.refresh_expires_at > now, _is_unmarked())
-    ended = _ended(*which, reason=reason, now=now)
-    tokens = _blocklist(_tokens(ended, now, None)).cte("blocklisted")
+    ended = _ended(*which, reason=reason, now=literal(now, _TIME))
+    tokens = _blocklisted(ended, literal(now, _TIME))
     return db.session.execute(select(ended.c.id).add_cte(tokens)).one_or_none() is not None
 
 
@@ -116,23 +117,29 @@ def revoke_access_token(user_id: UUID, session_id: UUID, token: AccessToken, now
     session = select(Session.user_id).where(Session.user_id == user_id, Session.id == session_id)
     if db.session.scalar(session.with_for_update(read=True)) is None:
         return False
-    row = select(_uuid(user_id), _uuid(token.jti), _text("access"), _time(token.expires_at), _time(now))
+    jti, expires_at = token.columns()
+    row = select(literal(user_id, Uuid), jti, _ACCESS, expires_at, literal(now, _TIME))
     return db.session.scalar(_blocklist(row).returning(BlocklistedToken.jti)) is not None
 
 
-_NO_SESSION = UUID(int=0)
+_ACCESS, _REFRESH = literal("access", Text), literal("refresh", Text)
 
 
-def _begun() -> Any:
-    return func.coalesce(Session.valid_from, Session.created_at)
+def _set_mark(user_id: UUID) -> Any:
+    """Set ``sessions_valid_from`` to now, so that every session that has begun is over; return the new mark."""
+    # Later than the mark before, whatever PostgreSQL's clock says: what began after that one is over, too.
+    later = func.greatest(server_time(), User.sessions_valid_from + timedelta(microseconds=1))
+    marked = update(User).where(User.id == user_id).values(sessions_valid_from=later)
+    return db.session.scalar(marked.returning(User.sessions_valid_from).execution_options(synchronize_session=False))
 
 
-def _is_unmarked() -> Any:
+def _is_unmarked() -> ColumnElement[bool]:
+    """Return the condition that no mark has ended the session, for a statement that reads ``sessions`` alone."""
     mark = select(User.sessions_valid_from).where(User.id == Session.user_id).scalar_subquery()
-    return _begun() >= mark
+    return valid_from() >= mark
 
 
-def _ended(*which: Any, reason: EndReason, now: Any) -> CTE:
+def _ended(*which: ColumnElement[bool], reason: EndReason, now: ColumnElement[datetime]) -> CTE:
     """Return the CTE that ends the live sessions that meet the conditions ``which``."""
     return (
         update(Session)
@@ -143,16 +150,17 @@ def _ended(*which: Any, reason: EndReason, now: Any) -> CTE:
     )
 
 
-def _tokens(ended: CTE, now: Any, access_token: AccessToken | None) -> Any:
-    """Return the rows for the blocklist: the refresh tokens of the ended sessions, and the access token."""
-    revoked_at = _time(now)
-    refresh = select(ended.c.user_id, ended.c.refresh_jti, _text("refresh"), ended.c.refresh_expires_at, revoked_at)
-    if access_token is None:
-        return refresh
-    # Selected from the ended sessions: if there are none, the account may be deleted, and there is nothing to revoke.
-    jti, expires_at = _uuid(access_token.jti), _time(access_token.expires_at)
-    access = select(ended.c.user_id, jti, _text("access"), expires_at, revoked_at)
-    return union_all(refresh, access.distinct())
+def _blocklisted(ended: CTE, now: ColumnElement[datetime], *access_token: ColumnElement[Any]) -> CTE:
+    """Return the CTE that blocklists the refresh tokens of the ended sessions, and an access token.
+
+    ``access_token`` is nothing, or the columns of ``AccessToken``.
+    """
+    rows: Any = select(ended.c.user_id, ended.c.refresh_jti, _REFRESH, ended.c.refresh_expires_at, now)
+    if access_token:
+        # Selected from the ended sessions: if there are none, the account may be deleted, with nothing to revoke.
+        jti, expires_at = access_token
+        rows = union_all(rows, select(ended.c.user_id, jti, _ACCESS, expires_at, now).distinct())
+    return _blocklist(rows).cte("blocklisted")
 
 
 def _blocklist(rows: Any) -> Insert:
@@ -160,35 +168,20 @@ def _blocklist(rows: Any) -> Insert:
     return insert(BlocklistedToken).from_select(columns, rows).on_conflict_do_nothing()
 
 
-def _uuid(value: Any) -> Any:
-    return value if isinstance(value, ColumnElement) else literal(value, Uuid)
-
-
-def _text(value: Any) -> Any:
-    return literal(value, Text)
-
-
-def _time(value: Any) -> Any:
-    return value if isinstance(value, ColumnElement) else literal(value, DateTime(timezone=True))
-
-
 def _log_out() -> PreparedStatement:
-    now = bindparam("now", type_=DateTime(timezone=True))
-    token: Any = AccessToken(
-        bindparam("jti", type_=Uuid),  # type: ignore[arg-type]  # a parameter in the place of the value
-        bindparam("access_expires_at", type_=DateTime(timezone=True)),  # type: ignore[arg-type]
-    )
+    now: ColumnElement[datetime] = bindparam("now", type_=_TIME)
+    access_token = (bindparam("jti", type_=Uuid), bindparam("access_expires_at", type_=_TIME))
     which = (Session.user_id == bindparam("user_id", type_=Uuid), Session.id == bindparam("session_id", type_=Uuid))
     ended = _ended(*which, reason=EndReason.LOGOUT, now=now)
     event = {
         "occurred_at": now,
-        "type": _text(EventType.SESSION_ENDED),
+        "type": literal(EventType.SESSION_ENDED, Text),
         "actor_id": ended.c.user_id,
         "subject_id": ended.c.user_id,
         "session_id": ended.c.id,
         "details": literal({"reason": EndReason.LOGOUT, "scope": "local", "sessions": 1}, JSONB),
     }
-    tokens = _blocklist(_tokens(ended, now, token)).cte("blocklisted")
+    tokens = _blocklisted(ended, now, *access_token)
     return PreparedStatement(select(ended.c.id).add_cte(tokens, audit.audit_cte(ended, event)))
 
 

@@ -9,6 +9,7 @@ from authapp.database.fast_path import PreparedStatement
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.models import EndReason, Session, User
+from authapp.models.session import auth_time, valid_from
 
 _USER_ID, _SESSION_ID = bindparam("user_id", type_=Uuid), bindparam("session_id", type_=Uuid)
 _PRESENTED, _SUCCESSOR = bindparam("presented", type_=Uuid), bindparam("successor", type_=Uuid)
@@ -44,7 +45,7 @@ def _rotation() -> Update:
             Session.id == _SESSION_ID,
             Session.ended_at.is_(None),
             Session.expires_at > _NOW,
-            func.coalesce(Session.valid_from, Session.created_at) >= _MARK,
+            valid_from() >= _MARK,
         )
         .values(
             refresh_jti=on_exchange(_SUCCESSOR, Session.refresh_jti),
@@ -64,7 +65,7 @@ def _rotation() -> Update:
             Session.expires_at,
             Session.ended_at,
             Session.amr,
-            func.coalesce(Session.auth_time, Session.created_at).label("auth_time"),
+            auth_time().label("auth_time"),
         )
     )
 

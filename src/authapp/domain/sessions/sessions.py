@@ -98,7 +98,8 @@ class Sessions:
             raise TokenRevoked
         if row.ended_at is not None:
             logger.warning("refresh token reused: ended session %s of user %s", session_id, user_id)
-            self._tell_ended(user_id, EndReason.REFRESH_TOKEN_REUSED, context, session_id)
+            reason = EndReason.REFRESH_TOKEN_REUSED
+            self._hooks.tell_session_ended(user_id, reason, context=context, session_id=session_id)
             raise RefreshTokenReused
         state = SessionState(
             user_id=user_id,
@@ -122,7 +123,7 @@ class Sessions:
         user_id, session_id, now = UUID(claims["sub"]), UUID(claims["sid"]), clock.now()
         if scope is LogoutScope.LOCAL:
             if revocation.log_out(self._fast_path, user_id, session_id, token, now, context):
-                self._tell_ended(user_id, EndReason.LOGOUT, context, session_id)
+                self._hooks.tell_session_ended(user_id, EndReason.LOGOUT, context=context, session_id=session_id)
             return
         with transaction():
             if scope is LogoutScope.OTHERS:
@@ -132,7 +133,7 @@ class Sessions:
             if ended:
                 _record_end(user_id, EndReason.LOGOUT, context, session_id=session_id, scope=scope, sessions=ended)
         if ended:
-            self._tell_ended(user_id, EndReason.LOGOUT, context, None)
+            self._hooks.tell_session_ended(user_id, EndReason.LOGOUT, context=context)
 
     def list_live(self, user_id: UUID) -> list[Session]:
         """Return the user's live sessions, most recently used first."""
@@ -150,7 +151,7 @@ class Sessions:
             if not revocation.end_one(user_id, session_id, EndReason.REVOKED, clock.now()):
                 raise ResourceNotFound
             _record_end(user_id, EndReason.REVOKED, context, session_id=session_id)
-        self._tell_ended(user_id, EndReason.REVOKED, context, session_id)
+        self._hooks.tell_session_ended(user_id, EndReason.REVOKED, context=context, session_id=session_id)
 
     def _new_state(self, result: AuthenticationResult) -> SessionState:
         now = clock.now()
@@ -164,11 +165,6 @@ class Sessions:
             expires_at=expires_at,
             amr=list(result.amr),
             auth_time=result.auth_time,
-        )
-
-    def _tell_ended(self, user_id: UUID, reason: EndReason, context: RequestContext, session_id: UUID | None) -> None:
-        self._hooks.tell(
-            hooks.session_ended, context=context, user_id=user_id, reason=str(reason), session_id=session_id
         )
 
 

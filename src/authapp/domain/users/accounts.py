@@ -89,13 +89,17 @@ class Accounts:
 
     def find(self, user: UserRef) -> User:
         """Return an account. Raises ``ResourceNotFound``."""
-        return found(db.session.scalars(select(User).where(refers_to(user))).one_or_none(), user)
+        return require_found(db.session.scalars(select(User).where(refers_to(user))).one_or_none(), user)
 
-    def rename(self, user_id: UUID, username: str, context: RequestContext) -> User:
-        """Change the username of the user's own account. Raises ``ValidationFailed`` or ``UsernameTaken``."""
+    def rename(self, user_id: UUID, *, username: str | None = None, context: RequestContext) -> User:
+        """Change the username of the user's own account, if one is given.
+
+        Raises ``ValidationFailed`` or ``UsernameTaken``.
+        """
+        names = {} if username is None else {"username": username}
         with unique_names(), transaction():
-            user = locked(user_id)
-            if renamed(user, {"username": username}, context):
+            user = lock_account(user_id)
+            if change_names(user, names, context):
                 user.updated_at = clock.now()
         return user
 
@@ -113,15 +117,14 @@ class Accounts:
         require_acceptable(new, username=confirmed.username, email=confirmed.email, field="new_password")
         new_hash = self._hasher.hash(new)
         with transaction():
-            user = _unchanged(user_id, confirmed.password_hash)
+            user = _lock_if_unchanged(user_id, confirmed.password_hash)
             user.password_hash = new_hash
             user.updated_at = now = clock.now()
             ended = revocation.end_all(user_id, EndReason.PASSWORD_CHANGED, now, keep=session_id)
             audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user_id, sessions_ended=ended)
         self._hooks.tell(hooks.password_changed, context=context, user_id=user_id)
         if ended:
-            reason = str(EndReason.PASSWORD_CHANGED)
-            self._hooks.tell(hooks.session_ended, context=context, user_id=user_id, reason=reason, session_id=None)
+            self._hooks.tell_session_ended(user_id, EndReason.PASSWORD_CHANGED, context=context)
 
     def close(self, user_id: UUID, password: str | None, context: RequestContext) -> None:
         """Delete the user's own account and everything that belongs to it.
@@ -131,8 +134,8 @@ class Accounts:
         """
         confirmed = self._verifier.confirm(user_id, password, context, field="password")
         with transaction():
-            user = _unchanged(user_id, confirmed.password_hash)
-            remove(user, context)
+            user = _lock_if_unchanged(user_id, confirmed.password_hash)
+            delete_account(user, context)
         self._hooks.tell(hooks.user_deleted, context=context, user_id=user_id, username=user.username)
 
     def _new(self, names: UserNames, password: str | None, roles: Iterable[str] = ()) -> User:
@@ -162,18 +165,18 @@ def checked_roles(names: Iterable[str]) -> list[str]:
     return distinct
 
 
-def locked(user: UserRef) -> User:
-    """Return an account with its row locked, as a login locks it, within the open transaction.
+def lock_account(user: UserRef) -> User:
+    """Lock the row of an account, as a login does, within the open transaction, and return the account.
 
     A concurrent login either commits first, and its session is visible here; or it waits, and sees the changes.
 
     Raises ``ResourceNotFound``.
     """
     statement = select(User).where(refers_to(user)).execution_options(populate_existing=True)
-    return found(db.session.scalars(statement.with_for_update(key_share=True, of=User)).one_or_none(), user)
+    return require_found(db.session.scalars(statement.with_for_update(key_share=True, of=User)).one_or_none(), user)
 
 
-def renamed(user: User, names: Mapping[str, str], context: RequestContext) -> bool:
+def change_names(user: User, names: Mapping[str, str], context: RequestContext) -> bool:
     """Set the ``username`` and ``email`` in ``names`` on a locked account; return whether that changed anything.
 
     Raises ``ValidationFailed``.
@@ -186,7 +189,7 @@ def renamed(user: User, names: Mapping[str, str], context: RequestContext) -> bo
     return bool(changes)
 
 
-def remove(user: User, context: RequestContext) -> None:
+def delete_account(user: User, context: RequestContext) -> None:
     """Delete a locked account, with its sessions and blocklist entries. Raises ``LastAdmin``."""
     keep_an_admin(user)
     # Sessions are deleted before the account: a logout locks its session first, and then needs the account's row.
@@ -196,7 +199,7 @@ def remove(user: User, context: RequestContext) -> None:
     audit.record(EventType.USER_DELETED, context=context, subject_id=user.id, username=user.username)
 
 
-def found(user: User | None, ref: UserRef) -> User:
+def require_found(user: User | None, ref: UserRef) -> User:
     """Return ``user``. Raises ``ResourceNotFound`` if it is ``None``."""
     if user is None:
         raise ResourceNotFound(f"There is no user {ref!r}." if isinstance(ref, str) else "")
@@ -233,9 +236,9 @@ _REFUSED_BY: dict[str, Callable[[], Refusal]] = {
 }
 
 
-def _unchanged(user_id: UUID, password_hash: str | None) -> User:
-    """Return an account with its row locked. Raises ``WrongPassword`` if its hash is no longer the verified one."""
-    user = locked(user_id)
+def _lock_if_unchanged(user_id: UUID, password_hash: str | None) -> User:
+    """Lock and return an account. Raises ``WrongPassword`` if its hash is no longer the one that was verified."""
+    user = lock_account(user_id)
     if user.password_hash != password_hash:
         raise WrongPassword
     return user

@@ -17,7 +17,15 @@ from authapp.domain.passwords.throttles import AccountThrottles
 from authapp.domain.roles.grants import GrantPolicy, keep_an_admin, lock_in_order
 from authapp.domain.roles.roles import check_exists
 from authapp.domain.sessions import revocation
-from authapp.domain.users.accounts import Accounts, UserRef, checked_roles, locked, remove, renamed, unique_names
+from authapp.domain.users.accounts import (
+    Accounts,
+    UserRef,
+    change_names,
+    checked_roles,
+    delete_account,
+    lock_account,
+    unique_names,
+)
 from authapp.domain.users.names import UserNames
 from authapp.models import EndReason, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
@@ -54,15 +62,15 @@ class Administration:
         failed logins. Raises ``ValidationFailed``, ``UsernameTaken``, ``EmailTaken`` or ``LastAdmin``.
         """
         with unique_names(), transaction():
-            user = self._locked(ref, context)
+            user = self._lock(ref, context)
             now = clock.now()
-            was_renamed = renamed(user, changes.names(), context)
+            was_renamed = change_names(user, changes.names(), context)
             has_new_roles = self._set_roles(user, changes.roles, context)
             has_new_status = self._set_status(user, changes.status, context, now)
             if was_renamed or has_new_roles or has_new_status:
                 user.updated_at = now
         if has_new_status and changes.status == UserStatus.DISABLED:
-            self._tell_ended(user.id, EndReason.DISABLED, context)
+            self._hooks.tell_session_ended(user.id, EndReason.DISABLED, context=context)
         return user
 
     def disable(self, ref: UserRef, context: RequestContext) -> User:
@@ -95,7 +103,7 @@ class Administration:
         UserNames(user.username, user.email).require_acceptable(password)
         new_hash = self._hasher.hash(password)
         with transaction():
-            user = self._locked(user.id, context)
+            user = self._lock(user.id, context)
             user.password_hash = new_hash
             user.updated_at = now = clock.now()
             self._throttles.forgive(user.id)
@@ -103,41 +111,38 @@ class Administration:
             audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user.id, sessions_ended=ended)
         self._hooks.tell(hooks.password_changed, context=context, user_id=user.id)
         if ended:
-            self._tell_ended(user.id, EndReason.PASSWORD_CHANGED, context)
+            self._hooks.tell_session_ended(user.id, EndReason.PASSWORD_CHANGED, context=context)
         return user
 
     def end_sessions(self, ref: UserRef, context: RequestContext) -> int:
         """End all sessions of an account, and return their number."""
         with transaction():
-            user = self._locked(ref, context)
+            user = self._lock(ref, context)
             ended = revocation.end_all(user.id, EndReason.REVOKED, clock.now())
             details: dict[str, Any] = {"reason": EndReason.REVOKED, "sessions": ended}
             audit.record(EventType.SESSION_ENDED, context=context, subject_id=user.id, **details)
         if ended:
-            self._tell_ended(user.id, EndReason.REVOKED, context)
+            self._hooks.tell_session_ended(user.id, EndReason.REVOKED, context=context)
         return ended
 
     def unlock(self, ref: UserRef, context: RequestContext) -> User:
         """Reset the failed logins of an account, so that its owner can log in again."""
         with transaction():
-            user = self._locked(ref, context)
+            user = self._lock(ref, context)
             self._unlock(user, context)
         return user
 
     def delete(self, ref: UserRef, context: RequestContext) -> None:
         """Delete an account, with its sessions and blocklist entries. Raises ``LastAdmin``."""
         with transaction():
-            user = self._locked(ref, context)
-            remove(user, context)
+            user = self._lock(ref, context)
+            delete_account(user, context)
         self._hooks.tell(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
 
-    def _tell_ended(self, user_id: UUID, reason: EndReason, context: RequestContext) -> None:
-        self._hooks.tell(hooks.session_ended, context=context, user_id=user_id, reason=str(reason), session_id=None)
-
-    def _locked(self, ref: UserRef, context: RequestContext) -> User:
+    def _lock(self, ref: UserRef, context: RequestContext) -> User:
         if isinstance(context.principal, Principal) and isinstance(ref, UUID):
             lock_in_order(context.principal.id, ref)
-        user = locked(ref)
+        user = lock_account(ref)
         GrantPolicy.of(context).require_can_manage(user)
         return user
 
@@ -162,7 +167,7 @@ class Administration:
         self, ref: UserRef, context: RequestContext, *, granted: Collection[str] = (), revoked: Collection[str] = ()
     ) -> User:
         with unique_names(), transaction():
-            user = self._locked(ref, context)
+            user = self._lock(ref, context)
             if self._set_roles(user, {*user.roles, *granted} - {*revoked}, context):
                 user.updated_at = clock.now()
         return user
