@@ -112,7 +112,7 @@ def _failures(scope: ThrottleScope, account: Any) -> ColumnElement[bool]:
     return and_(_THROTTLES.c.account_id == account, _THROTTLES.c.purpose == scope)
 
 
-def _by(key: ColumnElement[str]) -> PreparedStatement:
+def _lookup(key: ColumnElement[str]) -> PreparedStatement:
     """Return the statement that reads an account and its failures, with the same work if there is no such account."""
     always = select(literal(1).label("one")).subquery()
     named = always.outerjoin(_USERS, key == bindparam("key"))
@@ -121,7 +121,7 @@ def _by(key: ColumnElement[str]) -> PreparedStatement:
     return PreparedStatement(select(*_COLUMNS).select_from(throttled))
 
 
-_BY_USERNAME, _BY_EMAIL = _by(_USERS.c.username_key), _by(_USERS.c.email_key)
+_BY_USERNAME, _BY_EMAIL = _lookup(_USERS.c.username_key), _lookup(_USERS.c.email_key)
 _BY_ID = (
     select(*_COLUMNS)
     .select_from(_USERS.outerjoin(_THROTTLES, _failures(ThrottleScope.CONFIRMATION, _USERS.c.id)))
