@@ -15,7 +15,7 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.checks import require_acceptable
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.verifier import PasswordVerifier
-from authapp.domain.roles.grants import GrantPolicy, keep_an_admin
+from authapp.domain.roles.grants import GrantPolicy, keep_an_admin, require_live
 from authapp.domain.sessions import revocation
 from authapp.domain.users.names import UserNames, checked_names
 from authapp.errors import (
@@ -92,9 +92,15 @@ class Accounts:
         return found(db.session.scalars(select(User).where(refers_to(user))).one_or_none(), user)
 
     def rename(self, user_id: UUID, username: str, context: RequestContext) -> User:
-        """Change the username of the user's own account. Raises ``ValidationFailed`` or ``UsernameTaken``."""
+        """Change the username of the user's own account.
+
+        Raises ``ValidationFailed`` or ``UsernameTaken``, and ``TokenRevoked`` if the principal has been logged out
+        meanwhile; so do ``change_password`` and ``close``.
+        """
         with unique_names(), transaction():
             user = locked(user_id)
+            # The body may have arrived long after the guard's check.
+            require_live(context)
             if renamed(user, {"username": username}, context):
                 user.updated_at = clock.now()
         return user
@@ -114,6 +120,7 @@ class Accounts:
         new_hash = self._hasher.hash(new)
         with transaction():
             user = _unchanged(user_id, confirmed.password_hash)
+            require_live(context)
             user.password_hash = new_hash
             user.updated_at = now = clock.now()
             ended = revocation.end_all(user_id, EndReason.PASSWORD_CHANGED, now, keep=session_id)
@@ -132,6 +139,7 @@ class Accounts:
         confirmed = self._verifier.confirm(user_id, password, context, field="password")
         with transaction():
             user = _unchanged(user_id, confirmed.password_hash)
+            require_live(context)
             remove(user, context)
         self._hooks.tell(hooks.user_deleted, context=context, user_id=user_id, username=user.username)
 
