@@ -25,8 +25,8 @@ token_claims: Registry[ClaimSource] = Registry(
 def extra_claims(user_id: UUID, session_id: UUID) -> dict[str, Any]:
     """Return the extra claims for one access token.
 
-    Raises ``ValueError`` if they are not JSON that this service reads itself, or larger than ``MAX_BYTES``, and whatever
-    a source raises. Then no token is issued, because the missing claim may be one that restricts its holder.
+    Raises ``ValueError`` if they are not JSON that this service reads itself, or larger than ``MAX_BYTES``, and
+    whatever a source raises. Then no token is issued, because the missing claim may be one that restricts its holder.
     """
     values = ((name, source(user_id, session_id)) for name, source in token_claims.items())
     claims = {name: value for name, value in values if value is not None}
