@@ -60,6 +60,12 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Revert the migration. Accounts without a password must get one or be deleted first."""
+    # Version 0.1 does not know the mark. A session that only the mark has ended must not become live again.
+    op.execute(
+        "UPDATE sessions SET ended_at = now(), end_reason = 'revoked' FROM users"
+        " WHERE users.id = sessions.user_id AND sessions.ended_at IS NULL"
+        " AND coalesce(sessions.valid_from, sessions.created_at) < users.sessions_valid_from"
+    )
     op.drop_table("outgoing_mail")
     op.drop_table("one_time_tokens")
     op.drop_column("sessions", "valid_from")

@@ -57,14 +57,17 @@ class AuthApp:
         """Bind to ``app``. With ``whole``, every route of it is locked unless it is marked ``public``.
 
         Raises ``SettingsError`` when the settings cannot be used, and ``RuntimeError`` when the application has a
-        Flask-SQLAlchemy of its own. While the ``flask`` command looks for its commands, bad settings are no error: the
-        application gets the commands and nothing else, and those that need settings end with the message.
+        Flask-SQLAlchemy of its own, or this object has an application already. While the ``flask`` command looks for
+        its commands, bad settings are no error: the application gets the commands and nothing else, and those that
+        need settings end with the message.
         """
         if "sqlalchemy" in app.extensions and app.extensions["sqlalchemy"] is not db:
             raise RuntimeError(
                 "This application has a Flask-SQLAlchemy instance already. Use authapp's: from authapp import db, and"
                 " declare your tables on it."
             )
+        if hasattr(self, "_app"):
+            raise RuntimeError("This AuthApp has an application already. Each application needs an AuthApp of its own.")
         self._app, self._covers_all = app, whole
         app.extensions[EXTENSION] = self
         cli.init_app(app)
@@ -96,13 +99,15 @@ class AuthApp:
         """
         if SETTINGS_ERROR in self._app.extensions:
             return
+        before = set(self._app.blueprints)
         if isinstance(blueprint, DocumentedBlueprint):
             self.contract.register_blueprint(blueprint, **options)
         else:
             self._app.register_blueprint(blueprint, **options)
-        name = options.get("name", blueprint.name)
-        self._covered.add(name)
-        api.errors.cover(self._app, name)
+        # By the names under which Flask has it, which options such as ``name_prefix`` change.
+        for name in self._app.blueprints.keys() - before:
+            self._covered.add(name)
+            api.errors.cover(self._app, name)
 
     def covers(self, blueprints: Sequence[str]) -> bool:
         """Tell whether a request to a view of these blueprints, innermost first, is for authapp to guard and answer."""

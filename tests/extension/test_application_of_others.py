@@ -11,7 +11,19 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import text
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from authapp import AuthApp, RateLimit, create_app, current_principal, db, public, testing
+from authapp import (
+    AuthApp,
+    Principal,
+    RateLimit,
+    create_app,
+    current_principal,
+    db,
+    fresh,
+    public,
+    request_context,
+    requires,
+    testing,
+)
 from authapp.database import deadline
 from authapp.domain.services import Services
 from conftest import dispose
@@ -337,3 +349,76 @@ def test_another_flask_sqlalchemy_is_refused_after_authapp_as_well(theirs: Flask
 def test_their_json_may_be_what_they_like(theirs: Flask) -> None:
     with theirs.test_request_context():
         assert jsonify(b=1, a=2).get_data(as_text=True) == '{"a":2,"b":1}\n'
+
+
+def test_a_marked_view_is_guarded_wherever_it_is_registered(theirs: Flask) -> None:
+    theirs_alone = Blueprint("theirs_alone", __name__)
+
+    @theirs.get("/marked")
+    @fresh
+    def marked() -> str:
+        return "secret"
+
+    @theirs_alone.get("/marked-in-blueprint")
+    @requires("users:read")
+    def marked_in_blueprint() -> str:
+        return "secret"
+
+    theirs.register_blueprint(theirs_alone)
+    guest, user = theirs.test_client(), testing.client(theirs, testing.create_user(theirs))
+
+    assert [guest.get("/marked").status_code, user.get("/marked").status_code] == [401, 200]
+    assert [client.get("/marked-in-blueprint").status_code for client in (guest, user)] == [401, 403]
+
+
+@pytest.mark.parametrize("options", [{"name_prefix": "their"}, {"name": "other"}, {"name_prefix": "a", "name": "b"}])
+def test_a_blueprint_is_locked_under_whatever_name_it_is_registered(theirs: Flask, options: dict[str, str]) -> None:
+    AuthApp.of(theirs).register_blueprint(locked_blueprint(), url_prefix="/renamed", **options)
+    guest = theirs.test_client()
+
+    assert guest.get("/renamed/name").json["code"] == "token_missing"
+    assert guest.get("/renamed/abort/404").json["code"] == "not_found"
+
+
+def test_a_blueprint_within_a_locked_one_is_locked(theirs: Flask) -> None:
+    outer = Blueprint("outer", __name__, url_prefix="/outer")
+    outer.register_blueprint(locked_blueprint())
+    AuthApp.of(theirs).register_blueprint(outer)
+    guest = theirs.test_client()
+
+    assert guest.get("/outer/locked/name").json["code"] == "token_missing"
+    assert guest.get("/outer/locked/abort/404").json["code"] == "not_found"
+
+
+def test_an_extension_serves_one_application(theirs: Flask, url: str) -> None:
+    extension = AuthApp.of(theirs)
+    services = extension.services
+
+    with pytest.raises(RuntimeError, match="has an application already"):
+        extension.init_app(plain_app(), settings(database_url=url))
+    assert Services.of(theirs) is services
+
+
+def test_an_optional_token_is_optional(theirs: Flask) -> None:
+    @theirs.get("/optional")
+    @jwt_required(optional=True)
+    def name() -> dict[str, str | None]:
+        acting = request_context().principal
+        return {"name": acting.username if isinstance(acting, Principal) else None}
+
+    user = testing.create_user(theirs, "ada")
+
+    assert theirs.test_client().get("/optional").json == {"name": None}
+    assert testing.client(theirs, user).get("/optional").json == {"name": "ada"}
+    broken = theirs.test_client().get("/optional", headers={"Authorization": "Bearer broken"})
+    assert broken.json["code"] == "token_invalid"
+
+
+def test_whoever_jwt_required_lets_in_is_no_guest(theirs: Flask) -> None:
+    @theirs.get("/jwt")
+    @jwt_required()
+    def names() -> list[str]:
+        acting = request_context().principal
+        return [current_principal().username, acting.username if isinstance(acting, Principal) else "guest"]
+
+    assert testing.client(theirs, testing.create_user(theirs, "ada")).get("/jwt").json == ["ada", "ada"]

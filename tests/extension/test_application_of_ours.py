@@ -1,14 +1,16 @@
 """``create_app(import_name=__name__)`` in a project: its templates, its static files, its secret key."""
 
+import gc
 import importlib
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, Response, abort, after_this_request
 
-from authapp import create_app
+from authapp import create_app, public
 from conftest import dispose
 from databases import Databases
 from settings import settings
@@ -77,3 +79,52 @@ def test_without_a_project_there_is_no_static_route() -> None:
 
     assert "static" not in app.view_functions
     assert app.config["SECRET_KEY"] is None
+
+
+def test_nothing_of_a_request_is_kept_after_it(project: Flask) -> None:
+    references = []
+
+    class Upload:
+        """Something large that a request holds."""
+
+    @project.get("/upload")
+    @public
+    def upload() -> str:
+        large = Upload()
+        references.append(weakref.ref(large))
+
+        @after_this_request
+        def name_it(response: Response) -> Response:
+            response.headers["X-Upload"] = type(large).__name__
+            return response
+
+        return "done"
+
+    for _ in range(3):
+        assert project.test_client().get("/upload").headers["X-Upload"] == "Upload"
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (401, "token_missing"),
+        (403, "permission_denied"),
+        (409, "malformed_request"),
+        (422, "validation_failed"),
+        (429, "too_many_requests"),
+        (501, "internal_error"),
+        (503, "service_unavailable"),
+    ],
+)
+def test_a_view_that_aborts_is_answered_with_the_refusal_of_that_status(project: Flask, status: int, code: str) -> None:
+    @project.get("/abort")
+    @public
+    def stop() -> str:
+        abort(status)
+
+    answer = project.test_client().get("/abort")
+    assert answer.json["code"] == code
+    assert answer.status_code == answer.json["status"] == {409: 400, 501: 500}.get(status, status)
+    assert ("Retry-After" in answer.headers) == (status in {429, 503})

@@ -17,7 +17,7 @@ from authapp.database.session import db
 from authapp.models import TABLES, User
 from conftest import dispose
 from databases import ROOT, Databases
-from factories import a_user
+from factories import a_session, a_user
 from settings import settings
 
 NOBODYS = {"users", "roles", "audit_events", "login_throttles", "address_limits", "outgoing_mail"}
@@ -54,6 +54,23 @@ def test_every_migration_goes_up_and_down_and_up(databases: Databases) -> None:
             assert inspect(db.engine).get_table_names() == ["alembic_version"]
             upgrade(MIGRATIONS)
             assert set(db.metadata.tables) < set(inspect(db.engine).get_table_names())
+        dispose(app)
+
+
+def test_a_session_that_the_mark_has_ended_does_not_come_back_with_the_version_before(databases: Databases) -> None:
+    with databases.migrated() as url:
+        app = create_app(settings(database_url=url))
+        user, other = a_user(app), a_user(app)
+        a_session(app, user)
+        a_session(app, other)
+        with app.app_context():
+            # As for the sessions beyond those that a logout everywhere ends one by one.
+            marked = text("UPDATE users SET sessions_valid_from = clock_timestamp() WHERE id = :id")
+            db.session.execute(marked, {"id": user.id})
+            db.session.commit()
+            downgrade(MIGRATIONS, "0003")
+            live = db.session.scalars(text("SELECT user_id FROM sessions WHERE ended_at IS NULL")).all()
+            assert live == [other.id]
         dispose(app)
 
 

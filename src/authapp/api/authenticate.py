@@ -8,14 +8,13 @@ from flask import request as current_request
 
 from authapp.api.bearer import bearer_token, checked_token
 from authapp.api.bodies import parser
-from authapp.api.jwt_extended import jwt
+from authapp.api.jwt_extended import PRINCIPAL, jwt
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
 from authapp.domain.services import Services
 from authapp.errors import MalformedRequest, TokenInvalid, TokenMissing
 from authapp.security.tokens import TokenType
 
-_PRINCIPAL = "authapp.principal"
 _REFRESH_BODY = RefreshSchema()
 
 
@@ -46,7 +45,7 @@ def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> P
     for authenticator in authenticators:
         principal = authenticator.authenticate(request)
         if principal is not None:
-            request.environ[_PRINCIPAL] = principal
+            request.environ[PRINCIPAL] = principal
             return principal
     raise TokenMissing
 
@@ -64,13 +63,13 @@ def authenticate_refresh_token(request: Request) -> Principal:
     if token is None:
         raise TokenMissing
     principal = _read_and_admit(checked_token(token), "refresh")
-    request.environ[_PRINCIPAL] = principal
+    request.environ[PRINCIPAL] = principal
     return principal
 
 
 def current_principal() -> Principal:
-    """Return the principal who makes this request. Raises ``LookupError`` in a public view."""
-    principal: Principal | None = current_request.environ.get(_PRINCIPAL)
+    """Return the principal who makes this request. Raises ``LookupError`` if no credential was asked for."""
+    principal: Principal | None = current_request.environ.get(PRINCIPAL)
     if principal is None:
         raise LookupError("No credential was asked for: this view is public.")
     return principal
@@ -78,7 +77,7 @@ def current_principal() -> Principal:
 
 def authenticated_principal() -> Principal | None:
     """Return the principal who makes this request, or ``None`` in a public view."""
-    return cast("Principal | None", current_request.environ.get(_PRINCIPAL))
+    return cast("Principal | None", current_request.environ.get(PRINCIPAL))
 
 
 def _read_and_admit(token: str, type_: TokenType) -> Principal:

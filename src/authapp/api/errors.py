@@ -2,10 +2,12 @@
 
 import inspect
 import traceback
+from collections.abc import Callable
+from functools import partial
 
 from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException, TooManyRequests, default_exceptions
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from authapp.api.middleware import request_id
 from authapp.api.responses import as_json
@@ -20,14 +22,18 @@ from authapp.errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    PermissionDenied,
     Refusal,
     ResourceNotFound,
     ServiceUnavailable,
+    TokenMissing,
     TokenRefused,
     TooMany,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
+    ValidationFailed,
 )
 
 CONTENT_TYPE = "application/problem+json"
@@ -47,12 +53,20 @@ STATUS: dict[type[Refusal], int] = {
     Unavailable: 503,
 }
 
-_BY_STATUS: dict[int | None, type[Refusal]] = {
+_BY_STATUS: dict[int | None, Callable[[], Refusal]] = {
+    401: TokenMissing,
+    403: PermissionDenied,
     404: ResourceNotFound,
     405: MethodNotAllowed,
     413: PayloadTooLarge,
     415: UnsupportedMediaType,
+    422: ValidationFailed,
+    429: partial(TooManyRequests, "There were too many requests.", retry_after=1),
     500: InternalError,
+    501: InternalError,
+    502: ServiceUnavailable,
+    503: ServiceUnavailable,
+    504: ServiceUnavailable,
 }
 """The refusal for each status of a Werkzeug exception. All others count as ``MalformedRequest``."""
 
@@ -75,7 +89,7 @@ def cover(app: Flask, blueprint: str) -> None:
     for error, handler in ((Refusal, render), (SQLAlchemyError, _render_database), (HTTPException, _render_http)):
         handlers[None].setdefault(error, handler)
     # Flask looks for a handler of the status first, and finds that of the application.
-    for status in default_exceptions.keys() - {TooManyRequests.code}:
+    for status in default_exceptions.keys() - {status_of(TooManyRequests)}:
         handlers[status].setdefault(HTTPException, _render_http)
 
 

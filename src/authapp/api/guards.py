@@ -4,7 +4,7 @@ This applies to authapp's blueprints and to those of the application alike.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -74,9 +74,21 @@ def limited(name: str) -> Callable[[View], View]:
     return lambda view: _mark(view, limit=name)
 
 
-def guard_of(view: Callable[..., Any]) -> Guard:
-    """Return what ``view`` requires of a request; a view without marks requires an access token."""
+def guard_of(view: Callable[..., Any], method: str = "") -> Guard:
+    """Return what ``view`` requires of a request; a view without marks requires an access token.
+
+    For a class-based view these are the marks of the view, of its class, and of the function that answers ``method``.
+
+    Raises ``TypeError`` if these marks contradict each other.
+    """
     guard: Guard = getattr(view, "guard", _LOCKED)
+    view_class = getattr(view, "view_class", None)
+    if view_class is None:
+        return guard
+    names = (method.lower(), "get" if method == "HEAD" else "", "dispatch_request")
+    functions = (function for name in names if name and (function := getattr(view_class, name, None)))
+    for marked in (view_class, *functions):
+        guard = _merged(guard, getattr(marked, "guard", _LOCKED))
     return guard
 
 
@@ -94,14 +106,17 @@ def check_request() -> Response | None:
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's public name
     incoming = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
     extension = app.extensions[EXTENSION]
-    if incoming.endpoint is None or not extension.covers(incoming.blueprints):
-        return None  # there is no view, so Flask answers with the routing error; or the view is not covered
+    if incoming.endpoint is None:
+        return None  # there is no view, so Flask answers with the routing error
+    guard = guard_of(app.view_functions[incoming.endpoint], incoming.method)
+    # A view with a mark is guarded wherever it is: whoever wrote the mark relies on it.
+    if guard is _LOCKED and not extension.covers(incoming.blueprints):
+        return None
     middleware.cover(incoming.environ)
     deadline.start(extension.services.settings.database_timeout)
     incoming.max_content_length = bodies.MAX_BYTES + 1  # one byte more than allowed, to detect a larger body
     if incoming.method == "OPTIONS":
         return _methods()
-    guard = guard_of(app.view_functions[incoming.endpoint])
     _check_credential(guard, incoming, extension.authenticators)
     # After the credential, so that refused requests do not use up the limit of others at the same address.
     if guard.limit:
@@ -127,8 +142,25 @@ _LOCKED = Guard()
 
 
 def _mark(view: View, **changes: Any) -> View:
-    view.guard = replace(guard_of(view), **changes)  # type: ignore[attr-defined]
+    if getattr(view, "is_registered", False):
+        # The blueprint registered a wrapper of the view, which would never see this mark.
+        raise TypeError("A mark, such as @requires, must be placed below the decorator that registers the view.")
+    view.guard = _merged(getattr(view, "guard", _LOCKED), Guard(**changes))  # type: ignore[attr-defined]
     return view
+
+
+def _merged(guard: Guard, other: Guard) -> Guard:
+    """Return the guard with the marks of both. Raises ``TypeError`` rather than let one mark cancel another."""
+    if other == _LOCKED or guard == other:
+        return guard
+    marks = {name: {asdict(each)[name] for each in (guard, other)} - {unmarked} for name, unmarked in _UNMARKED.items()}
+    both = Guard(**{name: values.pop() for name, values in marks.items() if len(values) == 1})
+    if any(marks.values()) or (both.level is AccessLevel.PUBLIC and both.permission):
+        raise TypeError("These marks contradict each other: a view has one level, one permission and one limit.")
+    return both
+
+
+_UNMARKED = asdict(_LOCKED)
 
 
 def _methods() -> Response:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from flask import Flask, Response, current_app, g, request
 from flask_jwt_extended import JWTManager, view_decorators
+from flask_jwt_extended.exceptions import NoAuthorizationError
 
 from authapp.api.bearer import bearer_token
 from authapp.api.errors import render
@@ -24,6 +25,9 @@ from authapp.errors import (
     TokenRevoked,
 )
 from authapp.security.tokens import Claims, Header, TokenType
+
+PRINCIPAL = "authapp.principal"
+"""Where the WSGI environment has the principal of the request."""
 
 _STATUS = "authapp.token_status"
 _CLAIMS = "authapp.claims"
@@ -102,8 +106,14 @@ def is_revoked(_header: dict[str, Any], token_claims: dict[str, Any]) -> bool:
 
 @jwt.user_lookup_loader
 def principal_of(_header: dict[str, Any], token_claims: dict[str, Any]) -> Principal:
-    """Return the principal of a token."""
-    return _token_status(cast("Claims", token_claims)).principal
+    """Return the principal of a token.
+
+    It is the principal of the request, too, unless the guard has accepted another credential: in a view that only
+    ``@jwt_required()`` guards, whoever acts must not pass for a guest.
+    """
+    principal = _token_status(cast("Claims", token_claims)).principal
+    request.environ.setdefault(PRINCIPAL, principal)
+    return principal
 
 
 def _answer_with(refusal: type[Refusal]) -> Any:
@@ -134,7 +144,8 @@ def _token_in_headers() -> tuple[str, None]:
         return _decode_from_headers()
     token = bearer_token(request)
     if token is None:
-        raise TokenMissing
+        # The library's own error, which ``@jwt_required(optional=True)`` catches.
+        raise NoAuthorizationError("There is no bearer token.")
     return token, None
 
 

@@ -122,6 +122,7 @@ class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is 
             responses=_responses(_refusals_of(view_func, guard)),
         )(view_func)
         super().add_url_rule(rule, endpoint or view_func.__name__, documented, *args, **options)
+        view_func.is_registered = True  # for guards: a mark above this would not be seen
 
 
 class Contract(Api):  # type: ignore[misc]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from authapp.context import Operator, RequestContext
+from authapp.context import Operator, Principal, RequestContext
 from authapp.database.session import db
 from authapp.domain.roles.permissions import Permission
 from authapp.errors import LastAdmin, PermissionDenied, TokenRevoked
@@ -37,13 +37,9 @@ class GrantPolicy:
             return cls(is_admin=True)
         if context.principal is None:
             return cls()
-        user_id, session_id = context.principal.id, context.principal.session_id
+        user_id = context.principal.id
         lock_in_order(user_id)
-        live = select(User.id).where(User.id == user_id, User.status == UserStatus.ACTIVE)
-        if session_id is not None:
-            live = live.join(Session, Session.user_id == User.id).where(Session.id == session_id, is_live())
-        if db.session.scalar(live) is None:
-            raise TokenRevoked
+        require_live(context)
         roles = select(Role.name, Role.permissions).join(UserRole, UserRole.role_name == Role.name)
         by_role = {row.name: row.permissions for row in db.session.execute(roles.where(UserRole.user_id == user_id))}
         permissions = (permission for granted in by_role.values() for permission in granted)
@@ -80,6 +76,21 @@ class GrantPolicy:
         if ADMIN in roles:
             raise PermissionDenied("Only an administrator may do this to an administrator.")
         self.require_permissions(db.session.scalars(select(func.unnest(Role.permissions)).where(Role.name.in_(roles))))
+
+
+def require_live(context: RequestContext) -> None:
+    """Raise ``TokenRevoked`` if the principal in ``context`` has been disabled or logged out since the guard's check.
+
+    Call it when the principal's account is locked, so that the answer holds until the end of the open transaction.
+    """
+    if not isinstance(context.principal, Principal):
+        return
+    user_id, session_id = context.principal.id, context.principal.session_id
+    live = select(User.id).where(User.id == user_id, User.status == UserStatus.ACTIVE)
+    if session_id is not None:
+        live = live.join(Session, Session.user_id == User.id).where(Session.id == session_id, is_live())
+    if db.session.scalar(live) is None:
+        raise TokenRevoked
 
 
 def lock_in_order(principal_id: UUID, target: UUID | None = None) -> None:

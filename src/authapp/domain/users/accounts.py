@@ -15,7 +15,7 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.checks import require_acceptable
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.verifier import PasswordVerifier
-from authapp.domain.roles.grants import GrantPolicy, keep_an_admin
+from authapp.domain.roles.grants import GrantPolicy, keep_an_admin, require_live
 from authapp.domain.sessions import revocation
 from authapp.domain.users.names import UserNames, checked_names
 from authapp.errors import (
@@ -94,11 +94,14 @@ class Accounts:
     def rename(self, user_id: UUID, *, username: str | None = None, context: RequestContext) -> User:
         """Change the username of the user's own account, if one is given.
 
-        Raises ``ValidationFailed`` or ``UsernameTaken``.
+        Raises ``ValidationFailed`` or ``UsernameTaken``, and ``TokenRevoked`` if the principal has been logged out
+        meanwhile; so do ``change_password`` and ``close``.
         """
         names = {} if username is None else {"username": username}
         with unique_names(), transaction():
             user = lock_account(user_id)
+            # The body may have arrived long after the guard's check.
+            require_live(context)
             if change_names(user, names, context):
                 user.updated_at = clock.now()
         return user
@@ -118,6 +121,7 @@ class Accounts:
         new_hash = self._hasher.hash(new)
         with transaction():
             user = _lock_if_unchanged(user_id, confirmed.password_hash)
+            require_live(context)
             user.password_hash = new_hash
             user.updated_at = now = clock.now()
             ended = revocation.end_all(user_id, EndReason.PASSWORD_CHANGED, now, keep=session_id)
@@ -135,6 +139,7 @@ class Accounts:
         confirmed = self._verifier.confirm(user_id, password, context, field="password")
         with transaction():
             user = _lock_if_unchanged(user_id, confirmed.password_hash)
+            require_live(context)
             delete_account(user, context)
         self._hooks.tell(hooks.user_deleted, context=context, user_id=user_id, username=user.username)
 
