@@ -1,9 +1,6 @@
 """The application factory."""
 
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from flask import Flask
 from flask.helpers import get_root_path
@@ -13,15 +10,6 @@ from authapp.config import Settings
 from authapp.extension import AuthApp
 
 IMPORT_NAME = "authapp"
-
-
-class Application(Flask):
-    """Flask, which finds out once, and not on each request, which of its functions are coroutines."""
-
-    @cache  # noqa: B019 - of the functions of an application, which live as long
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return ``func`` as one that can be called and not awaited."""
-        return super().ensure_sync(func)
 
 
 def create_app(settings: Settings | None = None, import_name: str = IMPORT_NAME) -> Flask:
@@ -35,7 +23,7 @@ def create_app(settings: Settings | None = None, import_name: str = IMPORT_NAME)
     application has no routes of authapp instead, so that ``flask keys generate`` and ``flask doctor`` work.
     """
     has_static_files = import_name != IMPORT_NAME and Path(get_root_path(import_name), "static").is_dir()
-    app = Application(import_name, static_folder="static" if has_static_files else None)
+    app = Flask(import_name, static_folder="static" if has_static_files else None)
     if import_name != IMPORT_NAME:
         app.config.from_prefixed_env()
     if has_static_files:
