@@ -8,9 +8,8 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authapp import api, cli
+from authapp.api import openapi
 from authapp.api.authenticate import Authenticator, BearerJWT
-from authapp.api.openapi import Blueprint as DocumentedBlueprint
-from authapp.api.openapi import Contract, publish
 from authapp.cli import migrations
 from authapp.cli.commands import SETTINGS_ERROR
 from authapp.config import Settings, SettingsError
@@ -40,7 +39,7 @@ class AuthApp:
     """
 
     services: Services
-    contract: Contract
+    contract: openapi.Contract
 
     def __init__(self, app: Flask | None = None, settings: Settings | None = None) -> None:
         """Take the application, and the settings; without these they are read from the environment.
@@ -78,7 +77,7 @@ class AuthApp:
             return
         if whole:
             _take_over(app, settings)
-        self.contract = publish(app)
+        self.contract = openapi.new_contract(app)
         for blueprint, prefix in api.BLUEPRINTS.items():
             self.register_blueprint(blueprint, url_prefix=prefix)
 
@@ -96,7 +95,7 @@ class AuthApp:
         """
         if SETTINGS_ERROR in self._app.extensions:
             return
-        if isinstance(blueprint, DocumentedBlueprint):
+        if isinstance(blueprint, openapi.Blueprint):
             self.contract.register_blueprint(blueprint, **options)
         else:
             self._app.register_blueprint(blueprint, **options)

@@ -2,6 +2,8 @@
 
 import inspect
 import traceback
+from collections.abc import Iterable
+from typing import Any
 
 from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,6 +14,7 @@ from authapp.api.responses import as_json
 from authapp.database.errors import is_outage, sqlstate
 from authapp.errors import (
     Conflict,
+    FieldError,
     Forbidden,
     InternalError,
     Invalid,
@@ -90,21 +93,33 @@ def documentation(refusal: type[Refusal]) -> str:
     return "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-def render(refusal: Refusal) -> Response:
-    """Return ``refusal`` as a problem+json response."""
-    status = status_of(type(refusal))
-    problem = {
+def problem_document(
+    refusal: type[Refusal], *, instance: str, request_id: str, detail: str = "", field_errors: Iterable[FieldError] = ()
+) -> dict[str, Any]:
+    """Return the members of a problem document (RFC 9457); ``detail`` is by default the first line of the docstring."""
+    document = {
         "type": f"/problems/{refusal.code}",
         "title": refusal.title,
-        "status": status,
+        "status": status_of(refusal),
         "code": refusal.code,
-        "detail": refusal.detail or documentation(type(refusal)).partition("\n")[0],
-        "instance": request.path,
-        "request_id": request_id(),
+        "detail": detail or documentation(refusal).partition("\n")[0],
+        "instance": instance,
+        "request_id": request_id,
     }
-    if refusal.field_errors:
-        problem["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in refusal.field_errors]
-    response = as_json(problem, status)
+    errors = [{"pointer": error.pointer, "detail": error.detail} for error in field_errors]
+    return {**document, "errors": errors} if errors else document
+
+
+def render(refusal: Refusal) -> Response:
+    """Return ``refusal`` as a problem+json response."""
+    document = problem_document(
+        type(refusal),
+        instance=request.path,
+        request_id=request_id(),
+        detail=refusal.detail,
+        field_errors=refusal.field_errors,
+    )
+    response = as_json(document, document["status"])
     response.content_type = CONTENT_TYPE
     if isinstance(refusal, Unauthenticated):
         challenge = 'Bearer realm="authapp"'
