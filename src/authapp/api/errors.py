@@ -60,24 +60,24 @@ _BY_STATUS: dict[int | None, type[Refusal]] = {
 """The refusal for each status of a Werkzeug exception. All others count as ``MalformedRequest``."""
 
 
-def init_app(app: Flask, *, whole: bool) -> None:
-    """Answer refusals in the one shape, and with ``whole`` the other errors of every route as well."""
+def init_app(app: Flask, *, cover_all: bool) -> None:
+    """Answer refusals as problem documents, and with ``cover_all`` the other errors of every route as well."""
     app.register_error_handler(Refusal, render)
-    if whole:
+    if cover_all:
         app.register_error_handler(HTTPException, _render_http)
         app.register_error_handler(SQLAlchemyError, _render_database)
 
 
 def cover(app: Flask, blueprint: str) -> None:
-    """Answer every error of a registered blueprint in the one shape, whatever the rest of ``app`` does with its own.
+    """Answer every error of a registered blueprint as a problem document, whatever ``app`` does with other errors.
 
-    Handlers of the blueprint itself stay. They are entered where ``Blueprint.register_error_handler`` would enter them
-    for each application that has the blueprint; this is for one application.
+    Handlers that the blueprint has stay. ``Blueprint.register_error_handler`` would add these to the blueprint in every
+    application; here they are added to ``app`` alone.
     """
     handlers = app.error_handler_spec[blueprint]
     for error, handler in ((Refusal, render), (SQLAlchemyError, _render_database), (HTTPException, _render_http)):
         handlers[None].setdefault(error, handler)
-    # Flask looks for a handler of the status first, and finds that of the application.
+    # Flask looks for a handler of the status first, so without these it would find that of the application.
     for status in default_exceptions.keys() - {TooManyRequests.code}:
         handlers[status].setdefault(HTTPException, _render_http)
 
