@@ -79,7 +79,9 @@ class Conflict(Refusal):
 
 
 class Invalid(Refusal):
-    """The request can be parsed, but some of its values are not acceptable."""
+    """The request can be parsed, but some of its values are not acceptable; ``example`` is one for the documents."""
+
+    example: ClassVar[FieldError] = FieldError("#/email", "Not a valid email address.")
 
 
 class TooMany(Refusal):
@@ -192,6 +194,7 @@ class PasswordRejected(Invalid):
 
     code = "password_rejected"
     title = "This password cannot be used."
+    example = FieldError("#/password", "It is one of the most common passwords.")
 
 
 class RegistrationClosed(Forbidden):

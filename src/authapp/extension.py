@@ -8,9 +8,8 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authapp import api, cli
+from authapp.api import openapi
 from authapp.api.authenticate import Authenticator, BearerJWT
-from authapp.api.openapi import Blueprint as DocumentedBlueprint
-from authapp.api.openapi import Contract, publish
 from authapp.cli import migrations
 from authapp.cli.commands import SETTINGS_ERROR
 from authapp.config import Settings, SettingsError
@@ -40,7 +39,7 @@ class AuthApp:
     """
 
     services: Services
-    contract: Contract
+    contract: openapi.Contract
 
     def __init__(self, app: Flask | None = None, settings: Settings | None = None) -> None:
         """Take the application, and the settings; without these they are read from the environment.
@@ -49,12 +48,12 @@ class AuthApp:
         """
         self.authenticators: list[Authenticator] = [BearerJWT()]
         self._covered: set[str] = set()
-        self._covers_all = False
+        self._cover_all = False
         if app is not None:
             self.init_app(app, settings)
 
-    def init_app(self, app: Flask, settings: Settings | None = None, *, whole: bool = False) -> None:
-        """Bind to ``app``. With ``whole``, every route of it is locked unless it is marked ``public``.
+    def init_app(self, app: Flask, settings: Settings | None = None, *, cover_all: bool = False) -> None:
+        """Bind to ``app``. With ``cover_all``, every route of it is locked unless it is marked ``public``.
 
         Raises ``SettingsError`` when the settings cannot be used, and ``RuntimeError`` when the application has a
         Flask-SQLAlchemy of its own, or this object has an application already. While the ``flask`` command looks for
@@ -68,20 +67,20 @@ class AuthApp:
             )
         if hasattr(self, "_app"):
             raise RuntimeError("This AuthApp has an application already. Each application needs an AuthApp of its own.")
-        self._app, self._covers_all = app, whole
+        self._app, self._cover_all = app, cover_all
         app.extensions[EXTENSION] = self
         cli.init_app(app)
         folders = migrations.init_app(app)
         try:
             settings = settings or load_settings()
-            self._bind_database(app, settings, folders)
-            api.init_app(app, settings, whole=whole)
+            self.services = _build_services(app, settings, folders)
+            api.init_app(app, settings, cover_all=cover_all)
         except SettingsError as error:
             cli.without_settings(app, error)
             return
-        if whole:
-            _take_over(app, settings)
-        self.contract = publish(app)
+        if cover_all:
+            _set_log_level_and_proxies(app, settings)
+        self.contract = openapi.new_contract(app)
         for blueprint, prefix in api.BLUEPRINTS.items():
             self.register_blueprint(blueprint, url_prefix=prefix)
 
@@ -100,7 +99,7 @@ class AuthApp:
         if SETTINGS_ERROR in self._app.extensions:
             return
         before = set(self._app.blueprints)
-        if isinstance(blueprint, DocumentedBlueprint):
+        if isinstance(blueprint, openapi.Blueprint):
             self.contract.register_blueprint(blueprint, **options)
         else:
             self._app.register_blueprint(blueprint, **options)
@@ -111,7 +110,7 @@ class AuthApp:
 
     def covers(self, blueprints: Sequence[str]) -> bool:
         """Tell whether a request to a view of these blueprints, innermost first, is for authapp to guard and answer."""
-        return self._covers_all or not self._covered.isdisjoint(blueprints)
+        return self._cover_all or not self._covered.isdisjoint(blueprints)
 
     def close_connections(self) -> None:
         """Close every idle connection to the database; in an application context."""
@@ -119,28 +118,9 @@ class AuthApp:
         for engine in db.engines.values():
             engine.dispose()
 
-    def _bind_database(self, app: Flask, settings: Settings, folders: Sequence[MigrationFolder]) -> None:
-        wait_callback.install()
-        arguments = connect_arguments(settings.database_timeout)
-        orphaned = OrphanedBackends(settings.database_timeout, enabled=settings.end_orphaned_backends == "on")
-        fast_path = FastPath(
-            connector(settings.database_url, arguments),
-            orphaned,
-            size=settings.database_pool_size,
-            timeout=settings.database_timeout,
-        )
-        try:
-            self.services = Services.build(settings, fast_path, app, folders)
-        except InvalidKey as error:
-            raise SettingsError([f"AUTHAPP_JWT_KEYS: {error}"]) from None
-        app.config.from_mapping(_database_config(settings, arguments))
-        db.init_app(app)
-        with app.app_context():
-            watch_errors(db.engine, orphaned)
 
-
-def _take_over(app: Flask, settings: Settings) -> None:
-    """Set up what an application has once."""
+def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
+    """Set what an application has only one of; one that is not all authapp's sets it itself."""
     app.logger.setLevel(settings.log_level)
     if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -153,6 +133,32 @@ def load_settings() -> Settings:
         development_keys=ensure_key_file,
         instance=INSTANCE.absolute(),
     )
+
+
+def _build_services(app: Flask, settings: Settings, folders: Sequence[MigrationFolder]) -> Services:
+    """Return the use cases on the database of ``settings``, to which ``app`` is bound."""
+    wait_callback.install()
+    arguments = connect_arguments(settings.database_timeout)
+    orphaned = OrphanedBackends(settings.database_timeout, enabled=settings.end_orphaned_backends == "on")
+    fast_path = FastPath(
+        connector(settings.database_url, arguments),
+        orphaned,
+        size=settings.database_pool_size,
+        timeout=settings.database_timeout,
+    )
+    try:
+        services = Services.build(settings, fast_path, app, folders)
+    except InvalidKey as error:
+        raise SettingsError([f"AUTHAPP_JWT_KEYS: {error}"]) from None
+    _bind_database(app, _database_config(settings, arguments), orphaned)
+    return services
+
+
+def _bind_database(app: Flask, config: dict[str, Any], orphaned: OrphanedBackends) -> None:
+    app.config.from_mapping(config)
+    db.init_app(app)
+    with app.app_context():
+        watch_errors(db.engine, orphaned)
 
 
 def _database_config(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -32,5 +32,5 @@ def create_app(settings: Settings | None = None, import_name: str = IMPORT_NAME)
     # A redirect to a tidier path would be one more answer that is not problem+json; such a path is simply not there.
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
-    AuthApp().init_app(app, settings, whole=True)
+    AuthApp().init_app(app, settings, cover_all=True)
     return app

@@ -42,13 +42,13 @@ BLUEPRINTS: dict[Blueprint, str | None] = {
 """Each blueprint with its URL prefix. The interactive docs are included if the extra ``docs`` is installed."""
 
 
-def init_app(app: Flask, settings: Settings, *, whole: bool) -> None:
+def init_app(app: Flask, settings: Settings, *, cover_all: bool) -> None:
     """Install the middleware, error handlers, token loaders, rate limits and guards in ``app``.
 
-    With ``whole``, every route is covered. Raises ``SettingsError`` if a setting needs a package that is not installed.
+    With ``cover_all``, every route is covered. Raises ``SettingsError`` if a setting needs a package that is missing.
     """
-    middleware.init_app(app, whole=whole)
-    errors.init_app(app, whole=whole)
+    middleware.init_app(app, cover_all=cover_all)
+    errors.init_app(app, cover_all=cover_all)
     jwt_extended.init_app(app)
     if settings.rate_limit_storage:
         if find_spec("flask_limiter") is None:

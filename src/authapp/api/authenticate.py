@@ -69,13 +69,13 @@ def authenticate_refresh_token(request: Request) -> Principal:
 
 def current_principal() -> Principal:
     """Return the principal who makes this request. Raises ``LookupError`` if no credential was asked for."""
-    principal: Principal | None = current_request.environ.get(PRINCIPAL)
+    principal = principal_or_none()
     if principal is None:
         raise LookupError("No credential was asked for: this view is public.")
     return principal
 
 
-def authenticated_principal() -> Principal | None:
+def principal_or_none() -> Principal | None:
     """Return the principal who makes this request, or ``None`` in a public view."""
     return cast("Principal | None", current_request.environ.get(PRINCIPAL))
 

@@ -2,7 +2,7 @@
 
 from flask import request
 
-from authapp.api.authenticate import authenticated_principal
+from authapp.api.authenticate import principal_or_none
 from authapp.api.middleware import request_id
 from authapp.context import RequestContext
 
@@ -13,5 +13,5 @@ def request_context() -> RequestContext:
         ip_address=request.remote_addr,
         user_agent=request.headers.get("User-Agent"),
         request_id=request_id(),
-        principal=authenticated_principal(),
+        principal=principal_or_none(),
     )

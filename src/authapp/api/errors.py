@@ -2,8 +2,9 @@
 
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,6 +15,7 @@ from authapp.api.responses import as_json
 from authapp.database.errors import is_outage, sqlstate
 from authapp.errors import (
     Conflict,
+    FieldError,
     Forbidden,
     InternalError,
     Invalid,
@@ -71,24 +73,24 @@ _BY_STATUS: dict[int | None, Callable[[], Refusal]] = {
 """The refusal for each status of a Werkzeug exception. All others count as ``MalformedRequest``."""
 
 
-def init_app(app: Flask, *, whole: bool) -> None:
-    """Answer refusals in the one shape, and with ``whole`` the other errors of every route as well."""
+def init_app(app: Flask, *, cover_all: bool) -> None:
+    """Answer refusals as problem documents, and with ``cover_all`` the other errors of every route as well."""
     app.register_error_handler(Refusal, render)
-    if whole:
+    if cover_all:
         app.register_error_handler(HTTPException, _render_http)
         app.register_error_handler(SQLAlchemyError, _render_database)
 
 
 def cover(app: Flask, blueprint: str) -> None:
-    """Answer every error of a registered blueprint in the one shape, whatever the rest of ``app`` does with its own.
+    """Answer every error of a registered blueprint as a problem document, whatever ``app`` does with other errors.
 
-    Handlers of the blueprint itself stay. They are entered where ``Blueprint.register_error_handler`` would enter them
-    for each application that has the blueprint; this is for one application.
+    Handlers that the blueprint has stay. ``Blueprint.register_error_handler`` would add these to the blueprint in every
+    application; here they are added to ``app`` alone.
     """
     handlers = app.error_handler_spec[blueprint]
     for error, handler in ((Refusal, render), (SQLAlchemyError, _render_database), (HTTPException, _render_http)):
         handlers[None].setdefault(error, handler)
-    # Flask looks for a handler of the status first, and finds that of the application.
+    # Flask looks for a handler of the status first, so without these it would find that of the application.
     for status in default_exceptions.keys() - {status_of(TooManyRequests)}:
         handlers[status].setdefault(HTTPException, _render_http)
 
@@ -104,21 +106,33 @@ def documentation(refusal: type[Refusal]) -> str:
     return "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-def render(refusal: Refusal) -> Response:
-    """Return ``refusal`` as a problem+json response."""
-    status = status_of(type(refusal))
-    problem = {
+def problem_document(
+    refusal: type[Refusal], *, instance: str, request_id: str, detail: str = "", field_errors: Iterable[FieldError] = ()
+) -> dict[str, Any]:
+    """Return the members of a problem document (RFC 9457); ``detail`` is by default the first line of the docstring."""
+    document = {
         "type": f"/problems/{refusal.code}",
         "title": refusal.title,
-        "status": status,
+        "status": status_of(refusal),
         "code": refusal.code,
-        "detail": refusal.detail or documentation(type(refusal)).partition("\n")[0],
-        "instance": request.path,
-        "request_id": request_id(),
+        "detail": detail or documentation(refusal).partition("\n")[0],
+        "instance": instance,
+        "request_id": request_id,
     }
-    if refusal.field_errors:
-        problem["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in refusal.field_errors]
-    response = as_json(problem, status)
+    errors = [{"pointer": error.pointer, "detail": error.detail} for error in field_errors]
+    return {**document, "errors": errors} if errors else document
+
+
+def render(refusal: Refusal) -> Response:
+    """Return ``refusal`` as a problem+json response."""
+    document = problem_document(
+        type(refusal),
+        instance=request.path,
+        request_id=request_id(),
+        detail=refusal.detail,
+        field_errors=refusal.field_errors,
+    )
+    response = as_json(document, document["status"])
     response.content_type = CONTENT_TYPE
     if isinstance(refusal, Unauthenticated):
         challenge = 'Bearer realm="authapp"'

@@ -21,13 +21,13 @@ _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class CoveredRequests:
     """WSGI middleware (PEP 3333). The guard marks a request as covered by ``cover``; others pass through unchanged."""
 
-    def __init__(self, app: Callable[..., Iterable[bytes]], *, all_covered: bool) -> None:
+    def __init__(self, app: Callable[..., Iterable[bytes]], *, cover_all: bool) -> None:
         self._app = app
-        self._all_covered = all_covered
+        self._cover_all = cover_all
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
-        if self._all_covered:
+        if self._cover_all:
             environ[_COVERED] = True
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
@@ -44,9 +44,9 @@ class CoveredRequests:
             deadline.stop()
 
 
-def init_app(app: Flask, *, whole: bool) -> None:
-    """Stand around ``app``; with ``whole``, every request is covered."""
-    app.wsgi_app = CoveredRequests(app.wsgi_app, all_covered=whole)  # type: ignore[method-assign]
+def init_app(app: Flask, *, cover_all: bool) -> None:
+    """Wrap ``app`` in the middleware; with ``cover_all``, every request is covered."""
+    app.wsgi_app = CoveredRequests(app.wsgi_app, cover_all=cover_all)  # type: ignore[method-assign]
 
 
 def cover(environ: dict[str, Any]) -> None:

@@ -1,4 +1,8 @@
-"""The OpenAPI 3.1 document, generated from the routes, their guards and their refusals."""
+"""The OpenAPI 3.1 document, generated from the routes, their guards and their refusals.
+
+This is the only file that uses private names of flask-smorest (0.47): ``_apidoc`` of a view,
+``Api._register_error_handlers`` and ``Api._app``. ``tests/api/test_openapi.py`` fails when one of them moves.
+"""
 
 import json
 from collections import defaultdict
@@ -9,10 +13,10 @@ from typing import Any, cast
 
 from flask import Flask, Response
 from flask_smorest import Api
-from flask_smorest import Blueprint as DocumentedBlueprint
+from flask_smorest import Blueprint as SmorestBlueprint
 
 from authapp.api import bodies
-from authapp.api.errors import CONTENT_TYPE, documentation, status_of
+from authapp.api.errors import CONTENT_TYPE, problem_document, status_of
 from authapp.api.guards import AccessLevel, Guard, View, guard_of
 from authapp.api.paths import BASE_PATH
 from authapp.api.responses import as_json
@@ -54,8 +58,6 @@ _SECURITY: dict[AccessLevel, list[dict[str, list[str]]]] = {
 }
 _BODY_REFUSALS = (MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
 _GUARD_REFUSALS = (TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ServiceUnavailable)
-
-
 _RETRY_AFTER: dict[str, Any] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
 
 
@@ -69,7 +71,7 @@ def refuses(*refusals: type[Refusal]) -> Callable[[View], View]:
     return mark
 
 
-class Blueprint(DocumentedBlueprint):  # type: ignore[misc]  # flask-smorest is not typed
+class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not typed
     """A blueprint whose routes appear in the OpenAPI document, with the requirements of their marks."""
 
     ARGUMENTS_PARSER = bodies.parser
@@ -147,8 +149,8 @@ class Contract(Api):  # type: ignore[misc]
         """Do nothing: ``api/errors.py`` registers the error handlers."""
 
 
-def publish(app: Flask) -> Contract:
-    """Return the contract of ``app``, which describes the blueprints that are registered with it."""
+def new_contract(app: Flask) -> Contract:
+    """Return a contract for ``app``; it describes the blueprints that are registered with it from now on."""
     app.config.update(
         AUTHAPP_API_TITLE="authapp", AUTHAPP_API_VERSION=version("authapp"), AUTHAPP_OPENAPI_VERSION="3.1.0"
     )
@@ -191,7 +193,7 @@ def _refusals_of(view: Any, guard: Guard) -> set[type[Refusal]]:
 
 
 def _limit_of_every_route(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the 429 response, copied from a route that has its own limit."""
+    """Return the 429 response, copied from a route that has its own limit: its schema is resolved there."""
     limited = document["paths"][f"{BASE_PATH}/auth/login"]["post"]["responses"]
     status = str(status_of(TooManyRequests))
     return {status: limited[status]}
@@ -229,19 +231,9 @@ def _headers(refusal: type[Refusal]) -> dict[str, Any]:
 
 
 def _example(refusal: type[Refusal]) -> dict[str, Any]:
-    example = {
-        "type": f"/problems/{refusal.code}",
-        "title": refusal.title,
-        "status": status_of(refusal),
-        "code": refusal.code,
-        "detail": documentation(refusal).partition("\n")[0],
-        "instance": "/api/v1/...",
-        "request_id": "5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11",
-    }
-    if issubclass(refusal, Invalid):
-        field = "#/password" if refusal is not ValidationFailed else "#/email"
-        reason = (
-            "Not a valid email address." if refusal is ValidationFailed else "It is one of the most common passwords."
-        )
-        example["errors"] = [{"pointer": field, "detail": reason}]
-    return example
+    return problem_document(
+        refusal,
+        instance=f"{BASE_PATH}/...",
+        request_id="5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11",
+        field_errors=[refusal.example] if issubclass(refusal, Invalid) else (),
+    )

@@ -1,4 +1,8 @@
-"""Opening connections, for the pools of SQLAlchemy and of the fast path."""
+"""Opening connections, for the pools of SQLAlchemy and of the fast path.
+
+This is the only file that uses a private name of SQLAlchemy (2.1): ``QueuePool._timeout``, replaced by a property.
+``tests/database/test_fast_path.py`` fails when it moves.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -35,8 +35,8 @@ from authapp.security.tokens import TokenRules, Tokens
 EXTENSION = "authapp"
 
 
-class Application(Protocol):
-    """The part of a Flask application that is used here: its ``extensions``."""
+class HasExtensions(Protocol):
+    """The part of a Flask application that is used here."""
 
     extensions: dict[str, Any]
 
@@ -104,7 +104,7 @@ class Services:
         )
 
     @classmethod
-    def of(cls, app: Application) -> Self:
+    def of(cls, app: HasExtensions) -> Self:
         """Return the services of ``app``."""
         services: Self = app.extensions[EXTENSION].services
         return services

@@ -23,22 +23,22 @@ class Cursors:
         # still verify, so cursors stay valid when keys are rotated.
         self._secrets = [_derived(key.jwk) for key in keys][::-1]
 
-    def write(self, purpose: str, filters: Mapping[str, Any], position: list[str]) -> str:
-        """Return the cursor for ``position``. It is valid only for the list ``purpose`` with the same ``filters``."""
-        return str(self._serializer(purpose, filters).dumps(position))
+    def write(self, list_name: str, filters: Mapping[str, Any], position: list[str]) -> str:
+        """Return the cursor for ``position``. It is valid only for the list ``list_name`` with the same ``filters``."""
+        return str(self._serializer(list_name, filters).dumps(position))
 
-    def read(self, purpose: str, filters: Mapping[str, Any], cursor: str) -> list[str]:
+    def read(self, list_name: str, filters: Mapping[str, Any], cursor: str) -> list[str]:
         """Return the position in ``cursor``. Raises ``ValueError`` unless it was written for this list."""
         try:
-            position: list[str] = self._serializer(purpose, filters).loads(cursor)
+            position: list[str] = self._serializer(list_name, filters).loads(cursor)
         except BadData:
             raise ValueError("It is not a cursor of this list.") from None
         return position
 
-    def _serializer(self, purpose: str, filters: Mapping[str, Any]) -> URLSafeSerializer:
+    def _serializer(self, list_name: str, filters: Mapping[str, Any]) -> URLSafeSerializer:
         bound = sha256(json.dumps(dict(filters), sort_keys=True, default=str).encode()).hexdigest()
         options = {"key_derivation": "hmac", "digest_method": sha256}
-        return URLSafeSerializer(self._secrets, salt=f"authapp.cursor.{purpose}.{bound}", signer_kwargs=options)
+        return URLSafeSerializer(self._secrets, salt=f"authapp.cursor.{list_name}.{bound}", signer_kwargs=options)
 
 
 def _derived(jwk: Mapping[str, Any]) -> bytes:

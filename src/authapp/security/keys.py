@@ -74,9 +74,9 @@ class Key:
         return cls(kid, alg, whole, pyjwk.Algorithm, pyjwk.key, public)
 
     @classmethod
-    def generate(cls, kind: str = "ES256") -> Self:
-        """Return a new key for the algorithm ``kind``, one of ``key_generation.GENERATORS``."""
-        return cls.from_jwk(GENERATORS[kind]())
+    def generate(cls, alg: str = "ES256") -> Self:
+        """Return a new key for the algorithm ``alg``, one of ``key_generation.GENERATORS``."""
+        return cls.from_jwk(GENERATORS[alg]())
 
     def sign(self, message: bytes) -> bytes:
         """Return the JWS signature (RFC 7515) over ``message``."""

@@ -1,7 +1,7 @@
 """Computing password hashes in the bulkhead, without counting the time against the database deadline."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from authapp.database import deadline
@@ -18,11 +18,9 @@ class PasswordHasher:
         self._passwords = passwords
         self._bulkhead = bulkhead
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
+    def admitted(self) -> AbstractContextManager[None]:
         """Admit one hash to the bulkhead. Raises ``ServiceUnavailable`` if too many are already waiting."""
-        with self._bulkhead.admit():
-            yield
+        return self._bulkhead.admit()
 
     def hash(self, password: str) -> str:
         """Return the hash of a new password. Raises ``ServiceUnavailable`` if too many hashes are being computed."""

@@ -145,7 +145,7 @@ class Accounts:
 
     def _new(self, names: UserNames, password: str | None, roles: Iterable[str] = ()) -> User:
         if password is not None:
-            names.require_acceptable(password)
+            require_acceptable(password, username=names.username, email=names.email)
         return User(
             id=identifiers.time_ordered(),
             username=names.username,

@@ -12,6 +12,7 @@ from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
+from authapp.domain.passwords.checks import require_acceptable
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.throttles import AccountThrottles
 from authapp.domain.roles.grants import GrantPolicy, keep_an_admin, lock_in_order
@@ -26,7 +27,6 @@ from authapp.domain.users.accounts import (
     lock_account,
     unique_names,
 )
-from authapp.domain.users.names import UserNames
 from authapp.models import EndReason, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
 
@@ -100,7 +100,7 @@ class Administration:
         Raises ``PasswordRejected`` or ``ServiceUnavailable``.
         """
         user = self._accounts.find(ref)
-        UserNames(user.username, user.email).require_acceptable(password)
+        require_acceptable(password, username=user.username, email=user.email)
         new_hash = self._hasher.hash(password)
         with transaction():
             user = self._lock(user.id, context)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from authapp.domain.passwords.checks import require_acceptable
 from authapp.errors import FieldError, ValidationFailed
 from authapp.models.user import checked_email, checked_username
 
@@ -18,10 +17,6 @@ class UserNames:
     def checked(cls, username: str, email: str) -> "UserNames":
         """Return the names. Raises ``ValidationFailed``, which lists all invalid fields."""
         return cls(**checked_names(username=username, email=email))
-
-    def require_acceptable(self, password: str) -> None:
-        """Raise ``PasswordRejected``, with all reasons, unless ``password`` is acceptable for this account."""
-        require_acceptable(password, username=self.username, email=self.email)
 
 
 _RULES = {"username": checked_username, "email": checked_email}
