@@ -1,5 +1,5 @@
 """How Alembic runs authapp's own migrations."""
 
-from authapp.cli.migrations import run_package_migrations
+from authapp.cli.alembic_env import run_package_migrations
 
 run_package_migrations()

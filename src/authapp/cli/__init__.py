@@ -41,7 +41,11 @@ def without_settings(app: Flask, error: SettingsError) -> None:
 
 
 class _CommandsWithoutSettings(AppGroup):
-    """The commands of an application that has no services: ours see to it themselves, and the others cannot run."""
+    """The commands of an application that has no services.
+
+    Those of ``COMMANDS`` ask for ``services()`` when they need them. Every other is replaced by one that only does so,
+    and so ends with the message.
+    """
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         command = super().get_command(ctx, cmd_name)

@@ -62,8 +62,9 @@ def print_json(data: Any) -> None:
 
 
 def services() -> Services:
-    """Return the services of the application. Raises ``click.ClickException`` if its settings cannot be used."""
+    """Return the services of the application; if its settings cannot be used, print why and exit with status 1."""
     if error := current_app.extensions.get(SETTINGS_ERROR):
+        # Without the "Error: " of click: the message begins as that of a server which cannot start.
         click.echo(str(error), err=True)
         sys.exit(1)
     return Services.of(current_app)

@@ -1,6 +1,6 @@
 """Pruning: rows that are no longer needed are deleted in batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -65,23 +65,17 @@ class Pruning:
         Works in batches of ``BATCH`` rows, each in its own transaction, and skips rows that another node is deleting.
         Returns how many rows were deleted.
         """
-        useless = self.conditions()
-
-        def prune(model: type[Any], *key: InstrumentedAttribute[Any]) -> int:
-            return delete_in_batches(model, key, useless[model])
-
+        removed = {model: delete_in_batches(model, condition) for model, condition in self.conditions().items()}
         return Pruned(
-            blocklisted_tokens=prune(BlocklistedToken, BlocklistedToken.user_id, BlocklistedToken.jti),
-            sessions=prune(Session, Session.user_id, Session.id),
-            limits=prune(AddressLimit, AddressLimit.address, AddressLimit.limit_name)
-            + prune(LoginThrottle, LoginThrottle.account_id, LoginThrottle.purpose),
-            one_time_tokens=prune(OneTimeToken, OneTimeToken.user_id, OneTimeToken.purpose, OneTimeToken.token_hash),
+            blocklisted_tokens=removed[BlocklistedToken],
+            sessions=removed[Session],
+            limits=removed[AddressLimit] + removed[LoginThrottle],
+            one_time_tokens=removed[OneTimeToken],
         )
 
 
 def delete_in_batches(
     model: type[Any],
-    key: Sequence[InstrumentedAttribute[Any]],
     condition: ColumnElement[bool],
     *,
     prepare: Executable | None = None,
@@ -89,11 +83,14 @@ def delete_in_batches(
 ) -> int:
     """Delete the rows of ``model`` that meet ``condition``, and return their number.
 
-    ``key`` is the primary key. ``prepare`` is run at the start of each transaction. ``on_batch`` is called with the
+    ``prepare`` is run at the start of each transaction. ``on_batch`` is called with the
     number of deleted rows before the commit of each transaction that deletes any.
     """
-    chosen = select(*key).where(condition).order_by(_AGE[model]).limit(BATCH).with_for_update(skip_locked=True)
-    statement = delete(model).where(tuple_(*key).in_(chosen))
+    key = model.__mapper__.primary_key
+    oldest = select(*key).where(condition).order_by(_AGE[model]).limit(BATCH).with_for_update(skip_locked=True)
+    # As a CTE it runs once: PostgreSQL may run a subquery with a limit for each row, and so delete them all at once.
+    batch = oldest.cte("batch")
+    statement = delete(model).where(tuple_(*key).in_(select(*batch.c)))
     total = 0
     while True:
         with transaction() as session:

@@ -1,0 +1,52 @@
+"""What the ``env.py`` of a folder of migrations calls: Alembic's work on authapp's tables, or on those of a project."""
+
+from typing import Any
+
+import click
+from alembic import context
+
+from authapp.database.migrations import PACKAGE, PROJECT_VERSION_TABLE
+from authapp.database.session import db
+from authapp.models import TABLES
+
+
+def run_package_migrations() -> None:
+    """Run what Alembic was asked for on authapp's tables; for ``migrations/env.py``."""
+    _run_migrations(version_table=PACKAGE.version_table, include_object=is_package_object)
+
+
+def run_project_migrations(**options: Any) -> None:
+    """Run what Alembic was asked for on the project's tables; for its ``migrations/env.py``.
+
+    ``options`` are those of Alembic's ``context.configure()``.
+    """
+    _run_migrations(**{"version_table": PROJECT_VERSION_TABLE, "include_object": is_project_object, **options})
+
+
+def is_package_object(item: Any, name: str | None, type_: str, _reflected: bool, _compare_to: Any) -> bool:
+    """Tell whether Alembic is to compare a table: those of authapp, and what belongs to them."""
+    return type_ != "table" or (name in TABLES and item.schema is None)
+
+
+def is_project_object(item: Any, name: str | None, type_: str, _reflected: bool, _compare_to: Any) -> bool:
+    """Tell whether Alembic is to compare a table: all but those of authapp."""
+    return type_ != "table" or item.schema is not None or name not in {*TABLES, PACKAGE.version_table}
+
+
+def _run_migrations(**options: Any) -> None:
+    options = {"target_metadata": db.metadata, "process_revision_directives": _skip_when_empty, **options}
+    if context.is_offline_mode():
+        context.configure(url=db.engine.url.render_as_string(), literal_binds=True, **options)
+        with context.begin_transaction():
+            context.run_migrations()
+        return
+    with db.engine.connect() as connection:
+        context.configure(connection=connection, **options)
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+def _skip_when_empty(migration: Any, _revision: Any, directives: list[Any]) -> None:
+    if getattr(migration.config.cmd_opts, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
+        directives.clear()
+        click.echo("No changes in the tables.")

@@ -1,0 +1,62 @@
+"""What a connection needs to migrate a database: time, and no other process that migrates at the same moment."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, event, func, select, text
+
+from authapp.database.session import db
+
+UPGRADE_LOCK = 0x61757468
+"""The advisory lock of an upgrade: of several nodes that start at once, one migrates and the others wait."""
+
+POLL_SECONDS = 0.2
+
+
+@contextmanager
+def without_time_limits() -> Iterator[None]:
+    """Let migrations take their time: the limits on statements are for requests."""
+    engine = db.engine
+    event.listen(engine, "engine_connect", _lift_time_limits)
+    try:
+        yield
+    finally:
+        event.remove(engine, "engine_connect", _lift_time_limits)
+
+
+def _lift_time_limits(connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    driver.answer_timeout = None
+    connection.execute(text("SET application_name = 'authapp migration'"))
+    connection.execute(text("SET statement_timeout = 0"))
+    connection.execute(text("SET idle_in_transaction_session_timeout = 0"))
+    connection.execute(text("SET lock_timeout = '30s'"))
+    connection.commit()
+
+
+@contextmanager
+def one_at_a_time(on_wait: Callable[[], object]) -> Iterator[None]:
+    """Wait for the upgrade of another process to end, however long it takes, and keep others out within the block.
+
+    ``on_wait`` is called once if there is another.
+
+    The lock is asked for again and again: a process that waits inside a statement has a snapshot, and a ``CREATE INDEX
+    CONCURRENTLY`` of the other process would wait for that in turn. It is a lock of the transaction, for a pooler may
+    lend the session's connection to others.
+    """
+    with db.engine.connect() as connection:
+        connection.detach()  # the pool may have room for one, and the migrations need it
+        if not _lock(connection):
+            on_wait()
+            while not _lock(connection):
+                time.sleep(POLL_SECONDS)
+        yield
+
+
+def _lock(connection: Connection) -> bool:
+    locked: bool = connection.scalar(select(func.pg_try_advisory_xact_lock(UPGRADE_LOCK))) is True
+    if not locked:
+        connection.rollback()
+    return locked
