@@ -19,7 +19,7 @@ NEW_PASSWORD = "another horse battery staple"
 Write = Callable[[Services, UUID, RequestContext], object]
 
 WRITES: dict[str, Write] = {
-    "rename": lambda services, user, context: services.accounts.rename(user, "newname", context),
+    "rename": lambda services, user, context: services.accounts.rename(user, username="newname", context=context),
     "change password": lambda services, user, context: services.accounts.change_password(
         user, context.session_id, PASSWORD, NEW_PASSWORD, context
     ),

@@ -172,7 +172,7 @@ def test_what_is_nested_in_a_locked_blueprint_is_locked_under_any_name(url: str)
 
 def test_the_general_limit_counts_our_routes_alone(url: str) -> None:
     app = plain_app()
-    limits = {"rate_limit_storage": "memory://", "rate_limit_default": RateLimit(2, 60)}
+    limits = {"rate_limit_storage": "memory://", "rate_limit_default": RateLimit(2, 86400)}
     AuthApp(app, settings(database_url=url, **limits))
     client = app.test_client()
 
