@@ -25,8 +25,9 @@ def checkout(tmp_path: Path) -> Path:
     """What ``make run`` needs of the checkout, with an instance folder of its own, below a folder that is private."""
     for name in ("wsgi.py", "gunicorn.conf.py", ".flaskenv"):
         shutil.copy(ROOT / name, tmp_path)
-    for name in ("tools", "migrations"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tools", tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    # No copy: that would be a folder of somebody's own migrations beside authapp's.
+    (tmp_path / "migrations").symlink_to(ROOT / "migrations")
     tmp_path.chmod(0o700)
     return tmp_path
 
