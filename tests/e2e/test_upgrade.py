@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,14 @@ from settings import KEYS
 
 KEY = KeyRing.from_json(KEYS).signing
 PASSWORD = "correct horse battery staple"
-START = datetime.now(UTC) - timedelta(minutes=2)
+
+
+@cache
+def start() -> datetime:
+    """Return when the sessions began: shortly before the first test here, not before all tests, or tokens expire."""
+    return datetime.now(UTC) - timedelta(minutes=2)
+
+
 TYP = {"access": "at+jwt", "refresh": "rt+jwt"}
 TABLES = {
     *("users", "sessions", "token_blocklist", "roles", "user_roles"),
@@ -53,7 +61,7 @@ class Login:
 
     def _signed(self, type_: str, jti: UUID, lifetime: timedelta) -> str:
         """Sign a token as version 0.1 did: without client_id, auth_time and amr."""
-        issued = int(START.timestamp())
+        issued = int(start().timestamp())
         claims = {
             "iss": "https://auth.example.com",
             "aud": "authapp",
@@ -98,19 +106,19 @@ def insert_user(connection: Connection, name: str, status: str = "active") -> UU
     user_id = identifiers.time_ordered()
     password_hash = Passwords(memory_kib=8, time_cost=1).hash(PASSWORD)
     values = {"name": name, "email": f"{name}@example.com", "password_hash": password_hash, "status": status}
-    connection.execute(text(USER), {"id": user_id, "start": START, **values})
+    connection.execute(text(USER), {"id": user_id, "start": start(), **values})
     return user_id
 
 
 def insert_session(connection: Connection, user_id: UUID, *, ended: bool = False) -> Login:
     login = Login(user_id, identifiers.time_ordered(), *(identifiers.unguessable() for _ in range(3)))
     values = {
-        "ended_at": START if ended else None,
+        "ended_at": start() if ended else None,
         "end_reason": "logout" if ended else None,
-        "expires_at": START + timedelta(days=90),
-        "refresh_expires_at": START + timedelta(days=30),
+        "expires_at": start() + timedelta(days=90),
+        "refresh_expires_at": start() + timedelta(days=30),
     }
-    connection.execute(text(SESSION), {**vars(login), **values, "start": START})
+    connection.execute(text(SESSION), {**vars(login), **values, "start": start()})
     return login
 
 
@@ -158,10 +166,12 @@ def upgraded(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> 
             names = {"live": ada, "refreshed": ada, "revoked": ada, "ended": ada, "reused": bob, "disabled": eve}
             logins = {name: insert_session(connection, user, ended=name == "ended") for name, user in names.items()}
             revoked = {"user_id": ada, "jti": logins["revoked"].access_jti}
-            connection.execute(text(BLOCKLISTED), {**revoked, "expires_at": START + timedelta(days=1), "start": START})
+            connection.execute(
+                text(BLOCKLISTED), {**revoked, "expires_at": start() + timedelta(days=1), "start": start()}
+            )
             event = identifiers.time_ordered()
             for statement in OTHERS.split(";"):
-                connection.execute(text(statement), {"ada": ada, "bob": bob, "event": event, "start": START})
+                connection.execute(text(statement), {"ada": ada, "bob": bob, "event": event, "start": start()})
         before = rows(engine)
         migrated(variables, "upgrade")
         with serving(folder, variables) as server:
@@ -205,7 +215,7 @@ def test_a_refresh_token_from_before_is_exchanged_for_a_pair_with_every_claim(up
     for token in (pair["access_token"], pair["refresh_token"]):
         claims = claims_of(token)
         assert (claims["client_id"], claims["amr"]) == ("authapp", ["pwd"])
-        assert claims["auth_time"] == int(START.timestamp())
+        assert claims["auth_time"] == int(start().timestamp())
         assert claims["sid"] == str(login.id)
     assert upgraded.get("/ping", pair["access_token"]).status_code == 200
     assert upgraded.refresh(pair["refresh_token"]).status_code == 200
@@ -245,7 +255,7 @@ def test_version_0_1_goes_on_writing_beside_this_one(upgraded: Upgraded) -> None
     assert tuple(row) == (["pwd"], None, None, False, None)
     assert upgraded.get("/ping", login.access_token).status_code == 200
     pair = upgraded.refresh(login.refresh_token).json()
-    assert claims_of(pair["access_token"])["auth_time"] == int(START.timestamp())
+    assert claims_of(pair["access_token"])["auth_time"] == int(start().timestamp())
     listed = upgraded.get("/users/me/sessions", pair["access_token"]).json()["items"]
     assert [(item["id"], item["amr"]) for item in listed] == [(str(login.id), ["pwd"])]
 

@@ -182,6 +182,17 @@ def test_the_general_limit_counts_our_routes_alone(url: str) -> None:
     dispose(app)
 
 
+@pytest.mark.parametrize("amounts", [(3, 2), (2, 3), (2, None)])
+def test_each_application_of_a_process_has_its_own_general_limit(url: str, amounts: tuple[int, int | None]) -> None:
+    for amount in amounts:
+        app = plain_app()
+        limit = RateLimit(amount, 86400) if amount else None
+        AuthApp(app, settings(database_url=url, rate_limit_storage="memory://", rate_limit_default=limit))
+        statuses = [app.test_client().get("/health/live").status_code for _ in range(4)]
+        assert statuses.count(200) == (amount or 4)
+        dispose(app)
+
+
 def test_our_own_routes_are_as_in_an_application_of_ours(theirs: Flask, client: FlaskClient) -> None:
     assert client.get("/health/ready").json == {"status": "ready"}
     assert client.get("/api/v1/users/me").json["code"] == "token_missing"

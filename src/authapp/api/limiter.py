@@ -10,10 +10,17 @@ from limits.errors import ConfigurationError
 from authapp.api.errors import render
 from authapp.config import Settings, SettingsError
 from authapp.domain.rate_limits import client_network
-from authapp.domain.services import EXTENSION
+from authapp.domain.services import EXTENSION, Services
 from authapp.errors import Quota, TooManyRequests
 
-limiter = Limiter(lambda: client_network(request.remote_addr))
+
+def _general_limit() -> str:
+    # Asked for on each request: Flask-Limiter would keep the limit of the first application in the process for all.
+    general = Services.of(current_app).settings.rate_limit_default
+    return f"{general.amount} per {general.seconds} second" if general else ""
+
+
+limiter = Limiter(lambda: client_network(request.remote_addr), default_limits=[_general_limit])
 """Use it to limit further routes of your own: ``@limiter.limit("5/minute")``."""
 
 
@@ -25,13 +32,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     Raises ``SettingsError`` if the client library of the storage is not installed.
     """
-    general = settings.rate_limit_default
-    app.config.update(
-        RATELIMIT_STORAGE_URI=settings.rate_limit_storage,
-        RATELIMIT_DEFAULT=f"{general.amount} per {general.seconds} second" if general else None,
-        RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
-    )
-    limiter.request_filter(_is_not_covered)
+    app.config.update(RATELIMIT_STORAGE_URI=settings.rate_limit_storage, RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True)
     try:
         limiter.init_app(app)
     except ConfigurationError:
@@ -42,6 +43,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.register_error_handler(RateLimitExceeded, _render)
 
 
+@limiter.request_filter
 def _is_not_covered() -> bool:
     return not current_app.extensions[EXTENSION].covers(request.blueprints)
 
