@@ -1,4 +1,4 @@
-"""Who acts, and from where: what every use case is given, and what sessions and the audit trail keep of it."""
+"""The context of a request: its principal and its client, for use cases, sessions and the audit trail."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ class Principal:
 
     ``session_id`` is nothing for a credential without a session. ``permissions`` are those of all the user's roles; of
     the role ``admin`` that is every registered one. ``amr`` (RFC 8176) names how the user was authenticated, and
-    ``auth_time`` when.
+    ``auth_time`` when. ``fresh`` is true for the access token of a login, and false for every other credential.
     """
 
     id: UUID
@@ -29,6 +29,7 @@ class Principal:
     permissions: frozenset[str]
     amr: list[str]
     auth_time: datetime
+    fresh: bool
 
     def may(self, permission: str) -> bool:
         """Tell whether one of the user's roles holds ``permission``."""

@@ -1,38 +1,35 @@
 """A mark on a view counts wherever it stands, or it is refused: none is silently ignored."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 from flask import Blueprint, Flask
 from flask.views import MethodView, View
 
 import authapp
-from authapp import AuthApp, create_app, fresh, public, requires
+from authapp import AuthApp, Principal, fresh, limited, public, requires
+from authapp.api.guards import Guard, mark, refresh_token
 from authapp.context import OPERATOR
 from authapp.domain.services import Services
-from conftest import dispose
-from databases import Databases
+from authapp.errors import Refusal, ResourceNotFound
+from authapp.models.role import ADMIN
 from factories import a_session, a_user
-from settings import settings
 
+pytestmark = pytest.mark.committed
 Mark = Callable[[Any], Any]
 
 
-@pytest.fixture
-def ours(databases: Databases) -> Iterator[Flask]:
-    with databases.migrated() as url:
-        app = create_app(settings(database_url=url))
-        yield app
-        dispose(app)
+def bearer(app: Flask, *roles: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {a_session(app, a_user(app, roles=roles)).access_token}"}
 
 
 def status(app: Flask, method: str = "GET", path: str = "/marked", roles: tuple[str, ...] = ()) -> int:
-    token = a_session(app, a_user(app, roles=roles)).access_token
-    return app.test_client().open(path, method=method, headers={"Authorization": f"Bearer {token}"}).status_code
+    return app.test_client().open(path, method=method, headers=bearer(app, *roles)).status_code
 
 
-def test_a_mark_above_the_route_of_a_plain_blueprint_counts(ours: Flask) -> None:
+def test_a_mark_above_the_route_of_a_plain_blueprint_counts(app: Flask) -> None:
     plain = Blueprint("plain", __name__)
 
     @requires("users:read")
@@ -40,8 +37,8 @@ def test_a_mark_above_the_route_of_a_plain_blueprint_counts(ours: Flask) -> None
     def view() -> str:
         return "secret"
 
-    ours.register_blueprint(plain)
-    assert status(ours) == 403
+    app.register_blueprint(plain)
+    assert status(app) == 403
 
 
 @pytest.mark.parametrize("mark", [requires("users:read"), fresh, public])
@@ -59,7 +56,12 @@ def test_a_mark_above_the_route_of_a_documented_blueprint_is_refused(mark: Mark)
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(public, requires("users:read")), (public, fresh), (requires("users:read"), requires("users:write"))],
+    [
+        (public, requires("users:read")),
+        (public, fresh),
+        (public, refresh_token),
+        (limited("login"), limited("password")),
+    ],
 )
 def test_marks_that_contradict_each_other_are_refused(one: Mark, other: Mark) -> None:
     for first, second in ((one, other), (other, one)):
@@ -91,26 +93,33 @@ class MarkedClass(View):
         return "secret"
 
 
-def test_marks_of_a_class_based_view_count(ours: Flask) -> None:
-    ours.add_url_rule("/marked", view_func=Marked.as_view("methods"))
-    ours.add_url_rule("/class", view_func=MarkedClass.as_view("class"))
+def test_marks_of_a_class_based_view_count(app: Flask) -> None:
+    app.add_url_rule("/marked", view_func=Marked.as_view("methods"))
+    app.add_url_rule("/class", view_func=MarkedClass.as_view("class"))
 
-    assert [status(ours, "GET"), status(ours, "HEAD"), status(ours, path="/class")] == [403, 403, 403]
-    assert [status(ours, "GET", roles=("admin",)), status(ours, path="/class", roles=("admin",))] == [200, 200]
-    guest = ours.test_client()
+    assert [status(app, "GET"), status(app, "HEAD"), status(app, path="/class")] == [
+        403,
+        403,
+        403,
+    ]
+    assert [status(app, "GET", roles=("admin",)), status(app, path="/class", roles=("admin",))] == [
+        200,
+        200,
+    ]
+    guest = app.test_client()
     assert [guest.get("/marked").status_code, guest.post("/marked").status_code] == [401, 200]
-    assert [guest.put("/marked").status_code, status(ours, "PUT")] == [401, 200]
+    assert [guest.put("/marked").status_code, status(app, "PUT")] == [401, 200]
 
 
-def test_marks_of_a_class_based_view_in_a_documented_blueprint_count(ours: Flask) -> None:
+def test_marks_of_a_class_based_view_in_a_documented_blueprint_count(app: Flask) -> None:
     blueprint = authapp.Blueprint("documented", __name__)
     blueprint.add_url_rule("/marked", view_func=Marked.as_view("methods"))
-    AuthApp.of(ours).register_blueprint(blueprint)
+    AuthApp.of(app).register_blueprint(blueprint)
 
-    assert status(ours) == 403
+    assert status(app) == 403
 
 
-def test_marks_that_a_class_and_its_method_contradict_let_nobody_in(ours: Flask) -> None:
+def test_marks_that_a_class_and_its_method_contradict_let_nobody_in(app: Flask) -> None:
     class Contradicting(MethodView):
         decorators = (requires("users:write"),)
 
@@ -118,15 +127,16 @@ def test_marks_that_a_class_and_its_method_contradict_let_nobody_in(ours: Flask)
         def get(self) -> str:
             return "secret"
 
-    ours.add_url_rule("/marked", view_func=Contradicting.as_view("contradicting"))
-    ours.config["PROPAGATE_EXCEPTIONS"] = False
+    app.add_url_rule("/marked", view_func=Contradicting.as_view("contradicting"))
+    app.config["PROPAGATE_EXCEPTIONS"] = False
 
-    assert ours.test_client().get("/marked").status_code == 500
+    assert app.test_client().get("/marked").status_code == 500
 
 
-def test_two_permissions_are_never_fewer(ours: Flask) -> None:
-    with ours.app_context():
-        Services.of(ours).roles.create("reader", ["users:read"], context=OPERATOR)
+def test_of_two_permissions_both_are_needed(app: Flask) -> None:
+    with app.app_context():
+        Services.of(app).roles.create("reader", ["users:read"], context=OPERATOR)
+        Services.of(app).roles.create("writer", ["users:write"], context=OPERATOR)
 
     class Both(MethodView):
         decorators = (requires("users:read"),)
@@ -135,7 +145,36 @@ def test_two_permissions_are_never_fewer(ours: Flask) -> None:
         def get(self) -> str:
             return "secret"
 
-    ours.add_url_rule("/marked", view_func=Both.as_view("both"))
-    ours.config["PROPAGATE_EXCEPTIONS"] = False
+    app.add_url_rule("/marked", view_func=Both.as_view("both"))
 
-    assert status(ours, roles=("reader",)) == 500
+    assert [status(app, roles=(role,)) for role in ("reader", "writer", "admin")] == [403, 403, 200]
+
+
+@dataclass(frozen=True)
+class NamedLike:
+    """A requirement of an application's own."""
+
+    prefix: str
+    refusals: ClassVar[Sequence[type[Refusal]]] = (ResourceNotFound,)
+
+    def check(self, principal: Principal) -> None:
+        if not principal.username.startswith(self.prefix):
+            raise ResourceNotFound
+
+
+def test_a_mark_of_an_application_is_checked_and_documented(app: Flask) -> None:
+    blueprint = authapp.Blueprint("office", __name__)
+
+    @blueprint.get("/marked")
+    @lambda view: mark(view, Guard(requirements=(NamedLike("nobody"),)))
+    @requires("users:read")
+    @blueprint.response(200)
+    def view() -> dict[str, str]:
+        return {}
+
+    AuthApp.of(app).register_blueprint(blueprint)
+    answer = app.test_client().get("/marked", headers=bearer(app, ADMIN))
+    assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found")
+    documented = app.test_client().get("/openapi.json").get_json()["paths"]["/marked"]["get"]["responses"]
+    assert "not_found" in documented["404"]["description"]
+    assert "permission_denied" in documented["403"]["description"]

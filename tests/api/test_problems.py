@@ -3,9 +3,13 @@
 import pytest
 from flask import Flask
 
+from authapp import create_app
 from authapp.api.errors import STATUS, render, status_of
 from authapp.errors import FieldError, Refusal, ServiceUnavailable, ValidationFailed, catalogue
+from conftest import dispose
+from databases import Databases
 from factories import Api, problem
+from settings import settings
 
 
 @pytest.mark.parametrize("code", list(catalogue()))
@@ -19,6 +23,15 @@ def test_the_server_explains_each_code(api: Api, code: str) -> None:
 
 def test_an_unknown_code_is_not_found(api: Api) -> None:
     problem(api.client.get("/problems/nonsense"), 404, "not_found")
+
+
+def test_the_refusals_of_a_project_are_documented(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("authapp.api.problems.catalogue", lambda: catalogue() | {"out_of_paper": ServiceUnavailable})
+    with databases.migrated() as url:
+        app = create_app(settings(database_url=url))
+        path = app.test_client().get("/openapi.json").get_json()["paths"]["/problems/{code}"]
+        assert {"out_of_paper", "not_found"} < set(path["parameters"][0]["schema"]["enum"])
+        dispose(app)
 
 
 def test_each_code_belongs_to_one_refusal_and_each_refusal_has_a_status() -> None:

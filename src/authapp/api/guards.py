@@ -4,7 +4,7 @@ This applies to authapp's blueprints and to those of the application alike.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -12,13 +12,12 @@ from flask import Flask, Request, Response, current_app, request
 
 from authapp.api import bodies, middleware
 from authapp.api.authenticate import Authenticator, authenticate, authenticate_refresh_token
-from authapp.api.jwt_extended import claims
+from authapp.api.requirements import Fresh, HasPermission, Requirement
 from authapp.api.responses import no_content
 from authapp.config import rate_limits
 from authapp.database import deadline
 from authapp.domain.roles.permissions import permissions
 from authapp.domain.services import EXTENSION
-from authapp.errors import FreshTokenRequired, PermissionDenied
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -27,7 +26,6 @@ class AccessLevel(Enum):
     """Which credential a view requires."""
 
     ACCESS = "access"
-    FRESH = "fresh"
     REFRESH = "refresh"
     PUBLIC = "public"
 
@@ -37,23 +35,23 @@ class Guard:
     """What a view requires of a request: the combination of its marks."""
 
     level: AccessLevel = AccessLevel.ACCESS
-    permission: str | None = None
+    requirements: tuple[Requirement, ...] = ()
     limit: str | None = None
 
 
 def public(view: View) -> View:
     """Mark a view as open to guests. ``tests/api/access_table.py`` lists every route with its access level."""
-    return _mark(view, level=AccessLevel.PUBLIC)
+    return mark(view, Guard(level=AccessLevel.PUBLIC))
 
 
 def refresh_token(view: View) -> View:
     """Require a refresh token instead of an access token."""
-    return _mark(view, level=AccessLevel.REFRESH)
+    return mark(view, Guard(level=AccessLevel.REFRESH))
 
 
 def fresh(view: View) -> View:
     """Require an access token from a login, not from a refresh, so that the user has just authenticated."""
-    return _mark(view, level=AccessLevel.FRESH)
+    return mark(view, Guard(requirements=(Fresh(),)))
 
 
 def requires(permission: str) -> Callable[[View], View]:
@@ -62,7 +60,7 @@ def requires(permission: str) -> Callable[[View], View]:
     Raises ``KeyError`` for a permission that is not registered (``authapp.permissions``).
     """
     permissions[permission]
-    return lambda view: _mark(view, permission=permission)
+    return lambda view: mark(view, Guard(requirements=(HasPermission(permission),)))
 
 
 def limited(name: str) -> Callable[[View], View]:
@@ -71,7 +69,19 @@ def limited(name: str) -> Callable[[View], View]:
     Raises ``KeyError`` for a limit that is not registered (``authapp.rate_limits``).
     """
     rate_limits[name]
-    return lambda view: _mark(view, limit=name)
+    return lambda view: mark(view, Guard(limit=name))
+
+
+def mark(view: View, guard: Guard) -> View:
+    """Add ``guard`` to what ``view`` requires, and return the view: the way to write a mark of your own.
+
+    Raises ``TypeError`` if it contradicts the marks that the view has, or if the view has been registered already.
+    """
+    if getattr(view, "is_registered", False):
+        # The blueprint registered a wrapper of the view, which would never see this mark.
+        raise TypeError("A mark, such as @requires, must be placed below the decorator that registers the view.")
+    view.guard = _merged(getattr(view, "guard", _LOCKED), guard)  # type: ignore[attr-defined]
+    return view
 
 
 def guard_of(view: Callable[..., Any], method: str = "") -> Guard:
@@ -98,7 +108,7 @@ def init_app(app: Flask) -> None:
 
 
 def check_request() -> Response | None:
-    """Start the deadline, then check credential, freshness, permission and rate limit.
+    """Start the deadline, then check credential, requirements and rate limit.
 
     Returns ``None`` to let the request through, or the response to OPTIONS. Raises a refusal.
     """
@@ -132,35 +142,27 @@ def _check_credential(guard: Guard, incoming: Request, authenticators: Sequence[
     else:
         principal = authenticate(incoming, authenticators)
     # After authenticate(), so that a token that is both stale and revoked is reported as revoked.
-    if guard.level is AccessLevel.FRESH and not claims()["fresh"]:
-        raise FreshTokenRequired
-    if guard.permission is not None and not principal.may(guard.permission):
-        raise PermissionDenied
+    for requirement in guard.requirements:
+        requirement.check(principal)
 
 
 _LOCKED = Guard()
-
-
-def _mark(view: View, **changes: Any) -> View:
-    if getattr(view, "is_registered", False):
-        # The blueprint registered a wrapper of the view, which would never see this mark.
-        raise TypeError("A mark, such as @requires, must be placed below the decorator that registers the view.")
-    view.guard = _merged(getattr(view, "guard", _LOCKED), Guard(**changes))  # type: ignore[attr-defined]
-    return view
 
 
 def _merged(guard: Guard, other: Guard) -> Guard:
     """Return the guard with the marks of both. Raises ``TypeError`` rather than let one mark cancel another."""
     if other == _LOCKED or guard == other:
         return guard
-    marks = {name: {asdict(each)[name] for each in (guard, other)} - {unmarked} for name, unmarked in _UNMARKED.items()}
-    both = Guard(**{name: values.pop() for name, values in marks.items() if len(values) == 1})
-    if any(marks.values()) or (both.level is AccessLevel.PUBLIC and both.permission):
-        raise TypeError("These marks contradict each other: a view has one level, one permission and one limit.")
+    levels = {guard.level, other.level} - {AccessLevel.ACCESS}
+    limits = {guard.limit, other.limit} - {None}
+    both = Guard(
+        level=levels.pop() if levels else AccessLevel.ACCESS,
+        requirements=tuple(dict.fromkeys(guard.requirements + other.requirements)),
+        limit=limits.pop() if limits else None,
+    )
+    if levels or limits or (both.level is AccessLevel.PUBLIC and both.requirements):
+        raise TypeError("These marks contradict each other: one level, one limit, and no condition on guests.")
     return both
-
-
-_UNMARKED = asdict(_LOCKED)
 
 
 def _methods() -> Response:

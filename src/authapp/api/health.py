@@ -1,25 +1,14 @@
-"""Health checks, and ``/ping``, an example of a private route."""
+"""Blueprint ``health``: health checks for load balancers and orchestrators."""
 
 from flask import current_app
 
 from authapp.api.guards import public
 from authapp.api.openapi import Blueprint, refuses
-from authapp.api.schemas.health import LiveSchema, PongSchema, ReadySchema
+from authapp.api.schemas.health import LiveSchema, ReadySchema
 from authapp.domain.services import Services
 from authapp.errors import ServiceUnavailable
 
-private = Blueprint("ping", __name__, description="An example of a private route")
 blueprint = Blueprint("health", __name__, description="Health checks for load balancers and orchestrators")
-
-
-@private.get("/ping")
-@private.response(200, PongSchema)
-def get_pong() -> dict[str, str]:
-    """Answer every request with a valid access token.
-
-    This is an example of a private route.
-    """
-    return {"message": "pong"}
 
 
 @blueprint.get("/live")

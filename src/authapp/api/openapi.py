@@ -22,11 +22,9 @@ from authapp.api.paths import BASE_PATH
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.errors import (
-    FreshTokenRequired,
     Invalid,
     MalformedRequest,
     PayloadTooLarge,
-    PermissionDenied,
     Refusal,
     ServiceUnavailable,
     TokenExpired,
@@ -52,7 +50,6 @@ Errors are `application/problem+json` (RFC 9457); match on `code`. Every respons
 
 _SECURITY: dict[AccessLevel, list[dict[str, list[str]]]] = {
     AccessLevel.ACCESS: [{"accessToken": []}],
-    AccessLevel.FRESH: [{"accessToken": []}],
     AccessLevel.REFRESH: [{"refreshToken": []}, {}],
     AccessLevel.PUBLIC: [],
 }
@@ -183,10 +180,8 @@ def _refusals_of(view: Any, guard: Guard) -> set[type[Refusal]]:
         found.add(ValidationFailed)
     if guard.level is not AccessLevel.PUBLIC:
         found.update(_GUARD_REFUSALS)
-    if guard.level is AccessLevel.FRESH:
-        found.add(FreshTokenRequired)
-    if guard.permission:
-        found.add(PermissionDenied)
+    for requirement in guard.requirements:
+        found.update(requirement.refusals)
     if guard.limit:
         found.update((TooManyRequests, ServiceUnavailable))
     return found

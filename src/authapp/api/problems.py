@@ -1,5 +1,7 @@
 """Blueprint ``problems``: what each error code means, and what to do about it."""
 
+from flask.blueprints import BlueprintSetupState
+
 from authapp.api.errors import documentation, status_of
 from authapp.api.guards import public
 from authapp.api.openapi import Blueprint, refuses
@@ -9,7 +11,14 @@ from authapp.errors import ResourceNotFound, catalogue
 blueprint = Blueprint("problems", __name__, description="What each error code means")
 
 
-_CODE = {"in": "path", "name": "code", "required": True, "schema": {"type": "string", "enum": list(catalogue())}}
+_CODES: list[str] = []
+_CODE = {"in": "path", "name": "code", "required": True, "schema": {"type": "string", "enum": _CODES}}
+
+
+@blueprint.record
+def _list_codes(_state: BlueprintSetupState) -> None:
+    # Listed for each application, so that the refusals of a project, which are defined later than ours, are in it.
+    _CODES[:] = catalogue()
 
 
 @blueprint.get("/<code>", parameters=[_CODE])

@@ -1,12 +1,6 @@
-"""Schemas of the health checks and of ``/ping``."""
+"""Schemas of the health checks."""
 
-from marshmallow import Schema, fields, validate
-
-
-class PongSchema(Schema):
-    """The response of the example of a private route."""
-
-    message = fields.String(required=True, validate=validate.Equal("pong"), metadata={"enum": ["pong"]})
+from marshmallow import Schema, fields
 
 
 class LiveSchema(Schema):

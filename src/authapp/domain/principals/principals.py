@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import and_, bindparam, func, or_, select
 
@@ -40,17 +39,17 @@ class Principals:
         answer.
         """
         # Passed as text, which PostgreSQL parses. Reading the token has already checked that these are UUIDs.
-        user_id, session_id = claims["sub"], claims["sid"]
-        row = self._fast_path.read(PRINCIPAL, {"user_id": user_id, "session_id": session_id, "jti": claims["jti"]})
-        return token_status(identifiers.from_text(user_id), identifiers.from_text(session_id), row) if row else None
+        parameters = {"user_id": claims["sub"], "session_id": claims["sid"], "jti": claims["jti"]}
+        row = self._fast_path.read(PRINCIPAL, parameters)
+        return token_status(claims, row) if row else None
 
 
-def token_status(user_id: UUID, session_id: UUID, row: Any) -> TokenStatus:
+def token_status(claims: Claims, row: Any) -> TokenStatus:
     """Return the token status from a ``row`` of ``PRINCIPAL``. Columns are read by name, never by position."""
     by_role: dict[str, list[str]] = row.permissions_by_role or {}
     principal = Principal(
-        id=user_id,
-        session_id=session_id,
+        id=identifiers.from_text(claims["sub"]),
+        session_id=identifiers.from_text(claims["sid"]),
         username=row.username,
         email=row.email,
         email_verified_at=row.email_verified_at,
@@ -64,6 +63,7 @@ def token_status(user_id: UUID, session_id: UUID, row: Any) -> TokenStatus:
         ),
         amr=row.amr,
         auth_time=row.auth_time,
+        fresh=claims["fresh"],
     )
     # Nothing but a plain "no" lets a token in.
     return TokenStatus(principal, revoked=row.revoked is not False)
