@@ -14,6 +14,7 @@ from authapp.database.fast_path import PreparedStatement
 from authapp.database.migrations import PACKAGE
 from authapp.database.session import db
 from authapp.domain.services import Services
+from clocks import Time
 from databases import Databases, server
 from factories import Api
 from settings import settings
@@ -54,6 +55,11 @@ def committed_app(databases: Databases) -> Iterator[Flask]:
         app = create_app(settings(database_url=url))
         yield app
         dispose(app)
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    return Time(monkeypatch)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from authapp.api.context import request_context
     from authapp.api.guards import fresh, limited, public, requires
     from authapp.api.openapi import Blueprint, refuses
+    from authapp.cli.alembic_env import run_project_migrations
     from authapp.config import RateLimit, Settings, SettingsError, rate_limits
     from authapp.context import OPERATOR, Principal, RequestContext
     from authapp.database.session import db, transaction
@@ -46,6 +47,7 @@ __all__ = [
     "refuses",
     "request_context",
     "requires",
+    "run_project_migrations",
     "token_claims",
     "transaction",
 ]
@@ -55,6 +57,7 @@ _MODULES = {
     "authapp.api.context": ["request_context"],
     "authapp.api.guards": ["fresh", "limited", "public", "requires"],
     "authapp.api.openapi": ["Blueprint", "refuses"],
+    "authapp.cli.alembic_env": ["run_project_migrations"],
     "authapp.config": ["RateLimit", "Settings", "SettingsError", "rate_limits"],
     "authapp.context": ["OPERATOR", "Principal", "RequestContext"],
     "authapp.database.session": ["db", "transaction"],

@@ -17,30 +17,15 @@ from authapp.domain.audit import EventType
 from authapp.domain.passwords.throttles import AccountThrottles, Attempt
 from authapp.domain.services import Services
 from authapp.errors import TooManyRequests
-from authapp.models import AuditEvent, LoginThrottle, ThrottleScope, User
+from authapp.models import AddressLimit, AuditEvent, LoginThrottle, ThrottleScope, User
 from cli.invoking import flask_users, succeeded
+from clocks import Time
 from conftest import reconfigured
-from domain.test_concurrency import at_once
+from domain.concurrently import at_once
 from factories import PASSWORD, Api, a_session, a_user, problem
 
 WRONG = "not the password"
 FREE, MOST = 3, 6
-
-
-class Time:
-    """The clock, which stands still until ``passes`` moves it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._now = clock.now()
-        monkeypatch.setattr(clock, "now", lambda: self._now)
-
-    def passes(self, **delta: float) -> None:
-        self._now += timedelta(**delta)
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    return Time(monkeypatch)
 
 
 Narrow = Callable[..., None]
@@ -300,7 +285,9 @@ def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, 
     with app.app_context():
         Services.of(app).administration.delete(gone.id, OPERATOR)
         time.passes(days=29)
-        assert Services.of(app).pruning.prune().limits == 0
+        assert Services.of(app).pruning.prune()["limits"] == 0
+        db.session.add(AddressLimit(address="192.0.2.1", limit_name="login", arrival_at=time.now))
+        db.session.commit()
         time.passes(days=2)
-        assert Services.of(app).pruning.prune().limits == 2
+        assert Services.of(app).pruning.prune()["limits"] == 3, "two counters of accounts, and one of an address"
         assert list(db.session.scalars(select(LoginThrottle.account_id))) == [ada.id]

@@ -13,7 +13,7 @@ from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, Session, User
 from cli.invoking import flask_users, succeeded
-from domain.test_concurrency import at_once
+from domain.concurrently import at_once
 from factories import PASSWORD, Api, a_session, a_user, problem
 
 

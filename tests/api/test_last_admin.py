@@ -11,7 +11,7 @@ from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.errors import LastAdmin
 from authapp.models import User, UserRole, UserStatus
-from domain.test_concurrency import at_once
+from domain.concurrently import at_once
 from factories import PASSWORD, Api, a_session, a_user, problem
 
 Act = Callable[[Api, str, str], object]

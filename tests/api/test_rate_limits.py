@@ -18,7 +18,7 @@ from authapp.errors import TooManyRequests
 from authapp.models import AddressLimit
 from conftest import dispose, reconfigured
 from databases import Databases
-from domain.test_concurrency import at_once
+from domain.concurrently import at_once
 from factories import PASSWORD, Api, a_session, a_user, problem
 from settings import settings
 

@@ -1,9 +1,7 @@
 """What happens at the same moment, with real transactions."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,26 +18,11 @@ from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import EmailTaken, InvalidCredentials, Refusal, TokenRevoked, UsernameTaken
 from authapp.models import User
+from domain.concurrently import at_once
 from factories import GUEST, PASSWORD, a_session, a_user
 
 pytestmark = pytest.mark.committed
 AT_ONCE = 8  # as many as there are pooled connections
-
-
-def at_once(app: Flask, *actions: Callable[[], object]) -> list[object]:
-    """Run the actions at the same moment; return what each returned or refused."""
-    barrier = threading.Barrier(len(actions))
-
-    def run(action: Callable[[], object]) -> object:
-        with app.app_context():
-            barrier.wait()
-            try:
-                return action()
-            except Refusal as refusal:
-                return type(refusal)
-
-    with ThreadPoolExecutor(len(actions)) as pool:
-        return list(pool.map(run, actions))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +153,7 @@ def test_pruning_on_several_nodes_at_once_removes_each_row_once(app: Flask, monk
     monkeypatch.setattr(clock, "now", lambda: later)
     still = a_session(app, user)
     outcomes = at_once(app, *[services.pruning.prune] * 4)
-    assert sum(outcome.sessions for outcome in outcomes) == 31  # type: ignore[attr-defined]
-    assert sum(outcome.blocklisted_tokens for outcome in outcomes) == 2  # type: ignore[attr-defined]
+    assert sum(outcome["sessions"] for outcome in outcomes) == 31
+    assert sum(outcome["blocklisted_tokens"] for outcome in outcomes) == 2
     with app.app_context():
         assert services.principals.find(services.tokens.read(still.access_token)) is not None

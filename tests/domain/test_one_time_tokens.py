@@ -1,7 +1,7 @@
 """One-time tokens: used once, for one purpose, before they expire; and stored as a hash alone."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -10,13 +10,13 @@ from concurrently import at_once
 from flask import Flask, current_app
 from sqlalchemy import func, select
 
-from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, SECRET_BYTES, OneTimeTokens, UsedToken
 from authapp.domain.services import Services
 from authapp.models import OneTimeToken, User
 from authapp.security import base64url
+from clocks import Time
 from factories import a_user
 
 HOUR = timedelta(hours=1)
@@ -33,23 +33,6 @@ def user(app: Flask) -> User:
 def tokens(app: Flask) -> Iterator[OneTimeTokens]:
     with app.app_context():
         yield Services.of(app).one_time_tokens
-
-
-class Time:
-    """The time of the node, in the test's hands."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 1, tzinfo=UTC)
-
-    def pass_(self, duration: timedelta) -> None:
-        self.now += duration
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    time = Time()
-    monkeypatch.setattr(clock, "now", lambda: time.now)
-    return time
 
 
 def issue(tokens: OneTimeTokens, user: User, purpose: str = PURPOSES[0], **changes: Any) -> str:
@@ -88,15 +71,15 @@ def test_a_token_is_good_for_its_own_purpose_alone(tokens: OneTimeTokens, user: 
 
 def test_a_token_is_good_until_it_expires(tokens: OneTimeTokens, user: User, time: Time) -> None:
     early, late = issue(tokens, user, PURPOSES[0]), issue(tokens, user, PURPOSES[1])
-    time.pass_(HOUR - timedelta(seconds=1))
+    time.passes(HOUR - timedelta(seconds=1))
     assert use(tokens, early, PURPOSES[0]) is not None
-    time.pass_(timedelta(seconds=1))
+    time.passes(timedelta(seconds=1))
     assert use(tokens, late, PURPOSES[1]) is None
 
 
 def test_a_newer_token_does_not_void_the_one_that_somebody_holds(tokens: OneTimeTokens, user: User, time: Time) -> None:
     first = issue(tokens, user)
-    time.pass_(timedelta(seconds=1))
+    time.passes(timedelta(seconds=1))
     issue(tokens, user)
     assert use(tokens, first) is not None
 
@@ -105,7 +88,7 @@ def test_there_are_five_at_most_and_the_oldest_goes(tokens: OneTimeTokens, user:
     other_purpose, other_user = issue(tokens, user, PURPOSES[1]), issue(tokens, a_user_like(user))
     issued = []
     for _ in range(MAX_PER_PURPOSE + 2):
-        time.pass_(timedelta(seconds=1))
+        time.passes(timedelta(seconds=1))
         issued.append(issue(tokens, user))
         assert count(user_id=user.id, purpose=PURPOSES[0]) <= MAX_PER_PURPOSE == 5
     kept = {sha256(base64url.decode(token)).digest() for token in issued[-MAX_PER_PURPOSE:]}
@@ -126,9 +109,9 @@ def a_user_like(user: User) -> User:
 def test_what_has_expired_does_not_push_out_what_is_live(tokens: OneTimeTokens, user: User, time: Time) -> None:
     live = [issue(tokens, user, lifetime=HOUR) for _ in range(2)]
     for _ in range(3):
-        time.pass_(timedelta(seconds=1))
+        time.passes(timedelta(seconds=1))
         issue(tokens, user, lifetime=timedelta(seconds=1))
-    time.pass_(timedelta(minutes=1))
+    time.passes(timedelta(minutes=1))
     live += [issue(tokens, user) for _ in range(3)]
     assert count() == 5
     assert use(tokens, live[0]) is not None

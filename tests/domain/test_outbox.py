@@ -3,7 +3,7 @@
 import threading
 import time as system_time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -11,32 +11,17 @@ from concurrently import at_once
 from flask import Flask
 from sqlalchemy import LargeBinary, func, select, text, update
 
-from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from authapp.security import identifiers
+from clocks import Time
 from factories import GUEST
 
 LEASE = timedelta(minutes=5)
 CONTEXT = RequestContext(ip_address="192.0.2.7", user_agent="a browser", request_id="r-1", principal=None)
-
-
-class Time:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 1, tzinfo=UTC)
-
-    def advance(self, duration: timedelta) -> None:
-        self.now += duration
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    time = Time()
-    monkeypatch.setattr(clock, "now", lambda: time.now)
-    return time
 
 
 @pytest.fixture
@@ -93,9 +78,9 @@ def test_the_table_has_no_place_for_a_secret_or_a_text() -> None:
 def test_a_claimed_mail_is_this_senders_until_the_lease_is_over(outbox: Outbox, time: Time) -> None:
     wanted = add(outbox)
     assert claim(outbox) == [wanted]
-    time.advance(LEASE - timedelta(seconds=1))
+    time.passes(LEASE - timedelta(seconds=1))
     assert claim(outbox) == []
-    time.advance(timedelta(seconds=1))
+    time.passes(timedelta(seconds=1))
     assert claim(outbox) == [wanted]
     assert mail(wanted).attempts == 2
 
@@ -103,7 +88,7 @@ def test_a_claimed_mail_is_this_senders_until_the_lease_is_over(outbox: Outbox, 
 def test_no_more_are_claimed_than_asked_for_and_the_longest_due_first(outbox: Outbox, time: Time) -> None:
     added = []
     for _ in range(7):
-        time.advance(timedelta(seconds=1))
+        time.passes(timedelta(seconds=1))
         added.append(add(outbox))
     for count in (2, 3, 2, 1):
         claimed = claim(outbox, count)
@@ -128,7 +113,7 @@ def test_a_mail_that_was_sent_is_gone(outbox: Outbox, time: Time) -> None:
     claim(outbox)
     with transaction():
         outbox.remove(sent)
-    time.advance(LEASE)
+    time.passes(LEASE)
     assert claim(outbox) == [other]
 
 
@@ -140,9 +125,9 @@ def test_the_delays_double_up_to_an_hour(outbox: Outbox, time: Time) -> None:
             outbox.postpone(mail(wanted), "the server did not answer")
         delay = mail(wanted).next_attempt_at - time.now
         delays.append(delay.total_seconds())
-        time.advance(delay - timedelta(seconds=1))
+        time.passes(delay - timedelta(seconds=1))
         assert claim(outbox) == []
-        time.advance(timedelta(seconds=1))
+        time.passes(timedelta(seconds=1))
     assert delays[:9] == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
     assert set(delays[9:]) == {3600}
 
@@ -155,7 +140,7 @@ def test_a_mail_that_was_tried_as_often_as_can_be_counted_is_still_tried(outbox:
         assert claim(outbox) == [wanted]
         with transaction():
             outbox.postpone(mail(wanted), "no")
-        time.advance(timedelta(hours=1))
+        time.passes(timedelta(hours=1))
 
 
 def test_a_postponed_mail_keeps_the_reason_in_short_and_is_nobodys(outbox: Outbox) -> None:

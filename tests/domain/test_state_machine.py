@@ -185,7 +185,7 @@ class Service(RuleBasedStateMachine):
     @rule()
     def prune(self) -> None:
         with self.app.app_context():
-            assert self.services.pruning.prune().sessions == self.model.prune()
+            assert self.services.pruning.prune()["sessions"] == self.model.prune()
 
     # --- what time does ----------------------------------------------------------------------------------------------
 

@@ -141,9 +141,8 @@ class Checkup:
             yield CheckResult(Level.WARN, "admins", "No active account is an administrator.", advice)
         else:
             yield CheckResult(Level.OK, "admins", "There is an administrator.")
-        useless = self._services.pruning.conditions()
-        for model, condition in useless.items():
-            yield _prunable(model, condition)
+        for rows in self._services.pruning.prunable():
+            yield _prunable(rows.model, rows.condition)
         yield CheckResult(Level.OK, User.__tablename__, f"{_size(User).sentence}.")
         yield _trail()
 

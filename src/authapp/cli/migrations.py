@@ -30,7 +30,7 @@ from authapp.database.upgrades import one_at_a_time, without_time_limits
 _WRITING_COMMANDS = ("migrate", "revision", "merge", "edit")
 _PROJECT_ENV = '''"""How Alembic runs the migrations of this project; `flask db upgrade` runs those of authapp first."""
 
-from authapp.cli.alembic_env import run_project_migrations
+from authapp import run_project_migrations
 
 run_project_migrations()
 '''

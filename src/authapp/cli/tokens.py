@@ -1,10 +1,9 @@
 """``flask tokens``: the stored data about tokens."""
 
-from dataclasses import asdict
-
 import click
 
 from authapp.cli.commands import Commands, json_option, print_json, services
+from authapp.domain.pruning import KINDS
 
 tokens = Commands("tokens", help="Clean up stored data about tokens.")
 
@@ -19,10 +18,7 @@ def prune(as_json: bool) -> None:
     """
     pruned = services().pruning.prune()
     if as_json:
-        print_json(asdict(pruned))
+        print_json(pruned)
     else:
-        rows = (
-            f"{pruned.blocklisted_tokens} blocklist entries, {pruned.sessions} sessions, {pruned.limits} limits"
-            f" and {pruned.one_time_tokens} one-time tokens"
-        )
-        click.echo(f"Removed {rows}.")
+        *counts, last = (f"{rows} {KINDS[kind]}" for kind, rows in pruned.items())
+        click.echo(f"Removed {', '.join(counts)} and {last}.")

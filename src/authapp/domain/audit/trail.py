@@ -128,7 +128,7 @@ class AuditTrail:
         """
         before = clock.now() - older_than
         return delete_in_batches(
-            AuditEvent,
+            AuditEvent.occurred_at,
             AuditEvent.occurred_at < before,
             # The trigger allows deletes only in a transaction with this setting.
             prepare=select(func.set_config("authapp.pruning", "on", True)),
