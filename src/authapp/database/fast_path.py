@@ -63,7 +63,8 @@ class PreparedStatement:
         columns = {column.name: column.type for column in statement.exported_columns}  # type: ignore[attr-defined]
         if len(columns) != len(statement.exported_columns):  # type: ignore[attr-defined]
             raise ValueError("Two columns have one name: give one of them a label.")
-        self._readers = _processors(columns, "result_processor", DIALECT, None)
+        readers = _processors(columns, "result_processor", DIALECT, None)
+        self._readers = [(list(columns).index(name), read) for name, read in readers.items()]
         self._row: Any = namedtuple("Row", columns)  # type: ignore[misc]  # noqa: PYI024 - its fields are known here
 
     def _literal(self, value: Any, name: str, types: Mapping[str, TypeEngine[Any]]) -> str:
@@ -83,10 +84,10 @@ class PreparedStatement:
         cursor.close()
         if record is None:
             return None
-        row = self._row._make(record)
-        if self._readers:
-            row = row._replace(**{name: read(getattr(row, name)) for name, read in self._readers.items()})
-        return row
+        converted = list(record)
+        for position, read in self._readers:
+            converted[position] = read(converted[position])
+        return self._row._make(converted)
 
     def _run(self, cursor: Any, known: set[str], values: Mapping[str, Any]) -> None:
         # Behind a transaction pooler, each transaction may use another server connection. It may already have the

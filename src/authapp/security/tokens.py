@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 from authapp import clock
@@ -188,16 +187,14 @@ class Tokens:
             raise TokenExpired
 
 
-_MUTABLE: frozenset[type] = frozenset({list, dict})
+def _copied(value: Any) -> Any:
+    """Return a copy of a JSON value: what is remembered must not change when a view changes what it was given."""
+    if value.__class__ is dict:
+        return {name: member if member.__class__ in _IMMUTABLE else _copied(member) for name, member in value.items()}
+    return list(map(_copied, value)) if value.__class__ is list else value
 
 
-def _copied(claims: Claims) -> Claims:
-    # What is remembered must not change when a view changes what it was given.
-    copied: dict[str, Any] = dict(claims)
-    for name, value in claims.items():
-        if value.__class__ in _MUTABLE:
-            copied[name] = deepcopy(value)
-    return cast("Claims", copied)
+_IMMUTABLE: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
