@@ -26,6 +26,11 @@ NOT_PROVOKED = {
 }
 """The codes that a client of a healthy server with the default settings does not meet within a run."""
 
+NOT_PROVOKED_BY = {
+    "DELETE /api/v1/users/me: permission_denied": "it takes a project's own authenticator, for a user without a session",
+}
+"""Outcomes of one operation that the default settings do not produce, although other operations do."""
+
 ITERATIONS = 2  # the second one finds the accounts of the first in the database
 
 ADMIN = "postman-admin"
@@ -82,12 +87,12 @@ def test_every_operation_of_the_contract_has_a_request(server: Server) -> None:
 
 def test_every_documented_outcome_of_every_operation_is_asserted_by_a_request(server: Server) -> None:
     asserted = _asserted(server)
-    missing = [
+    missing = {
         f"{operation}: {outcome}"
         for operation, outcomes in _documented(server).items()
-        for outcome in sorted(outcomes - asserted.get(operation, set()) - NOT_PROVOKED.keys())
-    ]
-    assert not missing, "\n".join(missing)
+        for outcome in outcomes - asserted.get(operation, set()) - NOT_PROVOKED.keys()
+    }
+    assert sorted(missing) == sorted(NOT_PROVOKED_BY)
 
 
 def test_the_codes_that_no_request_provokes_are_exactly_the_listed_ones() -> None:
