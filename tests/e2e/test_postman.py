@@ -27,7 +27,7 @@ NOT_PROVOKED = {
 """The codes that a client of a healthy server with the default settings does not meet within a run."""
 
 NOT_PROVOKED_BY = {
-    "DELETE /api/v1/users/me: permission_denied": "it takes a project's own authenticator, for a user without a session",
+    "DELETE /api/v1/users/me: permission_denied": "it takes a project's own authenticator, without sessions",
 }
 """Outcomes of one operation that the default settings do not produce, although other operations do."""
 

@@ -1,8 +1,9 @@
 """Reading the environment variables, and collecting all problems in them."""
 
 import itertools
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from authapp.config.rate_limits import RateLimit
+from authapp.registry import Registry
 
 DRIVER = "postgresql+psycopg2"
 
@@ -29,10 +31,15 @@ Default = Callable[[], str | float | None]
 
 
 class EnvironmentReader:
-    """Reads variables, and collects their problems in ``problems`` instead of stopping at the first."""
+    """Reads variables, and collects their problems in ``problems`` instead of stopping at the first.
+
+    The methods take the name of a setting in lower case, and return its value; after a problem, ``None``.
+    """
 
     def __init__(self, check_keys: KeyChecker) -> None:
         self.problems: list[str] = []
+        self.development: Mapping[str, Default] | None = None
+        """In development, the defaults of required settings. ``None`` in production, where they have none."""
         self._check_keys = check_keys
         self._environment = FileAwareEnv(strip_whitespace=True)
 
@@ -43,7 +50,7 @@ class EnvironmentReader:
             if value and value not in allowed:
                 raise ValidationError(f"must be one of: {', '.join(allowed)}.")
 
-        return self._read(f"AUTHAPP_{name}", "str", lambda: default, validate=check)
+        return self._read(_variable(name), "str", lambda: default, validate=check)
 
     def whole(self, name: str, default: int, least: int, most: int) -> Any:
         """Read a whole number from ``least`` to ``most``."""
@@ -53,43 +60,57 @@ class EnvironmentReader:
         """Read a number from ``least`` to ``most``."""
         return self._number(name, "float", default, least, most)
 
+    def argon2_cost(self, name: str, floor: int) -> Any:
+        """Read a cost of argon2id: at least ``floor``, which is also the default. In development it may be lower."""
+        return self.whole(name, floor, floor if self.development is None else 1, 2_097_152)
+
+    def share_of_cores(self, name: str, _default: int) -> Any:
+        """Read a number of threads. The default is this worker's share of the cores, at most 4."""
+        workers = os.environ.get("WEB_CONCURRENCY", "")
+        share = (os.cpu_count() or 1) // max(1, int(workers) if workers.isdecimal() else 2)
+        return self.whole(name, max(1, min(4, share)), 1, 64)
+
+    def rates(self, _name: str, registry: Registry[RateLimit | None]) -> Any:
+        """Read every registered rate limit."""
+        return {name: self.rate(f"rate_limit_{name}", default) for name, default in registry.items()}
+
     def rate(self, name: str, default: RateLimit | None) -> Any:
         """Read a limit such as ``120/minute``, or ``off``."""
-        value = self._read(f"AUTHAPP_{name}", "str", lambda: None)
+        value = self._read(_variable(name), "str", lambda: None)
         if value is None:
             return default
         if value == "off":
             return None
         rate = _rate(value)
         if rate is None:
-            self.problems.append(f"AUTHAPP_{name} must be a limit such as 120/minute or 10 per 30 seconds, or off.")
+            self.problems.append(f"{_variable(name)} must be a limit such as 120/minute or 10 per 30 seconds, or off.")
         return rate
 
-    def storage(self, name: str) -> Any:
+    def storage(self, name: str, default: str) -> Any:
         """Read the address of a storage for Flask-Limiter; empty means that there is none."""
-        value = self._read(f"AUTHAPP_{name}", "str", lambda: "")
+        value = self._read(_variable(name), "str", lambda: default)
         if value and not re.match(_STORAGES, value):
-            self.problems.append(f"AUTHAPP_{name} must be an address such as memory:// or redis://host:6379.")
+            self.problems.append(f"{_variable(name)} must be an address such as memory:// or redis://host:6379.")
         return value
 
-    def required(self, name: str, default: Default) -> Any:
-        """Read text that is required."""
-        return self._required(f"AUTHAPP_{name}", default, "")
+    def required(self, name: str, development: str) -> Any:
+        """Read text that is required in production; in development the default is ``development``."""
+        return self._required(_variable(name), lambda: None if self.development is None else development, "")
 
-    def issuer(self, default: Default) -> Any:
+    def issuer(self, name: str, development: str) -> Any:
         """Read the issuer."""
-        value = self.required("ISSUER", default)
+        value = self.required(name, development)
         if value is not None and not _is_issuer(value):
             self.problems.append("AUTHAPP_ISSUER must be an http(s) address without query or fragment (RFC 8414).")
         return value
 
-    def database_url(self, default: Default) -> Any:
+    def database_url(self, name: str) -> Any:
         """Read the address of the database from ``AUTHAPP_DATABASE_URL`` or ``DATABASE_URL``."""
         hint = " Set it to postgresql://user:password@host/database (in development, `make run` starts a database)."
         count = len(self.problems)
-        value = self._read("AUTHAPP_DATABASE_URL", "str", lambda: None)
+        value = self._read(_variable(name), "str", lambda: None)
         if value is None and len(self.problems) == count:
-            value = self._required("DATABASE_URL", default, hint)
+            value = self._required("DATABASE_URL", self._development(name), hint)
         if value is None:
             return None
         try:
@@ -98,13 +119,16 @@ class EnvironmentReader:
             self.problems.append(f"DATABASE_URL {error}")
             return None
 
-    def keys(self, default: Default) -> Any:
+    def keys(self, name: str) -> Any:
         """Read the JWK Set and check it."""
         hint = " `flask keys generate` prints a JWK Set; AUTHAPP_JWT_KEYS_FILE may name a file of it."
-        value = self._required("AUTHAPP_JWT_KEYS", default, hint)
+        value = self._required(_variable(name), self._development(name), hint)
         if value is not None:
             self.problems.extend(f"AUTHAPP_JWT_KEYS {problem}" for problem in self._check_keys(value))
         return value
+
+    def _development(self, name: str) -> Default:
+        return (self.development or {}).get(name, lambda: None)
 
     def _number(self, name: str, parse: str, default: float, least: float, most: float) -> Any:
         def check(value: float) -> None:
@@ -112,7 +136,7 @@ class EnvironmentReader:
                 raise ValidationError(f"must be from {least} to {most}.")
 
         kind = {"invalid": f"must be {'a whole number' if parse == 'int' else 'a number'} from {least} to {most}."}
-        return self._read(f"AUTHAPP_{name}", parse, lambda: default, validate=check, error_messages=kind)
+        return self._read(_variable(name), parse, lambda: default, validate=check, error_messages=kind)
 
     def _required(self, name: str, default: Default, hint: str) -> Any:
         count = len(self.problems)
@@ -153,7 +177,11 @@ class EnvironmentReader:
         """Add a problem for each of the named settings that is greater than the next one."""
         for less, more in itertools.pairwise(names):
             if None not in {values[less], values[more]} and values[less] > values[more]:
-                self.problems.append(f"AUTHAPP_{less.upper()} must not be more than AUTHAPP_{more.upper()}.")
+                self.problems.append(f"{_variable(less)} must not be more than {_variable(more)}.")
+
+
+def _variable(name: str) -> str:
+    return f"AUTHAPP_{name.upper()}"
 
 
 def _rate(value: str) -> RateLimit | None:

@@ -45,33 +45,38 @@ class PreparedStatement:
         """
         compiled: Any = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]
         types = {name: bind.type for bind, name in compiled.bind_names.items()}
-        self._writers = _processors(types, "bind_processor", DIALECT)
         given = [name for bind, name in compiled.bind_names.items() if bind.required]
-        constants = {name: self._literal(compiled.params[name], name, types) for name in types if name not in given}
-        self.text: str = str(compiled) % (constants | {name: f"%({name})s" for name in given})
-        positional = str(compiled) % (constants | {name: f"${n}" for n, name in enumerate(given, start=1)})
-        parameters = ", ".join(_type_name(types[name]) for name in given)
-        self.name = "authapp_" + sha256(f"{parameters} {positional}".encode()).hexdigest()[:16]
-        values = ", ".join(f"%({name})s" for name in given)
-        self._execute = f"EXECUTE {self.name}" + (f"({values})" if given else "")
-        prepare = f"PREPARE {self.name}" + (f"({parameters})" if given else "") + f" AS {positional}"
+        writers = _processors(types, "bind_processor", DIALECT)
+        constants = {
+            name: _literal(compiled.params[name], types[name], writers.get(name)) for name in types if name not in given
+        }
+        self._writers = {name: write for name, write in writers.items() if name in given}
+        self._write_texts(str(compiled), constants, {name: _type_name(types[name]) for name in given})
+        self._read_rows_of(statement.exported_columns)  # type: ignore[attr-defined]
+
+    def _write_texts(self, compiled: str, constants: dict[str, str], given: dict[str, str]) -> None:
+        """Write the statement's texts. ``given`` has the SQL type of each parameter, by name."""
+        placeholders = {name: f"%({name})s" for name in given}
+        positional = compiled % (constants | {name: f"${n}" for n, name in enumerate(given, start=1)})
+        types, values = (f"({', '.join(texts.values())})" if given else "" for texts in (given, placeholders))
+        self.name = "authapp_" + sha256(f"{types} {positional}".encode()).hexdigest()[:16]
+        self.text = compiled % (constants | placeholders)
+        prepare = f"PREPARE {self.name}{types} AS {positional}"
         # psycopg2 turns %% into % only if the statement has parameters.
-        self._prepare_and_execute = f"{prepare.replace('%', '%%') if given else prepare}; {self._execute}"
-        if not given:
+        if given:
+            prepare = prepare.replace("%", "%%")
+        else:
             self.text = self.text.replace("%%", "%")
-        self._writers = {name: write for name, write in self._writers.items() if name in given}
-        columns = {column.name: column.type for column in statement.exported_columns}  # type: ignore[attr-defined]
-        if len(columns) != len(statement.exported_columns):  # type: ignore[attr-defined]
+        self._execute = f"EXECUTE {self.name}{values}"
+        self._prepare_and_execute = f"{prepare}; {self._execute}"
+
+    def _read_rows_of(self, exported: Any) -> None:
+        columns = {column.name: column.type for column in exported}
+        if len(columns) != len(exported):
             raise ValueError("Two columns have one name: give one of them a label.")
         readers = _processors(columns, "result_processor", DIALECT, None)
         self._readers = [(list(columns).index(name), read) for name, read in readers.items()]
         self._row: Any = namedtuple("Row", columns)  # type: ignore[misc]  # noqa: PYI024 - its fields are known here
-
-    def _literal(self, value: Any, name: str, types: Mapping[str, TypeEngine[Any]]) -> str:
-        """Return a constant as SQL text, so that PostgreSQL knows it when it plans the statement."""
-        written = self._writers[name](value) if name in self._writers else value
-        quoted: str = adapt(written).getquoted().decode("ascii")
-        return f"{quoted.replace('%', '%%')}::{_type_name(types[name])}"
 
     def first(self, connection: TimedConnection, parameters: Mapping[str, Any]) -> Any:
         """Run the statement on ``connection``, and return the first row, or ``None``. Raises ``psycopg2.Error``."""
@@ -108,6 +113,12 @@ class PreparedStatement:
                 raise
             cursor.execute(self.text, values)
         known.add(self.name)
+
+
+def _literal(value: Any, type_: TypeEngine[Any], write: Callable[[Any], Any] | None) -> str:
+    """Return a constant as SQL text, so that PostgreSQL knows it when it plans the statement."""
+    quoted: str = adapt(write(value) if write else value).getquoted().decode("ascii")
+    return f"{quoted.replace('%', '%%')}::{_type_name(type_)}"
 
 
 def _type_name(type_: TypeEngine[Any]) -> str:
