@@ -3,6 +3,7 @@
 import pytest
 
 from authapp import event_types, password_checks, permissions, rate_limits, token_claims
+from authapp.domain.pruning import prunables
 from authapp.registry import Registry
 
 
@@ -15,7 +16,7 @@ def test_what_is_registered_is_there_in_order(colours: Registry[str | None]) -> 
     assert colours.register("red", "#f00") == "red"
     colours.register("blue", "#00f")
     assert (list(colours), colours.names) == (["red", "blue"], ["red", "blue"])
-    assert colours.items() == [("red", "#f00"), ("blue", "#00f")]
+    assert list(colours.items()) == [("red", "#f00"), ("blue", "#00f")]
     assert colours["red"] == "#f00"
     assert "red" in colours
     assert "green" not in colours
@@ -35,7 +36,7 @@ def test_the_same_pair_may_be_registered_again_and_no_other(colours: Registry[st
     colours.register("red", "#f00")
     with pytest.raises(ValueError, match="There is a colour 'red' already"):
         colours.register("red", "#e00")
-    assert colours.items() == [("red", "#f00")]
+    assert list(colours.items()) == [("red", "#f00")]
     assert colours.names == ["red"]
 
 
@@ -51,7 +52,7 @@ def test_what_is_unregistered_is_gone(colours: Registry[str | None], value: str 
     colours.register("red", value)
     colours.unregister("red")
     colours.unregister("red")
-    assert ("red" in colours, colours.items(), list(colours)) == (False, [], [])
+    assert ("red" in colours, list(colours.items()), list(colours)) == (False, [], [])
     colours.register("red", "#e00")
     assert colours.names is names, "a document may hold the list"
     assert names == ["red"]
@@ -67,6 +68,7 @@ def test_what_is_unregistered_is_gone(colours: Registry[str | None], value: str 
         ),
         (event_types, "note.created", ["note", "note.", ".created", "Note.created", "note.created.twice", "note-x.y"]),
         (rate_limits, "export", ["default", "storage", "Export", "ex-port", "9lives", "", "e" * 41, "export\n"]),
+        (prunables, "notes", ["", "Notes", "no tes", "1st", "n" * 64, "notes\n"]),
         (password_checks, "pwned", ["", "Pwned", "no spaces", "x" * 41, "1st"]),
         (
             token_claims,
@@ -86,7 +88,7 @@ def test_what_is_unregistered_is_gone(colours: Registry[str | None], value: str 
             ],
         ),
     ],
-    ids=["permissions", "event types", "rate limits", "password checks", "token claims"],
+    ids=["permissions", "event types", "rate limits", "prunables", "password checks", "token claims"],
 )
 def test_each_registry_has_its_rule(registry: Registry[object], good: str, bad: list[str]) -> None:
     for name in bad:
@@ -113,4 +115,5 @@ def test_what_the_package_registers_itself_is_there() -> None:
     assert list(password_checks) == ["length", "common", "names"]
     assert "admin" not in permissions
     assert list(token_claims) == []
-    assert all(sentence.endswith((".", ").")) for _, sentence in permissions.items() + event_types.items())
+    assert set(prunables) == {"address_limits", "login_throttles", "one_time_tokens", "sessions", "token_blocklist"}
+    assert all(sentence.endswith((".", ").")) for _, sentence in [*permissions.items(), *event_types.items()])

@@ -1,13 +1,13 @@
 """Open lists of named values: ours are registered where they are defined, yours in your own modules."""
 
 import re
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 T = TypeVar("T")
 
 
-class Registry(Generic[T]):
+class Registry(Mapping[str, T]):
     """Named values of one kind, such as permissions. Register yours when your module is imported.
 
     The OpenAPI document, the settings and the command line read the registry when the application is made, so import
@@ -50,12 +50,8 @@ class Registry(Generic[T]):
                 f"There is no {self._kind} {name!r}: register it before it is used. There are: {', '.join(self.names)}."
             ) from None
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._values
-
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
-    def items(self) -> list[tuple[str, T]]:
-        """Return each name with its value, in order of registration."""
-        return list(self._values.items())
+    def __len__(self) -> int:
+        return len(self.names)

@@ -9,8 +9,8 @@ from flask import Flask
 from sqlalchemy import text
 
 from authapp import clock
-from authapp.cli import checks
 from authapp.cli.audit import audit
+from authapp.cli.checks import tables
 from authapp.cli.doctor import doctor
 from authapp.cli.roles import roles
 from authapp.config import RateLimit
@@ -140,7 +140,7 @@ def test_the_doctor_notices_a_key_that_is_old_or_shared(app: Flask, monkeypatch:
 
 
 def test_the_doctor_notices_rows_that_nobody_prunes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "PRUNABLE_ROWS", 1)
+    monkeypatch.setattr(tables, "PRUNABLE_ROWS", 1)
     a_session(app, a_user(app))
     assert "sessions" in results(app)["ok"]
     later = clock.now() + timedelta(days=365)
@@ -149,7 +149,7 @@ def test_the_doctor_notices_rows_that_nobody_prunes(app: Flask, monkeypatch: pyt
 
 
 def test_the_doctor_notices_addresses_that_nobody_prunes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "PRUNABLE_ROWS", 1)
+    monkeypatch.setattr(tables, "PRUNABLE_ROWS", 1)
     with app.app_context():
         RateLimits({"login": RateLimit(10, 60)}.get, Services.of(app).fast_path).charge("login", "192.0.2.1")
     assert "address_limits" in results(app)["ok"]
@@ -164,9 +164,9 @@ def test_the_doctor_notices_a_trail_that_nobody_prunes(app: Flask, monkeypatch: 
     with app.app_context():
         db.session.execute(text("ANALYZE audit_events"))
         db.session.commit()
-    monkeypatch.setattr(checks, "AUDIT_ROWS", 3)
+    monkeypatch.setattr(tables, "AUDIT_ROWS", 3)
     assert "audit_events" in results(app)["ok"]
-    monkeypatch.setattr(checks, "AUDIT_ROWS", 2)
+    monkeypatch.setattr(tables, "AUDIT_ROWS", 2)
     assert "audit_events" in results(app)["warn"]
     assert "flask audit prune --older-than" in app.test_cli_runner().invoke(doctor).stdout
 

@@ -54,7 +54,7 @@ def test_nothing_is_pruned_while_it_is_needed(app: Flask, monkeypatch: pytest.Mo
 
     assert (
         succeeded(flask_tokens(app, "prune"))
-        == "Removed 0 blocklist entries, 0 sessions, 0 limits and 0 one-time tokens.\n"
+        == "Removed 0 blocklisted_tokens, 0 limits, 0 one_time_tokens and 0 sessions.\n"
     )
     assert kept(app) == (2, 2)
 
@@ -65,7 +65,7 @@ def test_an_expired_access_token_leaves_the_blocklist(app: Flask, monkeypatch: p
 
     assert (
         succeeded(flask_tokens(app, "prune"))
-        == "Removed 1 blocklist entries, 0 sessions, 0 limits and 0 one-time tokens.\n"
+        == "Removed 1 blocklisted_tokens, 0 limits, 0 one_time_tokens and 0 sessions.\n"
     )
     assert kept(app) == (1, 1)
 
@@ -138,7 +138,7 @@ def test_a_one_time_token_goes_when_it_has_expired(app: Flask, monkeypatch: pyte
     stand_at(monkeypatch, NOW + timedelta(hours=2))
 
     printed = succeeded(flask_tokens(app, "prune"))
-    assert printed == "Removed 0 blocklist entries, 0 sessions, 0 limits and 1 one-time tokens.\n"
+    assert printed == "Removed 0 blocklisted_tokens, 0 limits, 1 one_time_tokens and 0 sessions.\n"
     assert data(flask_tokens(app, "prune", "--json")) == pruned()
 
     stand_at(monkeypatch, NOW + timedelta(hours=4))

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 from flask.cli import ScriptInfo
 
-from authapp.cli.checks import CheckResult, Checkup, Level
+from authapp.cli.checks import CheckResult, Level, run_checks
 from authapp.cli.commands import SETTINGS_ERROR, json_option, print_json, services
 from authapp.config import SettingsError
 
@@ -42,4 +42,4 @@ def _results(ctx: click.Context) -> list[CheckResult]:
         advice = "docs/configuration.md describes every setting."
         return [CheckResult(Level.FAIL, "settings", problem, advice) for problem in error.problems]
     with app.app_context():
-        return list(Checkup(services()).results())
+        return list(run_checks(services()))

@@ -3,7 +3,6 @@
 import click
 
 from authapp.cli.commands import Commands, json_option, print_json, services
-from authapp.domain.pruning import KINDS
 
 tokens = Commands("tokens", help="Clean up stored data about tokens.")
 
@@ -13,12 +12,12 @@ tokens = Commands("tokens", help="Clean up stored data about tokens.")
 def prune(as_json: bool) -> None:
     """Remove rows that are no longer needed.
 
-    These are blocklist entries, sessions and one-time tokens that have expired, and rate limits that are not in use.
+    These are blocklisted tokens, sessions and one-time tokens that have expired, and rate limits that are not in use.
     Only the size of the tables depends on this, so it may run at any time, on several nodes at once.
     """
     pruned = services().pruning.prune()
     if as_json:
         print_json(pruned)
     else:
-        *counts, last = (f"{rows} {KINDS[kind]}" for kind, rows in pruned.items())
+        *counts, last = (f"{rows} {kind}" for kind, rows in pruned.items())
         click.echo(f"Removed {', '.join(counts)} and {last}.")

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, delete, select
 
 from authapp import clock
 from authapp.database.session import db
+from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OneTimeToken
 from authapp.models.user import lookup_key
 from authapp.security import base64url
@@ -24,6 +25,11 @@ MAX_PER_PURPOSE = 5
 
 It is more than one, so that requesting another token does not void one that is already in the user's mailbox.
 """
+
+prunables.register(
+    "one_time_tokens",
+    Prunable("one_time_tokens", OneTimeToken.expires_at, lambda now: OneTimeToken.expires_at < now),
+)
 
 
 @dataclass(frozen=True)

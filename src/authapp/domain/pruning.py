@@ -1,80 +1,69 @@
 """Pruning: rows that are no longer needed are deleted in batches."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, delete, exists, select, tuple_
+from sqlalchemy import ColumnElement, Executable, delete, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authapp import clock
 from authapp.database.session import transaction
-from authapp.models import AddressLimit, BlocklistedToken, LoginThrottle, OneTimeToken, Session, User
+from authapp.registry import Registry
 
 BATCH = 5_000
-
-UNKNOWN_NAME_RETENTION = timedelta(days=30)
-"""How long the failures of an unknown name are kept after the last attempt. Those of accounts are not pruned."""
-
-KINDS = {
-    "blocklisted_tokens": "blocklist entries",
-    "sessions": "sessions",
-    "limits": "limits",
-    "one_time_tokens": "one-time tokens",
-}
-"""What is counted, each with the words for people. The rows of several tables may count as one kind."""
 
 
 @dataclass(frozen=True)
 class Prunable:
-    """The rows of ``model`` that are no longer needed, which count as ``kind``.
+    """The rows of one table that are no longer needed.
 
-    ``age`` is the column by which the oldest are found. It has an index, so that a batch reads only what it deletes.
+    ``kind`` is the name under which they are counted, together with those of other tables of this kind. ``age`` is the
+    column by which the oldest are found; it needs an index, so that a batch reads only what it deletes. ``useless``
+    takes the current time, and returns the SQL condition on the rows. ``after_leeway`` is set for rows about tokens,
+    because a token is still accepted for ``AUTHAPP_LEEWAY`` seconds after it has expired.
     """
 
     kind: str
-    model: type[Any]
     age: InstrumentedAttribute[datetime]
-    condition: ColumnElement[bool]
+    useless: Callable[[datetime], ColumnElement[bool]]
+    after_leeway: bool = False
+
+    @property
+    def model(self) -> type[Any]:
+        """The table."""
+        return self.age.parent.class_
+
+
+prunables: Registry[Prunable] = Registry("prunable table", r"[a-z][a-z_]{0,62}", "use the name of the table.")
+"""What ``flask tokens prune`` deletes and ``flask doctor`` looks at, by the name of the table.
+
+Register a table of your own where it is defined.
+"""
 
 
 class Pruning:
     """Deletes rows that are no longer needed."""
 
     def __init__(self, *, leeway: int) -> None:
-        # A token is accepted until the leeway after its expiry has passed, so its row must be kept until then.
         self._margin = timedelta(seconds=leeway + 1)
 
-    def prunable(self) -> list[Prunable]:
-        """Return what is no longer needed now."""
+    def useless(self, rows: Prunable) -> ColumnElement[bool]:
+        """Return the SQL condition on the rows that are not needed now."""
         now = clock.now()
-        expired = now - self._margin
-
-        def older(kind: str, age: InstrumentedAttribute[datetime], limit: datetime) -> Prunable:
-            return Prunable(kind, age.parent.class_, age, age < limit)
-
-        # Only counters of unknown names and deleted accounts. A counter may keep an existing account locked.
-        unowned = ~exists().where(User.id == LoginThrottle.account_id)
-        forgotten = LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION
-        return [
-            older("blocklisted_tokens", BlocklistedToken.expires_at, expired),
-            older("sessions", Session.refresh_expires_at, expired),
-            older("one_time_tokens", OneTimeToken.expires_at, now),
-            older("limits", AddressLimit.arrival_at, now),
-            Prunable("limits", LoginThrottle, LoginThrottle.last_attempt_at, unowned & forgotten),
-        ]
+        return rows.useless(now - self._margin if rows.after_leeway else now)
 
     def prune(self) -> dict[str, int]:
-        """Delete expired blocklist entries, sessions and one-time tokens, and limits that are not in use.
+        """Delete the rows of all registered tables that are no longer needed; return how many of each kind.
 
         Works in batches of ``BATCH`` rows, each in its own transaction, and skips rows that another node is deleting.
-        Returns how many rows of each kind were deleted.
         """
-        removed = dict.fromkeys(KINDS, 0)
-        for rows in self.prunable():
-            removed[rows.kind] += delete_in_batches(rows.age, rows.condition)
-        return removed
+        removed: Counter[str] = Counter()
+        for rows in prunables.values():
+            removed[rows.kind] += delete_in_batches(rows.age, self.useless(rows))
+        return dict(sorted(removed.items()))
 
 
 def delete_in_batches(

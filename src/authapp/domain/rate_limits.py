@@ -15,8 +15,13 @@ from sqlalchemy.dialects.postgresql import insert
 from authapp import clock
 from authapp.config import RateLimit
 from authapp.database.fast_path import FastPath, PreparedStatement
+from authapp.domain.pruning import Prunable, prunables
 from authapp.errors import Quota, TooManyRequests
 from authapp.models import AddressLimit
+
+prunables.register(
+    "address_limits", Prunable("limits", AddressLimit.arrival_at, lambda now: AddressLimit.arrival_at < now)
+)
 
 
 def client_network(address: str | None) -> str:

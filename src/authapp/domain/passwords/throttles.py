@@ -10,18 +10,31 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import Interval, bindparam, case, delete, func, select
+from sqlalchemy import ColumnElement, Interval, bindparam, case, delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, read_one
+from authapp.domain.pruning import Prunable, prunables
 from authapp.errors import Quota, Refusal, TooManyRequests
-from authapp.models import LoginThrottle, ThrottleScope
+from authapp.models import LoginThrottle, ThrottleScope, User
 
 FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(minutes=15)
 _DOUBLINGS = math.ceil(math.log2(LONGEST_DELAY / FIRST_DELAY))
+
+UNKNOWN_NAME_RETENTION = timedelta(days=30)
+"""How long the failures of an unknown name are kept after the last attempt."""
+
+
+def _forgotten(now: datetime) -> ColumnElement[bool]:
+    # Only counters of unknown names and deleted accounts. A counter may keep an existing account locked.
+    unowned = ~exists().where(User.id == LoginThrottle.account_id)
+    return unowned & (LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION)
+
+
+prunables.register("login_throttles", Prunable("limits", LoginThrottle.last_attempt_at, _forgotten))
 
 
 def unknown_account(key: str) -> UUID:

@@ -30,6 +30,7 @@ from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
+from authapp.domain.pruning import Prunable, prunables
 from authapp.models import BlocklistedToken, EndReason, Session, User
 from authapp.models.session import server_time, valid_from
 
@@ -37,6 +38,16 @@ _TIME = DateTime(timezone=True)
 
 ENDED_AT_ONCE = 1_000
 """The most session rows that one request ends. Other sessions are ended by the mark, and their rows are pruned."""
+
+prunables.register(
+    "token_blocklist",
+    Prunable(
+        "blocklisted_tokens",
+        BlocklistedToken.expires_at,
+        lambda expired: BlocklistedToken.expires_at < expired,
+        after_leeway=True,
+    ),
+)
 
 
 @dataclass(frozen=True)

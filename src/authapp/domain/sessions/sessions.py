@@ -15,6 +15,7 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
+from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.sessions import revocation
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.revocation import AccessToken
@@ -29,6 +30,16 @@ from authapp.security import identifiers
 from authapp.security.tokens import Claims, Tokens
 
 logger = logging.getLogger(__name__)
+
+prunables.register(
+    "sessions",
+    Prunable(
+        "sessions",
+        Session.refresh_expires_at,
+        lambda expired: Session.refresh_expires_at < expired,
+        after_leeway=True,
+    ),
+)
 
 
 class LogoutScope(StrEnum):

@@ -1,13 +1,12 @@
 """Accounts: registering and creating them, and what users can do with their own account."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import select
 
 from authapp import clock
 from authapp.context import RequestContext
-from authapp.database.errors import broken_constraint
 from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
@@ -15,26 +14,22 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.checks import require_acceptable
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.verifier import PasswordVerifier
-from authapp.domain.roles.grants import GrantPolicy, keep_an_admin, require_live
+from authapp.domain.roles.grants import GrantPolicy, require_live
 from authapp.domain.sessions import revocation
-from authapp.domain.users.names import UserNames, checked_names
-from authapp.errors import (
-    EmailTaken,
-    FieldError,
-    Refusal,
-    RegistrationClosed,
-    ResourceNotFound,
-    UsernameTaken,
-    ValidationFailed,
-    WrongPassword,
+from authapp.domain.users.names import UserNames
+from authapp.domain.users.rows import (
+    UserRef,
+    change_names,
+    checked_roles,
+    delete_account,
+    lock_account,
+    refers_to,
+    require_found,
+    unique_names,
 )
-from authapp.models import EndReason, Session, User, UserRole
-from authapp.models.role import checked_role_name
-from authapp.models.user import lookup_key
+from authapp.errors import RegistrationClosed, WrongPassword
+from authapp.models import EndReason, User, UserRole
 from authapp.security import identifiers
-
-UserRef = UUID | str
-"""A reference to an account: its id, or its username or email address."""
 
 
 class Accounts:
@@ -157,88 +152,6 @@ class Accounts:
     def _tell_registered(self, user: User, context: RequestContext) -> None:
         names = {"username": user.username, "email": user.email}
         self._hooks.tell(hooks.user_registered, context=context, user_id=user.id, **names)
-
-
-def checked_roles(names: Iterable[str]) -> list[str]:
-    """Return the role names without duplicates. Raises ``ValidationFailed`` if one is not a valid role name."""
-    distinct = list(dict.fromkeys(names))
-    for name in distinct:
-        try:
-            checked_role_name(name)
-        except ValueError:
-            raise _no_such_role() from None
-    return distinct
-
-
-def lock_account(user: UserRef) -> User:
-    """Lock the row of an account, as a login does, within the open transaction, and return the account.
-
-    A concurrent login either commits first, and its session is visible here; or it waits, and sees the changes.
-
-    Raises ``ResourceNotFound``.
-    """
-    statement = select(User).where(refers_to(user)).execution_options(populate_existing=True)
-    return require_found(db.session.scalars(statement.with_for_update(key_share=True, of=User)).one_or_none(), user)
-
-
-def change_names(user: User, names: Mapping[str, str], context: RequestContext) -> bool:
-    """Set the ``username`` and ``email`` in ``names`` on a locked account; return whether that changed anything.
-
-    Raises ``ValidationFailed``.
-    """
-    changes = {name: value for name, value in checked_names(**names).items() if value != getattr(user, name)}
-    for name, value in changes.items():
-        setattr(user, name, value)
-    if changes:
-        audit.record(EventType.USER_CHANGED, context=context, subject_id=user.id, fields=list(changes))
-    return bool(changes)
-
-
-def delete_account(user: User, context: RequestContext) -> None:
-    """Delete a locked account, with its sessions and blocklist entries. Raises ``LastAdmin``."""
-    keep_an_admin(user)
-    # Sessions are deleted before the account: a logout locks its session first, and then needs the account's row.
-    db.session.execute(delete(Session).where(Session.user_id == user.id))
-    db.session.execute(delete(User).where(User.id == user.id))
-    # The event also has the username, because the id can no longer be looked up.
-    audit.record(EventType.USER_DELETED, context=context, subject_id=user.id, username=user.username)
-
-
-def require_found(user: User | None, ref: UserRef) -> User:
-    """Return ``user``. Raises ``ResourceNotFound`` if it is ``None``."""
-    if user is None:
-        raise ResourceNotFound(f"There is no user {ref!r}." if isinstance(ref, str) else "")
-    return user
-
-
-def refers_to(user: UserRef) -> ColumnElement[bool]:
-    """Return the SQL condition for the account that ``user`` refers to."""
-    if isinstance(user, UUID):
-        return User.id == user
-    return (User.email_key if "@" in user else User.username_key) == lookup_key(user)
-
-
-class unique_names:  # noqa: N801 - a context manager, read as a phrase
-    """Context manager that turns a constraint violation into the matching refusal, such as ``UsernameTaken``."""
-
-    def __enter__(self) -> None:
-        """Do nothing."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        """Raise the refusal, if ``error`` is a violation of a constraint in ``_REFUSED_BY``."""
-        if refusal := _REFUSED_BY.get(broken_constraint(error) or ""):
-            raise refusal() from None
-
-
-def _no_such_role() -> ValidationFailed:
-    return ValidationFailed(field_errors=[FieldError("#/roles", "There is no such role.")])
-
-
-_REFUSED_BY: dict[str, Callable[[], Refusal]] = {
-    "uq_users_username_key": UsernameTaken,
-    "uq_users_email_key": EmailTaken,
-    "fk_user_roles_role_name_roles": _no_such_role,
-}
 
 
 def _lock_if_unchanged(user_id: UUID, password_hash: str | None) -> User:

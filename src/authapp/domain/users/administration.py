@@ -18,8 +18,8 @@ from authapp.domain.passwords.throttles import AccountThrottles
 from authapp.domain.roles.grants import GrantPolicy, keep_an_admin, lock_in_order
 from authapp.domain.roles.roles import check_exists
 from authapp.domain.sessions import revocation
-from authapp.domain.users.accounts import (
-    Accounts,
+from authapp.domain.users.accounts import Accounts
+from authapp.domain.users.rows import (
     UserRef,
     change_names,
     checked_roles,

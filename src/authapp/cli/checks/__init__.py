@@ -1,0 +1,38 @@
+"""The checks of ``flask doctor``: problems that an operator should know of, and how to fix them."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from authapp.cli.checks import database, keys, settings, tables
+from authapp.cli.checks.result import CheckResult, Level
+from authapp.domain.services import Services
+
+__all__ = ["CheckResult", "Level", "run_checks"]
+
+Check = Callable[[Services], CheckResult | Iterable[CheckResult]]
+
+WITHOUT_DATABASE: list[Check] = [settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing]
+WITH_TABLES: list[Check] = [tables.admins, tables.pruning, tables.users, tables.audit_events]
+
+
+def run_checks(services: Services) -> Iterator[CheckResult]:
+    """Yield the results of all checks. Those that need the database are skipped when it does not answer."""
+    yield from _results(WITHOUT_DATABASE, services)
+    problems = services.health.problems()
+    yield database.answers(problems)
+    if "database" in problems:
+        return
+    yield database.clocks()
+    yield database.migrations(problems)
+    if not problems:
+        try:
+            yield from _results(WITH_TABLES, services)
+        except SQLAlchemyError:
+            yield CheckResult(Level.FAIL, "tables", "They cannot be read.", "Grant this role SELECT on every table.")
+
+
+def _results(checks: list[Check], services: Services) -> Iterator[CheckResult]:
+    for check in checks:
+        result = check(services)
+        yield from [result] if isinstance(result, CheckResult) else result

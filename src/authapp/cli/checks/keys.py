@@ -1,0 +1,35 @@
+"""Checks of the signing keys."""
+
+from authapp import clock
+from authapp.cli.checks.result import CheckResult, Level
+from authapp.domain.services import Services
+from authapp.security.keys import Key
+
+KEY_AGE_DAYS = 365
+
+
+def age(services: Services) -> CheckResult:
+    """Check the age of the key that signs."""
+    key = services.tokens.keys.signing
+    made = key.jwk.get("iat")
+    # Keys from other tools have no date, which is fine. A warning would never go away until a good key is replaced.
+    if made is None:
+        return CheckResult(Level.OK, "signing key", f"{key.kid} does not say how old it is.")
+    days = int((clock.now().timestamp() - made) // 86_400)
+    if days > KEY_AGE_DAYS:
+        return CheckResult(Level.WARN, "signing key", f"{key.kid} is {days} days old.", "Replace it: flask keys rotate")
+    return CheckResult(Level.OK, "signing key", f"{key.kid} is {days} days old.")
+
+
+def strengths(services: Services) -> list[CheckResult]:
+    """Check the algorithm of each key."""
+    return [_strength(key) for key in services.tokens.keys]
+
+
+def _strength(key: Key) -> CheckResult:
+    if key.alg == "HS256":
+        sentence = f"{key.kid} is HS256: every service that can verify a token can also sign one."
+        return CheckResult(
+            Level.WARN, "key", sentence, "Use ES256 when other services verify: flask keys rotate --alg ES256"
+        )
+    return CheckResult(Level.OK, "key", f"{key.kid} is {key.alg}.")

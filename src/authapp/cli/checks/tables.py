@@ -1,0 +1,81 @@
+"""Checks of the rows that the tables hold."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select, text
+
+from authapp.cli.checks.result import CheckResult, Level
+from authapp.database.session import db, read_one
+from authapp.domain.pruning import Prunable, prunables
+from authapp.domain.services import Services
+from authapp.models import AuditEvent, User, UserRole, UserStatus
+from authapp.models.role import ADMIN
+
+PRUNABLE_ROWS = 100_000
+AUDIT_ROWS = 10_000_000
+"""Some gigabytes. Lists stay fast, but disk, backups and restores get larger and slower."""
+
+
+def admins(_services: Services) -> CheckResult:
+    """Check that somebody can administer the accounts."""
+    active = (
+        select(func.count())
+        .select_from(User)
+        .join(UserRole, UserRole.user_id == User.id)
+        .where(UserRole.role_name == ADMIN, User.status == UserStatus.ACTIVE)
+    )
+    if db.session.scalar(active) == 0:
+        advice = "Grant the role to an account: flask users grant USERNAME admin"
+        return CheckResult(Level.WARN, "admins", "No active account is an administrator.", advice)
+    return CheckResult(Level.OK, "admins", "There is an administrator.")
+
+
+def pruning(services: Services) -> list[CheckResult]:
+    """Check that the rows that are no longer needed are deleted."""
+    return [_prunable(rows, services.pruning.useless(rows)) for rows in prunables.values()]
+
+
+def users(_services: Services) -> CheckResult:
+    """Tell the size of the table of users."""
+    return CheckResult(Level.OK, User.__tablename__, f"{_size(User).sentence}.")
+
+
+def _prunable(rows: Prunable, useless: ColumnElement[bool]) -> CheckResult:
+    # The count stops at PRUNABLE_ROWS, so that the check is not slow when there are very many.
+    some = select(text("1")).select_from(rows.model).where(useless).limit(PRUNABLE_ROWS).subquery()
+    count = db.session.scalar(select(func.count()).select_from(some)) or 0
+    sentence = f"{_size(rows.model).sentence}, {count}{'+' if count == PRUNABLE_ROWS else ''} of them prunable."
+    if count >= PRUNABLE_ROWS:
+        return CheckResult(Level.WARN, rows.model.__tablename__, sentence, "Run `flask tokens prune` from a timer.")
+    return CheckResult(Level.OK, rows.model.__tablename__, sentence)
+
+
+def audit_events(_services: Services) -> CheckResult:
+    """Check that the audit trail has not become very large."""
+    size = _size(AuditEvent)
+    if size.rows > AUDIT_ROWS:
+        # It is never pruned automatically, because only the operator knows how long it must be kept.
+        advice = "Run `flask audit prune --older-than` with what you must keep, such as 365d, from a timer."
+        return CheckResult(Level.WARN, AuditEvent.__tablename__, f"{size.sentence}.", advice)
+    return CheckResult(Level.OK, AuditEvent.__tablename__, f"{size.sentence}.")
+
+
+@dataclass(frozen=True)
+class _Size:
+    rows: int
+    sentence: str
+
+
+def _size(model: type[Any]) -> _Size:
+    row = read_one(_table(model.__tablename__))
+    if not row:
+        return _Size(0, "it is not there")
+    return _Size(int(row.rows), f"about {int(row.rows)} rows, {row.size}")
+
+
+def _table(name: str) -> Any:
+    rows = func.greatest(text("reltuples"), 0).label("rows")
+    size = func.pg_size_pretty(func.pg_total_relation_size(text("oid"))).label("size")
+    named = text("oid = to_regclass(:name)").bindparams(name=name)
+    return select(rows, size).select_from(text("pg_class")).where(named)

@@ -1,0 +1,103 @@
+"""The rows of accounts: finding, locking, changing and deleting them within an open transaction."""
+
+from collections.abc import Callable, Iterable, Mapping
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, select
+
+from authapp.context import RequestContext
+from authapp.database.errors import broken_constraint
+from authapp.database.session import db
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.roles.grants import keep_an_admin
+from authapp.domain.users.names import checked_names
+from authapp.errors import EmailTaken, FieldError, Refusal, ResourceNotFound, UsernameTaken, ValidationFailed
+from authapp.models import Session, User
+from authapp.models.role import checked_role_name
+from authapp.models.user import lookup_key
+
+UserRef = UUID | str
+"""A reference to an account: its id, or its username or email address."""
+
+
+def checked_roles(names: Iterable[str]) -> list[str]:
+    """Return the role names without duplicates. Raises ``ValidationFailed`` if one is not a valid role name."""
+    distinct = list(dict.fromkeys(names))
+    for name in distinct:
+        try:
+            checked_role_name(name)
+        except ValueError:
+            raise _no_such_role() from None
+    return distinct
+
+
+def lock_account(user: UserRef) -> User:
+    """Lock the row of an account, as a login does, within the open transaction, and return the account.
+
+    A concurrent login either commits first, and its session is visible here; or it waits, and sees the changes.
+
+    Raises ``ResourceNotFound``.
+    """
+    statement = select(User).where(refers_to(user)).execution_options(populate_existing=True)
+    return require_found(db.session.scalars(statement.with_for_update(key_share=True, of=User)).one_or_none(), user)
+
+
+def change_names(user: User, names: Mapping[str, str], context: RequestContext) -> bool:
+    """Set the ``username`` and ``email`` in ``names`` on a locked account; return whether that changed anything.
+
+    Raises ``ValidationFailed``.
+    """
+    changes = {name: value for name, value in checked_names(**names).items() if value != getattr(user, name)}
+    for name, value in changes.items():
+        setattr(user, name, value)
+    if changes:
+        audit.record(EventType.USER_CHANGED, context=context, subject_id=user.id, fields=list(changes))
+    return bool(changes)
+
+
+def delete_account(user: User, context: RequestContext) -> None:
+    """Delete a locked account, with its sessions and blocklist entries. Raises ``LastAdmin``."""
+    keep_an_admin(user)
+    # Sessions are deleted before the account: a logout locks its session first, and then needs the account's row.
+    db.session.execute(delete(Session).where(Session.user_id == user.id))
+    db.session.execute(delete(User).where(User.id == user.id))
+    # The event also has the username, because the id can no longer be looked up.
+    audit.record(EventType.USER_DELETED, context=context, subject_id=user.id, username=user.username)
+
+
+def require_found(user: User | None, ref: UserRef) -> User:
+    """Return ``user``. Raises ``ResourceNotFound`` if it is ``None``."""
+    if user is None:
+        raise ResourceNotFound(f"There is no user {ref!r}." if isinstance(ref, str) else "")
+    return user
+
+
+def refers_to(user: UserRef) -> ColumnElement[bool]:
+    """Return the SQL condition for the account that ``user`` refers to."""
+    if isinstance(user, UUID):
+        return User.id == user
+    return (User.email_key if "@" in user else User.username_key) == lookup_key(user)
+
+
+class unique_names:  # noqa: N801 - a context manager, read as a phrase
+    """Context manager that turns a constraint violation into the matching refusal, such as ``UsernameTaken``."""
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Raise the refusal, if ``error`` is a violation of a constraint in ``_REFUSED_BY``."""
+        if refusal := _REFUSED_BY.get(broken_constraint(error) or ""):
+            raise refusal() from None
+
+
+def _no_such_role() -> ValidationFailed:
+    return ValidationFailed(field_errors=[FieldError("#/roles", "There is no such role.")])
+
+
+_REFUSED_BY: dict[str, Callable[[], Refusal]] = {
+    "uq_users_username_key": UsernameTaken,
+    "uq_users_email_key": EmailTaken,
+    "fk_user_roles_role_name_roles": _no_such_role,
+}
