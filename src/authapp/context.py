@@ -11,9 +11,10 @@ USER_AGENT_MAX_LENGTH = 256
 class Principal:
     """The user behind an accepted credential.
 
-    ``session_id`` is nothing for a credential without a session. ``permissions`` are those of all the user's roles; of
-    the role ``admin`` that is every registered one. ``amr`` (RFC 8176) names how the user was authenticated, and
-    ``auth_time`` when. ``fresh`` is true for the access token of a login, and false for every other credential.
+    ``session_id`` is ``None`` for a credential without a session. ``permissions`` are what this credential allows: of a
+    token, all that the user's roles allow; of a limited credential, less. ``amr`` (RFC 8176) names how the user was
+    authenticated, and ``auth_time`` when. ``fresh`` is true for the access token of a login, and false for every other
+    credential.
     """
 
     id: UUID
@@ -32,7 +33,7 @@ class Principal:
     fresh: bool
 
     def may(self, permission: str) -> bool:
-        """Tell whether one of the user's roles holds ``permission``."""
+        """Tell whether this credential allows what needs ``permission``."""
         return permission in self.permissions
 
 

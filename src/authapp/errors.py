@@ -7,8 +7,9 @@ Each leaf class has a stable ``code`` for clients to match, a ``title`` for peop
 when it happens and what the client should do. ``GET /problems/{code}`` returns that docstring.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 
@@ -36,10 +37,12 @@ class Refusal(Exception):
     """The base class of all refusals.
 
     ``detail`` explains this occurrence, ``field_errors`` name the fields to correct and ``retry_after`` is in seconds.
+    ``members`` are further members of the problem document (RFC 9457, section 3.2), which a subclass may set.
     """
 
     code: ClassVar[str]
     title: ClassVar[str]
+    members: Mapping[str, object] = MappingProxyType({})
 
     def __init__(
         self, detail: str = "", *, field_errors: Sequence[FieldError] = (), retry_after: int | None = None
@@ -63,7 +66,13 @@ class Malformed(Refusal):
 
 
 class Unauthenticated(Refusal):
-    """The request has no valid credential."""
+    """The request has no valid credential.
+
+    ``challenge`` has the parameters of ``WWW-Authenticate`` besides the realm. Without a credential there is none
+    (RFC 6750, section 3.1).
+    """
+
+    challenge: Mapping[str, str] = MappingProxyType({})
 
 
 class Forbidden(Refusal):
@@ -244,8 +253,8 @@ class TooManyRequests(TooMany):
     """There were too many login attempts for this account, or too many requests from this address.
 
     The request was not processed, and a password in it was not checked. Wait for the number of seconds in
-    `Retry-After`; trying sooner does not help. After 100 failed attempts in a row the account is locked until an
-    administrator unlocks it or sets a new password. Its live sessions continue.
+    `Retry-After`; trying sooner does not help. After many failed attempts in a row (100 by default) the account is
+    locked until an administrator unlocks it or sets a new password. Its live sessions continue.
     """
 
     code = "too_many_requests"
@@ -300,6 +309,8 @@ class TokenMissing(Unauthenticated):
 
 class TokenRefused(Unauthenticated):
     """The request has a token, but the token is not accepted."""
+
+    challenge = MappingProxyType({"error": "invalid_token"})
 
 
 class TokenInvalid(TokenRefused):
@@ -377,7 +388,7 @@ class InternalError(Refusal):
 
 
 def catalogue() -> dict[str, type[Refusal]]:
-    """Return every refusal that has a code, as a dict sorted by code."""
+    """Return every refusal that has a code, as a dict sorted by code. Raises ``ValueError`` if two have the same."""
 
     def leaves(kind: type[Refusal]) -> Iterator[type[Refusal]]:
         for child in kind.__subclasses__():
@@ -385,4 +396,8 @@ def catalogue() -> dict[str, type[Refusal]]:
         if "code" in vars(kind):
             yield kind
 
-    return {leaf.code: leaf for leaf in sorted(leaves(Refusal), key=lambda leaf: leaf.code)}
+    refusals: dict[str, type[Refusal]] = {}
+    for leaf in sorted(leaves(Refusal), key=lambda leaf: leaf.code):
+        if refusals.setdefault(leaf.code, leaf) is not leaf:
+            raise ValueError(f"Two refusals have the code {leaf.code}: {refusals[leaf.code]!r} and {leaf!r}.")
+    return refusals

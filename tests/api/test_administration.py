@@ -11,6 +11,7 @@ from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.services import Services
+from authapp.domain.users.administration import Changes
 from authapp.models import AuditEvent, Session, User
 from cli.invoking import flask_users, succeeded
 from domain.concurrently import at_once
@@ -63,6 +64,17 @@ def test_an_empty_name_is_refused_and_not_ignored(app: Flask, api: Api, admin: s
     refused = api("PATCH", f"/users/{a_user(app).id}", admin, json={name: ""})
 
     assert problem(refused, 422, "validation_failed")["errors"][0]["pointer"] == f"#/{name}"
+
+
+def test_a_new_address_is_not_verified_and_the_same_one_stays_verified(app: Flask) -> None:
+    user, administration = a_user(app), Services.of(app).administration
+    with app.app_context():
+        db.session.execute(update(User).where(User.id == user.id).values(email_verified_at=func.now()))
+        db.session.commit()
+        administration.change(user.id, Changes(username="renamed", email=user.email), OPERATOR)
+        assert db.session.get_one(User, user.id).email_verified_at is not None
+        administration.change(user.id, Changes(email="new@example.com"), OPERATOR)
+        assert db.session.get_one(User, user.id).email_verified_at is None
 
 
 def test_a_name_that_is_what_it_was_changes_nothing(app: Flask, api: Api) -> None:

@@ -150,6 +150,37 @@ def test_of_two_permissions_both_are_needed(app: Flask) -> None:
     assert [status(app, roles=(role,)) for role in ("reader", "writer", "admin")] == [403, 403, 200]
 
 
+def test_marks_that_a_decorator_hides_let_nobody_in(app: Flask) -> None:
+    plain, documented = Blueprint("plain", __name__), authapp.Blueprint("documented", __name__)
+
+    def timed(view: Callable[[], str]) -> Callable[[], str]:
+        def inner() -> str:
+            return view()
+
+        return inner
+
+    def marked() -> str:
+        return "secret"
+
+    plain.add_url_rule("/marked", view_func=timed(requires("users:read")(marked)))
+    AuthApp.of(app).register_blueprint(plain)
+    assert status(app, roles=(ADMIN,)) == 500
+
+    with pytest.raises(TypeError, match=r"functools\.wraps"):
+        documented.get("/marked")(timed(requires("users:read")(marked)))
+
+
+def test_a_view_that_knows_itself_hides_no_marks(app: Flask) -> None:
+    documented = authapp.Blueprint("documented", __name__)
+
+    @documented.get("/marked")
+    def view() -> dict[str, str]:
+        return {"name": view.__name__}
+
+    AuthApp.of(app).register_blueprint(documented)
+    assert status(app) == 200
+
+
 @dataclass(frozen=True)
 class NamedLike:
     """A requirement of an application's own."""

@@ -1,11 +1,22 @@
 """GET /problems/{code}, and the table of statuses."""
 
+import gc
+
 import pytest
 from flask import Flask
 
 from authapp import create_app
 from authapp.api.errors import STATUS, render, status_of
-from authapp.errors import FieldError, Refusal, ServiceUnavailable, ValidationFailed, catalogue
+from authapp.errors import (
+    Conflict,
+    FieldError,
+    Refusal,
+    RoleTaken,
+    ServiceUnavailable,
+    TokenRevoked,
+    ValidationFailed,
+    catalogue,
+)
 from conftest import dispose
 from databases import Databases
 from factories import Api, problem
@@ -41,6 +52,32 @@ def test_each_code_belongs_to_one_refusal_and_each_refusal_has_a_status() -> Non
     coded = [kind for kind in below(Refusal) if "code" in vars(kind)]
     assert len(coded) == len(catalogue())
     assert {status_of(refusal) for refusal in coded} <= set(STATUS.values())
+
+
+def test_a_second_refusal_with_a_code_is_refused() -> None:
+    names = {"code": "role_taken", "title": "Taken.", "__doc__": "Taken.\n\nTake another."}
+    duplicate = type("Duplicate", (Conflict,), names)
+    with pytest.raises(ValueError, match="Two refusals have the code role_taken"):
+        catalogue()
+    del duplicate
+    gc.collect()  # a class is part of a circle of references
+    assert catalogue()["role_taken"] is RoleTaken
+
+
+def test_a_refusal_without_a_kind_is_refused_with_the_kinds() -> None:
+    with pytest.raises(TypeError, match=r"^Refusal has no status: derive it from one of .*'Conflict'"):
+        status_of(Refusal)
+
+
+def test_a_refusal_brings_members_and_parameters_of_the_challenge(app: Flask) -> None:
+    refusal = TokenRevoked()
+    refusal.members = {"factors": ["totp"], "status": 200}
+    refusal.challenge = {"error": "insufficient_user_authentication", "max_age": "300"}
+    with app.test_request_context("/x"):
+        answer = render(refusal)
+    assert (answer.get_json()["factors"], answer.get_json()["status"]) == (["totp"], 401)
+    challenge = 'Bearer realm="authapp", error="insufficient_user_authentication", max_age="300"'
+    assert answer.headers["WWW-Authenticate"] == challenge
 
 
 def test_the_occurrence_is_given_beside_the_code(app: Flask) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from werkzeug.security import generate_password_hash
 from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db
+from authapp.domain.passwords.verifier import ConfirmedUser
 from authapp.domain.services import Services
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.sessions.token_pairs import TokenPair
@@ -105,6 +107,25 @@ def test_an_outdated_hash_is_replaced_once_and_every_login_in_parallel_succeeds(
             db.session.commit()
         outcomes = at_once(app, *[lambda user=user: a_session(app, user)] * 4)
         assert all(isinstance(outcome, TokenPair) for outcome in outcomes), outcomes
+
+
+def test_a_login_that_replaces_the_hash_does_not_make_the_confirmed_password_wrong(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, user = Services.of(app), a_user(app)
+    confirm = services.password_verifier.confirm
+
+    def confirm_before_the_hash_is_replaced(*arguments: Any, **named: Any) -> ConfirmedUser:
+        confirmed = confirm(*arguments, **named)
+        another = generate_password_hash(PASSWORD, "scrypt")
+        db.session.execute(update(User).where(User.id == user.id).values(password_hash=another))
+        db.session.commit()
+        return confirmed
+
+    monkeypatch.setattr(services.password_verifier, "confirm", confirm_before_the_hash_is_replaced)
+    with app.app_context():
+        services.accounts.change_password(user.id, None, PASSWORD, "another long sentence", GUEST)
+    a_session(app, user, "another long sentence")
 
 
 def test_logouts_of_many_sessions_at_once_do_not_stop_each_other(app: Flask) -> None:

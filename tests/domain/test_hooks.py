@@ -6,18 +6,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import Mock
+from uuid import UUID
 
 import pytest
 from blinker import NamedSignal
 from flask import Flask
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, func, select, text, update
 
 from authapp import create_app, hooks
 from authapp.context import OPERATOR, RequestContext
 from authapp.database.session import db
 from authapp.domain.services import Services
-from authapp.errors import RefreshTokenReused, RegistrationClosed
-from authapp.models import User
+from authapp.domain.sessions.authentication import AuthenticationResult
+from authapp.domain.users.administration import Changes
+from authapp.errors import PermissionDenied, RefreshTokenReused, RegistrationClosed
+from authapp.models import User, UserRole
+from authapp.models.role import ADMIN
 from conftest import dispose
 from databases import Databases
 from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
@@ -86,7 +90,7 @@ def registered(app: Flask, username: str = "ada") -> User:
 
 def test_every_signal_of_the_package_is_tested_here() -> None:
     signals = {name for name, value in vars(hooks).items() if isinstance(value, NamedSignal)}
-    assert signals == {*TOLD_AFTERWARDS, "before_registration"}
+    assert signals == {*TOLD_AFTERWARDS, "before_registration", "before_session_start", "user_changing"}
 
 
 def test_a_registration_is_told_once_with_the_row_in_place(app: Flask, heard: Heard) -> None:
@@ -397,6 +401,77 @@ def test_an_error_in_the_veto_registers_nobody(api: Api, heard: Heard) -> None:
     with hooks.before_registration.connected_to(fail):
         problem(api.post("/auth/register", body), 500, "internal_error")
     assert heard.signals == []
+
+
+def test_a_login_can_be_vetoed_after_the_user_is_authenticated(app: Flask, api: Api, heard: Heard) -> None:
+    user, asked = a_user(app), []
+    heard.signals.clear()
+
+    def veto(_app: Flask, *, result: AuthenticationResult, context: RequestContext, **_: Any) -> None:
+        asked.append((result.user_id, result.amr, context.ip_address))
+        raise PermissionDenied("Not before you have paid.")
+
+    with hooks.before_session_start.connected_to(veto):
+        answer = problem(api.log_in(user.username), 403, "permission_denied")
+        problem(api.log_in(user.username, "wrong"), 401, "invalid_credentials")
+    assert answer["detail"] == "Not before you have paid."
+    assert asked == [(user.id, ("pwd",), "127.0.0.1")]
+    assert heard.signals == []
+    assert api.log_in(user.username).status_code == 200
+
+
+CHANGES: dict[str, Callable[[Services, User], Any]] = {
+    "username": lambda on, user: on.administration.change(user.id, Changes(username="Renamed"), OPERATOR),
+    "email": lambda on, user: on.administration.change(user.id, Changes(email="new@example.com"), OPERATOR),
+    "status": lambda on, user: on.administration.disable(user.id, OPERATOR),
+    "password": lambda on, user: on.administration.set_password(user.id, NEW_PASSWORD, OPERATOR),
+    "roles": lambda on, user: on.administration.grant(user.id, ADMIN, OPERATOR),
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_a_receiver_of_a_change_is_part_of_its_transaction(app: Flask, field: str) -> None:
+    user, heard = a_user(app), []
+
+    def write(_app: Flask, *, user_id: UUID, fields: set[str], **_: Any) -> None:
+        db.session.execute(update(User).where(User.id == user_id).values(last_login_at=func.now()))
+        heard.append((user_id, fields))
+
+    def refuse(_app: Flask, **_: Any) -> None:
+        raise PermissionDenied
+
+    with app.app_context():
+        before = row(user)
+        with hooks.user_changing.connected_to(refuse), pytest.raises(PermissionDenied):
+            CHANGES[field](services(app), user)
+        assert row(user) == before
+        with hooks.user_changing.connected_to(write):
+            CHANGES[field](services(app), user)
+        assert heard == [(user.id, {field})]
+        assert row(user) != before
+        assert row(user)["last_login_at"] is not None
+
+
+def test_an_owner_tells_of_their_own_changes_and_of_nothing_that_stays(app: Flask) -> None:
+    user, heard = a_user(app), []
+
+    def hear(_app: Flask, *, fields: set[str], **_: Any) -> None:
+        heard.append(fields)
+
+    with app.app_context(), hooks.user_changing.connected_to(hear):
+        services(app).accounts.rename(user.id, username=user.username, context=GUEST)
+        services(app).administration.change(user.id, Changes(email=user.email), OPERATOR)
+        assert heard == []
+        services(app).accounts.rename(user.id, username="Renamed", context=GUEST)
+        services(app).accounts.change_password(user.id, None, PASSWORD, NEW_PASSWORD, GUEST)
+    assert heard == [{"username"}, {"password"}]
+
+
+def row(user: User) -> dict[str, Any]:
+    db.session.rollback()
+    columns = db.session.execute(select(User.__table__).where(User.id == user.id)).mappings().one()
+    roles = db.session.scalars(select(UserRole.role_name).where(UserRole.user_id == user.id)).all()
+    return {**columns, "roles": roles}
 
 
 def test_two_applications_do_not_hear_each_other(app: Flask, databases: Databases) -> None:

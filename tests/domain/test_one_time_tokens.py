@@ -14,7 +14,8 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, SECRET_BYTES, OneTimeTokens, UsedToken
 from authapp.domain.services import Services
-from authapp.models import OneTimeToken, User
+from authapp.domain.users.administration import Changes
+from authapp.models import OneTimeToken, User, UserStatus
 from authapp.security import base64url
 from clocks import Time
 from factories import a_user
@@ -155,6 +156,23 @@ def test_all_tokens_of_an_account_can_be_voided(tokens: OneTimeTokens, user: Use
     for purpose, token in issued.items():
         assert use(tokens, token, purpose) is None
     assert use(tokens, neighbour) is not None
+
+
+def test_a_change_that_makes_them_useless_voids_them(app: Flask, tokens: OneTimeTokens) -> None:
+    on = Services.of(app)
+    for changes, is_void in (
+        (Changes(username="Renamed"), False),
+        (Changes(email="moved@example.com"), True),
+        (Changes(status=UserStatus.DISABLED), True),
+    ):
+        user = a_user(app)
+        token = issue(tokens, user)
+        on.administration.change(user.id, changes, OPERATOR)
+        assert (use(tokens, token) is None) == is_void
+    user = a_user(app)
+    token = issue(tokens, user)
+    on.administration.set_password(user.id, "another long sentence", OPERATOR)
+    assert use(tokens, token) is None
 
 
 def test_they_go_with_their_account(app: Flask, tokens: OneTimeTokens, user: User) -> None:

@@ -184,6 +184,28 @@ def test_a_principal_without_a_session_may_do_what_the_user_may(app: Flask, api:
     assert api("DELETE", f"/users/{other.id}", headers=key).status_code == 204
 
 
+@pytest.mark.parametrize(
+    ("allowed", "change"),
+    [
+        ({"users:write"}, {"roles": [ADMIN]}),
+        ({"users:write"}, {"roles": ["support"]}),
+        ({"users:write", "users:read"}, {"roles": ["support"]}),
+    ],
+)
+def test_a_limited_credential_grants_no_more_than_it_is_allowed(
+    app: Flask, api: Api, user: User, claims: Claims, key: dict[str, str], allowed: set[str], change: dict[str, Any]
+) -> None:
+    other = a_user(app)
+    with app.app_context():
+        Services.of(app).roles.create("support", ["users:read"], context=OPERATOR)
+    keys = next(each for each in AuthApp.of(app).authenticators if isinstance(each, Keys))
+    keys.principals["secret"] = replace(keys.principals["secret"], permissions=frozenset(allowed))
+
+    problem(api("PATCH", f"/users/{other.id}", headers=key, json=change), 403, "permission_denied")
+    problem(api("PATCH", f"/users/{user.id}", headers=key, json={"status": "disabled"}), 403, "permission_denied")
+    assert api("PATCH", f"/users/{other.id}", headers=key, json={"username": "renamed"}).status_code == 200
+
+
 def test_a_principal_without_a_session_gives_nothing_once_the_user_is_disabled(
     app: Flask, api: Api, user: User, key: dict[str, str]
 ) -> None:

@@ -2,13 +2,15 @@
 
 import inspect
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.http import quote_header_value
 
 from authapp.api.middleware import request_id
 from authapp.api.responses import as_json
@@ -29,7 +31,6 @@ from authapp.errors import (
     ResourceNotFound,
     ServiceUnavailable,
     TokenMissing,
-    TokenRefused,
     TooMany,
     TooManyRequests,
     Unauthenticated,
@@ -96,8 +97,14 @@ def cover(app: Flask, blueprint: str) -> None:
 
 
 def status_of(refusal: type[Refusal]) -> int:
-    """Return the HTTP status of a refusal, which is that of its nearest base class in ``STATUS``."""
-    return next(STATUS[kind] for kind in refusal.__mro__ if kind in STATUS)
+    """Return the HTTP status of a refusal, which is that of its nearest base class in ``STATUS``.
+
+    Raises ``TypeError`` if it has none.
+    """
+    for kind in refusal.__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    raise TypeError(f"{refusal.__name__} has no status: derive it from one of {[kind.__name__ for kind in STATUS]}.")
 
 
 def documentation(refusal: type[Refusal]) -> str:
@@ -107,10 +114,17 @@ def documentation(refusal: type[Refusal]) -> str:
 
 
 def problem_document(
-    refusal: type[Refusal], *, instance: str, request_id: str, detail: str = "", field_errors: Iterable[FieldError] = ()
+    refusal: type[Refusal],
+    *,
+    instance: str,
+    request_id: str,
+    detail: str = "",
+    field_errors: Iterable[FieldError] = (),
+    members: Mapping[str, object] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return the members of a problem document (RFC 9457); ``detail`` is by default the first line of the docstring."""
     document = {
+        **members,
         "type": f"/problems/{refusal.code}",
         "title": refusal.title,
         "status": status_of(refusal),
@@ -131,14 +145,14 @@ def render(refusal: Refusal) -> Response:
         request_id=request_id(),
         detail=refusal.detail,
         field_errors=refusal.field_errors,
+        members=refusal.members,
     )
     response = as_json(document, document["status"])
     response.content_type = CONTENT_TYPE
     if isinstance(refusal, Unauthenticated):
-        challenge = 'Bearer realm="authapp"'
-        # If the request had no token, the challenge should have no error code (RFC 6750, section 3.1).
-        invalid_token = isinstance(refusal, TokenRefused)
-        response.headers["WWW-Authenticate"] = f'{challenge}, error="invalid_token"' if invalid_token else challenge
+        parameters = {"realm": "authapp", **refusal.challenge}.items()
+        quoted = (f"{name}={quote_header_value(value, allow_token=False)}" for name, value in parameters)
+        response.headers["WWW-Authenticate"] = f"Bearer {', '.join(quoted)}"
     if isinstance(refusal, TooMany) and refusal.quota:
         quota, wait = refusal.quota, refusal.retry_after
         response.headers["RateLimit-Policy"] = f'"{quota.name}";q={quota.amount};w={quota.seconds}'

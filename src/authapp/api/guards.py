@@ -4,6 +4,7 @@ This applies to authapp's blueprints and to those of the application alike.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -89,11 +90,13 @@ def guard_of(view: Callable[..., Any], method: str = "") -> Guard:
 
     For a class-based view these are the marks of the view, of its class, and of the function that answers ``method``.
 
-    Raises ``TypeError`` if these marks contradict each other.
+    Raises ``TypeError`` if these marks contradict each other, or a decorator hides those of the function in it.
     """
     guard: Guard = getattr(view, "guard", _LOCKED)
     view_class = getattr(view, "view_class", None)
     if view_class is None:
+        if guard is _LOCKED and _hides_marks(view):
+            raise TypeError(f"A decorator hides the marks of {view!r}: write it with functools.wraps.")
         return guard
     names = (method.lower(), "get" if method == "HEAD" else "", "dispatch_request")
     functions = (function for name in names if name and (function := getattr(view_class, name, None)))
@@ -163,6 +166,15 @@ def _merged(guard: Guard, other: Guard) -> Guard:
     if levels or limits or (both.level is AccessLevel.PUBLIC and both.requirements):
         raise TypeError("These marks contradict each other: one level, one limit, and no condition on guests.")
     return both
+
+
+def _hides_marks(view: Callable[..., Any]) -> bool:
+    for cell in getattr(view, "__closure__", None) or ():
+        # A cell is empty while the name that it stands for is not bound yet.
+        with suppress(ValueError):
+            if isinstance(getattr(cell.cell_contents, "guard", None), Guard):
+                return True
+    return False
 
 
 def _methods() -> Response:

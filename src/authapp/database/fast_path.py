@@ -177,7 +177,8 @@ class FastPath:
     def write(self, statement: PreparedStatement, parameters: Mapping[str, Any]) -> Any:
         """Run a ``statement`` that writes and commits by itself; otherwise like ``read``.
 
-        It may run twice if a connection had died, so the statement must be idempotent.
+        It may run twice if a connection had died, so the second run must do no harm: it changes nothing more, or counts
+        an attempt twice.
         """
         self._enter(self._write_permits)
         try:

@@ -1,12 +1,13 @@
-"""Hooks: signals that are sent to your code when something happens. One of them can refuse a registration.
+"""Hooks: signals that are sent to your code when something happens. Some of them can refuse it.
 
 Connect a function that takes the application and keyword arguments::
 
     @hooks.user_registered.connect
     def welcome(app, *, user_id, context, **_): ...
 
-``context`` is the ``RequestContext`` of the request. Every signal except ``before_registration`` is sent after the
-commit, and an exception in a receiver is only logged. Future versions may add keyword arguments, so accept ``**_``.
+``context`` is the ``RequestContext`` of the request. A receiver of ``before_registration``, ``before_session_start`` or
+``user_changing`` can refuse by raising a ``Refusal``. Every other signal is sent after the commit, and an exception in
+a receiver is only logged. Future versions may add keyword arguments, so accept ``**_``.
 """
 
 import logging
@@ -22,7 +23,17 @@ logger = logging.getLogger(__name__)
 _signals = Namespace()
 
 before_registration = _signals.signal("before-registration")
-"""``username``, ``email``: sent before an account is registered. A receiver can refuse by raising a ``Refusal``."""
+"""``username``, ``email``: sent before a guest's account is created."""
+
+before_session_start = _signals.signal("before-session-start")
+"""``result``: sent when a user has been authenticated (``AuthenticationResult``), before the session starts."""
+
+user_changing = _signals.signal("user-changing")
+"""``user_id``, ``fields``: sent within the transaction that changes an account.
+
+``fields`` is a set of ``username``, ``email``, ``password``, ``status`` and ``roles``. What a receiver writes is
+committed together with the change, and an exception undoes both.
+"""
 
 user_registered = _signals.signal("user-registered")
 """``user_id``, ``username``, ``email``: a guest registered an account, or an administrator created one."""

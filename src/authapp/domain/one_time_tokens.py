@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, delete, select
 
 from authapp import clock
 from authapp.database.session import db
+from authapp.domain import hooks
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OneTimeToken
 from authapp.models.user import lookup_key
@@ -43,6 +44,10 @@ class UsedToken:
     user_id: UUID
     address_key: str
     address: str | None
+
+
+VOIDED_BY = {"email", "password", "status"}
+"""The changes of an account after which tokens that were sent before are of no use."""
 
 
 class OneTimeTokens:
@@ -105,7 +110,7 @@ class OneTimeTokens:
         return UsedToken(user_id, row.address_key, row.address)
 
     def void_all(self, user_id: UUID) -> None:
-        """Delete all tokens of an account, after a change of its password, its address or a factor."""
+        """Delete all tokens of an account. A change in ``VOIDED_BY`` does so by itself."""
         self._lock(OneTimeToken.user_id == user_id)
         self._delete(OneTimeToken.user_id == user_id)
 
@@ -116,6 +121,12 @@ class OneTimeTokens:
 
     def _delete(self, *which: ColumnElement[bool]) -> None:
         db.session.execute(delete(OneTimeToken).where(*which).execution_options(synchronize_session=False))
+
+
+@hooks.user_changing.connect
+def _void_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
+    if fields & VOIDED_BY:
+        OneTimeTokens().void_all(user_id)
 
 
 def _key_of(token: str) -> tuple[UUID, bytes] | None:

@@ -26,8 +26,8 @@ class PasswordLogin:
         """
         for _ in range(ATTEMPTS):
             result = self._verifier.verify(name, password, context)
-            # No session starts if the account changed meanwhile. But a parallel login may only have replaced an
-            # outdated hash, so the password is verified once more, against the new hash.
+            # No session starts if the account changed meanwhile. It may only have been renamed or got a role, so the
+            # password is verified once more, against the account as it is now.
             if pair := self._sessions.start(result, context):
                 return pair
         with transaction():

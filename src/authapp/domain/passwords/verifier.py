@@ -1,6 +1,7 @@
 """Verifying the password of an account: at login, and to confirm an action in a live session."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,11 +23,15 @@ from authapp.models.user import lookup_key
 
 @dataclass(frozen=True)
 class ConfirmedUser:
-    """An account whose owner has just sent the right password, or that has none."""
+    """An account whose owner has just sent the right password, or that has none.
+
+    ``account_version`` is ``users.updated_at``, as in ``AuthenticationResult``.
+    """
 
     password_hash: str | None
     username: str
     email: str
+    account_version: datetime
 
 
 class PasswordVerifier:
@@ -66,7 +71,7 @@ class PasswordVerifier:
         row = read_one(_BY_ID, {"user_id": user_id})
         if row is None:
             raise WrongPassword
-        confirmed = ConfirmedUser(row.password_hash, row.username, row.email)
+        confirmed = ConfirmedUser(row.password_hash, row.username, row.email, row.updated_at)
         if row.password_hash is None:
             return confirmed
         if password is None:

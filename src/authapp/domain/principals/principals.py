@@ -7,9 +7,8 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from authapp.context import Principal
 from authapp.database.fast_path import FastPath, PreparedStatement
-from authapp.domain.roles.permissions import permissions
+from authapp.domain.roles.permissions import role_permissions
 from authapp.models import BlocklistedToken, Role, Session, User, UserRole, UserStatus
-from authapp.models.role import ADMIN
 from authapp.models.session import auth_time, is_live
 from authapp.security import identifiers
 from authapp.security.tokens import Claims
@@ -58,9 +57,7 @@ def token_status(claims: Claims, row: Any) -> TokenStatus:
         updated_at=row.updated_at,
         last_login_at=row.last_login_at,
         roles=sorted(by_role),
-        permissions=frozenset(
-            permissions if ADMIN in by_role else (name for names in by_role.values() for name in names)
-        ),
+        permissions=role_permissions(by_role),
         amr=row.amr,
         auth_time=row.auth_time,
         fresh=claims["fresh"],

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from authapp.context import Operator, Principal, RequestContext
 from authapp.database.session import db
-from authapp.domain.roles.permissions import Permission
+from authapp.domain.roles.permissions import Permission, role_permissions
 from authapp.errors import LastAdmin, PermissionDenied, TokenRevoked
 from authapp.models import Role, Session, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
@@ -40,10 +40,13 @@ class GrantPolicy:
         user_id = context.principal.id
         lock_in_order(user_id)
         require_live(context)
-        roles = select(Role.name, Role.permissions).join(UserRole, UserRole.role_name == Role.name)
-        by_role = {row.name: row.permissions for row in db.session.execute(roles.where(UserRole.user_id == user_id))}
-        permissions = (permission for granted in by_role.values() for permission in granted)
-        return cls(ADMIN in by_role, frozenset(by_role), frozenset(permissions))
+        query = select(Role.name, Role.permissions).join(UserRole, UserRole.role_name == Role.name)
+        by_role = {row.name: row.permissions for row in db.session.execute(query.where(UserRole.user_id == user_id))}
+        held = role_permissions(by_role)
+        # A credential such as an API key may be allowed less than its user. Then it grants no roles of theirs either.
+        if not held <= context.principal.permissions:
+            return cls(permissions=held & context.principal.permissions)
+        return cls(ADMIN in by_role, frozenset(by_role), held)
 
     def require_permissions(self, permissions: Iterable[str]) -> None:
         """Raise ``PermissionDenied`` unless the principal has all of ``permissions``."""

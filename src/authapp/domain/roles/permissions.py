@@ -1,5 +1,8 @@
 """The registry of permissions, with names of the form ``resource:action``. An application can add its own."""
 
+from collections.abc import Collection, Mapping
+
+from authapp.models.role import ADMIN
 from authapp.registry import Registry
 
 permissions: Registry[str] = Registry(
@@ -17,3 +20,10 @@ class Permission:
     ROLES_WRITE = permissions.register("roles:write", "Create, change and delete roles.")
     AUDIT_READ = permissions.register("audit:read", "Read the audit trail.")
     TOKENS_INTROSPECT = permissions.register("tokens:introspect", "Ask about the tokens of others (RFC 7662).")
+
+
+def role_permissions(by_role: Mapping[str, Collection[str]]) -> frozenset[str]:
+    """Return the permissions of roles, from those of each by its name. ``admin`` has every registered one."""
+    if ADMIN in by_role:
+        return frozenset(permissions)
+    return frozenset(name for names in by_role.values() for name in names)

@@ -13,7 +13,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.checks import require_acceptable
 from authapp.domain.passwords.hashing import PasswordHasher
-from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.passwords.verifier import ConfirmedUser, PasswordVerifier
 from authapp.domain.roles.grants import GrantPolicy, require_live
 from authapp.domain.sessions import revocation
 from authapp.domain.users.names import UserNames
@@ -97,8 +97,9 @@ class Accounts:
             user = lock_account(user_id)
             # The body may have arrived long after the guard's check.
             require_live(context)
-            if change_names(user, names, context):
+            if changed := change_names(user, names, context):
                 user.updated_at = clock.now()
+                self._hooks.ask(hooks.user_changing, context=context, user_id=user_id, fields=changed)
         return user
 
     def change_password(
@@ -115,12 +116,13 @@ class Accounts:
         require_acceptable(new, username=confirmed.username, email=confirmed.email, field="new_password")
         new_hash = self._hasher.hash(new)
         with transaction():
-            user = _lock_if_unchanged(user_id, confirmed.password_hash)
+            user = _lock_if_unchanged(user_id, confirmed)
             require_live(context)
             user.password_hash = new_hash
             user.updated_at = now = clock.now()
             ended = revocation.end_all(user_id, EndReason.PASSWORD_CHANGED, now, keep=session_id)
             audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user_id, sessions_ended=ended)
+            self._hooks.ask(hooks.user_changing, context=context, user_id=user_id, fields={"password"})
         self._hooks.tell(hooks.password_changed, context=context, user_id=user_id)
         if ended:
             self._hooks.tell_session_ended(user_id, EndReason.PASSWORD_CHANGED, context=context)
@@ -133,7 +135,7 @@ class Accounts:
         """
         confirmed = self._verifier.confirm(user_id, password, context, field="password")
         with transaction():
-            user = _lock_if_unchanged(user_id, confirmed.password_hash)
+            user = _lock_if_unchanged(user_id, confirmed)
             require_live(context)
             delete_account(user, context)
         self._hooks.tell(hooks.user_deleted, context=context, user_id=user_id, username=user.username)
@@ -154,9 +156,10 @@ class Accounts:
         self._hooks.tell(hooks.user_registered, context=context, user_id=user.id, **names)
 
 
-def _lock_if_unchanged(user_id: UUID, password_hash: str | None) -> User:
-    """Lock and return an account. Raises ``WrongPassword`` if its hash is no longer the one that was verified."""
+def _lock_if_unchanged(user_id: UUID, confirmed: ConfirmedUser) -> User:
+    """Lock and return an account. Raises ``WrongPassword`` if it has another password than the one confirmed."""
     user = lock_account(user_id)
-    if user.password_hash != password_hash:
+    # A login may have replaced an outdated hash of the same password. Only a new password also sets updated_at.
+    if user.password_hash != confirmed.password_hash and user.updated_at != confirmed.account_version:
         raise WrongPassword
     return user

@@ -64,12 +64,15 @@ class Administration:
         with unique_names(), transaction():
             user = self._lock(ref, context)
             now = clock.now()
-            was_renamed = change_names(user, changes.names(), context)
-            has_new_roles = self._set_roles(user, changes.roles, context)
-            has_new_status = self._set_status(user, changes.status, context, now)
-            if was_renamed or has_new_roles or has_new_status:
+            changed = change_names(user, changes.names(), context)
+            if self._set_roles(user, changes.roles, context):
+                changed.add("roles")
+            if self._set_status(user, changes.status, context, now):
+                changed.add("status")
+            if changed:
                 user.updated_at = now
-        if has_new_status and changes.status == UserStatus.DISABLED:
+                self._hooks.ask(hooks.user_changing, context=context, user_id=user.id, fields=changed)
+        if "status" in changed and changes.status == UserStatus.DISABLED:
             self._hooks.tell_session_ended(user.id, EndReason.DISABLED, context=context)
         return user
 
@@ -109,6 +112,7 @@ class Administration:
             self._throttles.forgive(user.id)
             ended = revocation.end_all(user.id, EndReason.PASSWORD_CHANGED, now)
             audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user.id, sessions_ended=ended)
+            self._hooks.ask(hooks.user_changing, context=context, user_id=user.id, fields={"password"})
         self._hooks.tell(hooks.password_changed, context=context, user_id=user.id)
         if ended:
             self._hooks.tell_session_ended(user.id, EndReason.PASSWORD_CHANGED, context=context)
@@ -170,6 +174,7 @@ class Administration:
             user = self._lock(ref, context)
             if self._set_roles(user, {*user.roles, *granted} - {*revoked}, context):
                 user.updated_at = clock.now()
+                self._hooks.ask(hooks.user_changing, context=context, user_id=user.id, fields={"roles"})
         return user
 
     def _set_roles(self, user: User, wanted: Collection[str] | None, context: RequestContext) -> bool:
