@@ -59,7 +59,7 @@ WORDS = {
     "inspection": "introspection",
     "places": "semaphore",
     "windows": "bounded_scan, or scans",
-    "ranges": "keysets",
+    "ranges": "index_ranges",
     "abandoned": "orphaned_backends",
     "waiting": "wait_callback, or the noun that waits",
     "connecting": "connect",
@@ -188,7 +188,7 @@ def test_an_offender_is_told_the_word_to_use() -> None:
 
 def test_every_operation_is_a_verb_and_a_noun() -> None:
     app = create_app(settings(database_url="postgresql+psycopg2://nobody@localhost/none"))
-    document = json.loads(AuthApp.of(app).contract.document)
+    document = json.loads(AuthApp.of(app).openapi.json)
     operations = [
         operation["operationId"]
         for methods in document["paths"].values()

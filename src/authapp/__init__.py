@@ -4,66 +4,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from authapp.api.authenticate import Authenticator, current_principal
-    from authapp.api.context import request_context
-    from authapp.api.guards import fresh, limited, public, requires
-    from authapp.api.openapi import Blueprint, refuses
-    from authapp.cli.alembic_env import run_project_migrations
-    from authapp.config import RateLimit, Settings, SettingsError, rate_limits
-    from authapp.context import OPERATOR, Principal, RequestContext
-    from authapp.database.session import db, transaction
-    from authapp.domain import audit, hooks
-    from authapp.domain.audit import event_types
-    from authapp.domain.passwords.checks import password_checks
-    from authapp.domain.roles.permissions import permissions
-    from authapp.domain.services import Services
-    from authapp.domain.sessions.token_claims import token_claims
-    from authapp.extension import AuthApp
-    from authapp.factory import create_app
-
-__all__ = [
-    "OPERATOR",
-    "AuthApp",
-    "Authenticator",
-    "Blueprint",
-    "Principal",
-    "RateLimit",
-    "RequestContext",
-    "Services",
-    "Settings",
-    "SettingsError",
-    "audit",
-    "create_app",
-    "current_principal",
-    "db",
-    "event_types",
-    "fresh",
-    "hooks",
-    "limited",
-    "password_checks",
-    "permissions",
-    "public",
-    "rate_limits",
-    "refuses",
-    "request_context",
-    "requires",
-    "run_project_migrations",
-    "token_claims",
-    "transaction",
-]
+    from authapp.api.authenticate import Authenticator as Authenticator
+    from authapp.api.authenticate import current_principal as current_principal
+    from authapp.api.context import request_context as request_context
+    from authapp.api.guards import Guard as Guard
+    from authapp.api.guards import fresh as fresh
+    from authapp.api.guards import limited as limited
+    from authapp.api.guards import mark as mark
+    from authapp.api.guards import public as public
+    from authapp.api.guards import requires as requires
+    from authapp.api.openapi import Blueprint as Blueprint
+    from authapp.api.openapi import refuses as refuses
+    from authapp.api.requirements import Requirement as Requirement
+    from authapp.cli.alembic_env import run_project_migrations as run_project_migrations
+    from authapp.cli.checks import CheckLevel as CheckLevel
+    from authapp.cli.checks import CheckResult as CheckResult
+    from authapp.cli.checks import doctor_checks as doctor_checks
+    from authapp.config import RateLimit as RateLimit
+    from authapp.config import Settings as Settings
+    from authapp.config import SettingsError as SettingsError
+    from authapp.config import rate_limits as rate_limits
+    from authapp.context import OPERATOR as OPERATOR
+    from authapp.context import Principal as Principal
+    from authapp.context import RequestContext as RequestContext
+    from authapp.database.session import db as db
+    from authapp.database.session import transaction as transaction
+    from authapp.domain import audit as audit
+    from authapp.domain import hooks as hooks
+    from authapp.domain.audit import event_types as event_types
+    from authapp.domain.passwords.checks import password_checks as password_checks
+    from authapp.domain.pruning import Prunable as Prunable
+    from authapp.domain.pruning import prunables as prunables
+    from authapp.domain.roles.permissions import permissions as permissions
+    from authapp.domain.services import Services as Services
+    from authapp.domain.sessions.token_claims import token_claims as token_claims
+    from authapp.extension import AuthApp as AuthApp
+    from authapp.factory import create_app as create_app
 
 _MODULES = {
     "authapp.api.authenticate": ["Authenticator", "current_principal"],
     "authapp.api.context": ["request_context"],
-    "authapp.api.guards": ["fresh", "limited", "public", "requires"],
+    "authapp.api.guards": ["Guard", "fresh", "limited", "mark", "public", "requires"],
     "authapp.api.openapi": ["Blueprint", "refuses"],
+    "authapp.api.requirements": ["Requirement"],
     "authapp.cli.alembic_env": ["run_project_migrations"],
+    "authapp.cli.checks": ["CheckLevel", "CheckResult", "doctor_checks"],
     "authapp.config": ["RateLimit", "Settings", "SettingsError", "rate_limits"],
     "authapp.context": ["OPERATOR", "Principal", "RequestContext"],
     "authapp.database.session": ["db", "transaction"],
     "authapp.domain": ["audit", "hooks"],
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.passwords.checks": ["password_checks"],
+    "authapp.domain.pruning": ["Prunable", "prunables"],
     "authapp.domain.roles.permissions": ["permissions"],
     "authapp.domain.services": ["Services"],
     "authapp.domain.sessions.token_claims": ["token_claims"],
@@ -71,6 +63,7 @@ _MODULES = {
     "authapp.factory": ["create_app"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:

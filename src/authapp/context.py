@@ -64,7 +64,7 @@ class RequestContext:
         return self.principal.session_id if isinstance(self.principal, Principal) else None
 
     @property
-    def client(self) -> str | None:
+    def truncated_user_agent(self) -> str | None:
         """The ``User-Agent``, cut to ``USER_AGENT_MAX_LENGTH`` characters."""
         return (self.user_agent or "")[:USER_AGENT_MAX_LENGTH] or None
 

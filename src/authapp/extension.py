@@ -8,8 +8,9 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authapp import api, cli
-from authapp.api import openapi
 from authapp.api.authenticate import Authenticator, BearerJWT
+from authapp.api.openapi import Blueprint as DocumentedBlueprint
+from authapp.api.openapi import OpenAPIDocument, new_document
 from authapp.cli import migrations
 from authapp.cli.commands import SETTINGS_ERROR
 from authapp.config import Settings, SettingsError
@@ -39,7 +40,7 @@ class AuthApp:
     """
 
     services: Services
-    contract: openapi.Contract
+    openapi: OpenAPIDocument
 
     def __init__(self, app: Flask | None = None, settings: Settings | None = None) -> None:
         """Take the application, and the settings; without these they are read from the environment.
@@ -80,7 +81,7 @@ class AuthApp:
             return
         if cover_all:
             _set_log_level_and_proxies(app, settings)
-        self.contract = openapi.new_contract(app)
+        self.openapi = new_document(app)
         for blueprint, prefix in api.BLUEPRINTS.items():
             self.register_blueprint(blueprint, url_prefix=prefix)
 
@@ -99,8 +100,8 @@ class AuthApp:
         if SETTINGS_ERROR in self._app.extensions:
             return
         before = set(self._app.blueprints)
-        if isinstance(blueprint, openapi.Blueprint):
-            self.contract.register_blueprint(blueprint, **options)
+        if isinstance(blueprint, DocumentedBlueprint):
+            self.openapi.register_blueprint(blueprint, **options)
         else:
             self._app.register_blueprint(blueprint, **options)
         # By the names under which Flask has it, which options such as ``name_prefix`` change.

@@ -7,9 +7,9 @@ ACCESS = "access"
 FRESH = "fresh"
 REFRESH = "refresh"
 
-AccessLevel = str
+Access = str
 
-TABLE: dict[str, AccessLevel] = {
+TABLE: dict[str, Access] = {
     "POST   /api/v1/auth/register": GUEST,
     "POST   /api/v1/auth/login": GUEST,
     "POST   /api/v1/auth/refresh": REFRESH,
@@ -66,7 +66,7 @@ REFUSED: dict[str, str] = {
 """What a request without a live token gets from every route that is not open to guests."""
 
 
-def expected(level: AccessLevel, credential: str) -> str:
+def expected(level: Access, credential: str) -> str:
     """Return what a route of this level answers to a request with this credential: one cell of the table."""
     if level == GUEST:
         return IN

@@ -23,7 +23,7 @@ WRITES: dict[str, Write] = {
     "change password": lambda services, user, context: services.accounts.change_password(
         user, context.session_id, PASSWORD, NEW_PASSWORD, context
     ),
-    "delete": lambda services, user, context: services.accounts.close(user, PASSWORD, context),
+    "delete": lambda services, user, context: services.accounts.delete_own(user, PASSWORD, context),
 }
 ENDS: dict[str, Write] = {
     "logout": lambda _services, user, context: revocation.end_one(
@@ -40,7 +40,7 @@ def test_what_was_let_in_before_its_session_ended_writes_nothing(app: Flask, wri
     user, services = a_user(app), Services.of(app)
     token = a_session(app, user).access_token
     with app.app_context():
-        status = services.principals.find(services.tokens.read(token))
+        status = services.principals.token_status(services.tokens.read(token))
         assert status is not None
         context = RequestContext(None, None, None, status.principal)
         with transaction():
@@ -60,6 +60,6 @@ def test_what_was_let_in_writes_while_its_session_lives(app: Flask, write: str) 
     user, services = a_user(app), Services.of(app)
     token = a_session(app, user).access_token
     with app.app_context():
-        status = services.principals.find(services.tokens.read(token))
+        status = services.principals.token_status(services.tokens.read(token))
         assert status is not None
         WRITES[write](services, user.id, RequestContext(None, None, None, status.principal))

@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import create_engine, text
 
 from authapp import create_app
-from authapp.domain.principals.principals import PRINCIPAL
+from authapp.domain.principals.principals import TOKEN_STATUS
 from conftest import dispose
 from databases import Databases
 from factories import Api, a_session, a_user
@@ -41,9 +41,9 @@ def test_a_protected_request_costs_one_statement(app: Flask, wire: Wire) -> None
         wire.questions.clear()
         assert api.get(path, token).status_code == 200
         assert len(wire.questions) == 1, wire.questions
-        assert wire.questions[0].startswith(f"EXECUTE {PRINCIPAL.name}(")
+        assert wire.questions[0].startswith(f"EXECUTE {TOKEN_STATUS.name}(")
     for table in ("users", "sessions", "token_blocklist", "user_roles", "roles"):
-        assert table in PRINCIPAL.text
+        assert table in TOKEN_STATUS.text
 
 
 def test_a_refused_request_costs_no_more(app: Flask, wire: Wire) -> None:
@@ -62,7 +62,7 @@ def test_the_statement_goes_by_primary_keys_alone(app: Flask, url: str, wire: Wi
     api, token = Api(app.test_client()), a_session(app, a_user(app)).access_token
     wire.questions.clear()
     api.get("/ping", token)
-    asked = next(question for question in wire.questions if question.startswith(f"PREPARE {PRINCIPAL.name}("))
+    asked = next(question for question in wire.questions if question.startswith(f"PREPARE {TOKEN_STATUS.name}("))
     prepare, _, execute = asked.partition("; EXECUTE")
     engine = create_engine(url)
     with engine.connect() as connection:

@@ -32,7 +32,7 @@ def test_the_clock_of_an_event_loop_serves_every_application_of_its_process() ->
                         port=silent.getsockname()[1],
                         connection_factory=wait_callback.connections_with(0.3),
                     )
-            except wait_callback.Unanswered:
+            except wait_callback.AnswerTimeout:
                 print(round(time.monotonic() - start, 1))
         print(max(later - sooner for sooner, later in zip(ticks, ticks[1:])) < 0.2)
         """

@@ -76,7 +76,7 @@ def test_a_refresh_that_races_the_end_of_its_session_leaves_no_live_descendant(a
         descendants = [pair, *([outcome] if isinstance(outcome, TokenPair) else [])]
         with app.app_context():
             for descendant in descendants:
-                status = services.principals.find(services.tokens.read(descendant.access_token))
+                status = services.principals.token_status(services.tokens.read(descendant.access_token))
                 assert status is None or status.revoked
 
 
@@ -92,7 +92,7 @@ def test_a_login_that_races_disabling_leaves_no_live_session(app: Flask) -> None
         assert outcome is InvalidCredentials or isinstance(outcome, TokenPair)
         if isinstance(outcome, TokenPair):
             with app.app_context():
-                status = services.principals.find(services.tokens.read(outcome.access_token))
+                status = services.principals.token_status(services.tokens.read(outcome.access_token))
                 assert status is not None
                 assert status.revoked
 
@@ -157,7 +157,7 @@ def test_everything_at_once_on_one_account_ends_without_an_accident(app: Flask) 
             lambda user=user: services.administration.delete(user.username, OPERATOR),
         )
         with app.app_context():
-            assert all(services.principals.find(each) is None for each in claims)
+            assert all(services.principals.token_status(each) is None for each in claims)
             assert db.session.get(User, UUID(claims[0]["sub"])) is None
 
 
@@ -177,4 +177,4 @@ def test_pruning_on_several_nodes_at_once_removes_each_row_once(app: Flask, monk
     assert sum(outcome["sessions"] for outcome in outcomes) == 31
     assert sum(outcome["blocklisted_tokens"] for outcome in outcomes) == 2
     with app.app_context():
-        assert services.principals.find(services.tokens.read(still.access_token)) is not None
+        assert services.principals.token_status(services.tokens.read(still.access_token)) is not None

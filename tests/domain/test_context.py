@@ -154,7 +154,7 @@ def test_the_analysis_sees_every_use_case_that_writes() -> None:
         "users.accounts.Accounts.rename",
         "users.administration.Administration.grant",
         "users.administration.Administration.disable",
-        "users.accounts.Accounts.close",
+        "users.accounts.Accounts.delete_own",
         "sessions.sessions.Sessions.start",
         "sessions.sessions.Sessions.refresh",
         "sessions.sessions.Sessions.log_out",
@@ -219,7 +219,7 @@ def test_a_context_names_its_actor_and_session(app: Flask) -> None:
     services, user = Services.of(app), a_user(app)
     with app.app_context():
         claims = services.tokens.read(a_session(app, user).access_token)
-        status = services.principals.find(claims)
+        status = services.principals.token_status(claims)
     assert status is not None
     known = dataclasses.replace(OPERATOR, principal=status.principal)
     assert (known.actor_id, str(known.session_id)) == (user.id, claims["sid"])

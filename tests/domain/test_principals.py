@@ -4,6 +4,7 @@ import random
 from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from authapp.context import OPERATOR, Principal
 from authapp.database.fast_path import PreparedStatement
 from authapp.database.session import db
 from authapp.domain.principals import principals
-from authapp.domain.principals.principals import TokenStatus, token_status
+from authapp.domain.principals.principals import TokenStatus, status_from_row
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.models import Session, User
@@ -23,19 +24,19 @@ from authapp.models.role import ADMIN
 from authapp.security.tokens import Claims
 from factories import Api, a_session, a_user, problem
 
-STATEMENT: Select[Any] = principals._STATUS
+STATEMENT: Select[Any] = principals._SELECT
 COLUMNS = [column.name for column in STATEMENT.exported_columns]
 
 
 def row_of(app: Flask, claims: Claims) -> Any:
     parameters = {"user_id": claims["sub"], "session_id": claims["sid"], "jti": claims["jti"]}
     with app.app_context():
-        return Services.of(app).fast_path.read(principals.PRINCIPAL, parameters)
+        return Services.of(app).fast_path.read(principals.TOKEN_STATUS, parameters)
 
 
 def find(app: Flask, claims: Claims) -> TokenStatus | None:
     with app.app_context():
-        return Services.of(app).principals.find(claims)
+        return Services.of(app).principals.token_status(claims)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def claims(app: Flask, pair: TokenPair) -> Claims:
 def status_of(claims: Claims, columns: dict[str, Any]) -> TokenStatus:
     """Return what a row with these columns, in this order, says."""
     row = namedtuple("Row", columns)(**columns)  # type: ignore[misc]  # noqa: PYI024 - made as the fast path makes it
-    return token_status(claims, row)
+    return status_from_row(claims, row)
 
 
 def test_the_order_of_the_columns_means_nothing(app: Flask, claims: Claims) -> None:
@@ -102,7 +103,7 @@ def test_the_statement_itself_may_have_its_columns_in_any_order(
     wanted += [literal(value).label(f"is_{value}".lower()) for value in (True, False)]
     random.Random(seed).shuffle(wanted)
     statement = PreparedStatement(STATEMENT.with_only_columns(*wanted, maintain_column_froms=True))
-    monkeypatch.setattr(principals, "PRINCIPAL", statement)
+    monkeypatch.setattr(principals, "TOKEN_STATUS", statement)
     assert find(app, claims) == answer
     with app.app_context():
         db.session.execute(update(Session).values(ended_at=Session.created_at))
@@ -159,6 +160,8 @@ def test_whoever_is_no_admin_holds_what_their_roles_name_and_no_more(app: Flask,
 class Keys:
     """An authenticator of another kind, whose principals have no session."""
 
+    security_schemes = MappingProxyType({"key": {"type": "apiKey", "in": "header", "name": "X-Key"}})
+
     def __init__(self) -> None:
         self.principals: dict[str, Principal] = {}
 
@@ -182,6 +185,14 @@ def test_a_principal_without_a_session_may_do_what_the_user_may(app: Flask, api:
     assert api.get("/users/me", headers=key).status_code == 200
     assert api("PATCH", f"/users/{other.id}", headers=key, json={"roles": [ADMIN]}).status_code == 200
     assert api("DELETE", f"/users/{other.id}", headers=key).status_code == 204
+
+
+def test_the_document_says_that_the_credential_is_accepted(api: Api, key: dict[str, str]) -> None:
+    document = api.client.get("/openapi.json").get_json()
+    assert set(document["components"]["securitySchemes"]) == {"key", "accessToken", "refreshToken"}
+    assert document["paths"]["/api/v1/ping"]["get"]["security"] == [{"key": []}, {"accessToken": []}]
+    assert document["paths"]["/api/v1/auth/login"]["post"]["security"] == []
+    assert document["paths"]["/api/v1/auth/refresh"]["post"]["security"] == [{"refreshToken": []}, {}]
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_registered_permission_can_be_given_and_asked_for(databases: Databases
         assert [answer.status_code for answer in answers] == [200, 200, 403]
         enums = [
             schema["properties"]["permissions"]["items"]["enum"]
-            for schema in json.loads(AuthApp.of(app).contract.document)["components"]["schemas"].values()
+            for schema in json.loads(AuthApp.of(app).openapi.json)["components"]["schemas"].values()
             if "enum" in schema.get("properties", {}).get("permissions", {}).get("items", {})
         ]
         assert len(enums) == 2
@@ -148,7 +148,7 @@ def test_a_registered_type_is_recorded_and_found(app: Flask, api: Api, admin: st
 def test_a_registered_type_is_in_the_contract(register: Registering) -> None:
     register(event_types, "note.created", "A note was created.")
     app = create_app(settings(database_url="postgresql+psycopg2://nobody@localhost/none"))
-    document = json.loads(AuthApp.of(app).contract.document)
+    document = json.loads(AuthApp.of(app).openapi.json)
     query = document["paths"]["/api/v1/audit-events"]["get"]["parameters"]
     assert next(each["schema"]["enum"] for each in query if each["name"] == "type") == list(event_types)
 

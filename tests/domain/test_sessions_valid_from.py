@@ -53,7 +53,7 @@ def session_of(app: Flask, pair: TokenPair) -> UUID:
 
 def is_accepted(app: Flask, token: str) -> bool:
     with app.app_context():
-        status = Services.of(app).principals.find(claims_of(app, token))
+        status = Services.of(app).principals.token_status(claims_of(app, token))
     return status is not None and not status.revoked
 
 
@@ -233,7 +233,7 @@ def test_a_session_of_version_0_1_whose_node_was_ahead_is_ended_by_its_row(app: 
     for pair in [*old, *ahead]:
         with app.app_context():
             claims = Services.of(app).tokens._verified(pair.access_token)[1]
-            status = Services.of(app).principals.find(claims)
+            status = Services.of(app).principals.token_status(claims)
         assert status is not None
         assert status.revoked
 
@@ -267,7 +267,7 @@ def test_no_clock_of_a_node_lets_a_session_survive(
     with time_of_node(at_logout), app.app_context():
         Services.of(app).administration.end_sessions(user.id, OPERATOR)
     with app.app_context():
-        statuses = [Services.of(app).principals.find(claims) for claims in verified]
+        statuses = [Services.of(app).principals.token_status(claims) for claims in verified]
     assert [status is not None and status.revoked for status in statuses] == [True] * 4
     with time_of_node(at_login):
         # And a login afterwards is good, whatever its node's clock says.

@@ -37,7 +37,7 @@ BLUEPRINTS: dict[Blueprint, str | None] = {
     health.blueprint: "/health",
     discovery.blueprint: "/.well-known",
     problems.blueprint: "/problems",
-    docs.contract: None,
+    docs.document: None,
     **({docs.page: "/docs"} if find_spec("flask_swagger_ui") else {}),
 }
 """Each blueprint with its URL prefix. The interactive docs are included if the extra ``docs`` is installed."""

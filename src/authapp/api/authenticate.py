@@ -1,14 +1,14 @@
 """Turns a request into a ``Principal``, with the authenticators of the application."""
 
-from collections.abc import Sequence
-from typing import Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
 
 from flask import Request, current_app
 from flask import request as current_request
 
-from authapp.api.bearer import bearer_token, checked_token
+from authapp.api.bearer import bearer_scheme, bearer_token, checked_token
 from authapp.api.bodies import parser
-from authapp.api.jwt_extended import PRINCIPAL, jwt
+from authapp.api.jwt_extended import PRINCIPAL_KEY, jwt
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
 from authapp.domain.services import Services
@@ -19,7 +19,12 @@ _REFRESH_BODY = RefreshSchema()
 
 
 class Authenticator(Protocol):
-    """Accepts one kind of credential. ``AuthApp.authenticators`` lists those of an application, in order."""
+    """Accepts one kind of credential. ``AuthApp.authenticators`` lists those of an application, in order.
+
+    ``security_schemes`` are those of the OpenAPI document, by name.
+    """
+
+    security_schemes: Mapping[str, Mapping[str, Any]]
 
     def authenticate(self, request: Request) -> Principal | None:
         """Return the principal whose credential is in the request, or ``None`` if it has no credential of this kind.
@@ -30,6 +35,8 @@ class Authenticator(Protocol):
 
 class BearerJWT:
     """Access tokens in the ``Authorization`` header."""
+
+    security_schemes: Mapping[str, Mapping[str, Any]] = {"accessToken": bearer_scheme("An access token.")}
 
     def authenticate(self, request: Request) -> Principal | None:
         """Return the principal of the bearer token, or ``None`` if there is none. Raises a ``TokenRefused``."""
@@ -45,7 +52,7 @@ def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> P
     for authenticator in authenticators:
         principal = authenticator.authenticate(request)
         if principal is not None:
-            request.environ[PRINCIPAL] = principal
+            request.environ[PRINCIPAL_KEY] = principal
             return principal
     raise TokenMissing
 
@@ -63,7 +70,7 @@ def authenticate_refresh_token(request: Request) -> Principal:
     if token is None:
         raise TokenMissing
     principal = _read_and_admit(checked_token(token), "refresh")
-    request.environ[PRINCIPAL] = principal
+    request.environ[PRINCIPAL_KEY] = principal
     return principal
 
 
@@ -77,7 +84,7 @@ def current_principal() -> Principal:
 
 def principal_or_none() -> Principal | None:
     """Return the principal who makes this request, or ``None`` in a public view."""
-    return cast("Principal | None", current_request.environ.get(PRINCIPAL))
+    return cast("Principal | None", current_request.environ.get(PRINCIPAL_KEY))
 
 
 def _read_and_admit(token: str, type_: TokenType) -> Principal:

@@ -1,6 +1,7 @@
 """Finding the bearer token in a request (RFC 6750, section 2.1)."""
 
 import re
+from typing import Any
 
 from flask import Request
 
@@ -8,6 +9,11 @@ from authapp.errors import TokenInvalid
 
 _BLANKS = re.compile("[ \t]+")
 _COMPACT_JWS = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def bearer_scheme(description: str) -> dict[str, Any]:
+    """Return the security scheme of a bearer JWT, as the OpenAPI document has it."""
+    return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": description}
 
 
 def bearer_token(request: Request) -> str | None:

@@ -9,7 +9,7 @@ from authapp.api.guards import public
 from authapp.domain.services import EXTENSION
 from authapp.errors import ResourceNotFound
 
-contract = Blueprint("contract", __name__)
+document = Blueprint("document", __name__)
 page = Blueprint("docs", __name__)
 
 _SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
@@ -45,11 +45,11 @@ _START = """SwaggerUIBundle({
 """
 
 
-@contract.get("/openapi.json")
+@document.get("/openapi.json")
 @public
 def openapi() -> Response:
     """Return the OpenAPI document."""
-    return _cacheable(Response(current_app.extensions[EXTENSION].contract.document, content_type="application/json"))
+    return _cacheable(Response(current_app.extensions[EXTENSION].openapi.json, content_type="application/json"))
 
 
 @page.get("")

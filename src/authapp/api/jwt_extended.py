@@ -26,11 +26,11 @@ from authapp.errors import (
 )
 from authapp.security.tokens import Claims, Header, TokenType
 
-PRINCIPAL = "authapp.principal"
+PRINCIPAL_KEY = "authapp.principal"
 """Where the WSGI environment has the principal of the request."""
 
-_STATUS = "authapp.token_status"
-_CLAIMS = "authapp.claims"
+_STATUS_KEY = "authapp.token_status"
+_CLAIMS_KEY = "authapp.claims"
 
 
 class TokenManager(JWTManager):
@@ -53,11 +53,11 @@ class TokenManager(JWTManager):
         if self._user_lookup_callback is None:
             raise RuntimeError("no user loader is registered")
         principal: Principal = self._user_lookup_callback(header, claims_dict)
-        kept = g._get_current_object()  # noqa: SLF001 - Werkzeug's public name
-        kept._jwt_extended_jwt_user = {"loaded_user": principal}  # noqa: SLF001
-        kept._jwt_extended_jwt_header, kept._jwt_extended_jwt = header, claims_dict  # noqa: SLF001
-        kept._jwt_extended_jwt_location = "headers"  # noqa: SLF001
-        request.environ[_CLAIMS] = claims
+        flask_g = g._get_current_object()  # noqa: SLF001 - Werkzeug's public name
+        flask_g._jwt_extended_jwt_user = {"loaded_user": principal}  # noqa: SLF001
+        flask_g._jwt_extended_jwt_header, flask_g._jwt_extended_jwt = header, claims_dict  # noqa: SLF001
+        flask_g._jwt_extended_jwt_location = "headers"  # noqa: SLF001
+        request.environ[_CLAIMS_KEY] = claims
         return principal
 
     def _decode_jwt_from_config(
@@ -78,7 +78,7 @@ def init_app(app: Flask) -> None:
 def claims(type_: TokenType = "access") -> Claims:
     """Return the claims of the token that the guard accepted. Raises ``TokenInvalid`` for another credential."""
     # With the request, not on flask.g, which may hold those of a request before (see _token_status).
-    found: Claims | None = request.environ.get(_CLAIMS)
+    found: Claims | None = request.environ.get(_CLAIMS_KEY)
     if found is None or found["type"] != type_:
         raise TokenInvalid
     return found
@@ -89,10 +89,10 @@ def _token_status(token_claims: Claims) -> TokenStatus:
     # Cached in the request's environ, not in flask.g: g may outlive the request if an application context was pushed
     # before it, and the answer may be wrong by the next request.
     environ = request.environ
-    answer: tuple[str, TokenStatus | None] | None = environ.get(_STATUS)
+    answer: tuple[str, TokenStatus | None] | None = environ.get(_STATUS_KEY)
     if answer is None or answer[0] != token_claims["jti"]:
-        answer = (token_claims["jti"], Services.of(current_app).principals.find(token_claims))
-        environ[_STATUS] = answer
+        answer = (token_claims["jti"], Services.of(current_app).principals.token_status(token_claims))
+        environ[_STATUS_KEY] = answer
     if answer[1] is None:
         raise TokenInvalid("Its session is not known.")
     return answer[1]
@@ -112,7 +112,7 @@ def principal_of(_header: dict[str, Any], token_claims: dict[str, Any]) -> Princ
     ``@jwt_required()`` guards, whoever acts must not pass for a guest.
     """
     principal = _token_status(cast("Claims", token_claims)).principal
-    request.environ.setdefault(PRINCIPAL, principal)
+    request.environ.setdefault(PRINCIPAL_KEY, principal)
     return principal
 
 

@@ -4,11 +4,11 @@ This is the only file that uses private names of flask-smorest (0.47): ``_apidoc
 ``Api._register_error_handlers`` and ``Api._app``. ``tests/api/test_openapi.py`` fails when one of them moves.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cached_property, wraps
 from importlib.metadata import version
+from json import dumps
 from typing import Any, cast
 
 from flask import Flask, Response
@@ -16,11 +16,13 @@ from flask_smorest import Api
 from flask_smorest import Blueprint as SmorestBlueprint
 
 from authapp.api import bodies
+from authapp.api.bearer import bearer_scheme
 from authapp.api.errors import CONTENT_TYPE, problem_document, status_of
 from authapp.api.guards import AccessLevel, Guard, View, guard_of
 from authapp.api.paths import BASE_PATH
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
+from authapp.domain.services import EXTENSION
 from authapp.errors import (
     Invalid,
     MalformedRequest,
@@ -124,34 +126,41 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
         view_func.is_registered = True  # for guards: a mark above this would not be seen
 
 
-class Contract(Api):  # type: ignore[misc]
+class OpenAPIDocument(Api):  # type: ignore[misc]
     """The OpenAPI document of one application."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
     ERROR_SCHEMA = ProblemSchema
 
     @cached_property
-    def document(self) -> bytes:
-        """The document as JSON; generated on first use, when all blueprints have been registered."""
+    def json(self) -> bytes:
+        """The document as JSON text; generated on first use, when all blueprints have been registered."""
         document = self.spec.to_dict()
         # The library adds a schema for pagination by page numbers to every document. Lists here use cursors.
         document["components"]["schemas"].pop("PaginationMetadata", None)
-        everywhere = _limit_of_every_route(document) if self._app.config.get("RATELIMIT_STORAGE_URI") else {}
+        document["components"]["securitySchemes"].update(self._schemes())
+        everywhere = _LIMIT_OF_EVERY_ROUTE if self._app.config.get("RATELIMIT_STORAGE_URI") else {}
         for operations in document["paths"].values():
             for operation in filter(None, map(operations.get, _METHODS)):
                 operation["responses"] = dict(sorted((everywhere | operation["responses"]).items()))
-        return json.dumps(document, separators=(",", ":")).encode()
+                if operation["security"] == _SECURITY[AccessLevel.ACCESS]:
+                    operation["security"] = [{name: []} for name in self._schemes()]
+        return dumps(document, separators=(",", ":")).encode()
+
+    def _schemes(self) -> dict[str, Any]:
+        authenticators = self._app.extensions[EXTENSION].authenticators
+        return {name: scheme for each in authenticators for name, scheme in each.security_schemes.items()}
 
     def _register_error_handlers(self) -> None:
         """Do nothing: ``api/errors.py`` registers the error handlers."""
 
 
-def new_contract(app: Flask) -> Contract:
-    """Return a contract for ``app``; it describes the blueprints that are registered with it from now on."""
+def new_document(app: Flask) -> OpenAPIDocument:
+    """Return a document for ``app``; it describes the blueprints that are registered with it from now on."""
     app.config.update(
         AUTHAPP_API_TITLE="authapp", AUTHAPP_API_VERSION=version("authapp"), AUTHAPP_OPENAPI_VERSION="3.1.0"
     )
-    contract = Contract(
+    document = OpenAPIDocument(
         app,
         config_prefix="AUTHAPP",  # an application may publish an API of its own with the library
         spec_kwargs={
@@ -159,11 +168,8 @@ def new_contract(app: Flask) -> Contract:
             "servers": [{"url": "/"}],
         },
     )
-    for name, purpose in (("accessToken", "An access token."), ("refreshToken", "A refresh token.")):
-        contract.spec.components.security_scheme(
-            name, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": purpose}
-        )
-    return contract
+    document.spec.components.security_scheme("refreshToken", bearer_scheme("A refresh token."))
+    return document
 
 
 def _camel_case(name: str) -> str:
@@ -187,13 +193,6 @@ def _refusals_of(view: Any, guard: Guard) -> set[type[Refusal]]:
     return found
 
 
-def _limit_of_every_route(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the 429 response, copied from a route that has its own limit: its schema is resolved there."""
-    limited = document["paths"][f"{BASE_PATH}/auth/login"]["post"]["responses"]
-    status = str(status_of(TooManyRequests))
-    return {status: limited[status]}
-
-
 def _responses(refusals: Iterable[type[Refusal]]) -> dict[str, Any]:
     by_status: dict[int, list[type[Refusal]]] = defaultdict(list)
     for refusal in sorted(refusals, key=lambda refusal: refusal.code):
@@ -201,13 +200,13 @@ def _responses(refusals: Iterable[type[Refusal]]) -> dict[str, Any]:
     return {str(status): _response(group) for status, group in sorted(by_status.items())}
 
 
-def _response(refusals: list[type[Refusal]]) -> dict[str, Any]:
+def _response(refusals: list[type[Refusal]], schema: Any = ProblemSchema) -> dict[str, Any]:
     return {
         "description": "\n".join(f"- `{refusal.code}`: {refusal.title}" for refusal in refusals),
         **({"headers": headers} if (headers := _headers(refusals[0])) else {}),
         "content": {
             CONTENT_TYPE: {
-                "schema": ProblemSchema,
+                "schema": schema,
                 "examples": {refusal.code: {"value": _example(refusal)} for refusal in refusals},
             }
         },
@@ -232,3 +231,9 @@ def _example(refusal: type[Refusal]) -> dict[str, Any]:
         request_id="5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11",
         field_errors=[refusal.example] if issubclass(refusal, Invalid) else (),
     )
+
+
+_LIMIT_OF_EVERY_ROUTE = {
+    str(status_of(TooManyRequests)): _response([TooManyRequests], {"$ref": "#/components/schemas/Problem"})
+}
+"""The response of Flask-Limiter. It is added when the library has resolved the schemas of all others."""

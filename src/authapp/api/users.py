@@ -65,7 +65,7 @@ def update_own_account(body: dict[str, str]) -> User:
 def delete_own_account(body: dict[str, str]) -> Response:
     """Delete your own account, with its sessions and tokens."""
     principal = current_principal()
-    Services.of(current_app).accounts.close(principal.id, body.get("password"), request_context())
+    Services.of(current_app).accounts.delete_own(principal.id, body.get("password"), request_context())
     return no_content()
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 from flask.cli import ScriptInfo
 
-from authapp.cli.checks import CheckResult, Level, run_checks
+from authapp.cli.checks import CheckLevel, CheckResult, run_checks
 from authapp.cli.commands import SETTINGS_ERROR, json_option, print_json, services
 from authapp.config import SettingsError
 
@@ -27,7 +27,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
             click.echo(f"{result.level:4}  {result.subject}: {result.sentence}")
             if result.advice:
                 click.echo(f"      -> {result.advice}")
-    if any(result.level is Level.FAIL for result in results):
+    if any(result.level is CheckLevel.FAIL for result in results):
         ctx.exit(1)
 
 
@@ -40,6 +40,6 @@ def _results(ctx: click.Context) -> list[CheckResult]:
         error = raised
     if error is not None:
         advice = "docs/configuration.md describes every setting."
-        return [CheckResult(Level.FAIL, "settings", problem, advice) for problem in error.problems]
+        return [CheckResult(CheckLevel.FAIL, "settings", problem, advice) for problem in error.problems]
     with app.app_context():
         return list(run_checks(services()))

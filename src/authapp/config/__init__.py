@@ -35,8 +35,8 @@ def _choice(default: str, *others: str) -> Any:
     return _read(EnvironmentReader.choice, default, [default, *others])
 
 
-def _whole(default: int, least: int, most: int) -> Any:
-    return _read(EnvironmentReader.whole, default, least, most)
+def _integer(default: int, least: int, most: int) -> Any:
+    return _read(EnvironmentReader.integer, default, least, most)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,25 +58,25 @@ class Settings:
     audience: str = _read(EnvironmentReader.required, "authapp")
     """The ``aud`` claim: who the tokens are for."""
 
-    access_token_ttl: int = _whole(900, 10, 86_400)
+    access_token_ttl: int = _integer(900, 10, 86_400)
     """How long an access token lives, in seconds."""
 
-    refresh_token_ttl: int = _whole(2_592_000, 60, 31_536_000)
+    refresh_token_ttl: int = _integer(2_592_000, 60, 31_536_000)
     """How long a refresh token lives, in seconds."""
 
-    session_ttl: int = _whole(7_776_000, 60, 31_536_000)
+    session_ttl: int = _integer(7_776_000, 60, 31_536_000)
     """The maximum length of a session in seconds, however often it is refreshed."""
 
-    refresh_grace: int = _whole(10, 0, 60)
+    refresh_grace: int = _integer(10, 0, 60)
     """For how many seconds a refresh token that was just exchanged may be sent again; it gets the same successor."""
 
-    leeway: int = _whole(5, 0, 60)
+    leeway: int = _integer(5, 0, 60)
     """How much clock skew is tolerated, in seconds."""
 
     registration: Literal["open", "closed"] = _choice("open", "closed")
     """``closed``: only administrators and the CLI create accounts."""
 
-    trusted_proxies: int = _whole(0, 0, 10)
+    trusted_proxies: int = _integer(0, 0, 10)
     """How many reverse proxies are in front, and so how many ``X-Forwarded-*`` entries are trusted."""
 
     argon2_memory_kib: int = _read(EnvironmentReader.argon2_cost, OWASP_ARGON2["argon2_memory_kib"])
@@ -88,13 +88,13 @@ class Settings:
     hashing_concurrency: int = _read(EnvironmentReader.share_of_cores, 1)
     """How many passwords a worker hashes at once. By default its share of the cores, at most 4."""
 
-    hashing_queue: int = _whole(3, 0, 1000)
+    hashing_queue: int = _integer(3, 0, 1000)
     """How many more hashes may wait in a worker; further requests are answered with 503."""
 
-    login_failures_per_account: int = _whole(10, 1, 100)
+    login_failures_per_account: int = _integer(10, 1, 100)
     """After how many failures in a row an account must wait: first 1 s, then twice as long each time, up to 15 min."""
 
-    login_failures_max: int = _whole(100, 1, 100)
+    login_failures_max: int = _integer(100, 1, 100)
     """After how many failures in a row an account is locked (NIST SP 800-63B-4: at most 100)."""
 
     rate_limits: Mapping[str, RateLimit | None] = field(
@@ -108,7 +108,7 @@ class Settings:
     rate_limit_default: RateLimit | None = _read(EnvironmentReader.rate, RateLimit(1200, 60))
     """How many requests one address may send to each route, if ``rate_limit_storage`` is set."""
 
-    database_pool_size: int = _whole(8, 1, 100)
+    database_pool_size: int = _integer(8, 1, 100)
     """The size of each of a worker's two pools of connections to PostgreSQL."""
 
     database_timeout: float = _read(EnvironmentReader.number, 2.5, 0.1, 60)

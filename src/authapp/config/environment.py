@@ -52,7 +52,7 @@ class EnvironmentReader:
 
         return self._read(_variable(name), "str", lambda: default, validate=check)
 
-    def whole(self, name: str, default: int, least: int, most: int) -> Any:
+    def integer(self, name: str, default: int, least: int, most: int) -> Any:
         """Read a whole number from ``least`` to ``most``."""
         return self._number(name, "int", default, least, most)
 
@@ -62,13 +62,13 @@ class EnvironmentReader:
 
     def argon2_cost(self, name: str, floor: int) -> Any:
         """Read a cost of argon2id: at least ``floor``, which is also the default. In development it may be lower."""
-        return self.whole(name, floor, floor if self.development is None else 1, 2_097_152)
+        return self.integer(name, floor, floor if self.development is None else 1, 2_097_152)
 
     def share_of_cores(self, name: str, _default: int) -> Any:
         """Read a number of threads. The default is this worker's share of the cores, at most 4."""
         workers = os.environ.get("WEB_CONCURRENCY", "")
         share = (os.cpu_count() or 1) // max(1, int(workers) if workers.isdecimal() else 2)
-        return self.whole(name, max(1, min(4, share)), 1, 64)
+        return self.integer(name, max(1, min(4, share)), 1, 64)
 
     def rates(self, _name: str, registry: Registry[RateLimit | None]) -> Any:
         """Read every registered rate limit."""

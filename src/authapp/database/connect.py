@@ -16,7 +16,7 @@ from sqlalchemy.pool import QueuePool
 
 from authapp.database import deadline
 from authapp.database.orphaned_backends import OrphanedBackends
-from authapp.database.wait_callback import TimedConnection, Unanswered, connections_with
+from authapp.database.wait_callback import AnswerTimeout, TimedConnection, connections_with
 
 DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 
@@ -114,8 +114,8 @@ def watch_errors(engine: Engine, orphaned: OrphanedBackends) -> None:
     def on_error(context: ExceptionContext) -> None:
         if getattr(context.original_exception, "pgcode", None) == READ_ONLY:
             context.is_disconnect = True
-        if isinstance(context.original_exception, Unanswered):
-            orphaned.note()
+        if isinstance(context.original_exception, AnswerTimeout):
+            orphaned.record()
 
     event.listen(engine, "handle_error", on_error)
 

@@ -23,7 +23,7 @@ from authapp.database import deadline, wait_callback
 from authapp.database.connect import DIALECT, READ_ONLY
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.semaphore import FairSemaphore
-from authapp.database.wait_callback import TimedConnection, Unanswered
+from authapp.database.wait_callback import AnswerTimeout, TimedConnection
 
 MAX_AGE = 900.0
 """The maximum age of a connection, in seconds. After that, outdated plans and the choice of server are renewed."""
@@ -184,8 +184,8 @@ class FastPath:
         try:
             return self.read(statement, parameters)
         except DBAPIError as error:
-            if isinstance(error.orig, Unanswered):
-                self._orphaned.note()
+            if isinstance(error.orig, AnswerTimeout):
+                self._orphaned.record()
             raise
         finally:
             self._write_permits.release()
@@ -230,7 +230,7 @@ class FastPath:
             self._discard(connection)
             return False
         # A statement that got no answer in time does not mean that the other connections are dead.
-        if not connection.closed or isinstance(error, Unanswered):
+        if not connection.closed or isinstance(error, AnswerTimeout):
             return False
         self.clear()
         return True

@@ -16,7 +16,7 @@ _GREATEST: dict[type, Any] = {UUID: UUID(int=2**128 - 1), datetime: datetime.max
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeysetRange:
+class IndexRange:
     """A range of one index, read in descending order.
 
     ``rows`` is the statement to page. ``fixed`` maps the leading columns of the index to one value each. ``order`` are

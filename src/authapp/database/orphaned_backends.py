@@ -32,7 +32,7 @@ class OrphanedBackends:
         self._enabled = enabled
         self._due: float | None = None
 
-    def note(self) -> None:
+    def record(self) -> None:
         """Record that a write has just been abandoned."""
         if self._enabled and self._due is None:
             self._due = time.monotonic() + self._seconds / 2

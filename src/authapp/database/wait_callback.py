@@ -27,7 +27,7 @@ WAITS, TICK = "authapp_waits", 0.05
 """Under an event loop, the time limits of all waits are checked every ``TICK`` seconds."""
 
 
-class Unanswered(OperationalError):
+class AnswerTimeout(OperationalError):
     """The server did not answer in time. The connection is closed, and the statement may have run or not."""
 
 
@@ -62,7 +62,7 @@ def install() -> None:
             left = limit - time.monotonic()
             # psycopg2 closes a connection whose wait failed, so no late answer can be taken for that of another query.
             if left <= 0 or not ready(driver_connection.fileno(), state == POLL_READ, left):
-                raise Unanswered("The database did not answer in time.")
+                raise AnswerTimeout("The database did not answer in time.")
 
     set_wait_callback(wait)
 

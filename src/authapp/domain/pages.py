@@ -8,14 +8,14 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from authapp.database.keyset import KeysetRange
+from authapp.database.keyset import IndexRange
 from authapp.database.session import db
 from authapp.errors import FieldError, ValidationFailed
 from authapp.security.cursors import Cursors
 
 T = TypeVar("T")
 
-_READ: dict[type, Callable[[str], Any]] = {UUID: UUID, datetime: datetime.fromisoformat, str: str}
+_PARSERS: dict[type, Callable[[str], Any]] = {UUID: UUID, datetime: datetime.fromisoformat, str: str}
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Pages:
     def __init__(self, cursors: Cursors) -> None:
         self._cursors = cursors
 
-    def page(self, listing: Listing, keysets: Sequence[KeysetRange], limit: int, cursor: str | None) -> Page[Any]:
-        """Return a page of up to ``limit`` entities from ``keysets``.
+    def page(self, listing: Listing, index_ranges: Sequence[IndexRange], limit: int, cursor: str | None) -> Page[Any]:
+        """Return a page of up to ``limit`` entities from ``index_ranges``.
 
-        The keysets must be disjoint, and each must select one entity per row. Raises ``ValidationFailed`` for a cursor
+        The ranges must be disjoint, and each must select one entity per row. Raises ``ValidationFailed`` for a cursor
         that does not belong to this list.
         """
         after = self.position(listing, cursor)
@@ -55,7 +55,7 @@ class Pages:
         def key_of(item: Any) -> tuple[Any, ...]:
             return tuple(getattr(item, name) for name in listing.keys)
 
-        results = [db.session.scalars(keyset.page(after, limit + 1)).all() for keyset in keysets]
+        results = [db.session.scalars(index_range.page(after, limit + 1)).all() for index_range in index_ranges]
         items = list(islice(heapq.merge(*results, key=key_of, reverse=True), limit + 1))
         if len(items) <= limit:
             return Page(items, None)
@@ -69,7 +69,7 @@ class Pages:
             texts = self._cursors.read(listing.name, listing.filters, cursor)
         except ValueError as error:
             raise ValidationFailed(field_errors=[FieldError("#/query/cursor", str(error))]) from None
-        return [_READ[kind](text) for kind, text in zip(listing.keys.values(), texts, strict=True)]
+        return [_PARSERS[kind](text) for kind, text in zip(listing.keys.values(), texts, strict=True)]
 
     def cursor(self, listing: Listing, position: Sequence[Any]) -> str:
         """Return the cursor of the page after ``position``, the values of the keys of the last item."""

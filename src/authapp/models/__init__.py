@@ -1,5 +1,6 @@
 """The tables, and the rules for single rows. Nothing here commits."""
 
+from authapp.database.session import db
 from authapp.models.audit_event import AuditEvent
 from authapp.models.blocklisted_token import BlocklistedToken
 from authapp.models.one_time_token import OneTimeToken
@@ -10,19 +11,9 @@ from authapp.models.throttles import AddressLimit, LoginThrottle, ThrottleScope
 from authapp.models.user import User, UserStatus
 
 TABLES = frozenset(
-    model.__tablename__
-    for model in (
-        AddressLimit,
-        AuditEvent,
-        BlocklistedToken,
-        LoginThrottle,
-        OneTimeToken,
-        OutgoingMail,
-        Role,
-        Session,
-        User,
-        UserRole,
-    )
+    mapper.local_table.name
+    for mapper in db.Model.registry.mappers  # type: ignore[attr-defined]
+    if mapper.class_.__module__.startswith(f"{__name__}.")
 )
 """The names of authapp's own tables. A project that uses authapp may declare others on the same metadata."""
 

@@ -30,7 +30,7 @@ class LoginThrottle(db.Model):  # type: ignore[name-defined,misc]
     __table_args__ = (Index(None, "last_attempt_at"),)
 
     account_id: Mapped[Id] = mapped_column(primary_key=True)
-    purpose: Mapped[Key] = mapped_column(primary_key=True)
+    scope: Mapped[Key] = mapped_column("purpose", key="scope", primary_key=True)
     failures: Mapped[int] = mapped_column(Integer)
     last_attempt_at: Mapped[Timestamp]
     blocked_until: Mapped[Timestamp | None]

@@ -5,20 +5,21 @@ from collections.abc import Callable, Iterable, Iterator
 from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.cli.checks import database, keys, settings, tables
-from authapp.cli.checks.result import CheckResult, Level
+from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.domain.services import Services
 
-__all__ = ["CheckResult", "Level", "run_checks"]
+__all__ = ["CheckLevel", "CheckResult", "doctor_checks", "run_checks"]
 
 Check = Callable[[Services], CheckResult | Iterable[CheckResult]]
 
-WITHOUT_DATABASE: list[Check] = [settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing]
-WITH_TABLES: list[Check] = [tables.admins, tables.pruning, tables.users, tables.audit_events]
+without_database: list[Check] = [settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing]
+doctor_checks: list[Check] = [tables.admins, tables.pruning, tables.users, tables.audit_events]
+"""The checks of what the tables hold. Append your own; a check may use ``authapp.db``."""
 
 
 def run_checks(services: Services) -> Iterator[CheckResult]:
     """Yield the results of all checks. Those that need the database are skipped when it does not answer."""
-    yield from _results(WITHOUT_DATABASE, services)
+    yield from _results(without_database, services)
     problems = services.health.problems()
     yield database.answers(problems)
     if "database" in problems:
@@ -27,9 +28,11 @@ def run_checks(services: Services) -> Iterator[CheckResult]:
     yield database.migrations(problems)
     if not problems:
         try:
-            yield from _results(WITH_TABLES, services)
+            yield from _results(doctor_checks, services)
         except SQLAlchemyError:
-            yield CheckResult(Level.FAIL, "tables", "They cannot be read.", "Grant this role SELECT on every table.")
+            yield CheckResult(
+                CheckLevel.FAIL, "tables", "They cannot be read.", "Grant this role SELECT on every table."
+            )
 
 
 def _results(checks: list[Check], services: Services) -> Iterator[CheckResult]:

@@ -3,7 +3,7 @@
 from sqlalchemy import func, select
 
 from authapp import clock
-from authapp.cli.checks.result import CheckResult, Level
+from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.database.session import read_one
 
 SKEW_SECONDS = 2
@@ -13,16 +13,16 @@ def answers(problems: dict[str, str]) -> CheckResult:
     """Check that the database answers, from the problems of the readiness check."""
     if "database" in problems:
         return CheckResult(
-            Level.FAIL, "database", problems["database"], "Check DATABASE_URL, and that PostgreSQL runs."
+            CheckLevel.FAIL, "database", problems["database"], "Check DATABASE_URL, and that PostgreSQL runs."
         )
-    return CheckResult(Level.OK, "database", "It answers.")
+    return CheckResult(CheckLevel.OK, "database", "It answers.")
 
 
 def migrations(problems: dict[str, str]) -> CheckResult:
     """Check that no migration is pending, from the problems of the readiness check."""
     if "migrations" in problems:
-        return CheckResult(Level.FAIL, "migrations", problems["migrations"], "Run `flask db upgrade`.")
-    return CheckResult(Level.OK, "migrations", "None is pending.")
+        return CheckResult(CheckLevel.FAIL, "migrations", problems["migrations"], "Run `flask db upgrade`.")
+    return CheckResult(CheckLevel.OK, "migrations", "None is pending.")
 
 
 def clocks() -> CheckResult:
@@ -33,5 +33,5 @@ def clocks() -> CheckResult:
     skew = abs((row.now - middle).total_seconds()) if row else 0.0
     if skew > SKEW_SECONDS:
         sentence = f"This machine and the database differ by {skew:.1f} s."
-        return CheckResult(Level.FAIL, "clock", sentence, "Let NTP set both clocks.")
-    return CheckResult(Level.OK, "clock", f"This machine and the database differ by {skew:.3f} s.")
+        return CheckResult(CheckLevel.FAIL, "clock", sentence, "Let NTP set both clocks.")
+    return CheckResult(CheckLevel.OK, "clock", f"This machine and the database differ by {skew:.3f} s.")

@@ -1,7 +1,7 @@
 """Checks of the signing keys."""
 
 from authapp import clock
-from authapp.cli.checks.result import CheckResult, Level
+from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.domain.services import Services
 from authapp.security.keys import Key
 
@@ -14,11 +14,13 @@ def age(services: Services) -> CheckResult:
     made = key.jwk.get("iat")
     # Keys from other tools have no date, which is fine. A warning would never go away until a good key is replaced.
     if made is None:
-        return CheckResult(Level.OK, "signing key", f"{key.kid} does not say how old it is.")
+        return CheckResult(CheckLevel.OK, "signing key", f"{key.kid} does not say how old it is.")
     days = int((clock.now().timestamp() - made) // 86_400)
     if days > KEY_AGE_DAYS:
-        return CheckResult(Level.WARN, "signing key", f"{key.kid} is {days} days old.", "Replace it: flask keys rotate")
-    return CheckResult(Level.OK, "signing key", f"{key.kid} is {days} days old.")
+        return CheckResult(
+            CheckLevel.WARN, "signing key", f"{key.kid} is {days} days old.", "Replace it: flask keys rotate"
+        )
+    return CheckResult(CheckLevel.OK, "signing key", f"{key.kid} is {days} days old.")
 
 
 def strengths(services: Services) -> list[CheckResult]:
@@ -30,6 +32,6 @@ def _strength(key: Key) -> CheckResult:
     if key.alg == "HS256":
         sentence = f"{key.kid} is HS256: every service that can verify a token can also sign one."
         return CheckResult(
-            Level.WARN, "key", sentence, "Use ES256 when other services verify: flask keys rotate --alg ES256"
+            CheckLevel.WARN, "key", sentence, "Use ES256 when other services verify: flask keys rotate --alg ES256"
         )
-    return CheckResult(Level.OK, "key", f"{key.kid} is {key.alg}.")
+    return CheckResult(CheckLevel.OK, "key", f"{key.kid} is {key.alg}.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Level(StrEnum):
+class CheckLevel(StrEnum):
     """How serious a result is."""
 
     OK = "ok"
@@ -16,7 +16,7 @@ class Level(StrEnum):
 class CheckResult:
     """The result of checking one ``subject``. ``advice`` says what to do, and is empty if nothing is wrong."""
 
-    level: Level
+    level: CheckLevel
     subject: str
     sentence: str
     advice: str = ""

@@ -2,7 +2,7 @@
 
 import time
 
-from authapp.cli.checks.result import CheckResult, Level
+from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.config import OWASP_ARGON2
 from authapp.domain.services import Services
 
@@ -12,9 +12,9 @@ HASH_SECONDS = (0.005, 0.5)
 def environment(services: Services) -> CheckResult:
     """Check that the settings are those of production."""
     if services.settings.env == "production":
-        return CheckResult(Level.OK, "settings", "They can be used, for production.")
+        return CheckResult(CheckLevel.OK, "settings", "They can be used, for production.")
     return CheckResult(
-        Level.WARN,
+        CheckLevel.WARN,
         "settings",
         "AUTHAPP_ENV is development: missing keys and a missing database get defaults.",
         "Set AUTHAPP_ENV=production where people depend on it.",
@@ -26,15 +26,15 @@ def proxies(services: Services) -> CheckResult:
     hops, issuer = services.settings.trusted_proxies, services.settings.issuer
     if issuer.startswith("https://") and hops == 0:
         return CheckResult(
-            Level.WARN,
+            CheckLevel.WARN,
             "proxies",
             "The issuer is https and no proxy is trusted: behind one, all clients share its address and limits.",
             "Set AUTHAPP_TRUSTED_PROXIES to the number of proxies in front.",
         )
     if issuer.startswith("http://") and services.settings.env == "production":
         advice = "Serve it by TLS and set AUTHAPP_ISSUER to https://..."
-        return CheckResult(Level.WARN, "proxies", "The issuer is plain http: tokens travel in the open.", advice)
-    return CheckResult(Level.OK, "proxies", f"{hops} trusted.")
+        return CheckResult(CheckLevel.WARN, "proxies", "The issuer is plain http: tokens travel in the open.", advice)
+    return CheckResult(CheckLevel.OK, "proxies", f"{hops} trusted.")
 
 
 def hashing(services: Services) -> CheckResult:
@@ -47,11 +47,11 @@ def hashing(services: Services) -> CheckResult:
     least, most = HASH_SECONDS
     if weak:
         advice = "Leave AUTHAPP_ARGON2_MEMORY_KIB and AUTHAPP_ARGON2_TIME_COST unset for OWASP's figure."
-        return CheckResult(Level.FAIL, "hashing", f"{sentence} That is below OWASP's floor.", advice)
+        return CheckResult(CheckLevel.FAIL, "hashing", f"{sentence} That is below OWASP's floor.", advice)
     if seconds < least:
         return CheckResult(
-            Level.WARN, "hashing", sentence, "Raise AUTHAPP_ARGON2_MEMORY_KIB: this machine can do more."
+            CheckLevel.WARN, "hashing", sentence, "Raise AUTHAPP_ARGON2_MEMORY_KIB: this machine can do more."
         )
     if seconds > most:
-        return CheckResult(Level.WARN, "hashing", sentence, "Lower AUTHAPP_ARGON2_*, or use a faster machine.")
-    return CheckResult(Level.OK, "hashing", sentence)
+        return CheckResult(CheckLevel.WARN, "hashing", sentence, "Lower AUTHAPP_ARGON2_*, or use a faster machine.")
+    return CheckResult(CheckLevel.OK, "hashing", sentence)

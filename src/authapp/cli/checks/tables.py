@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, text
 
-from authapp.cli.checks.result import CheckResult, Level
+from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.database.session import db, read_one
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.services import Services
@@ -27,8 +27,8 @@ def admins(_services: Services) -> CheckResult:
     )
     if db.session.scalar(active) == 0:
         advice = "Grant the role to an account: flask users grant USERNAME admin"
-        return CheckResult(Level.WARN, "admins", "No active account is an administrator.", advice)
-    return CheckResult(Level.OK, "admins", "There is an administrator.")
+        return CheckResult(CheckLevel.WARN, "admins", "No active account is an administrator.", advice)
+    return CheckResult(CheckLevel.OK, "admins", "There is an administrator.")
 
 
 def pruning(services: Services) -> list[CheckResult]:
@@ -38,7 +38,7 @@ def pruning(services: Services) -> list[CheckResult]:
 
 def users(_services: Services) -> CheckResult:
     """Tell the size of the table of users."""
-    return CheckResult(Level.OK, User.__tablename__, f"{_size(User).sentence}.")
+    return CheckResult(CheckLevel.OK, User.__tablename__, f"{_size(User).sentence}.")
 
 
 def _prunable(rows: Prunable, useless: ColumnElement[bool]) -> CheckResult:
@@ -47,8 +47,10 @@ def _prunable(rows: Prunable, useless: ColumnElement[bool]) -> CheckResult:
     count = db.session.scalar(select(func.count()).select_from(some)) or 0
     sentence = f"{_size(rows.model).sentence}, {count}{'+' if count == PRUNABLE_ROWS else ''} of them prunable."
     if count >= PRUNABLE_ROWS:
-        return CheckResult(Level.WARN, rows.model.__tablename__, sentence, "Run `flask tokens prune` from a timer.")
-    return CheckResult(Level.OK, rows.model.__tablename__, sentence)
+        return CheckResult(
+            CheckLevel.WARN, rows.model.__tablename__, sentence, "Run `flask tokens prune` from a timer."
+        )
+    return CheckResult(CheckLevel.OK, rows.model.__tablename__, sentence)
 
 
 def audit_events(_services: Services) -> CheckResult:
@@ -57,8 +59,8 @@ def audit_events(_services: Services) -> CheckResult:
     if size.rows > AUDIT_ROWS:
         # It is never pruned automatically, because only the operator knows how long it must be kept.
         advice = "Run `flask audit prune --older-than` with what you must keep, such as 365d, from a timer."
-        return CheckResult(Level.WARN, AuditEvent.__tablename__, f"{size.sentence}.", advice)
-    return CheckResult(Level.OK, AuditEvent.__tablename__, f"{size.sentence}.")
+        return CheckResult(CheckLevel.WARN, AuditEvent.__tablename__, f"{size.sentence}.", advice)
+    return CheckResult(CheckLevel.OK, AuditEvent.__tablename__, f"{size.sentence}.")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def record(
             subject_id=subject_id,
             session_id=session_id or context.session_id,
             ip_address=context.ip_address,
-            user_agent=context.client,
+            user_agent=context.truncated_user_agent,
             request_id=context.request_id,
             details=details,
         )
@@ -63,7 +63,7 @@ def record_many(event_type: str, subject_ids: ColumnElement[UUID], *, context: R
         "subject_id": subject_ids,
         "session_id": literal(context.session_id, Uuid),
         "ip_address": literal(context.ip_address, Text),
-        "user_agent": literal(context.client, Text),
+        "user_agent": literal(context.truncated_user_agent, Text),
         "request_id": literal(context.request_id, Text),
         "details": literal(details, JSONB),
     }
@@ -95,6 +95,6 @@ def audit_params(context: RequestContext) -> dict[str, Any]:
     return {
         "event_id": identifiers.time_ordered(),
         "ip_address": context.ip_address,
-        "user_agent": context.client,
+        "user_agent": context.truncated_user_agent,
         "request_id": context.request_id,
     }

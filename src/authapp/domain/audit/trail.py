@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authapp import clock
 from authapp.context import RequestContext
-from authapp.database.keyset import Column, KeysetRange
+from authapp.database.keyset import Column, IndexRange
 from authapp.database.session import transaction
 from authapp.domain.audit.events import EventType
 from authapp.domain.audit.recording import record
@@ -33,22 +33,22 @@ class EventFilter:
     since: datetime | None = None
     until: datetime | None = None
 
-    def keysets(self) -> list[KeysetRange]:
+    def index_ranges(self) -> list[IndexRange]:
         """Return the disjoint index ranges that together contain the events."""
         of_type = {AuditEvent.type: self.type} if self.type else {}
         if not self.user_id:
-            return [self._keyset(select(AuditEvent), of_type)]
+            return [self._index_range(select(AuditEvent), of_type)]
         # Events where users act on their own account are found by subject. The partial index by actor has the others.
         to_others = select(AuditEvent).where(
             AuditEvent.actor_id.is_distinct_from(AuditEvent.subject_id), AuditEvent.actor_id.is_not(None)
         )
         return [
-            self._keyset(select(AuditEvent), {AuditEvent.subject_id: self.user_id, **of_type}),
-            self._keyset(to_others, {AuditEvent.actor_id: self.user_id, **of_type}),
+            self._index_range(select(AuditEvent), {AuditEvent.subject_id: self.user_id, **of_type}),
+            self._index_range(to_others, {AuditEvent.actor_id: self.user_id, **of_type}),
         ]
 
-    def _keyset(self, rows: Select[Any], fixed: Mapping[Column, Any]) -> KeysetRange:
-        return KeysetRange(rows=rows, fixed=fixed, order=_ORDER, since=self.since, until=self.until)
+    def _index_range(self, rows: Select[Any], fixed: Mapping[Column, Any]) -> IndexRange:
+        return IndexRange(rows=rows, fixed=fixed, order=_ORDER, since=self.since, until=self.until)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,14 +91,14 @@ class AuditTrail:
         Raises ``ValidationFailed`` for a cursor that is not from this list.
         """
         listing = Listing("audit_events", vars(event_filter), _KEYS)
-        return self._pages.page(listing, event_filter.keysets(), limit, cursor)
+        return self._pages.page(listing, event_filter.index_ranges(), limit, cursor)
 
     def activity(self, user_id: UUID, limit: int, cursor: str | None = None) -> Page[AuditEvent | RedactedEvent]:
         """Return a page of the events of the user's own account, newest first; those by other users redacted.
 
         Raises ``ValidationFailed`` for a cursor that is not from this list.
         """
-        events = KeysetRange(rows=select(AuditEvent), fixed={AuditEvent.subject_id: user_id}, order=_ORDER)
+        events = IndexRange(rows=select(AuditEvent), fixed={AuditEvent.subject_id: user_id}, order=_ORDER)
         page = self._pages.page(Listing("activity", {"user_id": user_id}, _KEYS), [events], limit, cursor)
         items = [event if event.actor_id in {None, user_id} else RedactedEvent.of(event) for event in page.items]
         return Page(items, page.next_cursor)

@@ -72,19 +72,19 @@ class AccountThrottles:
     def reserve(self, account_id: UUID, scope: ThrottleScope) -> Attempt:
         """Count an attempt before its password is checked. Raises ``TooManyRequests``."""
         now = clock.now()
-        parameters = {"account_id": account_id, "purpose": scope, "now": now}
+        parameters = {"account_id": account_id, "scope": scope, "now": now}
         row = self._fast_path.write(self._reserve, parameters)
         if row is None:
             columns = select(LoginThrottle.failures, LoginThrottle.blocked_until)
-            state = read_one(columns.where(LoginThrottle.account_id == account_id, LoginThrottle.purpose == scope))
+            state = read_one(columns.where(LoginThrottle.account_id == account_id, LoginThrottle.scope == scope))
             self.check(*(state or (None, now + FIRST_DELAY)))
             raise _refusal(FIRST_DELAY)
         return Attempt(row.failures, row.failures >= self._max)
 
     def forgive(self, account_id: UUID, *scopes: ThrottleScope) -> bool:
         """Reset the failures of an account within the open transaction; return whether there were any."""
-        which = (LoginThrottle.account_id == account_id, LoginThrottle.purpose.in_(scopes or ThrottleScope))
-        deleted = delete(LoginThrottle).where(*which).returning(LoginThrottle.purpose)
+        which = (LoginThrottle.account_id == account_id, LoginThrottle.scope.in_(scopes or ThrottleScope))
+        deleted = delete(LoginThrottle).where(*which).returning(LoginThrottle.scope)
         return bool(db.session.scalars(deleted.execution_options(synchronize_session=False)).all())
 
 
@@ -105,13 +105,13 @@ def _reservation(free: int, most: int) -> PreparedStatement:
     delay = func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
     statement = insert(LoginThrottle).values(
         account_id=bindparam("account_id"),
-        purpose=bindparam("purpose"),
+        scope=bindparam("scope"),
         failures=1,
         last_attempt_at=now,
         blocked_until=now + FIRST_DELAY if free <= 1 else None,
     )
     counted = statement.on_conflict_do_update(
-        index_elements=[LoginThrottle.account_id, LoginThrottle.purpose],
+        index_elements=[LoginThrottle.account_id, LoginThrottle.scope],
         set_={
             "failures": failures,
             "last_attempt_at": now,

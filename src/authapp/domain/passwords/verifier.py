@@ -114,7 +114,7 @@ _COLUMNS = (
 
 
 def _failures(scope: ThrottleScope, account: Any) -> ColumnElement[bool]:
-    return and_(_THROTTLES.c.account_id == account, _THROTTLES.c.purpose == scope)
+    return and_(_THROTTLES.c.account_id == account, _THROTTLES.c.scope == scope)
 
 
 def _lookup(key: ColumnElement[str]) -> PreparedStatement:

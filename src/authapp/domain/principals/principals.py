@@ -31,7 +31,7 @@ class Principals:
     def __init__(self, fast_path: FastPath) -> None:
         self._fast_path = fast_path
 
-    def find(self, claims: Claims) -> TokenStatus | None:
+    def token_status(self, claims: Claims) -> TokenStatus | None:
         """Return the status of the token with these verified ``claims``, or ``None`` if its session does not exist.
 
         This takes one statement in one round trip. Raises ``sqlalchemy.exc.SQLAlchemyError`` if the database does not
@@ -39,12 +39,12 @@ class Principals:
         """
         # Passed as text, which PostgreSQL parses. Reading the token has already checked that these are UUIDs.
         parameters = {"user_id": claims["sub"], "session_id": claims["sid"], "jti": claims["jti"]}
-        row = self._fast_path.read(PRINCIPAL, parameters)
-        return token_status(claims, row) if row else None
+        row = self._fast_path.read(TOKEN_STATUS, parameters)
+        return status_from_row(claims, row) if row else None
 
 
-def token_status(claims: Claims, row: Any) -> TokenStatus:
-    """Return the token status from a ``row`` of ``PRINCIPAL``. Columns are read by name, never by position."""
+def status_from_row(claims: Claims, row: Any) -> TokenStatus:
+    """Return the token status from a ``row`` of ``TOKEN_STATUS``. Columns are read by name, never by position."""
     by_role: dict[str, list[str]] = row.permissions_by_role or {}
     principal = Principal(
         id=identifiers.from_text(claims["sub"]),
@@ -74,7 +74,7 @@ _PERMISSIONS_BY_ROLE = (
     .where(UserRole.user_id == User.id)
 )
 
-_STATUS = (
+_SELECT = (
     select(
         User.username,
         User.email,
@@ -100,7 +100,7 @@ _STATUS = (
     .where(User.id == bindparam("user_id"))
 )
 
-PRINCIPAL = PreparedStatement(_STATUS)
+TOKEN_STATUS = PreparedStatement(_SELECT)
 """Lookups by primary key only, each starting with the user id: one round trip, on one shard.
 
 Permissions are included, so that revoking a role takes effect on the next request.

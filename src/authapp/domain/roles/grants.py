@@ -42,11 +42,11 @@ class GrantPolicy:
         require_live(context)
         query = select(Role.name, Role.permissions).join(UserRole, UserRole.role_name == Role.name)
         by_role = {row.name: row.permissions for row in db.session.execute(query.where(UserRole.user_id == user_id))}
-        held = role_permissions(by_role)
+        role_based = role_permissions(by_role)
         # A credential such as an API key may be allowed less than its user. Then it grants no roles of theirs either.
-        if not held <= context.principal.permissions:
-            return cls(permissions=held & context.principal.permissions)
-        return cls(ADMIN in by_role, frozenset(by_role), held)
+        if not role_based <= context.principal.permissions:
+            return cls(permissions=role_based & context.principal.permissions)
+        return cls(ADMIN in by_role, frozenset(by_role), role_based)
 
     def require_permissions(self, permissions: Iterable[str]) -> None:
         """Raise ``PermissionDenied`` unless the principal has all of ``permissions``."""
@@ -106,7 +106,7 @@ def lock_in_order(principal_id: UUID, target: UUID | None = None) -> None:
         db.session.execute(select(User.id).where(User.id == each).with_for_update(read=shared, key_share=not shared))
 
 
-def keep_an_admin(user: User) -> None:
+def require_another_admin(user: User) -> None:
     """Raise ``LastAdmin`` if ``user`` is the only active administrator. Call it before removing one.
 
     The row of the role is locked, so that if two administrators remove each other at once, one is refused.

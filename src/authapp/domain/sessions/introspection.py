@@ -42,7 +42,7 @@ class Introspection:
     def introspect(self, token: str) -> LiveToken | None:
         """Return the token if it would be accepted now, otherwise ``None``, whatever the reason."""
         claims = self._read(token)
-        status = self._principals.find(claims) if claims else None
+        status = self._principals.token_status(claims) if claims else None
         if claims is None or status is None or status.revoked:
             return None
         if claims["type"] == "refresh" and not self._may_be_exchanged(claims):

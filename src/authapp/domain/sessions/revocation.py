@@ -1,7 +1,8 @@
 """Ending sessions and revoking tokens (RFC 7009). Only this module writes to the blocklist.
 
-To end all sessions of a user, one mark on the user's row is set: ``sessions_valid_from``. Every protected request reads
-it, so it takes effect at once, however many sessions there are. The session rows are then ended too, up to a limit.
+To end all sessions of a user, one cutoff on the user's row is set: ``sessions_valid_from``. Every protected request
+reads it, so it takes effect at once, however many sessions there are. The session rows are then ended too, up to a
+limit.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ from authapp.models.session import server_time, valid_from
 _TIME = DateTime(timezone=True)
 
 ENDED_AT_ONCE = 1_000
-"""The most session rows that one request ends. Other sessions are ended by the mark, and their rows are pruned."""
+"""The most session rows that one request ends. Other sessions are ended by the cutoff, and their rows are pruned."""
 
 prunables.register(
     "token_blocklist",
@@ -73,24 +74,24 @@ def end_all(
     """End all live sessions of a user except ``keep``, within the open transaction; return how many rows were ended.
 
     The refresh tokens of these rows, and ``access_token``, are put on the blocklist. Sessions beyond ``ENDED_AT_ONCE``
-    are ended only by the mark.
+    are ended only by the cutoff.
     """
     # The user's row is locked before the sessions, as a login does. A concurrent login either commits first, and its
-    # session ends here; or it waits, and its session starts after the mark.
+    # session ends here; or it waits, and its session starts after the cutoff.
     locked = select(User.sessions_valid_from).where(User.id == user_id).with_for_update(key_share=True)
     previous_mark = db.session.scalar(locked)
     if previous_mark is None:
         return 0
-    mark = _set_mark(user_id)
+    cutoff = _set_cutoff(user_id)
     live = (Session.user_id == user_id, Session.ended_at.is_(None), valid_from() >= previous_mark)
     if keep is not None:
         # Only a live session: one that has ended must not become live again.
-        kept = update(Session).where(*live, Session.id == keep).values(valid_from=mark)
+        kept = update(Session).where(*live, Session.id == keep).values(valid_from=cutoff)
         db.session.execute(kept.execution_options(synchronize_session=False))
     chosen = select(Session.user_id, Session.id).where(*live)
     if keep is not None:
         chosen = chosen.where(Session.id != keep)
-    # The newest first: a row of version 0.1 has its node's time, which may be later than the mark.
+    # The newest first: a row of version 0.1 has its node's time, which may be later than the cutoff.
     newest = chosen.order_by(Session.id.desc()).limit(ENDED_AT_ONCE)
     ended = _ended(tuple_(Session.user_id, Session.id).in_(newest), reason=reason, now=literal(now, _TIME))
     tokens = _blocklisted(ended, literal(now, _TIME), *(access_token.columns() if access_token else ()))
@@ -99,7 +100,7 @@ def end_all(
 
 def end_one(user_id: UUID, session_id: UUID, reason: EndReason, now: datetime) -> bool:
     """End one live session within the open transaction; return whether there was one."""
-    which = (Session.user_id == user_id, Session.id == session_id, Session.refresh_expires_at > now, _is_unmarked())
+    which = (Session.user_id == user_id, Session.id == session_id, Session.refresh_expires_at > now, _is_after_cutoff())
     ended = _ended(*which, reason=reason, now=literal(now, _TIME))
     tokens = _blocklisted(ended, literal(now, _TIME))
     return db.session.execute(select(ended.c.id).add_cte(tokens)).one_or_none() is not None
@@ -136,18 +137,18 @@ def revoke_access_token(user_id: UUID, session_id: UUID, token: AccessToken, now
 _ACCESS, _REFRESH = literal("access", Text), literal("refresh", Text)
 
 
-def _set_mark(user_id: UUID) -> Any:
-    """Set ``sessions_valid_from`` to now, so that every session that has begun is over; return the new mark."""
-    # Later than the mark before, whatever PostgreSQL's clock says: what began after that one is over, too.
+def _set_cutoff(user_id: UUID) -> Any:
+    """Set ``sessions_valid_from`` to now, so that every session that has begun is over; return the new cutoff."""
+    # Later than the cutoff before, whatever PostgreSQL's clock says: what began after that one is over, too.
     later = func.greatest(server_time(), User.sessions_valid_from + timedelta(microseconds=1))
-    marked = update(User).where(User.id == user_id).values(sessions_valid_from=later)
-    return db.session.scalar(marked.returning(User.sessions_valid_from).execution_options(synchronize_session=False))
+    moved = update(User).where(User.id == user_id).values(sessions_valid_from=later)
+    return db.session.scalar(moved.returning(User.sessions_valid_from).execution_options(synchronize_session=False))
 
 
-def _is_unmarked() -> ColumnElement[bool]:
-    """Return the condition that no mark has ended the session, for a statement that reads ``sessions`` alone."""
-    mark = select(User.sessions_valid_from).where(User.id == Session.user_id).scalar_subquery()
-    return valid_from() >= mark
+def _is_after_cutoff() -> ColumnElement[bool]:
+    """Return the condition that no cutoff has ended the session, for a statement that reads ``sessions`` alone."""
+    cutoff = select(User.sessions_valid_from).where(User.id == Session.user_id).scalar_subquery()
+    return valid_from() >= cutoff
 
 
 def _ended(*which: ColumnElement[bool], reason: EndReason, now: ColumnElement[datetime]) -> CTE:

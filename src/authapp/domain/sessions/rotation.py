@@ -17,7 +17,7 @@ _NOW, _GRACE_FROM, _REFRESH_EXPIRES_AT = (
     bindparam(name, type_=DateTime(timezone=True)) for name in ("now", "grace_from", "refresh_expires_at")
 )
 
-_MARK = select(User.sessions_valid_from).where(User.id == _USER_ID).scalar_subquery()
+_CUTOFF = select(User.sessions_valid_from).where(User.id == _USER_ID).scalar_subquery()
 
 
 def _rotation() -> Update:
@@ -45,7 +45,7 @@ def _rotation() -> Update:
             Session.id == _SESSION_ID,
             Session.ended_at.is_(None),
             Session.expires_at > _NOW,
-            valid_from() >= _MARK,
+            valid_from() >= _CUTOFF,
         )
         .values(
             refresh_jti=on_exchange(_SUCCESSOR, Session.refresh_jti),

@@ -65,14 +65,14 @@ def _start() -> PreparedStatement:
         "user_agent": bindparam("user_agent", type_=Text),
         "amr": bindparam("amr", type_=Session.amr.type),
         "auth_time": bindparam("auth_time", type_=Session.auth_time.type),
-        # A mark may lie ahead of PostgreSQL's clock, if that was set back since.
+        # A cutoff may lie ahead of PostgreSQL's clock, if that was set back since.
         "valid_from": func.greatest(server_time(), account.c.sessions_valid_from),
     }
     rows = select(*columns.values()).select_from(account)
     started = insert(Session).from_select(list(columns), rows).on_conflict_do_nothing().cte("started")
     forgiven = (
         delete(LoginThrottle)
-        .where(LoginThrottle.account_id == account.c.id, LoginThrottle.purpose == ThrottleScope.LOGIN)
+        .where(LoginThrottle.account_id == account.c.id, LoginThrottle.scope == ThrottleScope.LOGIN)
         .cte("forgiven")
     )
     event = {

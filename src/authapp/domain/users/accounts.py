@@ -90,7 +90,7 @@ class Accounts:
         """Change the username of the user's own account, if one is given.
 
         Raises ``ValidationFailed`` or ``UsernameTaken``, and ``TokenRevoked`` if the principal has been logged out
-        meanwhile; so do ``change_password`` and ``close``.
+        meanwhile; so do ``change_password`` and ``delete_own``.
         """
         names = {} if username is None else {"username": username}
         with unique_names(), transaction():
@@ -127,7 +127,7 @@ class Accounts:
         if ended:
             self._hooks.tell_session_ended(user_id, EndReason.PASSWORD_CHANGED, context=context)
 
-    def close(self, user_id: UUID, password: str | None, context: RequestContext) -> None:
+    def delete_own(self, user_id: UUID, password: str | None, context: RequestContext) -> None:
         """Delete the user's own account and everything that belongs to it.
 
         ``password`` is not needed if the account has none. Raises ``WrongPassword``, ``ValidationFailed`` if the

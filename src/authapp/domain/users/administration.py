@@ -15,7 +15,7 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.checks import require_acceptable
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.throttles import AccountThrottles
-from authapp.domain.roles.grants import GrantPolicy, keep_an_admin, lock_in_order
+from authapp.domain.roles.grants import GrantPolicy, lock_in_order, require_another_admin
 from authapp.domain.roles.roles import check_exists
 from authapp.domain.sessions import revocation
 from authapp.domain.users.accounts import Accounts
@@ -156,7 +156,7 @@ class Administration:
         if status is None or status == user.status:
             return False
         if status == UserStatus.DISABLED:
-            keep_an_admin(user)
+            require_another_admin(user)
             revocation.end_all(user.id, EndReason.DISABLED, now)
         user.status = status
         event = EventType.USER_DISABLED if status == UserStatus.DISABLED else EventType.USER_ENABLED
@@ -186,7 +186,7 @@ class Administration:
         if granted:
             GrantPolicy.of(context).require_can_grant(granted)
         if ADMIN in revoked:
-            keep_an_admin(user)
+            require_another_admin(user)
         user.role_links = [links.get(role) or UserRole(role_name=role) for role in sorted(set(wanted))]
         for event, names in ((EventType.ROLE_GRANTED, granted), (EventType.ROLE_REVOKED, revoked)):
             for role in names:

@@ -10,7 +10,7 @@ from authapp.database.errors import broken_constraint
 from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.roles.grants import keep_an_admin
+from authapp.domain.roles.grants import require_another_admin
 from authapp.domain.users.names import checked_names
 from authapp.errors import EmailTaken, FieldError, Refusal, ResourceNotFound, UsernameTaken, ValidationFailed
 from authapp.models import Session, User
@@ -60,7 +60,7 @@ def change_names(user: User, names: Mapping[str, str], context: RequestContext) 
 
 def delete_account(user: User, context: RequestContext) -> None:
     """Delete a locked account, with its sessions and blocklist entries. Raises ``LastAdmin``."""
-    keep_an_admin(user)
+    require_another_admin(user)
     # Sessions are deleted before the account: a logout locks its session first, and then needs the account's row.
     db.session.execute(delete(Session).where(Session.user_id == user.id))
     db.session.execute(delete(User).where(User.id == user.id))

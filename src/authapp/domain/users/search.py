@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select, true, union_all
 
 from authapp.database.bounded_scan import ScanResult, bounded_scan
-from authapp.database.keyset import KeysetRange
+from authapp.database.keyset import IndexRange
 from authapp.database.session import db
 from authapp.domain.pages import Listing, Page, Pages
 from authapp.models import User, UserRole, UserStatus
@@ -21,7 +21,7 @@ SCAN_LIMIT = 300
 _NAME_KEYS = (User.username_key, User.email_key)
 """The columns that are searched. Addresses contain ``@`` and usernames do not, so no key is in both columns."""
 
-_ALL_USERS = KeysetRange(rows=select(User), order=(User.id,))
+_ALL_USERS = IndexRange(rows=select(User), order=(User.id,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +32,17 @@ class UserFilter:
     role: str | None = None
     status: UserStatus | None = None
 
-    def keysets(self) -> list[KeysetRange]:
+    def index_ranges(self) -> list[IndexRange]:
         """Return one range for the accounts with the role, and one for those with the status, if these are set."""
-        keysets = []
+        index_ranges = []
         if self.role:
             holders = select(User).join(UserRole, UserRole.user_id == User.id)
-            keysets.append(KeysetRange(rows=holders, fixed={UserRole.role_name: self.role}, order=(UserRole.user_id,)))
+            index_ranges.append(
+                IndexRange(rows=holders, fixed={UserRole.role_name: self.role}, order=(UserRole.user_id,))
+            )
         if self.status:
-            keysets.append(KeysetRange(rows=select(User), fixed={User.status: self.status}, order=(User.id,)))
-        return keysets
+            index_ranges.append(IndexRange(rows=select(User), fixed={User.status: self.status}, order=(User.id,)))
+        return index_ranges
 
     def condition(self) -> ColumnElement[bool]:
         """Return the SQL condition that a row of ``users`` has the role and the status."""
@@ -64,9 +66,9 @@ class UserSearch:
         that was not created for this filter.
         """
         listing = Listing("users", vars(user_filter), {"key": str} if user_filter.q else {"id": UUID})
-        keysets = user_filter.keysets() or [_ALL_USERS]
-        if len(keysets) == 1 and not user_filter.q:
-            return self._pages.page(listing, keysets, limit, cursor)
+        index_ranges = user_filter.index_ranges() or [_ALL_USERS]
+        if len(index_ranges) == 1 and not user_filter.q:
+            return self._pages.page(listing, index_ranges, limit, cursor)
         after = self._pages.position(listing, cursor)
         scan = _scan_names(user_filter, user_filter.q, after) if user_filter.q else _scan_filters(user_filter, after)
         return self._page(listing, scan, limit)
@@ -92,8 +94,8 @@ def _scan_filters(user_filter: UserFilter, after: list[Any] | None) -> ScanResul
     further includes the matches of the other. It is the scan of the rarer filter, whose accounts are further apart.
     """
     scans = []
-    for keyset in user_filter.keysets():
-        scan = _scan_range(keyset, after, User.id, user_filter.condition())
+    for index_range in user_filter.index_ranges():
+        scan = _scan_range(index_range, after, User.id, user_filter.condition())
         if scan.resume_after is None:
             return scan
         scans.append(scan)
@@ -111,8 +113,8 @@ def _scan_names(user_filter: UserFilter, q: str, after: list[Any] | None) -> Sca
     matched_key = func.least(*(case((begins[key], key)) for key in _NAME_KEYS))
 
     # If a filter matches so few accounts that one scan sees all of them, the scan has found all matches.
-    for keyset in user_filter.keysets():
-        scan = _scan_range(keyset, None, matched_key, and_(matched_key > last_key, user_filter.condition()))
+    for index_range in user_filter.index_ranges():
+        scan = _scan_range(index_range, None, matched_key, and_(matched_key > last_key, user_filter.condition()))
         if scan.resume_after is None:
             return ScanResult(sorted(scan.passed, key=attrgetter("key")), None)
 
@@ -127,8 +129,8 @@ def _scan_names(user_filter: UserFilter, q: str, after: list[Any] | None) -> Sca
     return bounded_scan(db.session.connection(), union_all(*by_key).order_by("key"), SCAN_LIMIT)
 
 
-def _scan_range(keyset: KeysetRange, after: list[Any] | None, key: Any, passes: ColumnElement[bool]) -> ScanResult:
-    candidates = _candidates(keyset.page(after, SCAN_LIMIT), key, passes)
+def _scan_range(index_range: IndexRange, after: list[Any] | None, key: Any, passes: ColumnElement[bool]) -> ScanResult:
+    candidates = _candidates(index_range.page(after, SCAN_LIMIT), key, passes)
     return bounded_scan(db.session.connection(), candidates, SCAN_LIMIT)
 
 
