@@ -19,7 +19,10 @@ class Registry(Mapping[str, T]):
         self._kind, self._pattern, self._rule = kind, re.compile(pattern), rule
         self._values: dict[str, T] = {}
         self.names: list[str] = []
-        """The names in order of registration; always the same list, so that a document which holds it is current."""
+        """The names in order of registration.
+
+        Always the same list object, so that the OpenAPI document can hold it and stay current.
+        """
 
     def register(self, name: str, value: T) -> str:
         """Add ``value`` under ``name``, and return the name.

@@ -25,26 +25,26 @@ def init_app(app: Flask) -> None:
 
 
 def without_settings(app: Flask, error: SettingsError) -> None:
-    """Let the commands of ``app`` that need no settings work, and the others end with ``error``.
+    """Let the commands that need no settings work on ``app``, and every other command end with ``error``.
 
-    Raises ``error``, as a message of the ``flask`` command, when ``app`` is made to serve (``flask run``), and as it is
-    when no ``flask`` command runs.
+    Only while the ``flask`` command looks for its commands. Otherwise raises ``error``: as a
+    ``click.ClickException`` under ``flask run``, and as it is outside of the ``flask`` command.
     """
     context = click.get_current_context(silent=True)
     if context is None or not isinstance(context.find_root().command, FlaskGroup):
         raise error
     if not isinstance(context.command, FlaskGroup):
         raise click.ClickException(str(error)) from None
-    # The command is still to be found: the application is made to see which commands it has.
+    # Flask has created the application to see which commands it has.
     app.extensions[SETTINGS_ERROR] = error
     app.cli = _CommandsWithoutSettings(app.cli.name, commands=app.cli.commands)
 
 
 class _CommandsWithoutSettings(AppGroup):
-    """The commands of an application that has no services.
+    """The commands of an application without services.
 
-    Those of ``COMMANDS`` ask for ``services()`` when they need them. Every other is replaced by one that only does so,
-    and so ends with the message.
+    Those of ``COMMANDS`` call ``services()`` only when they need them. Every other command is replaced by one that
+    calls ``services()`` and nothing else, which prints the error and exits.
     """
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

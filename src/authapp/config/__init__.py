@@ -117,7 +117,9 @@ class Settings:
     end_orphaned_backends: Literal["on", "off"] = _choice("on", "off")
     """Whether to end this role's PostgreSQL backends that are still committing a write after the client gave up."""
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _choice("INFO", "DEBUG", "WARNING", "ERROR")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _read(
+        EnvironmentReader.choice, "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"]
+    )
     """What is logged."""
 
     def rate_limit(self, name: str) -> RateLimit | None:

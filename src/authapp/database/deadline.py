@@ -29,7 +29,7 @@ def until(most: float) -> float:
 
 
 def left(most: float) -> float:
-    """Return how many seconds to wait: the time until the deadline, but at ``most``, and 0 after the deadline."""
+    """Return how many seconds to wait: ``most``, or less if the deadline is earlier; 0 after it."""
     return max(0.0, until(most) - time.monotonic())
 
 

@@ -42,9 +42,9 @@ def one_at_a_time(on_wait: Callable[[], object]) -> Iterator[None]:
 
     ``on_wait`` is called once if there is another.
 
-    The lock is asked for again and again: a process that waits inside a statement has a snapshot, and a ``CREATE INDEX
-    CONCURRENTLY`` of the other process would wait for that in turn. It is a lock of the transaction, for a pooler may
-    lend the session's connection to others.
+    The lock is polled, because a process that waits inside a statement has a snapshot, and a ``CREATE INDEX
+    CONCURRENTLY`` of the other process would wait for that snapshot. The lock belongs to the transaction and not to the
+    session, because a pooler may give the connection of a session to somebody else.
     """
     with db.engine.connect() as connection:
         connection.detach()  # the pool may have room for one, and the migrations need it

@@ -1,4 +1,4 @@
-"""What gunicorn computes anew for each request though it does not change, computed once.
+"""Values that gunicorn computes again for each request although they do not change, computed once.
 
 The percentages are of the CPU time that a worker takes for ``GET /ping``, some 420 us. Names of gunicorn 27.0 that this
 file depends on, and that no document promises (tests/serving/test_gunicorn_names.py):
@@ -6,7 +6,7 @@ file depends on, and that no document promises (tests/serving/test_gunicorn_name
 - ``gunicorn.util.http_date(timestamp=None)``, replaced
 - ``gunicorn.http.wsgi.base_environ(cfg)``, replaced
 - ``gunicorn.http.message._ip_in_allow_list(ip_str, allow_list, networks)``, replaced
-- ``gunicorn.config.Config``: ``settings``, and ``__getattr__``, which runs only for what is no attribute
+- ``gunicorn.config.Config``: ``settings``, and ``__getattr__``, which runs only for names that are not attributes
 """
 
 import functools

@@ -65,7 +65,7 @@ def can_load(server: Any) -> bool:
 
 
 def forget_package() -> None:
-    """Drop ``authapp`` and ``authapp.serving`` from ``sys.modules``; who imports them next gets what is installed now.
+    """Drop ``authapp`` and ``authapp.serving`` from ``sys.modules``, so that the next import reads the installed files.
 
     The master has to import ``authapp`` to reach ``authapp.serving``. After an upgrade in place, an application that
     imports a new name from the old ``authapp`` could not be loaded by any worker.

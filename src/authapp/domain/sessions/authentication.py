@@ -11,9 +11,9 @@ PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
 class AuthenticationResult:
     """A user was authenticated: by which methods (``amr``, RFC 8176) and when (``auth_time``).
 
-    ``account_version`` is ``users.updated_at`` as it was read for the authentication. Whatever changes a password, a
-    name, a role or the status sets it anew, so no session starts from a proof that is outdated by then. A method whose
-    proof may be used once uses it up before it returns this.
+    ``account_version`` is ``users.updated_at`` as it was read for the authentication. A change of the account's
+    password, names, roles or status also changes it, and then no session starts. A method with one-time codes uses the
+    code up before it returns this.
     """
 
     user_id: UUID
@@ -22,7 +22,7 @@ class AuthenticationResult:
     account_version: datetime
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for what no token can say."""
+        """Raise ``ValueError`` without a method, or for a time without a time zone."""
         if not self.amr or not all(self.amr):
             raise ValueError("Name at least one method (amr): a token without one is refused.")
         if self.auth_time.tzinfo is None:
