@@ -1,16 +1,18 @@
 -- Prunes in the database itself, instead of `flask tokens prune` from outside. Needs the extension pg_cron, which must
--- be in shared_preload_libraries. Run this once, as a role that may delete from the four tables and read users,
+-- be in shared_preload_libraries. Run this once, as a role that may delete from these tables and read users,
 -- in authapp's database (cron.database_name; cron.schedule_in_database from another one).
 --
--- The condition is that of domain/pruning.py: a token passes until its leeway is over (AUTHAPP_LEEWAY, at most a
+-- The conditions are those that domain/ registers with domain/pruning.py: a token passes until its leeway is over (AUTHAPP_LEEWAY, at most a
 -- minute), and its row is needed until then. Five minutes are more than any leeway, by more than clocks differ.
 -- Rows that another node is removing at this moment are skipped; what a run leaves over, the next one takes.
 -- Scheduling a job under the same name replaces it; SELECT cron.unschedule('authapp-prune-blocklist') ends it.
 
 SELECT cron.schedule('authapp-prune-blocklist', '*/10 * * * *', $$DELETE FROM token_blocklist WHERE (user_id, jti) IN (SELECT user_id, jti FROM token_blocklist WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
--- The same for sessions, the other table that `flask tokens prune` looks after.
+-- The same for sessions, and for one-time tokens.
 SELECT cron.schedule('authapp-prune-sessions', '*/10 * * * *', $$DELETE FROM sessions WHERE (user_id, id) IN (SELECT user_id, id FROM sessions WHERE refresh_expires_at < now() - interval '5 minutes' ORDER BY refresh_expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+
+SELECT cron.schedule('authapp-prune-one-time-tokens', '*/10 * * * *', $$DELETE FROM one_time_tokens WHERE (user_id, purpose, token_hash) IN (SELECT user_id, purpose, token_hash FROM one_time_tokens WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 -- And for what the limits on guessing count: addresses that may try all again, and names that nobody has, a month
 -- after the last attempt.

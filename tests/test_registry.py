@@ -1,5 +1,8 @@
 """Open lists of named values: a name is right, registered once, and registered before it is used."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from authapp import event_types, password_checks, permissions, rate_limits, token_claims
@@ -117,3 +120,8 @@ def test_what_the_package_registers_itself_is_there() -> None:
     assert list(token_claims) == []
     assert set(prunables) == {"address_limits", "login_throttles", "one_time_tokens", "sessions", "token_blocklist"}
     assert all(sentence.endswith((".", ").")) for _, sentence in [*permissions.items(), *event_types.items()])
+
+
+def test_the_statements_for_pg_cron_prune_every_registered_table() -> None:
+    statements = (Path(__file__).resolve().parent.parent / "deploy" / "pg_cron.sql").read_text()
+    assert sorted(re.findall(r"\$\$DELETE FROM (\w+)", statements)) == sorted(prunables)

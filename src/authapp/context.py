@@ -11,10 +11,10 @@ USER_AGENT_MAX_LENGTH = 256
 class Principal:
     """The user behind an accepted credential.
 
-    ``session_id`` is ``None`` for a credential without a session. ``permissions`` are what this credential allows: of a
-    token, all that the user's roles allow; of a limited credential, less. ``amr`` (RFC 8176) names how the user was
-    authenticated, and ``auth_time`` when. ``fresh`` is true for the access token of a login, and false for every other
-    credential.
+    ``permissions`` are what the credential allows. A token allows what the user's roles allow; a limited credential,
+    such as an API key, may allow less. ``amr`` (RFC 8176) names how the user was authenticated, and ``auth_time`` when.
+    ``fresh`` is true for the access token of a login only. For a credential that no login has issued, ``session_id``
+    and ``auth_time`` are ``None`` and ``amr`` is empty.
     """
 
     id: UUID
@@ -29,7 +29,7 @@ class Principal:
     roles: list[str]
     permissions: frozenset[str]
     amr: list[str]
-    auth_time: datetime
+    auth_time: datetime | None
     fresh: bool
 
     def may(self, permission: str) -> bool:
@@ -38,7 +38,7 @@ class Principal:
 
 
 class Operator:
-    """Somebody on the command line, with access to the database itself, who may do everything."""
+    """The principal of commands: somebody with access to the database itself, who may do everything."""
 
 
 @dataclass(frozen=True)

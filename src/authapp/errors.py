@@ -68,11 +68,13 @@ class Malformed(Refusal):
 class Unauthenticated(Refusal):
     """The request has no valid credential.
 
-    ``challenge`` has the parameters of ``WWW-Authenticate`` besides the realm. Without a credential there is none
-    (RFC 6750, section 3.1).
+    ``auth_scheme`` and ``auth_params`` are the challenge in ``WWW-Authenticate`` (RFC 9110, section 11.6.1), without
+    the realm. Without a credential there are no parameters (RFC 6750, section 3.1).
     """
 
-    challenge: Mapping[str, str] = MappingProxyType({})
+    auth_scheme: ClassVar[str] = "Bearer"
+
+    auth_params: Mapping[str, str] = MappingProxyType({})
 
 
 class Forbidden(Refusal):
@@ -310,7 +312,7 @@ class TokenMissing(Unauthenticated):
 class TokenRefused(Unauthenticated):
     """The request has a token, but the token is not accepted."""
 
-    challenge = MappingProxyType({"error": "invalid_token"})
+    auth_params = MappingProxyType({"error": "invalid_token"})
 
 
 class TokenInvalid(TokenRefused):

@@ -11,6 +11,7 @@ from authapp import api, cli
 from authapp.api.authenticate import Authenticator, BearerJWT
 from authapp.api.openapi import Blueprint as DocumentedBlueprint
 from authapp.api.openapi import OpenAPIDocument, new_document
+from authapp.api.requirements import Requirement
 from authapp.cli import migrations
 from authapp.cli.commands import SETTINGS_ERROR
 from authapp.config import Settings, SettingsError
@@ -35,8 +36,8 @@ class AuthApp:
     ``register_blueprint``; the rest of the application is yours alone. ``create_app`` makes an application in which
     they concern everything.
 
-    ``authenticators`` is the ordered list of ways to prove who makes a request; add your own to it. ``services`` holds
-    the use cases.
+    ``authenticators`` is the ordered list of ways to prove who makes a request; add your own to it. ``requirements``
+    are conditions on the principal of every covered route that is not public. ``services`` holds the use cases.
     """
 
     services: Services
@@ -48,6 +49,7 @@ class AuthApp:
         Raises ``SettingsError`` as ``init_app`` does.
         """
         self.authenticators: list[Authenticator] = [BearerJWT()]
+        self.requirements: list[Requirement] = []
         self._covered: set[str] = set()
         self._cover_all = False
         if app is not None:
@@ -121,7 +123,7 @@ class AuthApp:
 
 
 def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
-    """Set what an application has only one of; one that is not all authapp's sets it itself."""
+    """Set the log level and the proxies, which an application that is not only authapp's sets itself."""
     app.logger.setLevel(settings.log_level)
     if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -45,6 +45,10 @@ class Registry(Mapping[str, T]):
             del self._values[name]
             self.names.remove(name)
 
+    def require(self, name: str) -> None:
+        """Raise ``KeyError`` unless ``name`` is registered."""
+        self[name]
+
     def __getitem__(self, name: str) -> T:
         try:
             return self._values[name]

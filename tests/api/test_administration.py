@@ -77,6 +77,24 @@ def test_a_new_address_is_not_verified_and_the_same_one_stays_verified(app: Flas
         assert db.session.get_one(User, user.id).email_verified_at is None
 
 
+@pytest.mark.committed
+def test_no_connection_is_held_while_an_administrators_new_password_is_hashed(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, services, checked_out = a_user(app), Services.of(app), []
+    hash_password = services.hasher.hash
+
+    def hash_and_count(password: str) -> str:
+        checked_out.append(db.engine.pool.checkedout())  # type: ignore[attr-defined]
+        return hash_password(password)
+
+    monkeypatch.setattr(services.hasher, "hash", hash_and_count)
+    with app.app_context():
+        before = db.engine.pool.checkedout()  # type: ignore[attr-defined]
+        services.administration.set_password(user.id, "another long sentence", OPERATOR)
+    assert checked_out == [before]
+
+
 def test_a_name_that_is_what_it_was_changes_nothing(app: Flask, api: Api) -> None:
     user = a_user(app)
     token = a_session(app, user).access_token

@@ -181,6 +181,21 @@ def test_a_view_that_knows_itself_hides_no_marks(app: Flask) -> None:
     assert status(app) == 200
 
 
+def test_a_requirement_of_the_application_is_that_of_every_view_but_exempt_and_public_ones(app: Flask) -> None:
+    plain = Blueprint("plain", __name__)
+    plain.add_url_rule("/marked", "marked", lambda: "secret")
+    plain.add_url_rule("/exempt", "exempt", mark(lambda: "enrol", Guard(exempt=(NamedLike,))))
+    plain.add_url_rule("/open", "open", public(lambda: "hello"))
+    AuthApp.of(app).register_blueprint(plain)
+    AuthApp.of(app).requirements.append(NamedLike("nobody"))
+    assert {path: status(app, path=path) for path in ("/marked", "/exempt", "/open", "/api/v1/ping")} == {
+        "/marked": 404,
+        "/exempt": 200,
+        "/open": 200,
+        "/api/v1/ping": 404,
+    }
+
+
 @dataclass(frozen=True)
 class NamedLike:
     """A requirement of an application's own."""

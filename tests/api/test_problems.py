@@ -72,7 +72,7 @@ def test_a_refusal_without_a_kind_is_refused_with_the_kinds() -> None:
 def test_a_refusal_brings_members_and_parameters_of_the_challenge(app: Flask) -> None:
     refusal = TokenRevoked()
     refusal.members = {"factors": ["totp"], "status": 200}
-    refusal.challenge = {"error": "insufficient_user_authentication", "max_age": "300"}
+    refusal.auth_params = {"error": "insufficient_user_authentication", "max_age": "300"}
     with app.test_request_context("/x"):
         answer = render(refusal)
     assert (answer.get_json()["factors"], answer.get_json()["status"]) == (["totp"], 401)

@@ -20,7 +20,7 @@ from authapp.domain.services import Services
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.users.administration import Changes
 from authapp.errors import PermissionDenied, RefreshTokenReused, RegistrationClosed
-from authapp.models import User, UserRole
+from authapp.models import AuditEvent, User, UserRole
 from authapp.models.role import ADMIN
 from conftest import dispose
 from databases import Databases
@@ -418,6 +418,41 @@ def test_a_login_can_be_vetoed_after_the_user_is_authenticated(app: Flask, api: 
     assert asked == [(user.id, ("pwd",), "127.0.0.1")]
     assert heard.signals == []
     assert api.log_in(user.username).status_code == 200
+
+
+def test_receivers_are_asked_in_the_order_in_which_they_were_connected(app: Flask, api: Api) -> None:
+    user, asked = a_user(app), []
+
+    def receiver(number: int) -> Callable[..., None]:
+        return lambda _app, **_: asked.append(number)
+
+    def refuse(_app: Flask, **_: Any) -> None:
+        raise PermissionDenied
+
+    receivers = [*map(receiver, range(8)), refuse, receiver(8)]
+    for each in receivers:
+        hooks.before_session_start.connect(each)
+    try:
+        problem(api.log_in(user.username), 403, "permission_denied")
+    finally:
+        for each in receivers:
+            hooks.before_session_start.disconnect(each)
+    assert asked == list(range(8))
+
+
+def test_a_login_that_a_hook_refuses_is_recorded_and_counts_as_no_wrong_password(app: Flask, api: Api) -> None:
+    user = a_user(app)
+
+    def refuse(_app: Flask, **_: Any) -> None:
+        raise PermissionDenied
+
+    with hooks.before_session_start.connected_to(refuse):
+        for _ in range(12):  # more than the failures after which an account must wait
+            problem(api.log_in(user.username), 403, "permission_denied")
+    assert api.log_in(user.username).status_code == 200
+    with app.app_context():
+        refused = select(AuditEvent.details).where(AuditEvent.type == "login.refused")
+        assert db.session.scalars(refused).all() == [{"code": "permission_denied"}] * 12
 
 
 CHANGES: dict[str, Callable[[Services, User], Any]] = {

@@ -1,4 +1,4 @@
-"""Blueprints ``audit_events`` (the whole audit trail) and ``activity`` (events of the caller's own account)."""
+"""Blueprints ``audit_events`` (the whole audit trail) and ``activity`` (events of the user's own account)."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from authapp.domain.services import Services
 from authapp.models import AuditEvent
 
 blueprint = Blueprint("audit_events", __name__, description="The audit trail")
-activity = Blueprint("activity", __name__, description="Events of the caller's own account")
+activity = Blueprint("activity", __name__, description="Events of the user's own account")
 
 
 @blueprint.get("")

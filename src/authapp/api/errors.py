@@ -150,9 +150,9 @@ def render(refusal: Refusal) -> Response:
     response = as_json(document, document["status"])
     response.content_type = CONTENT_TYPE
     if isinstance(refusal, Unauthenticated):
-        parameters = {"realm": "authapp", **refusal.challenge}.items()
+        parameters = {"realm": "authapp", **refusal.auth_params}.items()
         quoted = (f"{name}={quote_header_value(value, allow_token=False)}" for name, value in parameters)
-        response.headers["WWW-Authenticate"] = f"Bearer {', '.join(quoted)}"
+        response.headers["WWW-Authenticate"] = f"{refusal.auth_scheme} {', '.join(quoted)}"
     if isinstance(refusal, TooMany) and refusal.quota:
         quota, wait = refusal.quota, refusal.retry_after
         response.headers["RateLimit-Policy"] = f'"{quota.name}";q={quota.amount};w={quota.seconds}'

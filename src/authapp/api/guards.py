@@ -33,10 +33,14 @@ class AccessLevel(Enum):
 
 @dataclass(frozen=True)
 class Guard:
-    """What a view requires of a request: the combination of its marks."""
+    """What a view requires of a request: the combination of its marks.
+
+    ``exempt`` are those of ``AuthApp.requirements`` that the view does not require.
+    """
 
     level: AccessLevel = AccessLevel.ACCESS
     requirements: tuple[Requirement, ...] = ()
+    exempt: tuple[type[Requirement], ...] = ()
     limit: str | None = None
 
 
@@ -60,7 +64,7 @@ def requires(permission: str) -> Callable[[View], View]:
 
     Raises ``KeyError`` for a permission that is not registered (``authapp.permissions``).
     """
-    permissions[permission]
+    permissions.require(permission)
     return lambda view: mark(view, Guard(requirements=(HasPermission(permission),)))
 
 
@@ -69,7 +73,7 @@ def limited(name: str) -> Callable[[View], View]:
 
     Raises ``KeyError`` for a limit that is not registered (``authapp.rate_limits``).
     """
-    rate_limits[name]
+    rate_limits.require(name)
     return lambda view: mark(view, Guard(limit=name))
 
 
@@ -130,14 +134,16 @@ def check_request() -> Response | None:
     incoming.max_content_length = bodies.MAX_BYTES + 1  # one byte more than allowed, to detect a larger body
     if incoming.method == "OPTIONS":
         return _methods()
-    _check_credential(guard, incoming, extension.authenticators)
+    _check_credential(guard, incoming, extension.authenticators, extension.requirements)
     # After the credential, so that refused requests do not use up the limit of others at the same address.
     if guard.limit:
         extension.services.rate_limits.charge(guard.limit, incoming.remote_addr)
     return None
 
 
-def _check_credential(guard: Guard, incoming: Request, authenticators: Sequence[Authenticator]) -> None:
+def _check_credential(
+    guard: Guard, incoming: Request, authenticators: Sequence[Authenticator], requirements: Sequence[Requirement]
+) -> None:
     if guard.level is AccessLevel.PUBLIC:
         return
     if guard.level is AccessLevel.REFRESH:
@@ -147,6 +153,9 @@ def _check_credential(guard: Guard, incoming: Request, authenticators: Sequence[
     # After authenticate(), so that a token that is both stale and revoked is reported as revoked.
     for requirement in guard.requirements:
         requirement.check(principal)
+    for requirement in requirements:
+        if type(requirement) not in guard.exempt:
+            requirement.check(principal)
 
 
 _LOCKED = Guard()
@@ -161,6 +170,7 @@ def _merged(guard: Guard, other: Guard) -> Guard:
     both = Guard(
         level=levels.pop() if levels else AccessLevel.ACCESS,
         requirements=tuple(dict.fromkeys(guard.requirements + other.requirements)),
+        exempt=tuple(dict.fromkeys(guard.exempt + other.exempt)),
         limit=limits.pop() if limits else None,
     )
     if levels or limits or (both.level is AccessLevel.PUBLIC and both.requirements):

@@ -108,8 +108,8 @@ def is_revoked(_header: dict[str, Any], token_claims: dict[str, Any]) -> bool:
 def principal_of(_header: dict[str, Any], token_claims: dict[str, Any]) -> Principal:
     """Return the principal of a token.
 
-    It is the principal of the request, too, unless the guard has accepted another credential: in a view that only
-    ``@jwt_required()`` guards, whoever acts must not pass for a guest.
+    In a view that only ``@jwt_required()`` guards, it becomes the principal of the request, so that the use cases do
+    not take the user for a guest. A credential that the guard has accepted takes precedence.
     """
     principal = _token_status(cast("Claims", token_claims)).principal
     request.environ.setdefault(PRINCIPAL_KEY, principal)

@@ -1,4 +1,4 @@
-"""Blueprint ``sessions``: the caller's own logins."""
+"""Blueprint ``sessions``: The user's own sessions."""
 
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from authapp.api.schemas.sessions import SessionListSchema
 from authapp.domain.services import Services
 from authapp.errors import ResourceNotFound
 
-blueprint = Blueprint("sessions", __name__, description="The caller's own logins")
+blueprint = Blueprint("sessions", __name__, description="The user's own sessions")
 
 
 @blueprint.get("")

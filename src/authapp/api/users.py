@@ -1,4 +1,4 @@
-"""Blueprint ``users``: the caller's own account and, for administrators, all accounts."""
+"""Blueprint ``users``: one's own account and, for administrators, all accounts."""
 
 from typing import Any
 from uuid import UUID

@@ -46,15 +46,17 @@ class PreparedStatement:
         compiled: Any = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]
         types = {name: bind.type for bind, name in compiled.bind_names.items()}
         given = [name for bind, name in compiled.bind_names.items() if bind.required]
-        writers = _processors(types, "bind_processor", DIALECT)
+        encoders = _processors(types, "bind_processor", DIALECT)
         constants = {
-            name: _literal(compiled.params[name], types[name], writers.get(name)) for name in types if name not in given
+            name: _literal(compiled.params[name], types[name], encoders.get(name))
+            for name in types
+            if name not in given
         }
-        self._writers = {name: write for name, write in writers.items() if name in given}
-        self._write_texts(str(compiled), constants, {name: _type_name(types[name]) for name in given})
-        self._read_rows_of(statement.exported_columns)  # type: ignore[attr-defined]
+        self._encoders = {name: encode for name, encode in encoders.items() if name in given}
+        self._build_sql(str(compiled), constants, {name: _type_name(types[name]) for name in given})
+        self._prepare_row(statement.exported_columns)  # type: ignore[attr-defined]
 
-    def _write_texts(self, compiled: str, constants: dict[str, str], given: dict[str, str]) -> None:
+    def _build_sql(self, compiled: str, constants: dict[str, str], given: dict[str, str]) -> None:
         """Write the statement's texts. ``given`` has the SQL type of each parameter, by name."""
         placeholders = {name: f"%({name})s" for name in given}
         positional = compiled % (constants | {name: f"${n}" for n, name in enumerate(given, start=1)})
@@ -70,19 +72,19 @@ class PreparedStatement:
         self._execute = f"EXECUTE {self.name}{values}"
         self._prepare_and_execute = f"{prepare}; {self._execute}"
 
-    def _read_rows_of(self, exported: Any) -> None:
+    def _prepare_row(self, exported: Any) -> None:
         columns = {column.name: column.type for column in exported}
         if len(columns) != len(exported):
             raise ValueError("Two columns have one name: give one of them a label.")
-        readers = _processors(columns, "result_processor", DIALECT, None)
-        self._readers = [(list(columns).index(name), read) for name, read in readers.items()]
+        decoders = _processors(columns, "result_processor", DIALECT, None)
+        self._decoders = [(list(columns).index(name), decode) for name, decode in decoders.items()]
         self._row: Any = namedtuple("Row", columns)  # type: ignore[misc]  # noqa: PYI024 - its fields are known here
 
     def first(self, connection: TimedConnection, parameters: Mapping[str, Any]) -> Any:
         """Run the statement on ``connection``, and return the first row, or ``None``. Raises ``psycopg2.Error``."""
         values = parameters
-        if self._writers:
-            values = {**parameters, **{name: write(parameters[name]) for name, write in self._writers.items()}}
+        if self._encoders:
+            values = {**parameters, **{name: encode(parameters[name]) for name, encode in self._encoders.items()}}
         cursor = connection.cursor()
         self._run(cursor, connection.statements, values)
         record = cursor.fetchone()
@@ -90,8 +92,8 @@ class PreparedStatement:
         if record is None:
             return None
         converted = list(record)
-        for position, read in self._readers:
-            converted[position] = read(converted[position])
+        for position, decode in self._decoders:
+            converted[position] = decode(converted[position])
         return self._row._make(converted)
 
     def _run(self, cursor: Any, known: set[str], values: Mapping[str, Any]) -> None:
@@ -115,9 +117,9 @@ class PreparedStatement:
         known.add(self.name)
 
 
-def _literal(value: Any, type_: TypeEngine[Any], write: Callable[[Any], Any] | None) -> str:
+def _literal(value: Any, type_: TypeEngine[Any], encode: Callable[[Any], Any] | None) -> str:
     """Return a constant as SQL text, so that PostgreSQL knows it when it plans the statement."""
-    quoted: str = adapt(write(value) if write else value).getquoted().decode("ascii")
+    quoted: str = adapt(encode(value) if encode else value).getquoted().decode("ascii")
     return f"{quoted.replace('%', '%%')}::{_type_name(type_)}"
 
 

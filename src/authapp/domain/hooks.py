@@ -7,12 +7,15 @@ Connect a function that takes the application and keyword arguments::
 
 ``context`` is the ``RequestContext`` of the request. A receiver of ``before_registration``, ``before_session_start`` or
 ``user_changing`` can refuse by raising a ``Refusal``. Every other signal is sent after the commit, and an exception in
-a receiver is only logged. Future versions may add keyword arguments, so accept ``**_``.
+a receiver is only logged. Receivers are called in the order in which they were connected. Future versions may add
+keyword arguments, so accept ``**_``.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
+from weakref import ref
 
 from blinker import NamedSignal, Namespace
 
@@ -59,12 +62,13 @@ class Hooks:
         self._app = app
 
     def ask(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
-        """Send a signal whose receivers may refuse. Raises whatever a receiver raises."""
-        signal.send(self._app, context=context, **details)
+        """Send a signal whose receivers may refuse. Raises what the first receiver that refuses raises."""
+        for receiver in self._receivers(signal):
+            receiver(self._app, context=context, **details)
 
     def tell(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
         """Send a signal after the commit. Exceptions in a receiver are logged, and the other receivers still called."""
-        for receiver in signal.receivers_for(self._app):
+        for receiver in self._receivers(signal):
             try:
                 receiver(self._app, context=context, **details)
             except Exception:
@@ -72,6 +76,12 @@ class Hooks:
                 # What it left open, and may have spoilt, is not for the others to use or to commit.
                 if db.session().in_transaction():
                     db.session.rollback()
+
+    def _receivers(self, signal: NamedSignal) -> list[Callable[..., object]]:
+        # In the order in which they were connected; blinker itself calls them in the order of a set.
+        listening = set(signal.receivers_for(self._app))
+        connected = (each() if isinstance(each, ref) else each for each in signal.receivers.values())
+        return [receiver for receiver in connected if receiver in listening]
 
     def tell_session_ended(
         self, user_id: UUID, reason: str, *, context: RequestContext, session_id: UUID | None = None

@@ -16,7 +16,7 @@ from authapp import clock
 from authapp.database.session import db
 from authapp.domain import hooks
 from authapp.domain.pruning import Prunable, prunables
-from authapp.models import OneTimeToken
+from authapp.models import OneTimeToken, User
 from authapp.models.user import lookup_key
 from authapp.security import base64url
 
@@ -68,7 +68,7 @@ class OneTimeTokens:
             .order_by(OneTimeToken.created_at.desc(), OneTimeToken.token_hash)
             .limit(MAX_PER_PURPOSE - 1)
         )
-        self._lock(*same_purpose)
+        self._lock(user_id)
         surplus = delete(OneTimeToken).where(*same_purpose, OneTimeToken.token_hash.not_in(newest))
         db.session.execute(surplus.execution_options(synchronize_session=False))
         db.session.add(
@@ -96,7 +96,7 @@ class OneTimeTokens:
             return None
         user_id, token_hash = key
         same_purpose = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
-        self._lock(*same_purpose)
+        self._lock(user_id)
         used = (
             delete(OneTimeToken)
             .where(*same_purpose, OneTimeToken.token_hash == token_hash, OneTimeToken.expires_at > clock.now())
@@ -111,13 +111,12 @@ class OneTimeTokens:
 
     def void_all(self, user_id: UUID) -> None:
         """Delete all tokens of an account. A change in ``VOIDED_BY`` does so by itself."""
-        self._lock(OneTimeToken.user_id == user_id)
+        self._lock(user_id)
         self._delete(OneTimeToken.user_id == user_id)
 
-    def _lock(self, *which: ColumnElement[bool]) -> None:
-        # In one order: two that delete each other's tokens at the same moment would else wait for each other for ever.
-        rows = select(OneTimeToken.token_hash).where(*which)
-        db.session.execute(rows.order_by(OneTimeToken.purpose, OneTimeToken.token_hash).with_for_update())
+    def _lock(self, user_id: UUID) -> None:
+        # The account first, like every other change of it: two in another order would wait for each other for ever.
+        db.session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
 
     def _delete(self, *which: ColumnElement[bool]) -> None:
         db.session.execute(delete(OneTimeToken).where(*which).execution_options(synchronize_session=False))

@@ -42,7 +42,7 @@ class AuditEventPageSchema(PageSchema):
 
 
 class ActivityQuerySchema(PageQuerySchema):
-    """The query for a page of the caller's own activity."""
+    """The query for a page of the user's own activity."""
 
 
 class AuditEventQuerySchema(PageQuerySchema):

@@ -30,7 +30,7 @@ def record(
 
     Raises ``KeyError`` for a type that is not registered.
     """
-    event_types[event_type]
+    event_types.require(event_type)
     db.session.add(
         AuditEvent(
             occurred_at=clock.now(),
@@ -54,7 +54,7 @@ def record_many(event_type: str, subject_ids: ColumnElement[UUID], *, context: R
 
     Raises ``KeyError`` for a type that is not registered.
     """
-    event_types[event_type]
+    event_types.require(event_type)
     columns: dict[str, ColumnElement[Any]] = {
         "occurred_at": literal(clock.now(), AuditEvent.occurred_at.type),
         "id": func.gen_random_uuid(),

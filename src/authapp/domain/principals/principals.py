@@ -62,7 +62,7 @@ def status_from_row(claims: Claims, row: Any) -> TokenStatus:
         auth_time=row.auth_time,
         fresh=claims["fresh"],
     )
-    # Nothing but a plain "no" lets a token in.
+    # Fail closed: anything but false, such as NULL, counts as revoked.
     return TokenStatus(principal, revoked=row.revoked is not False)
 
 

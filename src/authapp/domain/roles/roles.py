@@ -48,9 +48,9 @@ class Roles:
     ) -> RoleView:
         """Create a role. Raises ``RoleTaken`` or ``ValidationFailed``."""
         wanted = _checked(name, permissions, description)
-        GrantPolicy.of(context).require_permissions(wanted)
         role = Role(name=name, description=description, permissions=wanted)
         with transaction() as session:
+            GrantPolicy.of(context).require_permissions(wanted)
             session.add(role)
             try:
                 session.flush()

@@ -79,11 +79,11 @@ def end_all(
     # The user's row is locked before the sessions, as a login does. A concurrent login either commits first, and its
     # session ends here; or it waits, and its session starts after the cutoff.
     locked = select(User.sessions_valid_from).where(User.id == user_id).with_for_update(key_share=True)
-    previous_mark = db.session.scalar(locked)
-    if previous_mark is None:
+    previous_cutoff = db.session.scalar(locked)
+    if previous_cutoff is None:
         return 0
     cutoff = _set_cutoff(user_id)
-    live = (Session.user_id == user_id, Session.ended_at.is_(None), valid_from() >= previous_mark)
+    live = (Session.user_id == user_id, Session.ended_at.is_(None), valid_from() >= previous_cutoff)
     if keep is not None:
         # Only a live session: one that has ended must not become live again.
         kept = update(Session).where(*live, Session.id == keep).values(valid_from=cutoff)

@@ -1,6 +1,6 @@
 """Starting a session, for a user who was authenticated by whatever method, in one statement.
 
-As a transaction of SQLAlchemy's session it took 12 % of the logins that two cores can do.
+One statement, because a transaction of SQLAlchemy's session made logins 12 % slower.
 """
 
 from sqlalchemy import Text, bindparam, delete, func, literal, select, update
@@ -23,7 +23,7 @@ def insert_session(
 
     While a password hash was being computed, the password may have been changed, or the account disabled. The user's
     row is locked by the statement, so that a global logout either comes before the session or ends it. The failed
-    logins of the account are forgotten. Done twice, it starts one session.
+    logins of the account are forgotten. It may run twice, and then starts one session.
     """
     parameters = {
         "user_id": state.user_id,

@@ -38,6 +38,6 @@ def extra_claims(user_id: UUID, session_id: UUID) -> dict[str, Any]:
         raise ValueError(f"An extra token claim is not JSON: {error}.") from None
     if len(text) > MAX_BYTES:
         raise ValueError(f"The extra token claims take {len(text)} bytes as JSON; at most {MAX_BYTES} are allowed.")
-    # As a token is read: what is refused there, such as a NUL, would make a token that opens nothing.
+    # Tokens are read by this parser. What it refuses, such as NUL, would make a token that is never accepted.
     strict_json.loads_object(text.encode())
     return claims

@@ -15,8 +15,8 @@ from authapp.domain.passwords.checks import require_acceptable
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.verifier import ConfirmedUser, PasswordVerifier
 from authapp.domain.roles.grants import GrantPolicy, require_live
-from authapp.domain.sessions import revocation
 from authapp.domain.users.names import UserNames
+from authapp.domain.users.new_password import set_password_hash, tell_password_changed
 from authapp.domain.users.rows import (
     UserRef,
     change_names,
@@ -28,7 +28,7 @@ from authapp.domain.users.rows import (
     unique_names,
 )
 from authapp.errors import RegistrationClosed, WrongPassword
-from authapp.models import EndReason, User, UserRole
+from authapp.models import User, UserRole
 from authapp.security import identifiers
 
 
@@ -118,14 +118,8 @@ class Accounts:
         with transaction():
             user = _lock_if_unchanged(user_id, confirmed)
             require_live(context)
-            user.password_hash = new_hash
-            user.updated_at = now = clock.now()
-            ended = revocation.end_all(user_id, EndReason.PASSWORD_CHANGED, now, keep=session_id)
-            audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user_id, sessions_ended=ended)
-            self._hooks.ask(hooks.user_changing, context=context, user_id=user_id, fields={"password"})
-        self._hooks.tell(hooks.password_changed, context=context, user_id=user_id)
-        if ended:
-            self._hooks.tell_session_ended(user_id, EndReason.PASSWORD_CHANGED, context=context)
+            ended = set_password_hash(user, new_hash, self._hooks, context, keep=session_id)
+        tell_password_changed(user_id, ended, self._hooks, context)
 
     def delete_own(self, user_id: UUID, password: str | None, context: RequestContext) -> None:
         """Delete the user's own account and everything that belongs to it.

@@ -19,6 +19,7 @@ from authapp.domain.roles.grants import GrantPolicy, lock_in_order, require_anot
 from authapp.domain.roles.roles import check_exists
 from authapp.domain.sessions import revocation
 from authapp.domain.users.accounts import Accounts
+from authapp.domain.users.new_password import set_password_hash, tell_password_changed
 from authapp.domain.users.rows import (
     UserRef,
     change_names,
@@ -102,20 +103,15 @@ class Administration:
 
         Raises ``PasswordRejected`` or ``ServiceUnavailable``.
         """
-        user = self._accounts.find(ref)
+        with transaction():  # so that no connection is held while the password is hashed
+            user = self._accounts.find(ref)
         require_acceptable(password, username=user.username, email=user.email)
         new_hash = self._hasher.hash(password)
         with transaction():
             user = self._lock(user.id, context)
-            user.password_hash = new_hash
-            user.updated_at = now = clock.now()
             self._throttles.forgive(user.id)
-            ended = revocation.end_all(user.id, EndReason.PASSWORD_CHANGED, now)
-            audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user.id, sessions_ended=ended)
-            self._hooks.ask(hooks.user_changing, context=context, user_id=user.id, fields={"password"})
-        self._hooks.tell(hooks.password_changed, context=context, user_id=user.id)
-        if ended:
-            self._hooks.tell_session_ended(user.id, EndReason.PASSWORD_CHANGED, context=context)
+            ended = set_password_hash(user, new_hash, self._hooks, context)
+        tell_password_changed(user.id, ended, self._hooks, context)
         return user
 
     def end_sessions(self, ref: UserRef, context: RequestContext) -> int:

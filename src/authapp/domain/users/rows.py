@@ -1,9 +1,11 @@
 """The rows of accounts: finding, locking, changing and deleting them within an open transaction."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.exc import IntegrityError
 
 from authapp.context import RequestContext
 from authapp.database.errors import broken_constraint
@@ -82,16 +84,15 @@ def refers_to(user: UserRef) -> ColumnElement[bool]:
     return (User.email_key if "@" in user else User.username_key) == lookup_key(user)
 
 
-class unique_names:  # noqa: N801 - a context manager, read as a phrase
-    """Context manager that turns a constraint violation into the matching refusal, such as ``UsernameTaken``."""
-
-    def __enter__(self) -> None:
-        """Do nothing."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        """Raise the refusal, if ``error`` is a violation of a constraint in ``_REFUSED_BY``."""
+@contextmanager
+def unique_names() -> Iterator[None]:
+    """Turn the violation of a constraint in ``_REFUSED_BY`` into its refusal, such as ``UsernameTaken``."""
+    try:
+        yield
+    except IntegrityError as error:
         if refusal := _REFUSED_BY.get(broken_constraint(error) or ""):
             raise refusal() from None
+        raise
 
 
 def _no_such_role() -> ValidationFailed:
