@@ -190,6 +190,12 @@ def test_a_setting_that_cannot_be_used_is_named(env: Set, name: str, value: str)
     assert [problem for problem in found if not problem.startswith(name)] == []
 
 
+def test_a_variable_that_is_read_twice_is_one_problem(env: Set) -> None:
+    env(AUTHAPP_ENV="test", PORT="http")
+
+    assert [problem.split()[0] for problem in problems()] == ["AUTHAPP_ENV", "PORT"]
+
+
 def test_every_problem_is_reported_at_once(env: Set) -> None:
     env(
         DATABASE_URL="mysql://authapp@db.example/authapp",
