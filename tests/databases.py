@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from flask_migrate import upgrade
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
@@ -71,9 +72,13 @@ class Databases:
 @contextmanager
 def server(folder: Path) -> Iterator[URL]:
     """Lend a PostgreSQL server: that of TEST_DATABASE_URL, or an embedded one in ``folder``."""
-    named = os.environ.get("TEST_DATABASE_URL")
+    named = os.environ.get("TEST_DATABASE_URL", "").strip()
     if named:
-        yield make_url(normalised_database_url(named))
+        try:
+            url = normalised_database_url(named)
+        except ValueError as error:
+            pytest.exit(f"TEST_DATABASE_URL {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+        yield make_url(url)
         return
     postgres = EmbeddedPostgres(folder, FAST_AND_LOSSY)
     postgres.start()

@@ -29,6 +29,7 @@ GOOD = {
 RATES = ["LOGIN", "REGISTER", "REFRESH", "PASSWORD", "DEFAULT"]
 """The general limit is a setting of its own; the others are registered by name."""
 REQUIRED = ["DATABASE_URL", "AUTHAPP_JWT_KEYS", "AUTHAPP_ISSUER", "AUTHAPP_AUDIENCE"]
+SERVER = ["PORT", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"]
 HMAC_SECRET = "bXktdmVyeS1vd24tc2hvcnQta2V5"
 
 
@@ -42,7 +43,7 @@ def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Set:
 
     def change(**changes: str | None) -> None:
         for name in list(os.environ):
-            if name.startswith(("AUTHAPP_", "DATABASE_URL")):
+            if name.startswith(("AUTHAPP_", "DATABASE_URL")) or name in SERVER:
                 monkeypatch.delenv(name)
         for name, value in {**GOOD, **changes}.items():
             if value is not None:
@@ -168,6 +169,13 @@ def test_everything_that_is_missing_is_named_in_one_error(env: Set) -> None:
         ("DATABASE_URL", "postgresql+asyncpg://db.example/authapp"),
         ("DATABASE_URL", "db.example"),
         ("DATABASE_URL", "postgresql://db.example:port/authapp"),
+        ("PORT", "0"),
+        ("PORT", "70000"),
+        ("PORT", "http"),
+        ("WEB_CONCURRENCY", "0"),
+        ("WEB_CONCURRENCY", "-1"),
+        ("WEB_CONCURRENCY", "many"),
+        ("GUNICORN_CMD_ARGS", "--access-logfile '/var/log"),
         ("AUTHAPP_JWT_KEYS", "a secret"),
         ("AUTHAPP_JWT_KEYS", '{"keys": []}'),
         ("AUTHAPP_JWT_KEYS", jwks({"kty": "oct", "k": HMAC_SECRET})),
@@ -180,6 +188,12 @@ def test_a_setting_that_cannot_be_used_is_named(env: Set, name: str, value: str)
 
     assert found[0].startswith(f"{name} ")
     assert [problem for problem in found if not problem.startswith(name)] == []
+
+
+def test_a_variable_that_is_read_twice_is_one_problem(env: Set) -> None:
+    env(AUTHAPP_ENV="test", PORT="http")
+
+    assert [problem.split()[0] for problem in problems()] == ["AUTHAPP_ENV", "PORT"]
 
 
 def test_every_problem_is_reported_at_once(env: Set) -> None:
@@ -436,7 +450,7 @@ def test_delays_begin_before_the_lock(env: Set) -> None:
 
 def test_a_worker_hashes_on_its_share_of_the_cores(env: Set, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    for workers, share in {"2": 4, "4": 2, "16": 1, "": 4, "many": 4}.items():
+    for workers, share in {"2": 4, "4": 2, "16": 1, "": 4, " 4 ": 2}.items():
         env(WEB_CONCURRENCY=workers)
         assert load_settings().hashing_concurrency == share
 
@@ -471,3 +485,89 @@ def test_a_value_of_several_lines_in_any_script_is_text(env: Set) -> None:
     env(AUTHAPP_AUDIENCE="caf\u00e9\ntea")
 
     assert load_settings().audience == "caf\u00e9\ntea"
+
+
+@pytest.mark.parametrize("space", ["", " ", "\t\n"])
+def test_an_empty_variable_counts_as_unset_whoever_reads_it(env: Set, space: str) -> None:
+    names = [f"AUTHAPP_{field.name.upper()}" for field in fields(Settings) if field.name != "rate_limits"]
+    env(**dict.fromkeys({*names, *SERVER} - {*REQUIRED}, space))
+    changed = load_settings()
+
+    env()
+    assert changed == load_settings()
+
+
+def test_spaces_around_a_value_are_ignored(env: Set) -> None:
+    env(
+        AUTHAPP_LOG_LEVEL=" ERROR ",
+        AUTHAPP_REGISTRATION="closed\n",
+        AUTHAPP_LEEWAY=" 7",
+        AUTHAPP_DATABASE_TIMEOUT=" 2 ",
+    )
+
+    settings = load_settings()
+
+    assert (settings.log_level, settings.registration, settings.leeway) == ("ERROR", "closed", 7)
+    assert settings.database_timeout == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("AUTHAPP_REGISTRATON", "AUTHAPP_REGISTRATION"),
+        ("AUTHAPP_ISUER_FILE", "AUTHAPP_ISSUER_FILE"),
+        ("AUTHAPP_DB_URL", "AUTHAPP_DATABASE_URL"),
+        ("AUTHAPP_RATE_LIMIT_LOGINS", "AUTHAPP_RATE_LIMIT_LOGIN"),
+        ("authapp_leeway", "AUTHAPP_LEEWAY"),
+        ("AUTHAPP_LOG_LEVEL_FILE", "AUTHAPP_LOG_LEVEL"),
+        ("AUTHAPP_DATABASE_URL_FILE_FILE", "AUTHAPP_DATABASE_URL_FILE"),
+    ],
+)
+@pytest.mark.parametrize("value", ["closed", ""])
+def test_a_name_that_is_no_setting_is_refused_and_the_nearest_one_named(
+    env: Set, name: str, nearest: str, value: str
+) -> None:
+    env(**{name: value})
+
+    assert the_problem() == f"{name} is not a setting. Do you mean {nearest}?"
+
+
+def test_a_name_that_is_near_to_none_is_refused_as_well(env: Set) -> None:
+    env(AUTHAPP_MOTD="hello", AUTHAPP_PORT="8123")
+
+    assert problems() == ["AUTHAPP_MOTD is not a setting.", "AUTHAPP_PORT is not a setting."]
+
+
+def test_the_limit_of_a_project_is_a_setting_once_it_is_registered(env: Set) -> None:
+    env(AUTHAPP_RATE_LIMIT_EXPORTS="5/minute", AUTHAPP_RATE_LIMIT_EXPORTS_FILE="")
+    assert all("is not a setting" in problem for problem in problems())
+
+    rate_limits.register("exports", RateLimit(1, 60))
+    try:
+        assert load_settings().rate_limit("exports") == RateLimit(5, 60)
+    finally:
+        rate_limits.unregister("exports")
+
+
+def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_mistake(env: Set) -> None:
+    address = "tcp://10.0.0.11:8000"
+    env(
+        AUTHAPP_SERVICE_HOST="10.0.0.11",
+        AUTHAPP_SERVICE_PORT="8000",
+        AUTHAPP_SERVICE_PORT_HTTP="8000",
+        AUTHAPP_PORT=address,
+        AUTHAPP_PORT_8000_TCP=address,
+        AUTHAPP_PORT_8000_TCP_PROTO="tcp",
+        AUTHAPP_PORT_8000_TCP_PORT="8000",
+        AUTHAPP_PORT_8000_TCP_ADDR="10.0.0.11",
+        AUTHAPP_DB_PORT="tcp://10.0.0.12:5432",
+        AUTHAPP_DB_SERVICE_HOST="10.0.0.12",
+    )
+
+    assert load_settings().issuer == GOOD["AUTHAPP_ISSUER"]
+
+
+def test_in_development_the_issuer_has_the_port(env: Set) -> None:
+    env(AUTHAPP_ENV="development", AUTHAPP_ISSUER=None, PORT="8123")
+
+    assert load_settings().issuer == "http://127.0.0.1:8123"

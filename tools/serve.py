@@ -2,6 +2,7 @@
 
 import fcntl
 import http.client
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,8 @@ from tools.embedded_postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTANCE = ROOT / "instance"
+READY_WITHIN = 30
+"""In seconds."""
 HINT = """
   authapp answers on {url}
 
@@ -31,7 +34,7 @@ def main() -> int:
     """Serve until a signal stops the process; return the exit status."""
     port = _port()
     os.chdir(ROOT)
-    os.environ.update(AUTHAPP_ENV="development", FLASK_APP="wsgi.py")
+    os.environ.update(AUTHAPP_ENV="development", FLASK_APP="wsgi.py", PORT=str(port))
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
     postgres = EmbeddedPostgres(INSTANCE / "postgres")
@@ -61,19 +64,30 @@ def _lock() -> IO[str]:
 
 
 def _prepare_database(postgres: EmbeddedPostgres) -> None:
-    if "DATABASE_URL" in os.environ or "AUTHAPP_DATABASE_URL" in os.environ:
-        print("Using the database of DATABASE_URL.", flush=True)
+    names = ("AUTHAPP_DATABASE_URL", "AUTHAPP_DATABASE_URL_FILE", "DATABASE_URL", "DATABASE_URL_FILE")
+    given = next((name for name in names if os.environ.get(name, "").strip()), None)
+    if given:
+        print(f"Using the database of {given}.", flush=True)
     else:
         postgres.start()
         (INSTANCE / "database-url").write_text(postgres.ensure_database("authapp") + "\n")
-    subprocess.run([sys.executable, "-m", "flask", "db", "upgrade"], check=True)
+    migrated = subprocess.run([sys.executable, "-m", "flask", "db", "upgrade"], check=False)
+    if migrated.returncode:
+        raise SystemExit(migrated.returncode)
 
 
 def _serve(port: int) -> int:
+    if not os.environ.get("WEB_CONCURRENCY", "").strip():
+        # Empty, as a variable of CI often is: gunicorn reads it while it is imported, and insists on a number.
+        os.environ.pop("WEB_CONCURRENCY", None)
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "wsgi:app"]
     server = subprocess.Popen(command, start_new_session=True)
     try:
-        if _is_ready(server, port):
+        reason = _wait_until_ready(server, port)
+        if reason:
+            print(f"authapp is not ready after {READY_WITHIN} s: {reason}", file=sys.stderr)
+            return 1
+        if server.poll() is None:
             print(HINT.format(url=f"http://127.0.0.1:{port}"), flush=True)
         return server.wait()
     finally:
@@ -82,23 +96,39 @@ def _serve(port: int) -> int:
             server.wait(60)
 
 
-def _is_ready(server: "subprocess.Popen[bytes]", port: int) -> bool:
-    deadline = time.monotonic() + 30
+def _wait_until_ready(server: "subprocess.Popen[bytes]", port: int) -> str | None:
+    """Return what is missing after ``READY_WITHIN`` seconds; ``None`` when the server is ready, or has ended."""
+    deadline = time.monotonic() + READY_WITHIN
+    reason = None
     while server.poll() is None and time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        try:
-            connection.request("GET", "/health/ready")
-            if connection.getresponse().status == http.HTTPStatus.OK:
-                return True
-        except OSError:
-            time.sleep(0.1)
-        finally:
-            connection.close()
-    return False
+        reason = _what_is_missing(port)
+        if reason is None:
+            return None
+        # A request to a server that is not ready is a line in its log.
+        time.sleep(0.25)
+    return reason if server.poll() is None else None
+
+
+def _what_is_missing(port: int) -> str | None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
+    try:
+        connection.request("GET", "/health/ready")
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException):
+        return f"nothing answers on port {port}."
+    finally:
+        connection.close()
+    if response.status == http.HTTPStatus.OK:
+        return None
+    try:
+        return " ".join(error["detail"] for error in json.loads(body)["errors"])
+    except (ValueError, KeyError, TypeError):
+        return f"/health/ready answers {response.status}."
 
 
 def _port() -> int:
-    text = os.environ.get("PORT") or "8000"
+    text = os.environ.get("PORT", "").strip() or "8000"
     if not text.isdecimal() or not 0 < int(text) < 65536:
         _stop(f"PORT={text} is no port. Use a number from 1 to 65535.")
     port = int(text)

@@ -20,6 +20,8 @@ def main(command: list[str]) -> int:
     try:
         url = postgres.ensure_database("authapp")
         environment = {**os.environ, "AUTHAPP_DATABASE_URL": url, "AUTHAPP_ENV": "development", "FLASK_APP": "wsgi.py"}
+        # A file would win over the address, and the command could change somebody's real database.
+        environment.pop("AUTHAPP_DATABASE_URL_FILE", None)
         return subprocess.run([sys.executable, "-m", *command], check=False, env=environment).returncode
     finally:
         postgres.stop()

@@ -1,6 +1,7 @@
 """The commands of access: roles, the audit trail, locks, sessions, and the check-up."""
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -169,6 +170,29 @@ def test_the_doctor_notices_a_trail_that_nobody_prunes(app: Flask, monkeypatch: 
     monkeypatch.setattr(tables, "AUDIT_ROWS", 2)
     assert "audit_events" in results(app)["warn"]
     assert "flask audit prune --older-than" in app.test_cli_runner().invoke(doctor).stdout
+
+
+def test_the_doctor_counts_the_rows_that_are_there(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(subject: str) -> str:
+        lines = app.test_cli_runner().invoke(doctor).stdout.splitlines()
+        return next(line for line in lines if f"  {subject}: " in line).partition(": ")[2]
+
+    assert said("users").startswith("0 rows, ")
+    a_user(app)
+    assert said("users").startswith("1 row, ")
+    a_session(app, a_user(app))
+    assert said("users").startswith("2 rows, ")
+    assert re.fullmatch(r"1 row, \d+ kB, 0 of them prunable\.", said("sessions"))
+
+    monkeypatch.setattr(tables, "COUNTED_ROWS", 1)
+    with app.app_context():
+        # As if it had never been analysed: the figure of PostgreSQL says nothing then.
+        db.session.execute(text("UPDATE pg_class SET reltuples = -1 WHERE oid = to_regclass('users')"))
+        db.session.commit()
+        assert said("users").startswith("more than 1 rows, ")
+        db.session.execute(text("ANALYZE users"))
+        db.session.commit()
+    assert said("users").startswith("about 2 rows, ")
 
 
 def test_the_doctor_bears_with_a_key_that_does_not_say_how_old_it_is(

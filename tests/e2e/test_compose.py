@@ -1,12 +1,17 @@
 """What deploy/docker/ does to PostgreSQL, done to one: two roles, and the one that serves may only that."""
 
+import json
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
+import yaml
 from sqlalchemy.engine import make_url
 from tools.embedded_postgres import BINARIES
 
@@ -50,7 +55,7 @@ def ask(url: str, statement: str) -> str:
 @pytest.fixture
 def superuser(databases: Databases, tmp_path: Path) -> Iterator[str]:
     """The address of a database for the superuser of a server on which the image has run roles.sql."""
-    for secret in ("owner_password", "authapp_password"):
+    for secret in ("owner_password", "authapp_password", "audit_password"):
         (tmp_path / secret).write_text("it's-secret\n")
     with databases.empty() as url:
         try:
@@ -61,7 +66,7 @@ def superuser(databases: Databases, tmp_path: Path) -> Iterator[str]:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-                cursor.execute(f"DROP ROLE IF EXISTS {NAME}, {NAME}_owner")
+                cursor.execute(f"DROP ROLE IF EXISTS {NAME}, {NAME}_owner, {NAME}_audit")
             connection.close()
 
 
@@ -81,6 +86,11 @@ def test_one_role_migrates_and_the_other_serves(superuser: str, tmp_path: Path) 
     for statement in ("DELETE FROM audit_events", "ALTER TABLE users ADD x int", "CREATE TABLE mine (x int)"):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             ask(serves, statement)
+    audits = address(f"{NAME}_audit")
+    pruned = flask(environment(audits), "audit", "prune", "--older-than", "1d")
+    assert (pruned.returncode, pruned.stderr) == (0, "")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        ask(audits, "DELETE FROM users")
     limit = ask(superuser, f"SELECT rolconnlimit FROM pg_roles WHERE rolname = '{NAME}'")
     assert 0 < int(limit) < int(ask(superuser, "SHOW max_connections"))
     # What authapp would have asked for, and a pooler has not passed on; PostgreSQL writes its own units.
@@ -91,7 +101,89 @@ def test_one_role_migrates_and_the_other_serves(superuser: str, tmp_path: Path) 
 
 def test_the_grants_are_those_of_the_page() -> None:
     granted = (FOLDER / "grants.sql").read_text()
-    assert granted[granted.index("GRANT") :] == documented("authapp")
+    assert granted[granted.index("GRANT") :] == f"{documented('authapp')}\n{documented('authapp_audit')}"
+
+
+def make_secrets(folder: Path, umask: int = 0o022) -> None:
+    """Run the shipped script as somebody with this umask."""
+    subprocess.run(
+        ["sh", FOLDER / "secrets.sh", folder],
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"FLASK": f"{sys.executable} -m flask"},
+        umask=umask,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_secrets_are_for_their_owner_and_the_containers_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    folder = tmp_path / "secrets"
+    make_secrets(folder, umask)
+
+    assert folder.stat().st_mode & 0o777 == 0o700, "nobody else on this machine gets past the folder"
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o444}, "every account of a container reads"
+    assert len({file.read_text() for file in folder.iterdir()}) == len(list(folder.iterdir())) == 8
+    assert json.loads((folder / "jwt-keys.json").read_text())["keys"]
+
+
+def test_secrets_that_are_there_are_left_alone(tmp_path: Path) -> None:
+    make_secrets(tmp_path)
+    before = {file: file.read_text() for file in tmp_path.iterdir()}
+    (tmp_path / "audit-password").unlink()
+    make_secrets(tmp_path)
+
+    changed = [file.name for file in tmp_path.iterdir() if before[file] != file.read_text()]
+    assert changed == ["audit-password"]
+
+
+def composed() -> dict[str, Any]:
+    described: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
+    return described
+
+
+def variables_of(service: dict[str, Any], secrets: Path) -> dict[str, str]:
+    """Return what `docker compose exec` sees: the variables, with each secret where it is on this machine."""
+    files = {name: Path(secret["file"]).name for name, secret in composed()["secrets"].items()}
+    mounted = [
+        {"source": secret, "target": secret} if isinstance(secret, str) else secret for secret in service["secrets"]
+    ]
+    paths = {f"/run/secrets/{secret['target']}": str(secrets / files[secret["source"]]) for secret in mounted}
+    return {name: paths.get(value, value) for name, value in service["environment"].items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("node1", "authapp"),
+        ("node2", "authapp"),
+        ("migrate", "authapp_owner"),
+        ("prune", "authapp"),
+        ("prune-audit", "authapp_audit"),
+    ],
+)
+def test_a_command_in_a_container_finds_the_settings_in_its_environment(name: str, role: str, tmp_path: Path) -> None:
+    make_secrets(tmp_path)
+    program = "from authapp.extension import load_settings; print(load_settings().database_url)"
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=variables_of(composed()["services"][name], tmp_path),
+        capture_output=True,
+        text=True,
+    )
+
+    assert found.returncode == 0, found.stderr
+    url = make_url(found.stdout.strip())
+    password = (tmp_path / f"{role.removeprefix('authapp_')}-password").read_text().strip()
+    assert (url.username, url.password, url.database) == (role, password, "authapp")
+
+
+def test_every_service_of_ours_is_in_the_test_above_and_something_prunes() -> None:
+    services = {name: service for name, service in composed()["services"].items() if service.get("image") == "authapp"}
+    assert set(services) == {"node1", "node2", "migrate", "prune", "prune-audit"}
+    assert "flask tokens prune" in services["prune"]["command"][-1]
+    assert "flask audit prune --older-than" in services["prune-audit"]["command"][-1]
 
 
 def test_the_settings_of_the_role_are_those_of_the_page() -> None:

@@ -10,7 +10,7 @@ from e2e.processes import environment, flask, serving
 from factories import PASSWORD
 
 HERE = Path(__file__).parent / "schemathesis"
-EXAMPLES = os.environ.get("AUTHAPP_FUZZ_EXAMPLES", "25")
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "25")
 SEED = "20261123"
 ADMINS = [f"admin-{number}" for number in range(8)]
 
@@ -25,8 +25,8 @@ def test_schemathesis_finds_nothing(databases: Databases, tmp_path: Path) -> Non
         command = [str(Path(sys.executable).with_name("schemathesis"))]
         command += ["--config-file", str(HERE / "schemathesis.toml"), "run", f"{server.url}/openapi.json"]
         command += ["--checks", "all", "--max-examples", EXAMPLES, "--seed", SEED]
-        variables = {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE), "AUTHAPP_FUZZ_URL": server.url}
-        variables["AUTHAPP_FUZZ_ADMINS"] = " ".join(ADMINS)
+        variables = {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE), "FUZZ_URL": server.url}
+        variables["FUZZ_ADMINS"] = " ".join(ADMINS)
         result = subprocess.run(
             command, cwd=tmp_path, env=os.environ | variables, capture_output=True, text=True, timeout=540
         )

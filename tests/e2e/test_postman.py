@@ -1,14 +1,18 @@
 """The Postman collection: it passes against the real server, and it leaves nothing of the contract out."""
 
+import base64
+import functools
 import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from authapp.errors import catalogue
 from e2e.processes import ROOT, Server, flask
@@ -31,7 +35,7 @@ NOT_PROVOKED_BY = {
 }
 """Outcomes of one operation that the default settings do not produce, although other operations do."""
 
-ITERATIONS = 2  # the second one finds the accounts of the first in the database
+ITERATIONS = 2  # the second one finds what the first has left in the database and in the variables
 
 ADMIN = "postman-admin"
 ADMIN_PASSWORD = "services ask about tokens"
@@ -48,31 +52,63 @@ class Sent(NamedTuple):
     outcomes: frozenset[str]
 
 
-def test_the_collection_passes_against_the_real_server_again_and_again(
-    server: Server, variables: dict[str, str], tmp_path: Path
-) -> None:
-    newman = _newman()
-    report = tmp_path / "newman.json"
+@pytest.fixture(scope="module")
+def administrator(server: Server, variables: dict[str, str]) -> dict[str, str]:
+    """The variables that name an administrator."""
     named = ("users", "create", ADMIN, f"{ADMIN}@example.com", "--role", "admin", "--password-stdin")
     created = flask(variables, *named, stdin=ADMIN_PASSWORD)
     assert created.returncode == 0, created.stderr
+    return {"adminUsername": ADMIN, "adminPassword": ADMIN_PASSWORD}
 
-    ran = subprocess.run(
-        [
-            *(str(newman), "run", str(COLLECTION), "--environment", str(ENVIRONMENT)),
-            *("--env-var", f"baseUrl={server.url}", "--iteration-count", str(ITERATIONS)),
-            *("--env-var", f"adminUsername={ADMIN}", "--env-var", f"adminPassword={ADMIN_PASSWORD}"),
-            *("--reporters", "cli,json", "--reporter-json-export", str(report), "--color", "off"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
-    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
-    run = json.loads(report.read_text())["run"]
-    assert run["failures"] == []
-    assert run["stats"]["requests"]["total"] == ITERATIONS * len(_collection())
+def test_the_collection_passes_against_the_real_server_again_and_again_and_leaves_nothing_behind(
+    server: Server, administrator: dict[str, str], tmp_path: Path
+) -> None:
+    before = _what_is_there(server)
+    ran = _newman(tmp_path, server, "--iteration-count", str(ITERATIONS), **administrator)
+
+    assert ran.succeeded, ran.output
+    assert len(ran.sent) == ITERATIONS * len(_collection()), "a request was skipped"
+    assert _what_is_there(server) == before
+
+
+def test_the_endpoints_pass_alone_in_a_fresh_import(
+    server: Server, administrator: dict[str, str], tmp_path: Path
+) -> None:
+    ran = _newman(tmp_path, server, "--folder", "Endpoints", **administrator)
+
+    assert ran.succeeded, ran.output
+
+
+def test_an_endpoint_of_an_account_can_be_clicked_first(server: Server, tmp_path: Path) -> None:
+    before = _what_is_there(server)
+    ran = _newman(tmp_path, server, "--folder", "Account")
+
+    assert ran.succeeded, ran.output
+    assert _what_is_there(server) == before
+
+
+def test_a_run_without_an_administrator_fails_at_its_first_request_and_says_why(server: Server, tmp_path: Path) -> None:
+    assert _items()[0]["name"] == "Setup"
+    ran = _newman(tmp_path, server, "--folder", "Setup", "--folder", "Endpoints")
+
+    assert not ran.succeeded
+    assert ran.sent[0] == "Log in (administrator)"
+    (failure,) = ran.failures
+    assert "adminUsername and adminPassword are set" in failure
+
+
+def test_an_access_token_that_has_expired_is_renewed(server: Server, tmp_path: Path) -> None:
+    names = {"username": f"ada-{tmp_path.name}"[:30].rstrip("-_"), "password": ADMIN_PASSWORD}
+    account = names | {"email": "renewal@example.com"}
+    assert server.call("POST", "/api/v1/auth/register", json=account).status_code == 201
+    pair = server.call("POST", "/api/v1/auth/login", json=names).json()
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": int(time.time()) - 60}).encode()).decode().rstrip("=")
+    stale = names | {"accessToken": f"e30.{claims}.c2ln", "refreshToken": pair["refresh_token"]}
+
+    ran = _newman(tmp_path, server, "--folder", "Ping", collection=_with_variables(_only("Endpoints"), stale))
+
+    assert ran.succeeded, ran.output
 
 
 def test_every_request_of_the_collection_asserts_something_of_its_own() -> None:
@@ -100,17 +136,114 @@ def test_the_codes_that_no_request_provokes_are_exactly_the_listed_ones() -> Non
     assert sorted(catalogue().keys() - asserted) == sorted(NOT_PROVOKED)
 
 
-def _newman() -> Path:
+def test_each_endpoint_has_one_request_to_click(server: Server) -> None:
+    clicked = [f"{sent.method} {_template(server, sent.path)}" for sent in map(_sent, _requests(_only("Endpoints")))]
+    others = {"GET /docs", "GET /openapi.json"}
+    assert sorted(clicked) == sorted(_documented(server).keys() | others)
+
+
+def test_a_request_is_named_after_its_endpoint_with_what_is_special_in_brackets(server: Server) -> None:
+    endpoints = {
+        f"{sent.method} {_template(server, sent.path)}": item["name"]
+        for item in _requests(_only("Endpoints"))
+        if (sent := _sent(item))
+    }
+    for item in _requests(_items()):
+        sent = _sent(item)
+        name = endpoints.get(f"{sent.method} {_template(server, sent.path)}")
+        if name:
+            assert re.fullmatch(rf"{re.escape(name)}( \([^()]+\))?", item["name"]), item["name"]
+        assert len(item["name"]) <= 45, item["name"]
+
+
+def test_every_name_is_that_of_a_file() -> None:
+    """Bruno makes a file of each request and a folder of each folder, and changes names that cannot be one."""
+    for items in _folders(_items()):
+        names = [item["name"] for item in items]
+        assert len({name.casefold() for name in names}) == len(names), names
+        for name in names:
+            assert re.fullmatch(r"[^<>:\"/\\|?*\x00-\x1f]+", name), name
+            assert not re.search(r"^[.\s-]|[.\s]$", name), name
+            assert not re.fullmatch(r"CON|PRN|AUX|NUL|COM\d|LPT\d", name, re.IGNORECASE), name
+
+
+class Ran(NamedTuple):
+    """A run of newman: the names of the requests that were sent, and the assertions that failed."""
+
+    succeeded: bool
+    sent: list[str]
+    failures: list[str]
+    output: str
+
+
+def _newman(
+    folder: Path, server: Server, *options: str, collection: dict[str, Any] | None = None, **variables: str
+) -> Ran:
     if not NEWMAN.exists():
         reason = "newman is not installed: `npm ci` installs it."
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    return NEWMAN
+    report, file = folder / "newman.json", COLLECTION
+    if collection:
+        file = folder / "collection.json"
+        file.write_text(json.dumps(collection))
+    named = [f"{name}={value}" for name, value in ({"baseUrl": server.url} | variables).items()]
+    done = subprocess.run(
+        [
+            *(str(NEWMAN), "run", str(file), "--environment", str(ENVIRONMENT), *options),
+            *(argument for name in named for argument in ("--env-var", name)),
+            *("--reporters", "cli,json", "--reporter-json-export", str(report), "--color", "off"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    run = json.loads(report.read_text())["run"]
+    # What a script sends is reported as one more execution of its request.
+    sent = {
+        (execution["cursor"]["iteration"], execution["cursor"]["position"]): execution["item"]["name"]
+        for execution in run["executions"]
+        if execution.get("response")
+    }
+    failures = [failure["error"]["test"] for failure in run["failures"]]
+    return Ran(done.returncode == 0, list(sent.values()), failures, f"{done.stdout}\n{done.stderr}")
+
+
+def _what_is_there(server: Server) -> tuple[str, ...]:
+    """Return the accounts and the roles."""
+    engine = create_engine(server.database_url)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT username FROM users UNION ALL SELECT name FROM roles ORDER BY 1"))
+        rows = tuple(found.scalars())
+    engine.dispose()
+    return rows
+
+
+def _only(folder: str) -> list[dict[str, Any]]:
+    return [item for item in _items() if item["name"] == folder]
+
+
+def _with_variables(items: list[dict[str, Any]], values: dict[str, str]) -> dict[str, Any]:
+    """Return the collection with these items and the values that somebody's client has kept."""
+    collection: dict[str, Any] = json.loads(COLLECTION.read_text())
+    kept = [variable | {"value": values.get(variable["key"], variable["value"])} for variable in collection["variable"]]
+    return collection | {"item": items, "variable": kept}
+
+
+def _folders(items: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    yield items
+    for item in items:
+        yield from _folders(item.get("item", []))
+
+
+def _items() -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = json.loads(COLLECTION.read_text())["item"]
+    return items
 
 
 def _collection() -> list[Sent]:
-    return [_sent(item) for item in _requests(json.loads(COLLECTION.read_text())["item"])]
+    return [_sent(item) for item in _requests(_items())]
 
 
 def _requests(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -151,13 +284,16 @@ def _codes(response: dict[str, Any]) -> list[str]:
 
 def _asserted(server: Server) -> dict[str, set[str]]:
     """The outcomes that the collection asserts of each operation."""
-    # A path that is spelt out comes before one with a parameter in its place.
-    paths = sorted(_contract(server)["paths"], key=lambda path: path.count("{"))
     asserted: dict[str, set[str]] = {}
     for sent in _collection():
-        path = next((path for path in paths if _is_at(path, sent.path)), sent.path)
-        asserted.setdefault(f"{sent.method} {path}", set()).update(sent.outcomes)
+        asserted.setdefault(f"{sent.method} {_template(server, sent.path)}", set()).update(sent.outcomes)
     return asserted
+
+
+def _template(server: Server, path: str) -> str:
+    # A path that is spelt out comes before one with a parameter in its place.
+    paths = sorted(_contract(server)["paths"], key=lambda path: path.count("{"))
+    return next((template for template in paths if _is_at(template, path)), path)
 
 
 def _is_at(template: str, path: str) -> bool:
@@ -165,6 +301,7 @@ def _is_at(template: str, path: str) -> bool:
     return re.fullmatch(pattern, path) is not None
 
 
+@functools.cache
 def _contract(server: Server) -> dict[str, Any]:
     contract: dict[str, Any] = server.call("GET", "/openapi.json").json()
     return contract

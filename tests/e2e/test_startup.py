@@ -3,23 +3,30 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
+import psutil
 import pytest
 
-from e2e.processes import ROOT, environment
+from e2e.processes import ROOT, Server, environment
 
 DATABASE_URL = "postgresql://authapp:db-Passw0rd@db.example/authapp"
 REQUIRED = ["DATABASE_URL", "AUTHAPP_JWT_KEYS", "AUTHAPP_ISSUER", "AUTHAPP_AUDIENCE"]
 HMAC_SECRET = "bXktdmVyeS1vd24tc2hvcnQta2V5"
 
 
-def refused(without: list[str] | None = None, **changes: str) -> list[str]:
+GUNICORN = [sys.executable, "-m", "gunicorn"]
+FLASK_SERVE = [sys.executable, "-m", "flask", "serve"]
+
+
+def refused(without: list[str] | None = None, command: Sequence[str] = GUNICORN, **changes: str) -> list[str]:
     """Return the problems that the one message names, after checking that the server did not start."""
-    variables = environment("", DATABASE_URL=DATABASE_URL, WEB_CONCURRENCY="3", **changes)
+    variables = environment("", DATABASE_URL=DATABASE_URL, **({"WEB_CONCURRENCY": "3"} | changes))
     for name in without or []:
         del variables[name]
     started = subprocess.run(
-        [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "wsgi:app"],
+        [*command, "--bind", "127.0.0.1:0", "wsgi:app"],
         cwd=ROOT,
         env=variables,
         stdout=subprocess.PIPE,
@@ -71,3 +78,29 @@ def test_a_password_that_was_not_escaped_is_not_shown() -> None:
 
 def test_a_log_level_that_does_not_exist_is_named_like_any_other_setting() -> None:
     assert [problem.split()[0] for problem in refused(AUTHAPP_LOG_LEVEL="LOUD")] == ["AUTHAPP_LOG_LEVEL"]
+
+
+@pytest.mark.parametrize("command", [GUNICORN, FLASK_SERVE], ids=["gunicorn", "flask serve"])
+def test_a_name_that_is_no_setting_stops_the_start(command: list[str]) -> None:
+    problems = refused(command=command, AUTHAPP_REGISTRATON="closed", PORT="http")
+
+    assert problems == [
+        "PORT must be a whole number from 1 to 65535.",
+        "AUTHAPP_REGISTRATON is not a setting. Do you mean AUTHAPP_REGISTRATION?",
+    ]
+
+
+def test_flask_serve_names_what_gunicorn_ends_with_a_traceback_for() -> None:
+    problems = refused(command=FLASK_SERVE, WEB_CONCURRENCY="many", GUNICORN_CMD_ARGS="'")
+
+    assert [problem.split()[0] for problem in problems] == ["WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"]
+
+
+def test_flask_serve_becomes_gunicorn_and_takes_empty_for_unset(variables: dict[str, str], tmp_path: Path) -> None:
+    server = Server(tmp_path, variables | {"WEB_CONCURRENCY": "", "PORT": ""}, command=FLASK_SERVE)
+    try:
+        server.wait_until()
+        assert len(psutil.Process(server.process.pid).children()) == 2
+    finally:
+        server.stop()
+    assert server.process.returncode == 0

@@ -59,6 +59,25 @@ def test_the_file_of_the_checkout_sets_what_the_package_sets() -> None:
     assert {name: value for name, value in file.items() if name in NAMES} == expected
 
 
+@pytest.mark.parametrize(("text", "workers"), [("3", 3), (" 4 ", 4), ("", 2), ("0", 2), ("-1", 2), ("many", 2)])
+def test_the_number_of_workers_is_that_of_the_environment_unless_it_is_none(
+    text: str, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", text)
+    assert runpy.run_path(settings.__file__)["workers"] == workers
+
+
+@pytest.mark.parametrize(
+    ("port", "address"),
+    [("8123", "0.0.0.0:8123"), ("", "127.0.0.1:8000"), ("0", "127.0.0.1:8000"), ("http", "127.0.0.1:8000")],
+)
+def test_the_address_has_the_port_of_the_environment_unless_it_is_none(
+    port: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", port)
+    assert runpy.run_path(settings.__file__)["bind"] == address
+
+
 @pytest.mark.parametrize(("level", "used"), [("DEBUG", "debug"), (" ERROR ", "error"), ("", "info"), ("LOUD", "info")])
 def test_the_log_level_is_that_of_the_environment_unless_it_does_not_exist(
     level: str, used: str, monkeypatch: pytest.MonkeyPatch

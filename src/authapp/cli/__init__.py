@@ -4,7 +4,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, FlaskGroup
 
-from authapp.cli import audit, doctor, keys, roles, tokens, users
+from authapp.cli import audit, doctor, keys, roles, serve, tokens, users
 from authapp.cli.commands import SETTINGS_ERROR, services
 from authapp.config import SettingsError
 
@@ -15,6 +15,7 @@ COMMANDS: tuple[click.Command, ...] = (
     keys.keys,
     audit.audit,
     doctor.doctor,
+    serve.serve,
 )
 
 

@@ -132,7 +132,8 @@ class Settings:
 
         ``check_keys`` returns the problems of a JWK Set. In development, ``development_keys`` creates one in
         ``instance``, the folder where ``make run`` keeps its data. A secret may also be read from a file whose path is
-        in the variable with ``_FILE`` appended to its name.
+        in the variable with ``_FILE`` appended to its name. A variable that starts with ``AUTHAPP_`` and is no setting
+        is a problem, and so is one of the server's, such as ``PORT``, that cannot be used.
 
         Raises ``SettingsError``, which lists every problem.
         """
@@ -145,8 +146,10 @@ class Settings:
             values[setting.name] = read(reader, setting.name, *arguments)
         reader.order(values, "access_token_ttl", "refresh_token_ttl", "session_ttl")
         reader.order(values, "login_failures_per_account", "login_failures_max")
+        reader.server()
+        reader.unknown()
         if reader.problems:
-            raise SettingsError(reader.problems)
+            raise SettingsError(list(dict.fromkeys(reader.problems)))
         return cls(**values)
 
 

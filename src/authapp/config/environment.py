@@ -1,14 +1,16 @@
 """Reading the environment variables, and collecting all problems in them."""
 
+import difflib
 import itertools
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import limits
-from environs import EnvValidationError, FileAwareEnv, ValidationError
+from environs import Env, FileAwareEnv
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -16,6 +18,16 @@ from authapp.config.rate_limits import RateLimit
 from authapp.registry import Registry
 
 DRIVER = "postgresql+psycopg2"
+
+PREFIX = "AUTHAPP_"
+DEFAULT_PORT = 8000
+DEFAULT_WORKERS = 2
+
+_NOT_FROM_FILES = {"AUTHAPP_LOG_LEVEL", "GUNICORN_CMD_ARGS", "PORT", "WEB_CONCURRENCY"}
+"""gunicorn reads these itself, and knows nothing of ``_FILE``."""
+
+_OF_KUBERNETES = r"_SERVICE_(HOST|PORT(_\w+)?)|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
+"""The ends of the variables that Kubernetes sets in every pod for a service, such as one named ``authapp``."""
 
 _STORAGES = r"(memory|(redis|rediss|valkey|valkeys)(\+cluster|\+sentinel|\+unix)?|memcached|mongodb)://"
 """The kinds of storage that Flask-Limiter supports."""
@@ -41,24 +53,26 @@ class EnvironmentReader:
         self.development: Mapping[str, Default] | None = None
         """In development, the defaults of required settings. ``None`` in production, where they have none."""
         self._check_keys = check_keys
-        self._environment = FileAwareEnv(strip_whitespace=True)
+        self._files, self._values = FileAwareEnv(strip_whitespace=True), Env()
+        self._names: set[str] = set()
 
     def choice(self, name: str, default: str, allowed: list[str]) -> Any:
         """Read a variable that must be one of the words in ``allowed``."""
 
-        def check(value: str) -> None:
-            if value and value not in allowed:
-                raise ValidationError(f"must be one of: {', '.join(allowed)}.")
+        def parse(text: str) -> str:
+            if text not in allowed:
+                raise ValueError(f"must be one of: {', '.join(allowed)}.")
+            return text
 
-        return self._read(_variable(name), "str", lambda: default, validate=check)
+        return self._read(_variable(name), lambda: default, parse)
 
     def integer(self, name: str, default: int, least: int, most: int) -> Any:
         """Read a whole number from ``least`` to ``most``."""
-        return self._number(name, "int", default, least, most)
+        return self._number(_variable(name), int, default, least, most)
 
     def number(self, name: str, default: float, least: float, most: float) -> Any:
         """Read a number from ``least`` to ``most``."""
-        return self._number(name, "float", default, least, most)
+        return self._number(_variable(name), float, default, least, most)
 
     def argon2_cost(self, name: str, floor: int) -> Any:
         """Read a cost of argon2id: at least ``floor``, which is also the default. In development it may be lower."""
@@ -66,8 +80,7 @@ class EnvironmentReader:
 
     def share_of_cores(self, name: str, _default: int) -> Any:
         """Read a number of threads. The default is this worker's share of the cores, at most 4."""
-        workers = os.environ.get("WEB_CONCURRENCY", "")
-        share = (os.cpu_count() or 1) // max(1, int(workers) if workers.isdecimal() else 2)
+        share = (os.cpu_count() or 1) // (self._workers() or DEFAULT_WORKERS)
         return self.integer(name, max(1, min(4, share)), 1, 64)
 
     def rates(self, _name: str, registry: Registry[RateLimit | None]) -> Any:
@@ -76,7 +89,7 @@ class EnvironmentReader:
 
     def rate(self, name: str, default: RateLimit | None) -> Any:
         """Read a limit such as ``120/minute``, or ``off``."""
-        value = self._read(_variable(name), "str", lambda: None)
+        value = self._read(_variable(name), lambda: None)
         if value is None:
             return default
         if value == "off":
@@ -88,7 +101,7 @@ class EnvironmentReader:
 
     def storage(self, name: str, default: str) -> Any:
         """Read the address of a storage for Flask-Limiter; empty means that there is none."""
-        value = self._read(_variable(name), "str", lambda: default)
+        value = self._read(_variable(name), lambda: default)
         if value and not re.match(_STORAGES, value):
             self.problems.append(f"{_variable(name)} must be an address such as memory:// or redis://host:6379.")
         return value
@@ -98,8 +111,8 @@ class EnvironmentReader:
         return self._required(_variable(name), lambda: None if self.development is None else development, "")
 
     def issuer(self, name: str, development: str) -> Any:
-        """Read the issuer."""
-        value = self.required(name, development)
+        """Read the issuer. In development the default has the port of ``PORT``."""
+        value = self.required(name, development.replace(str(DEFAULT_PORT), str(self._port() or DEFAULT_PORT)))
         if value is not None and not _is_issuer(value):
             self.problems.append("AUTHAPP_ISSUER must be an http(s) address without query or fragment (RFC 8414).")
         return value
@@ -108,7 +121,7 @@ class EnvironmentReader:
         """Read the address of the database from ``AUTHAPP_DATABASE_URL`` or ``DATABASE_URL``."""
         hint = " Set it to postgresql://user:password@host/database (in development, `make run` starts a database)."
         count = len(self.problems)
-        value = self._read(_variable(name), "str", lambda: None)
+        value = self._read(_variable(name), lambda: None)
         if value is None and len(self.problems) == count:
             value = self._required("DATABASE_URL", self._development(name), hint)
         if value is None:
@@ -127,51 +140,75 @@ class EnvironmentReader:
             self.problems.extend(f"AUTHAPP_JWT_KEYS {problem}" for problem in self._check_keys(value))
         return value
 
+    def server(self) -> None:
+        """Check the variables that gunicorn and ``make run`` read."""
+        self._workers()
+        self._port()
+        self._read("GUNICORN_CMD_ARGS", lambda: None, _words)
+
+    def unknown(self) -> None:
+        """Add a problem for each variable that is named like a setting and is none. Call this after all are read."""
+        for name, value in sorted(os.environ.items()):
+            if name.upper().startswith(PREFIX) and name not in self._names and not _is_of_kubernetes(name, value):
+                nearest = difflib.get_close_matches(name.upper(), sorted(self._names), 1, 0.75)
+                self.problems.append(f"{name} is not a setting.{f' Do you mean {nearest[0]}?' if nearest else ''}")
+
+    def _workers(self) -> Any:
+        return self._number("WEB_CONCURRENCY", int, DEFAULT_WORKERS, 1, 1000)
+
+    def _port(self) -> Any:
+        return self._number("PORT", int, DEFAULT_PORT, 1, 65_535)
+
     def _development(self, name: str) -> Default:
         return (self.development or {}).get(name, lambda: None)
 
-    def _number(self, name: str, parse: str, default: float, least: float, most: float) -> Any:
-        def check(value: float) -> None:
+    def _number(self, name: str, kind: type[int] | type[float], default: float, least: float, most: float) -> Any:
+        def parse(text: str) -> float:
+            try:
+                value = kind(text)
+            except ValueError:
+                word = "a whole number" if kind is int else "a number"
+                raise ValueError(f"must be {word} from {least} to {most}.") from None
             if not least <= value <= most:
-                raise ValidationError(f"must be from {least} to {most}.")
+                raise ValueError(f"must be from {least} to {most}.")
+            return value
 
-        kind = {"invalid": f"must be {'a whole number' if parse == 'int' else 'a number'} from {least} to {most}."}
-        return self._read(_variable(name), parse, lambda: default, validate=check, error_messages=kind)
+        return self._read(name, lambda: default, parse)
 
     def _required(self, name: str, default: Default, hint: str) -> Any:
         count = len(self.problems)
-        value = self._read(name, "str", default)
+        value = self._read(name, default)
         if value is None and len(self.problems) == count:
             self.problems.append(f"{name} is missing.{hint}")
         return value
 
-    def _read(self, name: str, parse: str, default: Default, **options: Any) -> Any:
-        """Return the value of the variable, the default if it is not set or empty, or ``None`` if it is not valid.
+    def _read(self, name: str, default: Default, parse: Callable[[str], Any] = str) -> Any:
+        """Return what ``parse`` makes of the variable, the default if it is not set or empty, ``None`` after a problem.
 
-        A value that is not valid is added to ``problems``.
+        ``parse`` raises ``ValueError`` with the end of a sentence that begins with the name.
         """
+        from_file = name not in _NOT_FROM_FILES
+        self._names.update([name, f"{name}_FILE"] if from_file else [name])
         try:
-            value = getattr(self._environment, parse)(name, None, **options)
-        except EnvValidationError as error:
-            self.problems.extend(f"{name} {message}" for message in error.error_messages)
-            return None
+            text = (self._files if from_file else self._values).str(name, "").strip()
         except UnicodeDecodeError:
             self.problems.append(f"The file that {name}_FILE names must hold UTF-8.")
             return None
-        except OSError:
+        except (OSError, ValueError):
             # The error's own message is not shown: it quotes the path, which may be a secret that was put here by
             # mistake.
             self.problems.append(f"{name}_FILE must name a file that can be read.")
             return None
-        except ValueError as error:
-            self.problems.append(str(error))
+        if not _is_utf_8(text):
+            self.problems.append(f"{name} must be text in UTF-8.")
             return None
-        if isinstance(value, str):
-            value = value.strip()
-            if not _is_utf_8(value):
-                self.problems.append(f"{name} must be text in UTF-8.")
-                return None
-        return default() if value is None or value == "" else value
+        if not text:
+            return default()
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.problems.append(f"{name} {error}")
+            return None
 
     def order(self, values: dict[str, Any], *names: str) -> None:
         """Add a problem for each of the named settings that is greater than the next one."""
@@ -181,7 +218,20 @@ class EnvironmentReader:
 
 
 def _variable(name: str) -> str:
-    return f"AUTHAPP_{name.upper()}"
+    return f"{PREFIX}{name.upper()}"
+
+
+def _words(text: str) -> Sequence[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        raise ValueError("must be options as a shell takes them: a quote is not closed.") from None
+
+
+def _is_of_kubernetes(name: str, value: str) -> bool:
+    # ``AUTHAPP_PORT`` is one of them as well, but only if it is an address: with a number, somebody means PORT.
+    address = name.endswith("_PORT") and re.match(r"(tcp|udp|sctp)://", value)
+    return bool(address or re.search(f"(?:{_OF_KUBERNETES})$", name))
 
 
 def _rate(value: str) -> RateLimit | None:

@@ -11,9 +11,19 @@ from authapp.serving.access_log import AccessLogger
 from authapp.serving.event_formatter import EventFormatter
 from authapp.serving.worker import Worker
 
+
+def _positive(name: str) -> int:
+    """Return the number in the variable, or 0. The check in ``on_starting`` reports one that cannot be used."""
+    text = os.environ.get(name, "").strip()
+    return int(text) if text.isdecimal() else 0
+
+
+_port = _positive("PORT")
+bind = f"0.0.0.0:{_port}" if 0 < _port < 65_536 else "127.0.0.1:8000"
+
 # An event loop: slow clients occupy no worker and no thread, and a database that is silent stops no other request.
 worker_class = Worker
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+workers = _positive("WEB_CONCURRENCY") or 2
 worker_connections = 1000
 backlog = 1024
 # Seconds for the next request of a connection, and for its headers.

@@ -9,9 +9,9 @@ import requests
 import schemathesis
 from hypothesis import strategies as st
 
-BASE = os.environ["AUTHAPP_FUZZ_URL"]
+BASE = os.environ["FUZZ_URL"]
 PASSWORD = "correct horse battery staple"
-ADMINS = os.environ["AUTHAPP_FUZZ_ADMINS"].split()
+ADMINS = os.environ["FUZZ_ADMINS"].split()
 _ADMINISTRATION = re.compile(r"/api/v1/(users(?!/me)|roles|audit-events|auth/introspect)")
 _name = "nobody-yet"
 

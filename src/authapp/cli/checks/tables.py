@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, Select, func, select, text
 
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.database.session import db, read_one
@@ -11,6 +11,9 @@ from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
+
+COUNTED_ROWS = 100_000
+"""Tables are counted up to here. Beyond it, the figure is PostgreSQL's estimate, if it has analysed the table."""
 
 PRUNABLE_ROWS = 100_000
 AUDIT_ROWS = 10_000_000
@@ -42,9 +45,7 @@ def users(_services: Services) -> CheckResult:
 
 
 def _prunable(rows: Prunable, useless: ColumnElement[bool]) -> CheckResult:
-    # The count stops at PRUNABLE_ROWS, so that the check is not slow when there are very many.
-    some = select(text("1")).select_from(rows.model).where(useless).limit(PRUNABLE_ROWS).subquery()
-    count = db.session.scalar(select(func.count()).select_from(some)) or 0
+    count = _count_up_to(PRUNABLE_ROWS, select(text("1")).select_from(rows.model).where(useless))
     sentence = f"{_size(rows.model).sentence}, {count}{'+' if count == PRUNABLE_ROWS else ''} of them prunable."
     if count >= PRUNABLE_ROWS:
         return CheckResult(
@@ -73,11 +74,21 @@ def _size(model: type[Any]) -> _Size:
     row = read_one(_table(model.__tablename__))
     if not row:
         return _Size(0, "it is not there")
-    return _Size(int(row.rows), f"about {int(row.rows)} rows, {row.size}")
+    count = _count_up_to(COUNTED_ROWS + 1, select(text("1")).select_from(model))
+    if count <= COUNTED_ROWS:
+        return _Size(count, f"{count} {'row' if count == 1 else 'rows'}, {row.size}")
+    estimate = int(row.estimate)
+    words = f"about {estimate}" if estimate > COUNTED_ROWS else f"more than {COUNTED_ROWS}"
+    return _Size(max(count, estimate), f"{words} rows, {row.size}")
+
+
+def _count_up_to(most: int, rows: Select[Any]) -> int:
+    # The count stops there, so that the check is not slow when there are very many.
+    return db.session.scalar(select(func.count()).select_from(rows.limit(most).subquery())) or 0
 
 
 def _table(name: str) -> Any:
-    rows = func.greatest(text("reltuples"), 0).label("rows")
+    estimate = text("reltuples AS estimate")
     size = func.pg_size_pretty(func.pg_total_relation_size(text("oid"))).label("size")
     named = text("oid = to_regclass(:name)").bindparams(name=name)
-    return select(rows, size).select_from(text("pg_class")).where(named)
+    return select(estimate, size).select_from(text("pg_class")).where(named)
