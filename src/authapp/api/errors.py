@@ -118,19 +118,23 @@ def problem_document(
     *,
     instance: str,
     request_id: str,
+    prefix: str = "",
     detail: str = "",
     field_errors: Iterable[FieldError] = (),
     members: Mapping[str, object] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Return the members of a problem document (RFC 9457); ``detail`` is by default the first line of the docstring."""
+    """Return the members of a problem document (RFC 9457).
+
+    ``detail`` is by default the first line of the docstring. ``prefix`` is the path below which a proxy serves this.
+    """
     document = {
         **members,
-        "type": f"/problems/{refusal.code}",
+        "type": f"{prefix}/problems/{refusal.code}",
         "title": refusal.title,
         "status": status_of(refusal),
         "code": refusal.code,
         "detail": detail or documentation(refusal).partition("\n")[0],
-        "instance": instance,
+        "instance": f"{prefix}{instance}",
         "request_id": request_id,
     }
     errors = [{"pointer": error.pointer, "detail": error.detail} for error in field_errors]
@@ -143,6 +147,7 @@ def render(refusal: Refusal) -> Response:
         type(refusal),
         instance=request.path,
         request_id=request_id(),
+        prefix=request.script_root,
         detail=refusal.detail,
         field_errors=refusal.field_errors,
         members=refusal.members,

@@ -147,6 +147,10 @@ class OpenAPIDocument(Api):  # type: ignore[misc]
                     operation["security"] = [{name: []} for name in self._schemes()]
         return dumps(document, separators=(",", ":")).encode()
 
+    def json_below(self, prefix: str) -> bytes:
+        """The document as JSON text, for clients that know this service below a path prefix."""
+        return self.json.replace(_servers(""), _servers(prefix), 1) if prefix else self.json
+
     def _schemes(self) -> dict[str, Any]:
         authenticators = self._app.extensions[EXTENSION].authenticators
         return {name: scheme for each in authenticators for name, scheme in each.security_schemes.items()}
@@ -170,6 +174,10 @@ def new_document(app: Flask) -> OpenAPIDocument:
     )
     document.spec.components.security_scheme("refreshToken", bearer_scheme("A refresh token."))
     return document
+
+
+def _servers(prefix: str) -> bytes:
+    return dumps({"servers": [{"url": prefix or "/"}]}, separators=(",", ":"))[1:-1].encode()
 
 
 def _camel_case(name: str) -> str:
