@@ -45,7 +45,8 @@ class Operator:
 class RequestContext:
     """Where a request comes from, and who makes it: a ``Principal``, an ``Operator``, or nobody known (a guest).
 
-    ``ip_address`` is ``None`` if the proxy named none. There are no defaults: a view that forgot the principal would act as somebody else.
+    ``ip_address`` is ``None`` if a proxy named none. There are no defaults: a view that forgot the principal would act
+    as somebody else.
     """
 
     ip_address: str | None

@@ -20,6 +20,7 @@ from authapp.config import rate_limits
 from authapp.database import deadline
 from authapp.domain.roles.permissions import permissions
 from authapp.domain.services import EXTENSION
+from authapp.errors import ResourceNotFound
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -127,9 +128,12 @@ def check_request() -> Response | None:
     if guard is _LOCKED and not extension.covers(incoming.blueprints):
         return None
     middleware.cover(incoming.environ)
+    if incoming.environ["PATH_INFO"].startswith("//"):
+        # Werkzeug strips leading slashes, so a rule of a proxy for the path with one slash would not have applied.
+        raise ResourceNotFound
     deadline.start(extension.services.settings.database_timeout)
     incoming.max_content_length = bodies.MAX_BYTES + 1  # one byte more than allowed, to detect a larger body
-    if incoming.method == "OPTIONS":
+    if incoming.method == "OPTIONS" and getattr(incoming.url_rule, "provide_automatic_options", False):
         return _methods()
     _check_credential(guard, incoming, extension.authenticators)
     # After the credential, so that refused requests do not use up the limit of others at the same address.
