@@ -69,10 +69,11 @@ class Unauthenticated(Refusal):
     """The request has no valid credential.
 
     ``challenge`` has the parameters of ``WWW-Authenticate`` besides the realm. Without a credential there is none
-    (RFC 6750, section 3.1).
+    (RFC 6750, section 3.1). ``schemes`` are those that the answer asks for.
     """
 
     challenge: Mapping[str, str] = MappingProxyType({})
+    schemes: Sequence[str] = ("Bearer",)
 
 
 class Forbidden(Refusal):

@@ -157,7 +157,9 @@ def render(refusal: Refusal) -> Response:
     if isinstance(refusal, Unauthenticated):
         parameters = {"realm": "authapp", **refusal.challenge}.items()
         quoted = (f"{name}={quote_header_value(value, allow_token=False)}" for name, value in parameters)
-        response.headers["WWW-Authenticate"] = f"Bearer {', '.join(quoted)}"
+        challenge = ", ".join(quoted)
+        # One header with all of them (RFC 9110, section 11.6.1): many clients read the first or the last header alone.
+        response.headers["WWW-Authenticate"] = ", ".join(f"{scheme} {challenge}" for scheme in refusal.schemes)
     if isinstance(refusal, TooMany) and refusal.quota:
         quota, wait = refusal.quota, refusal.retry_after
         response.headers["RateLimit-Policy"] = f'"{quota.name}";q={quota.amount};w={quota.seconds}'

@@ -40,6 +40,7 @@ class Guard:
     level: AccessLevel = AccessLevel.ACCESS
     requirements: tuple[Requirement, ...] = ()
     limit: str | None = None
+    authenticators: tuple[Authenticator, ...] = ()
 
 
 def public(view: View) -> View:
@@ -64,6 +65,11 @@ def requires(permission: str) -> Callable[[View], View]:
     """
     permissions[permission]
     return lambda view: mark(view, Guard(requirements=(HasPermission(permission),)))
+
+
+def accepts(*authenticators: Authenticator) -> Callable[[View], View]:
+    """Accept further kinds of credentials at this view alone, before those of the application."""
+    return lambda view: mark(view, Guard(authenticators=authenticators))
 
 
 def limited(name: str) -> Callable[[View], View]:
@@ -148,7 +154,7 @@ def _check_credential(guard: Guard, incoming: Request, authenticators: Sequence[
     if guard.level is AccessLevel.REFRESH:
         principal = authenticate_refresh_token(incoming)
     else:
-        principal = authenticate(incoming, authenticators)
+        principal = authenticate(incoming, [*guard.authenticators, *authenticators])
     # After authenticate(), so that a token that is both stale and revoked is reported as revoked.
     for requirement in guard.requirements:
         requirement.check(principal)
@@ -167,9 +173,12 @@ def _merged(guard: Guard, other: Guard) -> Guard:
         level=levels.pop() if levels else AccessLevel.ACCESS,
         requirements=tuple(dict.fromkeys(guard.requirements + other.requirements)),
         limit=limits.pop() if limits else None,
+        authenticators=tuple(dict.fromkeys(guard.authenticators + other.authenticators)),
     )
     if levels or limits or (both.level is AccessLevel.PUBLIC and both.requirements):
         raise TypeError("These marks contradict each other: one level, one limit, and no condition on guests.")
+    if both.level is not AccessLevel.ACCESS and both.authenticators:
+        raise TypeError("These marks contradict each other: this view reads no other kind of credential.")
     return both
 
 

@@ -8,16 +8,19 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from authapp.api.authenticate import current_principal
+from authapp.api.basic import HTTPBasic
 from authapp.api.context import request_context
-from authapp.api.guards import View, requires
-from authapp.api.openapi import Blueprint
+from authapp.api.guards import View, accepts, requires
+from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.tokens import IntrospectionSchema, TokenSchema
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
+from authapp.errors import InvalidCredentials, TooManyRequests
 
 blueprint = Blueprint("introspection", __name__, description="For other services")
 
+BASIC = HTTPBasic()
 _PLAIN = "".join(set(map(chr, range(0x21, 0x7F))) - {"%", ","})
 _HEADERS = ("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id")
 
@@ -80,9 +83,11 @@ def _ascii(name: str) -> str:
 
 
 @blueprint.post("/introspect")
+@accepts(BASIC)
 @requires(Permission.TOKENS_INTROSPECT)
 @blueprint.arguments(TokenSchema, location="form")
 @blueprint.response(200, IntrospectionSchema)
+@refuses(InvalidCredentials, TooManyRequests)
 def introspect_token(form: dict[str, str]) -> dict[str, Any]:
     """Introspect a token: return whether it would be accepted now (RFC 7662).
 
@@ -97,8 +102,10 @@ def introspect_token(form: dict[str, str]) -> dict[str, Any]:
 
 
 @blueprint.post("/revoke")
+@accepts(BASIC)
 @blueprint.arguments(TokenSchema, location="form")
 @blueprint.response(200, description="The token is revoked, or there was nothing to revoke.")
+@refuses(InvalidCredentials, TooManyRequests)
 def revoke_token(form: dict[str, str]) -> Response:
     """Revoke one of your own tokens (RFC 7009).
 

@@ -84,6 +84,11 @@ class PasswordVerifier:
             self._throttles.forgive(user_id, ThrottleScope.CONFIRMATION)
         return confirmed
 
+    def forgive(self, user_id: UUID) -> None:
+        """Forget the failed logins of an account whose right password did not start a session."""
+        with transaction():
+            self._throttles.forgive(user_id, ThrottleScope.LOGIN)
+
     def _try(self, row: Any, account_id: UUID, scope: ThrottleScope, password: str) -> tuple[Attempt, bool, str | None]:
         self._throttles.check(row.failures, row.blocked_until)
         # The attempt is counted only after admission to the bulkhead, so that refusals with 503 are not counted.
