@@ -164,6 +164,8 @@ def test_everything_that_is_missing_is_named_in_one_error(env: Set) -> None:
         ("AUTHAPP_ISSUER", "https://auth.example.com#x"),
         ("AUTHAPP_ISSUER", "https://auth example.com"),
         ("AUTHAPP_ISSUER", "http://[::1"),
+        ("AUTHAPP_ISSUER", "https://auth.example.com/<path>"),
+        ("AUTHAPP_ISSUER", "https://auth.example.com/%3Cpath%3E"),
         ("DATABASE_URL", "mysql://authapp@db.example/authapp"),
         ("DATABASE_URL", "sqlite:///authapp.db"),
         ("DATABASE_URL", "postgresql+asyncpg://db.example/authapp"),

@@ -45,7 +45,8 @@ class Operator:
 class RequestContext:
     """Where a request comes from, and who makes it: a ``Principal``, an ``Operator``, or nobody known (a guest).
 
-    There are no defaults: a view that forgot the principal would act as somebody else.
+    ``ip_address`` is ``None`` if a proxy named none. There are no defaults: a view that forgot the principal would act
+    as somebody else.
     """
 
     ip_address: str | None
@@ -70,4 +71,4 @@ class RequestContext:
 
 
 OPERATOR = RequestContext(ip_address=None, user_agent="flask CLI", request_id=None, principal=Operator())
-"""The command line. A client may call itself the same; it has an address, and the command line has none."""
+"""The command line. A client may call itself the same; it has a request id, and the command line has none."""

@@ -68,12 +68,11 @@ class Malformed(Refusal):
 class Unauthenticated(Refusal):
     """The request has no valid credential.
 
-    ``auth_scheme`` and ``auth_params`` are the challenge in ``WWW-Authenticate`` (RFC 9110, section 11.6.1), without
+    ``auth_schemes`` and ``auth_params`` make the challenges in ``WWW-Authenticate`` (RFC 9110, section 11.6.1), without
     the realm. Without a credential there are no parameters (RFC 6750, section 3.1).
     """
 
-    auth_scheme: ClassVar[str] = "Bearer"
-
+    auth_schemes: Sequence[str] = ("Bearer",)
     auth_params: Mapping[str, str] = MappingProxyType({})
 
 

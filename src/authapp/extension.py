@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authapp import api, cli
 from authapp.api.authenticate import Authenticator, BearerJWT
 from authapp.api.openapi import Blueprint as DocumentedBlueprint
 from authapp.api.openapi import OpenAPIDocument, new_document
 from authapp.api.requirements import Requirement
+from authapp.api.trusted_proxies import TrustedProxies
 from authapp.cli import migrations
 from authapp.cli.commands import SETTINGS_ERROR
 from authapp.config import Settings, SettingsError
@@ -125,8 +125,7 @@ class AuthApp:
 def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
     """Set the log level and the proxies, which an application that is not only authapp's sets itself."""
     app.logger.setLevel(settings.log_level)
-    if hops := settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
 
 
 def load_settings() -> Settings:

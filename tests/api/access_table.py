@@ -40,6 +40,7 @@ TABLE: dict[str, Access] = {
     "GET    /health/ready": GUEST,
     "GET    /.well-known/jwks.json": GUEST,
     "GET    /.well-known/oauth-authorization-server": GUEST,
+    "GET    /.well-known/openid-configuration": GUEST,
     "GET    /openapi.json": GUEST,
     "GET    /docs": GUEST,
     "GET    /docs/<name>": GUEST,

@@ -1,6 +1,7 @@
 """How other services find the keys."""
 
 import json
+from typing import Any
 
 import jwt
 import pytest
@@ -49,6 +50,48 @@ def test_the_metadata_says_where_everything_is(issuer: str) -> None:
     assert body["revocation_endpoint"] == "https://auth.example.com/api/v1/auth/revoke"
 
 
+def metadata(app: Flask, path: str) -> dict[str, Any]:
+    answer = app.test_client().get(path)
+    assert answer.status_code == 200, path
+    body: dict[str, Any] = answer.get_json()
+    return body
+
+
+def test_the_metadata_has_no_empty_member(api: Api) -> None:
+    body = api.client.get("/.well-known/oauth-authorization-server").get_json()
+    assert [name for name, value in body.items() if not value] == []
+    # The names that IANA has: of authentication methods, and of types of access tokens (RFC 8414, section 2).
+    assert body["introspection_endpoint_auth_methods_supported"] == ["client_secret_basic", "Bearer"]
+
+
+@pytest.mark.parametrize(
+    ("issuer", "path"),
+    [
+        ("https://example.com", ""),
+        ("https://example.com/", ""),
+        ("https://example.com/accounts", "/accounts"),
+        ("https://example.com/a/b/", "/a/b"),
+        ("https://example.com/caf%C3%A9", "/caf%C3%A9"),
+    ],
+)
+def test_the_metadata_is_where_clients_look_for_it(issuer: str, path: str) -> None:
+    app = create_app(settings(database_url=NOWHERE, issuer=issuer))
+    found = [
+        metadata(app, where)
+        for where in (
+            f"/.well-known/oauth-authorization-server{path}",  # RFC 8414, section 3.1
+            f"/.well-known/openid-configuration{path}",  # RFC 8414, section 5; Spring
+            f"{path}/.well-known/openid-configuration",  # OpenID Connect Discovery, section 4; AWS, Spring
+            f"{path}/.well-known/oauth-authorization-server",
+            "/.well-known/openid-configuration",  # of a proxy that removes the path
+        )
+    ]
+    assert {document["issuer"] for document in found} == {issuer}
+    assert all(document == found[0] for document in found)
+    elsewhere = app.test_client().get("/.well-known/oauth-authorization-server/elsewhere")
+    assert elsewhere.status_code == 404
+
+
 def test_both_may_be_cached_for_five_minutes(api: Api) -> None:
-    for path in (JWKS, "/.well-known/oauth-authorization-server"):
+    for path in (JWKS, "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"):
         assert api.client.get(path).headers["Cache-Control"] == "public, max-age=300"

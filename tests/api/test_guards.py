@@ -1,5 +1,7 @@
 """Guests reach nothing that was not opened on purpose."""
 
+from urllib.parse import unquote
+
 import pytest
 from flask import Blueprint, Flask
 
@@ -16,6 +18,16 @@ def test_there_is_no_static_folder(app: Flask) -> None:
 @pytest.mark.parametrize("path", ["/nowhere", "/api/v1/ping/", "/api/v1//ping", "/static/x", "/api/v1/PING"])
 def test_a_path_that_is_not_there_is_not_found(api: Api, path: str) -> None:
     problem(api.client.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["//api/v1/ping", "///api/v1/ping", "/%2fapi/v1/ping", "//health/live"])
+def test_a_path_with_more_than_one_slash_before_it_reaches_no_view(app: Flask, api: Api, path: str) -> None:
+    token = a_session(app, a_user(app)).access_token
+    # As it arrives: the test client would take two slashes for the start of an address.
+    answer = api.client.get(
+        "/", headers={"Authorization": f"Bearer {token}"}, environ_overrides={"PATH_INFO": unquote(path)}
+    )
+    problem(answer, 404, "not_found")
 
 
 def test_a_method_that_a_path_does_not_answer_is_refused_with_those_it_does(api: Api) -> None:

@@ -37,7 +37,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
     "authapp.domain.passwords.throttles.AccountThrottles.reserve",
     "authapp.domain.passwords.throttles.AccountThrottles.forgive",
-    "authapp.domain.passwords.verifier.PasswordVerifier.forgive_login",
+    "authapp.domain.passwords.verifier.PasswordVerifier.forgive",
     # A statement, whose parameters say in which context it runs: ``audit_params``, which takes one.
     "authapp.domain.audit.recording.audit_cte",
     # Nobody asks for these: a timer prunes, and a sender empties the outbox.

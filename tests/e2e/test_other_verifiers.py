@@ -1,4 +1,8 @@
-"""Clients that others wrote verify our tokens, from what the live server publishes: PyJWT's, and jose for Node.js."""
+"""Clients that others wrote verify our tokens, from what the live server publishes.
+
+In Python these are PyJWT and Authlib, and for Node.js jose and oauth4webapi. Authlib and oauth4webapi introspect and
+revoke as well, as clients of RFC 7662 and RFC 7009 do.
+"""
 
 import base64
 import json
@@ -12,11 +16,21 @@ from typing import Any, NamedTuple
 import jwt
 import pytest
 import requests
+from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc6750.errors import InvalidTokenError
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
+from joserfc.jwk import KeySet
 
-from e2e.processes import ROOT, Server, flask, free_port
+from databases import Databases
+from e2e.others import installed, running
+from e2e.processes import ROOT, Server, environment, flask, free_port
 from factories import PASSWORD
 
 AUDIENCE = "authapp"
+SERVICE, SERVICE_PASSWORD = "reports@example.com", "a secret: 100% of & + =?/ and ü"
+"""An account that introspects. OAuth clients encode both, and plain HTTP clients do not."""
+
 REQUIRED = ["iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid"]
 
 
@@ -37,15 +51,24 @@ def issued(
     """A token pair of a live server whose key is of the algorithm."""
     alg, port = request.param, free_port()
     issuer = f"http://127.0.0.1:{port}"
+    yield from issued_by(variables, tmp_path_factory.mktemp(alg), alg, issuer, port)
+
+
+def issued_by(variables: dict[str, str], folder: Path, alg: str, issuer: str, port: int) -> Iterator[Issued]:
+    """Run a server at ``port`` that clients know as ``issuer``, and yield a token pair of it."""
     generated = flask(variables, "keys", "generate", "--alg", alg)
     assert generated.returncode == 0, generated.stderr
     changes = {"AUTHAPP_JWT_KEYS": generated.stdout, "AUTHAPP_ISSUER": issuer, "AUTHAPP_AUDIENCE": AUDIENCE}
-    server = Server(tmp_path_factory.mktemp(alg), variables | changes, port)
+    flask(variables | changes, "roles", "create", "introspector", "--permission", "tokens:introspect")
+    create = ("users", "create", "reports", SERVICE, "--role", "introspector", "--password-stdin")
+    flask(variables | changes, *create, stdin=SERVICE_PASSWORD)
+    server = Server(folder, variables | changes | {"AUTHAPP_TRUSTED_PROXIES": "1"}, port)
     try:
         server.wait_until()
         account = {"username": alg, "email": f"{alg}@example.com", "password": PASSWORD}
-        user = server.call("POST", "/api/v1/auth/register", json=account).json()
+        server.call("POST", "/api/v1/auth/register", json=account)
         pair = server.call("POST", "/api/v1/auth/login", json={"username": alg, "password": PASSWORD}).json()
+        user = server.call("GET", "/api/v1/users/me", pair["access_token"]).json()
         yield Issued(issuer, alg, user["id"], pair["access_token"], pair["refresh_token"])
     finally:
         server.stop()
@@ -110,23 +133,164 @@ def test_jose_accepts_our_tokens_and_refuses_tampered_ones(issued: Issued) -> No
     assert elsewhere == [{"error": "ERR_JWT_CLAIM_VALIDATION_FAILED"}]
 
 
+def test_authlib_validates_our_tokens_by_rfc_9068(issued: Issued) -> None:
+    if issued.alg == "EdDSA":
+        pytest.skip("Authlib's validator accepts no EdDSA.")
+    metadata = AuthorizationServerMetadata(
+        requests.get(f"{issued.issuer}/.well-known/oauth-authorization-server", timeout=10).json()
+    )
+
+    class Validator(JWTBearerTokenValidator):  # type: ignore[misc]  # Authlib is not typed
+        def get_jwks(self) -> Any:
+            return KeySet.import_key_set(requests.get(metadata["jwks_uri"], timeout=10).json())
+
+    validator = Validator(issuer=metadata["issuer"], resource_server=AUDIENCE)
+
+    def validated(token: str) -> dict[str, Any]:
+        claims = validator.authenticate_token(token)
+        validator.validate_token(claims, [], None)
+        return dict(claims)
+
+    claims = validated(issued.access_token)
+    assert (claims["sub"], claims["client_id"], claims["amr"]) == (issued.user_id, AUDIENCE, ["pwd"])
+    for token in [*tampered(issued.access_token), issued.refresh_token]:
+        with pytest.raises(InvalidTokenError):
+            validated(token)
+
+
+def test_authlib_finds_nothing_wrong_with_the_members_of_the_metadata(issued: Issued) -> None:
+    document = requests.get(f"{issued.issuer}/.well-known/openid-configuration", timeout=10).json()
+    metadata = AuthorizationServerMetadata(document)
+    assert document["issuer"] == issued.issuer
+    # Authlib wants https. It also wants the members of an OAuth flow, which this service does not have.
+    for name in set(document) - {"issuer", "jwks_uri", "introspection_endpoint", "revocation_endpoint"}:
+        getattr(metadata, f"validate_{name}")()
+
+
+def test_authlib_introspects_and_revokes_as_a_client_with_a_secret(issued: Issued) -> None:
+    metadata = requests.get(f"{issued.issuer}/.well-known/oauth-authorization-server", timeout=10).json()
+    client = OAuth2Session(
+        SERVICE,
+        SERVICE_PASSWORD,
+        revocation_endpoint_auth_method="client_secret_basic",
+        token_endpoint_auth_method="client_secret_basic",
+    )
+    pair = service_tokens(issued)
+
+    seen = client.introspect_token(metadata["introspection_endpoint"], issued.access_token, "access_token").json()
+    assert (seen["active"], seen["sub"], seen["token_type"]) == (True, issued.user_id, "Bearer")
+    revoked = client.revoke_token(metadata["revocation_endpoint"], pair["refresh_token"], "refresh_token")
+    assert (revoked.status_code, revoked.text) == (200, "")
+    for token in pair["access_token"], pair["refresh_token"]:
+        assert client.introspect_token(metadata["introspection_endpoint"], token).json() == {"active": False}
+
+
+@pytest.mark.parametrize("algorithm", ["oauth2", "oidc"])
+def test_oauth4webapi_validates_introspects_and_revokes(issued: Issued, algorithm: str) -> None:
+    assert_served(issued, algorithm)
+
+
+@pytest.mark.parametrize("algorithm", ["oauth2", "oidc"])
+def test_oauth4webapi_finds_an_issuer_with_a_path_behind_a_proxy(below_a_path: Issued, algorithm: str) -> None:
+    assert_served(below_a_path, algorithm)
+
+
+def assert_served(issued: Issued, algorithm: str) -> None:
+    """Check that oauth4webapi does all that a resource server does, from the issuer and an account alone."""
+    tokens = [issued.access_token, *tampered(issued.access_token), issued.refresh_token]
+    pair = service_tokens(issued)
+    seen = run_node(
+        "verify_with_oauth4webapi.mjs",
+        given={
+            "issuer": issued.issuer,
+            "audience": AUDIENCE,
+            "algorithm": algorithm,
+            "tokens": tokens,
+            "username": SERVICE,
+            "password": SERVICE_PASSWORD,
+            "revoke": pair["access_token"],
+        },
+    )
+    assert seen["metadata"]["issuer"] == issued.issuer
+    good, *bad = seen["validated"]
+    assert good["sub"] == issued.user_id, good
+    assert all(set(each) == {"error"} for each in bad)
+    live, *dead, refresh = seen["introspected"]
+    assert (live["active"], live["sub"], live["client_id"]) == (True, issued.user_id, AUDIENCE)
+    assert dead == [{"active": False}] * len(dead)
+    assert (refresh["active"], refresh["type"]) == (True, "refresh")
+    assert seen["revoked"] == {"active": False}
+    assert seen["challenges"] == [["bearer", "authapp"], ["basic", "authapp"]]
+
+
+def service_tokens(issued: Issued) -> dict[str, str]:
+    credentials = {"username": SERVICE, "password": SERVICE_PASSWORD}
+    answer = requests.post(f"{issued.issuer}/api/v1/auth/login", json=credentials, timeout=30)
+    assert answer.status_code == 200, answer.text
+    pair: dict[str, str] = answer.json()
+    return pair
+
+
+# A gateway that serves authapp below a path, as docs/operations.md describes it.
+GATEWAY = """
+{user}
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log info;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Prefix /accounts;
+        location /accounts/ {{ proxy_pass http://127.0.0.1:{authapp}/; }}
+        location = /.well-known/oauth-authorization-server/accounts {{ proxy_pass http://127.0.0.1:{authapp}; }}
+    }}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def below_a_path(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issued]:
+    """A token pair of a server that a gateway serves below ``/accounts``."""
+    folder, port, authapp = tmp_path_factory.mktemp("gateway"), free_port(), free_port()
+    user = "user root;" if os.geteuid() == 0 else ""
+    configuration = folder / "nginx.conf"
+    configuration.write_text(GATEWAY.format(user=user, folder=folder, port=port, authapp=authapp))
+    log = folder / "error.log"
+    command = [installed("nginx"), "-p", str(folder), "-e", str(log), "-c", str(configuration)]
+    with databases.migrated() as url, running(command, port, log):
+        yield from issued_by(environment(url), folder, "ES256", f"http://127.0.0.1:{port}/accounts", authapp)
+
+
 def verified_by_jose(issued: Issued, audience: str, tokens: list[str]) -> list[dict[str, Any]]:
+    outcomes: list[dict[str, Any]] = run_node("verify_with_jose.mjs", issued.issuer, audience, issued.alg, given=tokens)
+    return outcomes
+
+
+def run_node(script: str, *arguments: str, given: Any) -> Any:
+    """Return what a script of this folder prints, for ``given`` on its standard input; both are JSON."""
     ran = subprocess.run(
-        [node(), str(Path(__file__).with_name("verify_with_jose.mjs")), issued.issuer, audience, issued.alg],
-        input=json.dumps(tokens),
+        [node(), str(Path(__file__).with_name(script)), *arguments],
+        input=json.dumps(given),
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert ran.returncode == 0, ran.stderr
-    outcomes: list[dict[str, Any]] = json.loads(ran.stdout)
-    return outcomes
+    return json.loads(ran.stdout)
 
 
 def node() -> str:
     found = shutil.which("node")
-    if found is None or not (ROOT / "node_modules" / "jose").exists():
-        reason = "Node.js or the package jose is not installed: `npm ci` installs the latter."
+    if found is None or not all((ROOT / "node_modules" / name).exists() for name in ("jose", "oauth4webapi")):
+        reason = "Node.js, jose or oauth4webapi is not installed: `npm ci` installs the packages."
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from authapp.serving.access_log import AccessLogger, line
+from authapp.api import client
+from authapp.serving.access_log import USER_AGENT, AccessLogger, line
 from authapp.serving.event_formatter import REQUEST_ID
 
 ENVIRON = {
@@ -65,6 +66,13 @@ def test_input_cannot_forge_a_line(name: str) -> None:
     assert text.isascii()
     assert text.count("\n") == 1
     assert json.loads(text)["level"] == "INFO"
+
+
+def test_the_user_agent_is_logged_as_the_application_decoded_it() -> None:
+    environ = ENVIRON | {"HTTP_USER_AGENT": "M\xc3\xbcller"}
+    assert client.user_agent(environ) == "Müller"
+    assert json.loads(line(RESPONSE, environ, TOOK))["user_agent"] == "Müller"
+    assert USER_AGENT == client.USER_AGENT
 
 
 def test_what_is_missing_is_a_dash() -> None:

@@ -7,7 +7,7 @@ from flask import Request, current_app
 from flask import request as current_request
 
 from authapp.api.bearer import bearer_scheme, bearer_token, checked_token
-from authapp.api.bodies import parser
+from authapp.api.bodies import has_body, parser
 from authapp.api.jwt_extended import PRINCIPAL_KEY, jwt
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
@@ -95,7 +95,7 @@ def _read_and_admit(token: str, type_: TokenType) -> Principal:
 
 
 def _refresh_token_in_body(request: Request) -> str | None:
-    if not request.content_length and "Transfer-Encoding" not in request.headers:
+    if not has_body(request):
         return None
     body: dict[str, str] = parser.parse(_REFRESH_BODY, request, location="json")
     return body.get("refresh_token")

@@ -20,11 +20,23 @@ MAX_FIELD_ERRORS = 20
 _PREFIX = {"json": "#", "form": "#", "query": "#/query"}
 
 
+def has_body(incoming: Request) -> bool:
+    """Tell whether the request has at least one byte of a body, however it is framed: an empty chunked body is none.
+
+    Raises ``MalformedRequest`` or ``PayloadTooLarge``.
+    """
+    if incoming.content_length is not None:
+        return incoming.content_length > 0
+    return "Transfer-Encoding" in incoming.headers and bool(_bytes_of(incoming))
+
+
 def read_object(incoming: Request) -> dict[str, Any]:
-    """Return the JSON object in the body.
+    """Return the JSON object in the body; an empty one if there is no body, and none is announced as JSON.
 
     Raises ``UnsupportedMediaType``, ``MalformedRequest`` or ``PayloadTooLarge``.
     """
+    if incoming.mimetype != "application/json" and not has_body(incoming):
+        return {}
     if incoming.mimetype != "application/json" or incoming.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType
     try:
@@ -36,9 +48,13 @@ def read_object(incoming: Request) -> dict[str, Any]:
 def read_form(incoming: Request) -> dict[str, str]:
     """Return the parameters of an ``application/x-www-form-urlencoded`` body (RFC 6749, appendix B).
 
+    An empty body has none.
+
     Raises ``UnsupportedMediaType``, ``PayloadTooLarge``, or ``MalformedRequest``, which includes a repeated parameter
     (RFC 6749, section 3.2).
     """
+    if not has_body(incoming):
+        return {}
     if incoming.mimetype != "application/x-www-form-urlencoded" or "Content-Encoding" in incoming.headers:
         raise UnsupportedMediaType("Send Content-Type: application/x-www-form-urlencoded.")
     try:
@@ -86,6 +102,13 @@ class StrictParser(FlaskParser):
 
     def load_form(self, req: Request, schema: Schema) -> dict[str, str]:
         return read_form(req)
+
+    def load_querystring(self, req: Request, schema: Schema) -> Any:
+        repeated = [name for name, values in req.args.lists() if len(values) > 1]
+        if repeated:
+            errors = [FieldError(f"#/query/{_escaped(name)}", "It appears more than once.") for name in repeated]
+            raise ValidationFailed(field_errors=errors[:MAX_FIELD_ERRORS])
+        return super().load_querystring(req, schema)
 
     def handle_error(self, error: ValidationError, req: Request, schema: Schema, **options: Any) -> NoReturn:
         field_errors = [

@@ -1,8 +1,10 @@
 """Blueprint ``discovery``: the public keys and metadata with which other services verify tokens."""
 
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from flask import current_app
+from flask.blueprints import BlueprintSetupState
 
 from authapp.api.guards import public
 from authapp.api.openapi import Blueprint
@@ -29,18 +31,43 @@ def get_jwks() -> tuple[dict[str, Any], dict[str, str]]:
 @blueprint.response(200, MetadataSchema)
 def get_metadata() -> tuple[dict[str, Any], dict[str, str]]:
     """Get the authorization server metadata (RFC 8414)."""
+    return _metadata(), {"Cache-Control": CACHEABLE}
+
+
+@blueprint.get("/openid-configuration")
+@public
+@blueprint.response(200, MetadataSchema)
+def get_openid_configuration() -> tuple[dict[str, Any], dict[str, str]]:
+    """Get the authorization server metadata, where clients of OpenID Connect look for it."""
+    return _metadata(), {"Cache-Control": CACHEABLE}
+
+
+@blueprint.record
+def _answer_at_the_path_of_the_issuer(state: BlueprintSetupState) -> None:
+    """Answer where clients look for the metadata of an issuer with a path: before it, and below it.
+
+    The first is RFC 8414, section 3.1, the second OpenID Connect Discovery, section 4; section 5 of the RFC has both.
+    """
+    path = unquote(urlsplit(Services.of(state.app).settings.issuer).path).rstrip("/")
+    views = {"oauth-authorization-server": get_metadata, "openid-configuration": get_openid_configuration}
+    for name, view in views.items() if path else ():
+        endpoint = f"{state.name_prefix}.{state.name}.{view.__name__}".lstrip(".")
+        for rule in (f"{state.url_prefix}/{name}{path}", f"{path}{state.url_prefix}/{name}"):
+            state.app.add_url_rule(rule, endpoint)  # its view is registered already
+
+
+def _metadata() -> dict[str, Any]:
     tokens = Services.of(current_app).tokens
     issuer = tokens.rules.issuer.rstrip("/")
-    document = {
+    return {
         "issuer": tokens.rules.issuer,
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "introspection_endpoint": f"{issuer}{BASE_PATH}/auth/introspect",
-        "introspection_endpoint_auth_methods_supported": ["bearer"],
+        # The names of the IANA registries of authentication methods and of types of access tokens.
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
         "revocation_endpoint": f"{issuer}{BASE_PATH}/auth/revoke",
-        "revocation_endpoint_auth_methods_supported": ["bearer"],
+        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
+        # Tokens come from this service's own login: there is no endpoint, response type or grant type of OAuth to name,
+        # and members without elements are left out (section 3.2).
         "service_documentation": f"{issuer}/docs",
-        # Tokens come from this service's own login. No OAuth flow is offered.
-        "response_types_supported": [],
-        "grant_types_supported": [],
     }
-    return document, {"Cache-Control": CACHEABLE}

@@ -3,7 +3,7 @@
 from functools import cache
 from importlib.resources import files
 
-from flask import Blueprint, Response, current_app, send_from_directory
+from flask import Blueprint, Response, current_app, request, send_from_directory
 
 from authapp.api.guards import public
 from authapp.domain.services import EXTENSION
@@ -49,7 +49,8 @@ _START = """SwaggerUIBundle({
 @public
 def openapi() -> Response:
     """Return the OpenAPI document."""
-    return _cacheable(Response(current_app.extensions[EXTENSION].openapi.json, content_type="application/json"))
+    document = current_app.extensions[EXTENSION].openapi.json_below(request.script_root)
+    return _cacheable(Response(document, content_type="application/json"))
 
 
 @page.get("")

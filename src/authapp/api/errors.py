@@ -118,19 +118,23 @@ def problem_document(
     *,
     instance: str,
     request_id: str,
+    prefix: str = "",
     detail: str = "",
     field_errors: Iterable[FieldError] = (),
     members: Mapping[str, object] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Return the members of a problem document (RFC 9457); ``detail`` is by default the first line of the docstring."""
+    """Return the members of a problem document (RFC 9457).
+
+    ``detail`` is by default the first line of the docstring. ``prefix`` is the path below which a proxy serves this.
+    """
     document = {
         **members,
-        "type": f"/problems/{refusal.code}",
+        "type": f"{prefix}/problems/{refusal.code}",
         "title": refusal.title,
         "status": status_of(refusal),
         "code": refusal.code,
         "detail": detail or documentation(refusal).partition("\n")[0],
-        "instance": instance,
+        "instance": f"{prefix}{instance}",
         "request_id": request_id,
     }
     errors = [{"pointer": error.pointer, "detail": error.detail} for error in field_errors]
@@ -143,6 +147,7 @@ def render(refusal: Refusal) -> Response:
         type(refusal),
         instance=request.path,
         request_id=request_id(),
+        prefix=request.script_root,
         detail=refusal.detail,
         field_errors=refusal.field_errors,
         members=refusal.members,
@@ -152,7 +157,9 @@ def render(refusal: Refusal) -> Response:
     if isinstance(refusal, Unauthenticated):
         parameters = {"realm": "authapp", **refusal.auth_params}.items()
         quoted = (f"{name}={quote_header_value(value, allow_token=False)}" for name, value in parameters)
-        response.headers["WWW-Authenticate"] = f"{refusal.auth_scheme} {', '.join(quoted)}"
+        challenge = ", ".join(quoted)
+        # One header with all of them (RFC 9110, section 11.6.1): many clients read the first or the last header alone.
+        response.headers["WWW-Authenticate"] = ", ".join(f"{scheme} {challenge}" for scheme in refusal.auth_schemes)
     if isinstance(refusal, TooMany) and refusal.quota:
         quota, wait = refusal.quota, refusal.retry_after
         response.headers["RateLimit-Policy"] = f'"{quota.name}";q={quota.amount};w={quota.seconds}'

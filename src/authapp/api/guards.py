@@ -13,12 +13,14 @@ from flask import Flask, Request, Response, current_app, request
 
 from authapp.api import bodies, middleware
 from authapp.api.authenticate import Authenticator, authenticate, authenticate_refresh_token
+from authapp.api.client import counted_address
 from authapp.api.requirements import Fresh, HasPermission, Requirement
 from authapp.api.responses import no_content
 from authapp.config import rate_limits
 from authapp.database import deadline
 from authapp.domain.roles.permissions import permissions
 from authapp.domain.services import EXTENSION
+from authapp.errors import ResourceNotFound
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -42,6 +44,7 @@ class Guard:
     requirements: tuple[Requirement, ...] = ()
     exempt: tuple[type[Requirement], ...] = ()
     limit: str | None = None
+    authenticators: tuple[Authenticator, ...] = ()
 
 
 def public(view: View) -> View:
@@ -66,6 +69,11 @@ def requires(permission: str) -> Callable[[View], View]:
     """
     permissions.require(permission)
     return lambda view: mark(view, Guard(requirements=(HasPermission(permission),)))
+
+
+def accepts(*authenticators: Authenticator) -> Callable[[View], View]:
+    """Accept further kinds of credentials at this view alone, before those of the application."""
+    return lambda view: mark(view, Guard(authenticators=authenticators))
 
 
 def limited(name: str) -> Callable[[View], View]:
@@ -130,14 +138,17 @@ def check_request() -> Response | None:
     if guard is _LOCKED and not extension.covers(incoming.blueprints):
         return None
     middleware.cover(incoming.environ)
+    if incoming.environ["PATH_INFO"].startswith("//"):
+        # Werkzeug strips leading slashes, so a rule of a proxy for the path with one slash would not have applied.
+        raise ResourceNotFound
     deadline.start(extension.services.settings.database_timeout)
     incoming.max_content_length = bodies.MAX_BYTES + 1  # one byte more than allowed, to detect a larger body
-    if incoming.method == "OPTIONS":
+    if incoming.method == "OPTIONS" and getattr(incoming.url_rule, "provide_automatic_options", False):
         return _methods()
     _check_credential(guard, incoming, extension.authenticators, extension.requirements)
     # After the credential, so that refused requests do not use up the limit of others at the same address.
     if guard.limit:
-        extension.services.rate_limits.charge(guard.limit, incoming.remote_addr)
+        extension.services.rate_limits.charge(guard.limit, counted_address(incoming.environ))
     return None
 
 
@@ -149,7 +160,7 @@ def _check_credential(
     if guard.level is AccessLevel.REFRESH:
         principal = authenticate_refresh_token(incoming)
     else:
-        principal = authenticate(incoming, authenticators)
+        principal = authenticate(incoming, [*guard.authenticators, *authenticators])
     # After authenticate(), so that a token that is both stale and revoked is reported as revoked.
     for requirement in guard.requirements:
         requirement.check(principal)
@@ -172,9 +183,12 @@ def _merged(guard: Guard, other: Guard) -> Guard:
         requirements=tuple(dict.fromkeys(guard.requirements + other.requirements)),
         exempt=tuple(dict.fromkeys(guard.exempt + other.exempt)),
         limit=limits.pop() if limits else None,
+        authenticators=tuple(dict.fromkeys(guard.authenticators + other.authenticators)),
     )
     if levels or limits or (both.level is AccessLevel.PUBLIC and both.requirements):
         raise TypeError("These marks contradict each other: one level, one limit, and no condition on guests.")
+    if both.level is not AccessLevel.ACCESS and both.authenticators:
+        raise TypeError("These marks contradict each other: this view reads no other kind of credential.")
     return both
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, request
 
+from authapp.api import client
 from authapp.database import deadline
 from authapp.security import identifiers
 
@@ -29,6 +30,7 @@ class CoveredRequests:
         """Answer a request."""
         if self._cover_all:
             environ[_COVERED] = True
+        client.user_agent(environ)  # decoded here once, for the log as well
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             if _COVERED in environ:

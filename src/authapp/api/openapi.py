@@ -16,6 +16,7 @@ from flask_smorest import Api
 from flask_smorest import Blueprint as SmorestBlueprint
 
 from authapp.api import bodies
+from authapp.api.authenticate import Authenticator
 from authapp.api.bearer import bearer_scheme
 from authapp.api.errors import CONTENT_TYPE, problem_document, status_of
 from authapp.api.guards import AccessLevel, Guard, View, guard_of
@@ -119,7 +120,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
         guard = guard_of(view_func)
         documented = self.doc(
             operationId=_camel_case(endpoint or view_func.__name__),
-            security=_SECURITY[guard.level],
+            security=_SECURITY[guard.level] + [{name: []} for name in _schemes(guard.authenticators)],
             responses=_responses(_refusals_of(view_func, guard)),
         )(view_func)
         super().add_url_rule(rule, endpoint or view_func.__name__, documented, *args, **options)
@@ -138,18 +139,22 @@ class OpenAPIDocument(Api):  # type: ignore[misc]
         document = self.spec.to_dict()
         # The library adds a schema for pagination by page numbers to every document. Lists here use cursors.
         document["components"]["schemas"].pop("PaginationMetadata", None)
-        document["components"]["securitySchemes"].update(self._schemes())
+        schemes = _schemes(self._app.extensions[EXTENSION].authenticators)
+        document["components"]["securitySchemes"].update(schemes)
+        for view in self._app.view_functions.values():
+            document["components"]["securitySchemes"].update(_schemes(getattr(view, "guard", Guard()).authenticators))
         everywhere = _LIMIT_OF_EVERY_ROUTE if self._app.config.get("RATELIMIT_STORAGE_URI") else {}
         for operations in document["paths"].values():
             for operation in filter(None, map(operations.get, _METHODS)):
                 operation["responses"] = dict(sorted((everywhere | operation["responses"]).items()))
-                if operation["security"] == _SECURITY[AccessLevel.ACCESS]:
-                    operation["security"] = [{name: []} for name in self._schemes()]
+                access, *others = operation["security"] or [None]
+                if access in _SECURITY[AccessLevel.ACCESS]:
+                    operation["security"] = [*({name: []} for name in schemes), *others]
         return dumps(document, separators=(",", ":")).encode()
 
-    def _schemes(self) -> dict[str, Any]:
-        authenticators = self._app.extensions[EXTENSION].authenticators
-        return {name: scheme for each in authenticators for name, scheme in each.security_schemes.items()}
+    def json_below(self, prefix: str) -> bytes:
+        """The document as JSON text, for clients that know this service below a path prefix."""
+        return self.json.replace(_servers(""), _servers(prefix), 1) if prefix else self.json
 
     def _register_error_handlers(self) -> None:
         """Do nothing: ``api/errors.py`` registers the error handlers."""
@@ -170,6 +175,14 @@ def new_document(app: Flask) -> OpenAPIDocument:
     )
     document.spec.components.security_scheme("refreshToken", bearer_scheme("A refresh token."))
     return document
+
+
+def _schemes(authenticators: Iterable[Authenticator]) -> dict[str, Any]:
+    return {name: scheme for each in authenticators for name, scheme in each.security_schemes.items()}
+
+
+def _servers(prefix: str) -> bytes:
+    return dumps({"servers": [{"url": prefix or "/"}]}, separators=(",", ":"))[1:-1].encode()
 
 
 def _camel_case(name: str) -> str:

@@ -5,6 +5,7 @@ from flask.blueprints import BlueprintSetupState
 from authapp.api.errors import documentation, status_of
 from authapp.api.guards import public
 from authapp.api.openapi import Blueprint, refuses
+from authapp.api.paths import public_path
 from authapp.api.schemas.problems import ExplanationSchema
 from authapp.errors import ResourceNotFound, catalogue
 
@@ -31,7 +32,7 @@ def get_problem(code: str) -> dict[str, str | int]:
     if refusal is None:
         raise ResourceNotFound(f"There is no error code {code[:64]!r}.")
     return {
-        "type": f"/problems/{code}",
+        "type": public_path(f"/problems/{code}"),
         "code": code,
         "title": refusal.title,
         "status": status_of(refusal),

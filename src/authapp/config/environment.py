@@ -259,7 +259,7 @@ def _is_issuer(value: str) -> bool:
         parts = urlsplit(value)
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc) and not re.search(r"[?#\s]", value)
+    return parts.scheme in {"http", "https"} and bool(parts.netloc) and not re.search(r"[?#\s<>]|%3[CcEe]", value)
 
 
 def normalised_database_url(value: str) -> str:

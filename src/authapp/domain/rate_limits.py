@@ -7,7 +7,7 @@ burst of the whole quota is allowed; after that, requests are allowed at the ave
 import math
 from collections.abc import Callable
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 
 from sqlalchemy import Interval, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from authapp import clock
 from authapp.config import RateLimit
 from authapp.database.fast_path import FastPath, PreparedStatement
+from authapp.domain.addresses import canonical_address
 from authapp.domain.pruning import Prunable, prunables
 from authapp.errors import Quota, TooManyRequests
 from authapp.models import AddressLimit
@@ -30,15 +31,10 @@ def client_network(address: str | None) -> str:
     A /64 usually belongs to one household. Without an address (a Unix socket, with no trusted proxy), all clients share
     one count.
     """
-    try:
-        client = ip_address((address or "").partition("%")[0])
-    except ValueError:
+    client = canonical_address(address)
+    if client is None:
         return "unknown"
-    if isinstance(client, IPv6Address):
-        if client.ipv4_mapped is None:
-            return str(ip_network((client, 64), strict=False))
-        client = client.ipv4_mapped
-    return str(client)
+    return str(ip_network((client, 64), strict=False)) if ":" in client else client
 
 
 class RateLimits:

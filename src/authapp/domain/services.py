@@ -87,7 +87,7 @@ class Services:
             tokens=tokens,
             hasher=hasher,
             password_verifier=verifier,
-            password_login=PasswordLogin(verifier, sessions),
+            password_login=PasswordLogin(verifier, sessions, principals, hooks),
             principals=principals,
             sessions=sessions,
             introspection=Introspection(tokens, principals, sessions, refresh_grace=grace),

@@ -16,6 +16,9 @@ from gunicorn.glogging import Logger
 
 from authapp.serving.event_formatter import REQUEST_ID
 
+USER_AGENT = "authapp.user_agent"
+"""The key of the decoded user agent in the WSGI environ; ``authapp.api.client`` writes it, and a test compares them."""
+
 
 class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's logger, which writes the lines about requests itself.
@@ -59,6 +62,6 @@ def line(resp: Any, environ: dict[str, Any], request_time: timedelta) -> str:
         f'"status": {int(str(resp.status)[:3])}, "bytes": {resp.sent}, '
         f'"duration_us": {request_time.seconds * 1_000_000 + request_time.microseconds}, '
         f'"remote_address": {quoted(environ.get("REMOTE_ADDR") or "-")}, '
-        f'"user_agent": {quoted(environ.get("HTTP_USER_AGENT", "-"))}, '
+        f'"user_agent": {quoted(environ.get(USER_AGENT) or environ.get("HTTP_USER_AGENT", "-"))}, '
         f'"request_id": {quoted(environ.get(REQUEST_ID, "-"))}}}\n'
     )

@@ -33,5 +33,3 @@ class MetadataSchema(Schema):
     revocation_endpoint = fields.String(required=True)
     revocation_endpoint_auth_methods_supported = fields.List(fields.String(), required=True)
     service_documentation = fields.String(required=True)
-    response_types_supported = fields.List(fields.String(), required=True)
-    grant_types_supported = fields.List(fields.String(), required=True)

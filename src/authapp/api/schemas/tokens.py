@@ -1,6 +1,6 @@
 """Schemas of logins, tokens and introspection."""
 
-from marshmallow import Schema, fields, validate
+from marshmallow import EXCLUDE, Schema, fields, validate
 
 from authapp.api.schemas.fields import NO_NUL
 from authapp.domain.sessions.sessions import LogoutScope
@@ -37,7 +37,13 @@ class TokenPairSchema(Schema):
 
 
 class TokenSchema(Schema):
-    """A token to introspect or revoke (RFC 7662, section 2.1; RFC 7009, section 2.1)."""
+    """A token to introspect or revoke (RFC 7662, section 2.1; RFC 7009, section 2.1).
+
+    Other parameters are ignored, as OAuth requires (RFC 6749, section 3.2): clients send `client_id` and more.
+    """
+
+    class Meta:
+        unknown = EXCLUDE
 
     token = fields.String(required=True)
     token_type_hint = fields.String(metadata={"description": "Ignored: the token contains its type."})

@@ -84,8 +84,8 @@ class PasswordVerifier:
             self._throttles.forgive(user_id, ThrottleScope.CONFIRMATION)
         return confirmed
 
-    def forgive_login(self, user_id: UUID) -> None:
-        """Reset the failed logins of an account. ``sessions.start`` does so by itself."""
+    def forgive(self, user_id: UUID) -> None:
+        """Reset the failed logins of an account whose password was right. ``sessions.start`` does so by itself."""
         with transaction():
             self._throttles.forgive(user_id, ThrottleScope.LOGIN)
 

@@ -1,0 +1,69 @@
+"""HTTP Basic (RFC 7617) with the name and the password of an account, for clients of RFC 7662 and RFC 7009.
+
+Only the views that name it accept it. A password is hashed for each request, which an access token spares.
+"""
+
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_plus
+
+from flask import Request, current_app
+
+from authapp.api.client import counted_address
+from authapp.api.context import request_context
+from authapp.context import Principal
+from authapp.domain.services import Services
+from authapp.errors import InvalidCredentials
+
+# What is left of a text that was encoded as a form.
+_FORM_ENCODED = re.compile(r"(?:[A-Za-z0-9*._+~-]|%[0-9A-Fa-f]{2})*")
+
+
+class HTTPBasic:
+    """An account's name and password in the ``Authorization`` header, counted and limited as a login."""
+
+    security_schemes: Mapping[str, Mapping[str, Any]] = {
+        "basic": {"type": "http", "scheme": "basic", "description": "The name and the password of an account."}
+    }
+
+    def authenticate(self, request: Request) -> Principal | None:
+        """Return the principal of the account, or ``None`` if the header has another scheme.
+
+        Raises ``InvalidCredentials``, ``TooManyRequests``, ``ServiceUnavailable``, or what a hook raises.
+        """
+        scheme, _, encoded = request.environ.get("HTTP_AUTHORIZATION", "").strip(" \t").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        services = Services.of(current_app)
+        try:
+            name, password = _credentials(encoded.strip(" \t"))
+            services.rate_limits.charge("login", counted_address(request.environ))
+            return services.password_login.authenticate(name, password, request_context())
+        except InvalidCredentials as refusal:
+            # RFC 6749, section 5.2: the challenge has to match the scheme that the client used.
+            refusal.auth_schemes = ("Bearer", "Basic")
+            raise
+
+
+def _credentials(encoded: str) -> tuple[str, str]:
+    """Return name and password. Raises ``InvalidCredentials`` if they cannot be read."""
+    try:
+        name, colon, password = _text(b64decode(encoded, validate=True)).partition(":")
+        # OAuth encodes both as a form first (RFC 6749, section 2.3.1), and plain HTTP clients do not.
+        if _FORM_ENCODED.fullmatch(name + password):
+            name, password = (unquote_plus(each, errors="strict") for each in (name, password))
+    except ValueError:
+        raise InvalidCredentials from None
+    if not colon or "\0" in name + password:
+        raise InvalidCredentials
+    return name, password
+
+
+def _text(data: bytes) -> str:
+    """Return ``data`` read as UTF-8, or as Latin-1 if it is not UTF-8: some clients know nothing else for Basic."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
