@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tools import embedded_postgres
+from tools import embedded_postgres, with_database
 from tools.embedded_postgres import BINARIES, FAST_AND_LOSSY, EmbeddedPostgres
 
 
@@ -26,3 +26,20 @@ def test_it_runs_from_a_checkout_below_a_folder_that_is_its_owners_alone(
     finally:
         postgres.stop()
     assert private.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_command_with_a_database_gets_no_other_one_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "database-url"
+    file.write_text("postgresql://db.example/production")
+    (tmp_path / "shown.py").write_text(
+        "from authapp.config.environment import EnvironmentReader\n"
+        "print(EnvironmentReader(lambda _: []).database_url('database_url'))\n"
+    )
+    monkeypatch.setattr(with_database, "ROOT", tmp_path)
+    monkeypatch.setenv("AUTHAPP_DATABASE_URL_FILE", str(file))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    assert with_database.main(["shown"]) == 0
+    assert capfd.readouterr().out.startswith("postgresql+psycopg2://authapp@/authapp?host=")
