@@ -4,7 +4,6 @@ import json
 import logging
 from typing import Any
 
-import pytest
 from flask import Flask
 
 from authapp.api import middleware
@@ -25,18 +24,6 @@ def test_a_message_is_one_line_with_its_level_and_time_in_utc() -> None:
     assert len(fields["timestamp"]) == len("2026-11-23T21:38:06.531+00:00")
     del fields["timestamp"]
     assert fields == {"level": "WARNING", "name": "authapp", "message": 'two\nlines and a "quote"'}
-
-
-@pytest.mark.parametrize(
-    ("message", "logged"),
-    [
-        ("Invalid request from ip=192.0.2.7: Invalid HTTP request line: 'token'", "Invalid HTTP request line"),
-        ("Invalid request from ip=192.0.2.7: Invalid HTTP Header: 'password'", "Invalid HTTP Header"),
-    ],
-)
-def test_what_a_client_sent_that_could_not_be_parsed_is_not_logged(message: str, logged: str) -> None:
-    assert formatted("gunicorn.error", message)["message"] == f"Invalid request from ip=192.0.2.7: {logged}"
-    assert formatted("authapp", message)["message"] == message
 
 
 def test_within_a_request_its_id_is_logged() -> None:

@@ -10,8 +10,6 @@ from pythonjsonlogger.json import JsonFormatter
 REQUEST_ID = "authapp.request_id"
 """The key of the request id in the WSGI environ; ``authapp.api.middleware`` writes it, and a test compares the two."""
 
-_INVALID_REQUEST = "Invalid request from "
-
 
 class EventFormatter(JsonFormatter):
     """Formats a record as one JSON object on one line; escaping keeps input from forging a second line."""
@@ -19,9 +17,6 @@ class EventFormatter(JsonFormatter):
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
         """Add the timestamp (UTC, milliseconds), the level and, within a request, its id."""
         super().add_fields(log_data, record, message_dict)
-        if record.name == "gunicorn.error" and record.getMessage().startswith(_INVALID_REQUEST):
-            # gunicorn quotes the client verbatim: a broken request line may hold a token, a header a password.
-            log_data["message"] = record.getMessage().partition("'")[0].rstrip(": ")
         log_data["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         log_data["level"] = record.levelname
         flask = sys.modules.get("flask")

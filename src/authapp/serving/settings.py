@@ -15,7 +15,8 @@ from authapp.serving.worker import Worker
 worker_class = Worker
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_connections = 1000
-backlog = 1024
+# For a burst of new connections: one that finds no room is tried again only after a second.
+backlog = 4096
 # Seconds for the next request of a connection, and for its headers.
 keepalive = 5
 timeout = 30
@@ -31,6 +32,9 @@ control_socket_disable = True
 
 # The application trusts proxies by AUTHAPP_TRUSTED_PROXIES alone; gunicorn itself believes none.
 forwarded_allow_ips = ""
+# On a Unix socket it would believe everybody all the same: SCRIPT_NAME, PATH_INFO and the scheme.
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 
 # A level that does not exist is reported with the other bad settings, by the check in ``on_starting``.
 _level = os.environ.get("AUTHAPP_LOG_LEVEL", "").strip()
