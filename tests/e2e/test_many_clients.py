@@ -40,7 +40,7 @@ SLOW = [name for name, kind in KINDS.items() if not kind.fast]
 FAST = [name for name, kind in KINDS.items() if kind.fast]
 
 
-@pytest.mark.parametrize("kinds", [SLOW, FAST, SLOW + FAST], ids=["slow", "fast", "all"])
+@pytest.mark.parametrize("kinds", [["no readers"], FAST, SLOW + FAST], ids=["no readers", "fast", "all"])
 def test_two_thousand_of_them_keep_nobody_waiting(databases: Databases, tmp_path: Path, kinds: list[str]) -> None:
     with databases.migrated() as url, serving(tmp_path, environment(url)) as server:
         seconds = []

@@ -2,12 +2,14 @@
 
 import inspect
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gevent
+import gevent.pool
 import gevent.server
 import gunicorn.app.wsgiapp
 import gunicorn.arbiter
@@ -68,6 +70,7 @@ FILES = {
     "force_close": "client_socket",
     "LimitRequestHeaders": "client_socket",
     "iteration": "client_socket",
+    "now": "turns",
     "gunicorn.socket": "worker",
     "Invalid request from ip=": "redaction",
 }
@@ -82,7 +85,11 @@ def test_a_function_is_where_it_was_and_takes_what_it_took(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_name_is_used_in_one_file_whose_docstring_says_so(name: str) -> None:
-    use = re.compile({"failed": r"\b_body\.failed\b", "iteration": r"\bloop\.iteration\b"}.get(name, re.escape(name)))
+    use = re.compile(
+        {"failed": r"\b_body\.failed\b", "iteration": r"\bloop\.iteration\b", "now": r"\bloop\.now\b"}.get(
+            name, re.escape(name)
+        )
+    )
     users = [file for file in SOURCE.rglob("*.py") if use.search(file.read_text())]
     assert users == [SOURCE / "serving" / f"{FILES[name]}.py"]
     assert name in (inspect.cleandoc(users[0].read_text()).split('"""')[1])
@@ -142,6 +149,9 @@ def test_attributes_are_where_they_were() -> None:
     response = gunicorn.http.wsgi.Response(None, None, None)
     assert (response.status, response.sent) == (None, 0)
     assert isinstance(gevent.server.StreamServer.started, property)
+    assert "self.max_accept" in inspect.getsource(gevent.server.StreamServer._do_read)
+    pool = gevent.pool.Pool(3)
+    assert (pool.size, pool.free_count()) == (3, 3)
 
 
 def test_gunicorn_uses_of_a_client_no_more_than_its_stand_in_has() -> None:
@@ -168,6 +178,14 @@ def test_the_loop_counts_its_iterations() -> None:
     before = loop.iteration
     gevent.sleep(0.001)
     assert loop.iteration > before
+
+
+def test_the_loop_knows_when_its_iteration_began() -> None:
+    gevent.sleep(0.001)
+    began = gevent.get_hub().loop.now()
+    time.sleep(0.02)
+    assert gevent.get_hub().loop.now() == began
+    assert 0.015 < time.time() - began < 1
 
 
 def test_a_request_that_cannot_be_parsed_is_logged_as_it_was() -> None:

@@ -12,7 +12,6 @@ from unittest.mock import Mock
 import pytest
 
 from authapp.serving.client_socket import SEND_BUFFER
-from authapp.serving.draining_listener import DrainingListener
 from authapp.serving.request_body import RequestBody
 from authapp.serving.worker import Worker, limit_bodies
 from serving.running import Gunicorn, everything, gunicorn
@@ -68,7 +67,7 @@ def test_only_a_request_with_a_body_gets_a_time_limit(environ: dict[str, Any], l
     assert isinstance(body, RequestBody) is limited
 
 
-@pytest.mark.parametrize(("workers", "accepted_at_once"), [(1, DrainingListener.max_accept), (2, 1)])
+@pytest.mark.parametrize(("workers", "accepted_at_once"), [(1, 16), (2, 1)])
 def test_a_listener_that_is_closed_still_has_its_name(workers: int, accepted_at_once: int) -> None:
     seen: list[Any] = []
     worker = SimpleNamespace(

@@ -145,6 +145,8 @@ class ClientSocket:
         finally:
             self.waiting_since = None
         self._bytes_left -= len(received)
+        # Here and not when the request begins: it would have been parsed.
+        self._turns.wait_while_busy()
         return received
 
     def send(self, data: bytes) -> int:

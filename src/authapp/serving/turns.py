@@ -1,7 +1,11 @@
-"""Turns of the event loop, for clients that send or pipeline without a pause.
+"""Turns of the event loop, for clients that send or pipeline without a pause, and for very many at once.
 
-gevent gives way only where a socket has nothing to read, so a client that is fast enough keeps the loop.
+gevent gives way only where a socket has nothing to read, so a client that is fast enough keeps the loop. And the loop
+serves all who are ready before it looks for anybody new. Name of gevent that this file depends on
+(tests/serving/test_gunicorn_names.py): ``loop.now()``, the time at which the current iteration began.
 """
+
+import time
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -9,17 +13,29 @@ from gevent.lock import BoundedSemaphore
 _NEXT_ITERATION = 0.0001
 """Seconds; more than 0, because the loop looks at its timers and sockets only once for many ``sleep(0)``."""
 
+BUSY = 0.01
+"""Seconds of an iteration in which requests may begin; whoever comes later waits for the next."""
+
 
 class Turns:
-    """One queue for all greedy clients of a worker: one of them goes on in each iteration of the loop.
+    """Two queues of a worker, first come first served: one for pieces of greedy clients' work, one for requests.
 
-    However many they are, others wait for one piece of their work, not for one of each.
+    However many greedy clients there are, others wait for one piece of their work, not for one of each.
     """
 
     def __init__(self) -> None:
-        self._queue = BoundedSemaphore(1)
+        self._pieces = BoundedSemaphore(1)
+        self._requests = BoundedSemaphore(1)
+        self._loop = gevent.get_hub().loop
 
     def wait(self) -> None:
-        """Return when it is this greenlet's turn, first come first served; a millisecond when nobody else waits."""
-        with self._queue:
+        """Return when a piece of work may be done: one in each iteration, and at most one in a millisecond."""
+        with self._pieces:
             gevent.sleep(_NEXT_ITERATION)
+
+    def wait_while_busy(self) -> None:
+        """Return when a request may begin: at once, unless this iteration has taken long already."""
+        if time.time() - self._loop.now() > BUSY:
+            with self._requests:
+                while time.time() - self._loop.now() > BUSY:
+                    gevent.sleep(_NEXT_ITERATION)

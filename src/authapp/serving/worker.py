@@ -63,8 +63,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             # The first read does it, within the time for the headers.
             ssl["do_handshake_on_connect"] = False
         server = DrainingListener(listener, handle=functools.partial(self.handle, named), spawn=spawn, **ssl)
-        if self.cfg.workers > 1:
-            server.max_accept = 1
+        server.shared = self.cfg.workers > 1
         return server
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
