@@ -5,15 +5,14 @@ import threading
 import time
 
 import pytest
-import requests
 
 from e2e.processes import Server
+from e2e.waits import SOON, waits
 
 SENDERS = 6
 """More than there are workers, so that each of those has some."""
 
 CHUNKS = b"1\r\nA\r\n" * 5_000
-SOON = 0.5
 BODIES = {"chunked": ("Transfer-Encoding: chunked", CHUNKS), "long": ("Content-Length: 99999999999", b"x" * 65536)}
 ROUTES = {
     "404": "GET /nothing",
@@ -51,16 +50,6 @@ class Sender(threading.Thread):
         self.lasted = time.monotonic() - start
 
 
-def waits(server: Server, times: int) -> list[float]:
-    """Return how long ``/health/live`` takes, again and again."""
-    seconds = []
-    for _ in range(times):
-        start = time.monotonic()
-        assert requests.get(f"{server.url}/health/live", timeout=5).status_code == 200
-        seconds.append(time.monotonic() - start)
-    return seconds
-
-
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_body_without_end_holds_nobody_up(server: Server, route: str, body: str) -> None:
@@ -70,7 +59,7 @@ def test_a_body_without_end_holds_nobody_up(server: Server, route: str, body: st
     for sender in senders:
         sender.start()
     try:
-        assert max(waits(server, 10)) < SOON
+        assert max(waits(server)) < SOON
     finally:
         for sender in senders:
             sender.join()
@@ -90,7 +79,7 @@ def test_sixty_kilobytes_in_chunks_of_one_byte_are_a_body_like_any_other(server:
     threads = [threading.Thread(target=answer) for _ in range(SENDERS)]
     for thread in threads:
         thread.start()
-    assert max(waits(server, 10)) < SOON
+    assert max(waits(server)) < SOON
     for thread in threads:
         thread.join()
     assert [each.split()[1] for each in answers] == [b"401"] * SENDERS

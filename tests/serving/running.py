@@ -21,7 +21,7 @@ import io
 import tempfile
 import time
 
-CONTENT = b"x" * 8_000_000
+CONTENT = b"x" * 1_000_000
 FILE = tempfile.TemporaryFile()
 FILE.write(CONTENT)
 FILE.flush()

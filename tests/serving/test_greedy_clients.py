@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from serving.running import Gunicorn, everything, gunicorn
 HEAD = b" HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 ONE_BYTE_CHUNKS = b"1\r\nA\r\n" * 5_000
-PROBE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+KEPT = b"GET /" + HEAD + b"\r\n"
+PROBE = b"GET /" + HEAD + b"Connection: close\r\n\r\n"
 SOON = 0.5
 """Seconds for the answer to anybody else."""
 
@@ -81,7 +83,7 @@ def sending(server: Gunicorn, head: bytes, data: bytes, clients: int = 3, second
         (b"GARBAGE\r\n\r\n", b"x" * 65536),
         (b"", b"\r\n" * 10_000),
         (b"", PROBE * 100),
-        (b"", PROBE.replace(b"Connection: close\r\n", b"") * 100),
+        (b"", KEPT * 100),
     ],
     ids=[
         "chunks",
@@ -104,11 +106,12 @@ def sending(server: Gunicorn, head: bytes, data: bytes, clients: int = 3, second
 def test_whoever_sends_without_end_holds_nobody_up_and_is_hung_up_on(
     running: Gunicorn, head: bytes, data: bytes, request: pytest.FixtureRequest
 ) -> None:
-    with sending(running, head, data) as lasted:
+    endless = request.node.callspec.id == "requests"
+    with sending(running, head, data, seconds=1 if endless else 4) as lasted:
         time.sleep(0.1)
         waits = [asked(running) for _ in range(10)]
     assert max(waits) < SOON, waits
-    if request.node.callspec.id != "requests":
+    if not endless:
         assert max(lasted) < 3.5, lasted
 
 
@@ -125,65 +128,61 @@ def test_sixty_kilobytes_in_chunks_of_one_byte_are_read(running: Gunicorn) -> No
 
 
 @contextmanager
-def small_window(server: Gunicorn, data: bytes) -> Iterator[socket.socket]:
+def small_window(server: Gunicorn) -> Iterator[socket.socket]:
     """Lend a client that takes little at a time."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         client.settimeout(20)
         client.connect(("127.0.0.1", server.port))
-        client.sendall(data)
         yield client
 
 
-def is_closed(client: socket.socket, seconds: float, data: bytes = b"x", reading: int = 0) -> bool:
-    """Return whether the server hangs up on ``client`` within so many seconds.
+def is_closed(server: Gunicorn, first: bytes, again: bytes = b"x", reading: int = 0, seconds: float = 12) -> bool:
+    """Return whether the server hangs up on a client with a small window within so many seconds.
 
-    Every tenth of a second the client sends ``data``, and reads so many bytes.
+    It sends ``first`` once, and every tenth of a second it sends ``again``, and reads so many bytes.
     """
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            client.sendall(data)
-            if reading:
-                client.recv(reading)
-        except OSError:
-            return True
-        time.sleep(0.1)
+    with small_window(server) as client:
+        client.sendall(first)
+        while time.monotonic() < deadline:
+            try:
+                client.sendall(again)
+                if reading:
+                    client.recv(reading)
+            except OSError:
+                return True
+            time.sleep(0.1)
     return False
 
 
-@pytest.mark.parametrize("path", [b"/large", b"/file"])
-def test_whoever_does_not_read_is_hung_up_on(running: Gunicorn, path: bytes) -> None:
-    with small_window(running, b"GET " + path + HEAD + b"\r\n") as client:
-        assert is_closed(client, 9)
+def test_whoever_takes_an_answer_too_slowly_is_hung_up_on(running: Gunicorn) -> None:
+    large, file = (b"GET " + path + HEAD + b"\r\n" for path in (b"/large", b"/file"))
+    with ThreadPoolExecutor() as pool:
+        closed = {
+            "takes nothing": pool.submit(is_closed, running, large),
+            "takes nothing of a file": pool.submit(is_closed, running, file),
+            "takes little": pool.submit(is_closed, running, large, reading=64),
+            "takes little of a file": pool.submit(is_closed, running, file, reading=64),
+            "pipelines": pool.submit(is_closed, running, b"", again=KEPT * 100),
+        }
+        assert {name: each.result() for name, each in closed.items()} == dict.fromkeys(closed, True)
+    assert asked(running) < SOON
     assert '"ERROR"' not in running.log
 
 
 @pytest.mark.parametrize("path", [b"/large", b"/file"])
-def test_whoever_reads_too_slowly_is_hung_up_on(running: Gunicorn, path: bytes) -> None:
-    with small_window(running, b"GET " + path + HEAD + b"\r\n") as client:
-        assert is_closed(client, 12, reading=64)
-
-
-@pytest.mark.parametrize("path", [b"/large", b"/file"])
-def test_whoever_reads_at_a_good_pace_gets_all_of_it(running: Gunicorn, path: bytes) -> None:
-    with small_window(running, b"GET " + path + HEAD + b"Connection: close\r\n\r\n") as client:
+def test_whoever_takes_an_answer_at_a_good_pace_gets_all_of_it(running: Gunicorn, path: bytes) -> None:
+    with small_window(running) as client:
+        client.sendall(b"GET " + path + HEAD + b"Connection: close\r\n\r\n")
         received = everything(client)
-    assert len(received.partition(b"\r\n\r\n")[2]) == 8_000_000
-
-
-def test_whoever_pipelines_and_does_not_read_is_hung_up_on(running: Gunicorn) -> None:
-    ask = PROBE.replace(b"Connection: close\r\n", b"")
-    with small_window(running, b"") as client:
-        assert is_closed(client, 20, data=ask * 100)
-    assert asked(running) < SOON
+    assert len(received.partition(b"\r\n\r\n")[2]) == 1_000_000
 
 
 def test_pipelined_requests_are_answered_in_turn(running: Gunicorn) -> None:
     client = running.connect()
-    ask = PROBE.replace(b"Connection: close\r\n", b"")
     post = b"POST /read" + HEAD + b"Content-Length: 4\r\n\r\nbody"
-    client.sendall((ask + post) * 10 + PROBE)
+    client.sendall((KEPT + post) * 10 + PROBE)
     received = everything(client)
     assert received.count(b"200 OK") == 21
     assert received.count(b"\r\n\r\nhello") == 11

@@ -10,10 +10,11 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from gunicorn.config import Config
 
-from authapp.serving.client_socket import SEND_BUFFER
 from authapp.serving.request_body import RequestBody
-from authapp.serving.worker import Worker, limit_bodies
+from authapp.serving.worker import Worker, keep_limits, limit_bodies
+from authapp.serving.write_timeout import SEND_BUFFER
 from serving.running import Gunicorn, everything, gunicorn
 
 
@@ -108,10 +109,10 @@ def test_the_last_answer_of_a_connection_is_waited_for(method: str, monkeypatch:
     client.linger.assert_called_once_with()
 
 
-def test_without_keepalive_the_headers_still_have_a_time_limit(tmp_path: Path) -> None:
-    with gunicorn(tmp_path, "--keep-alive", "0", "hello:app") as running:
-        client = running.connect()
-        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
-        start = time.monotonic()
-        assert everything(client) == b""
-        assert time.monotonic() - start < 3
+def test_no_setting_takes_the_limits_away() -> None:
+    cfg = Config()
+    cfg.set("keepalive", 0)
+    cfg.set("http_protocols", "h2,h1")
+    keep_limits(cfg)
+    assert cfg.keepalive == 1, "without it, the headers would have no time limit"
+    assert cfg.http_protocols == ["h1"]

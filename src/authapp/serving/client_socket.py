@@ -1,10 +1,8 @@
 """A client's socket with limits: how much and how long may be read, and how slowly an answer may be taken.
 
-Names that this file depends on, and that no document promises (tests/serving/test_gunicorn_names.py):
-
-- of gevent: ``loop.iteration``
-- of gunicorn: ``LimitRequestHeaders``, which it answers like any other request that it cannot parse,
-  ``Message.force_close()``, and that it calls no other method of a socket than those here
+Names of gunicorn that this file depends on, and that no document promises (tests/serving/test_gunicorn_names.py):
+``LimitRequestHeaders``, which it answers like any other request that it cannot parse, ``Message.force_close()``, and
+that it calls no other method of a socket than those here.
 """
 
 import contextlib
@@ -19,6 +17,7 @@ import gevent
 from gunicorn.http.errors import LimitRequestHeaders
 
 from authapp.serving.turns import Turns
+from authapp.serving.write_timeout import SEND_BUFFER, WriteTimeout
 
 HEAD_BYTES = 64 * 1024
 """The most bytes of a request line and headers together."""
@@ -29,19 +28,8 @@ READ_BYTES = 64 * 1024
 FREE_READS = 4
 """Reads of one request that need not wait for a turn: enough for an ordinary request, however it is cut up."""
 
-WRITE_SECONDS = 5.0
-WRITE_RATE = 16 * 1024
-"""An answer may wait for its client for ``WRITE_SECONDS`` at once, and in total for as long, and a second more for each
-``WRITE_RATE`` bytes that the client has taken."""
-
-SEND_BUFFER = 128 * 1024
-"""Bytes that the kernel keeps for a client that has not taken them yet; otherwise it would be millions."""
-
 WRITE_BYTES = 64 * 1024
 """The most bytes of one write of a file."""
-
-FREE_WRITES = 8
-"""Writes of one answer after which the next ones wait for a turn each."""
 
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 1024 * 1024
@@ -71,9 +59,8 @@ class ClientSocket:
         """Since when (``time.monotonic``) the client is waited for; ``None`` while its request is being answered."""
         self._client = client
         self._turns = turns
-        self._loop = gevent.get_hub().loop
-        self._iteration = -1
         self._request: Any = None
+        self._has_received = False
         self._dropped = False
         self.expect_request()
 
@@ -82,17 +69,15 @@ class ClientSocket:
         self._bytes_left = HEAD_BYTES
         self._free_reads = FREE_READS
         self._takes_turns = False
-        self._free_writes = FREE_WRITES
-        self._sent = 0
-        self._blocked = 0.0
+        self._write_timeout = WriteTimeout()
 
     def begin_request(self, request: Any) -> None:
         """Remember ``request``, whose head is here. Of many that arrived together, all but the first wait for turns."""
         self._request = request
         self._bytes_left = 0
-        if self._iteration == self._loop.iteration:
+        if not self._has_received:
             self._turns.wait()
-        self._iteration = self._loop.iteration
+        self._has_received = False
 
     def allow(self, number: int) -> None:
         """Let the client send ``number`` bytes from now on, and no more."""
@@ -144,6 +129,7 @@ class ClientSocket:
             raise
         finally:
             self.waiting_since = None
+        self._has_received = True
         self._bytes_left -= len(received)
         # Here and not when the request begins: it would have been parsed.
         self._turns.wait_while_busy()
@@ -158,21 +144,17 @@ class ClientSocket:
         """Send ``data``. Raises ``ConnectionResetError`` when the client takes it too slowly."""
         view = memoryview(data)
         while view:
-            if self._free_writes:
-                self._free_writes -= 1
-            elif self._iteration == self._loop.iteration:
-                self._turns.wait()
-                self._iteration = self._loop.iteration
+            if self._write_timeout.sent > SEND_BUFFER:
+                # An ordinary answer is shorter, and does not wait again.
+                self._turns.wait_while_busy()
             view = view[self._send_some(view) :]
 
     def _send_some(self, view: memoryview) -> int:
-        start = self.waiting_since = time.monotonic()
+        self.waiting_since = time.monotonic()
         try:
-            taken = max(self._sent - SEND_BUFFER, 0)
-            left = WRITE_SECONDS + taken / WRITE_RATE - self._blocked
-            # The smallest wait lets a client go on that has just made room.
-            self._client.settimeout(min(max(left, 0.001), WRITE_SECONDS))
+            self._client.settimeout(self._write_timeout.seconds())
             sent: int = self._client.send(view)
+            self._write_timeout.count(sent, time.monotonic() - self.waiting_since)
         except OSError as error:
             if self._dropped or isinstance(error, TimeoutError):
                 with contextlib.suppress(OSError):
@@ -183,8 +165,6 @@ class ClientSocket:
         finally:
             self._client.settimeout(None)
             self.waiting_since = None
-        self._sent += sent
-        self._blocked += time.monotonic() - start
         return sent
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:

@@ -34,9 +34,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def init_process(self) -> None:
         """Run the worker in its own process, until it is asked to stop."""
-        if not self.cfg.keepalive:
-            # gunicorn would give the headers all the time in the world.
-            self.cfg.set("keepalive", 1)
+        keep_limits(self.cfg)
         problem.install()
         redaction.install()
         caches.install(self.cfg)
@@ -87,6 +85,15 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         """Answer a request that could not be parsed."""
         super().handle_error(req, client, addr, exc)
         client.linger()
+
+
+def keep_limits(cfg: Any) -> None:
+    """Change settings of gunicorn with which a client would evade the limits."""
+    if not cfg.keepalive:
+        # There would be no time limit on the headers.
+        cfg.set("keepalive", 1)
+    # Many requests would share one connection, which the limits count as one.
+    cfg.set("http_protocols", "h1")
 
 
 def limit_bodies(application: Any) -> Any:
