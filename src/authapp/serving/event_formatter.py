@@ -7,6 +7,8 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
+from authapp.serving.json_lines import fitted
+
 REQUEST_ID = "authapp.request_id"
 """The key of the request id in the WSGI environ; ``authapp.api.middleware`` writes it, and a test compares the two."""
 
@@ -22,3 +24,7 @@ class EventFormatter(JsonFormatter):
         flask = sys.modules.get("flask")
         if flask is not None and flask.has_request_context():
             log_data["request_id"] = flask.request.environ.get(REQUEST_ID)
+
+    def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
+        """Return the object, short enough for lines of several workers not to mix; a traceback loses its middle."""
+        return fitted(log_data, super().jsonify_log_record)
