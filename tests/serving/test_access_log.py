@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from authapp.api import jwt_extended, middleware
+from authapp.errors import catalogue
 from authapp.serving.access_log import CODE, PRINCIPAL, ROUTE, AccessLogger, line
 from authapp.serving.event_formatter import REQUEST_ID
+from e2e.processes import ROOT
 
 ENVIRON = {
     "REQUEST_METHOD": "GET",
@@ -147,6 +150,15 @@ def test_a_log_that_cannot_be_written_is_said_once_a_minute_and_harms_no_request
     del log._next_report
     write(log)
     assert "Lines lost by this worker: 4" in caplog.text
+
+
+def test_the_alerts_of_the_documentation_ask_for_fields_and_codes_that_there_are() -> None:
+    section = (ROOT / "docs/operations.md").read_text().partition("### Alerts")[2].partition("\n## ")[0]
+    rows = [row.split("|")[1:3] for row in section.splitlines() if row.startswith("| `")]
+    words = {word for row in rows for cell in row for word in re.findall("`([a-z_]+)`", cell)}
+    fields, codes = set(json.loads(line(RESPONSE, ENVIRON, TOOK))), set(catalogue())
+    assert len(rows) == 9
+    assert words <= fields | codes, words - fields - codes
 
 
 def test_a_dash_is_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
