@@ -137,6 +137,7 @@ def test_everything_that_is_missing_is_named_in_one_error(env: Set) -> None:
         ("AUTHAPP_ENV", "PRODUCTION"),
         ("AUTHAPP_REGISTRATION", "maybe"),
         ("AUTHAPP_LOG_LEVEL", "LOUD"),
+        ("AUTHAPP_LOG_HEALTH_PROBES", "no"),
         ("AUTHAPP_ACCESS_TOKEN_TTL", "9"),
         ("AUTHAPP_ACCESS_TOKEN_TTL", "86401"),
         ("AUTHAPP_ACCESS_TOKEN_TTL", "15 min"),
@@ -408,6 +409,7 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "DATABASE_TIMEOUT": 0.5,
         "END_ORPHANED_BACKENDS": "off",
         "LOG_LEVEL": "ERROR",
+        "LOG_HEALTH_PROBES": "off",
     }
     rates = {f"RATE_LIMIT_{name}": f"{number} per 30 seconds" for number, name in enumerate(RATES, start=7)}
     env(**{f"AUTHAPP_{name}": str(value) for name, value in {**others, **rates}.items()})

@@ -203,7 +203,7 @@ def written(default: object) -> str:
     return str(default)
 
 
-@pytest.mark.parametrize("variable", ["ENV", "REGISTRATION", "LOG_LEVEL", "END_ORPHANED_BACKENDS"])
+@pytest.mark.parametrize("variable", ["ENV", "REGISTRATION", "LOG_LEVEL", "LOG_HEALTH_PROBES", "END_ORPHANED_BACKENDS"])
 def test_a_settings_documented_words_are_those_that_are_accepted(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

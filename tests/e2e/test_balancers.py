@@ -1,6 +1,7 @@
 """Two nodes behind the balancers that deploy/ ships configurations for: one may go at any time, and is not missed."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -101,3 +102,16 @@ def unavailable(response: requests.Response) -> None:
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["Cache-Control"] == "no-store"
     assert response.json()["status"] == 503
+
+
+def test_an_address_may_hold_a_hundred_connections_of_nginx(tmp_path: Path) -> None:
+    with nginx_before(tmp_path / "nginx", [free_port(), free_port()]) as port, ExitStack() as stack:
+        for _ in range(100):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody")
+        wait(0.5)
+        refused = requests.get(f"http://127.0.0.1:{port}{PING}", timeout=5)
+    assert refused.status_code == 429
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert refused.headers["Retry-After"]
+    assert refused.json()["status"] == 429

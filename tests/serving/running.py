@@ -17,12 +17,39 @@ from e2e.processes import free_port
 SOURCE = Path(authapp.__file__).parent.parent
 
 APPLICATION = """
+import io
+import tempfile
 import time
 
+CONTENT = b"x" * 1_000_000
+FILE = tempfile.TemporaryFile()
+FILE.write(CONTENT)
+FILE.flush()
+
+def later(body):
+    yield body.read()
+
 def app(environ, start_response):
-    if environ["PATH_INFO"] == "/slow":
+    path, stream = environ["PATH_INFO"], environ["wsgi.input"]
+    if path == "/error":
+        raise ValueError(environ["QUERY_STRING"])
+    if path == "/slow":
         time.sleep(1.5)
-    body = environ["wsgi.input"].read(10) if environ["PATH_INFO"] == "/read" else b"hello"
+    if path == "/late":
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "4")])
+        return later(stream)
+    if path == "/file":
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(CONTENT)))])
+        return environ["wsgi.file_wrapper"](open(f"/proc/self/fd/{FILE.fileno()}", "rb"))
+    body = b"hello"
+    if path == "/read":
+        body = stream.read(10)
+    if path == "/read-all":
+        body = str(len(stream.read(65536))).encode()
+    if path == "/large":
+        body = CONTENT
+    if path == "/environ":
+        body = repr({k: v for k, v in environ.items() if isinstance(v, str)}).encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 

@@ -1,7 +1,10 @@
 """The lines about requests."""
 
 import json
+import logging
 import os
+import re
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from authapp.api import client
-from authapp.serving.access_log import USER_AGENT, AccessLogger, line
+from authapp.api import client, jwt_extended, middleware
+from authapp.errors import catalogue
+from authapp.serving.access_log import CODE, PRINCIPAL, ROUTE, USER_AGENT, AccessLogger, line
 from authapp.serving.event_formatter import REQUEST_ID
+from e2e.processes import ROOT
 
 ENVIRON = {
     "REQUEST_METHOD": "GET",
@@ -21,6 +26,9 @@ ENVIRON = {
     "REMOTE_ADDR": "192.0.2.7",
     "HTTP_USER_AGENT": "curl/8",
     REQUEST_ID: "r-1",
+    CODE: "permission_denied",
+    PRINCIPAL: SimpleNamespace(id="u-1"),
+    ROUTE: "/api/v1/<name>",
 }
 RESPONSE = SimpleNamespace(status="200 OK", sent=17)
 TOOK = timedelta(seconds=1, microseconds=234)
@@ -30,11 +38,17 @@ def logger(accesslog: str | None) -> AccessLogger:
     """Return a logger that has not replaced the handlers of this process, as gunicorn's constructor does."""
     made = AccessLogger.__new__(AccessLogger)
     made.cfg = SimpleNamespace(accesslog=accesslog, capture_output=False, errorlog="-")
+    made.error_log = logging.getLogger("gunicorn.error")
     return made
 
 
-def write(log: AccessLogger, **changes: str) -> None:
-    log.access(RESPONSE, None, ENVIRON | changes, TOOK)
+@pytest.fixture(autouse=True)
+def _level(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "gunicorn.error")
+
+
+def write(log: AccessLogger, status: str = "200 OK", **changes: Any) -> None:
+    log.access(SimpleNamespace(status=status, sent=17), None, ENVIRON | changes, TOOK)
 
 
 def test_a_line_is_one_json_object_without_query_and_referrer() -> None:
@@ -51,7 +65,10 @@ def test_a_line_is_one_json_object_without_query_and_referrer() -> None:
         "message": "request",
         "method": "GET",
         "path": "/api/v1/ping",
+        "route": "/api/v1/<name>",
         "status": 200,
+        "code": "permission_denied",
+        "user_id": "u-1",
         "bytes": 17,
         "duration_us": 1_000_234,
         "remote_address": "192.0.2.7",
@@ -77,7 +94,78 @@ def test_the_user_agent_is_logged_as_the_application_decoded_it() -> None:
 
 def test_what_is_missing_is_a_dash() -> None:
     fields = json.loads(line(RESPONSE, {"REMOTE_ADDR": ""}, TOOK))
-    assert {fields[name] for name in ("method", "path", "remote_address", "user_agent", "request_id")} == {"-"}
+    names = ("method", "path", "route", "code", "remote_address", "user_id", "user_agent", "request_id")
+    assert {fields[name] for name in names} == {"-"}
+
+
+def test_the_keys_of_the_environ_are_those_of_the_application() -> None:
+    assert (ROUTE, CODE, PRINCIPAL) == (middleware.ROUTE, middleware.CODE, jwt_extended.PRINCIPAL_KEY)
+
+
+@pytest.mark.parametrize("character", ["x", "\xe4", "\x00", '"'])
+def test_a_line_is_short_enough_to_stay_apart_from_others(character: str) -> None:
+    long = character * 9000
+    names = ("REQUEST_METHOD", "PATH_INFO", "REMOTE_ADDR", "HTTP_USER_AGENT", REQUEST_ID, CODE, ROUTE)
+    text = line(RESPONSE, dict.fromkeys(names, long), TOOK)
+    assert len(text) < 4096
+    assert json.loads(text)["user_agent"] == character * len(json.loads(text)["user_agent"])
+
+
+@pytest.mark.parametrize(("level", "written"), [(logging.DEBUG, 1), (logging.INFO, 1), (logging.WARNING, 0)])
+def test_requests_are_logged_at_the_level_info(
+    level: int, written: int, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(level, "gunicorn.error")
+    write(logger("-"))
+    assert capfd.readouterr().out.count("\n") == written
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "written"),
+    [
+        ("/health/live", "200 OK", 0),
+        ("/health/ready", "200 OK", 0),
+        ("/health/ready", "503 Service Unavailable", 1),
+        ("/health<path:more>", "200 OK", 1),
+    ],
+)
+def test_probes_that_find_nothing_wrong_can_be_left_out(
+    rule: str, status: str, written: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(AccessLogger, "_logs_probes", False)
+    write(logger("-"), status, **{ROUTE: rule})
+    assert capfd.readouterr().out.count("\n") == written
+
+
+@pytest.mark.parametrize("file", ["/dev/full", "/nothing/here", "a part", "-"])
+def test_a_log_that_cannot_be_written_is_said_once_a_minute_and_harms_no_request(
+    file: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if file == "a part":
+        monkeypatch.setattr(os, "write", lambda _, data: len(data) - 1)
+        file = "/dev/null"
+    if file == "-":
+        monkeypatch.setattr(sys, "stdout", None)
+    log = logger(file)
+    for _ in range(3):
+        write(log)
+    log.reopen_files()
+    assert log.lost == 3
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "Lines lost by this worker: 1" in caplog.text
+    monkeypatch.setattr(AccessLogger, "_next_report", 0.0)
+    del log._next_report
+    write(log)
+    assert "Lines lost by this worker: 4" in caplog.text
+
+
+def test_the_alerts_of_the_documentation_ask_for_fields_and_codes_that_there_are() -> None:
+    section = (ROOT / "docs/operations.md").read_text().partition("### Alerts")[2].partition("\n## ")[0]
+    rows = [row.split("|")[1:3] for row in section.splitlines() if row.startswith("| `")]
+    words = {word for row in rows for cell in row for word in re.findall("`([a-z_]+)`", cell)}
+    fields, codes = set(json.loads(line(RESPONSE, ENVIRON, TOOK))), set(catalogue())
+    assert len(rows) == 9
+    assert words <= fields | codes, words - fields - codes
 
 
 def test_a_dash_is_standard_output(capfd: pytest.CaptureFixture[str]) -> None:

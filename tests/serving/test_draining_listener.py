@@ -50,3 +50,25 @@ PROGRAM = """
 @pytest.mark.parametrize(("kind", "answers"), [("DrainingListener", 5), ("StreamServer", 0)])
 def test_whoever_waits_in_the_queue_is_served_before_the_listener_closes(kind: str, answers: int) -> None:
     assert printed(PROGRAM.format(kind=kind)) == f"{answers}\nclosed\n"
+
+
+def test_a_listener_shared_with_other_workers_leaves_them_some_until_there_is_a_crowd() -> None:
+    out = printed(
+        """
+        import gevent.pool
+        import gevent.socket
+        from authapp.serving.draining_listener import CROWD, DrainingListener
+
+        listener = gevent.socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        pool = gevent.pool.Pool(CROWD * 2)
+        server = DrainingListener(listener, handle=print, spawn=pool)
+        server.shared = True
+        few = server.max_accept
+        for _ in range(CROWD + 1):
+            pool.spawn(gevent.sleep, 60)
+        print(few, server.max_accept)
+        """
+    )
+    assert out == "1 16\n"

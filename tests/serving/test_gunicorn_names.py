@@ -2,11 +2,14 @@
 
 import inspect
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
+import gevent.pool
 import gevent.server
 import gunicorn.app.wsgiapp
 import gunicorn.arbiter
@@ -14,12 +17,18 @@ import gunicorn.config
 import gunicorn.glogging
 import gunicorn.http.body
 import gunicorn.http.message
+import gunicorn.http.unreader
 import gunicorn.http.wsgi
+import gunicorn.sock
 import gunicorn.util
+import gunicorn.workers.base
 import pytest
+from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
 import authapp
+from authapp.serving.client_socket import ClientSocket
+from authapp.serving.turns import Turns
 
 SOURCE = Path(authapp.__file__).parent
 
@@ -28,7 +37,7 @@ SIGNATURES: dict[str, tuple[Any, list[str]]] = {
     "base_environ": (gunicorn.http.wsgi.base_environ, ["cfg"]),
     "_ip_in_allow_list": (gunicorn.http.message._ip_in_allow_list, ["ip_str", "allow_list", "networks"]),
     "write_error": (gunicorn.util.write_error, ["sock", "status_int", "reason", "mesg"]),
-    "write_nonblock": (gunicorn.util.write_nonblock, ["sock", "data", "chunked"]),
+    "force_close": (gunicorn.http.message.Message.force_close, ["self"]),
     "import_app": (gunicorn.util.import_app, ["module"]),
     "reload": (gunicorn.arbiter.Arbiter.reload, ["self"]),
     "access": (gunicorn.glogging.Logger.access, ["self", "resp", "req", "environ", "request_time"]),
@@ -48,7 +57,6 @@ FILES = {
     "base_environ": "caches",
     "_ip_in_allow_list": "caches",
     "write_error": "problem",
-    "write_nonblock": "problem",
     "import_app": "preflight",
     "app_uri": "preflight",
     "reopen_files": "access_log",
@@ -59,6 +67,11 @@ FILES = {
     "do_read": "draining_listener",
     "do_handle": "draining_listener",
     "failed": "request_body",
+    "force_close": "client_socket",
+    "LimitRequestHeaders": "client_socket",
+    "now": "turns",
+    "gunicorn.socket": "worker",
+    "Invalid request from ip=": "redaction",
 }
 """Each name, and the one file that uses it."""
 
@@ -71,7 +84,7 @@ def test_a_function_is_where_it_was_and_takes_what_it_took(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_name_is_used_in_one_file_whose_docstring_says_so(name: str) -> None:
-    use = re.compile(rf"\b_body\.{name}\b" if name == "failed" else rf"\b{name}\b")
+    use = re.compile({"failed": r"\b_body\.failed\b", "now": r"\bloop\.now\b"}.get(name, re.escape(name)))
     users = [file for file in SOURCE.rglob("*.py") if use.search(file.read_text())]
     assert users == [SOURCE / "serving" / f"{FILES[name]}.py"]
     assert name in (inspect.cleandoc(users[0].read_text()).split('"""')[1])
@@ -131,3 +144,39 @@ def test_attributes_are_where_they_were() -> None:
     response = gunicorn.http.wsgi.Response(None, None, None)
     assert (response.status, response.sent) == (None, 0)
     assert isinstance(gevent.server.StreamServer.started, property)
+    assert "self.max_accept" in inspect.getsource(gevent.server.StreamServer._do_read)
+    pool = gevent.pool.Pool(3)
+    assert (pool.size, pool.free_count()) == (3, 3)
+
+
+def test_gunicorn_uses_of_a_client_no_more_than_its_stand_in_has() -> None:
+    sources = (
+        AsyncWorker.handle,
+        GeventWorker.handle,
+        AsyncWorker.handle_request,
+        gunicorn.workers.base.Worker.handle_error,
+    )
+    text = "".join(map(inspect.getsource, (*sources, gunicorn.http.wsgi, gunicorn.http.unreader)))
+    used = set(re.findall(r"\b(?:sock|client)\.([a-z_]+)\(", text)) - {"decode"}
+    assert used == {"setblocking", "do_handshake", "recv", "send", "sendall", "sendfile", "shutdown", "close"}
+    assert {name for name in used if not hasattr(ClientSocket, name)} == {"do_handshake"}, "only for a TLS socket"
+    assert "isinstance(client, ssl.SSLSocket)" in inspect.getsource(AsyncWorker.handle)
+    assert gunicorn.sock.is_http2_negotiated(ClientSocket(None, Turns())) is False
+
+
+def test_the_socket_of_a_request_is_in_its_environ() -> None:
+    assert '"gunicorn.socket": sock' in inspect.getsource(gunicorn.http.wsgi.default_environ)
+
+
+def test_the_time_of_the_loop_changes_with_its_iteration_alone() -> None:
+    gevent.sleep(0.001)
+    began = gevent.get_hub().loop.now()
+    time.sleep(0.02)
+    assert gevent.get_hub().loop.now() == began
+    gevent.sleep(0.001)
+    assert gevent.get_hub().loop.now() > began
+
+
+def test_a_request_that_cannot_be_parsed_is_logged_as_it_was() -> None:
+    assert '"Invalid request from ip={ip}: {error}"' in inspect.getsource(GeventWorker.handle_error)
+    assert gunicorn.glogging.Logger(gunicorn.config.Config()).error_log.name == "gunicorn.error"

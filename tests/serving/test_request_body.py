@@ -2,11 +2,14 @@
 
 import io
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from authapp.serving.request_body import BODY_TIMEOUT, RequestBody, RequestTimeout
 from serving.running import printed
+
+CLIENT: Any = MagicMock()
 
 
 class Body(io.BytesIO):
@@ -22,7 +25,7 @@ class LateBody(Body):
 
 def test_what_arrives_in_time_is_read_as_from_any_file() -> None:
     content = b"one\ntwo\nthree\nfour"
-    body = RequestBody(Body(content))
+    body = RequestBody(Body(content), CLIENT, len(content))
     assert body.read(4) == b"one\n"
     assert body.readline() == b"two\n"
     assert body.readlines(1) == [b"three\n"]
@@ -31,15 +34,39 @@ def test_what_arrives_in_time_is_read_as_from_any_file() -> None:
     assert BODY_TIMEOUT == 10
 
 
+def test_none_and_a_hint_are_what_they_are_for_any_file() -> None:
+    content = b"one\ntwo\nthree\n"
+    assert RequestBody(Body(content), CLIENT, None).read(None) == content
+    assert RequestBody(Body(content), CLIENT, None).readline(None) == b"one\n"
+    assert RequestBody(Body(content), CLIENT, None).readlines(None) == content.splitlines(keepends=True)
+    assert RequestBody(Body(content), CLIENT, None).readlines(5) == [b"one\n", b"two\n"]
+
+
+@pytest.mark.parametrize(("length", "read", "arrived"), [(4, 4, True), (4, 3, True), (40_000, 3, False), (9, 3, False)])
+def test_a_short_body_that_has_arrived_need_not_have_been_read(length: int, read: int, arrived: bool) -> None:
+    body = RequestBody(Body(b"body"), CLIENT, length)
+    body.read(read)
+    assert body.has_arrived() is arrived
+    assert body.read() == b"body"[read:], "nothing is lost"
+
+
+@pytest.mark.parametrize(("read", "arrived"), [(3, False), (4, False), (5, True)])
+def test_a_chunked_body_has_arrived_when_its_end_was_seen(read: int, arrived: bool) -> None:
+    body = RequestBody(Body(b"body"), CLIENT, None)
+    body.read(read)
+    assert body.has_arrived() is arrived
+
+
 def test_a_body_that_is_late_is_an_error_and_ends_its_connection() -> None:
     late = LateBody(b"")
     with pytest.raises(TimeoutError, match="did not arrive in time"):
-        RequestBody(late).read()
+        RequestBody(late, CLIENT, 1).read()
     assert late.failed
 
 
 SLOW_BODY = """
     import time
+    from unittest.mock import Mock
     import gevent
     from authapp.serving.request_body import RequestBody
 
@@ -58,7 +85,7 @@ def test_all_reads_together_have_the_time_of_one() -> None:
         SLOW_BODY.format(pause=0.2)
         + """
     slow, reads, start = Slow(), 0, time.monotonic()
-    body = RequestBody(slow, timeout=0.5)
+    body = RequestBody(slow, Mock(), 1000, timeout=0.5)
     try:
         while True:
             body.read(1) if reads % 2 else body.readline()
@@ -76,7 +103,7 @@ def test_a_slow_body_stops_nobody_else_and_leaves_no_timer() -> None:
         + """
     def one(timeout):
         try:
-            return RequestBody(Slow(), timeout=timeout).read(1)
+            return RequestBody(Slow(), Mock(), 1000, timeout=timeout).read(1)
         except TimeoutError:
             return None
 

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from gunicorn.config import Config
 
-from authapp.serving.draining_listener import DrainingListener
 from authapp.serving.request_body import RequestBody
-from authapp.serving.worker import Worker, limit_bodies, linger
+from authapp.serving.worker import Worker, keep_limits, limit_bodies
+from authapp.serving.write_timeout import SEND_BUFFER
 from serving.running import Gunicorn, everything, gunicorn
 
 
@@ -62,11 +64,11 @@ def test_a_worker_that_stops_answers_whom_it_has_accepted(tmp_path: Path) -> Non
 )
 def test_only_a_request_with_a_body_gets_a_time_limit(environ: dict[str, Any], limited: bool) -> None:
     application = limit_bodies(lambda environ, _: environ["wsgi.input"])
-    body = application({**environ, "wsgi.input": "body"}, None)
+    body = application({**environ, "wsgi.input": "body", "gunicorn.socket": None}, None)
     assert isinstance(body, RequestBody) is limited
 
 
-@pytest.mark.parametrize(("workers", "accepted_at_once"), [(1, DrainingListener.max_accept), (2, 1)])
+@pytest.mark.parametrize(("workers", "accepted_at_once"), [(1, 16), (2, 1)])
 def test_a_listener_that_is_closed_still_has_its_name(workers: int, accepted_at_once: int) -> None:
     seen: list[Any] = []
     worker = SimpleNamespace(
@@ -81,36 +83,36 @@ def test_a_listener_that_is_closed_still_has_its_name(workers: int, accepted_at_
     assert server.max_accept == accepted_at_once
 
 
-def test_a_client_is_read_until_it_hangs_up() -> None:
-    server, client = socket.socketpair()
-    with server, client:
-        client.sendall(b"unread")
-        client.close()
-        linger(server)
-        assert server.recv(1) == b""
-
-
-def test_a_client_that_is_gone_is_no_error() -> None:
-    server, client = socket.socketpair()
-    server.close()
-    client.close()
-    linger(server)
+def test_the_kernel_keeps_little_for_a_client_that_does_not_read() -> None:
+    worker = SimpleNamespace(cfg=SimpleNamespace(workers=1), handle=print)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        Worker.server_class(worker, listening, spawn=None, application=None, log=None)  # type: ignore[arg-type]
+        with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= SEND_BUFFER
 
 
 @pytest.mark.parametrize("method", ["handle_request", "handle_error"])
 def test_the_last_answer_of_a_connection_is_waited_for(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    lingered: list[Any] = []
+    client = Mock()
 
     def answered(*_: Any) -> None:
         if method == "handle_request":
             raise StopIteration
 
     monkeypatch.setattr(Worker.__bases__[0], method, answered)
-    monkeypatch.setattr("authapp.serving.worker.linger", lingered.append)
     worker = Worker.__new__(Worker)
     if method == "handle_request":
         with pytest.raises(StopIteration):
-            worker.handle_request("name", None, "client", None)
+            worker.handle_request("name", None, client, None)
     else:
-        worker.handle_error(None, "client", None, ValueError())
-    assert lingered == ["client"]
+        worker.handle_error(None, client, None, ValueError())
+    client.linger.assert_called_once_with()
+
+
+def test_no_setting_takes_the_limits_away() -> None:
+    cfg = Config()
+    cfg.set("keepalive", 0)
+    cfg.set("http_protocols", "h2,h1")
+    keep_limits(cfg)
+    assert cfg.keepalive == 1, "without it, the headers would have no time limit"
+    assert cfg.http_protocols == ["h1"]

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.http import quote_header_value
 
-from authapp.api.middleware import request_id
+from authapp.api.middleware import CODE, request_id
 from authapp.api.responses import as_json
 from authapp.database.errors import is_outage, sqlstate
 from authapp.errors import (
@@ -152,6 +152,7 @@ def render(refusal: Refusal) -> Response:
         field_errors=refusal.field_errors,
         members=refusal.members,
     )
+    request.environ[CODE] = refusal.code
     response = as_json(document, document["status"])
     response.content_type = CONTENT_TYPE
     if isinstance(refusal, Unauthenticated):

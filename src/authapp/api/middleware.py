@@ -13,6 +13,10 @@ from authapp.security import identifiers
 REQUEST_ID = "authapp.request_id"
 """Where the WSGI environment has the id; the logs of ``authapp.serving`` look there too."""
 
+ROUTE = "authapp.route"
+CODE = "authapp.code"
+"""Where the WSGI environ has the rule that was found for a request and the code of a refusal, for the logs."""
+
 _COVERED = "authapp.covered"
 
 # Short and plain, so that it can neither forge a log line nor carry a token into the log.
@@ -33,6 +37,10 @@ class CoveredRequests:
         client.user_agent(environ)  # decoded here once, for the log as well
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            # Flask takes its request out of the environ when it has answered.
+            rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+            if rule is not None:
+                environ[ROUTE] = rule.rule
             if _COVERED in environ:
                 if not any(name.lower() == "cache-control" for name, _ in headers):
                     headers.append(("Cache-Control", "no-store"))

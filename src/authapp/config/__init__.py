@@ -122,6 +122,9 @@ class Settings:
     )
     """What is logged."""
 
+    log_health_probes: Literal["on", "off"] = _choice("on", "off")
+    """Whether the log of requests has health probes that found nothing wrong."""
+
     def rate_limit(self, name: str) -> RateLimit | None:
         """Return the limit ``name``; ``None`` means no limit. Raises ``KeyError`` if no such limit is registered."""
         return self.rate_limits[name] if name in self.rate_limits else rate_limits[name]

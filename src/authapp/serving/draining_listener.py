@@ -1,12 +1,15 @@
 """A listener that serves the connections in its queue before it closes.
 
 Names of gevent that this file depends on (tests/serving/test_gunicorn_names.py): ``StreamServer.do_read()``,
-``do_handle(*args)``, ``started`` and ``close()``, of which ``close`` is overridden.
+``do_handle(*args)``, ``started``, ``pool``, ``max_accept`` and ``close()``, of which the last two are overridden.
 """
 
 import contextlib
 
 from gevent.server import StreamServer
+
+CROWD = 100
+"""With more connections than this, the loop is too slow to accept one in each of its iterations."""
 
 
 class DrainingListener(StreamServer):  # type: ignore[misc]  # gevent has no types
@@ -14,6 +17,15 @@ class DrainingListener(StreamServer):  # type: ignore[misc]  # gevent has no typ
 
     The kernel resets connections that nobody accepted, and with them requests that a balancer sent and may not repeat.
     """
+
+    shared = False
+    """Whether other workers listen, too: each leaves some connections to them."""
+
+    @property
+    def max_accept(self) -> int:
+        """Return how many connections to accept in one iteration of the loop."""
+        crowded = self.pool is not None and self.pool.size - self.pool.free_count() > CROWD
+        return 1 if self.shared and not crowded else 16
 
     def close(self) -> None:
         """Accept and serve every connection in the backlog, then stop listening."""

@@ -1,10 +1,8 @@
 """What a client gets for a request that gunicorn cannot parse: problem+json (RFC 9457), as from the application.
 
-gunicorn 27.0 would send HTML. No setting changes that, so one of its functions is replaced. Names of gunicorn that this
+gunicorn 27.0 would send HTML. No setting changes that, so one of its functions is replaced. Name of gunicorn that this
 file depends on, and that no document promises (tests/serving/test_gunicorn_names.py):
-
-- ``gunicorn.util.write_error(sock, status_int, reason, mesg)``, replaced in each worker
-- ``gunicorn.util.write_nonblock(sock, data)``
+``gunicorn.util.write_error(sock, status_int, reason, mesg)``, replaced in each worker.
 """
 
 import http
@@ -22,7 +20,7 @@ def install() -> None:
 
 def write_problem(sock: Any, status: int, reason: str, _message: str) -> None:
     """Send the whole response; ``_message`` quotes the client's input and is not sent back."""
-    gunicorn.util.write_nonblock(sock, response(status, reason))
+    sock.sendall(response(status, reason))
 
 
 def response(status: int, reason: str) -> bytes:

@@ -25,7 +25,8 @@ bind = f"0.0.0.0:{_port}" if 0 < _port < 65_536 else "127.0.0.1:8000"
 worker_class = Worker
 workers = _positive("WEB_CONCURRENCY") or 2
 worker_connections = 1000
-backlog = 1024
+# For a burst of new connections: one that finds no room is tried again only after a second.
+backlog = 4096
 # Seconds for the next request of a connection, and for its headers.
 keepalive = 5
 timeout = 30
@@ -41,6 +42,9 @@ control_socket_disable = True
 
 # The application trusts proxies by AUTHAPP_TRUSTED_PROXIES alone; gunicorn itself believes none.
 forwarded_allow_ips = ""
+# On a Unix socket it would believe everybody all the same: SCRIPT_NAME, PATH_INFO and the scheme.
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 
 # A level that does not exist is reported with the other bad settings, by the check in ``on_starting``.
 _level = os.environ.get("AUTHAPP_LOG_LEVEL", "").strip()

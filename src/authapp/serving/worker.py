@@ -1,4 +1,4 @@
-"""The gunicorn worker: gevent's, with a limit on request bodies and closes that lose no answer.
+"""The gunicorn worker: gevent's, with limits on what clients send and take, and closes that lose no answer.
 
 gunicorn calls each of these, and no document promises them (tests/serving/test_gunicorn_names.py):
 
@@ -6,23 +6,22 @@ gunicorn calls each of these, and no document promises them (tests/serving/test_
 - ``GeventWorker.handle(listener, client, addr)``, ``handle_request(listener_name, req, sock, addr)`` and
   ``handle_error(req, client, addr, exc)``
 - ``GeventWorker.init_process()``, ``load_wsgi()`` and its result ``wsgi``
+- ``gunicorn.socket`` in the WSGI environ, the ``client`` that ``handle`` was given
 """
 
 import functools
-import socket
 from types import SimpleNamespace
 from typing import Any
 
-import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
-from authapp.serving import caches, problem
+from authapp.serving import caches, open_files, problem, redaction
+from authapp.serving.client_socket import ClientSocket, limit_buffers
+from authapp.serving.connections import Connections
 from authapp.serving.draining_listener import DrainingListener
 from authapp.serving.preflight import forget_package
 from authapp.serving.request_body import RequestBody
-
-LINGER = 1.0
-"""Seconds to wait for the client to hang up after the last answer on its connection."""
+from authapp.serving.turns import Turns
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -35,8 +34,14 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def init_process(self) -> None:
         """Run the worker in its own process, until it is asked to stop."""
+        keep_limits(self.cfg)
         problem.install()
+        redaction.install()
         caches.install(self.cfg)
+        open_files.make_room(self.worker_connections)
+        self.turns = Turns()
+        # Some are left, so that there is always one to accept a client with.
+        self.connections = Connections(self.worker_connections - self.worker_connections // 10)
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -47,49 +52,69 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def server_class(self, listener: Any, *, spawn: Any, **options: Any) -> DrainingListener:
         """Return the server of one listening socket, as gunicorn would make it."""
+        limit_buffers(listener)
         name = listener.getsockname()
         # A connection accepted just before the listener closes asks for its name just after, which would fail.
         named = SimpleNamespace(getsockname=lambda: name)
         ssl = {key: value for key, value in options.items() if key == "ssl_context"}
+        if ssl:
+            # The first read does it, within the time for the headers.
+            ssl["do_handshake_on_connect"] = False
         server = DrainingListener(listener, handle=functools.partial(self.handle, named), spawn=spawn, **ssl)
-        if self.cfg.workers > 1:
-            server.max_accept = 1
+        server.shared = self.cfg.workers > 1
         return server
 
-    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection until it closes."""
+        redaction.serving_client.set(True)
+        limited = ClientSocket(client, self.turns)
+        with self.connections.registered(limited, addr):
+            super().handle(listener, limited, addr)
+
+    def handle_request(self, listener_name: Any, req: Any, sock: ClientSocket, addr: Any) -> None:
         """Answer one request; ``StopIteration`` means that the connection closes."""
+        sock.begin_request(req)
         try:
             super().handle_request(listener_name, req, sock, addr)
         except StopIteration:
-            linger(sock)
+            sock.linger()
             raise
+        sock.expect_request()
 
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+    def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
         """Answer a request that could not be parsed."""
         super().handle_error(req, client, addr, exc)
-        linger(client)
+        client.linger()
+
+
+def keep_limits(cfg: Any) -> None:
+    """Change settings of gunicorn with which a client would evade the limits."""
+    if not cfg.keepalive:
+        # There would be no time limit on the headers.
+        cfg.set("keepalive", 1)
+    # Many requests would share one connection, which the limits count as one.
+    cfg.set("http_protocols", "h1")
 
 
 def limit_bodies(application: Any) -> Any:
-    """Return a WSGI application that passes ``application`` a ``RequestBody``."""
+    """Return a WSGI application that passes ``application`` a ``RequestBody``.
+
+    After an answer whose body was not read to its end, the connection closes.
+    """
 
     def limited(environ: dict[str, Any], start_response: Any) -> Any:
-        if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
-            environ["wsgi.input"] = RequestBody(environ["wsgi.input"])
-        return application(environ, start_response)
+        length = environ.get("CONTENT_LENGTH")
+        if length is None and "HTTP_TRANSFER_ENCODING" not in environ:
+            return application(environ, start_response)
+        client: ClientSocket = environ["gunicorn.socket"]
+        body = RequestBody(environ["wsgi.input"], client, None if length is None else int(length))
+        environ["wsgi.input"] = body
+
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            if not body.has_arrived():
+                client.close_after_answer()
+            return start_response(status, headers, *error)
+
+        return application(environ, start)
 
     return limited
-
-
-def linger(client: Any, seconds: float = LINGER) -> None:
-    """Read and discard until the client hangs up, for at most ``seconds``.
-
-    Closing a connection with unread bytes resets it, and the client loses the answer (RFC 9112, section 9.6).
-    """
-    try:
-        client.shutdown(socket.SHUT_WR)
-        with gevent.Timeout(seconds, False):
-            while client.recv(65536):
-                pass
-    except OSError:
-        pass

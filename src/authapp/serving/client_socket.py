@@ -1,0 +1,214 @@
+"""A client's socket with limits: how much and how long may be read, and how slowly an answer may be taken.
+
+Names of gunicorn that this file depends on, and that no document promises (tests/serving/test_gunicorn_names.py):
+``LimitRequestHeaders``, which it answers like any other request that it cannot parse, ``Message.force_close()``, and
+that it calls no other method of a socket than those here.
+"""
+
+import contextlib
+import errno
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+from gunicorn.http.errors import LimitRequestHeaders
+
+from authapp.serving.turns import Turns
+from authapp.serving.write_timeout import SEND_BUFFER, WriteTimeout
+
+HEAD_BYTES = 64 * 1024
+"""The most bytes of a request line and headers together."""
+
+READ_BYTES = 64 * 1024
+"""The most bytes of one read."""
+
+FREE_READS = 4
+"""Reads of one request that need not wait for a turn: enough for an ordinary request, however it is cut up."""
+
+WRITE_BYTES = 64 * 1024
+"""The most bytes of one write of a file."""
+
+LINGER_SECONDS = 1.0
+LINGER_BYTES = 1024 * 1024
+"""What is read and discarded after the last answer on a connection."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class TooManyBytes(LimitRequestHeaders):  # type: ignore[misc]  # gunicorn has no types
+    """A client has sent more than a request may have."""
+
+    def __init__(self) -> None:
+        super().__init__("too many bytes")
+
+
+def limit_buffers(listener: Any) -> None:
+    """Let the kernel keep at most ``SEND_BUFFER`` bytes for each client that ``listener`` accepts."""
+    # Linux doubles the number, for its own needs.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER // 2)
+
+
+class ClientSocket:
+    """What gunicorn gets in place of ``client``, a socket of gevent. It has no other methods than gunicorn needs."""
+
+    def __init__(self, client: Any, turns: Turns) -> None:
+        self.waiting_since: float | None = None
+        """Since when (``time.monotonic``) the client is waited for; ``None`` while its request is being answered."""
+        self._client = client
+        self._turns = turns
+        self._request: Any = None
+        self._has_received = False
+        self._dropped = False
+        self.expect_request()
+
+    def expect_request(self) -> None:
+        """Let the client send the head of its next request."""
+        self._bytes_left = HEAD_BYTES
+        self._free_reads = FREE_READS
+        self._takes_turns = False
+        self._write_timeout = WriteTimeout()
+
+    def begin_request(self, request: Any) -> None:
+        """Remember ``request``, whose head is here. Of many that arrived together, all but the first wait for turns."""
+        self._request = request
+        self._bytes_left = 0
+        if not self._has_received:
+            self._turns.wait()
+        self._has_received = False
+
+    def allow(self, number: int) -> None:
+        """Let the client send ``number`` bytes from now on, and no more."""
+        self._bytes_left = number
+
+    def take_turns(self) -> None:
+        """Wait for a turn before the body of this request, and before each further read of it."""
+        if not self._takes_turns:
+            self._takes_turns = True
+            self._free_reads = 0
+            self._turns.wait()
+
+    def close_after_answer(self) -> None:
+        """Make the answer to the current request the last one on this connection; it says so if it has not begun."""
+        self._request.force_close()
+
+    @contextlib.contextmanager
+    def without_waiting(self) -> Iterator[None]:
+        """Read what has arrived, and raise ``OSError`` where that is all."""
+        self._client.settimeout(0.0)
+        try:
+            yield
+        finally:
+            self._client.settimeout(None)
+
+    def drop(self) -> None:
+        """Hang up, from another greenlet: the one that waits for this client is led out."""
+        self.waiting_since = None
+        self._dropped = True
+        with contextlib.suppress(OSError):
+            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            # Not the shutdown of a TLS socket, which would wait for its client.
+            gevent.socket.socket.shutdown(self._client, socket.SHUT_RDWR)
+
+    def recv(self, size: int) -> bytes:
+        """Return up to ``size`` bytes, none when the client is gone. Raises ``TooManyBytes``."""
+        if self._bytes_left <= 0:
+            raise TooManyBytes
+        self.waiting_since = time.monotonic()
+        try:
+            if self._free_reads:
+                self._free_reads -= 1
+            else:
+                self._turns.wait()
+            received: bytes = self._client.recv(min(size, READ_BYTES))
+        except OSError:
+            if self._dropped:
+                return b""
+            raise
+        finally:
+            self.waiting_since = None
+        self._has_received = True
+        self._bytes_left -= len(received)
+        # Here and not when the request begins: it would have been parsed.
+        self._turns.wait_while_busy()
+        return received
+
+    def send(self, data: bytes) -> int:
+        """Send all of ``data``, and return its length."""
+        self.sendall(data)
+        return len(data)
+
+    def sendall(self, data: bytes) -> None:
+        """Send ``data``. Raises ``ConnectionResetError`` when the client takes it too slowly."""
+        view = memoryview(data)
+        while view:
+            if self._write_timeout.sent > SEND_BUFFER:
+                # An ordinary answer is shorter, and does not wait again.
+                self._turns.wait_while_busy()
+            view = view[self._send_some(view) :]
+
+    def _send_some(self, view: memoryview) -> int:
+        self.waiting_since = time.monotonic()
+        try:
+            self._client.settimeout(self._write_timeout.seconds())
+            sent: int = self._client.send(view)
+            self._write_timeout.count(sent, time.monotonic() - self.waiting_since)
+        except OSError as error:
+            if self._dropped or isinstance(error, TimeoutError):
+                with contextlib.suppress(OSError):
+                    # What it has not taken is not kept for it either.
+                    self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                raise ConnectionResetError(errno.ECONNRESET, "the client is too slow") from None
+            raise
+        finally:
+            self._client.settimeout(None)
+            self.waiting_since = None
+        return sent
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send ``count`` bytes of ``file`` from ``offset`` on, or all; return how many."""
+        file.seek(offset)
+        sent = 0
+        while count is None or sent < count:
+            block = file.read(WRITE_BYTES if count is None else min(WRITE_BYTES, count - sent))
+            if not block:
+                break
+            self.sendall(block)
+            sent += len(block)
+        return sent
+
+    def linger(self, seconds: float = LINGER_SECONDS, number: int = LINGER_BYTES) -> None:
+        """Read and discard until the client hangs up, for at most ``seconds`` and about ``number`` bytes.
+
+        Closing a connection with unread bytes resets it, and the client loses the answer (RFC 9112, section 9.6).
+        """
+        self._bytes_left = number
+        try:
+            self._client.shutdown(socket.SHUT_WR)
+            with gevent.Timeout(seconds, False):
+                while self._bytes_left > 0 and self.recv(READ_BYTES):
+                    pass
+        except OSError:
+            pass
+
+    def setblocking(self, flag: bool) -> None:
+        """Do nothing: each operation has its own timeout."""
+
+    def getsockname(self) -> Any:
+        """Return the address of the server."""
+        return self._client.getsockname()
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        number: int = self._client.fileno()
+        return number
+
+    def shutdown(self, how: int) -> None:
+        """End reading, writing or both."""
+        self._client.shutdown(how)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()

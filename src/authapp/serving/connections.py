@@ -1,0 +1,47 @@
+"""The connections of a worker, and which of them goes when there are too many."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from authapp.serving.client_socket import ClientSocket
+
+
+class Connections:
+    """Keeps room for a new client: above ``limit`` connections, each new one costs an old one its place.
+
+    Slow clients that fill a worker would keep everybody else in the queue of the kernel.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._count = 0
+        self._of_address: defaultdict[str, set[ClientSocket]] = defaultdict(set)
+
+    @contextmanager
+    def registered(self, client: ClientSocket, peer: Any) -> Iterator[None]:
+        """Count ``client`` while the block runs; ``peer`` is its address as ``accept`` returns it."""
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        if self._count >= self._limit:
+            self._drop_one()
+        self._count += 1
+        self._of_address[address].add(client)
+        try:
+            yield
+        finally:
+            self._count -= 1
+            self._of_address[address].discard(client)
+            if not self._of_address[address]:
+                del self._of_address[address]
+
+    def _drop_one(self) -> None:
+        """Hang up on the client that has been waited for longest, of the address that has most connections.
+
+        A request that is being answered is never dropped.
+        """
+        for clients in sorted(self._of_address.values(), key=len, reverse=True):
+            idle = [(client.waiting_since, client) for client in clients if client.waiting_since is not None]
+            if idle:
+                min(idle, key=lambda pair: pair[0])[1].drop()
+                return

@@ -1,0 +1,49 @@
+"""Turns of the event loop, for clients that send or pipeline without a pause, and for very many at once.
+
+gevent gives way only where a socket has nothing to read, so a client that is fast enough keeps the loop. And the loop
+serves all who are ready before it looks for anybody new. Name of gevent that this file depends on
+(tests/serving/test_gunicorn_names.py): ``loop.now()``, which stays the same within an iteration of the loop.
+"""
+
+import time
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+_NEXT_ITERATION = 0.0001
+"""Seconds; more than 0, because the loop looks at its timers and sockets only once for many ``sleep(0)``."""
+
+BUSY = 0.01
+"""Seconds of an iteration in which clients are served as they come; whoever comes later waits for the next."""
+
+
+class Turns:
+    """Two queues of a worker, first come first served: one for pieces of greedy clients' work, one for requests.
+
+    However many greedy clients there are, others wait for one piece of their work, not for one of each.
+    """
+
+    def __init__(self) -> None:
+        self._pieces = BoundedSemaphore(1)
+        self._requests = BoundedSemaphore(1)
+        self._loop = gevent.get_hub().loop
+        self._iteration: float | None = None
+        self._began = 0.0
+
+    def wait(self) -> None:
+        """Return when a piece of work may be done: one in each iteration, and at most one in a millisecond."""
+        with self._pieces:
+            gevent.sleep(_NEXT_ITERATION)
+
+    def wait_while_busy(self) -> None:
+        """Return when a client may be served: at once, unless this iteration has taken long already."""
+        if self._is_busy():
+            with self._requests:
+                while self._is_busy():
+                    gevent.sleep(_NEXT_ITERATION)
+
+    def _is_busy(self) -> bool:
+        iteration, now = self._loop.now(), time.monotonic()
+        if iteration != self._iteration:
+            self._iteration, self._began = iteration, now
+        return now - self._began > BUSY

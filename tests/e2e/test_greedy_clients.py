@@ -1,0 +1,86 @@
+"""Guests who send without end, to every kind of route: nobody else waits for them, and they are hung up on."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from e2e.processes import Server
+from e2e.waits import SOON, waits
+
+SENDERS = 6
+"""More than there are workers, so that each of those has some."""
+
+CHUNKS = b"1\r\nA\r\n" * 5_000
+BODIES = {"chunked": ("Transfer-Encoding: chunked", CHUNKS), "long": ("Content-Length: 99999999999", b"x" * 65536)}
+ROUTES = {
+    "404": "GET /nothing",
+    "404 below the API": "PUT /api/v1/nothing",
+    "401": "GET /api/v1/ping",
+    "401 to a DELETE": "DELETE /api/v1/users/me",
+    "401 to a HEAD": "HEAD /api/v1/users/me",
+    "401 to a POST": "POST /api/v1/auth/logout",
+    "405": "PATCH /api/v1/auth/login",
+    "200": "GET /health/live",
+    "OPTIONS": "OPTIONS /api/v1/ping",
+    "413 or 400": "POST /api/v1/auth/login",
+    "413 or 400, refresh": "POST /api/v1/auth/refresh",
+    "documents": "GET /openapi.json",
+}
+
+
+class Sender(threading.Thread):
+    """Sends ``head`` once and ``data`` until it is hung up on, or for ``seconds``."""
+
+    def __init__(self, port: int, head: bytes, data: bytes, seconds: float = 4.0) -> None:
+        super().__init__()
+        self._port, self._head, self._data, self._seconds = port, head, data, seconds
+        self.lasted = 0.0
+
+    def run(self) -> None:
+        start = time.monotonic()
+        with socket.create_connection(("127.0.0.1", self._port), timeout=self._seconds) as client:
+            try:
+                client.sendall(self._head)
+                while time.monotonic() < start + self._seconds:
+                    client.sendall(self._data)
+            except OSError:
+                pass
+        self.lasted = time.monotonic() - start
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_body_without_end_holds_nobody_up(server: Server, route: str, body: str) -> None:
+    header, data = BODIES[body]
+    head = f"{ROUTES[route]} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{header}\r\n\r\n"
+    senders = [Sender(server.port, head.encode(), data) for _ in range(SENDERS)]
+    for sender in senders:
+        sender.start()
+    try:
+        assert max(waits(server)) < SOON
+    finally:
+        for sender in senders:
+            sender.join()
+    assert max(sender.lasted for sender in senders) < 3.5, "they have been hung up on"
+
+
+def test_sixty_kilobytes_in_chunks_of_one_byte_are_a_body_like_any_other(server: Server) -> None:
+    def answer() -> None:
+        body = b'{"username": "nobody", "password": "' + b" " * 60_000 + b'"}'
+        chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+        head = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+            client.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+            answers.append(client.recv(65536))
+
+    answers: list[bytes] = []
+    threads = [threading.Thread(target=answer) for _ in range(SENDERS)]
+    for thread in threads:
+        thread.start()
+    assert max(waits(server)) < SOON
+    for thread in threads:
+        thread.join()
+    assert [each.split()[1] for each in answers] == [b"401"] * SENDERS
+    assert all(b"Connection: keep-alive" in each for each in answers)

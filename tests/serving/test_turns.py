@@ -1,0 +1,38 @@
+"""The loop looks for new clients between the requests of a crowd."""
+
+import pytest
+
+from serving.running import printed
+
+PROGRAM = """
+    import gevent, time
+    from gevent.socket import socketpair
+    from authapp.serving.turns import Turns
+
+    turns = Turns()
+    done = 0
+
+    def answer(client):
+        global done
+        client.recv(1)
+        {wait}
+        end = time.monotonic() + 0.005
+        while time.monotonic() < end:
+            pass
+        done += 1
+
+    pairs = [socketpair() for _ in range(100)]
+    jobs = [gevent.spawn(answer, client) for _, client in pairs]
+    gevent.sleep(0.01)
+    for server, _ in pairs:
+        server.send(b"x")
+    gevent.sleep(0.02)
+    print(done < 50)
+    gevent.joinall(jobs)
+    print(done)
+"""
+
+
+@pytest.mark.parametrize(("wait", "few"), [("turns.wait_while_busy()", True), ("pass", False)])
+def test_a_newcomer_waits_for_few_of_a_hundred_requests_that_came_at_once(wait: str, few: bool) -> None:
+    assert printed(PROGRAM.format(wait=wait)) == f"{few}\n100\n"
