@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from authapp.context import Principal, RequestContext
 from authapp.database.session import transaction
@@ -75,6 +76,6 @@ class PasswordLogin:
         self._record(result, context)
         return InvalidCredentials()
 
-    def _record(self, result: AuthenticationResult, context: RequestContext, **details: str) -> None:
+    def _record(self, result: AuthenticationResult, context: RequestContext, **details: Any) -> None:
         with transaction():
             audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=result.user_id, **details)
