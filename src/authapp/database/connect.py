@@ -87,21 +87,21 @@ class Servers:
     def open(self) -> TimedConnection:
         """Return a connection to the first server that accepts one, starting with the last one that did.
 
-        Each server gets an equal share of the remaining time. Raises ``psycopg2.Error`` if all fail.
+        Each server gets an equal share of the remaining time. Raises ``psycopg2.OperationalError`` if all fail, with
+        the message of each.
         """
-        tried = list(self._endpoints)
+        tried, errors = list(self._endpoints), []
         for number, endpoint in enumerate(tried):
             try:
                 with deadline.within(deadline.left(self._timeout) / (len(tried) - number)):
                     connection: TimedConnection = psycopg2.connect(**{**self._arguments, **endpoint})
                     session_settings.ensure(connection)
-            except psycopg2.Error:
-                if endpoint is tried[-1]:
-                    raise
+            except psycopg2.Error as error:
+                errors.append(error)
             else:
                 self._endpoints = [endpoint, *(each for each in tried if each is not endpoint)]
                 return connection
-        raise RuntimeError("an address names at least one server")
+        raise psycopg2.OperationalError("\n".join(map(str, errors))) from errors[-1]
 
 
 def _endpoints(where: Mapping[str, Any]) -> list[dict[str, Any]]:

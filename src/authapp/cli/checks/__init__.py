@@ -25,6 +25,9 @@ def run_checks(services: Services) -> Iterator[CheckResult]:
     if "database" in problems:
         return
     yield database.clocks()
+    yield database.privileges(problems)
+    if "privileges" in problems:
+        return
     yield database.migrations(problems)
     if not problems:
         try:
