@@ -7,9 +7,13 @@ from sqlalchemy import func, select
 from authapp import clock
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.database.session import read_one
+from authapp.database.session_settings import limits as session_limits
 from authapp.domain.health import HealthProblem
 
 SKEW_SECONDS = 2
+
+OLDEST_MAJOR = 15
+"""The oldest major version of PostgreSQL on which the tests run."""
 
 Problems = Mapping[str, HealthProblem]
 """By component."""
@@ -48,3 +52,25 @@ def clocks() -> CheckResult:
         sentence = f"This machine and the database differ by {skew:.1f} s."
         return CheckResult(CheckLevel.FAIL, "clock", sentence, "Let NTP set both clocks.")
     return CheckResult(CheckLevel.OK, "clock", f"This machine and the database differ by {skew:.3f} s.")
+
+
+def version() -> CheckResult:
+    """Check that the server's version is one on which the tests run."""
+    row = read_one(select(func.current_setting("server_version").label("version")))
+    name = str(row.version) if row else ""
+    if int(name.partition(".")[0]) < OLDEST_MAJOR:
+        advice = f"Upgrade it: PostgreSQL {OLDEST_MAJOR} is the oldest version that the tests know."
+        return CheckResult(CheckLevel.WARN, "PostgreSQL", f"The server is PostgreSQL {name}.", advice)
+    return CheckResult(CheckLevel.OK, "PostgreSQL", f"The server is PostgreSQL {name}.")
+
+
+def session_settings() -> CheckResult:
+    """Check what a pooler may have kept from the server, and what makes a commit certain."""
+    names = [*session_limits(1), "synchronous_commit"]
+    row = read_one(select(*(func.current_setting(name).label(name) for name in names)))
+    off = [name for name in names if row and row._mapping[name] in {"0", "off"}]
+    if off:
+        sentence = f"{', '.join(off)} {'is' if len(off) == 1 else 'are'} off."
+        advice = "Set it for the role (ALTER ROLE ... SET): docs/operations.md says what for, under PgBouncer."
+        return CheckResult(CheckLevel.WARN, "session settings", sentence, advice)
+    return CheckResult(CheckLevel.OK, "session settings", "Time limits and certain commits are on.")
