@@ -33,8 +33,12 @@ FAST_AND_LOSSY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 class EmbeddedPostgres:
     """One PostgreSQL server, with its data in its own folder."""
 
-    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
-        """Take the ``folder`` that holds the data, and server settings such as ``fsync=off``."""
+    def __init__(self, folder: Path, options: Sequence[str] = (), binaries: Path | None = None) -> None:
+        """Take the ``folder`` that holds the data, and server settings such as ``fsync=off``.
+
+        ``binaries`` is the folder of another PostgreSQL's programs; the default is the wheel's.
+        """
+        self._binaries = binaries or BINARIES
         self.folder = folder.absolute()
         self.data = self.folder / "data"
         self.log = self.folder / "log"
@@ -90,7 +94,19 @@ class EmbeddedPostgres:
         # Created in another folder and then renamed, so that an interrupted initialisation does not look complete.
         draft = self.folder / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
-        command = ["initdb", "-D", str(draft), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        command = [
+            str(self._binaries / "initdb"),
+            "-D",
+            str(draft),
+            "-U",
+            SUPERUSER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
         result = subprocess.run(_command(*command), check=False, capture_output=True, text=True)
         if result.returncode:
             raise RuntimeError(f"initdb failed in {self.folder}: {result.stderr}")
@@ -102,7 +118,10 @@ class EmbeddedPostgres:
         with self.log.open("ab") as log:
             # In its own session, so that Ctrl-C reaches only the parent process, which then stops the server.
             self._process = subprocess.Popen(
-                _command("postgres", *where, *options), stdout=log, stderr=log, start_new_session=True
+                _command(str(self._binaries / "postgres"), *where, *options),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + 30
         while not self._answers():
@@ -111,12 +130,12 @@ class EmbeddedPostgres:
             time.sleep(0.05)
 
     def _answers(self) -> bool:
-        ready = [BINARIES / "pg_isready", "-q", "-h", self._sockets, "-p", "5432", "-t", "2"]
+        ready = [self._binaries / "pg_isready", "-q", "-h", self._sockets, "-p", "5432", "-t", "2"]
         return subprocess.run(ready, check=False).returncode == 0
 
     def _query(self, database: str, statement: str) -> str:
         psql = [
-            BINARIES / "psql",
+            self._binaries / "psql",
             "-X",
             "-q",
             "-A",
@@ -154,7 +173,9 @@ def _make_private(folder: Path) -> None:
 
 
 def _command(program: str, *arguments: str) -> list[str]:
-    """Return the command line. PostgreSQL refuses to run as root, so root runs it as an unprivileged account.
+    """Return the command line of a ``program`` of the wheel, or of the one at an absolute path.
+
+    PostgreSQL refuses to run as root, so root runs it as an unprivileged account.
 
     That account must be able to read the binaries and the data, even if the checkout is in a folder that only root can
     access. It keeps one capability for that, so that the folders need not be opened to everybody.

@@ -21,6 +21,7 @@ from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.session import db
+from authapp.database.session_settings import TRANSACTION_ISOLATION
 from authapp.domain.services import EXTENSION, Services
 from authapp.security.key_files import ensure_key_file
 from authapp.security.keys import InvalidKey, KeyRing
@@ -170,6 +171,7 @@ def _database_config(settings: Settings, arguments: dict[str, Any]) -> dict[str,
             "poolclass": DeadlinePool,
             "pool_size": settings.database_pool_size,
             "max_overflow": 0,
+            "isolation_level": TRANSACTION_ISOLATION,
             "pool_timeout": settings.database_timeout,
             "pool_pre_ping": True,
             "pool_use_lifo": True,

@@ -124,6 +124,30 @@ def test_the_doctor_looks_at_everything_and_says_what_to_do(app: Flask) -> None:
     assert "admins" in results(app)["ok"]
 
 
+def test_the_doctor_notices_time_limits_that_a_pooler_has_dropped(app: Flask) -> None:
+    with app.app_context():
+        db.session.execute(text("SET LOCAL lock_timeout = 0"))
+        db.session.execute(text("SET LOCAL synchronous_commit = on"))
+        db.session.commit()
+    assert "session settings: lock_timeout is off." in app.test_cli_runner().invoke(doctor).stdout
+    with app.app_context():
+        db.session.execute(text("SET LOCAL lock_timeout = '2s'"))
+        db.session.commit()
+    assert "session settings" in results(app)["ok"]
+
+
+def test_the_doctor_notices_a_commit_that_is_not_certain_and_a_server_that_is_old(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("authapp.cli.checks.database.OLDEST_MAJOR", 99)
+    with app.app_context():
+        db.session.execute(text("SET LOCAL synchronous_commit = off"))
+        db.session.commit()
+    shown = app.test_cli_runner().invoke(doctor).stdout
+    assert "session settings: synchronous_commit is off." in shown
+    assert "Upgrade it: PostgreSQL 99 is the oldest" in shown
+
+
 def test_the_doctor_notices_a_clock_that_is_wrong(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = clock.now() + timedelta(minutes=5)
     monkeypatch.setattr(clock, "now", lambda: wrong)

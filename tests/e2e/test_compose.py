@@ -15,7 +15,7 @@ import yaml
 from sqlalchemy.engine import make_url
 from tools.embedded_postgres import BINARIES
 
-from authapp.database.connect import connect_arguments
+from authapp.database.session_settings import PINNED, limits
 from databases import Databases
 from e2e.processes import ROOT, environment, flask, serving
 from e2e.test_grants import documented
@@ -101,7 +101,7 @@ def test_one_role_migrates_and_the_other_serves(superuser: str, tmp_path: Path) 
     limit = ask(superuser, f"SELECT rolconnlimit FROM pg_roles WHERE rolname = '{NAME}'")
     assert 0 < int(limit) < int(ask(superuser, "SHOW max_connections"))
     # What authapp would have asked for, and a pooler has not passed on; PostgreSQL writes its own units.
-    for name, value in re.findall(r"-c (\w+)=(\S+)", connect_arguments(2.5)["options"]):
+    for name, value in (limits(2.5) | PINNED).items():
         given = f"SELECT set_config('{name}', '{value}', true) = '{ask(serves, f'SHOW {name}')}'"
         assert ask(superuser, given) == "True", name
 

@@ -1,13 +1,13 @@
 """The role that serves needs what docs/operations.md says, and nothing more; and so does the one that prunes."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psycopg2
-import pytest
 from sqlalchemy.engine import make_url
 
-from authapp.database.session import db
 from databases import Databases
 from e2e.processes import ROOT, environment, flask, serving
 from e2e.test_pgbouncer import a_life
@@ -75,14 +75,32 @@ def test_the_documented_grants_are_enough_for_all_that_is_served(databases: Data
                 assert '"ERROR"' not in server.log
             for command in (["tokens", "prune"], ["users", "disable", "grace"], ["users", "delete", "grace", "--yes"]):
                 assert flask(variables, *command).returncode == 0, command
-            assert flask(variables, "audit", "prune", "--older-than", "1d").returncode == 1
-
-            pruning = flask(environment(roles.url("authapp_audit")), "audit", "prune", "--older-than", "1d")
+            files = {
+                "/etc/authapp/environment": variables,
+                "/etc/authapp/audit-environment": {"AUTHAPP_DATABASE_URL": roles.url("authapp_audit")},
+            }
+            hourly, daily = (shipped_unit(f"authapp-{name}.service", files) for name in ("prune", "audit-prune"))
+            assert flask(*hourly).returncode == 0
+            pruning = flask(*daily)
             assert (pruning.returncode, pruning.stderr) == (0, "")
+            assert "Removed 0 events." in pruning.stdout
+            # The role that serves may not; it is told so in one line.
+            refused = flask(variables, *daily[1:])
+            assert refused.returncode == 1
+            assert refused.stderr.count("\n") == 1
+            assert "permission denied for table audit_events" in refused.stderr
         finally:
             roles.close()
 
 
-@pytest.mark.parametrize("table", sorted(db.metadata.tables))
-def test_every_table_is_named_among_the_grants(table: str) -> None:
-    assert re.search(rf"\b{table}\b", documented("authapp"))
+def shipped_unit(name: str, files: Mapping[str, dict[str, str]]) -> Any:
+    """Return the environment and the arguments with which a unit of deploy/systemd/ runs ``flask``.
+
+    ``files`` holds what its environment files say; of two values the later one counts, as systemd.exec(5) has it.
+    """
+    unit = (ROOT / "deploy" / "systemd" / name).read_text()
+    variables: dict[str, str] = {}
+    for path in re.findall(r"^EnvironmentFile=(.+)$", unit, re.MULTILINE):
+        variables |= files[path]
+    (command,) = re.findall(r"^ExecStart=\S+/flask (.+)$", unit, re.MULTILINE)
+    return variables, *command.split()

@@ -1,6 +1,7 @@
 """``flask db`` in a project: its tables and ours, each with migrations and a version table of their own."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_books_id")
+"""
+
+NEXT_MIGRATION = """
+def upgrade() -> None:
+    op.execute("ALTER TABLE books ADD COLUMN title text")
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE books DROP COLUMN title")
 """
 
 
@@ -188,6 +198,20 @@ def test_a_server_is_not_ready_behind_either_folder_and_ready_past_it(migrated: 
 
     run(url, f"DROP TABLE {table}")
     assert "has not been migrated" in readiness(migrated)
+
+
+def test_a_migration_of_the_next_version_leaves_the_nodes_of_this_one_in_service(
+    migrated: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    old = Project(tmp_path_factory.mktemp("old"), BOOKS, migrated.variables)
+    shutil.copytree(migrated.folder / "migrations", old.folder / "migrations")
+    add_migration(migrated, "next", NEXT_MIGRATION)
+    assert "is at migration books, and this version needs next" in readiness(migrated), "the new one waits"
+
+    migrated.succeed("db", "upgrade")
+
+    assert readiness(old) == "ready"
+    assert readiness(migrated) == "ready"
 
 
 def test_of_two_upgrades_at_once_one_migrates_and_the_other_waits(migrated: Project) -> None:

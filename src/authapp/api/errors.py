@@ -15,6 +15,7 @@ from werkzeug.http import quote_header_value
 from authapp.api.middleware import CODE, request_id
 from authapp.api.responses import as_json
 from authapp.database.errors import is_outage, sqlstate
+from authapp.database.reasons import reason
 from authapp.errors import (
     Conflict,
     FieldError,
@@ -187,10 +188,11 @@ def _render_database(error: SQLAlchemyError) -> Response:
 
 
 def _log(event: str, error: SQLAlchemyError) -> None:
-    """Log the traceback, the type and the SQLSTATE of a database error, but not its message.
+    """Log the traceback, the type, the SQLSTATE and the reason of a database error, but not its message.
 
     PostgreSQL's message quotes the statement, into which psycopg2 has written the values: password hashes and email
     addresses would end up in the log.
     """
     where = "".join(traceback.format_tb(error.__traceback__)[-12:])
-    current_app.logger.error("%s: %s, SQLSTATE %s, at\n%s", event, type(error).__name__, sqlstate(error), where)
+    kind, why = type(error).__name__, reason(error) or "a bug"
+    current_app.logger.error("%s: %s (%s, SQLSTATE %s), at\n%s", event, why, kind, sqlstate(error), where)

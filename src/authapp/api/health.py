@@ -29,7 +29,7 @@ def get_liveness() -> dict[str, str]:
 def get_readiness() -> dict[str, str]:
     """Check that requests can be answered.
 
-    If not, the error names the component that is not ready: `database` or `migrations`.
+    If not, the error names the component that is not ready: `database`, `privileges` or `migrations`.
     """
     Services.of(current_app).health.require_ready()
     return {"status": "ready"}

@@ -10,7 +10,8 @@ from flask import current_app
 from flask.cli import AppGroup
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.database.errors import is_outage
+from authapp.database.errors import sqlstate
+from authapp.database.reasons import reason
 from authapp.domain.services import Services
 from authapp.errors import Refusal
 
@@ -29,17 +30,16 @@ class Commands(AppGroup):
     """A group of commands that print an error as one line on stderr and exit with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Raises ``click.ClickException`` for a refusal or an outage of the database."""
+        """Run the command. Raises ``click.ClickException`` for a refusal, or if the database cannot be used."""
         try:
             return super().invoke(ctx)
         except Refusal as refusal:
             raise click.ClickException(str(refusal)) from None
         except SQLAlchemyError as error:
-            if not is_outage(error):
+            if not (why := reason(error)):
                 raise
-            raise click.ClickException(
-                "The database cannot be asked: check DATABASE_URL, and that `flask db upgrade` has been run."
-            ) from None
+            hint = "" if sqlstate(error) else " Check DATABASE_URL, and that PostgreSQL runs."
+            raise click.ClickException(f"The database cannot be asked: {why}.{hint}") from None
         except UnicodeEncodeError:
             raise click.ClickException("An argument is not valid UTF-8.") from None
 

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from authapp.config.rate_limits import RateLimit
+from authapp.database.connect import problem_of_options
 from authapp.registry import Registry
 
 DRIVER = "postgresql+psycopg2"
@@ -267,7 +268,7 @@ def normalised_database_url(value: str) -> str:
 
     SQLAlchemy 2.1 uses psycopg 3 for a bare ``postgresql://``, and hosting platforms still provide ``postgres://``.
 
-    Raises ``ValueError`` for anything but PostgreSQL.
+    Raises ``ValueError`` for anything but PostgreSQL, and for options that cannot be used.
     """
     try:
         url = make_url(value)
@@ -276,4 +277,6 @@ def normalised_database_url(value: str) -> str:
         raise ValueError("is not a database address: postgresql://user:password@host/database, escaped.") from None
     if url.drivername not in {"postgres", "postgresql", DRIVER}:
         raise ValueError(f"must be a postgresql:// address, not {url.drivername}://.")
+    if problem := problem_of_options(url):
+        raise ValueError(problem)
     return url.set(drivername=DRIVER).render_as_string(hide_password=False)

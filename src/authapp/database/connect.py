@@ -4,17 +4,20 @@ This is the only file that uses a private name of SQLAlchemy (2.1): ``QueuePool.
 ``tests/database/test_fast_path.py`` fails when it moves.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg2
+from psycopg2.extensions import make_dsn
 from psycopg2.extras import register_uuid
 from sqlalchemy import event
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
-from sqlalchemy.engine import Dialect, Engine, ExceptionContext, make_url
+from sqlalchemy.engine import URL, Dialect, Engine, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
-from authapp.database import deadline
+from authapp.database import deadline, session_settings
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.wait_callback import AnswerTimeout, TimedConnection, connections_with
 
@@ -23,27 +26,42 @@ DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 READ_ONLY = "25006"
 """The SQLSTATE for a write to a read-only server: it may have become a standby."""
 
-SERVER_SHARE = 0.8
-"""The share of the client's timeout after which PostgreSQL cancels a statement.
-
-PostgreSQL cancels first, because the connection stays usable when the server answers with an error.
-"""
+APPLICATION_NAME = "authapp"
 
 
 def connect_arguments(timeout: float) -> dict[str, Any]:
-    """Return the arguments for ``psycopg2.connect``. ``timeout`` is how many seconds to wait for each answer."""
-    server_ms = max(1, int(timeout * SERVER_SHARE * 1000))
+    """Return the arguments for ``psycopg2.connect`` that the address of the database does not say otherwise.
+
+    ``timeout`` is how many seconds to wait for each answer.
+    """
     return {
         "connection_factory": connections_with(timeout),
-        "application_name": "authapp",
+        "fallback_application_name": APPLICATION_NAME,
+        # Never connect to a standby: it may lag behind, and show a revoked token as valid.
+        "target_session_attrs": "primary",
         "tcp_user_timeout": max(1, int(timeout * 1000)),
         # Keepalives detect that the peer of an idle connection is gone before a request uses the connection.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 2,
-        "options": f"-c statement_timeout={server_ms} -c lock_timeout={server_ms}"
-        f" -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
     }
+
+
+_PRIMARY_ONLY = {"primary", "read-write"}
+
+
+def problem_of_options(url: URL) -> str | None:
+    """Return what is wrong with the options in the address of a database, or ``None``. It connects to nothing."""
+    if url.query.get("target_session_attrs", "primary") not in _PRIMARY_ONLY:
+        return "must not ask for a standby: target_session_attrs may be primary or read-write."
+    if any(not isinstance(value, str) for name, value in url.query.items() if name not in {"host", "port"}):
+        return "has an option twice, after the ?."
+    try:
+        make_dsn(**DIALECT.create_connect_args(url)[1])
+    except (psycopg2.Error, ArgumentError):
+        # Without the name: it may be a part of a password that is not escaped.
+        return "has an option, after the ?, that libpq does not know or cannot use."
+    return None
 
 
 class Servers:
@@ -57,28 +75,33 @@ class Servers:
         """Take a SQLAlchemy database URL, and the ``connect_arguments``."""
         _, where = DIALECT.create_connect_args(make_url(url))
         self._endpoints = _endpoints(where)
-        elsewhere = {name: value for name, value in where.items() if name not in self._endpoints[0]}
-        # Never connect to a standby: it may lag behind, and show a revoked token as valid.
-        self._options = {"target_session_attrs": "primary", **elsewhere, **arguments}
         self._timeout: float = arguments["connection_factory"].answer_timeout
+        theirs = where.get("options") or os.environ.get("PGOPTIONS", "")
+        self._arguments = {
+            **arguments,
+            **where,
+            "options": session_settings.options(self._timeout, theirs),
+            "client_encoding": session_settings.CLIENT_ENCODING,
+        }
 
     def open(self) -> TimedConnection:
         """Return a connection to the first server that accepts one, starting with the last one that did.
 
-        Each server gets an equal share of the remaining time. Raises ``psycopg2.Error`` if all fail.
+        Each server gets an equal share of the remaining time. Raises ``psycopg2.OperationalError`` if all fail, with
+        the message of each.
         """
-        tried = list(self._endpoints)
+        tried, errors = list(self._endpoints), []
         for number, endpoint in enumerate(tried):
             try:
                 with deadline.within(deadline.left(self._timeout) / (len(tried) - number)):
-                    connection: TimedConnection = psycopg2.connect(**{**self._options, **endpoint})
-            except psycopg2.Error:
-                if endpoint is tried[-1]:
-                    raise
+                    connection: TimedConnection = psycopg2.connect(**{**self._arguments, **endpoint})
+                    session_settings.ensure(connection)
+            except psycopg2.Error as error:
+                errors.append(error)
             else:
                 self._endpoints = [endpoint, *(each for each in tried if each is not endpoint)]
                 return connection
-        raise RuntimeError("an address names at least one server")
+        raise psycopg2.OperationalError("\n".join(map(str, errors))) from errors[-1]
 
 
 def _endpoints(where: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -3,8 +3,11 @@
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-_OUTAGES = ("08", "25006", "40", "42703", "42P01", "53", "55", "57", "58")
-"""SQLSTATEs and classes of temporary errors: the server is unreachable, read-only, busy, full, or not yet migrated."""
+_OUTAGES = ("08", "25006", "40", "42501", "42703", "42P01", "53", "55", "57", "58")
+"""SQLSTATEs and classes of temporary errors.
+
+The server is unreachable, read-only, busy or full, or the tables are not yet migrated, or not yet granted to the role.
+"""
 
 
 def is_outage(error: SQLAlchemyError) -> bool:

@@ -23,6 +23,7 @@ from authapp.database import deadline, wait_callback
 from authapp.database.connect import DIALECT, READ_ONLY
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.semaphore import FairSemaphore
+from authapp.database.session_settings import BEGIN_WRITE
 from authapp.database.wait_callback import AnswerTimeout, TimedConnection
 
 MAX_AGE = 900.0
@@ -80,13 +81,16 @@ class PreparedStatement:
         self._decoders = [(list(columns).index(name), decode) for name, decode in decoders.items()]
         self._row: Any = namedtuple("Row", columns)  # type: ignore[misc]  # noqa: PYI024 - its fields are known here
 
-    def first(self, connection: TimedConnection, parameters: Mapping[str, Any]) -> Any:
-        """Run the statement on ``connection``, and return the first row, or ``None``. Raises ``psycopg2.Error``."""
+    def first(self, connection: TimedConnection, parameters: Mapping[str, Any], begin: str = "") -> Any:
+        """Run the statement on ``connection``, and return the first row, or ``None``. Raises ``psycopg2.Error``.
+
+        ``begin`` is SQL that is run before it, in the same transaction and round trip.
+        """
         values = parameters
         if self._encoders:
             values = {**parameters, **{name: encode(parameters[name]) for name, encode in self._encoders.items()}}
         cursor = connection.cursor()
-        self._run(cursor, connection.statements, values)
+        self._run(cursor, connection.statements, values, begin)
         record = cursor.fetchone()
         cursor.close()
         if record is None:
@@ -96,24 +100,24 @@ class PreparedStatement:
             converted[position] = decode(converted[position])
         return self._row._make(converted)
 
-    def _run(self, cursor: Any, known: set[str], values: Mapping[str, Any]) -> None:
+    def _run(self, cursor: Any, known: set[str], values: Mapping[str, Any], begin: str) -> None:
         # Behind a transaction pooler, each transaction may use another server connection. It may already have the
         # statement although it was not prepared here, or not have it although it was. The errors handled below occur
         # only before a statement runs, so it is safe to run it again.
         if self.name in known:
             try:
-                cursor.execute(self._execute, values)
+                cursor.execute(begin + self._execute, values)
             except Error as error:
                 if error.pgcode not in {_NO_SUCH_STATEMENT, _PLAN_IS_OUTDATED}:
                     raise
             else:
                 return
         try:
-            cursor.execute(self._prepare_and_execute, values)
+            cursor.execute(begin + self._prepare_and_execute, values)
         except Error as error:
             if error.pgcode != _STATEMENT_EXISTS:
                 raise
-            cursor.execute(self.text, values)
+            cursor.execute(begin + self.text, values)
         known.add(self.name)
 
 
@@ -162,19 +166,7 @@ class FastPath:
         Raises ``sqlalchemy.exc.DBAPIError`` for errors of PostgreSQL, and ``sqlalchemy.exc.TimeoutError`` if no
         connection becomes free in time, or the deadline of the request has passed.
         """
-        self._enter(self._permits)
-        try:
-            fresh_attempts = 0
-            while True:
-                connection, fresh = self._take()
-                fresh_attempts += fresh
-                try:
-                    return self._on(connection, statement, parameters)
-                except psycopg2.Error as error:
-                    if not self._is_lost(connection, error) or fresh_attempts == FRESH_ATTEMPTS:
-                        raise _as_sqlalchemy_error(error, statement, disconnected=bool(connection.closed)) from error
-        finally:
-            self._permits.release()
+        return self._run(statement, parameters)
 
     def write(self, statement: PreparedStatement, parameters: Mapping[str, Any]) -> Any:
         """Run a ``statement`` that writes and commits by itself; otherwise like ``read``.
@@ -184,7 +176,7 @@ class FastPath:
         """
         self._enter(self._write_permits)
         try:
-            return self.read(statement, parameters)
+            return self._run(statement, parameters, BEGIN_WRITE)
         except DBAPIError as error:
             if isinstance(error.orig, AnswerTimeout):
                 self._orphaned.record()
@@ -196,6 +188,21 @@ class FastPath:
         """Close all idle connections. When one has died, the others usually have too."""
         while self._idle:
             self._idle.pop().close()
+
+    def _run(self, statement: PreparedStatement, parameters: Mapping[str, Any], begin: str = "") -> Any:
+        self._enter(self._permits)
+        try:
+            fresh_attempts = 0
+            while True:
+                connection, fresh = self._take()
+                fresh_attempts += fresh
+                try:
+                    return self._on(connection, statement, parameters, begin)
+                except psycopg2.Error as error:
+                    if not self._is_lost(connection, error) or fresh_attempts == FRESH_ATTEMPTS:
+                        raise _as_sqlalchemy_error(error, statement, disconnected=bool(connection.closed)) from error
+        finally:
+            self._permits.release()
 
     def _enter(self, permits: FairSemaphore) -> None:
         if not permits.acquire(deadline.left(self._timeout)):
@@ -214,9 +221,11 @@ class FastPath:
         except psycopg2.Error as error:
             raise _as_sqlalchemy_error(error, None, disconnected=True) from error
 
-    def _on(self, connection: TimedConnection, statement: PreparedStatement, parameters: Mapping[str, Any]) -> Any:
+    def _on(
+        self, connection: TimedConnection, statement: PreparedStatement, parameters: Mapping[str, Any], begin: str
+    ) -> Any:
         try:
-            row = statement.first(connection, parameters)
+            row = statement.first(connection, parameters, begin)
             self._orphaned.end(connection)
             return row
         finally:

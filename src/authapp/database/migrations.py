@@ -8,7 +8,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import ARRAY, Column, MetaData, String, Table, func, select, type_coerce
 from sqlalchemy.exc import ProgrammingError
 
+from authapp.database.errors import sqlstate
 from authapp.database.session import read_one
+
+UNDEFINED_TABLE = "42P01"
 
 
 class MigrationFolder:
@@ -47,7 +50,9 @@ class MigrationFolder:
         revision = Table(self.version_table, MetaData(), Column("version_num", String)).c.version_num
         try:
             row = read_one(select(type_coerce(func.array_agg(revision), ARRAY(String)).label("revisions")))
-        except ProgrammingError:
+        except ProgrammingError as error:
+            if sqlstate(error) != UNDEFINED_TABLE:
+                raise
             return None
         return frozenset((row.revisions if row else None) or ())
 

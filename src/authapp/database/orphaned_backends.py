@@ -18,7 +18,7 @@ GRACE_TIMEOUTS = 2
 # because the process id is unknown behind a connection pooler.
 _END = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE usename = current_user AND datname = current_database() AND application_name = 'authapp'
+WHERE usename = current_user AND datname = current_database() AND application_name = current_setting('application_name')
 AND wait_event = 'SyncRep' AND state_change < clock_timestamp() - make_interval(secs => %(seconds)s)
 """
 

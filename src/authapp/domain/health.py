@@ -1,13 +1,31 @@
-"""Health: whether the database answers, and has the tables that this version needs."""
+"""Health: whether the database answers, lets this role at its tables, and has those that this version needs."""
 
+import logging
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.database.migrations import MigrationFolder
+from authapp.database.reasons import reason
 from authapp.database.session import read_one
+from authapp.domain.privileges import missing_privileges
 from authapp.errors import FieldError, ServiceUnavailable
+
+logger = logging.getLogger(__name__)
+
+PRIVILEGES_SECONDS = 60.0
+"""For how long privileges that were complete are not looked at again."""
+
+
+@dataclass(frozen=True)
+class HealthProblem:
+    """A problem of one component: a ``sentence`` for everybody, and a ``reason`` for the operator alone, if any."""
+
+    sentence: str
+    reason: str = ""
 
 
 class Health:
@@ -16,20 +34,39 @@ class Health:
     def __init__(self, migrations: Sequence[MigrationFolder]) -> None:
         """Take the folders of migrations that must have been applied to the database."""
         self._migrations = migrations
+        self._privileged_until = 0.0
 
     def require_ready(self) -> None:
-        """Raise ``ServiceUnavailable``, with a field error for each component that has a problem, unless ready."""
-        if problems := self.problems():
-            field_errors = [FieldError(f"#/{component}", sentence) for component, sentence in problems.items()]
-            raise ServiceUnavailable(" ".join(problems.values()), field_errors=field_errors)
+        """Raise ``ServiceUnavailable``, with a field error for each component that has a problem, unless ready.
 
-    def problems(self) -> dict[str, str]:
-        """Return a sentence for each component with a problem (``database``, ``migrations``); empty if ready."""
+        The problems are logged, with their reasons.
+        """
+        if problems := self.problems():
+            for component, problem in problems.items():
+                logger.warning("Not ready: %s: %s", component, f"{problem.sentence} {problem.reason}".strip())
+            field_errors = [FieldError(f"#/{component}", problem.sentence) for component, problem in problems.items()]
+            raise ServiceUnavailable(" ".join(error.detail for error in field_errors), field_errors=field_errors)
+
+    def problems(self) -> dict[str, HealthProblem]:
+        """Return each component with a problem: ``database``, ``privileges``, ``migrations``; empty if ready."""
         try:
             row = read_one(select(func.current_setting("transaction_read_only").label("read_only")))
             if row is not None and row.read_only == "on":
-                return {"database": "The database is read-only: a standby, or in the middle of a failover."}
-            behind = [problem for folder in self._migrations if (problem := folder.problem())]
-        except SQLAlchemyError:
-            return {"database": "The database cannot be asked."}
-        return {"migrations": behind[0]} if behind else {}
+                sentence = "The database is read-only: a standby, or in the middle of a failover."
+                return {"database": HealthProblem(sentence)}
+            return self._privileges() or self._behind()
+        except SQLAlchemyError as error:
+            why = reason(error) or f"a bug: {type(error).__name__}"
+            return {"database": HealthProblem("The database cannot be asked.", f"Reason: {why}.")}
+
+    def _privileges(self) -> dict[str, HealthProblem]:
+        if time.monotonic() < self._privileged_until:
+            return {}
+        if missing := missing_privileges(folder.version_table for folder in self._migrations if folder.heads):
+            return {"privileges": HealthProblem(f"The role that serves lacks {', '.join(missing)}.")}
+        self._privileged_until = time.monotonic() + PRIVILEGES_SECONDS
+        return {}
+
+    def _behind(self) -> dict[str, HealthProblem]:
+        behind = [problem for folder in self._migrations if (problem := folder.problem())]
+        return {"migrations": HealthProblem(behind[0])} if behind else {}

@@ -24,7 +24,12 @@ def run_checks(services: Services) -> Iterator[CheckResult]:
     yield database.answers(problems)
     if "database" in problems:
         return
+    yield database.version()
+    yield database.session_settings()
     yield database.clocks()
+    yield database.privileges(problems)
+    if "privileges" in problems:
+        return
     yield database.migrations(problems)
     if not problems:
         try:

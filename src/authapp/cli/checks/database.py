@@ -1,27 +1,44 @@
 """Checks of the database and its migrations."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import func, select
 
 from authapp import clock
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.database.session import read_one
+from authapp.database.session_settings import limits as session_limits
+from authapp.domain.health import HealthProblem
 
 SKEW_SECONDS = 2
 
+OLDEST_MAJOR = 15
+"""The oldest major version of PostgreSQL on which the tests run."""
 
-def answers(problems: dict[str, str]) -> CheckResult:
+Problems = Mapping[str, HealthProblem]
+"""By component."""
+
+
+def answers(problems: Problems) -> CheckResult:
     """Check that the database answers, from the problems of the readiness check."""
-    if "database" in problems:
-        return CheckResult(
-            CheckLevel.FAIL, "database", problems["database"], "Check DATABASE_URL, and that PostgreSQL runs."
-        )
+    if problem := problems.get("database"):
+        sentence = f"{problem.sentence} {problem.reason}".strip()
+        return CheckResult(CheckLevel.FAIL, "database", sentence, "Check DATABASE_URL, and that PostgreSQL runs.")
     return CheckResult(CheckLevel.OK, "database", "It answers.")
 
 
-def migrations(problems: dict[str, str]) -> CheckResult:
+def privileges(problems: Problems) -> CheckResult:
+    """Check that the role may do what a server needs, from the problems of the readiness check."""
+    if problem := problems.get("privileges"):
+        advice = "Grant it, as the role that owns the tables: docs/operations.md has the statements."
+        return CheckResult(CheckLevel.FAIL, "privileges", problem.sentence, advice)
+    return CheckResult(CheckLevel.OK, "privileges", "The role may do all that a server needs.")
+
+
+def migrations(problems: Problems) -> CheckResult:
     """Check that no migration is pending, from the problems of the readiness check."""
-    if "migrations" in problems:
-        return CheckResult(CheckLevel.FAIL, "migrations", problems["migrations"], "Run `flask db upgrade`.")
+    if problem := problems.get("migrations"):
+        return CheckResult(CheckLevel.FAIL, "migrations", problem.sentence, "Run `flask db upgrade`.")
     return CheckResult(CheckLevel.OK, "migrations", "None is pending.")
 
 
@@ -35,3 +52,25 @@ def clocks() -> CheckResult:
         sentence = f"This machine and the database differ by {skew:.1f} s."
         return CheckResult(CheckLevel.FAIL, "clock", sentence, "Let NTP set both clocks.")
     return CheckResult(CheckLevel.OK, "clock", f"This machine and the database differ by {skew:.3f} s.")
+
+
+def version() -> CheckResult:
+    """Check that the server's version is one on which the tests run."""
+    row = read_one(select(func.current_setting("server_version").label("version")))
+    name = str(row.version) if row else ""
+    if int(name.partition(".")[0]) < OLDEST_MAJOR:
+        advice = f"Upgrade it: PostgreSQL {OLDEST_MAJOR} is the oldest version that the tests know."
+        return CheckResult(CheckLevel.WARN, "PostgreSQL", f"The server is PostgreSQL {name}.", advice)
+    return CheckResult(CheckLevel.OK, "PostgreSQL", f"The server is PostgreSQL {name}.")
+
+
+def session_settings() -> CheckResult:
+    """Check what a pooler may have kept from the server, and what makes a commit certain."""
+    names = [*session_limits(1), "synchronous_commit"]
+    row = read_one(select(*(func.current_setting(name).label(name) for name in names)))
+    off = [name for name in names if row and row._mapping[name] in {"0", "off"}]
+    if off:
+        sentence = f"{', '.join(off)} {'is' if len(off) == 1 else 'are'} off."
+        advice = "Set it for the role (ALTER ROLE ... SET): docs/operations.md says what for, under PgBouncer."
+        return CheckResult(CheckLevel.WARN, "session settings", sentence, advice)
+    return CheckResult(CheckLevel.OK, "session settings", "Time limits and certain commits are on.")
