@@ -92,10 +92,11 @@ class Settings:
     """How many more hashes may wait in a worker; further requests are answered with 503."""
 
     login_failures_per_account: int = _integer(10, 1, 100)
-    """After how many failures in a row an account must wait: first 1 s, then twice as long each time, up to 15 min."""
+    """After how many failures in a row a name must wait: first 1 s, then twice as long each time, up to 15 min."""
 
     login_failures_max: int = _integer(100, 1, 100)
-    """After how many failures in a row an account is locked (NIST SP 800-63B-4: at most 100)."""
+    """After how many failures in a row an account is locked, half of them under each of its two names (NIST SP
+    800-63B-4: at most 100)."""
 
     rate_limits: Mapping[str, RateLimit | None] = field(
         default_factory=dict, metadata={"read": (EnvironmentReader.rates, rate_limits)}
