@@ -131,3 +131,4 @@ def test_attributes_are_where_they_were() -> None:
     response = gunicorn.http.wsgi.Response(None, None, None)
     assert (response.status, response.sent) == (None, 0)
     assert isinstance(gevent.server.StreamServer.started, property)
+    assert '"gunicorn.socket": sock' in inspect.getsource(gunicorn.http.wsgi.default_environ), "api/context.py asks it"

@@ -55,7 +55,7 @@ class PasswordVerifier:
         row = self._fast_path.read(_LOOKUPS[scope], {"key": key, "unknown_id": unknown_id})
         if row is None:
             raise RuntimeError("a select without a condition has a row")
-        attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password)
+        attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password, context)
         if row.id is None or not correct or row.status != UserStatus.ACTIVE:
             self._record_refused_login(row.id, attempt, scope, context)
             raise InvalidCredentials
@@ -83,7 +83,7 @@ class PasswordVerifier:
             return confirmed
         if password is None:
             raise ValidationFailed(field_errors=[FieldError(f"#/{field}", "Missing data for required field.")])
-        attempt, correct, _ = self._try(row, counted_id, ThrottleScope.CONFIRMATION, password)
+        attempt, correct, _ = self._try(row, counted_id, ThrottleScope.CONFIRMATION, password, context)
         if not correct:
             with transaction():
                 refused = EventType.PASSWORD_REFUSED
@@ -93,10 +93,12 @@ class PasswordVerifier:
             self._throttles.forgive(counted_id, ThrottleScope.CONFIRMATION)
         return confirmed
 
-    def _try(self, row: Any, account_id: UUID, scope: ThrottleScope, password: str) -> tuple[Attempt, bool, str | None]:
+    def _try(
+        self, row: Any, account_id: UUID, scope: ThrottleScope, password: str, context: RequestContext
+    ) -> tuple[Attempt, bool, str | None]:
         self._throttles.check(scope, row.failures, row.blocked_until)
-        # The attempt is counted only after admission to the bulkhead, so that refusals with 503 are not counted.
-        with self._hasher.admitted():
+        # Counted only when its turn has come: not if it is refused with 503, or if its client has gone.
+        with self._hasher.turn(context):
             attempt = self._throttles.reserve(account_id, scope)
             correct, new_hash = self._hasher.verify(password, row.password_hash)
         return attempt, correct, new_hash

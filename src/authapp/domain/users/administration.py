@@ -102,9 +102,10 @@ class Administration:
 
         Raises ``PasswordRejected`` or ``ServiceUnavailable``.
         """
-        user = self._accounts.find(ref)
+        with transaction():  # no connection may be held while the password is hashed
+            user = self._accounts.find(ref)
         require_acceptable(password, username=user.username, email=user.email)
-        new_hash = self._hasher.hash(password)
+        new_hash = self._hasher.hash(password, context)
         with transaction():
             user = self._lock(user.id, context)
             user.password_hash = new_hash
