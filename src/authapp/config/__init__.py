@@ -88,7 +88,7 @@ class Settings:
     hashing_concurrency: int = _read(EnvironmentReader.share_of_cores, 1)
     """How many passwords a worker hashes at once. By default its share of the cores, at most 4."""
 
-    hashing_queue_seconds: float = _read(EnvironmentReader.number, 2.0, 0, 60)
+    hashing_queue_seconds: float = _read(EnvironmentReader.number, 2, 0, 60)
     """How long a hash may wait for its turn in a worker; who would wait longer is answered with 503 at once."""
 
     login_failures_per_account: int = _integer(10, 1, 100)
