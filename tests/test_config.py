@@ -412,7 +412,7 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "ARGON2_MEMORY_KIB": 20_000,
         "ARGON2_TIME_COST": 4,
         "HASHING_CONCURRENCY": 3,
-        "HASHING_QUEUE": 4,
+        "HASHING_QUEUE_SECONDS": 0.5,
         "LOGIN_FAILURES_PER_ACCOUNT": 5,
         "LOGIN_FAILURES_MAX": 50,
         "RATE_LIMIT_STORAGE": "redis://:secret@cache.example:6379/0",

@@ -1,6 +1,7 @@
 """The context of a request: its principal and its client, for use cases, sessions and the audit trail."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -45,14 +46,15 @@ class Operator:
 class RequestContext:
     """Where a request comes from, and who makes it: a ``Principal``, an ``Operator``, or nobody known (a guest).
 
-    ``ip_address`` is ``None`` if a proxy named none. There are no defaults: a view that forgot the principal would act
-    as somebody else.
+    ``ip_address`` is ``None`` if a proxy named none. ``client_gone`` tells whether the client has hung up, for work
+    that waits for its turn. Nothing else has a default: a view that forgot the principal would act as somebody else.
     """
 
     ip_address: str | None
     user_agent: str | None
     request_id: str | None
     principal: Principal | Operator | None
+    client_gone: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
 
     @property
     def actor_id(self) -> UUID | None:

@@ -33,7 +33,7 @@ def settings(database_url: str, **changes: Any) -> Settings:
         "jwt_keys": _KEYS,
         "argon2_memory_kib": 8,
         "argon2_time_cost": 1,
-        "hashing_queue": 1000,
+        "hashing_queue_seconds": 60,
         "rate_limits": dict.fromkeys(rate_limits),
         **changes,
     }

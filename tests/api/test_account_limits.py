@@ -14,7 +14,7 @@ from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
-from authapp.domain.passwords.throttles import AccountThrottles, Attempt
+from authapp.domain.passwords.throttles import NAMES_PER_ACCOUNT, AccountThrottles, Attempt
 from authapp.domain.services import Services
 from authapp.errors import TooManyRequests
 from authapp.models import AddressLimit, AuditEvent, LoginThrottle, ThrottleScope, User
@@ -36,7 +36,7 @@ def narrow(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Narrow:
     """Set limits, for one test."""
 
     def set_limits(free: int = FREE, most: int = MOST, **others: Any) -> None:
-        changes = {"login_failures_per_account": free, "login_failures_max": most, **others}
+        changes = {"login_failures_per_account": free, "login_failures_max": NAMES_PER_ACCOUNT * most, **others}
         reconfigured(app, monkeypatch, **changes)
 
     set_limits()
@@ -126,13 +126,36 @@ def test_a_success_after_waiting_starts_from_nothing(api: Api, ada: User, time: 
     throttled(api.log_in("ada"), 1)
 
 
-def test_an_account_is_counted_whatever_it_is_called(app: Flask, api: Api, ada: User) -> None:
-    for name in ["ada", "ADA@EXAMPLE.COM", "Ada"]:
+@pytest.mark.parametrize("names", [["ada", "ADA", " Ada"], ["ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.com "]])
+def test_a_name_is_counted_however_it_is_spelt(app: Flask, api: Api, ada: User, names: list[str]) -> None:
+    for name in names:
         fail(api, 1, name)
 
-    for name in ["ada", "Ada", "ada@example.com", "Ada@Example.com"]:
+    for name in names:
         throttled(api.log_in(name), 1)
     assert failures(app) == [FREE]
+
+
+def test_failures_under_one_name_tell_nothing_of_the_other(app: Flask, api: Api, ada: User, time: Time) -> None:
+    """An attacker who knows a username and a list of addresses must not learn which of them belongs to it."""
+    lock(api, time, "ada")
+    a_user(app, "bob")
+    guesses = [visible(api.log_in(name, WRONG)) for name in ("ada@example.com", "bob@example.com", "no@example.com")]
+    assert guesses == [guesses[0]] * 3
+    assert guesses[0][0] == 401
+    # The owner logs in by the other name. That opens nothing under the first, which would tell as much.
+    assert api.log_in("ada@example.com").status_code == 200
+    throttled(api.log_in("ada", WRONG), 900)
+    assert sorted(failures(app)) == [1, 1, MOST]
+
+
+def test_an_account_takes_no_more_failures_than_allowed_under_all_its_names(
+    app: Flask, api: Api, ada: User, narrow: Narrow, time: Time
+) -> None:
+    for name in ("ada", "ada@example.com"):
+        lock(api, time, name)
+        throttled(api.log_in(name), 900)
+    assert sum(failures(app)) == NAMES_PER_ACCOUNT * MOST == Services.of(app).settings.login_failures_max
 
 
 def as_admin(app: Flask, api: Api, user: User) -> None:
@@ -156,11 +179,13 @@ def test_an_account_that_is_locked_stays_so_until_an_administrator_opens_it(
     lock(api, time)
     throttled(api.log_in("ada"), 900)
     time.passes(days=3650)
-    throttled(api.log_in("ada@example.com"), 900)
+    throttled(api.log_in("ada"), 900)
+    lock(api, time, "ada@example.com")
 
     OPENERS[opener](app, api, ada)
 
     assert api.log_in("ada").status_code == 200
+    assert api.log_in("ada@example.com").status_code == 200
 
 
 def confirm(api: Api, token: str, password: str) -> TestResponse:
@@ -168,18 +193,14 @@ def confirm(api: Api, token: str, password: str) -> TestResponse:
     return api("PUT", "/users/me/password", token, json=change)
 
 
-def test_opening_an_account_forgets_all_its_failures(app: Flask, api: Api, ada: User, time: Time) -> None:
+def test_opening_an_account_forgets_all_its_failed_logins(app: Flask, api: Api, ada: User, time: Time) -> None:
     lock(api, time)
-    succeeded(flask_users(app, "unlock", "ada"))
-    token = a_session(app, ada).access_token
-    for _ in range(FREE):
-        problem(confirm(api, token, WRONG), 403, "wrong_password")
+    fail(api, 1, "ada@example.com")
     succeeded(flask_users(app, "unlock", "ada"))
 
     assert failures(app) == []
     fail(api, FREE)
     throttled(api.log_in("ada"), 1)
-    assert confirm(api, token, PASSWORD).status_code == 204
 
 
 def test_guests_who_guess_at_an_account_do_not_keep_its_owner_from_a_new_password(
@@ -201,8 +222,63 @@ def test_guesses_with_a_stolen_token_are_throttled_and_the_owner_is_not(
         problem(confirm(api, token, WRONG), 403, "wrong_password")
 
     throttled(confirm(api, token, PASSWORD), 1)
-    assert api.log_in("ada").status_code == 200
+    owners = api.log_in("ada").get_json()["access_token"]
     throttled(confirm(api, token, PASSWORD), 1)
+    assert confirm(api, owners, PASSWORD).status_code == 204
+
+
+def stolen_and_spent(api: Api, time: Time) -> str:
+    """Return the refresh token of a session in which a thief has guessed until it took no more."""
+    pair = api.log_in("ada").get_json()
+    for _ in range(MOST):
+        pair = api.post("/auth/refresh", {"refresh_token": pair["refresh_token"]}).get_json()
+        problem(confirm(api, pair["access_token"], WRONG), 403, "wrong_password")
+        time.passes(minutes=15)
+    return str(pair["refresh_token"])
+
+
+def logged_out_everywhere(app: Flask, api: Api, user: User) -> None:
+    token = api.log_in("ada").get_json()["access_token"]
+    assert api.post("/auth/logout?scope=global", token=token).status_code == 204
+
+
+WAYS_BACK: dict[str, Callable[[Flask, Api, User], object]] = {
+    "a fresh login": lambda *_: None,
+    "a password set by an administrator": OPENERS["users set-password"],
+    "a logout everywhere": logged_out_everywhere,
+}
+
+
+@pytest.mark.parametrize("way_back", WAYS_BACK)
+def test_the_owner_gets_a_new_password_however_much_a_thief_has_guessed(
+    app: Flask, api: Api, ada: User, time: Time, way_back: str
+) -> None:
+    stolen_and_spent(api, time)
+    WAYS_BACK[way_back](app, api, ada)
+    token = api.log_in("ada").get_json()["access_token"]
+    assert confirm(api, token, PASSWORD).status_code == 204
+
+
+def test_the_thief_of_a_token_does_not_guess_on_whatever_the_owner_does(
+    app: Flask, api: Api, ada: User, time: Time
+) -> None:
+    refresh_token = stolen_and_spent(api, time)
+    assert api.log_in("ada").status_code == 200
+    succeeded(flask_users(app, "unlock", "ada"))
+    time.passes(days=20)
+    with app.app_context():
+        Services.of(app).pruning.prune()
+    token = api.post("/auth/refresh", {"refresh_token": refresh_token}).get_json()["access_token"]
+    body = problem(confirm(api, token, PASSWORD), 429, "too_many_requests")
+    assert body["detail"] == "There were too many wrong passwords in this session: log in again."
+
+
+def test_every_guess_of_a_thief_is_recorded(app: Flask, api: Api, ada: User, time: Time) -> None:
+    stolen_and_spent(api, time)
+    refused = select(AuditEvent.details).where(AuditEvent.type == EventType.PASSWORD_REFUSED)
+    with app.app_context():
+        found = sorted(details["failures"] for details in db.session.scalars(refused))
+    assert found == list(range(1, MOST + 1))
 
 
 def visible(response: TestResponse) -> tuple[Any, ...]:
@@ -247,7 +323,7 @@ def test_the_failure_that_locks_an_account_is_recorded(app: Flask, api: Api, ada
     lock_events = select(AuditEvent).where(AuditEvent.type == EventType.USER_LOCKED)
     with app.app_context():
         (event,) = db.session.scalars(lock_events)
-        assert (event.subject_id, event.actor_id, event.details) == (ada.id, None, {})
+        assert (event.subject_id, event.actor_id, event.details) == (ada.id, None, {"name": "username"})
 
 
 @pytest.mark.committed
@@ -256,10 +332,12 @@ def test_of_attempts_at_the_same_moment_no_more_are_let_through_than_are_free(
 ) -> None:
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)
-    throttles = AccountThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=MOST)
+    throttles = AccountThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST)
     for _ in range(8):
         account = uuid4()
-        outcomes = at_once(app, *[lambda account=account: throttles.reserve(account, ThrottleScope.LOGIN)] * 8)
+        outcomes = at_once(
+            app, *[lambda account=account: throttles.reserve(account, ThrottleScope.LOGIN_BY_USERNAME)] * 8
+        )
         assert outcomes.count(TooManyRequests) == 8 - FREE
         assert sorted(each.failures for each in outcomes if isinstance(each, Attempt)) == [1, 2, 3]
 
@@ -268,14 +346,20 @@ def test_of_attempts_at_the_same_moment_no_more_are_let_through_than_are_free(
 def test_the_last_attempt_is_the_last_even_when_no_delay_stands_between(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    throttles, account = AccountThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=MOST), uuid4()
+    throttles, account = (
+        AccountThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST),
+        uuid4(),
+    )
     now = clock.now()
     for days in range(MOST):
         monkeypatch.setattr(clock, "now", lambda days=days: now + timedelta(days=days))
         with app.app_context():
-            assert throttles.reserve(account, ThrottleScope.LOGIN).is_last == (days == MOST - 1)
+            assert throttles.reserve(account, ThrottleScope.LOGIN_BY_USERNAME).is_last == (days == MOST - 1)
     monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=365))
-    assert at_once(app, *[lambda: throttles.reserve(account, ThrottleScope.LOGIN)] * 8) == [TooManyRequests] * 8
+    assert (
+        at_once(app, *[lambda: throttles.reserve(account, ThrottleScope.LOGIN_BY_USERNAME)] * 8)
+        == [TooManyRequests] * 8
+    )
 
 
 def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, ada: User, time: Time) -> None:

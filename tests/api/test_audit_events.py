@@ -266,6 +266,22 @@ def test_pruning_removes_what_is_older_and_says_so(app: Flask, monkeypatch: pyte
     assert prunings(app) == [1]
 
 
+def test_events_of_one_type_can_be_pruned_sooner(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    old_events(app, monkeypatch, 2)
+    with monkeypatch.context() as patch:
+        past = clock.now() - timedelta(days=40)
+        patch.setattr(clock, "now", lambda: past)
+        api.log_in("nobody", "a guess")
+    api.log_in("nobody", "another guess")
+    with app.app_context():
+        removed = Services.of(app).audit.prune(timedelta(days=30), EventType.LOGIN_REFUSED, context=OPERATOR)
+    assert removed == 1
+    created, refused = EventType.USER_CREATED, EventType.LOGIN_REFUSED
+    assert sorted(event.type for event in events(app)) == [EventType.AUDIT_PRUNED, refused, created, created]
+    (details,) = [event.details for event in events(app) if event.type == EventType.AUDIT_PRUNED]
+    assert (details["removed"], details["type"]) == (1, EventType.LOGIN_REFUSED)
+
+
 def test_a_pruning_that_removes_nothing_is_no_event(app: Flask) -> None:
     a_user(app)
     assert prune(app) == 0

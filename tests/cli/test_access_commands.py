@@ -72,6 +72,7 @@ def test_the_trail_is_listed_and_pruned(app: Flask, monkeypatch: pytest.MonkeyPa
     assert succeeded(invoke(app, audit, "prune", "--older-than", "90d")) == "Removed 1 events.\n"
     assert data(invoke(app, audit, "list", "--user", "grace", "--json")) == []
     misused(invoke(app, audit, "prune"))
+    misused(invoke(app, audit, "prune", "--older-than", "90d", "--type", "login.refusd"))
     misused(invoke(app, audit, "prune", "--older-than", "soon"))
 
 

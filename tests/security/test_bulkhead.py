@@ -1,13 +1,17 @@
-"""The bulkhead: a bound on running and waiting hashes, and every admission ends."""
+"""The bulkhead: a bound on running hashes, and on the time that others wait for their turn."""
 
+import math
 import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from authapp.config import Settings
 from authapp.errors import ServiceUnavailable
 from authapp.security.bulkhead import NICENESS, Bulkhead
 
@@ -32,47 +36,171 @@ class Work:
         return "done"
 
 
-def test_no_more_run_at_once_than_allowed_and_no_more_wait_than_the_queue_holds() -> None:
-    bulkhead, work = Bulkhead(concurrency=2, queue=3), Work()
-    entered = threading.Semaphore(0)
+class Clients:
+    """Threads that enter a bulkhead one after the other, and note in which order they had their turn."""
+
+    def __init__(self, bulkhead: Bulkhead) -> None:
+        self._bulkhead = bulkhead
+        self._pool = ThreadPoolExecutor(50)
+        self.order: list[int] = []
+        self.outcomes: list[Future[None]] = []
+
+    def enter(self, number: int, is_gone: Callable[[], bool] = lambda: False) -> None:
+        """Let a client enter; return when it waits in the queue."""
+        waiting = len(self._bulkhead._waiters)
+        self.outcomes.append(self._pool.submit(self._take_turn, number, is_gone))
+        deadline = time.monotonic() + 10
+        while len(self._bulkhead._waiters) == waiting:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    def _take_turn(self, number: int, is_gone: Callable[[], bool]) -> None:
+        self._bulkhead.enter(is_gone)
+        self.order.append(number)
+        self._bulkhead.leave()
+
+    def close(self) -> list[BaseException | None]:
+        """Wait for all, and return what each raised."""
+        self._pool.shutdown()
+        return [outcome.exception(10) for outcome in self.outcomes]
+
+
+def bulkhead(concurrency: int = 1, longest_wait: float = 20, seconds: float = 0.001) -> Bulkhead:
+    return Bulkhead(concurrency=concurrency, longest_wait=longest_wait, seconds=seconds)
+
+
+def refused(bulkhead: Bulkhead) -> ServiceUnavailable:
+    with pytest.raises(ServiceUnavailable) as refusal:
+        bulkhead.enter()
+    return refusal.value
+
+
+def test_no_more_run_at_once_than_allowed() -> None:
+    two, work = bulkhead(concurrency=2), Work()
 
     def enter() -> str:
-        with bulkhead.admit():
-            entered.release()
-            return bulkhead.run(work)
+        two.enter()
+        try:
+            return two.run(work)
+        finally:
+            two.leave()
 
     with ThreadPoolExecutor(5) as pool:
         results = [pool.submit(enter) for _ in range(5)]
-        for _ in range(5):
-            assert entered.acquire(timeout=10)
         for _ in range(2):
             assert work.started.acquire(timeout=10)
-        for _ in range(3):
-            with pytest.raises(ServiceUnavailable) as refused, bulkhead.admit():
-                pass
-            assert refused.value.retry_after == 1
         work.go.set()
         assert [result.result(10) for result in results] == ["done"] * 5
     assert work.most == 2
 
 
-def test_an_admission_ends_whatever_happens() -> None:
-    bulkhead = Bulkhead(concurrency=1, queue=0)
+def test_who_came_first_has_its_turn_first() -> None:
+    one = bulkhead()
+    one.enter()
+    clients = Clients(one)
+    for number in range(10):
+        clients.enter(number)
+    one.leave()
+    assert clients.close() == [None] * 10
+    assert clients.order == list(range(10))
+
+
+@pytest.mark.parametrize(("concurrency", "seconds", "room"), [(1, 0.5, 4), (2, 0.5, 8), (1, 0.7, 2), (1, 3, 0)])
+def test_as_many_wait_as_have_their_turn_in_time(concurrency: int, seconds: float, room: int) -> None:
+    busy = bulkhead(concurrency, 2, seconds)
+    for _ in range(concurrency):
+        busy.enter()
+    clients = Clients(busy)
+    for number in range(room):
+        clients.enter(number)
+    assert refused(busy).retry_after == max(3, math.ceil(seconds))
+    busy.leave()
+    assert clients.close() == [None] * room
+    busy.enter()  # a thread that is free is given, whatever a hash takes
+
+
+def test_fifty_wait_by_default_where_a_hash_takes_what_it_takes() -> None:
+    busy = bulkhead(longest_wait=Settings.hashing_queue_seconds, seconds=0.03)
+    busy.enter()
+    clients = Clients(busy)
+    for number in range(50):
+        clients.enter(number)
+    busy.leave()
+    assert clients.close() == [None] * 50
+
+
+def test_the_time_of_a_hash_is_measured() -> None:
+    one = bulkhead(longest_wait=0.5, seconds=10)
+    one.enter()
+    assert refused(one).retry_after == 10
+    for _ in range(60):
+        one.run(len, "quick")
+    clients = Clients(one)
+    clients.enter(1)
+    one.leave()
+    assert clients.close() == [None]
+
+    one.enter()
+    for _ in range(5):
+        one.run(time.sleep, 1)
+    assert refused(one).retry_after == 1
+
+
+def test_nobody_waits_much_longer_than_was_expected() -> None:
+    slow = bulkhead(longest_wait=0.1)
+    slow.enter()
+    start = time.monotonic()
+    assert isinstance(refused(slow), ServiceUnavailable)
+    assert time.monotonic() - start < 5
+    slow.leave()
+    slow.enter()  # who gave up holds no thread
+
+
+def test_a_client_that_has_gone_is_dropped_when_its_turn_comes() -> None:
+    one = bulkhead()
+    one.enter()
+    clients = Clients(one)
+    clients.enter(1)
+    clients.enter(2, lambda: True)
+    clients.enter(3)
+    one.leave()
+    first, gone, third = clients.close()
+    assert (first, third, clients.order) == (None, None, [1, 3])
+    assert isinstance(gone, ServiceUnavailable)
+
+
+def test_clients_that_have_gone_leave_their_room_to_others() -> None:
+    full = bulkhead(longest_wait=2, seconds=0.5)
+    full.enter()
+    clients, gone = Clients(full), threading.Event()
+    for number in range(4):
+        clients.enter(number, gone.is_set if number % 2 else lambda: False)
+    refused(full)
+    gone.set()
+    newcomer = ThreadPoolExecutor(1).submit(clients._take_turn, 4, lambda: False)
+    outcomes = [clients.outcomes[number].exception(10) for number in (1, 3)]
+    assert all(isinstance(outcome, ServiceUnavailable) for outcome in outcomes)
+    full.leave()
+    newcomer.result(10)
+    clients.close()
+    assert clients.order == [0, 2, 4]
+
+
+def test_a_thread_is_passed_on_whatever_happens() -> None:
+    one = bulkhead(longest_wait=0)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), bulkhead.admit():
-            bulkhead.run(lambda: 1 // 0)
-        with pytest.raises(KeyError), bulkhead.admit():
-            raise KeyError
-    with bulkhead.admit():
-        assert bulkhead.run(len, "four") == 4
+        one.enter()
+        with pytest.raises(ZeroDivisionError):
+            one.run(lambda: 1 // 0)
+        one.leave()
+    one.enter()
+    assert one.run(len, "four") == 4
 
 
 @pytest.mark.skipif(os.name != "posix", reason="niceness is of POSIX")
 def test_hashing_steps_back_and_nothing_else_does() -> None:
-    bulkhead = Bulkhead(concurrency=1, queue=0)
     before = os.getpriority(os.PRIO_PROCESS, 0)
-    with bulkhead.admit():
-        niceness = bulkhead.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    niceness = bulkhead().run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
     assert niceness == max(before, NICENESS)
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
@@ -87,7 +215,7 @@ from authapp.config import Settings
 from authapp.security.bulkhead import Bulkhead
 from authapp.security.passwords import Passwords
 
-bulkhead = Bulkhead(concurrency=1, queue=0)
+bulkhead = Bulkhead(concurrency=1, longest_wait=2, seconds=0.02)
 passwords = Passwords(memory_kib=Settings.argon2_memory_kib, time_cost=Settings.argon2_time_cost)
 gaps = []
 
@@ -101,9 +229,8 @@ def tick():
 
 def worst():
     gaps.clear()
-    with bulkhead.admit():
-        for _ in range(20):
-            bulkhead.run(passwords.hash, "correct horse battery staple")
+    for _ in range(20):
+        bulkhead.run(passwords.hash, "correct horse battery staple")
     gevent.sleep(0.02)
     return max(gaps)
 

@@ -47,7 +47,7 @@ def database() -> Iterator[tuple[Seed, dict[str, str]]]:
             "AUTHAPP_AUDIENCE": AUDIENCE,
             # All requests come from one address, and wait in the hashing queue instead of being refused.
             **{f"AUTHAPP_RATE_LIMIT_{name}": "off" for name in ("LOGIN", "REGISTER", "REFRESH", "PASSWORD")},
-            "AUTHAPP_HASHING_QUEUE": "1000",
+            "AUTHAPP_HASHING_QUEUE_SECONDS": "60",
         }
         subprocess.run([sys.executable, "-m", "flask", "db", "upgrade"], check=True, cwd=ROOT, env=environment)
         seed = Seed(postgres.url("requests"), KEYS, FOLDER)

@@ -73,9 +73,10 @@ def list_(name: str | None, event_type: str | None, since: timedelta | None, lim
 
 @audit.command("prune")
 @click.option("--older-than", type=Duration(), required=True, help="Remove events older than this, such as 365d.")
-def prune(older_than: timedelta) -> None:
+@click.option("--type", "event_type", type=EventTypeName(), help="Only events of this type, such as login.refused.")
+def prune(older_than: timedelta, event_type: str | None) -> None:
     """Remove old events in batches, and record each batch as an event."""
-    removed = services().audit.prune(older_than, context=OPERATOR)
+    removed = services().audit.prune(older_than, event_type, context=OPERATOR)
     click.echo(f"Removed {removed} events.")
 
 

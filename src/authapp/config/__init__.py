@@ -88,14 +88,15 @@ class Settings:
     hashing_concurrency: int = _read(EnvironmentReader.share_of_cores, 1)
     """How many passwords a worker hashes at once. By default its share of the cores, at most 4."""
 
-    hashing_queue: int = _integer(3, 0, 1000)
-    """How many more hashes may wait in a worker; further requests are answered with 503."""
+    hashing_queue_seconds: float = _read(EnvironmentReader.number, 2, 0, 60)
+    """How long a hash may wait for its turn in a worker; who would wait longer is answered with 503 at once."""
 
     login_failures_per_account: int = _integer(10, 1, 100)
-    """After how many failures in a row an account must wait: first 1 s, then twice as long each time, up to 15 min."""
+    """After how many failures in a row a name must wait: first 1 s, then twice as long each time, up to 15 min."""
 
     login_failures_max: int = _integer(100, 1, 100)
-    """After how many failures in a row an account is locked (NIST SP 800-63B-4: at most 100)."""
+    """After how many failures in a row an account is locked, half of them under each of its two names (NIST SP
+    800-63B-4: at most 100)."""
 
     rate_limits: Mapping[str, RateLimit | None] = field(
         default_factory=dict, metadata={"read": (EnvironmentReader.rates, rate_limits)}

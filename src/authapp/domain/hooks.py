@@ -26,7 +26,10 @@ logger = logging.getLogger(__name__)
 _signals = Namespace()
 
 before_registration = _signals.signal("before-registration")
-"""``username``, ``email``: sent before a guest's account is created."""
+"""``username``, ``email``: sent before a guest's account is created.
+
+What a receiver writes is committed at once: no connection to the database is held while the password is hashed.
+"""
 
 before_session_start = _signals.signal("before-session-start")
 """``result``: sent when a user has been authenticated (``AuthenticationResult``), before the session starts."""

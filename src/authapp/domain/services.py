@@ -70,10 +70,13 @@ class Services:
         """Create the use cases. Raises ``authapp.security.keys.InvalidKey`` if the keys cannot be used."""
         keys = KeyRing.from_json(settings.jwt_keys)
         tokens, pages, hooks = Tokens(keys, _rules(settings)), Pages(Cursors(keys)), Hooks(app)
-        hasher = PasswordHasher(
-            Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost),
-            Bulkhead(concurrency=settings.hashing_concurrency, queue=settings.hashing_queue),
+        passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
+        bulkhead = Bulkhead(
+            concurrency=settings.hashing_concurrency,
+            longest_wait=settings.hashing_queue_seconds,
+            seconds=passwords.seconds,
         )
+        hasher = PasswordHasher(passwords, bulkhead)
         throttles = AccountThrottles(
             fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
         )

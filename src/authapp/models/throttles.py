@@ -10,12 +10,15 @@ from authapp.models.columns import Id, Key, Timestamp
 
 
 class ThrottleScope(StrEnum):
-    """Why a password was sent. Each scope is counted separately, so that guessing by guests does not block the owner.
+    """What an attempt was for. Each scope is counted separately.
 
-    Anybody can attempt a login. Only a live session can send a confirmation, for example to change the password.
+    Anybody can attempt a login. The two names of an account are counted apart: if failures under one made the other
+    wait, that would reveal that both are one account. Only a live session can send a confirmation, for example to
+    change the password.
     """
 
-    LOGIN = "login"
+    LOGIN_BY_USERNAME = "login"
+    LOGIN_BY_EMAIL = "login_by_email"
     CONFIRMATION = "confirmation"
 
 
@@ -23,7 +26,9 @@ class LoginThrottle(db.Model):  # type: ignore[name-defined,misc]
     """The consecutive failures of one account in one ``ThrottleScope`` (NIST SP 800-63B-4, section 3.2.2).
 
     ``account_id`` is the user's id, or an id derived from a name that no account has. Unknown names are counted like
-    accounts, because a difference would reveal which accounts exist. Therefore it is not a foreign key.
+    accounts, because a difference would reveal which accounts exist. A confirmation is counted under the id of its
+    session, so that the thief of a token does not keep its owner, who logs in, from a new password. Therefore it is not
+    a foreign key.
     """
 
     __tablename__ = "login_throttles"

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from enum import StrEnum
 
+import idna
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
@@ -25,24 +26,41 @@ class UserStatus(StrEnum):
 
 
 def folded(name: str) -> str:
-    """Return ``name`` case-folded and normalised: two names with the same result count as the same name.
+    """Return ``name`` in lower case and Unicode's normal form C.
 
-    Input longer than any valid name is truncated: it cannot match one, and normalising it takes quadratic time.
+    ``casefold()`` would also equate different letters, such as ``ß`` and ``ss``. Input longer than any valid name is
+    truncated: it cannot match one, and normalising it takes quadratic time.
     """
-    return unicodedata.normalize("NFC", name[: EMAIL_MAX_LENGTH + 1].casefold())
+    composed = unicodedata.normalize("NFC", name[: EMAIL_MAX_LENGTH + 1])
+    return unicodedata.normalize("NFC", composed.lower())
+
+
+def email_key(email: str) -> str:
+    """Return the ``email_key`` of an address: two addresses with the same key count as the same address.
+
+    The local part is ``folded``. Domains are the same if their A-labels are (IDNA 2008, RFC 5891): the key has the
+    U-label, of which there is one for each A-label, so that a search for the start of an address finds it.
+    """
+    local_part, at, domain = email[: EMAIL_MAX_LENGTH + 1].rpartition("@")
+    return f"{folded(local_part)}{at}{_domain_key(domain)}"
+
+
+def _domain_key(domain: str) -> str:
+    if domain.isascii() and "xn--" not in domain.lower():
+        return domain.lower()
+    try:
+        return idna.decode(idna.encode(domain, uts46=True))
+    except UnicodeError:  # no domain at all
+        return folded(domain)
 
 
 def lookup_key(name: str) -> str:
     """Return the ``username_key`` or ``email_key`` of an account with this username or email address.
 
-    An email address is normalised first, as at registration, so that the spelling used there finds the account.
+    Blanks around the name are ignored: keyboards of phones add one when they complete a name.
     """
-    if "@" not in name:
-        return folded(name)
-    try:
-        return folded(checked_email(name))
-    except ValueError:
-        return folded(name)
+    name = name.strip()
+    return email_key(name) if "@" in name else folded(name)
 
 
 def checked_username(username: str) -> str:
@@ -105,5 +123,5 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
 
     @validates("username", "email")
     def _set_key(self, name: str, value: str) -> str:
-        setattr(self, f"{name}_key", folded(value))
+        setattr(self, f"{name}_key", email_key(value) if name == "email" else folded(value))
         return value

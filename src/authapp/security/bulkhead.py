@@ -1,10 +1,13 @@
 """A bulkhead for password hashing: a flood of logins cannot take the memory and CPU that other requests need."""
 
 import contextlib
+import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeVar
@@ -17,37 +20,120 @@ NICENESS = 10
 THIS_THREAD = 0
 """The id of the current thread for ``setpriority`` on Linux, where each thread has its own priority."""
 
+WEIGHT = 0.25
+"""How much the latest hash counts in the moving average of their times."""
+
+
+class _Waiter:
+    """A client in the queue: whether it has hung up, and the event that ends its wait."""
+
+    __slots__ = ("dropped", "is_gone", "woken")
+
+    def __init__(self, is_gone: Callable[[], bool]) -> None:
+        self.is_gone = is_gone
+        self.dropped = False
+        # Under gevent this is a gevent event, because gevent patches threading: a waiter holds no thread.
+        self.woken = threading.Event()
+
 
 class Bulkhead:
-    """Runs hashes on separate threads: at most ``concurrency`` at once, with at most ``queue`` more waiting."""
+    """Runs hashes on separate threads, at most ``concurrency`` at once. Further ones wait, first come first served.
 
-    def __init__(self, *, concurrency: int, queue: int) -> None:
-        """Set how many hashes are computed at once, and how many more may wait."""
-        self._concurrency = concurrency
-        self._slots = threading.BoundedSemaphore(concurrency + queue)
+    The queue is bounded by time: who would have to wait longer than ``longest_wait`` seconds is refused at once, by the
+    measured time of a hash. Clients that hang up while they wait are dropped.
+    """
 
-    @contextlib.contextmanager
-    def admit(self) -> Iterator[None]:
-        """Hold a place, running or waiting. Raises ``ServiceUnavailable`` at once when there is none.
+    def __init__(self, *, concurrency: int, longest_wait: float, seconds: float) -> None:
+        """Set the limits; ``seconds`` is what a hash is expected to take until some have been measured."""
+        self._concurrency = self._free = concurrency
+        self._longest_wait = longest_wait
+        self._seconds = seconds
+        self._waiters: deque[_Waiter] = deque()
+        self._lock = threading.Lock()
 
-        The queue is short because each waiting client holds a server connection, and would time out in a long queue.
+    def enter(self, is_gone: Callable[[], bool] = lambda: False) -> None:
+        """Wait for a thread, and hold it until ``leave``.
+
+        Raises ``ServiceUnavailable`` if the wait would be too long, or if the client has gone meanwhile.
         """
-        if not self._slots.acquire(blocking=False):
-            raise ServiceUnavailable("Too many passwords are being checked at once.", retry_after=1)
-        try:
-            yield
-        finally:
-            self._slots.release()
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            self._require_room()
+            waiter = _Waiter(is_gone)
+            self._waiters.append(waiter)
+        self._wait(waiter)
+
+    def leave(self) -> None:
+        """Pass the thread on to whoever has waited longest."""
+        with self._lock:
+            if self._waiters:
+                self._waiters.popleft().woken.set()
+            else:
+                self._free += 1
 
     def run(self, work: Callable[..., T], *arguments: object) -> T:
-        """Return ``work(*arguments)``, computed on a thread of the bulkhead. The caller must hold a place."""
+        """Return ``work(*arguments)``, computed on a thread of the bulkhead. The caller must have entered."""
+        start = time.monotonic()
         result: T = self._threads.submit(_run_with_low_priority, work, arguments).result()
+        self._seconds += WEIGHT * (time.monotonic() - start - self._seconds)
         return result
+
+    @property
+    def _expected_wait(self) -> float:
+        return (len(self._waiters) + 1) * self._seconds / self._concurrency
+
+    def _require_room(self) -> None:
+        if self._expected_wait > self._longest_wait:
+            self._drop_gone()
+        if (wait := self._expected_wait) > self._longest_wait:
+            raise _too_many(wait)
+
+    def _drop_gone(self) -> None:
+        # Only when there is no room: otherwise a client that has gone is noticed when its turn comes.
+        for waiter in [waiter for waiter in self._waiters if waiter.is_gone()]:
+            self._waiters.remove(waiter)
+            waiter.dropped = True
+            waiter.woken.set()
+
+    def _wait(self, waiter: _Waiter) -> None:
+        try:
+            # The expectation may be wrong, for example on a machine that has become slow.
+            woken = waiter.woken.wait(2 * self._longest_wait)
+        except BaseException:
+            self._give_up(waiter)
+            raise
+        if not woken:
+            self._give_up(waiter)
+            raise _too_many(self._expected_wait)
+        if waiter.dropped:
+            raise _gone()
+        if waiter.is_gone():
+            self.leave()
+            raise _gone()
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        """Leave the queue, or pass the thread on if it was handed over in the meantime."""
+        with self._lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+                return
+        if not waiter.dropped:
+            self.leave()
 
     @cached_property
     def _threads(self) -> Any:
         # Created at the first hash, because threads do not survive the fork of a worker.
         return _native_threads()(self._concurrency)
+
+
+def _too_many(wait: float) -> ServiceUnavailable:
+    return ServiceUnavailable("Too many passwords are being checked at once.", retry_after=max(1, math.ceil(wait)))
+
+
+def _gone() -> ServiceUnavailable:
+    return ServiceUnavailable("The client hung up before its password was checked.", retry_after=1)
 
 
 def _native_threads() -> Any:

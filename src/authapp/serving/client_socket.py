@@ -52,7 +52,7 @@ def limit_buffers(listener: Any) -> None:
 
 
 class ClientSocket:
-    """What gunicorn gets in place of ``client``, a socket of gevent. It has no other methods than gunicorn needs."""
+    """What gunicorn gets in place of ``client``, a socket of gevent: it has the methods that gunicorn needs."""
 
     def __init__(self, client: Any, turns: Turns) -> None:
         self.waiting_since: float | None = None
@@ -102,6 +102,20 @@ class ClientSocket:
             yield
         finally:
             self._client.settimeout(None)
+
+    def has_hung_up(self) -> bool:
+        """Tell whether the client has closed its connection. Reads nothing.
+
+        A client that has only shut down its sending side counts as gone, as it does for nginx and HAProxy. One that has
+        sent more after its request is not noticed.
+        """
+        try:
+            with self.without_waiting():
+                return not self._client.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, ValueError):  # nothing to read; TLS, which cannot peek
+            return False
+        except OSError:
+            return True
 
     def drop(self) -> None:
         """Hang up, from another greenlet: the one that waits for this client is led out."""

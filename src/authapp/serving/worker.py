@@ -23,6 +23,10 @@ from authapp.serving.preflight import forget_package
 from authapp.serving.request_body import RequestBody
 from authapp.serving.turns import Turns
 
+CLIENT_GONE = "authapp.client_gone"
+"""The key of the WSGI environ for a function that tells whether the client has hung up. ``authapp.api.context`` reads
+it, and a test compares them."""
+
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """An event loop that serves connections in greenlets.
@@ -109,6 +113,7 @@ def limit_bodies(application: Any) -> Any:
         client: ClientSocket = environ["gunicorn.socket"]
         body = RequestBody(environ["wsgi.input"], client, None if length is None else int(length))
         environ["wsgi.input"] = body
+        environ[CLIENT_GONE] = client.has_hung_up
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             if not body.has_arrived():

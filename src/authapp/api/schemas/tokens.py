@@ -12,7 +12,12 @@ class LoginSchema(Schema):
     """The name and the password of an account."""
 
     username = fields.String(
-        required=True, metadata={**NO_NUL, "description": "The username or the email address.", "examples": ["ada"]}
+        required=True,
+        metadata={
+            **NO_NUL,
+            "description": "The username or the email address. Blanks around it are ignored.",
+            "examples": ["ada"],
+        },
     )
     password = fields.String(
         required=True,

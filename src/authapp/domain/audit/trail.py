@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, true
 from sqlalchemy.exc import SQLAlchemyError
 
 from authapp import clock
@@ -120,20 +120,22 @@ class AuditTrail:
                 _commit(event_type, context, {**details, "failed": True})
             raise
 
-    def prune(self, older_than: timedelta, *, context: RequestContext) -> int:
-        """Delete the events that are older than this, in batches, and return their number.
+    def prune(self, older_than: timedelta, event_type: str | None = None, *, context: RequestContext) -> int:
+        """Delete the events that are older than this, of one type or of all, in batches; return their number.
 
         Each batch records an event in its own transaction, so that an interrupted pruning is recorded up to where it
         stopped. If nothing is deleted, nothing is recorded, so that a timer does not fill the trail.
         """
         before = clock.now() - older_than
+        of_type = AuditEvent.type == event_type if event_type else true()
+        details: dict[str, Any] = {"type": event_type} if event_type else {}
         return delete_in_batches(
             AuditEvent.occurred_at,
-            AuditEvent.occurred_at < before,
+            (AuditEvent.occurred_at < before) & of_type,
             # The trigger allows deletes only in a transaction with this setting.
             prepare=select(func.set_config("authapp.pruning", "on", True)),
             on_batch=lambda removed: record(
-                EventType.AUDIT_PRUNED, context=context, before=clock.rfc3339(before), removed=removed
+                EventType.AUDIT_PRUNED, context=context, before=clock.rfc3339(before), removed=removed, **details
             ),
         )
 

@@ -59,7 +59,7 @@ class PasswordLogin:
         )
         if principal is None:
             raise self._refusal(result, context)
-        self._verifier.forgive(result.user_id)
+        self._verifier.forgive(result)
         return principal
 
     @contextmanager
@@ -68,7 +68,7 @@ class PasswordLogin:
         try:
             yield
         except Refusal as refusal:
-            self._verifier.forgive(result.user_id)
+            self._verifier.forgive(result)
             self._record(result, context, code=refusal.code)
             raise
 

@@ -1,4 +1,6 @@
-"""Limits on password guessing: consecutive failures per account are counted, and each makes the next delay longer.
+"""Limits on password guessing: consecutive failures are counted, and each makes the next delay longer.
+
+Logins are counted by name, of which an account has two, and confirmations by session.
 
 An attempt is counted in one atomic statement before the password is checked, and the count is reset if the password is
 right. So parallel guesses cannot bypass the limit: of two hundred at once, only as many as allowed are checked.
@@ -22,14 +24,18 @@ from authapp.models import LoginThrottle, ThrottleScope, User
 
 FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(minutes=15)
+NAMES_PER_ACCOUNT = 2
 _DOUBLINGS = math.ceil(math.log2(LONGEST_DELAY / FIRST_DELAY))
 
 UNKNOWN_NAME_RETENTION = timedelta(days=30)
-"""How long the failures of an unknown name are kept after the last attempt."""
+"""How long the failures of an unknown name, and of a session, are kept after the last attempt."""
+
+_LOCKED_SESSION = "There were too many wrong passwords in this session: log in again."
+_LOCKED_NAME = "There were too many failed attempts under this name: only an administrator can open it again."
 
 
 def _forgotten(now: datetime) -> ColumnElement[bool]:
-    # Only counters of unknown names and deleted accounts. A counter may keep an existing account locked.
+    # Only counters of unknown names, deleted accounts and sessions. A counter may keep an existing account locked.
     unowned = ~exists().where(User.id == LoginThrottle.account_id)
     return unowned & (LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION)
 
@@ -51,21 +57,21 @@ class Attempt:
 
 
 class AccountThrottles:
-    """Counts password attempts by account."""
+    """Counts password attempts."""
 
     def __init__(self, fast_path: FastPath, *, free_failures: int, max_failures: int) -> None:
-        """Take the number of failures after which delays begin, and after which the account is locked."""
-        self._fast_path = fast_path
-        self._max = max_failures
-        self._reserve = _reservation(free_failures, max_failures)
+        """Take the number of failures after which delays begin, and after which an account is locked.
 
-    def check(self, failures: int | None, blocked_until: datetime | None) -> None:
+        An account is locked name by name, and each name gets its share, so that all together are no more than allowed.
+        """
+        self._fast_path = fast_path
+        self._max = max(1, max_failures // NAMES_PER_ACCOUNT)
+        self._reserve = _reservation(free_failures, self._max)
+
+    def check(self, scope: ThrottleScope, failures: int | None, blocked_until: datetime | None) -> None:
         """Raise ``TooManyRequests`` if an account with this state is locked or must wait."""
         if failures is not None and failures >= self._max:
-            raise _refusal(
-                LONGEST_DELAY,
-                "There were too many failed attempts at this account: only an administrator can open it again.",
-            )
+            raise _refusal(LONGEST_DELAY, _LOCKED_SESSION if scope is ThrottleScope.CONFIRMATION else _LOCKED_NAME)
         if blocked_until is not None and blocked_until > (now := clock.now()):
             raise _refusal(blocked_until - now)
 
@@ -77,7 +83,7 @@ class AccountThrottles:
         if row is None:
             columns = select(LoginThrottle.failures, LoginThrottle.blocked_until)
             state = read_one(columns.where(LoginThrottle.account_id == account_id, LoginThrottle.scope == scope))
-            self.check(*(state or (None, now + FIRST_DELAY)))
+            self.check(scope, *(state or (None, now + FIRST_DELAY)))
             raise _refusal(FIRST_DELAY)
         return Attempt(row.failures, row.failures >= self._max)
 
@@ -88,7 +94,7 @@ class AccountThrottles:
         return bool(db.session.scalars(deleted.execution_options(synchronize_session=False)).all())
 
 
-def _refusal(wait: timedelta, sentence: str = "There were too many failed attempts at this account.") -> Refusal:
+def _refusal(wait: timedelta, sentence: str = "There were too many failed attempts.") -> Refusal:
     seconds = math.ceil(wait.total_seconds())
     return TooManyRequests(sentence, retry_after=seconds, quota=Quota(name="account", amount=1, seconds=seconds))
 

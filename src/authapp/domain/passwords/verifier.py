@@ -51,24 +51,31 @@ class PasswordVerifier:
         """
         key = lookup_key(name)
         unknown_id = unknown_account(key)
-        row = self._fast_path.read(_BY_EMAIL if "@" in name else _BY_USERNAME, {"key": key, "unknown_id": unknown_id})
+        scope = ThrottleScope.LOGIN_BY_EMAIL if "@" in name else ThrottleScope.LOGIN_BY_USERNAME
+        row = self._fast_path.read(_LOOKUPS[scope], {"key": key, "unknown_id": unknown_id})
         if row is None:
             raise RuntimeError("a select without a condition has a row")
-        attempt, correct, new_hash = self._try(row, row.id or unknown_id, ThrottleScope.LOGIN, password)
+        attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password, context)
         if row.id is None or not correct or row.status != UserStatus.ACTIVE:
-            self._record(EventType.LOGIN_REFUSED, row.id, attempt, context)
+            self._record_refused_login(row.id, attempt, scope, context)
             raise InvalidCredentials
         if new_hash:
             _replace_hash(row.id, row.password_hash, new_hash)
-        return AuthenticationResult(row.id, (PASSWORD,), auth_time=clock.now(), account_version=row.updated_at)
+        return AuthenticationResult(
+            row.id, (PASSWORD,), auth_time=clock.now(), account_version=row.updated_at, throttle_scope=scope
+        )
 
     def confirm(self, user_id: UUID, password: str | None, context: RequestContext, *, field: str) -> ConfirmedUser:
         """Return the account if ``password`` is right. An account without a password needs none.
 
+        Attempts are counted by session. The thief of a token can neither get another session nor make the owner wait,
+        who logs in anew. Attempts without a session are counted by account.
+
         Raises ``WrongPassword``, ``ValidationFailed`` for ``field`` if the password is missing, ``TooManyRequests``, or
         ``ServiceUnavailable``.
         """
-        row = read_one(_BY_ID, {"user_id": user_id})
+        counted_id = context.session_id or user_id
+        row = read_one(_BY_ID, {"user_id": user_id, "counted_id": counted_id})
         if row is None:
             raise WrongPassword
         confirmed = ConfirmedUser(row.password_hash, row.username, row.email, row.updated_at)
@@ -76,32 +83,40 @@ class PasswordVerifier:
             return confirmed
         if password is None:
             raise ValidationFailed(field_errors=[FieldError(f"#/{field}", "Missing data for required field.")])
-        attempt, correct, _ = self._try(row, user_id, ThrottleScope.CONFIRMATION, password)
+        attempt, correct, _ = self._try(row, counted_id, ThrottleScope.CONFIRMATION, password, context)
         if not correct:
-            self._record(EventType.PASSWORD_REFUSED, user_id, attempt, context)
+            with transaction():
+                refused = EventType.PASSWORD_REFUSED
+                audit.record(refused, context=context, subject_id=user_id, failures=attempt.failures)
             raise WrongPassword
         with transaction():
-            self._throttles.forgive(user_id, ThrottleScope.CONFIRMATION)
+            self._throttles.forgive(counted_id, ThrottleScope.CONFIRMATION)
         return confirmed
 
-    def forgive(self, user_id: UUID) -> None:
-        """Reset the failed logins of an account whose password was right. ``sessions.start`` does so by itself."""
-        with transaction():
-            self._throttles.forgive(user_id, ThrottleScope.LOGIN)
+    def forgive(self, result: AuthenticationResult) -> None:
+        """Reset the failed logins under the name of this login. ``sessions.start`` does so by itself."""
+        if result.throttle_scope is not None:
+            with transaction():
+                self._throttles.forgive(result.user_id, result.throttle_scope)
 
-    def _try(self, row: Any, account_id: UUID, scope: ThrottleScope, password: str) -> tuple[Attempt, bool, str | None]:
-        self._throttles.check(row.failures, row.blocked_until)
-        # The attempt is counted only after admission to the bulkhead, so that refusals with 503 are not counted.
-        with self._hasher.admitted():
+    def _try(
+        self, row: Any, account_id: UUID, scope: ThrottleScope, password: str, context: RequestContext
+    ) -> tuple[Attempt, bool, str | None]:
+        self._throttles.check(scope, row.failures, row.blocked_until)
+        # Counted only when its turn has come: not if it is refused with 503, or if its client has gone.
+        with self._hasher.turn(context):
             attempt = self._throttles.reserve(account_id, scope)
             correct, new_hash = self._hasher.verify(password, row.password_hash)
         return attempt, correct, new_hash
 
-    def _record(self, event_type: str, user_id: UUID | None, attempt: Attempt, context: RequestContext) -> None:
+    def _record_refused_login(
+        self, user_id: UUID | None, attempt: Attempt, scope: ThrottleScope, context: RequestContext
+    ) -> None:
         with transaction():
-            audit.record(event_type, context=context, subject_id=user_id, failures=attempt.failures)
+            audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=user_id, failures=attempt.failures)
             if attempt.is_last and user_id:
-                audit.record(EventType.USER_LOCKED, context=context, subject_id=user_id)
+                name = "email" if scope is ThrottleScope.LOGIN_BY_EMAIL else "username"
+                audit.record(EventType.USER_LOCKED, context=context, subject_id=user_id, name=name)
 
 
 def _replace_hash(user_id: UUID, outdated: str, new_hash: str) -> None:
@@ -122,18 +137,21 @@ def _failures(scope: ThrottleScope, account: Any) -> ColumnElement[bool]:
     return and_(_THROTTLES.c.account_id == account, _THROTTLES.c.scope == scope)
 
 
-def _lookup(key: ColumnElement[str]) -> PreparedStatement:
+def _lookup(key: ColumnElement[str], scope: ThrottleScope) -> PreparedStatement:
     """Return the statement that reads an account and its failures, with the same work if there is no such account."""
     always = select(literal(1).label("one")).subquery()
     named = always.outerjoin(_USERS, key == bindparam("key"))
     account = func.coalesce(_USERS.c.id, bindparam("unknown_id", type_=_USERS.c.id.type))
-    throttled = named.outerjoin(_THROTTLES, _failures(ThrottleScope.LOGIN, account))
+    throttled = named.outerjoin(_THROTTLES, _failures(scope, account))
     return PreparedStatement(select(*_COLUMNS).select_from(throttled))
 
 
-_BY_USERNAME, _BY_EMAIL = _lookup(_USERS.c.username_key), _lookup(_USERS.c.email_key)
+_LOOKUPS = {
+    ThrottleScope.LOGIN_BY_USERNAME: _lookup(_USERS.c.username_key, ThrottleScope.LOGIN_BY_USERNAME),
+    ThrottleScope.LOGIN_BY_EMAIL: _lookup(_USERS.c.email_key, ThrottleScope.LOGIN_BY_EMAIL),
+}
 _BY_ID = (
     select(*_COLUMNS)
-    .select_from(_USERS.outerjoin(_THROTTLES, _failures(ThrottleScope.CONFIRMATION, _USERS.c.id)))
+    .select_from(_USERS.outerjoin(_THROTTLES, _failures(ThrottleScope.CONFIRMATION, bindparam("counted_id"))))
     .where(_USERS.c.id == bindparam("user_id"))
 )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from authapp.models import ThrottleScope
+
 PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
 
 
@@ -13,13 +15,15 @@ class AuthenticationResult:
 
     ``account_version`` is ``users.updated_at`` as it was read for the authentication. A change of the account's
     password, names, roles or status also changes it, and then no session starts. A method with one-time codes uses the
-    code up before it returns this.
+    code up before it returns this. The failures of the account in ``throttle_scope`` are forgotten when the session
+    starts; ``None`` is for a method that proves no password.
     """
 
     user_id: UUID
     amr: tuple[str, ...]
     auth_time: datetime
     account_version: datetime
+    throttle_scope: ThrottleScope | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` without a method, or for a time without a time zone."""

@@ -12,7 +12,7 @@ from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.token_pairs import SessionState
-from authapp.models import LoginThrottle, Session, ThrottleScope, User, UserStatus
+from authapp.models import LoginThrottle, Session, User, UserStatus
 from authapp.models.session import server_time
 
 
@@ -23,7 +23,7 @@ def insert_session(
 
     While a password hash was being computed, the password may have been changed, or the account disabled. The user's
     row is locked by the statement, so that a global logout either comes before the session or ends it. The failed
-    logins of the account are forgotten. It may run twice, and then starts one session.
+    logins under the name of this login are forgotten. It may run twice, and then starts one session.
     """
     parameters = {
         "user_id": state.user_id,
@@ -35,6 +35,7 @@ def insert_session(
         "refresh_expires_at": state.refresh_expires_at,
         "amr": state.amr,
         "auth_time": state.auth_time,
+        "throttle_scope": result.throttle_scope,
     }
     return fast_path.write(_START, {**parameters, **audit.audit_params(context)}) is not None
 
@@ -72,7 +73,7 @@ def _start() -> PreparedStatement:
     started = insert(Session).from_select(list(columns), rows).on_conflict_do_nothing().cte("started")
     forgiven = (
         delete(LoginThrottle)
-        .where(LoginThrottle.account_id == account.c.id, LoginThrottle.scope == ThrottleScope.LOGIN)
+        .where(LoginThrottle.account_id == account.c.id, LoginThrottle.scope == bindparam("throttle_scope"))
         .cte("forgiven")
     )
     event = {

@@ -51,8 +51,9 @@ class Accounts:
         if not self._registration_open:
             raise RegistrationClosed
         names = UserNames.checked(username, email)
-        self._hooks.ask(hooks.before_registration, context=context, username=names.username, email=names.email)
-        user = self._new(names, password)
+        with transaction():  # no connection may be held while the password is hashed
+            self._hooks.ask(hooks.before_registration, context=context, username=names.username, email=names.email)
+        user = self._new(names, password, context)
         with unique_names(), transaction() as session:
             session.add(user)
             audit.record(EventType.USER_REGISTERED, context=context, subject_id=user.id, actor_id=user.id)
@@ -72,7 +73,7 @@ class Accounts:
         with transaction():
             # Also checked before hashing, so that a refusal does not cost a hash.
             GrantPolicy.of(context).require_can_grant(role_names)
-        user = self._new(UserNames.checked(username, email), password, role_names)
+        user = self._new(UserNames.checked(username, email), password, context, role_names)
         with unique_names(), transaction() as session:
             GrantPolicy.of(context).require_can_grant(role_names)
             session.add(user)
@@ -114,7 +115,7 @@ class Accounts:
         if confirmed.password_hash is None:
             raise WrongPassword
         require_acceptable(new, username=confirmed.username, email=confirmed.email, field="new_password")
-        new_hash = self._hasher.hash(new)
+        new_hash = self._hasher.hash(new, context)
         with transaction():
             user = _lock_if_unchanged(user_id, confirmed)
             require_live(context)
@@ -134,14 +135,14 @@ class Accounts:
             delete_account(user, context)
         self._hooks.tell(hooks.user_deleted, context=context, user_id=user_id, username=user.username)
 
-    def _new(self, names: UserNames, password: str | None, roles: Iterable[str] = ()) -> User:
+    def _new(self, names: UserNames, password: str | None, context: RequestContext, roles: Iterable[str] = ()) -> User:
         if password is not None:
             require_acceptable(password, username=names.username, email=names.email)
         return User(
             id=identifiers.time_ordered(),
             username=names.username,
             email=names.email,
-            password_hash=None if password is None else self._hasher.hash(password),
+            password_hash=None if password is None else self._hasher.hash(password, context),
             role_links=[UserRole(role_name=role) for role in roles],
         )
 

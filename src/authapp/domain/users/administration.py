@@ -103,10 +103,10 @@ class Administration:
 
         Raises ``PasswordRejected`` or ``ServiceUnavailable``.
         """
-        with transaction():  # so that no connection is held while the password is hashed
+        with transaction():  # no connection may be held while the password is hashed
             user = self._accounts.find(ref)
         require_acceptable(password, username=user.username, email=user.email)
-        new_hash = self._hasher.hash(password)
+        new_hash = self._hasher.hash(password, context)
         with transaction():
             user = self._lock(user.id, context)
             self._throttles.forgive(user.id)

@@ -13,7 +13,7 @@ from authapp.database.keyset import IndexRange
 from authapp.database.session import db
 from authapp.domain.pages import Listing, Page, Pages
 from authapp.models import User, UserRole, UserStatus
-from authapp.models.user import folded
+from authapp.models.user import email_key, folded
 
 SCAN_LIMIT = 300
 """How many candidates one scan tests. A higher limit makes fewer pages short, but makes those pages slower."""
@@ -108,7 +108,8 @@ def _scan_names(user_filter: UserFilter, q: str, after: list[Any] | None) -> Sca
     If both of an account match, it is listed at the smaller key, and fails the test at the other key.
     """
     last_key = after[0] if after else ""
-    begins = {key: key.startswith(folded(q), autoescape=True) for key in _NAME_KEYS}
+    start = email_key(q) if "@" in q else folded(q)
+    begins = {key: key.startswith(start, autoescape=True) for key in _NAME_KEYS}
     # CASE is NULL for a key that does not match, and LEAST ignores NULL.
     matched_key = func.least(*(case((begins[key], key)) for key in _NAME_KEYS))
 
