@@ -33,6 +33,6 @@ PROGRAM = """
 """
 
 
-@pytest.mark.parametrize(("wait", "few"), [("turns.wait_while_busy()", True), ("pass", False)])
-def test_a_newcomer_waits_for_few_of_a_hundred_requests_that_came_at_once(wait: str, few: bool) -> None:
-    assert printed(PROGRAM.format(wait=wait)) == f"{few}\n100\n"
+@pytest.mark.parametrize(("wait", "gives_way"), [("turns.wait_while_busy()", True), ("pass", False)])
+def test_a_newcomer_waits_for_few_of_a_hundred_requests_that_came_at_once(wait: str, gives_way: bool) -> None:
+    assert printed(PROGRAM.format(wait=wait)) == f"{gives_way}\n100\n"
