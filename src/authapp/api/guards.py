@@ -127,7 +127,7 @@ def check_request() -> Response | None:
         return None
     middleware.cover(incoming.environ)
     deadline.start(extension.services.settings.database_timeout)
-    incoming.max_content_length = bodies.MAX_BYTES + 1  # one byte more than allowed, to detect a larger body
+    bodies.limit(incoming)
     if incoming.method == "OPTIONS":
         return _methods()
     _check_credential(guard, incoming, extension.authenticators)

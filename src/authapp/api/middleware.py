@@ -54,6 +54,11 @@ def cover(environ: dict[str, Any]) -> None:
     environ[_COVERED] = True
 
 
+def is_covered(environ: dict[str, Any]) -> bool:
+    """Return whether authapp guards and answers the request."""
+    return _COVERED in environ
+
+
 def request_id() -> str:
     """Return the id of this request: the client's if it is a sane one, else a new one."""
     return _request_id(request.environ)
