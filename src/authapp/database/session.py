@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Executable, MetaData, Row
+from sqlalchemy import Executable, MetaData, Row, func, select
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session
 
 
@@ -47,3 +48,16 @@ def read_one(statement: Executable, parameters: Mapping[str, Any] | None = None)
     """
     with Session(db.engine, join_transaction_mode="create_savepoint") as session:
         return session.execute(statement, parameters).first()
+
+
+def server_now() -> datetime:
+    """Return PostgreSQL's current time.
+
+    What is deleted because its time is over is judged by it: a host whose clock is fast would delete a revocation that
+    is still needed. Raises ``sqlalchemy.exc.SQLAlchemyError``.
+    """
+    row = read_one(select(func.clock_timestamp()))
+    if row is None:
+        raise RuntimeError("a select without a table has a row")
+    now: datetime = row[0]
+    return now
