@@ -5,15 +5,18 @@ from contextlib import contextmanager
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from authapp import create_app
+from authapp.database.session import db
 from authapp.domain.users.accounts import Accounts
 from cli.invoking import flask_tokens, flask_users, refused
 from conftest import dispose
 from databases import Databases
 from settings import settings
 
+LOCKED = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'lock_not_available'; END $$"
 NOBODY_LISTENS = "postgresql+psycopg2://authapp:db-Passw0rd@127.0.0.1:1/authapp"
 
 
@@ -46,3 +49,18 @@ def test_a_pool_that_is_exhausted_is_reported_in_one_line(app: Flask, monkeypatc
     monkeypatch.setattr(Accounts, "find", find)
 
     refused(flask_users(app, "show", "grace"), "The database cannot be asked")
+
+
+@pytest.mark.parametrize("statement", ["SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)", LOCKED])
+def test_a_database_that_answers_and_gives_up_is_not_blamed_on_the_settings(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    def find(self: Accounts, name: str) -> None:
+        db.session.execute(text(statement))
+
+    monkeypatch.setattr(Accounts, "find", find)
+
+    result = flask_users(app, "show", "grace")
+
+    refused(result, "PostgreSQL gave up", "try again")
+    assert "DATABASE_URL" not in result.stderr

@@ -334,7 +334,8 @@ def app(databases: Databases) -> Iterator[Flask]:
         "access_token_ttl": model.ACCESS_TTL,
         "refresh_token_ttl": model.REFRESH_TTL,
         "session_ttl": model.SESSION_TTL,
-        "refresh_grace": model.GRACE,
+        "refresh_grace": 0,
+        "refresh_retry": model.GRACE,
         "leeway": model.LEEWAY,
     }
     with databases.migrated() as url:

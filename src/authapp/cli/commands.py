@@ -10,7 +10,7 @@ from flask import current_app
 from flask.cli import AppGroup
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.database.errors import is_outage
+from authapp.database.errors import is_outage, sqlstate, was_given_up
 from authapp.domain.services import Services
 from authapp.errors import Refusal
 
@@ -37,6 +37,11 @@ class Commands(AppGroup):
         except SQLAlchemyError as error:
             if not is_outage(error):
                 raise
+            if was_given_up(error):
+                raise click.ClickException(
+                    f"PostgreSQL gave up (SQLSTATE {sqlstate(error)}): the statement took too long, or waited for"
+                    " others. It has changed nothing; try again."
+                ) from None
             raise click.ClickException(
                 "The database cannot be asked: check DATABASE_URL, and that `flask db upgrade` has been run."
             ) from None
