@@ -1,10 +1,20 @@
-"""The clock of the application, in the test's hands."""
+"""The clocks of the application and of PostgreSQL, in the test's hands."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 
 from authapp import clock
+from authapp.domain import pruning
+from authapp.domain.audit import trail
+
+
+def set_clocks(monkeypatch: pytest.MonkeyPatch, now: Callable[[], datetime]) -> None:
+    """Let the node and, where rows are pruned, PostgreSQL have the time that ``now`` returns."""
+    monkeypatch.setattr(clock, "now", now)
+    for module in (pruning, trail):
+        monkeypatch.setattr(module, "server_now", now)
 
 
 class Time:
@@ -12,7 +22,7 @@ class Time:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = clock.now()
-        monkeypatch.setattr(clock, "now", lambda: self.now)
+        set_clocks(monkeypatch, lambda: self.now)
 
     def passes(self, duration: timedelta = timedelta(), **delta: float) -> None:
         self.now += duration + timedelta(**delta)

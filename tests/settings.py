@@ -8,6 +8,7 @@ from authapp.security.keys import Key, KeyRing
 KEYS = KeyRing([Key.generate()]).to_json()
 CHEAP_HASHING = {"argon2_memory_kib": 8, "argon2_time_cost": 1}
 WIDE_LIMITS = {"rate_limits": dict.fromkeys(["login", "register", "refresh", "password"]), "hashing_queue_seconds": 60}
+MANY_SESSIONS = {"sessions_per_account": 10_000}
 
 
 def settings(**changes: Any) -> Settings:
@@ -17,6 +18,7 @@ def settings(**changes: Any) -> Settings:
         "issuer": "https://auth.example.com",
         **CHEAP_HASHING,
         **WIDE_LIMITS,
+        **MANY_SESSIONS,
         **changes,
     }
     return Settings(**values)

@@ -90,6 +90,7 @@ def test_what_is_not_set_has_the_agreed_default(env: Set) -> None:
         "open",
         0,
     )
+    assert (settings.refresh_retry, settings.sessions_per_account) == (86_400, 100)
     assert (settings.argon2_memory_kib, settings.argon2_time_cost, settings.log_level) == (19_456, 2, "INFO")
 
 
@@ -147,6 +148,8 @@ def test_everything_that_is_missing_is_named_in_one_error(env: Set) -> None:
         ("AUTHAPP_SESSION_TTL", "31536001"),
         ("AUTHAPP_REFRESH_GRACE", "61"),
         ("AUTHAPP_REFRESH_GRACE", "-1"),
+        ("AUTHAPP_SESSIONS_PER_ACCOUNT", "0"),
+        ("AUTHAPP_SESSIONS_PER_ACCOUNT", "10001"),
         ("AUTHAPP_LEEWAY", "61"),
         ("AUTHAPP_LEEWAY", "five"),
         ("AUTHAPP_LEEWAY", "1" * 5000),
@@ -406,6 +409,8 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "REFRESH_TOKEN_TTL": 120,
         "SESSION_TTL": 180,
         "REFRESH_GRACE": 1,
+        "REFRESH_RETRY": 100,
+        "SESSIONS_PER_ACCOUNT": 7,
         "LEEWAY": 2,
         "REGISTRATION": "closed",
         "TRUSTED_PROXIES": 3,

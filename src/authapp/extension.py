@@ -20,7 +20,7 @@ from authapp.database.connect import DeadlinePool, Servers, connect_arguments, c
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.database.orphaned_backends import OrphanedBackends
-from authapp.database.session import db
+from authapp.database.session import db, discard
 from authapp.database.session_settings import TRANSACTION_ISOLATION
 from authapp.domain.services import EXTENSION, Services
 from authapp.security.key_files import ensure_key_file
@@ -160,6 +160,8 @@ def _build_services(app: Flask, settings: Settings, folders: Sequence[MigrationF
 def _bind_database(app: Flask, config: dict[str, Any], orphaned: OrphanedBackends) -> None:
     app.config.from_mapping(config)
     db.init_app(app)
+    # Registered after Flask-SQLAlchemy's own, and so called before it, which then finds nothing to close.
+    app.teardown_appcontext(lambda _error: discard())
     with app.app_context():
         watch_errors(db.engine, orphaned)
 

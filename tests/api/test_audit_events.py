@@ -282,6 +282,15 @@ def test_events_of_one_type_can_be_pruned_sooner(app: Flask, api: Api, monkeypat
     assert (details["removed"], details["type"]) == (1, EventType.LOGIN_REFUSED)
 
 
+def test_the_age_of_an_event_is_judged_by_the_clock_of_postgresql(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_user(app)
+    ahead = clock.now() + timedelta(days=365)
+    with monkeypatch.context() as patch:
+        patch.setattr(clock, "now", lambda: ahead)
+        assert prune(app) == 0
+    assert len(events(app, EventType.USER_CREATED)) == 1
+
+
 def test_a_pruning_that_removes_nothing_is_no_event(app: Flask) -> None:
     a_user(app)
     assert prune(app) == 0

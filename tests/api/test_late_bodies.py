@@ -1,25 +1,34 @@
-"""A body may arrive long after the token was accepted: what was taken away meanwhile is gone."""
+"""A body may arrive long after the token was verified: what was taken away meanwhile is gone, on every route."""
 
+import json
+import re
 from collections.abc import Callable
-from uuid import UUID
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
 
 import pytest
-from flask import Flask
+from flask import Flask, Request
+from flask import request as incoming
 
-from authapp import clock
-from authapp.context import OPERATOR, RequestContext
+from api.access_table import ACCESS, FRESH, GUEST, REFRESH, TABLE
+from authapp import AuthApp, Blueprint, clock, create_app
+from authapp.api.authenticate import Authenticator
+from authapp.context import OPERATOR, Principal, RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain.services import Services
 from authapp.domain.sessions import revocation
 from authapp.errors import TokenRevoked
 from authapp.models import EndReason, User
-from factories import PASSWORD, a_session, a_user
+from authapp.models.role import ADMIN
+from conftest import dispose
+from databases import Databases
+from factories import PASSWORD, Api, a_session, a_user, problem
+from settings import settings
 
 NEW_PASSWORD = "another horse battery staple"
 Write = Callable[[Services, UUID, RequestContext], object]
 
 WRITES: dict[str, Write] = {
-    "rename": lambda services, user, context: services.accounts.rename(user, username="newname", context=context),
     "change password": lambda services, user, context: services.accounts.change_password(
         user, context.session_id, PASSWORD, NEW_PASSWORD, context
     ),
@@ -32,6 +41,161 @@ ENDS: dict[str, Write] = {
     "logout everywhere": lambda services, user, _context: services.administration.end_sessions(user, OPERATOR),
     "disabled": lambda services, user, _context: services.administration.disable(user, OPERATOR),
 }
+
+
+UNSAFE = {route: level for route, level in TABLE.items() if level != GUEST and not route.startswith("GET")}
+
+
+class LateBody:
+    """A body whose last byte arrives after ``meanwhile`` has been done."""
+
+    def __init__(self, body: bytes, meanwhile: Callable[[], object]) -> None:
+        self._body = body
+        self._meanwhile = meanwhile
+
+    def read(self, size: int = -1) -> bytes:
+        if len(self._body) == 1:
+            self._meanwhile()
+        count = max(1, min(size if size >= 0 else len(self._body), len(self._body) - 1))
+        part, self._body = self._body[:count], self._body[count:]
+        return part
+
+
+def late(body: bytes, meanwhile: Callable[[], object]) -> dict[str, Any]:
+    """Return what the WSGI environment has of such a body."""
+    return {"wsgi.input": LateBody(body, meanwhile), "CONTENT_LENGTH": str(len(body))}
+
+
+def request(api: Api, route: str, token: str, body: bytes, meanwhile: Callable[[], object]) -> Any:
+    method, rule = route.split()
+    path = re.sub("<uuid:[a-z_]+>", str(uuid4()), rule).replace("<name>", "nobody")
+    return api.client.open(
+        path,
+        method=method,
+        headers={"Authorization": f"Bearer {token}"},
+        environ_overrides=late(body, meanwhile),
+    )
+
+
+@pytest.mark.parametrize("taken_away", ["session", "every session", "status", "role"])
+@pytest.mark.parametrize("route", UNSAFE)
+def test_what_is_taken_away_while_the_body_is_on_the_way_is_not_used(
+    app: Flask, api: Api, route: str, taken_away: str
+) -> None:
+    level = UNSAFE[route]
+    a_user(app, roles=[ADMIN])
+    user, services = a_user(app, roles=[ADMIN]), Services.of(app)
+    pair = a_session(app, user)
+    done: list[str] = []
+
+    def meanwhile() -> None:
+        done.append(taken_away)
+        with app.app_context():
+            if taken_away == "session":
+                services.sessions.end(user.id, UUID(services.tokens.read(pair.access_token)["sid"]), OPERATOR)
+            elif taken_away == "every session":
+                services.administration.end_sessions(user.id, OPERATOR)
+            elif taken_away == "status":
+                services.administration.disable(user.id, OPERATOR)
+            else:
+                services.administration.revoke(user.id, ADMIN, OPERATOR)
+
+    body = json.dumps({"password": PASSWORD}).encode()
+    if level == REFRESH:
+        body = json.dumps({"refresh_token": pair.refresh_token}).encode()
+        response = api.client.open(
+            route.split()[1],
+            method="POST",
+            content_type="application/json",
+            environ_overrides=late(body, meanwhile),
+        )
+    else:
+        response = request(api, route, pair.access_token, body, meanwhile)
+
+    assert done == [taken_away], "the body was not waited for"
+    if taken_away != "role":
+        problem(response, 401, "token_revoked")
+    elif level not in {ACCESS, FRESH, REFRESH}:
+        problem(response, 403, "permission_denied")
+
+
+@pytest.mark.parametrize("route", [route for route, level in UNSAFE.items() if level != REFRESH])
+@pytest.mark.parametrize("token", ["", "garbage", "expired", "forged"])
+def test_nobody_waits_for_the_body_of_a_request_without_a_good_token(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, route: str, token: str
+) -> None:
+    sent = {"garbage": "x.y.z"}.get(token, token)
+    if token in {"expired", "forged"}:
+        with monkeypatch.context() as patch:
+            past = clock.now().replace(year=2020)
+            if token == "expired":
+                patch.setattr(clock, "now", lambda: past)
+            sent = a_session(app, a_user(app)).access_token
+            sent = sent[:-8] + "AAAAAAAA" if token == "forged" else sent
+    read: list[None] = []
+
+    response = request(api, route, sent, b"{}", lambda: read.append(None))
+
+    assert response.status_code == 401
+    assert read == []
+
+
+def test_a_bad_credential_is_reported_before_a_bad_body(app: Flask, api: Api) -> None:
+    user = a_user(app)
+    token = a_session(app, user).access_token
+    too_large = b" " * 70_000
+    problem(api("PATCH", "/users/me", token, data=too_large, content_type="application/json"), 413, "payload_too_large")
+    with app.app_context():
+        Services.of(app).administration.end_sessions(user.id, OPERATOR)
+    problem(api("PATCH", "/users/me", token, data=too_large, content_type="application/json"), 401, "token_revoked")
+
+
+class KeyInHeader:
+    """An authenticator that asks about its credential before it has seen the body."""
+
+    security_schemes: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal: Principal | None = principal
+        self.asked = 0
+
+    def authenticate(self, request: Request) -> Principal | None:
+        if "X-Key" not in request.headers:
+            return None
+        self.asked += 1
+        return self.principal
+
+
+@pytest.mark.committed
+def test_a_credential_of_an_authenticator_of_others_is_asked_about_again(databases: Databases) -> None:
+    blueprint = Blueprint("notes", __name__)
+
+    @blueprint.post("/notes")
+    def create_note() -> dict[str, str]:
+        return {"json": incoming.stream.read().decode()}
+
+    with databases.migrated() as url:
+        app = create_app(settings(database_url=url))
+        AuthApp.of(app).register_blueprint(blueprint)
+        services = Services.of(app)
+        status = services.principals.token_status(services.tokens.read(a_session(app, a_user(app)).access_token))
+        assert status is not None
+        key = KeyInHeader(status.principal)
+        authenticators: list[Authenticator] = AuthApp.of(app).authenticators
+        authenticators.insert(0, key)
+        client = app.test_client()
+
+        def post(meanwhile: Callable[[], object]) -> Any:
+            return client.post("/notes", headers={"X-Key": "1"}, environ_overrides=late(b'{"a": 1}', meanwhile))
+
+        answer = post(lambda: None)
+        assert (answer.status_code, answer.get_json()) == (200, {"json": '{"a": 1}'})
+        assert key.asked == 2
+        problem(post(lambda: setattr(key, "principal", None)), 401, "token_missing")
+        key.principal, key.asked = status.principal, 0
+        assert client.post("/notes", headers={"X-Key": "1"}).status_code == 200
+        assert key.asked == 1, "without a body there is nothing to wait for"
+        dispose(app)
 
 
 @pytest.mark.parametrize("write", WRITES)

@@ -7,6 +7,8 @@ import pytest
 from flask import Flask
 
 from authapp import clock
+from authapp.domain.services import Services
+from conftest import reconfigured
 from factories import Api, a_session, a_user, problem
 
 
@@ -54,30 +56,73 @@ def test_the_body_is_read_as_strictly_as_every_other(api: Api) -> None:
     problem(api.post("/auth/refresh", {"refresh_token": ""}), 401, "token_invalid")
 
 
-def test_whoever_retries_within_the_grace_gets_the_same_successor(app: Flask, api: Api) -> None:
+def same_for_both(first: dict[str, str], again: dict[str, str]) -> bool:
+    """Return whether two answers hand out the same refresh token; its signature may differ from time to time."""
+    return claims(first["refresh_token"]) == claims(again["refresh_token"])
+
+
+@pytest.mark.parametrize("after", [0, 9, 12, 3_600, 86_399])
+def test_whoever_lost_the_answer_gets_the_same_successor_while_it_is_unused(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
     old = a_session(app, a_user(app)).refresh_token
     first = api.post("/auth/refresh", token=old).get_json()
-    again = api.post("/auth/refresh", token=old).get_json()
-    assert claims(again["refresh_token"]) == claims(first["refresh_token"])
+    later(monkeypatch, seconds=after)
+    again, third = (api.post("/auth/refresh", token=old).get_json() for _ in range(2))
+    assert same_for_both(first, again)
+    assert same_for_both(first, third)
+    assert api.get("/ping", again["access_token"]).status_code == 200
+    with app.app_context():
+        introspected = Services.of(app).introspection.introspect(old)
+    assert introspected is not None
     assert api.post("/auth/refresh", token=first["refresh_token"]).status_code == 200
 
 
-def test_a_token_reused_after_the_grace_ends_the_session_alone(
+@pytest.mark.parametrize("after", [0, 12, 600])
+def test_a_token_whose_successor_has_been_exchanged_ends_the_session(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    old = a_session(app, a_user(app)).refresh_token
+    successor = api.post("/auth/refresh", token=old).get_json()
+    later(monkeypatch, seconds=after)
+    assert same_for_both(successor, api.post("/auth/refresh", token=old).get_json())
+    last = api.post("/auth/refresh", token=successor["refresh_token"]).get_json()
+    problem(api.post("/auth/refresh", token=old), 401, "refresh_token_reused")
+    for pair in (successor, last):
+        problem(api.get("/ping", pair["access_token"]), 401, "token_revoked")
+        problem(api.post("/auth/refresh", token=pair["refresh_token"]), 401, "token_revoked")
+
+
+@pytest.mark.parametrize(("grace", "retry", "answered_for"), [(10, 0, 10), (0, 60, 60), (10, 60, 60), (0, 0, 0)])
+def test_the_longer_of_the_two_times_counts(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, grace: int, retry: int, answered_for: int
+) -> None:
+    reconfigured(app, monkeypatch, refresh_grace=grace, refresh_retry=retry)
+    old = a_session(app, a_user(app)).refresh_token
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    api.post("/auth/refresh", token=old)
+    if answered_for:
+        later(monkeypatch, seconds=answered_for - 0.001)
+        assert api.post("/auth/refresh", token=old).status_code == 200
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=answered_for))
+    problem(api.post("/auth/refresh", token=old), 401, "refresh_token_reused")
+
+
+def test_a_token_sent_again_a_day_later_ends_the_session_alone(
     app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = a_user(app)
     other = a_session(app, user)
     old = a_session(app, user).refresh_token
-    new = api.post("/auth/refresh", token=old).get_json()
-    later(monkeypatch, seconds=11)
+    api.post("/auth/refresh", token=old).get_json()
+    later(monkeypatch, days=1)
 
     response = api.post("/auth/refresh", token=old)
 
     problem(response, 401, "refresh_token_reused")
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
-    problem(api.get("/ping", new["access_token"]), 401, "token_revoked")
-    problem(api.post("/auth/refresh", token=new["refresh_token"]), 401, "token_revoked")
-    assert api.get("/ping", other.access_token).status_code == 200
+    assert api.post("/auth/refresh", token=other.refresh_token).status_code == 200
 
 
 def test_a_token_two_generations_old_is_reuse_even_within_the_grace(app: Flask, api: Api) -> None:

@@ -4,7 +4,10 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
+from authapp.database.session import db
+from authapp.domain.services import Services
 from authapp.models import User
 from factories import PASSWORD, Api, a_session, a_user, problem
 
@@ -36,6 +39,47 @@ def test_users_see_their_live_sessions_and_which_is_current(app: Flask, api: Api
     assert [item["amr"] for item in items] == [["pwd"], ["pwd"]]
     items = api.get("/users/me/sessions", newer["access_token"]).get_json()["items"]
     assert [item["current"] for item in items] == [True, False]
+
+
+def test_the_list_comes_in_pages(app: Flask, api: Api, user: User) -> None:
+    pairs = [a_session(app, user) for _ in range(5)]
+    a_session(app, a_user(app))
+    token = pairs[0].access_token
+    api.post("/auth/logout", token=pairs[3].access_token)
+    everything = api.get("/users/me/sessions", token).get_json()
+    assert everything["next_cursor"] is None
+    seen, query = [], {"limit": 2}
+    for size in (2, 2):
+        page = api.get("/users/me/sessions", token, query_string=query).get_json()
+        assert len(page["items"]) == size
+        seen += page["items"]
+        query = {"limit": 2, "cursor": page["next_cursor"]}
+    assert page["next_cursor"] is None
+    assert seen == everything["items"]
+
+
+def test_a_cursor_of_another_users_list_is_refused(app: Flask, api: Api, user: User) -> None:
+    for _ in range(2):
+        token = a_session(app, user).access_token
+    cursor = api.get("/users/me/sessions?limit=1", token).get_json()["next_cursor"]
+    other = a_session(app, a_user(app)).access_token
+    for query in ({"cursor": cursor}, {"cursor": "x"}, {"limit": 0}, {"limit": 101}, {"page": 2}):
+        body = problem(api.get("/users/me/sessions", other, query_string=query), 422, "validation_failed")
+        assert body["errors"][0]["pointer"] == f"#/query/{next(iter(query))}"
+
+
+def test_a_page_may_be_short_where_sessions_have_expired(app: Flask, api: Api, user: User) -> None:
+    pairs = [a_session(app, user) for _ in range(3)]
+    with app.app_context():
+        ids = [Services.of(app).tokens.read(pair.access_token)["sid"] for pair in pairs]
+        expire = text("UPDATE sessions SET refresh_expires_at = now() - interval '1 minute' WHERE id = :id")
+        db.session.execute(expire, {"id": ids[1]})
+        db.session.commit()
+    token = pairs[0].access_token
+    first = api.get("/users/me/sessions?limit=2", token).get_json()
+    rest = api.get("/users/me/sessions", token, query_string={"cursor": first["next_cursor"]}).get_json()
+    assert [[item["id"] for item in page["items"]] for page in (first, rest)] == [[ids[2]], [ids[0]]]
+    assert rest["next_cursor"] is None
 
 
 def test_a_refresh_is_a_use_and_a_request_is_not(app: Flask, api: Api, user: User) -> None:

@@ -21,6 +21,7 @@ from authapp.domain.services import Services
 from authapp.security.key_rotation import new_key
 from authapp.security.keys import KeyRing
 from cli.invoking import data, flask_users, invoke, misused, refused, succeeded
+from clocks import set_clocks
 from conftest import reconfigured
 from factories import Api, a_session, a_user, problem
 
@@ -170,7 +171,7 @@ def test_the_doctor_notices_rows_that_nobody_prunes(app: Flask, monkeypatch: pyt
     a_session(app, a_user(app))
     assert "sessions" in results(app)["ok"]
     later = clock.now() + timedelta(days=365)
-    monkeypatch.setattr(clock, "now", lambda: later)
+    set_clocks(monkeypatch, lambda: later)
     assert "sessions" in results(app)["warn"]
 
 
@@ -180,7 +181,7 @@ def test_the_doctor_notices_addresses_that_nobody_prunes(app: Flask, monkeypatch
         RateLimits({"login": RateLimit(10, 60)}.get, Services.of(app).fast_path).charge("login", "192.0.2.1")
     assert "address_limits" in results(app)["ok"]
     later = clock.now() + timedelta(hours=1)
-    monkeypatch.setattr(clock, "now", lambda: later)
+    set_clocks(monkeypatch, lambda: later)
     assert "address_limits" in results(app)["warn"]
 
 

@@ -6,16 +6,19 @@ from contextlib import contextmanager
 import psycopg2
 import pytest
 from flask import Flask
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from authapp import create_app
+from authapp.database.session import db
 from authapp.domain.users.accounts import Accounts
 from cli.invoking import flask_tokens, flask_users, refused
 from conftest import dispose
 from databases import Databases
 from settings import settings
 
+LOCKED = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'lock_not_available'; END $$"
 NOBODY_LISTENS = "postgresql+psycopg2://authapp:db-Passw0rd@127.0.0.1:1/authapp"
 
 
@@ -100,3 +103,18 @@ def test_migrating_into_a_schema_that_is_not_there_ends_with_one_line(databases:
         nowhere = make_url(url).update_query_dict({"options": "-csearch_path=nowhere"})
         with application(nowhere.render_as_string(hide_password=False)) as app:
             refused(app.test_cli_runner().invoke(args=["db", "upgrade"]), "CREATE SCHEMA")
+
+
+@pytest.mark.parametrize("statement", ["SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)", LOCKED])
+def test_a_database_that_answers_and_gives_up_is_not_blamed_on_the_settings(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    def find(self: Accounts, name: str) -> None:
+        db.session.execute(text(statement))
+
+    monkeypatch.setattr(Accounts, "find", find)
+
+    result = flask_users(app, "show", "grace")
+
+    refused(result, "PostgreSQL gave up", "try again")
+    assert "DATABASE_URL" not in result.stderr

@@ -5,13 +5,14 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from authapp import clock
-from authapp.database.session import db, transaction
+from authapp.database.session import db, server_now, transaction
 from authapp.domain import pruning
 from authapp.domain.services import Services
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.models import BlocklistedToken, Session
 from cli.invoking import data, flask_tokens, misused, succeeded
-from factories import GUEST, a_session, a_user
+from clocks import set_clocks
+from factories import GUEST, Api, a_session, a_user, problem
 
 NOW = clock.now().replace(microsecond=0)
 ACCESS, REFRESH = timedelta(seconds=900), timedelta(seconds=2_592_000)
@@ -24,7 +25,7 @@ def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stand_at(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(clock, "now", lambda: now)
+    set_clocks(monkeypatch, lambda: now)
 
 
 def log_out_once(app: Flask) -> None:
@@ -143,6 +144,28 @@ def test_a_one_time_token_goes_when_it_has_expired(app: Flask, monkeypatch: pyte
 
     stand_at(monkeypatch, NOW + timedelta(hours=4))
     assert data(flask_tokens(app, "prune", "--json")) == pruned(one_time_tokens=1)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=365)])
+def test_a_host_whose_clock_is_fast_revives_no_token(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    user, services = a_user(app), Services.of(app)
+    logged_out, taken_back = a_session(app, user).access_token, a_session(app, user).access_token
+    with app.app_context():
+        services.sessions.log_out(services.tokens.read(logged_out), LogoutScope.LOCAL, GUEST)
+        services.introspection.revoke(taken_back, user.id, GUEST)
+    before = kept(app)
+
+    # PostgreSQL's clock is right, and so are those of the nodes that answer.
+    with monkeypatch.context() as patch:
+        patch.setattr(clock, "now", lambda: NOW + ahead)
+        patch.setattr(pruning, "server_now", server_now)
+        assert data(flask_tokens(app, "prune", "--json")) == pruned()
+
+    assert kept(app) == before
+    for token in (logged_out, taken_back):
+        problem(api.get("/ping", token), 401, "token_revoked")
 
 
 def test_misuse_explains_the_usage(app: Flask) -> None:

@@ -20,6 +20,7 @@ from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import EmailTaken, InvalidCredentials, Refusal, TokenRevoked, UsernameTaken
 from authapp.models import User
+from clocks import set_clocks
 from domain.concurrently import at_once
 from factories import GUEST, PASSWORD, a_session, a_user
 
@@ -171,7 +172,7 @@ def test_pruning_on_several_nodes_at_once_removes_each_row_once(app: Flask, monk
     services = Services.of(app)
     with app.app_context():
         services.sessions.log_out(services.tokens.read(live.access_token), LogoutScope.LOCAL, GUEST)
-    monkeypatch.setattr(clock, "now", lambda: later)
+    set_clocks(monkeypatch, lambda: later)
     still = a_session(app, user)
     outcomes = at_once(app, *[services.pruning.prune] * 4)
     assert sum(outcome["sessions"] for outcome in outcomes) == 31

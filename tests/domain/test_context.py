@@ -38,8 +38,10 @@ WITHOUT_CONTEXT = {
     "authapp.domain.passwords.throttles.AccountThrottles.reserve",
     "authapp.domain.passwords.throttles.AccountThrottles.forgive",
     "authapp.domain.passwords.verifier.PasswordVerifier.forgive",
-    # A statement, whose parameters say in which context it runs: ``audit_params``, which takes one.
+    # Parts of statements, whose parameters say in which context they run: ``audit_params``, which takes one.
     "authapp.domain.audit.recording.audit_cte",
+    "authapp.domain.sessions.revocation.blocklisted",
+    "authapp.domain.sessions.revocation.ended_sessions",
     # Nobody asks for these: a timer prunes, and a sender empties the outbox.
     "authapp.domain.pruning.Pruning.prune",
     "authapp.domain.pruning.delete_in_batches",

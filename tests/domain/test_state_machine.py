@@ -21,9 +21,10 @@ from hypothesis.stateful import (
 )
 from werkzeug.test import TestResponse
 
-from authapp import clock, create_app
+from authapp import create_app
 from authapp.context import OPERATOR, RequestContext
 from authapp.domain.services import Services
+from clocks import set_clocks
 from conftest import dispose, rolled_back
 from databases import Databases
 from domain import model
@@ -62,7 +63,7 @@ class Service(RuleBasedStateMachine):
         self.session_ids: dict[Session, str] = {}
         self._cleanup = ExitStack()
         patch = self._cleanup.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr(clock, "now", lambda: START + timedelta(seconds=self.model.now))
+        set_clocks(patch, lambda: START + timedelta(seconds=self.model.now))
         self._cleanup.enter_context(rolled_back(app))
 
     def teardown(self) -> None:
@@ -333,7 +334,8 @@ def app(databases: Databases) -> Iterator[Flask]:
         "access_token_ttl": model.ACCESS_TTL,
         "refresh_token_ttl": model.REFRESH_TTL,
         "session_ttl": model.SESSION_TTL,
-        "refresh_grace": model.GRACE,
+        "refresh_grace": 0,
+        "refresh_retry": model.GRACE,
         "leeway": model.LEEWAY,
     }
     with databases.migrated() as url:

@@ -22,6 +22,7 @@ WIDE_LIMITS = {
     **{f"AUTHAPP_RATE_LIMIT_{name}": "off" for name in ("LOGIN", "REGISTER", "REFRESH", "PASSWORD")},
     "AUTHAPP_HASHING_QUEUE_SECONDS": "30",
     "AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT": "100",
+    "AUTHAPP_SESSIONS_PER_ACCOUNT": "10000",
 }
 """The tests come from one address and at once; those of the limits set narrow ones."""
 

@@ -1,17 +1,26 @@
 """Bodies that take their time: they cost the database nothing, and hold no connection for ever."""
 
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg2
 import pytest
 
+from api.access_table import ACCESS, FRESH, GUEST, REFRESH, TABLE
+from authapp import create_app
+from authapp.context import OPERATOR
+from authapp.domain.services import Services
+from authapp.models.role import ADMIN
+from conftest import dispose
 from databases import Databases
 from e2e.processes import Server, environment, serving
-from factories import PASSWORD
+from factories import PASSWORD, a_session, a_user
+from settings import settings
 
 BODY_SECONDS = 10
 HEAD = (
@@ -77,3 +86,43 @@ def test_a_body_that_never_ends_is_given_up_and_keeps_no_worker_from_stopping(al
     assert BODY_SECONDS - 1 < time.monotonic() - start < BODY_SECONDS + 3
     alone.process.wait(5)
     assert '"ERROR"' not in alone.log
+
+
+@pytest.mark.parametrize("taken_away", ["sessions", "status", "role"])
+def test_no_unsafe_route_uses_what_was_taken_away_while_its_body_was_on_the_way(alone: Server, taken_away: str) -> None:
+    app = create_app(settings(database_url=alone.database_url))
+    levels = {route: level for route, level in TABLE.items() if level != GUEST and not route.startswith("GET")}
+    if taken_away == "role":
+        levels = {route: level for route, level in levels.items() if level not in {ACCESS, FRESH, REFRESH}}
+    a_user(app, roles=[ADMIN])
+    users = {route: a_user(app, roles=[ADMIN]) for route in levels}
+    clients = {}
+    for route, user in users.items():
+        method, rule = route.split()
+        pair = a_session(app, user)
+        token = pair.refresh_token if levels[route] == REFRESH else pair.access_token
+        body = json.dumps({"refresh_token": token} if levels[route] == REFRESH else {"password": PASSWORD})
+        credential = "" if levels[route] == REFRESH else f"Authorization: Bearer {token}\r\n"
+        path = re.sub("<uuid:[a-z_]+>", str(uuid4()), rule).replace("<name>", "nobody")
+        clients[route] = socket.create_connection(("127.0.0.1", alone.port), timeout=30)
+        clients[route].sendall(
+            f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{credential}"
+            f"Content-Length: {len(body)}\r\n\r\n{body[:-1]}".encode()
+        )
+    time.sleep(0.5)  # each request has reached the guard
+    with app.app_context():
+        administration = Services.of(app).administration
+        for user in users.values():
+            if taken_away == "sessions":
+                administration.end_sessions(user.id, OPERATOR)
+            elif taken_away == "status":
+                administration.disable(user.id, OPERATOR)
+            else:
+                administration.revoke(user.id, ADMIN, OPERATOR)
+    dispose(app)
+    for client in clients.values():
+        client.sendall(b"}")
+
+    answers = {route: int(answer(client).split()[1]) for route, client in clients.items()}
+
+    assert answers == dict.fromkeys(levels, 403 if taken_away == "role" else 401)

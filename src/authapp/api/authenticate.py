@@ -7,7 +7,7 @@ from flask import Request, current_app
 from flask import request as current_request
 
 from authapp.api.bearer import bearer_scheme, bearer_token, checked_token
-from authapp.api.bodies import has_body, parser
+from authapp.api.bodies import has_body, parser, receive
 from authapp.api.jwt_extended import PRINCIPAL_KEY, jwt
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
@@ -29,7 +29,8 @@ class Authenticator(Protocol):
     def authenticate(self, request: Request) -> Principal | None:
         """Return the principal whose credential is in the request, or ``None`` if it has no credential of this kind.
 
-        Raises a refusal, such as ``TokenInvalid``, if the credential is not accepted.
+        Raises a refusal, such as ``TokenInvalid``, if the credential is not accepted. It is called again if the request
+        has a body that was not here yet, because the credential may have been revoked while the body was on the way.
         """
 
 
@@ -47,11 +48,16 @@ class BearerJWT:
 def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> Principal:
     """Return the principal of a request, from the first authenticator that finds its kind of credential.
 
+    The answer is never older than the last byte of the body: an authenticator that did not wait for the body before it
+    asked is called once more afterwards.
+
     Raises ``TokenMissing`` if no authenticator finds one, and whatever the authenticators raise.
     """
     for authenticator in authenticators:
         principal = authenticator.authenticate(request)
         if principal is not None:
+            if receive(request):
+                return authenticate(request, authenticators)
             request.environ[PRINCIPAL_KEY] = principal
             return principal
     raise TokenMissing

@@ -1,5 +1,6 @@
 """Reading request bodies as strict JSON or forms, and reporting each field error with its JSON pointer."""
 
+from io import BytesIO
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
@@ -8,8 +9,16 @@ from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from authapp.api import middleware
 from authapp.database import deadline
-from authapp.errors import FieldError, MalformedRequest, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
+from authapp.errors import (
+    FieldError,
+    MalformedRequest,
+    PayloadTooLarge,
+    Refusal,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
 from authapp.security import strict_json
 
 MAX_BYTES = 64 * 1024
@@ -17,7 +26,23 @@ MAX_FORM_FIELDS = 20
 MAX_FIELD_ERRORS = 20
 """The most field errors in one response, so that a body with ten thousand unknown fields gets a short answer."""
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""The methods that change nothing (RFC 9110, section 9.2.1)."""
+
+_OUTCOME = "authapp.body"
+"""Where the WSGI environment has the bytes of the body that was read, or the refusal that reading it ended with."""
+
 _PREFIX = {"json": "#", "form": "#", "query": "#/query"}
+
+
+def limit(incoming: Request) -> None:
+    """Let Werkzeug read one byte more than allowed, to detect a larger body."""
+    incoming.max_content_length = MAX_BYTES + 1
+
+
+def announces_body(incoming: Request) -> bool:
+    """Tell whether the headers announce a body, which may still turn out to be empty."""
+    return bool(incoming.content_length) or "Transfer-Encoding" in incoming.headers
 
 
 def has_body(incoming: Request) -> bool:
@@ -28,6 +53,23 @@ def has_body(incoming: Request) -> bool:
     if incoming.content_length is not None:
         return incoming.content_length > 0
     return "Transfer-Encoding" in incoming.headers and bool(_bytes_of(incoming))
+
+
+def receive(incoming: Request) -> bool:
+    """Wait for the whole body of a covered request that may write; return whether this call read it.
+
+    Call it before you ask whether a credential is still good. A body may take ten seconds, and what was taken away
+    while it was on the way must not be used for the write. The view finds the body as if nobody had read it. If the
+    body is too large or breaks off, nothing is raised before the view reads it: a bad credential is reported first.
+    """
+    if incoming.method in SAFE_METHODS or _OUTCOME in incoming.environ or not middleware.is_covered(incoming.environ):
+        return False
+    if not announces_body(incoming):
+        return False
+    outcome = incoming.environ[_OUTCOME] = _outcome(incoming)
+    if isinstance(outcome, bytes):
+        incoming.stream = BytesIO(outcome)
+    return True
 
 
 def read_object(incoming: Request) -> dict[str, Any]:
@@ -73,6 +115,24 @@ def read_form(incoming: Request) -> dict[str, str]:
 
 
 def _bytes_of(incoming: Request) -> bytes:
+    outcome = incoming.environ.get(_OUTCOME)
+    if outcome is None:
+        outcome = incoming.environ[_OUTCOME] = _outcome(incoming)
+    if isinstance(outcome, Exception):
+        raise outcome.with_traceback(None)
+    data: bytes = outcome
+    return data
+
+
+def _outcome(incoming: Request) -> bytes | Exception:
+    limit(incoming)
+    try:
+        return _read(incoming)
+    except (Refusal, HTTPException) as error:
+        return error
+
+
+def _read(incoming: Request) -> bytes:
     # The server decodes only chunked bodies and ignores every other coding, so it would pass on undecoded bytes.
     if incoming.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
         raise MalformedRequest("The only transfer coding that is read is chunked.")

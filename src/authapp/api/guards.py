@@ -142,7 +142,7 @@ def check_request() -> Response | None:
         # Werkzeug strips leading slashes, so a rule of a proxy for the path with one slash would not have applied.
         raise ResourceNotFound
     deadline.start(extension.services.settings.database_timeout)
-    incoming.max_content_length = bodies.MAX_BYTES + 1  # one byte more than allowed, to detect a larger body
+    bodies.limit(incoming)
     if incoming.method == "OPTIONS" and getattr(incoming.url_rule, "provide_automatic_options", False):
         return _methods()
     _check_credential(guard, incoming, extension.authenticators, extension.requirements)

@@ -12,6 +12,7 @@ from flask_jwt_extended import JWTManager, view_decorators
 from flask_jwt_extended.exceptions import NoAuthorizationError
 
 from authapp.api.bearer import bearer_token
+from authapp.api.bodies import receive
 from authapp.api.errors import render
 from authapp.context import Principal
 from authapp.domain.principals.principals import TokenStatus
@@ -85,12 +86,17 @@ def claims(type_: TokenType = "access") -> Claims:
 
 
 def _token_status(token_claims: Claims) -> TokenStatus:
-    """Return the database's answer about a token. The blocklist and user loaders share one query per request."""
+    """Return the database's answer about a token. The blocklist and user loaders share one query per request.
+
+    It is asked when the whole body is here. The signature has been verified by then, so a guest with a forged token
+    makes nobody wait for a body.
+    """
     # Cached in the request's environ, not in flask.g: g may outlive the request if an application context was pushed
     # before it, and the answer may be wrong by the next request.
     environ = request.environ
     answer: tuple[str, TokenStatus | None] | None = environ.get(_STATUS_KEY)
     if answer is None or answer[0] != token_claims["jti"]:
+        receive(request)
         answer = (token_claims["jti"], Services.of(current_app).principals.token_status(token_claims))
         environ[_STATUS_KEY] = answer
     if answer[1] is None:

@@ -1,14 +1,19 @@
 """What surrounds every covered request: the headers of its response, its id, and the end of its deadline."""
 
+import logging
 import re
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from typing import Any
 
 from flask import Flask, request
 
 from authapp.api import client
 from authapp.database import deadline
+from authapp.database.session import discard
 from authapp.security import identifiers
+
+logger = logging.getLogger(__name__)
 
 REQUEST_ID = "authapp.request_id"
 """Where the WSGI environment has the id; the logs of ``authapp.serving`` look there too."""
@@ -18,6 +23,9 @@ CODE = "authapp.code"
 """Where the WSGI environ has the rule that was found for a request and the code of a refusal, for the logs."""
 
 _COVERED = "authapp.covered"
+
+_environ: ContextVar[dict[str, Any] | None] = ContextVar("authapp.environ", default=None)
+"""The WSGI environment of the request that this thread or greenlet is answering."""
 
 # Short and plain, so that it can neither forge a log line nor carry a token into the log.
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -47,9 +55,11 @@ class CoveredRequests:
                 headers += (("X-Content-Type-Options", "nosniff"), ("X-Request-ID", _request_id(environ)))
             return start_response(status, headers, *error)
 
+        token = _environ.set(environ)
         try:
             return self._app(environ, start)
         finally:
+            _environ.reset(token)
             # What follows on this thread is bounded statement by statement.
             deadline.stop()
 
@@ -57,11 +67,18 @@ class CoveredRequests:
 def init_app(app: Flask, *, cover_all: bool) -> None:
     """Wrap ``app`` in the middleware; with ``cover_all``, every request is covered."""
     app.wsgi_app = CoveredRequests(app.wsgi_app, cover_all=cover_all)  # type: ignore[method-assign]
+    app.do_teardown_request = _contained(app.do_teardown_request)  # type: ignore[method-assign]
+    app.do_teardown_appcontext = _contained(app.do_teardown_appcontext)  # type: ignore[method-assign]
 
 
 def cover(environ: dict[str, Any]) -> None:
     """Mark the request as one that authapp guards and answers."""
     environ[_COVERED] = True
+
+
+def is_covered(environ: dict[str, Any]) -> bool:
+    """Return whether authapp guards and answers the request."""
+    return _COVERED in environ
 
 
 def request_id() -> str:
@@ -75,3 +92,23 @@ def _request_id(environ: dict[str, Any]) -> str:
         offered = environ.get("HTTP_X_REQUEST_ID", "")
         known = environ[REQUEST_ID] = offered if _SANE_REQUEST_ID.fullmatch(offered) else identifiers.random_text()
     return known
+
+
+def _contained(teardown: Callable[..., None]) -> Callable[..., None]:
+    """Return ``teardown``, except that in a covered request an exception is logged and goes no further.
+
+    The response has been made by then, and there is no error handler left: the exception would take the place of the
+    response. It also keeps the other teardown functions from running, of which the session's must.
+    """
+
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            teardown(*arguments, **options)
+        except Exception:
+            environ = _environ.get()
+            if environ is None or not is_covered(environ):
+                raise
+            logger.exception("a teardown function failed; the response of request %s stays", _request_id(environ))
+            discard()
+
+    return run

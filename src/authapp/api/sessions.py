@@ -9,7 +9,8 @@ from authapp.api.authenticate import current_principal
 from authapp.api.context import request_context
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
-from authapp.api.schemas.sessions import SessionListSchema
+from authapp.api.schemas.pages import PageQuerySchema
+from authapp.api.schemas.sessions import SessionPageSchema
 from authapp.domain.services import Services
 from authapp.errors import ResourceNotFound
 
@@ -17,12 +18,14 @@ blueprint = Blueprint("sessions", __name__, description="The user's own sessions
 
 
 @blueprint.get("")
-@blueprint.response(200, SessionListSchema)
-def list_own_sessions() -> dict[str, Any]:
+@blueprint.arguments(PageQuerySchema, location="query")
+@blueprint.response(200, SessionPageSchema)
+def list_own_sessions(query: dict[str, Any]) -> dict[str, Any]:
     """List your own live sessions, most recently used first."""
     principal = current_principal()
-    sessions = Services.of(current_app).sessions.list_live(principal.id)
-    return {"items": [{**vars(session), "current": session.id == principal.session_id} for session in sessions]}
+    page = Services.of(current_app).sessions.list_live(principal.id, **query)
+    items = [{**vars(session), "current": session.id == principal.session_id} for session in page.items]
+    return {"items": items, "next_cursor": page.next_cursor}
 
 
 @blueprint.delete("/<uuid:session_id>")

@@ -10,7 +10,7 @@ from flask import current_app
 from flask.cli import AppGroup
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.database.errors import sqlstate
+from authapp.database.errors import sqlstate, was_given_up
 from authapp.database.reasons import reason
 from authapp.domain.services import Services
 from authapp.errors import Refusal
@@ -38,6 +38,11 @@ class Commands(AppGroup):
         except SQLAlchemyError as error:
             if not (why := reason(error)):
                 raise
+            if was_given_up(error):
+                raise click.ClickException(
+                    f"PostgreSQL gave up (SQLSTATE {sqlstate(error)}): the statement took too long, or waited for"
+                    " others. It has changed nothing; try again."
+                ) from None
             hint = "" if sqlstate(error) else " Check DATABASE_URL, and that PostgreSQL runs."
             raise click.ClickException(f"The database cannot be asked: {why}.{hint}") from None
         except UnicodeEncodeError:

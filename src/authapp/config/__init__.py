@@ -68,7 +68,13 @@ class Settings:
     """The maximum length of a session in seconds, however often it is refreshed."""
 
     refresh_grace: int = _integer(10, 0, 60)
-    """For how many seconds a refresh token that was just exchanged may be sent again; it gets the same successor."""
+    """For how many seconds an exchanged refresh token gets the same successor, if that one has not been exchanged."""
+
+    refresh_retry: int = _integer(86_400, 0, 31_536_000)
+    """The same for a longer time, for a client that lost the answer. The longer of the two counts."""
+
+    sessions_per_account: int = _integer(100, 1, 10_000)
+    """How many sessions an account may have; one more ends the one that was used least recently."""
 
     leeway: int = _integer(5, 0, 60)
     """How much clock skew is tolerated, in seconds."""

@@ -9,6 +9,9 @@ _OUTAGES = ("08", "25006", "40", "42501", "42703", "42P01", "53", "55", "57", "5
 The server is unreachable, read-only, busy or full, or the tables are not yet migrated, or not yet granted to the role.
 """
 
+_GIVEN_UP = ("40", "55P03", "57014")
+"""A deadlock or conflict, a lock that was not given, a statement that took too long; nothing of it has been done."""
+
 
 def is_outage(error: SQLAlchemyError) -> bool:
     """Return whether the error is temporary, and not a bug in a statement."""
@@ -17,6 +20,11 @@ def is_outage(error: SQLAlchemyError) -> bool:
             return code.startswith(_OUTAGES)
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     return isinstance(error, PoolTimeout)
+
+
+def was_given_up(error: SQLAlchemyError) -> bool:
+    """Return whether PostgreSQL answered that it gave the statement up: it took too long, or waited for others."""
+    return (sqlstate(error) or "").startswith(_GIVEN_UP)
 
 
 def sqlstate(error: SQLAlchemyError) -> str | None:

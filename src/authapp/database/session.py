@@ -1,12 +1,16 @@
 """The Flask-SQLAlchemy instance, the base class of all tables, and the transaction context manager."""
 
+import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Executable, MetaData, Row
+from sqlalchemy import Executable, MetaData, Row, func, select
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session
+
+logger = logging.getLogger(__name__)
 
 
 class Base(DeclarativeBase):
@@ -25,6 +29,22 @@ class Base(DeclarativeBase):
 
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 """The only Flask-SQLAlchemy instance of an application that uses authapp. Declare your own tables on it."""
+
+
+def discard() -> None:
+    """Give back the connection of ``db.session`` and forget the session, whatever state they are in; never raises.
+
+    Closing a session rolls back, and that fails when the database does not answer or the request has no time left. The
+    connection is closed then, because nobody knows what it is in the middle of.
+    """
+    try:
+        db.session.remove()
+    except Exception as error:  # noqa: BLE001 - the response has been made, and nobody could answer for this
+        # Without the message: it may quote a statement with its values.
+        logger.error("a session could not be closed (%s): its connection is dropped", type(error).__name__)  # noqa: TRY400
+        with suppress(Exception):
+            db.session().invalidate()
+        db.session.registry.clear()
 
 
 @contextmanager
@@ -47,3 +67,16 @@ def read_one(statement: Executable, parameters: Mapping[str, Any] | None = None)
     """
     with Session(db.engine, join_transaction_mode="create_savepoint") as session:
         return session.execute(statement, parameters).first()
+
+
+def server_now() -> datetime:
+    """Return PostgreSQL's current time.
+
+    What is deleted because its time is over is judged by it: a host whose clock is fast would delete a revocation that
+    is still needed. Raises ``sqlalchemy.exc.SQLAlchemyError``.
+    """
+    row = read_one(select(func.clock_timestamp()))
+    if row is None:
+        raise RuntimeError("a select without a table has a row")
+    now: datetime = row[0]
+    return now

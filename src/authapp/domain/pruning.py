@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Executable, delete, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from authapp import clock
-from authapp.database.session import transaction
+from authapp.database.session import server_now, transaction
 from authapp.registry import Registry
 
 BATCH = 5_000
@@ -22,8 +21,8 @@ class Prunable:
 
     ``kind`` is the name under which they are counted, together with those of other tables of this kind. ``age`` is the
     column by which the oldest are found; it needs an index, so that a batch reads only what it deletes. ``useless``
-    takes the current time, and returns the SQL condition on the rows. ``after_leeway`` is set for rows about tokens,
-    because a token is still accepted for ``AUTHAPP_LEEWAY`` seconds after it has expired.
+    takes PostgreSQL's current time, and returns the SQL condition on the rows. ``after_leeway`` is set for rows about
+    tokens, because a token is still accepted for ``AUTHAPP_LEEWAY`` seconds after it has expired.
     """
 
     kind: str
@@ -51,8 +50,8 @@ class Pruning:
         self._margin = timedelta(seconds=leeway + 1)
 
     def useless(self, rows: Prunable) -> ColumnElement[bool]:
-        """Return the SQL condition on the rows that are not needed now."""
-        now = clock.now()
+        """Return the SQL condition on the rows that are not needed now, by PostgreSQL's clock."""
+        now = server_now()
         return rows.useless(now - self._margin if rows.after_leeway else now)
 
     def prune(self) -> dict[str, int]:

@@ -81,8 +81,16 @@ class Services:
             fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
         )
         verifier, principals = PasswordVerifier(hasher, throttles, fast_path), Principals(fast_path)
-        grace = settings.refresh_grace
-        sessions = Sessions(tokens, fast_path, hooks, session_ttl=settings.session_ttl, refresh_grace=grace)
+        grace = max(settings.refresh_grace, settings.refresh_retry)
+        sessions = Sessions(
+            tokens,
+            fast_path,
+            hooks,
+            pages,
+            session_ttl=settings.session_ttl,
+            refresh_grace=grace,
+            sessions_per_account=settings.sessions_per_account,
+        )
         accounts = Accounts(verifier, hasher, hooks, registration_open=settings.registration == "open")
         return cls(
             settings=settings,

@@ -1,6 +1,6 @@
 """The blocklist: tokens that were revoked before they expired."""
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy import CheckConstraint, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authapp.database.session import db
@@ -8,7 +8,10 @@ from authapp.models.columns import Id, Timestamp
 
 
 class BlocklistedToken(db.Model):  # type: ignore[name-defined,misc]
-    """One revoked token, by its ``jti``. The row is pruned once the token has expired, as it is not needed then."""
+    """One revoked token, by its ``jti``. The row is pruned once the token has expired, as it is not needed then.
+
+    As for sessions, there is no foreign key to the account.
+    """
 
     __tablename__ = "token_blocklist"
     __table_args__ = (
@@ -16,7 +19,7 @@ class BlocklistedToken(db.Model):  # type: ignore[name-defined,misc]
         Index(None, "expires_at"),
     )
 
-    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[Id] = mapped_column(primary_key=True)
     jti: Mapped[Id] = mapped_column(primary_key=True)
     token_type: Mapped[str] = mapped_column(Text)
     expires_at: Mapped[Timestamp]

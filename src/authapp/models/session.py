@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ARRAY, CheckConstraint, ColumnElement, DateTime, ForeignKey, Index, Text, and_, func
+from sqlalchemy import ARRAY, CheckConstraint, ColumnElement, DateTime, Index, Text, and_, func, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authapp.database.session import db
@@ -19,8 +19,10 @@ class EndReason(StrEnum):
     REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105 - a reason, not a secret
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     DISABLED = "disabled"
+    SESSION_LIMIT = "session_limit"
 
 
+_UNENDED = "coalesce(ended_at, 'infinity') = 'infinity'"
 _REASONS = ", ".join(f"'{reason}'" for reason in EndReason)
 
 
@@ -35,15 +37,20 @@ class Session(db.Model):  # type: ignore[name-defined,misc]
     ``users.sessions_valid_from`` is later than its ``valid_from``. ``valid_from`` is the database's time when the
     session started, or when it was last kept while all others were ended. ``auth_time`` and ``valid_from`` are null in
     rows written by version 0.1; for those ``created_at`` is used.
+
+    There is no foreign key to the account: deleting an account must not take longer the more sessions it has had. The
+    rows that its deletion leaves are pruned when they expire.
     """
 
     __tablename__ = "sessions"
     __table_args__ = (
         Index(None, "refresh_expires_at"),
+        # The sessions of a user by their last use, without reading past those that have ended; see is_unended().
+        Index(None, "user_id", "last_used_at", "id", postgresql_where=text(_UNENDED)),
         CheckConstraint(f"end_reason IN ({_REASONS})", name="end_reason"),
     )
 
-    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[Id] = mapped_column(primary_key=True)
     id: Mapped[Id] = mapped_column(primary_key=True)
     created_at: Mapped[Timestamp]
     last_used_at: Mapped[Timestamp]
@@ -59,6 +66,22 @@ class Session(db.Model):  # type: ignore[name-defined,misc]
     amr: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{pwd}")
     auth_time: Mapped[Timestamp | None]
     valid_from: Mapped[Timestamp | None]
+
+    def is_live_at(self, now: datetime, cutoff: datetime) -> bool:
+        """Return whether the session is live at ``now``, if its user's ``sessions_valid_from`` is ``cutoff``."""
+        return (
+            self.ended_at is None and self.refresh_expires_at > now and (self.valid_from or self.created_at) >= cutoff
+        )
+
+
+def is_unended() -> ColumnElement[bool]:
+    """Return the condition of the index of sessions by their last use: the row has not ended.
+
+    It is not ``ended_at IS NULL``, so that PostgreSQL never takes this index to look up one session by its id. Without
+    statistics it would, and would read every session of the user each time.
+    """
+    infinity: ColumnElement[datetime] = literal_column("'infinity'", DateTime(timezone=True))
+    return func.coalesce(Session.ended_at, infinity) == infinity
 
 
 def valid_from() -> ColumnElement[datetime]:

@@ -3,6 +3,7 @@
 from marshmallow import Schema, fields
 
 from authapp.api.schemas.fields import Timestamp
+from authapp.api.schemas.pages import PageSchema
 
 
 class SessionSchema(Schema):
@@ -22,7 +23,7 @@ class SessionSchema(Schema):
     )
 
 
-class SessionListSchema(Schema):
-    """The live sessions of a user, most recently used first."""
+class SessionPageSchema(PageSchema):
+    """A page of the live sessions of a user, most recently used first."""
 
     items = fields.List(fields.Nested(SessionSchema), required=True)

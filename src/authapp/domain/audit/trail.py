@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.keyset import Column, IndexRange
-from authapp.database.session import transaction
+from authapp.database.session import server_now, transaction
 from authapp.domain.audit.events import EventType
 from authapp.domain.audit.recording import record
 from authapp.domain.pages import Listing, Page, Pages
@@ -121,12 +121,14 @@ class AuditTrail:
             raise
 
     def prune(self, older_than: timedelta, event_type: str | None = None, *, context: RequestContext) -> int:
-        """Delete the events that are older than this, of one type or of all, in batches; return their number.
+        """Delete the events that are older than this by PostgreSQL's clock, of one type or of all, in batches.
+
+        Returns their number.
 
         Each batch records an event in its own transaction, so that an interrupted pruning is recorded up to where it
         stopped. If nothing is deleted, nothing is recorded, so that a timer does not fill the trail.
         """
-        before = clock.now() - older_than
+        before = server_now() - older_than
         of_type = AuditEvent.type == event_type if event_type else true()
         details: dict[str, Any] = {"type": event_type} if event_type else {}
         return delete_in_batches(

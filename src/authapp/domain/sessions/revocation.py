@@ -2,7 +2,7 @@
 
 To end all sessions of a user, one cutoff on the user's row is set: ``sessions_valid_from``. Every protected request
 reads it, so it takes effect at once, however many sessions there are. The session rows are then ended too, up to a
-limit.
+limit; later logins (``limit.py``) and the next cutoff end more of them, and the rest is pruned when it expires.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,13 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     DateTime,
+    Select,
     Text,
     Uuid,
     bindparam,
     func,
     literal,
+    literal_column,
     select,
     tuple_,
     union_all,
@@ -33,12 +35,12 @@ from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import BlocklistedToken, EndReason, Session, User
-from authapp.models.session import server_time, valid_from
+from authapp.models.session import is_unended, server_time, valid_from
 
 _TIME = DateTime(timezone=True)
 
 ENDED_AT_ONCE = 1_000
-"""The most session rows that one request ends. Other sessions are ended by the cutoff, and their rows are pruned."""
+"""The most session rows that one request ends. Other sessions are ended by the cutoff, and their rows later."""
 
 prunables.register(
     "token_blocklist",
@@ -73,8 +75,8 @@ def end_all(
 ) -> int:
     """End all live sessions of a user except ``keep``, within the open transaction; return how many rows were ended.
 
-    The refresh tokens of these rows, and ``access_token``, are put on the blocklist. Sessions beyond ``ENDED_AT_ONCE``
-    are ended only by the cutoff.
+    The refresh tokens of these rows, and ``access_token``, are put on the blocklist. Of more than ``ENDED_AT_ONCE``
+    sessions, those used last are counted and ended so, and the others only by the cutoff.
     """
     # The user's row is locked before the sessions, as a login does. A concurrent login either commits first, and its
     # session ends here; or it waits, and its session starts after the cutoff.
@@ -83,26 +85,26 @@ def end_all(
     if previous_cutoff is None:
         return 0
     cutoff = _set_cutoff(user_id)
-    live = (Session.user_id == user_id, Session.ended_at.is_(None), valid_from() >= previous_cutoff)
     if keep is not None:
         # Only a live session: one that has ended must not become live again.
+        live = (Session.user_id == user_id, Session.ended_at.is_(None), valid_from() >= previous_cutoff)
         kept = update(Session).where(*live, Session.id == keep).values(valid_from=cutoff)
         db.session.execute(kept.execution_options(synchronize_session=False))
-    chosen = select(Session.user_id, Session.id).where(*live)
+    # Those that an earlier cutoff has ended are not skipped, because there may be any number of them.
+    recent = unended(literal(user_id, Uuid)).limit(ENDED_AT_ONCE)
     if keep is not None:
-        chosen = chosen.where(Session.id != keep)
-    # The newest first: a row of version 0.1 has its node's time, which may be later than the cutoff.
-    newest = chosen.order_by(Session.id.desc()).limit(ENDED_AT_ONCE)
-    ended = _ended(tuple_(Session.user_id, Session.id).in_(newest), reason=reason, now=literal(now, _TIME))
-    tokens = _blocklisted(ended, literal(now, _TIME), *(access_token.columns() if access_token else ()))
-    return len(db.session.execute(select(ended.c.id).add_cte(tokens)).all())
+        recent = recent.where(Session.id != keep)
+    ended = ended_sessions(is_one_of(recent.cte("recent")), reason=reason, now=literal(now, _TIME))
+    tokens = blocklisted(ended, literal(now, _TIME), *(access_token.columns() if access_token else ()))
+    count = select(func.count()).select_from(ended).where(ended.c.valid_from >= previous_cutoff)
+    return db.session.scalar(count.add_cte(tokens)) or 0
 
 
 def end_one(user_id: UUID, session_id: UUID, reason: EndReason, now: datetime) -> bool:
     """End one live session within the open transaction; return whether there was one."""
     which = (Session.user_id == user_id, Session.id == session_id, Session.refresh_expires_at > now, _is_after_cutoff())
-    ended = _ended(*which, reason=reason, now=literal(now, _TIME))
-    tokens = _blocklisted(ended, literal(now, _TIME))
+    ended = ended_sessions(*which, reason=reason, now=literal(now, _TIME))
+    tokens = blocklisted(ended, literal(now, _TIME))
     return db.session.execute(select(ended.c.id).add_cte(tokens)).one_or_none() is not None
 
 
@@ -151,18 +153,44 @@ def _is_after_cutoff() -> ColumnElement[bool]:
     return valid_from() >= cutoff
 
 
-def _ended(*which: ColumnElement[bool], reason: EndReason, now: ColumnElement[datetime]) -> CTE:
+def unended(user_id: ColumnElement[UUID]) -> Select[UUID, UUID]:
+    """Return the SELECT of a user's sessions whose rows have not ended, the last used first; there may be any number.
+
+    It follows the index of these rows. The bounds and the order name every column of it, as a row value, so that only
+    this index fits, as in ``database/keyset.py``.
+    """
+    columns = (Session.user_id, Session.last_used_at, Session.id)
+    least, greatest = ((f"'{sign}infinity'", f"'{UUID(int=number)}'") for sign, number in (("-", 0), ("", 2**128 - 1)))
+    lower, upper = (tuple_(user_id, literal_column(time), literal_column(id_)) for time, id_ in (least, greatest))
+    which = (tuple_(*columns) >= lower, tuple_(*columns) <= upper, is_unended())
+    return select(Session.user_id, Session.id).where(*which).order_by(*(column.desc() for column in columns))
+
+
+def is_one_of(sessions: CTE) -> ColumnElement[bool]:
+    """Return the condition that a session is in a CTE, which PostgreSQL evaluates once."""
+    return tuple_(Session.user_id, Session.id).in_(select(sessions.c.user_id, sessions.c.id))
+
+
+def ended_sessions(
+    *which: ColumnElement[bool], reason: EndReason, now: ColumnElement[datetime], name: str = "ended"
+) -> CTE:
     """Return the CTE that ends the live sessions that meet the conditions ``which``."""
     return (
         update(Session)
         .where(Session.ended_at.is_(None), *which)
         .values(ended_at=now, end_reason=reason)
-        .returning(Session.user_id, Session.id, Session.refresh_jti, Session.refresh_expires_at)
-        .cte("ended")
+        .returning(
+            Session.user_id,
+            Session.id,
+            Session.refresh_jti,
+            Session.refresh_expires_at,
+            valid_from().label("valid_from"),
+        )
+        .cte(name)
     )
 
 
-def _blocklisted(ended: CTE, now: ColumnElement[datetime], *access_token: ColumnElement[Any]) -> CTE:
+def blocklisted(ended: CTE, now: ColumnElement[datetime], *access_token: ColumnElement[Any]) -> CTE:
     """Return the CTE that blocklists the refresh tokens of the ended sessions, and an access token.
 
     ``access_token`` is nothing, or the columns of ``AccessToken``.
@@ -184,7 +212,7 @@ def _log_out() -> PreparedStatement:
     now: ColumnElement[datetime] = bindparam("now", type_=_TIME)
     access_token = (bindparam("jti", type_=Uuid), bindparam("access_expires_at", type_=_TIME))
     which = (Session.user_id == bindparam("user_id", type_=Uuid), Session.id == bindparam("session_id", type_=Uuid))
-    ended = _ended(*which, reason=EndReason.LOGOUT, now=now)
+    ended = ended_sessions(*which, reason=EndReason.LOGOUT, now=now)
     event = {
         "occurred_at": now,
         "type": literal(EventType.SESSION_ENDED, Text),
@@ -193,7 +221,7 @@ def _log_out() -> PreparedStatement:
         "session_id": ended.c.id,
         "details": literal({"reason": EndReason.LOGOUT, "scope": "local", "sessions": 1}, JSONB),
     }
-    tokens = _blocklisted(ended, now, *access_token)
+    tokens = blocklisted(ended, now, *access_token)
     return PreparedStatement(select(ended.c.id).add_cte(tokens, audit.audit_cte(ended, event)))
 
 

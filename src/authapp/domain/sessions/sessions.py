@@ -11,13 +11,16 @@ from sqlalchemy import select
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath
+from authapp.database.keyset import IndexRange
 from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
+from authapp.domain.pages import Listing, Page, Pages
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.sessions import revocation
 from authapp.domain.sessions.authentication import AuthenticationResult
+from authapp.domain.sessions.limit import SessionLimit
 from authapp.domain.sessions.revocation import AccessToken
 from authapp.domain.sessions.rotation import ROTATE
 from authapp.domain.sessions.start import insert_session
@@ -25,7 +28,7 @@ from authapp.domain.sessions.token_claims import extra_claims
 from authapp.domain.sessions.token_pairs import PairIssuer, SessionState, TokenPair
 from authapp.errors import RefreshTokenReused, ResourceNotFound, TokenRevoked
 from authapp.models import EndReason, Session, User
-from authapp.models.session import is_live
+from authapp.models.session import is_unended
 from authapp.security import identifiers
 from authapp.security.tokens import Claims, Tokens
 
@@ -54,9 +57,19 @@ class Sessions:
     """The use cases of sessions."""
 
     def __init__(
-        self, tokens: Tokens, fast_path: FastPath, hooks: Hooks, *, session_ttl: int, refresh_grace: int
+        self,
+        tokens: Tokens,
+        fast_path: FastPath,
+        hooks: Hooks,
+        pages: Pages,
+        *,
+        session_ttl: int,
+        refresh_grace: int,
+        sessions_per_account: int,
     ) -> None:
         """Take ``session_ttl`` and ``refresh_grace`` in seconds."""
+        self._pages = pages
+        self._limit = SessionLimit(fast_path, maximum=sessions_per_account)
         self._pairs = PairIssuer(tokens)
         self._fast_path = fast_path
         self._hooks = hooks
@@ -67,6 +80,8 @@ class Sessions:
     def start(self, result: AuthenticationResult, context: RequestContext) -> TokenPair | None:
         """Start a session for the user in ``result``, and return its tokens.
 
+        If the account then has more sessions than it may have, those used least recently end.
+
         Returns ``None`` if the authentication is no longer valid: the account has been changed, disabled or deleted
         meanwhile. Raises what ``extra_claims`` or a ``before_session_start`` hook raises; then no session starts.
         """
@@ -75,7 +90,11 @@ class Sessions:
         extra = extra_claims(state.user_id, state.id)
         if not insert_session(self._fast_path, state, result, context):
             return None
+        surplus = self._limit.end_surplus(state.user_id, state.id, state.rotated_at, context)
         pair = self._pairs.issue(state, fresh=True, extra=extra)
+        for session_id in surplus:
+            reason = EndReason.SESSION_LIMIT
+            self._hooks.tell_session_ended(state.user_id, reason, context=context, session_id=session_id)
         self._hooks.tell(
             hooks.session_started, context=context, user_id=state.user_id, session_id=state.id, amr=state.amr
         )
@@ -85,7 +104,8 @@ class Sessions:
         """Exchange the refresh token with these verified ``claims`` for a new pair.
 
         Raises ``TokenRevoked`` if the session is already over, and what ``extra_claims`` raises. If the token was
-        exchanged before and the grace period has passed, ends the session and raises ``RefreshTokenReused``.
+        exchanged before, and its successor has been exchanged too or the grace period has passed, ends the session and
+        raises ``RefreshTokenReused``.
         """
         now = clock.now()
         user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
@@ -147,15 +167,21 @@ class Sessions:
         if ended:
             self._hooks.tell_session_ended(user_id, EndReason.LOGOUT, context=context)
 
-    def list_live(self, user_id: UUID) -> list[Session]:
-        """Return the user's live sessions, most recently used first."""
-        statement = (
-            select(Session)
-            .join(User, User.id == Session.user_id)
-            .where(Session.user_id == user_id, is_live(), Session.refresh_expires_at > clock.now())
-            .order_by(Session.last_used_at.desc(), Session.id.desc())
-        )
-        return list(db.session.scalars(statement))
+    def list_live(self, user_id: UUID, limit: int, cursor: str | None = None) -> Page[Session]:
+        """Return a page of the user's live sessions, most recently used first.
+
+        A page may be short or empty although it has a cursor to the next one: rows of sessions that have expired, or
+        that a cutoff has ended, are read and left out. Raises ``ValidationFailed`` for a cursor that is not from this
+        list.
+        """
+        rows = select(Session).where(is_unended())
+        unended = IndexRange(rows=rows, fixed={Session.user_id: user_id}, order=(Session.last_used_at, Session.id))
+        listing = Listing("sessions", {"user_id": user_id}, {"last_used_at": datetime, "id": UUID})
+        page = self._pages.page(listing, [unended], limit, cursor)
+        cutoff = db.session.scalar(select(User.sessions_valid_from).where(User.id == user_id))
+        now = clock.now()
+        live = [session for session in page.items if cutoff is not None and session.is_live_at(now, cutoff)]
+        return Page(live, page.next_cursor)
 
     def end(self, user_id: UUID, session_id: UUID, context: RequestContext) -> None:
         """End one of the user's sessions. Raises ``ResourceNotFound`` if it is another user's or already over."""

@@ -90,14 +90,11 @@ class Accounts:
     def rename(self, user_id: UUID, *, username: str | None = None, context: RequestContext) -> User:
         """Change the username of the user's own account, if one is given.
 
-        Raises ``ValidationFailed`` or ``UsernameTaken``, and ``TokenRevoked`` if the principal has been logged out
-        meanwhile; so do ``change_password`` and ``delete_own``.
+        Raises ``ValidationFailed`` or ``UsernameTaken``.
         """
         names = {} if username is None else {"username": username}
         with unique_names(), transaction():
             user = lock_account(user_id)
-            # The body may have arrived long after the guard's check.
-            require_live(context)
             if changed := change_names(user, names, context):
                 user.updated_at = clock.now()
                 self._hooks.ask(hooks.user_changing, context=context, user_id=user_id, fields=changed)
@@ -108,8 +105,8 @@ class Accounts:
     ) -> None:
         """Change the password of the user's own account, and end every session except ``session_id``.
 
-        Raises ``WrongPassword``, also if the account has no password; ``PasswordRejected``, ``TooManyRequests`` or
-        ``ServiceUnavailable``.
+        Raises ``WrongPassword``, also if the account has no password; ``PasswordRejected``, ``TooManyRequests``,
+        ``ServiceUnavailable``, or ``TokenRevoked`` if the principal was logged out while a password was hashed.
         """
         confirmed = self._verifier.confirm(user_id, current, context, field="current_password")
         if confirmed.password_hash is None:
@@ -126,7 +123,8 @@ class Accounts:
         """Delete the user's own account and everything that belongs to it.
 
         ``password`` is not needed if the account has none. Raises ``WrongPassword``, ``ValidationFailed`` if the
-        password is missing, ``LastAdmin``, ``TooManyRequests`` or ``ServiceUnavailable``.
+        password is missing, ``LastAdmin``, ``TooManyRequests``, ``ServiceUnavailable``, or ``TokenRevoked`` if the
+        principal was logged out while the password was hashed.
         """
         confirmed = self._verifier.confirm(user_id, password, context, field="password")
         with transaction():

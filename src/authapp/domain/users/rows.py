@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from authapp.context import RequestContext
@@ -15,12 +15,15 @@ from authapp.domain.audit import EventType
 from authapp.domain.roles.grants import require_another_admin
 from authapp.domain.users.names import checked_names
 from authapp.errors import EmailTaken, FieldError, Refusal, ResourceNotFound, UsernameTaken, ValidationFailed
-from authapp.models import Session, User
+from authapp.models import BlocklistedToken, Session, User
 from authapp.models.role import checked_role_name
 from authapp.models.user import lookup_key
 
 UserRef = UUID | str
 """A reference to an account: its id, or its username or email address."""
+
+DELETED_AT_ONCE = 1_000
+"""The most sessions, and the most blocklisted tokens, that are deleted together with their account."""
 
 
 def checked_roles(names: Iterable[str]) -> list[str]:
@@ -61,10 +64,16 @@ def change_names(user: User, names: Mapping[str, str], context: RequestContext) 
 
 
 def delete_account(user: User, context: RequestContext) -> None:
-    """Delete a locked account, with its sessions and blocklist entries. Raises ``LastAdmin``."""
+    """Delete a locked account, with its sessions and blocklist entries. Raises ``LastAdmin``.
+
+    Without the account's row no token is accepted. Up to ``DELETED_AT_ONCE`` rows of each kind go with it; of an
+    account with more, the others are pruned when they expire.
+    """
     require_another_admin(user)
-    # Sessions are deleted before the account: a logout locks its session first, and then needs the account's row.
-    db.session.execute(delete(Session).where(Session.user_id == user.id))
+    for key in ((Session.user_id, Session.id), (BlocklistedToken.user_id, BlocklistedToken.jti)):
+        some = select(*key).where(key[0] == user.id).limit(DELETED_AT_ONCE).cte("some")
+        rows = delete(key[0].parent.class_).where(tuple_(*key).in_(select(*some.c)))
+        db.session.execute(rows.execution_options(synchronize_session=False))
     db.session.execute(delete(User).where(User.id == user.id))
     # The event also has the username, because the id can no longer be looked up.
     audit.record(EventType.USER_DELETED, context=context, subject_id=user.id, username=user.username)
