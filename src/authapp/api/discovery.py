@@ -20,7 +20,10 @@ CACHEABLE = "public, max-age=300"
 @public
 @blueprint.response(200, JwkSetSchema)
 def get_jwks() -> tuple[dict[str, Any], dict[str, str]]:
-    """Get the public keys that verify tokens, as a JWK Set (RFC 7517)."""
+    """Get the public keys that verify tokens.
+
+    They are a JWK Set (RFC 7517).
+    """
     return {"keys": Services.of(current_app).tokens.keys.public()}, {"Cache-Control": CACHEABLE}
 
 
@@ -28,7 +31,10 @@ def get_jwks() -> tuple[dict[str, Any], dict[str, str]]:
 @public
 @blueprint.response(200, MetadataSchema)
 def get_metadata() -> tuple[dict[str, Any], dict[str, str]]:
-    """Get the authorization server metadata (RFC 8414)."""
+    """Get the authorization server metadata.
+
+    This is RFC 8414.
+    """
     tokens = Services.of(current_app).tokens
     issuer = tokens.rules.issuer.rstrip("/")
     document = {

@@ -21,9 +21,10 @@ _HEADERS = ("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session
 @blueprint.get("/verify")
 @blueprint.response(204, headers={name: {"schema": {"type": "string"}, "required": True} for name in _HEADERS})
 def verify_request() -> Response:
-    """Verify a request for a proxy (nginx auth_request, forward auth).
+    """Verify a request for a proxy.
 
-    A 204 lets the request through. Its headers hold the user's id, username, roles and session id.
+    It is made for nginx's auth_request and for forward auth. A 204 lets the request through. Its headers hold the
+    user's id, username, roles and session id.
     """
     principal = current_principal()
     response = no_content()
@@ -37,9 +38,10 @@ def verify_request() -> Response:
 @blueprint.arguments(TokenSchema, location="form")
 @blueprint.response(200, IntrospectionSchema)
 def introspect_token(form: dict[str, str]) -> dict[str, Any]:
-    """Introspect a token: return whether it would be accepted now (RFC 7662).
+    """Introspect a token.
 
-    For a token that would not be accepted, the response is only `{"active": false}`.
+    This says whether the token would be accepted now (RFC 7662). For a token that would not be accepted, the response
+    is only `{"active": false}`.
     """
     token = Services.of(current_app).introspection.introspect(form["token"])
     if token is None:
@@ -53,9 +55,9 @@ def introspect_token(form: dict[str, str]) -> dict[str, Any]:
 @blueprint.arguments(TokenSchema, location="form")
 @blueprint.response(200, description="The token is revoked, or there was nothing to revoke.")
 def revoke_token(form: dict[str, str]) -> Response:
-    """Revoke one of your own tokens (RFC 7009).
+    """Revoke one of your own tokens.
 
-    Revoking a refresh token ends its session. Revoking an access token affects only that token.
+    This is RFC 7009. Revoking a refresh token ends its session. Revoking an access token affects only that token.
     """
     Services.of(current_app).introspection.revoke(form["token"], current_principal().id, request_context())
     return Response(status=200)

@@ -19,7 +19,10 @@ blueprint = Blueprint("sessions", __name__, description="The caller's own logins
 @blueprint.get("")
 @blueprint.response(200, SessionListSchema)
 def list_own_sessions() -> dict[str, Any]:
-    """List your own live sessions, most recently used first."""
+    """List your own live sessions.
+
+    The most recently used one comes first.
+    """
     principal = current_principal()
     sessions = Services.of(current_app).sessions.list_live(principal.id)
     return {"items": [{**vars(session), "current": session.id == principal.session_id} for session in sessions]}
