@@ -26,7 +26,7 @@ $(INSTALLED): requirements/dev.txt setup.cfg pyproject.toml
 	@touch $@
 
 $(NEWMAN): package.json package-lock.json
-	@command -v npm >/dev/null || { echo "The Postman collection runs in newman, which needs Node.js 18 or newer with npm." >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "The Postman collection and the generated clients need Node.js 18 or newer with npm." >&2; exit 1; }
 	npm ci --silent --no-audit --no-fund
 	@touch $@
 

@@ -113,8 +113,8 @@ class MalformedRequest(Malformed):
     """The body cannot be parsed, or the request contradicts itself.
 
     A JSON body must be one object, in UTF-8 without a byte order mark. It must not be nested too deeply, and must not
-    contain duplicate keys, NUL characters, lone surrogates or invalid numbers. A form must not repeat a parameter. A
-    token must be sent in one place only. Correct the request; sending it again unchanged will not help.
+    contain duplicate keys, NUL characters, lone surrogates or invalid numbers. A form must not repeat a parameter.
+    Correct the request; sending it again unchanged will not help.
     """
 
     code = "malformed_request"

@@ -202,6 +202,7 @@ class NamedLike:
 
     prefix: str
     refusals: ClassVar[Sequence[type[Refusal]]] = (ResourceNotFound,)
+    description: ClassVar[str] = "Needs another name."
 
     def check(self, principal: Principal) -> None:
         if not principal.username.startswith(self.prefix):
@@ -221,6 +222,7 @@ def test_a_mark_of_an_application_is_checked_and_documented(app: Flask) -> None:
     AuthApp.of(app).register_blueprint(blueprint)
     answer = app.test_client().get("/marked", headers=bearer(app, ADMIN))
     assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found")
-    documented = app.test_client().get("/openapi.json").get_json()["paths"]["/marked"]["get"]["responses"]
-    assert "not_found" in documented["404"]["description"]
-    assert "permission_denied" in documented["403"]["description"]
+    documented = app.test_client().get("/openapi.json").get_json()["paths"]["/marked"]["get"]
+    assert "not_found" in documented["responses"]["404"]["description"]
+    assert "permission_denied" in documented["responses"]["403"]["description"]
+    assert documented["description"] == "Needs the permission `users:read`. Needs another name."

@@ -1,10 +1,19 @@
 """The contract that the server publishes."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from flask import Flask
+from marshmallow import Schema, fields, validate
 
+import authapp
+from api.access_table import ACCESS, FRESH, GUEST, REFRESH, TABLE
+from authapp import AuthApp
+from authapp.api.guards import AccessLevel
+from authapp.api.patterns import ecmascript
 from authapp.errors import catalogue
 from factories import Api
 
@@ -47,7 +56,6 @@ def test_every_operation_documents_its_errors_with_an_example_each(document: dic
         for status, response in operation["responses"].items():
             if status >= "400":
                 content = response["content"]["application/problem+json"]
-                assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
                 for code, example in content["examples"].items():
                     assert example["value"]["code"] == code
                     assert str(example["value"]["status"]) == status
@@ -66,8 +74,150 @@ def test_every_code_that_it_names_exists(document: dict[str, Any]) -> None:
 
 def test_locked_operations_say_which_token_they_need(document: dict[str, Any]) -> None:
     for (_, path), operation in operations(document).items():
-        guarded = "401" in operation["responses"] and path != "/api/v1/auth/login"
+        # These take a password and a refresh token in their bodies.
+        guarded = "401" in operation["responses"] and path not in {"/api/v1/auth/login", "/api/v1/auth/refresh"}
         assert bool(operation["security"]) == guarded, path
+
+
+def bodies(document: dict[str, Any], *, successes: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each body of a request and of a successful or a refusing response, by the operation and its place."""
+    for (method, path), operation in operations(document).items():
+        if successes:
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                yield f"{method} {path} request", content
+        for status, response in operation["responses"].items():
+            if (status < "300") == successes:
+                for content in response.get("content", {}).values():
+                    yield f"{method} {path} {status}", content
+
+
+def is_valid(document: dict[str, Any], schema: dict[str, Any], value: object) -> bool:
+    whole = {**schema, "components": document["components"]}
+    return jsonschema_rs.validator_for(whole, validate_formats=True).is_valid(value)
+
+
+def test_every_body_has_an_example_that_its_schema_admits_and_no_placeholder(document: dict[str, Any]) -> None:
+    for place, content in bodies(document):
+        assert is_valid(document, content["schema"], content["example"]), place
+        assert "'string'" not in str(content["example"]), place
+
+
+def test_a_problem_response_admits_exactly_the_codes_that_it_names(document: dict[str, Any]) -> None:
+    for place, content in bodies(document, successes=False):
+        problem = next(iter(content["examples"].values()))["value"]
+        admitted = {code for code in catalogue() if is_valid(document, content["schema"], {**problem, "code": code})}
+        assert admitted == content["examples"].keys(), place
+
+
+def test_a_problem_has_one_of_the_codes_that_exist(document: dict[str, Any]) -> None:
+    for name in ("Problem", "Explanation"):
+        assert document["components"]["schemas"][name]["properties"]["code"]["enum"] == list(catalogue())
+
+
+def test_every_operation_says_what_it_needs(document: dict[str, Any]) -> None:
+    said = {
+        GUEST: "Needs no authentication.",
+        ACCESS: "Needs authentication.",
+        FRESH: "Needs a fresh access token: one from a login, not from a refresh.",
+        REFRESH: "Needs a refresh token, in the body;",
+    }
+    for row, level in TABLE.items():
+        method, path = row.lower().split()
+        operation = operations(document).get((method, re.sub("<(?:uuid:)?", "{", path).replace(">", "}")))
+        if operation:
+            needs = operation["description"].split("\n\n")[-1]
+            assert needs.startswith(said.get(level, f"Needs the permission `{level}`.")), row
+
+
+def test_the_names_of_operations_are_short_and_plain(document: dict[str, Any]) -> None:
+    for key, operation in operations(document).items():
+        assert re.fullmatch(r"[A-Z][^.:`\n]{1,48}", operation["summary"]), key
+        assert re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", operation["operationId"]), key
+    for name in document["components"]["schemas"]:
+        assert re.fullmatch(r"([A-Z][a-z]+)+", name), name
+    for tag in document["tags"]:
+        assert re.fullmatch(r"[a-z_]+", tag["name"])
+
+
+def test_a_refresh_is_documented_with_the_token_in_the_body_alone(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/api/v1/auth/refresh"]["post"]
+    body = operation["requestBody"]
+    assert operation["security"] == []
+    assert body["required"] is True
+    assert body["content"]["application/json"]["example"]["refresh_token"].startswith("ey")
+    assert document["components"]["schemas"]["Refresh"]["required"] == ["refresh_token"]
+
+
+class PaintSchema(Schema):
+    """Fields as a project writes them."""
+
+    name = fields.String(validate=validate.Regexp("(?P<letter>[a-z])[^\x00\x1f]*\\Z"))
+    either = fields.String(validate=validate.Regexp("red|blue"))
+    shouted = fields.String(validate=validate.Regexp("red", re.IGNORECASE))
+    kind = fields.Enum(AccessLevel, by_value=True)
+    parts = fields.List(fields.Nested("PaintSchema"))
+
+
+@pytest.mark.committed  # an application takes no blueprint after its first request
+def test_a_blueprint_of_a_project_is_described_as_well(app: Flask) -> None:
+    blueprint = authapp.Blueprint("paints", __name__)
+
+    @blueprint.post("/paints")
+    @blueprint.arguments(PaintSchema)
+    @blueprint.response(201, PaintSchema)
+    def mix_paint(body: dict[str, Any]) -> dict[str, Any]:
+        """Mix `paint`.
+
+        All of it.
+        """
+        return body
+
+    AuthApp.of(app).register_blueprint(blueprint)
+    document = app.test_client().get("/openapi.json").get_json()
+    operation = document["paths"]["/paints"]["post"]
+    properties = document["components"]["schemas"]["Paint"]["properties"]
+
+    assert operation["summary"] == "Mix paint"
+    assert operation["description"] == "All of it.\n\nNeeds authentication."
+    assert properties["name"]["pattern"] == r"^(?:(?<letter>[a-z])[^\x00\x1f]*$)"
+    assert properties["either"]["pattern"] == "^(?:red|blue)"
+    assert "pattern" not in properties["shouted"]
+    assert properties["kind"] == {"type": "string", "enum": ["access", "refresh", "public"]}
+    example = {"name": "string", "either": "string", "shouted": "string", "kind": "access", "parts": []}
+    assert operation["responses"]["201"]["content"]["application/json"]["example"] == example
+
+
+def test_every_pattern_is_ecmascript_and_no_parameter_is_null(document: dict[str, Any]) -> None:
+    patterns = set(re.findall(r"'pattern': ('(?:[^'\\]|\\.)*')", str(document)))
+    assert len(patterns) >= 5
+    assert not [pattern for pattern in patterns if re.search(r"\\Z|\\A|\(\?P", pattern) or not pattern.isprintable()]
+    for operation in operations(document).values():
+        for parameter in operation.get("parameters", []):
+            assert isinstance(parameter["schema"]["type"], str)
+            assert parameter["schema"].get("default", "") is not None
+
+
+@pytest.mark.parametrize(
+    ("python", "expected"),
+    [
+        (r"\A[a-z]+\Z", "^[a-z]+$"),
+        (r"(?P<year>\d{4})-(?P=year)", r"(?<year>\d{4})-\k<year>"),
+        ("^[^\x00-\x1f\x7f\u2028]*$", r"^[^\x00-\x1f\x7f\u2028]*$"),
+        (r"\u0000\a\U0001F600", r"\x00\x07\u{1f600}"),
+        (r"\_\-\ \#\"", '_- #"'),
+        (r"[\-\ \_[]", r"[\- _\[]"),
+        ("[]a][^]b]", r"[\]a][^\]b]"),
+        ("a{,3}{2}b{x}]", r"a{0,3}{2}b\{x\}\]"),
+        ("[(?P<x>{,2}*+]", "[(?P<x>{,2}*+]"),
+        (r"(?:a)(?=b)(?!c)(?<!d)\p{L}\.", r"(?:a)(?=b)(?!c)(?<!d)\p{L}\."),
+        ("(?i)a", None),
+        ("(?>a)", None),
+        ("a++", None),
+        ("(a)?(?(1)b)", None),
+    ],
+)
+def test_a_pattern_of_python_is_said_in_ecmascript(python: str, expected: str | None) -> None:
+    assert ecmascript(python) == expected
 
 
 def test_no_schema_shows_a_hash_or_is_left_over(document: dict[str, Any]) -> None:

@@ -42,10 +42,33 @@ def test_no_token_at_all_is_token_missing(api: Api) -> None:
     problem(api.post("/auth/refresh", {}), 401, "token_missing")
 
 
-def test_a_token_in_two_places_is_refused(app: Flask, api: Api) -> None:
-    token = a_session(app, a_user(app)).refresh_token
-    problem(api.post("/auth/refresh", {"refresh_token": token}, token=token), 400, "malformed_request")
-    assert api.post("/auth/refresh", token=token).status_code == 200
+@pytest.mark.parametrize("kind", ["live", "revoked", "expired", "damaged", "two", "another scheme", "no scheme"])
+def test_a_token_in_the_body_counts_whatever_the_header_holds(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    user = a_user(app)
+    other, pair = a_session(app, user), a_session(app, user)
+    if kind == "revoked":
+        api.post("/auth/logout", token=other.access_token)
+    if kind == "expired":
+        later(monkeypatch, minutes=16)
+    header = {
+        "damaged": "Bearer damaged",
+        "two": f"Bearer {other.access_token} {other.access_token}",
+        "another scheme": "Basic YTpi",
+        "no scheme": "\N{LATIN SMALL LETTER E WITH ACUTE}",
+    }.get(kind, f"Bearer {other.access_token}")
+
+    response = api.post("/auth/refresh", {"refresh_token": pair.refresh_token}, headers={"Authorization": header})
+
+    assert response.status_code == 200
+    assert claims(response.get_json()["access_token"])["sid"] == claims(pair.access_token)["sid"]
+
+
+def test_a_bad_token_in_the_body_is_not_replaced_by_a_good_one_in_the_header(app: Flask, api: Api) -> None:
+    pair = a_session(app, a_user(app))
+    problem(api.post("/auth/refresh", {"refresh_token": "x"}, token=pair.refresh_token), 401, "token_invalid")
+    assert api.post("/auth/refresh", {}, token=pair.refresh_token).status_code == 200
 
 
 def test_the_body_is_read_as_strictly_as_every_other(api: Api) -> None:

@@ -199,10 +199,10 @@ def document(app: Flask, api: Api, key: dict[str, str]) -> Iterator[dict[str, An
 
 
 def test_the_document_says_that_the_credential_is_accepted(document: dict[str, Any]) -> None:
-    assert set(document["components"]["securitySchemes"]) == {"key", "accessToken", "refreshToken", "basic"}
+    assert set(document["components"]["securitySchemes"]) == {"key", "accessToken", "basic"}
     assert document["paths"]["/api/v1/ping"]["get"]["security"] == [{"key": []}, {"accessToken": []}]
     assert document["paths"]["/api/v1/auth/login"]["post"]["security"] == []
-    assert document["paths"]["/api/v1/auth/refresh"]["post"]["security"] == [{"refreshToken": []}, {}]
+    assert document["paths"]["/api/v1/auth/refresh"]["post"]["security"] == []
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,10 @@ activity = Blueprint("activity", __name__, description="Events of the user's own
 @blueprint.arguments(AuditEventQuerySchema, location="query")
 @blueprint.response(200, AuditEventPageSchema)
 def list_audit_events(query: dict[str, Any]) -> Page[AuditEvent]:
-    """List audit events, newest first."""
+    """List audit events.
+
+    The newest one comes first.
+    """
     limit, cursor = query.pop("limit"), query.pop("cursor")
     return Services.of(current_app).audit.events(EventFilter(**query), limit, cursor)
 
@@ -32,8 +35,9 @@ def list_audit_events(query: dict[str, Any]) -> Page[AuditEvent]:
 @activity.arguments(ActivityQuerySchema, location="query")
 @activity.response(200, AuditEventPageSchema)
 def list_own_activity(query: dict[str, Any]) -> Page[AuditEvent | RedactedEvent]:
-    """List events of your own account, newest first.
+    """List events of your own account.
 
-    They include logins and failed login attempts. The client details of other users' actions are hidden.
+    The newest one comes first. They include logins and failed login attempts. The client details of other users'
+    actions are hidden.
     """
     return Services.of(current_app).audit.activity(current_principal().id, **query)

@@ -8,7 +8,7 @@ from authapp.api.guards import limited, public, refresh_token
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.paths import LOCATION, user_path
 from authapp.api.responses import no_content
-from authapp.api.schemas.tokens import LoginSchema, LogoutSchema, RefreshSchema, TokenPairSchema
+from authapp.api.schemas.tokens import LoginSchema, LogoutSchema, TokenPairSchema
 from authapp.api.schemas.users import RegistrationSchema, UserSchema
 from authapp.domain.services import Services
 from authapp.domain.sessions.sessions import LogoutScope
@@ -16,15 +16,11 @@ from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import (
     EmailTaken,
     InvalidCredentials,
-    MalformedRequest,
     PasswordRejected,
-    PayloadTooLarge,
     RefreshTokenReused,
     RegistrationClosed,
     ServiceUnavailable,
-    UnsupportedMediaType,
     UsernameTaken,
-    ValidationFailed,
 )
 from authapp.models import User
 
@@ -50,20 +46,22 @@ def register_user(body: dict[str, str]) -> tuple[User, dict[str, str]]:
 @blueprint.response(200, TokenPairSchema)
 @refuses(InvalidCredentials, ServiceUnavailable)
 def log_in(body: dict[str, str]) -> TokenPair:
-    """Log in with the username or email address and the password."""
+    """Log in.
+
+    The name is the username or the email address.
+    """
     return Services.of(current_app).password_login.log_in(body["username"], body["password"], request_context())
 
 
 @blueprint.post("/refresh")
 @refresh_token
 @limited("refresh")
-@blueprint.doc(requestBody={"required": False, "content": {"application/json": {"schema": RefreshSchema}}})
 @blueprint.response(200, TokenPairSchema)
-@refuses(RefreshTokenReused, MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
+@refuses(RefreshTokenReused)
 def refresh_tokens() -> TokenPair:
-    """Exchange the refresh token for a new token pair.
+    """Exchange a refresh token for a new token pair.
 
-    Send the refresh token in the `Authorization` header or in the body. It can be exchanged only once.
+    A refresh token can be exchanged only once.
     """
     return Services.of(current_app).sessions.refresh(jwt_extended.claims("refresh"), request_context())
 
@@ -72,9 +70,10 @@ def refresh_tokens() -> TokenPair:
 @blueprint.arguments(LogoutSchema, location="query")
 @blueprint.response(204)
 def log_out(query: dict[str, LogoutScope]) -> Response:
-    """Log out of this session, all other sessions, or all sessions.
+    """Log out.
 
-    The tokens of the ended sessions are refused from the next request on.
+    This ends the current session, all other sessions, or all sessions, as `scope` says. The tokens of the ended
+    sessions are refused from the next request on.
     """
     Services.of(current_app).sessions.log_out(jwt_extended.claims(), query["scope"], request_context())
     return no_content()

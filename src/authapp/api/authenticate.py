@@ -12,10 +12,10 @@ from authapp.api.jwt_extended import PRINCIPAL_KEY, jwt
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
 from authapp.domain.services import Services
-from authapp.errors import MalformedRequest, TokenInvalid, TokenMissing
+from authapp.errors import TokenInvalid, TokenMissing
 from authapp.security.tokens import TokenType
 
-_REFRESH_BODY = RefreshSchema()
+_REFRESH_BODY = RefreshSchema(partial=True)  # the token may be in the header instead
 
 
 class Authenticator(Protocol):
@@ -64,13 +64,12 @@ def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> P
 
 
 def authenticate_refresh_token(request: Request) -> Principal:
-    """Return the principal of the refresh token in a request: a bearer token, or ``refresh_token`` in the body.
+    """Return the principal of the refresh token in a request: ``refresh_token`` in the body, or else a bearer token.
 
-    Raises ``TokenMissing``, ``MalformedRequest`` if a token is sent in both places, or a ``TokenRefused``.
+    Raises ``TokenMissing``, a ``TokenRefused``, or what reading the body raises.
     """
     token = _refresh_token_in_body(request)
-    if token is not None and "Authorization" in request.headers:
-        raise MalformedRequest("Send the token in the header or in the body, not in both (RFC 6750, section 2).")
+    # With a token in the body the header is not read: clients often send the access token with every request.
     if token is None:
         token = bearer_token(request)
     if token is None:

@@ -22,7 +22,10 @@ CACHEABLE = "public, max-age=300"
 @public
 @blueprint.response(200, JwkSetSchema)
 def get_jwks() -> tuple[dict[str, Any], dict[str, str]]:
-    """Get the public keys that verify tokens, as a JWK Set (RFC 7517)."""
+    """Get the public keys that verify tokens.
+
+    They are a JWK Set (RFC 7517).
+    """
     return {"keys": Services.of(current_app).tokens.keys.public()}, {"Cache-Control": CACHEABLE}
 
 
@@ -30,7 +33,10 @@ def get_jwks() -> tuple[dict[str, Any], dict[str, str]]:
 @public
 @blueprint.response(200, MetadataSchema)
 def get_metadata() -> tuple[dict[str, Any], dict[str, str]]:
-    """Get the authorization server metadata (RFC 8414)."""
+    """Get the authorization server metadata.
+
+    This is RFC 8414.
+    """
     return _metadata(), {"Cache-Control": CACHEABLE}
 
 
@@ -38,7 +44,10 @@ def get_metadata() -> tuple[dict[str, Any], dict[str, str]]:
 @public
 @blueprint.response(200, MetadataSchema)
 def get_openid_configuration() -> tuple[dict[str, Any], dict[str, str]]:
-    """Get the authorization server metadata, where clients of OpenID Connect look for it."""
+    """Get the OpenID configuration.
+
+    It is the authorization server metadata, where clients of OpenID Connect look for it.
+    """
     return _metadata(), {"Cache-Control": CACHEABLE}
 
 

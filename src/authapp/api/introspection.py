@@ -35,10 +35,11 @@ def _without_automatic_options(view: View) -> View:
 @blueprint.response(204, headers={name: {"schema": {"type": "string"}, "required": True} for name in _HEADERS})
 @_without_automatic_options
 def verify_request() -> Response:
-    """Verify a request for a proxy (nginx auth_request, forward auth).
+    """Verify a request for a proxy.
 
-    A 204 lets the request through. Its headers hold the user's id, username, roles and session id; what is not ASCII in
-    a name is percent-encoded UTF-8. Every method is answered, for proxies that ask with the client's own.
+    It is made for nginx's auth_request and for forward auth. A 204 lets the request through. Its headers hold the
+    user's id, username, roles and session id; what is not ASCII in a name is percent-encoded UTF-8. Every method is
+    answered, for proxies that ask with the client's own.
     """
     return _identified(no_content())
 
@@ -89,9 +90,10 @@ def _ascii(name: str) -> str:
 @blueprint.response(200, IntrospectionSchema)
 @refuses(InvalidCredentials, TooManyRequests)
 def introspect_token(form: dict[str, str]) -> dict[str, Any]:
-    """Introspect a token: return whether it would be accepted now (RFC 7662).
+    """Introspect a token.
 
-    For a token that would not be accepted, the response is only `{"active": false}`.
+    This says whether the token would be accepted now (RFC 7662). For a token that would not be accepted, the response
+    is only `{"active": false}`.
     """
     token = Services.of(current_app).introspection.introspect(form["token"])
     if token is None:
@@ -107,9 +109,9 @@ def introspect_token(form: dict[str, str]) -> dict[str, Any]:
 @blueprint.response(200, description="The token is revoked, or there was nothing to revoke.")
 @refuses(InvalidCredentials, TooManyRequests)
 def revoke_token(form: dict[str, str]) -> Response:
-    """Revoke one of your own tokens (RFC 7009).
+    """Revoke one of your own tokens.
 
-    Revoking a refresh token ends its session. Revoking an access token affects only that token.
+    This is RFC 7009. Revoking a refresh token ends its session. Revoking an access token affects only that token.
     """
     Services.of(current_app).introspection.revoke(form["token"], current_principal().id, request_context())
     return Response(status=200)

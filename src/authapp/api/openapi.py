@@ -15,14 +15,17 @@ from flask import Flask, Response
 from flask_smorest import Api
 from flask_smorest import Blueprint as SmorestBlueprint
 
-from authapp.api import bodies
+from authapp.api import bodies, examples, problem_schemas
 from authapp.api.authenticate import Authenticator
-from authapp.api.bearer import bearer_scheme
 from authapp.api.errors import CONTENT_TYPE, problem_document, status_of
 from authapp.api.guards import AccessLevel, Guard, View, guard_of
+from authapp.api.operations import words_of
 from authapp.api.paths import BASE_PATH
+from authapp.api.patterns import describe_pattern
+from authapp.api.properties import describe_enum, describe_parameter
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
+from authapp.api.schemas.tokens import RefreshSchema
 from authapp.domain.services import EXTENSION
 from authapp.errors import (
     Invalid,
@@ -53,9 +56,11 @@ Errors are `application/problem+json` (RFC 9457); match on `code`. Every respons
 
 _SECURITY: dict[AccessLevel, list[dict[str, list[str]]]] = {
     AccessLevel.ACCESS: [{"accessToken": []}],
-    AccessLevel.REFRESH: [{"refreshToken": []}, {}],
+    # Generated clients send the access token wherever a bearer token may be sent. A refresh token is sent in the body.
+    AccessLevel.REFRESH: [],
     AccessLevel.PUBLIC: [],
 }
+_REFRESH_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": RefreshSchema}}}}
 _BODY_REFUSALS = (MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
 _GUARD_REFUSALS = (TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ServiceUnavailable)
 _RETRY_AFTER: dict[str, Any] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
@@ -116,12 +121,14 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
     def add_url_rule(
         self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **options: Any
     ) -> None:
-        """Register a view, and document its operation id, security and errors."""
+        """Register a view, and document its words, operation id, security, errors and refresh token."""
         guard = guard_of(view_func)
         documented = self.doc(
+            **words_of(view_func, guard),
             operationId=_camel_case(endpoint or view_func.__name__),
             security=_SECURITY[guard.level] + [{name: []} for name in _schemes(guard.authenticators)],
             responses=_responses(_refusals_of(view_func, guard)),
+            **(_REFRESH_BODY if guard.level is AccessLevel.REFRESH else {}),
         )(view_func)
         super().add_url_rule(rule, endpoint or view_func.__name__, documented, *args, **options)
         view_func.is_registered = True  # for guards: a mark above this would not be seen
@@ -138,9 +145,10 @@ class OpenAPIDocument(Api):  # type: ignore[misc]
         """The document as JSON text; generated on first use, when all blueprints have been registered."""
         document = self.spec.to_dict()
         # The library adds a schema for pagination by page numbers to every document. Lists here use cursors.
-        document["components"]["schemas"].pop("PaginationMetadata", None)
+        schemas: dict[str, Any] = document["components"]["schemas"]
+        schemas.pop("PaginationMetadata", None)
         schemes = _schemes(self._app.extensions[EXTENSION].authenticators)
-        document["components"]["securitySchemes"].update(schemes)
+        document["components"].setdefault("securitySchemes", {}).update(schemes)
         for view in self._app.view_functions.values():
             document["components"]["securitySchemes"].update(_schemes(getattr(view, "guard", Guard()).authenticators))
         everywhere = _LIMIT_OF_EVERY_ROUTE if self._app.config.get("RATELIMIT_STORAGE_URI") else {}
@@ -150,6 +158,9 @@ class OpenAPIDocument(Api):  # type: ignore[misc]
                 access, *others = operation["security"] or [None]
                 if access in _SECURITY[AccessLevel.ACCESS]:
                     operation["security"] = [*({name: []} for name in schemes), *others]
+                problem_schemas.narrow(schemas, operation["responses"].values())
+                examples.add(schemas, operation)
+        problem_schemas.list_codes(schemas)
         return dumps(document, separators=(",", ":")).encode()
 
     def json_below(self, prefix: str) -> bytes:
@@ -173,7 +184,10 @@ def new_document(app: Flask) -> OpenAPIDocument:
             "servers": [{"url": "/"}],
         },
     )
-    document.spec.components.security_scheme("refreshToken", bearer_scheme("A refresh token."))
+    converter = document.ma_plugin.converter
+    converter.add_attribute_function(describe_pattern)
+    converter.add_attribute_function(describe_enum)
+    converter.add_parameter_attribute_function(describe_parameter)
     return document
 
 
@@ -193,7 +207,7 @@ def _camel_case(name: str) -> str:
 def _refusals_of(view: Any, guard: Guard) -> set[type[Refusal]]:
     named: Iterable[type[Refusal]] = getattr(view, "refusals", ())
     found = set(named)
-    if getattr(view, "reads_body", False):
+    if getattr(view, "reads_body", False) or guard.level is AccessLevel.REFRESH:
         found.update(_BODY_REFUSALS)
     if getattr(view, "reads_query", False):
         found.add(ValidationFailed)

@@ -9,7 +9,7 @@ blueprint = Blueprint("ping", __name__, description="An example of a private rou
 @blueprint.get("/ping")
 @blueprint.response(200, PongSchema)
 def get_pong() -> dict[str, str]:
-    """Answer every request with a valid access token.
+    """Answer with a pong.
 
     This is an example of a private route.
     """

@@ -11,11 +11,15 @@ from authapp.errors import FreshTokenRequired, PermissionDenied, Refusal
 class Requirement(Protocol):
     """One condition on the principal, which ``guards.mark`` adds to a view.
 
-    ``refusals`` are what ``check`` raises; the OpenAPI document lists them for the view. Two equal requirements count
-    as one.
+    ``refusals`` are what ``check`` raises, and ``description`` is a sentence; the OpenAPI document has both with the
+    view. Two equal requirements count as one.
     """
 
     refusals: ClassVar[Sequence[type[Refusal]]]
+
+    @property
+    def description(self) -> str:
+        """What a request needs, in a sentence of Markdown."""
 
     def check(self, principal: Principal) -> None:
         """Raise one of ``refusals`` unless ``principal`` meets the condition. Must not ask the database."""
@@ -26,6 +30,7 @@ class Fresh:
     """The access token comes from a login, not from a refresh."""
 
     refusals: ClassVar[Sequence[type[Refusal]]] = (FreshTokenRequired, PermissionDenied)
+    description: ClassVar[str] = "Needs a fresh access token: one from a login, not from a refresh."
 
     def check(self, principal: Principal) -> None:
         """Raise ``FreshTokenRequired``, or ``PermissionDenied`` for a credential that no login can make fresh."""
@@ -41,6 +46,11 @@ class HasPermission:
 
     permission: str
     refusals: ClassVar[Sequence[type[Refusal]]] = (PermissionDenied,)
+
+    @property
+    def description(self) -> str:
+        """Name the permission."""
+        return f"Needs the permission `{self.permission}`."
 
     def check(self, principal: Principal) -> None:
         """Raise ``PermissionDenied``."""

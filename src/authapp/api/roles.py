@@ -21,7 +21,10 @@ blueprint = Blueprint("roles", __name__, description="Named sets of permissions"
 @requires(Permission.ROLES_READ)
 @blueprint.response(200, RoleListSchema)
 def list_roles() -> dict[str, list[RoleView]]:
-    """List the roles, sorted by name."""
+    """List the roles.
+
+    They are sorted by name.
+    """
     return {"items": Services.of(current_app).roles.all()}
 
 
@@ -44,9 +47,9 @@ def create_role(body: dict[str, Any]) -> RoleView:
 @blueprint.response(200, RoleSchema)
 @refuses(ResourceNotFound, RoleProtected)
 def update_role(body: dict[str, Any], name: str) -> RoleView:
-    """Change the description or the permissions of a role.
+    """Change a role.
 
-    The change takes effect on the next request of each user with the role.
+    What is left out stays as it is. The change takes effect on the next request of each user with the role.
     """
     return Services.of(current_app).roles.change(name, **body, context=request_context())
 
@@ -56,6 +59,9 @@ def update_role(body: dict[str, Any], name: str) -> RoleView:
 @blueprint.response(204)
 @refuses(ResourceNotFound, RoleProtected)
 def delete_role(name: str) -> Response:
-    """Delete a role, and revoke it from all users who have it."""
+    """Delete a role.
+
+    It is revoked from all users who have it.
+    """
     Services.of(current_app).roles.delete(name, context=request_context())
     return no_content()

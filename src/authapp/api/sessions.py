@@ -21,7 +21,10 @@ blueprint = Blueprint("sessions", __name__, description="The user's own sessions
 @blueprint.arguments(PageQuerySchema, location="query")
 @blueprint.response(200, SessionPageSchema)
 def list_own_sessions(query: dict[str, Any]) -> dict[str, Any]:
-    """List your own live sessions, most recently used first."""
+    """List your own live sessions.
+
+    The most recently used one comes first.
+    """
     principal = current_principal()
     page = Services.of(current_app).sessions.list_live(principal.id, **query)
     items = [{**vars(session), "current": session.id == principal.session_id} for session in page.items]

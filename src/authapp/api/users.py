@@ -63,7 +63,10 @@ def update_own_account(body: dict[str, str]) -> User:
 @blueprint.response(204)
 @refuses(WrongPassword, LastAdmin)
 def delete_own_account(body: dict[str, str]) -> Response:
-    """Delete your own account, with its sessions and tokens."""
+    """Delete your own account.
+
+    Its sessions and tokens end with it.
+    """
     principal = current_principal()
     Services.of(current_app).accounts.delete_own(principal.id, body.get("password"), request_context())
     return no_content()
@@ -75,7 +78,10 @@ def delete_own_account(body: dict[str, str]) -> Response:
 @blueprint.response(204)
 @refuses(WrongPassword, PasswordRejected)
 def change_own_password(body: dict[str, str]) -> Response:
-    """Change your own password, and end all other sessions."""
+    """Change your own password.
+
+    All other sessions end.
+    """
     principal = current_principal()
     Services.of(current_app).accounts.change_password(
         principal.id, principal.session_id, body["current_password"], body["new_password"], request_context()
@@ -88,9 +94,10 @@ def change_own_password(body: dict[str, str]) -> Response:
 @blueprint.arguments(UserQuerySchema, location="query")
 @blueprint.response(200, UserPageSchema)
 def list_users(query: dict[str, Any]) -> Page[User]:
-    """List users, newest first, or search them by the start of their names.
+    """List or search users.
 
-    With `q`, the list has the users whose username or email address starts with `q`, sorted by the matching name.
+    The list is newest first. With `q`, the list has the users whose username or email address starts with `q`, sorted
+    by the matching name.
     """
     limit, cursor = query.pop("limit"), query.pop("cursor")
     return Services.of(current_app).user_search.search(UserFilter(**query), limit, cursor)
@@ -125,10 +132,10 @@ def get_user(user_id: UUID) -> User:
 @blueprint.response(200, UserSchema)
 @refuses(ResourceNotFound, UsernameTaken, EmailTaken, LastAdmin)
 def update_user(body: dict[str, Any], user_id: UUID) -> User:
-    """Change an account: username, email address, status or roles.
+    """Change an account.
 
-    With status `disabled`, its tokens are refused from the next request on. With status `active`, its failed logins
-    are also reset.
+    What is left out stays as it is. With status `disabled`, its tokens are refused from the next request on. With
+    status `active`, its failed logins are also reset.
     """
     return Services.of(current_app).administration.change(user_id, Changes(**body), request_context())
 
@@ -138,7 +145,10 @@ def update_user(body: dict[str, Any], user_id: UUID) -> User:
 @blueprint.response(204)
 @refuses(ResourceNotFound, LastAdmin)
 def delete_user(user_id: UUID) -> Response:
-    """Delete an account, with its sessions and tokens."""
+    """Delete an account.
+
+    Its sessions and tokens end with it.
+    """
     Services.of(current_app).administration.delete(user_id, request_context())
     return no_content()
 

@@ -10,7 +10,8 @@ from authapp.models.columns import Id, Key
 
 ROLE_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ROLE_DESCRIPTION_MAX_LENGTH = 200
-ROLE_DESCRIPTION_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
+# Spaces are listed, since U+2028 and U+2029 are space too: hey-api breaks a pattern that names those.
+ROLE_DESCRIPTION_PATTERN = r"^(?:[ \xa0\u1680\u2000-\u200a\u202f\u205f\u3000\ufeff]|[^\s\x00-\x1f\x7f-\x9f])*$"
 
 ADMIN = "admin"
 """The built-in role. It has every permission, including those that are added later."""

@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, ValidationError, fields
 
-from authapp.api.schemas.fields import AwareTimestamp, Timestamp
+from authapp.api.schemas.fields import IP_ADDRESS, USER_AGENT, AwareTimestamp, Timestamp
 from authapp.api.schemas.pages import PageQuerySchema, PageSchema
 from authapp.domain.audit import event_types
 
@@ -24,14 +24,20 @@ class AuditEventSchema(Schema):
     )
     subject_id = fields.UUID(required=True, allow_none=True, metadata={"description": "The account it was done to."})
     session_id = fields.UUID(required=True, allow_none=True)
-    ip_address = fields.String(required=True, allow_none=True)
+    ip_address = fields.String(required=True, allow_none=True, metadata={"examples": [IP_ADDRESS]})
     user_agent = fields.String(
-        required=True, allow_none=True, metadata={"description": "`flask CLI` for an operator, with no IP address."}
+        required=True,
+        allow_none=True,
+        metadata={"description": "`flask CLI` for an operator, with no IP address.", "examples": [USER_AGENT]},
     )
-    request_id = fields.String(required=True, allow_none=True)
+    request_id = fields.String(
+        required=True, allow_none=True, metadata={"examples": ["5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11"]}
+    )
     occurred_at = Timestamp(required=True)
     details = fields.Dict(
-        keys=fields.String(), required=True, metadata={"description": "Further data about the event."}
+        keys=fields.String(),
+        required=True,
+        metadata={"description": "Further data about the event.", "examples": [{"amr": ["pwd"]}]},
     )
 
 
@@ -51,6 +57,10 @@ class AuditEventQuerySchema(PageQuerySchema):
     user_id = fields.UUID(
         load_default=None, metadata={"description": "Only events that this user caused or was the subject of."}
     )
-    type = fields.String(load_default=None, validate=_is_registered, metadata={"enum": event_types.names})
+    type = fields.String(
+        load_default=None,
+        validate=_is_registered,
+        metadata={"description": "Only events of this type.", "enum": event_types.names},
+    )
     since = AwareTimestamp(load_default=None, metadata={"description": "Only events at or after this time."})
     until = AwareTimestamp(load_default=None, metadata={"description": "Only events before this time."})

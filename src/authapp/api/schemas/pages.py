@@ -29,5 +29,8 @@ class PageSchema(Schema):
     next_cursor = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "The cursor of the next page; `null` at the end. A page may be empty before the end."},
+        metadata={
+            "description": "The cursor of the next page; `null` at the end. A page may be empty before the end.",
+            "examples": [None],
+        },
     )

@@ -30,8 +30,8 @@ class ProblemSchema(Schema):
 class ExplanationSchema(Schema):
     """The explanation of one error code."""
 
-    type = fields.String(required=True)
-    code = fields.String(required=True)
-    title = fields.String(required=True)
-    status = fields.Integer(required=True)
-    description = fields.String(required=True)
+    type = fields.String(required=True, metadata={"examples": ["/problems/token_expired"]})
+    code = fields.String(required=True, metadata={"examples": ["token_expired"]})
+    title = fields.String(required=True, metadata={"examples": ["The token has expired."]})
+    status = fields.Integer(required=True, metadata={"examples": [401]})
+    description = fields.String(required=True, metadata={"examples": ["The token has passed its expiry time."]})

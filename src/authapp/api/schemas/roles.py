@@ -25,7 +25,8 @@ ROLE_DESCRIPTION_RULE = {
 def permission_list(**options: Any) -> "fields.List[Any]":
     """Return a field for a list of permissions."""
     permission = fields.String(metadata={"enum": registered.names})
-    return fields.List(permission, validate=validate.Length(max=100), **options)
+    metadata = {"examples": [["users:read"]]}
+    return fields.List(permission, validate=validate.Length(max=100), metadata=metadata, **options)
 
 
 def description(**options: Any) -> fields.String:
@@ -37,7 +38,7 @@ class RoleSchema(Schema):
     """A role and its permissions."""
 
     name = fields.String(required=True, metadata={"examples": ["support"]})
-    description = fields.String(required=True)
+    description = fields.String(required=True, metadata={"examples": ["Answers the phone."]})
     permissions = fields.List(fields.String(), required=True, metadata={"examples": [["users:read"]]})
 
 

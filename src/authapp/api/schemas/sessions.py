@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields
 
-from authapp.api.schemas.fields import Timestamp
+from authapp.api.schemas.fields import IP_ADDRESS, USER_AGENT, Timestamp
 from authapp.api.schemas.pages import PageSchema
 
 
@@ -13,9 +13,15 @@ class SessionSchema(Schema):
     current = fields.Boolean(required=True, metadata={"description": "Whether this request's token belongs to it."})
     created_at = Timestamp(required=True)
     last_used_at = Timestamp(required=True, metadata={"description": "When its tokens were last issued."})
-    expires_at = Timestamp(required=True, metadata={"description": "When it ends, however often it is refreshed."})
-    ip_address = fields.String(required=True, allow_none=True)
-    user_agent = fields.String(required=True, allow_none=True)
+    expires_at = Timestamp(
+        required=True,
+        metadata={
+            "description": "When it ends, however often it is refreshed.",
+            "examples": ["2026-05-01T09:30:00.000Z"],
+        },
+    )
+    ip_address = fields.String(required=True, allow_none=True, metadata={"examples": [IP_ADDRESS]})
+    user_agent = fields.String(required=True, allow_none=True, metadata={"examples": [USER_AGENT]})
     amr = fields.List(
         fields.String(),
         required=True,

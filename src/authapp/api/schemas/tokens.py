@@ -2,10 +2,14 @@
 
 from marshmallow import EXCLUDE, Schema, fields, validate
 
-from authapp.api.schemas.fields import NO_NUL
+from authapp.api.schemas.fields import ACCESS_JWT, NO_NUL, REFRESH_JWT
 from authapp.domain.sessions.sessions import LogoutScope
 
-SECONDS = {"minimum": 0, "description": "Seconds from now."}
+
+def seconds(example: int) -> fields.Integer:
+    """Return a field for a time in seconds from now."""
+    metadata = {"minimum": 0, "description": "Seconds from now.", "examples": [example]}
+    return fields.Integer(required=True, metadata=metadata)
 
 
 class LoginSchema(Schema):
@@ -26,19 +30,19 @@ class LoginSchema(Schema):
 
 
 class RefreshSchema(Schema):
-    """The refresh token, if it is not sent in the `Authorization` header."""
+    """A refresh token to exchange."""
 
-    refresh_token = fields.String(metadata={**NO_NUL, "writeOnly": True})
+    refresh_token = fields.String(required=True, metadata={**NO_NUL, "writeOnly": True, "examples": [REFRESH_JWT]})
 
 
 class TokenPairSchema(Schema):
     """An access token for private routes, and a refresh token to get the next pair."""
 
-    access_token = fields.String(required=True)
+    access_token = fields.String(required=True, metadata={"examples": [ACCESS_JWT]})
     token_type = fields.String(required=True, validate=validate.Equal("Bearer"), metadata={"enum": ["Bearer"]})
-    expires_in = fields.Integer(required=True, metadata=SECONDS)
-    refresh_token = fields.String(required=True)
-    refresh_expires_in = fields.Integer(required=True, metadata=SECONDS)
+    expires_in = seconds(900)
+    refresh_token = fields.String(required=True, metadata={"examples": [REFRESH_JWT]})
+    refresh_expires_in = seconds(2_592_000)
 
 
 class TokenSchema(Schema):
@@ -50,8 +54,10 @@ class TokenSchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    token = fields.String(required=True)
-    token_type_hint = fields.String(metadata={"description": "Ignored: the token contains its type."})
+    token = fields.String(required=True, metadata={"examples": [ACCESS_JWT]})
+    token_type_hint = fields.String(
+        metadata={"description": "Ignored: the token contains its type.", "examples": ["access_token"]}
+    )
 
 
 class IntrospectionSchema(Schema):
@@ -60,22 +66,32 @@ class IntrospectionSchema(Schema):
     active = fields.Boolean(required=True)
     token_type = fields.String(metadata={"enum": ["Bearer"]})
     type = fields.String(metadata={"enum": ["access", "refresh"]})
-    iss = fields.String()
-    aud = fields.String()
+    iss = fields.String(metadata={"examples": ["https://auth.example.com"]})
+    aud = fields.String(metadata={"examples": ["authapp"]})
     sub = fields.UUID()
-    username = fields.String()
-    roles = fields.List(fields.String())
-    iat = fields.Integer()
-    nbf = fields.Integer()
-    exp = fields.Integer()
+    username = fields.String(metadata={"examples": ["ada"]})
+    roles = fields.List(fields.String(), metadata={"examples": [["support"]]})
+    iat = fields.Integer(metadata={"examples": [1769851800]})
+    nbf = fields.Integer(metadata={"examples": [1769851800]})
+    exp = fields.Integer(metadata={"examples": [1769852700]})
     jti = fields.UUID()
     sid = fields.UUID()
-    client_id = fields.String()
-    auth_time = fields.Integer(metadata={"description": "When the user was authenticated, in seconds since 1970."})
-    amr = fields.List(fields.String(), metadata={"description": "How the user was authenticated (RFC 8176)."})
+    client_id = fields.String(metadata={"examples": ["authapp"]})
+    auth_time = fields.Integer(
+        metadata={"description": "When the user was authenticated, in seconds since 1970.", "examples": [1769851800]}
+    )
+    amr = fields.List(
+        fields.String(),
+        metadata={"description": "How the user was authenticated (RFC 8176).", "examples": [["pwd"]]},
+    )
 
 
 class LogoutSchema(Schema):
     """Which sessions a logout ends."""
 
-    scope = fields.Enum(LogoutScope, by_value=True, load_default=LogoutScope.LOCAL)
+    scope = fields.Enum(
+        LogoutScope,
+        by_value=True,
+        load_default=LogoutScope.LOCAL,
+        metadata={"description": "`local` is the current session, `others` all but it, and `global` all."},
+    )

@@ -56,7 +56,7 @@ class UserSchema(Schema):
     email = fields.String(required=True, metadata={"format": "email", "examples": ["ada@example.com"]})
     email_verified_at = Timestamp(required=True, allow_none=True)
     status = fields.String(required=True, validate=validate.OneOf([status.value for status in UserStatus]))
-    roles = fields.List(fields.String(), required=True)
+    roles = fields.List(fields.String(), required=True, metadata={"examples": [["support"]]})
     created_at = Timestamp(required=True)
     updated_at = Timestamp(required=True)
     last_login_at = Timestamp(required=True, allow_none=True)
@@ -121,7 +121,9 @@ class UserQuerySchema(PageQuerySchema):
         validate=validate.Regexp(ROLE_NAME_PATTERN.replace("$", r"\Z")),
         metadata={"description": "Only users with this role."},
     )
-    status = fields.Enum(UserStatus, by_value=True, load_default=None)
+    status = fields.Enum(
+        UserStatus, by_value=True, load_default=None, metadata={"description": "Only users with this status."}
+    )
 
 
 class UserPageSchema(PageSchema):

@@ -31,7 +31,7 @@ class NoteSchema(Schema):
     """A note."""
 
     id = fields.UUID(dump_only=True)
-    body = fields.String(required=True, validate=validate.Length(1, 1000))
+    body = fields.String(required=True, validate=validate.Length(1, 1000), metadata={"examples": ["Buy milk."]})
     created_at = fields.AwareDateTime(dump_only=True)
 
 

@@ -44,6 +44,20 @@ def test_the_access_token_says_whether_the_user_has_notes(app):
     assert claims["notes:has_notes"] is True
 
 
+def test_the_contract_says_who_may_do_what(app):
+    document = testing.client(app).get("/openapi.json").json
+    everybodys = document["paths"]["/api/v1/notes/all"]["get"]
+    writing = document["paths"]["/api/v1/notes"]["post"]
+
+    assert everybodys["summary"] == "List everybody's notes"
+    assert everybodys["description"] == "Needs the permission `notes:read`."
+    assert writing["requestBody"]["content"]["application/json"]["example"] == {"body": "Buy milk."}
+    assert writing["responses"]["201"]["content"]["application/json"]["example"]["body"] == "Buy milk."
+    assert writing["responses"]["415"]["content"]["application/problem+json"]["schema"] == {
+        "$ref": "#/components/schemas/UnsupportedMediaTypeProblem"
+    }
+
+
 def test_a_password_with_the_name_of_the_service_is_refused(app):
     account = {"username": "alan", "email": "alan@example.com", "password": "take many notes a day"}
 

@@ -1,0 +1,33 @@
+"""Node.js and the packages of ``package.json``, which the tests need and nothing else does."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from e2e.processes import ROOT
+
+PACKAGES = ROOT / "node_modules"
+
+
+def node(folder: Path, *command: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+    """Run Node.js in ``folder``, which is given the packages, and return what it did."""
+    _require()
+    packages = folder / PACKAGES.name
+    if not packages.exists():
+        packages.symlink_to(PACKAGES)
+    return subprocess.run(["node", *command], cwd=folder, capture_output=True, text=True, timeout=timeout)
+
+
+def _require() -> None:
+    """Skip the test, or fail it in CI, if Node.js or a package is missing."""
+    missing = [] if shutil.which("node") else ["Node.js"]
+    missing += [name for name in ("openapi-typescript", "orval", "zod") if not (PACKAGES / name).exists()]
+    if not missing:
+        return
+    reason = f"{', '.join(missing)} is not installed: `npm ci` installs the packages."
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
