@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from flask_migrate import upgrade
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
-from tools.embedded_postgres import FAST_AND_LOSSY, EmbeddedPostgres
+from tools.embedded_postgres import BINARIES, FAST_AND_LOSSY, EmbeddedPostgres
 
 from authapp import AuthApp, create_app
 from authapp.config import normalised_database_url
@@ -18,6 +19,14 @@ from settings import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 _numbers = itertools.count(1)
+
+
+def psql(url: str, statements: str) -> None:
+    """Run SQL as an operator does, each statement in a transaction of its own unless they say otherwise."""
+    command = [BINARIES / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url.replace("+psycopg2", "")]
+    environment = os.environ | {"PGOPTIONS": "-c client_min_messages=warning"}
+    done = subprocess.run(command, input=statements, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
 class Databases:

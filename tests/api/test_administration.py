@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from authapp.context import OPERATOR
+from authapp.context import OPERATOR, RequestContext
 from authapp.database.session import db
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.services import Services
@@ -84,9 +84,9 @@ def test_no_connection_is_held_while_an_administrators_new_password_is_hashed(
     user, services, checked_out = a_user(app), Services.of(app), []
     hash_password = services.hasher.hash
 
-    def hash_and_count(password: str) -> str:
+    def hash_and_count(password: str, context: RequestContext) -> str:
         checked_out.append(db.engine.pool.checkedout())  # type: ignore[attr-defined]
-        return hash_password(password)
+        return hash_password(password, context)
 
     monkeypatch.setattr(services.hasher, "hash", hash_and_count)
     with app.app_context():
@@ -125,10 +125,10 @@ def test_an_administrator_who_is_stopped_while_a_password_is_hashed_creates_nobo
     token = a_session(app, user).access_token
     compute = PasswordHasher.hash
 
-    def hash_(self: PasswordHasher, password: str) -> str:
+    def hash_(self: PasswordHasher, password: str, context: RequestContext) -> str:
         with app.app_context():
             REVOCATIONS[ending](Services.of(app), user)
-        return compute(self, password)
+        return compute(self, password, context)
 
     monkeypatch.setattr(PasswordHasher, "hash", hash_)
     account = {"username": "mine", "email": "mine@example.com", "password": PASSWORD, "roles": ["admin"]}

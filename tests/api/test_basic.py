@@ -52,7 +52,12 @@ def pair(app: Flask) -> TokenPair:
 def test_an_account_with_the_permission_introspects(app: Flask, api: Api, pair: TokenPair, name: str) -> None:
     answer = introspect(api, basic(name), pair.access_token)
     assert (answer.status_code, answer.get_json()["username"]) == (200, "Ada")
-    sessions = select(func.count()).select_from(Session).join(User).where(User.username == "reports")
+    sessions = (
+        select(func.count())
+        .select_from(Session)
+        .join(User, User.id == Session.user_id)
+        .where(User.username == "reports")
+    )
     with app.app_context():
         assert db.session.scalar(sessions) == 0
         assert db.session.scalars(select(LoginThrottle)).all() == [], "a right password is not held against it"

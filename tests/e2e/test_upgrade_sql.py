@@ -4,16 +4,10 @@ import subprocess
 
 from tools.embedded_postgres import BINARIES
 
-from databases import Databases
+from databases import Databases, psql
 from e2e.processes import environment, flask
 
 NOBODY_LISTENS = "postgresql://nobody@127.0.0.1:1/nothing"
-
-
-def psql(url: str, statements: str) -> None:
-    command = [BINARIES / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url.replace("+psycopg2", "")]
-    done = subprocess.run(command, input=statements, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 def dumped(url: str) -> list[str]:

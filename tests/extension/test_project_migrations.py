@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, inspect, text
 from authapp import AuthApp, create_app
 from authapp.config import normalised_database_url
 from authapp.models import TABLES
-from databases import Databases
+from databases import Databases, psql
 from extension.projects import BOOKS, WSGI, Project, with_settings
 from settings import settings
 
@@ -172,10 +172,7 @@ def test_upgrade_prints_sql_that_does_the_same(project: Project, url: str) -> No
 
     printed = project.succeed("db", "upgrade", "--sql")
     assert tables_of(url) == set()
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(printed.replace("%", "%%"))
-    engine.dispose()
+    psql(url, printed)
 
     assert tables_of(url) == {*TABLES, "books", "alembic_version", "alembic_version_project"}
     assert "No new upgrade operations detected." in project.succeed("db", "check")

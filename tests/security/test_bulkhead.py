@@ -47,10 +47,10 @@ class Clients:
 
     def enter(self, number: int, is_gone: Callable[[], bool] = lambda: False) -> None:
         """Let a client enter; return when it waits in the queue."""
-        waiting = len(self._bulkhead._waiters)
+        before = len(self._bulkhead._waiters)
         self.outcomes.append(self._pool.submit(self._take_turn, number, is_gone))
         deadline = time.monotonic() + 10
-        while len(self._bulkhead._waiters) == waiting:
+        while len(self._bulkhead._waiters) == before:
             assert time.monotonic() < deadline
             time.sleep(0.001)
 

@@ -64,7 +64,7 @@ def test_a_worker_that_stops_answers_whom_it_has_accepted(tmp_path: Path) -> Non
 )
 def test_only_a_request_with_a_body_gets_a_time_limit(environ: dict[str, Any], limited: bool) -> None:
     application = limit_bodies(lambda environ, _: environ["wsgi.input"])
-    body = application({**environ, "wsgi.input": "body", "gunicorn.socket": None}, None)
+    body = application({**environ, "wsgi.input": "body", "gunicorn.socket": SimpleNamespace(has_hung_up=bool)}, None)
     assert isinstance(body, RequestBody) is limited
 
 

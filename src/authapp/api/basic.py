@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 
 from flask import Request, current_app
 
+from authapp.api.bodies import receive
 from authapp.api.client import counted_address
 from authapp.api.context import request_context
 from authapp.context import Principal
@@ -36,6 +37,8 @@ class HTTPBasic:
         scheme, _, encoded = request.environ.get("HTTP_AUTHORIZATION", "").strip(" \t").partition(" ")
         if scheme.lower() != "basic":
             return None
+        # Before the password is hashed: an authenticator that did not wait for the body is called again after it.
+        receive(request)
         services = Services.of(current_app)
         try:
             name, password = _credentials(encoded.strip(" \t"))
