@@ -10,7 +10,7 @@ from authapp.models.columns import Id, Key, Timestamp
 
 
 class ThrottleScope(StrEnum):
-    """What an attempt was for. Each scope is counted separately.
+    """What an attempt was for: authapp's own scopes. Each scope is counted separately.
 
     Anybody can attempt a login. The two names of an account are counted apart: if failures under one made the other
     wait, that would reveal that both are one account. Only a live session can send a confirmation, for example to

@@ -68,14 +68,14 @@ class AccountThrottles:
         self._max = max(1, max_failures // NAMES_PER_ACCOUNT)
         self._reserve = _reservation(free_failures, self._max)
 
-    def check(self, scope: ThrottleScope, failures: int | None, blocked_until: datetime | None) -> None:
+    def check(self, scope: str, failures: int | None, blocked_until: datetime | None) -> None:
         """Raise ``TooManyRequests`` if an account with this state is locked or must wait."""
         if failures is not None and failures >= self._max:
-            raise _refusal(LONGEST_DELAY, _LOCKED_SESSION if scope is ThrottleScope.CONFIRMATION else _LOCKED_NAME)
+            raise _refusal(LONGEST_DELAY, _LOCKED_SESSION if scope == ThrottleScope.CONFIRMATION else _LOCKED_NAME)
         if blocked_until is not None and blocked_until > (now := clock.now()):
             raise _refusal(blocked_until - now)
 
-    def reserve(self, account_id: UUID, scope: ThrottleScope) -> Attempt:
+    def reserve(self, account_id: UUID, scope: str) -> Attempt:
         """Count an attempt before its password is checked. Raises ``TooManyRequests``."""
         now = clock.now()
         parameters = {"account_id": account_id, "scope": scope, "now": now}
@@ -87,10 +87,14 @@ class AccountThrottles:
             raise _refusal(FIRST_DELAY)
         return Attempt(row.failures, row.failures >= self._max)
 
-    def forgive(self, account_id: UUID, *scopes: ThrottleScope) -> bool:
-        """Reset the failures of an account within the open transaction; return whether there were any."""
-        which = (LoginThrottle.account_id == account_id, LoginThrottle.scope.in_(scopes or ThrottleScope))
-        deleted = delete(LoginThrottle).where(*which).returning(LoginThrottle.scope)
+    def forgive(self, account_id: UUID, *scopes: str) -> bool:
+        """Reset the failures of an account within the open transaction; return whether there were any.
+
+        Without ``scopes``, those of every scope.
+        """
+        deleted = delete(LoginThrottle).where(LoginThrottle.account_id == account_id).returning(LoginThrottle.scope)
+        if scopes:
+            deleted = deleted.where(LoginThrottle.scope.in_(scopes))
         return bool(db.session.scalars(deleted.execution_options(synchronize_session=False)).all())
 
 

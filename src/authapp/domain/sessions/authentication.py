@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from authapp.models import ThrottleScope
-
 PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
 
 
@@ -23,7 +21,7 @@ class AuthenticationResult:
     amr: tuple[str, ...]
     auth_time: datetime
     account_version: datetime
-    throttle_scope: ThrottleScope | None = None
+    throttle_scope: str | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` without a method, or for a time without a time zone."""

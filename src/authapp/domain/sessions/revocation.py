@@ -67,7 +67,7 @@ class AccessToken:
 
 def end_all(
     user_id: UUID,
-    reason: EndReason,
+    reason: str,
     now: datetime,
     *,
     keep: UUID | None = None,
@@ -100,7 +100,7 @@ def end_all(
     return db.session.scalar(count.add_cte(tokens)) or 0
 
 
-def end_one(user_id: UUID, session_id: UUID, reason: EndReason, now: datetime) -> bool:
+def end_one(user_id: UUID, session_id: UUID, reason: str, now: datetime) -> bool:
     """End one live session within the open transaction; return whether there was one."""
     which = (Session.user_id == user_id, Session.id == session_id, Session.refresh_expires_at > now, _is_after_cutoff())
     ended = ended_sessions(*which, reason=reason, now=literal(now, _TIME))
@@ -171,9 +171,7 @@ def is_one_of(sessions: CTE) -> ColumnElement[bool]:
     return tuple_(Session.user_id, Session.id).in_(select(sessions.c.user_id, sessions.c.id))
 
 
-def ended_sessions(
-    *which: ColumnElement[bool], reason: EndReason, now: ColumnElement[datetime], name: str = "ended"
-) -> CTE:
+def ended_sessions(*which: ColumnElement[bool], reason: str, now: ColumnElement[datetime], name: str = "ended") -> CTE:
     """Return the CTE that ends the live sessions that meet the conditions ``which``."""
     return (
         update(Session)

@@ -206,7 +206,7 @@ class Sessions:
         )
 
 
-def _record_end(user_id: UUID, reason: EndReason, context: RequestContext, session_id: UUID, **details: Any) -> None:
+def _record_end(user_id: UUID, reason: str, context: RequestContext, session_id: UUID, **details: Any) -> None:
     details = {"reason": reason, **details}
     owner = {"subject_id": user_id, "actor_id": user_id, "session_id": session_id}
     audit.record(EventType.SESSION_ENDED, context=context, **owner, **details)
