@@ -14,8 +14,8 @@ class Principal:
 
     ``permissions`` are what the credential allows. A token allows what the user's roles allow; a limited credential,
     such as an API key, may allow less. ``amr`` (RFC 8176) names how the user was authenticated, and ``auth_time`` when.
-    ``fresh`` is true for the access token of a login only. For a credential that no login has issued, ``session_id``
-    and ``auth_time`` are ``None`` and ``amr`` is empty.
+    ``fresh`` is true for the access token of a login only. A credential without a session has no ``session_id``;
+    if it does not prove the user at this moment, as an API key does not, ``auth_time`` is ``None`` and ``amr`` empty.
     """
 
     id: UUID

@@ -77,11 +77,11 @@ class Unauthenticated(Refusal):
 
 
 class Forbidden(Refusal):
-    """The request is valid, but the caller is not allowed to do this."""
+    """The request is valid, but the principal is not allowed to do this."""
 
 
 class NotFound(Refusal):
-    """The resource does not exist, or is hidden from the caller."""
+    """The resource does not exist, or is hidden from the principal."""
 
 
 class Conflict(Refusal):
@@ -95,7 +95,7 @@ class Invalid(Refusal):
 
 
 class TooMany(Refusal):
-    """The caller has used up a limit; ``quota`` is that limit, or ``None``."""
+    """A limit is used up; ``quota`` is that limit, or ``None``."""
 
     def __init__(self, detail: str = "", *, retry_after: int, quota: Quota | None = None) -> None:
         super().__init__(detail, retry_after=retry_after)
@@ -153,7 +153,7 @@ class UnsupportedMediaType(Refusal):
 
 
 class ResourceNotFound(NotFound):
-    """There is nothing at this path, or nothing that the caller may see.
+    """There is nothing at this path, or nothing that you may see.
 
     Check the path and the id.
     """
@@ -239,10 +239,10 @@ class WrongPassword(Forbidden):
 
 
 class PermissionDenied(Forbidden):
-    """The caller has no role with a permission that this request needs.
+    """You have no role with a permission that this request needs.
 
-    The route may need a permission that the caller does not have. Or the request would grant a role, or change an
-    account, that has permissions the caller does not have; or grant a role that the caller neither has nor may create.
+    The route may need a permission that you do not have. Or the request would grant a role, or change an account, that
+    has permissions you do not have; or grant a role that you neither have nor may create.
     Ask an administrator for a role. It takes effect on the next request, with the same token.
     """
 

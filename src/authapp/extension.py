@@ -85,7 +85,7 @@ class AuthApp:
         if cover_all:
             _set_log_level_and_proxies(app, settings)
         self.openapi = new_document(app)
-        for blueprint, prefix in api.BLUEPRINTS.items():
+        for blueprint, prefix in api.blueprints(settings).items():
             self.register_blueprint(blueprint, url_prefix=prefix)
 
     @classmethod
@@ -124,7 +124,7 @@ class AuthApp:
 
 
 def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
-    """Set the log level and the proxies, which an application that is not only authapp's sets itself."""
+    """Set the log level and the trusted proxies. In an application with other routes, its own code does that."""
     app.logger.setLevel(settings.log_level)
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
 

@@ -14,10 +14,10 @@ from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
-from authapp.domain.passwords.throttles import NAMES_PER_ACCOUNT, AccountThrottles, Attempt
+from authapp.domain.passwords.throttles import LOGIN_BY_USERNAME, NAMES_PER_ACCOUNT, Attempt, LoginThrottles
 from authapp.domain.services import Services
 from authapp.errors import TooManyRequests
-from authapp.models import AddressLimit, AuditEvent, LoginThrottle, ThrottleScope, User
+from authapp.models import AddressLimit, AuditEvent, LoginThrottle, User
 from cli.invoking import flask_users, succeeded
 from clocks import Time
 from conftest import reconfigured
@@ -332,12 +332,10 @@ def test_of_attempts_at_the_same_moment_no_more_are_let_through_than_are_free(
 ) -> None:
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)
-    throttles = AccountThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST)
+    throttles = LoginThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST)
     for _ in range(8):
         account = uuid4()
-        outcomes = at_once(
-            app, *[lambda account=account: throttles.reserve(account, ThrottleScope.LOGIN_BY_USERNAME)] * 8
-        )
+        outcomes = at_once(app, *[lambda account=account: throttles.reserve(account, LOGIN_BY_USERNAME)] * 8)
         assert outcomes.count(TooManyRequests) == 8 - FREE
         assert sorted(each.failures for each in outcomes if isinstance(each, Attempt)) == [1, 2, 3]
 
@@ -347,19 +345,16 @@ def test_the_last_attempt_is_the_last_even_when_no_delay_stands_between(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     throttles, account = (
-        AccountThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST),
+        LoginThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST),
         uuid4(),
     )
     now = clock.now()
     for days in range(MOST):
         monkeypatch.setattr(clock, "now", lambda days=days: now + timedelta(days=days))
         with app.app_context():
-            assert throttles.reserve(account, ThrottleScope.LOGIN_BY_USERNAME).is_last == (days == MOST - 1)
+            assert throttles.reserve(account, LOGIN_BY_USERNAME).is_last == (days == MOST - 1)
     monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=365))
-    assert (
-        at_once(app, *[lambda: throttles.reserve(account, ThrottleScope.LOGIN_BY_USERNAME)] * 8)
-        == [TooManyRequests] * 8
-    )
+    assert at_once(app, *[lambda: throttles.reserve(account, LOGIN_BY_USERNAME)] * 8) == [TooManyRequests] * 8
 
 
 def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, ada: User, time: Time) -> None:

@@ -35,8 +35,8 @@ WITHOUT_CONTEXT = {
     "authapp.domain.one_time_tokens.OneTimeTokens.issue",
     "authapp.domain.one_time_tokens.OneTimeTokens.use",
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
-    "authapp.domain.passwords.throttles.AccountThrottles.reserve",
-    "authapp.domain.passwords.throttles.AccountThrottles.forgive",
+    "authapp.domain.passwords.throttles.LoginThrottles.reserve",
+    "authapp.domain.passwords.throttles.LoginThrottles.forgive",
     "authapp.domain.passwords.verifier.PasswordVerifier.forgive",
     # Parts of statements, whose parameters say in which context they run: ``audit_params``, which takes one.
     "authapp.domain.audit.recording.audit_cte",

@@ -25,22 +25,27 @@ from authapp.api import (
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings, SettingsError
 
-BLUEPRINTS: dict[Blueprint, str | None] = {
-    auth.blueprint: f"{BASE_PATH}/auth",
-    introspection.blueprint: f"{BASE_PATH}/auth",
-    users.blueprint: f"{BASE_PATH}/users",
-    sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
-    audit_events.activity: f"{BASE_PATH}/users/me/activity",
-    roles.blueprint: f"{BASE_PATH}/roles",
-    audit_events.blueprint: f"{BASE_PATH}/audit-events",
-    ping.blueprint: BASE_PATH,
-    health.blueprint: "/health",
-    discovery.blueprint: "/.well-known",
-    problems.blueprint: "/problems",
-    docs.document: None,
-    **({docs.page: "/docs"} if find_spec("flask_swagger_ui") else {}),
-}
-"""Each blueprint with its URL prefix. The interactive docs are included if the extra ``docs`` is installed."""
+
+def blueprints(_settings: Settings) -> dict[Blueprint, str | None]:
+    """Return each blueprint with its URL prefix.
+
+    A capability whose extra is not installed, or whose settings are not given, has no routes: it is left out here.
+    """
+    return {
+        auth.blueprint: f"{BASE_PATH}/auth",
+        introspection.blueprint: f"{BASE_PATH}/auth",
+        users.blueprint: f"{BASE_PATH}/users",
+        sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
+        audit_events.activity: f"{BASE_PATH}/users/me/activity",
+        roles.blueprint: f"{BASE_PATH}/roles",
+        audit_events.blueprint: f"{BASE_PATH}/audit-events",
+        ping.blueprint: BASE_PATH,
+        health.blueprint: "/health",
+        discovery.blueprint: "/.well-known",
+        problems.blueprint: "/problems",
+        docs.document: None,
+        **({docs.page: "/docs"} if find_spec("flask_swagger_ui") else {}),
+    }
 
 
 def init_app(app: Flask, settings: Settings, *, cover_all: bool) -> None:

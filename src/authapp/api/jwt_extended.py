@@ -19,6 +19,7 @@ from authapp.domain.principals.principals import TokenStatus
 from authapp.domain.services import EXTENSION, Services
 from authapp.errors import (
     FreshTokenRequired,
+    PermissionDenied,
     Refusal,
     TokenExpired,
     TokenInvalid,
@@ -77,10 +78,15 @@ def init_app(app: Flask) -> None:
 
 
 def claims(type_: TokenType = "access") -> Claims:
-    """Return the claims of the token that the guard accepted. Raises ``TokenInvalid`` for another credential."""
+    """Return the claims of the token that the guard accepted.
+
+    Raises ``PermissionDenied`` for a credential that is not a token, and ``TokenInvalid`` for another type of token.
+    """
     # With the request, not on flask.g, which may hold those of a request before (see _token_status).
     found: Claims | None = request.environ.get(_CLAIMS_KEY)
-    if found is None or found["type"] != type_:
+    if found is None:
+        raise PermissionDenied("This needs a token: no other credential will do.")
+    if found["type"] != type_:
         raise TokenInvalid
     return found
 

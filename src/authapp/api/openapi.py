@@ -101,8 +101,9 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
 
         The library generates the documentation but not the response, which saves a tenth of a protected request.
         """
+        schema = schema() if isinstance(schema, type) else schema
         document = super().response(status_code, schema, **options)
-        dump = schema().dump if schema else None
+        dump = schema.dump if schema else None
 
         def decorator(view: View) -> View:
             @wraps(view)

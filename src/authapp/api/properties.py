@@ -14,7 +14,7 @@ def describe_enum(_converter: Any, _field: fields.Field[Any], ret: dict[str, Any
 
 
 def describe_parameter(_converter: Any, _field: fields.Field[Any], ret: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Return the schema of a parameter without null, which no query can hold: it stands for one that is left out."""
+    """Return the schema of a parameter without null: a query cannot have it, and here it means that there is none."""
     schema = dict(ret["schema"])
     if schema.get("default", ...) is None:
         del schema["default"]

@@ -30,7 +30,7 @@ APPLICATION_NAME = "authapp"
 
 
 def connect_arguments(timeout: float) -> dict[str, Any]:
-    """Return the arguments for ``psycopg2.connect`` that the address of the database does not say otherwise.
+    """Return the arguments for ``psycopg2.connect`` besides the address of the database.
 
     ``timeout`` is how many seconds to wait for each answer.
     """

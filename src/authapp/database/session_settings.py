@@ -71,7 +71,7 @@ def _as_options(settings: Mapping[str, str]) -> str:
 
 
 def ensure(opened: connection) -> None:
-    """Set what the server reports to be otherwise: a pooler has not passed our ``options`` on.
+    """Set what the server reports with another value than ours, because a pooler did not pass our ``options`` on.
 
     Raises ``psycopg2.Error``.
     """

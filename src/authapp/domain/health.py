@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -13,6 +13,7 @@ from authapp.database.reasons import reason
 from authapp.database.session import read_one
 from authapp.domain.privileges import missing_privileges
 from authapp.errors import FieldError, ServiceUnavailable
+from authapp.registry import Registry
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,15 @@ class HealthProblem:
 
     sentence: str
     reason: str = ""
+
+
+readiness_checks: Registry[Callable[[], HealthProblem | None]] = Registry(
+    "readiness check", r"(?!database$|privileges$|migrations$)[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _."
+)
+"""What else must hold before requests are served, by the component. Each returns a problem, or ``None``.
+
+They are asked when the database is as it should be, so they may query it.
+"""
 
 
 class Health:
@@ -48,13 +58,16 @@ class Health:
             raise ServiceUnavailable(" ".join(error.detail for error in field_errors), field_errors=field_errors)
 
     def problems(self) -> dict[str, HealthProblem]:
-        """Return each component with a problem: ``database``, ``privileges``, ``migrations``; empty if ready."""
+        """Return each component with a problem, empty if ready.
+
+        These are ``database``, ``privileges`` or ``migrations``, and if none of these has one, ``readiness_checks``.
+        """
         try:
             row = read_one(select(func.current_setting("transaction_read_only").label("read_only")))
             if row is not None and row.read_only == "on":
                 sentence = "The database is read-only: a standby, or in the middle of a failover."
                 return {"database": HealthProblem(sentence)}
-            return self._privileges() or self._behind()
+            return self._privileges() or self._behind() or _registered()
         except SQLAlchemyError as error:
             why = reason(error) or f"a bug: {type(error).__name__}"
             return {"database": HealthProblem("The database cannot be asked.", f"Reason: {why}.")}
@@ -70,3 +83,8 @@ class Health:
     def _behind(self) -> dict[str, HealthProblem]:
         behind = [problem for folder in self._migrations if (problem := folder.problem())]
         return {"migrations": HealthProblem(behind[0])} if behind else {}
+
+
+def _registered() -> dict[str, HealthProblem]:
+    found = {component: check() for component, check in readiness_checks.items()}
+    return {component: problem for component, problem in found.items() if problem}

@@ -15,7 +15,7 @@ from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.pages import Pages
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.login import PasswordLogin
-from authapp.domain.passwords.throttles import AccountThrottles
+from authapp.domain.passwords.throttles import LoginThrottles
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.principals import Principals
 from authapp.domain.pruning import Pruning
@@ -77,7 +77,7 @@ class Services:
             seconds=passwords.seconds,
         )
         hasher = PasswordHasher(passwords, bulkhead)
-        throttles = AccountThrottles(
+        throttles = LoginThrottles(
             fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
         )
         verifier, principals = PasswordVerifier(hasher, throttles, fast_path), Principals(fast_path)

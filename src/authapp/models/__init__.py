@@ -1,13 +1,14 @@
 """The tables, and the rules for single rows. Nothing here commits."""
 
 from authapp.database.session import db
+from authapp.models.address_limit import AddressLimit
 from authapp.models.audit_event import AuditEvent
 from authapp.models.blocklisted_token import BlocklistedToken
+from authapp.models.login_throttle import LoginThrottle
 from authapp.models.one_time_token import OneTimeToken
 from authapp.models.outgoing_mail import OutgoingMail
 from authapp.models.role import Role, UserRole
 from authapp.models.session import EndReason, Session
-from authapp.models.throttles import AddressLimit, LoginThrottle, ThrottleScope
 from authapp.models.user import User, UserStatus
 
 TABLES = frozenset(
@@ -28,7 +29,6 @@ __all__ = [
     "OutgoingMail",
     "Role",
     "Session",
-    "ThrottleScope",
     "User",
     "UserRole",
     "UserStatus",

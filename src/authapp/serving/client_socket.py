@@ -118,7 +118,7 @@ class ClientSocket:
             return True
 
     def drop(self) -> None:
-        """Hang up, from another greenlet: the one that waits for this client is led out."""
+        """Close the connection from another greenlet. The one that waits for this client gets an ``OSError``."""
         self.waiting_since = None
         self._dropped = True
         with contextlib.suppress(OSError):

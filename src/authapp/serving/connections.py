@@ -9,7 +9,7 @@ from authapp.serving.client_socket import ClientSocket
 
 
 class Connections:
-    """Keeps room for a new client: above ``limit`` connections, each new one costs an old one its place.
+    """Keeps room for a new client: above ``limit`` connections, each new one makes it close an old one.
 
     Slow clients that fill a worker would keep everybody else in the queue of the kernel.
     """
@@ -36,7 +36,7 @@ class Connections:
                 del self._of_address[address]
 
     def _drop_one(self) -> None:
-        """Hang up on the client that has been waited for longest, of the address that has most connections.
+        """Close the connection that has been waited for longest, of the address with the most connections.
 
         A request that is being answered is never dropped.
         """

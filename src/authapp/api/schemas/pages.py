@@ -16,10 +16,7 @@ class PageQuerySchema(Schema):
     cursor = fields.String(
         load_default=None,
         validate=[validate.Length(1, MAX_LENGTH), validate.Regexp(r"[A-Za-z0-9_.-]+\Z")],
-        metadata={
-            "description": "`next_cursor` of the previous page; the filters must be the same.",
-            "pattern": "^[A-Za-z0-9_.-]+$",
-        },
+        metadata={"description": "`next_cursor` of the previous page; the filters must be the same."},
     )
 
 

@@ -45,6 +45,9 @@ KNOWN_PASSWORD = {
 }
 
 
+_ROLE_NAME = validate.Regexp(ROLE_NAME_PATTERN.replace("$", r"\Z"))
+
+
 class UserSchema(Schema):
     """A user, without secrets."""
 
@@ -90,7 +93,7 @@ class ConfirmationSchema(Schema):
 
 
 def _role_names(**options: Any) -> "fields.List[Any]":
-    name = fields.String(validate=validate.Regexp(ROLE_NAME_PATTERN.replace("$", r"\Z")), metadata=ROLE_NAME_RULE)
+    name = fields.String(validate=_ROLE_NAME, metadata=ROLE_NAME_RULE)
     return fields.List(name, validate=validate.Length(max=50), **options)
 
 
@@ -118,7 +121,7 @@ class UserQuerySchema(PageQuerySchema):
     )
     role = fields.String(
         load_default=None,
-        validate=validate.Regexp(ROLE_NAME_PATTERN.replace("$", r"\Z")),
+        validate=_ROLE_NAME,
         metadata={"description": "Only users with this role."},
     )
     status = fields.Enum(

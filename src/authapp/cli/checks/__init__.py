@@ -6,6 +6,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.cli.checks import database, keys, settings, tables
 from authapp.cli.checks.result import CheckLevel, CheckResult
+from authapp.domain.health import readiness_checks
 from authapp.domain.services import Services
 
 __all__ = ["CheckLevel", "CheckResult", "doctor_checks", "run_checks"]
@@ -31,6 +32,8 @@ def run_checks(services: Services) -> Iterator[CheckResult]:
     if "privileges" in problems:
         return
     yield database.migrations(problems)
+    for component in problems.keys() & readiness_checks.keys():
+        yield CheckResult(CheckLevel.FAIL, component, problems[component].sentence, problems[component].reason)
     if not problems:
         try:
             yield from _results(doctor_checks, services)

@@ -20,18 +20,39 @@ from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, read_one
 from authapp.domain.pruning import Prunable, prunables
 from authapp.errors import Quota, Refusal, TooManyRequests
-from authapp.models import LoginThrottle, ThrottleScope, User
+from authapp.models import LoginThrottle, User
 
 FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(minutes=15)
-NAMES_PER_ACCOUNT = 2
 _DOUBLINGS = math.ceil(math.log2(LONGEST_DELAY / FIRST_DELAY))
 
 UNKNOWN_NAME_RETENTION = timedelta(days=30)
 """How long the failures of an unknown name, and of a session, are kept after the last attempt."""
 
-_LOCKED_SESSION = "There were too many wrong passwords in this session: log in again."
+
+@dataclass(frozen=True)
+class ThrottleScope:
+    """What attempts are for. Each scope is counted separately, under its ``name``.
+
+    After ``1 / share`` of the failures that are allowed, further attempts are refused with the sentence ``locked``.
+    """
+
+    name: str
+    locked: str
+    share: int = 1
+
+
+NAMES_PER_ACCOUNT = 2
 _LOCKED_NAME = "There were too many failed attempts under this name: only an administrator can open it again."
+
+# The two names of an account are counted apart: if failures under one made the other wait, that would reveal that both
+# are one account.
+LOGIN_BY_USERNAME = ThrottleScope("login", _LOCKED_NAME, share=NAMES_PER_ACCOUNT)
+LOGIN_BY_EMAIL = ThrottleScope("login_by_email", _LOCKED_NAME, share=NAMES_PER_ACCOUNT)
+# Only a live session can send a confirmation, for example to change the password.
+CONFIRMATION = ThrottleScope(
+    "confirmation", "There were too many wrong passwords in this session: log in again.", share=NAMES_PER_ACCOUNT
+)
 
 
 def _forgotten(now: datetime) -> ColumnElement[bool]:
@@ -56,46 +77,49 @@ class Attempt:
     is_last: bool
 
 
-class AccountThrottles:
-    """Counts password attempts."""
+class LoginThrottles:
+    """Counts attempts."""
 
     def __init__(self, fast_path: FastPath, *, free_failures: int, max_failures: int) -> None:
         """Take the number of failures after which delays begin, and after which an account is locked.
 
-        An account is locked name by name, and each name gets its share, so that all together are no more than allowed.
+        The two names of an account are locked separately, each after its share of ``max_failures``.
         """
         self._fast_path = fast_path
-        self._max = max(1, max_failures // NAMES_PER_ACCOUNT)
-        self._reserve = _reservation(free_failures, self._max)
+        self._max = max_failures
+        self._reserve = _reservation(free_failures)
 
-    def check(self, scope: str, failures: int | None, blocked_until: datetime | None) -> None:
-        """Raise ``TooManyRequests`` if an account with this state is locked or must wait."""
-        if failures is not None and failures >= self._max:
-            raise _refusal(LONGEST_DELAY, _LOCKED_SESSION if scope == ThrottleScope.CONFIRMATION else _LOCKED_NAME)
+    def check(self, scope: ThrottleScope, failures: int | None, blocked_until: datetime | None) -> None:
+        """Raise ``TooManyRequests`` if attempts with this state are locked or must wait."""
+        if failures is not None and failures >= self._most(scope):
+            raise _refusal(LONGEST_DELAY, scope.locked)
         if blocked_until is not None and blocked_until > (now := clock.now()):
             raise _refusal(blocked_until - now)
 
-    def reserve(self, account_id: UUID, scope: str) -> Attempt:
+    def reserve(self, account_id: UUID, scope: ThrottleScope) -> Attempt:
         """Count an attempt before its password is checked. Raises ``TooManyRequests``."""
-        now = clock.now()
-        parameters = {"account_id": account_id, "scope": scope, "now": now}
+        now, most = clock.now(), self._most(scope)
+        parameters = {"account_id": account_id, "scope": scope.name, "now": now, "most": most}
         row = self._fast_path.write(self._reserve, parameters)
         if row is None:
             columns = select(LoginThrottle.failures, LoginThrottle.blocked_until)
-            state = read_one(columns.where(LoginThrottle.account_id == account_id, LoginThrottle.scope == scope))
+            state = read_one(columns.where(LoginThrottle.account_id == account_id, LoginThrottle.scope == scope.name))
             self.check(scope, *(state or (None, now + FIRST_DELAY)))
             raise _refusal(FIRST_DELAY)
-        return Attempt(row.failures, row.failures >= self._max)
+        return Attempt(row.failures, row.failures >= most)
 
     def forgive(self, account_id: UUID, *scopes: str) -> bool:
         """Reset the failures of an account within the open transaction; return whether there were any.
 
-        Without ``scopes``, those of every scope.
+        ``scopes`` are names; without any, the failures of every scope are reset.
         """
         deleted = delete(LoginThrottle).where(LoginThrottle.account_id == account_id).returning(LoginThrottle.scope)
         if scopes:
             deleted = deleted.where(LoginThrottle.scope.in_(scopes))
         return bool(db.session.scalars(deleted.execution_options(synchronize_session=False)).all())
+
+    def _most(self, scope: ThrottleScope) -> int:
+        return max(1, self._max // scope.share)
 
 
 def _refusal(wait: timedelta, sentence: str = "There were too many failed attempts.") -> Refusal:
@@ -103,7 +127,7 @@ def _refusal(wait: timedelta, sentence: str = "There were too many failed attemp
     return TooManyRequests(sentence, retry_after=seconds, quota=Quota(name="account", amount=1, seconds=seconds))
 
 
-def _reservation(free: int, most: int) -> PreparedStatement:
+def _reservation(free: int) -> PreparedStatement:
     """Return the statement that counts an attempt. It returns no row if the account is locked or must wait.
 
     If two run at once, the second waits for the first, and PostgreSQL evaluates its conditions on the updated row.
@@ -127,6 +151,7 @@ def _reservation(free: int, most: int) -> PreparedStatement:
             "last_attempt_at": now,
             "blocked_until": case((failures >= free, now + delay), else_=None),
         },
-        where=(LoginThrottle.failures < most) & func.coalesce(LoginThrottle.blocked_until <= now, True),
+        where=(LoginThrottle.failures < bindparam("most", type_=LoginThrottle.failures.type))
+        & func.coalesce(LoginThrottle.blocked_until <= now, True),
     )
     return PreparedStatement(counted.returning(LoginThrottle.failures))

@@ -14,10 +14,18 @@ from authapp.database.session import read_one, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.passwords.hashing import PasswordHasher
-from authapp.domain.passwords.throttles import AccountThrottles, Attempt, unknown_account
+from authapp.domain.passwords.throttles import (
+    CONFIRMATION,
+    LOGIN_BY_EMAIL,
+    LOGIN_BY_USERNAME,
+    Attempt,
+    LoginThrottles,
+    ThrottleScope,
+    unknown_account,
+)
 from authapp.domain.sessions.authentication import PASSWORD, AuthenticationResult
 from authapp.errors import FieldError, InvalidCredentials, ValidationFailed, WrongPassword
-from authapp.models import LoginThrottle, ThrottleScope, User, UserStatus
+from authapp.models import LoginThrottle, User, UserStatus
 from authapp.models.user import lookup_key
 
 
@@ -37,7 +45,7 @@ class ConfirmedUser:
 class PasswordVerifier:
     """Verifies passwords and counts attempts."""
 
-    def __init__(self, hasher: PasswordHasher, throttles: AccountThrottles, fast_path: FastPath) -> None:
+    def __init__(self, hasher: PasswordHasher, throttles: LoginThrottles, fast_path: FastPath) -> None:
         self._hasher = hasher
         self._throttles = throttles
         self._fast_path = fast_path
@@ -51,7 +59,7 @@ class PasswordVerifier:
         """
         key = lookup_key(name)
         unknown_id = unknown_account(key)
-        scope = ThrottleScope.LOGIN_BY_EMAIL if "@" in name else ThrottleScope.LOGIN_BY_USERNAME
+        scope = LOGIN_BY_EMAIL if "@" in name else LOGIN_BY_USERNAME
         row = self._fast_path.read(_LOOKUPS[scope], {"key": key, "unknown_id": unknown_id})
         if row is None:
             raise RuntimeError("a select without a condition has a row")
@@ -62,14 +70,14 @@ class PasswordVerifier:
         if new_hash:
             _replace_hash(row.id, row.password_hash, new_hash)
         return AuthenticationResult(
-            row.id, (PASSWORD,), auth_time=clock.now(), account_version=row.updated_at, throttle_scope=scope
+            row.id, (PASSWORD,), auth_time=clock.now(), account_version=row.updated_at, throttle_scope=scope.name
         )
 
     def confirm(self, user_id: UUID, password: str | None, context: RequestContext, *, field: str) -> ConfirmedUser:
         """Return the account if ``password`` is right. An account without a password needs none.
 
-        Attempts are counted by session. The thief of a token can neither get another session nor make the owner wait,
-        who logs in anew. Attempts without a session are counted by account.
+        Attempts are counted by session. So the thief of a token, who cannot start another session, has few guesses, and
+        does not lock out the owner, who can. Attempts without a session are counted by account.
 
         Raises ``WrongPassword``, ``ValidationFailed`` for ``field`` if the password is missing, ``TooManyRequests``, or
         ``ServiceUnavailable``.
@@ -83,14 +91,14 @@ class PasswordVerifier:
             return confirmed
         if password is None:
             raise ValidationFailed(field_errors=[FieldError(f"#/{field}", "Missing data for required field.")])
-        attempt, correct, _ = self._try(row, counted_id, ThrottleScope.CONFIRMATION, password, context)
+        attempt, correct, _ = self._try(row, counted_id, CONFIRMATION, password, context)
         if not correct:
             with transaction():
                 refused = EventType.PASSWORD_REFUSED
                 audit.record(refused, context=context, subject_id=user_id, failures=attempt.failures)
             raise WrongPassword
         with transaction():
-            self._throttles.forgive(counted_id, ThrottleScope.CONFIRMATION)
+            self._throttles.forgive(counted_id, CONFIRMATION.name)
         return confirmed
 
     def forgive(self, result: AuthenticationResult) -> None:
@@ -115,7 +123,7 @@ class PasswordVerifier:
         with transaction():
             audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=user_id, failures=attempt.failures)
             if attempt.is_last and user_id:
-                name = "email" if scope is ThrottleScope.LOGIN_BY_EMAIL else "username"
+                name = "email" if scope is LOGIN_BY_EMAIL else "username"
                 audit.record(EventType.USER_LOCKED, context=context, subject_id=user_id, name=name)
 
 
@@ -134,7 +142,7 @@ _COLUMNS = (
 
 
 def _failures(scope: ThrottleScope, account: Any) -> ColumnElement[bool]:
-    return and_(_THROTTLES.c.account_id == account, _THROTTLES.c.scope == scope)
+    return and_(_THROTTLES.c.account_id == account, _THROTTLES.c.scope == scope.name)
 
 
 def _lookup(key: ColumnElement[str], scope: ThrottleScope) -> PreparedStatement:
@@ -147,11 +155,11 @@ def _lookup(key: ColumnElement[str], scope: ThrottleScope) -> PreparedStatement:
 
 
 _LOOKUPS = {
-    ThrottleScope.LOGIN_BY_USERNAME: _lookup(_USERS.c.username_key, ThrottleScope.LOGIN_BY_USERNAME),
-    ThrottleScope.LOGIN_BY_EMAIL: _lookup(_USERS.c.email_key, ThrottleScope.LOGIN_BY_EMAIL),
+    LOGIN_BY_USERNAME: _lookup(_USERS.c.username_key, LOGIN_BY_USERNAME),
+    LOGIN_BY_EMAIL: _lookup(_USERS.c.email_key, LOGIN_BY_EMAIL),
 }
 _BY_ID = (
     select(*_COLUMNS)
-    .select_from(_USERS.outerjoin(_THROTTLES, _failures(ThrottleScope.CONFIRMATION, bindparam("counted_id"))))
+    .select_from(_USERS.outerjoin(_THROTTLES, _failures(CONFIRMATION, bindparam("counted_id"))))
     .where(_USERS.c.id == bindparam("user_id"))
 )

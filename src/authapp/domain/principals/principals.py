@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select
 
 from authapp.context import Principal
 from authapp.database.fast_path import FastPath, PreparedStatement
+from authapp.database.session import read_one
 from authapp.domain.roles.permissions import role_permissions
 from authapp.models import BlocklistedToken, Role, Session, User, UserRole, UserStatus
 from authapp.models.session import auth_time, is_live
@@ -52,15 +53,16 @@ class Principals:
         Returns ``None`` if the account has changed since ``account_version``, or is disabled or gone. ``amr`` and
         ``auth_time`` say how and when it was authenticated.
         """
-        row = self._fast_path.read(_ACCOUNT, {"user_id": user_id, "account_version": account_version})
+        unchanged = (User.id == user_id, User.updated_at == account_version, User.status == UserStatus.ACTIVE)
+        row = read_one(select(*ACCOUNT_COLUMNS, permissions_by_role()).where(*unchanged))
         if row is None:
             return None
-        return _principal(row, user_id, session_id=None, amr=amr, auth_time=auth_time, fresh=False)
+        return principal_from_row(row, user_id, session_id=None, amr=amr, auth_time=auth_time, fresh=False)
 
 
 def status_from_row(claims: Claims, row: Any) -> TokenStatus:
     """Return the token status from a ``row`` of ``TOKEN_STATUS``. Columns are read by name, never by position."""
-    principal = _principal(
+    principal = principal_from_row(
         row,
         identifiers.from_text(claims["sub"]),
         session_id=identifiers.from_text(claims["sid"]),
@@ -72,9 +74,13 @@ def status_from_row(claims: Claims, row: Any) -> TokenStatus:
     return TokenStatus(principal, revoked=row.revoked is not False)
 
 
-def _principal(
-    row: Any, user_id: UUID, *, session_id: UUID | None, amr: list[str], auth_time: datetime, fresh: bool
+def principal_from_row(
+    row: Any, user_id: UUID, *, session_id: UUID | None, amr: list[str], auth_time: datetime | None, fresh: bool
 ) -> Principal:
+    """Return the principal of a ``row`` with ``ACCOUNT_COLUMNS`` and ``permissions_by_role``.
+
+    The statement of another kind of credential selects these columns too.
+    """
     by_role: dict[str, list[str]] = row.permissions_by_role or {}
     return Principal(
         id=user_id,
@@ -94,15 +100,18 @@ def _principal(
     )
 
 
-# Roles and permissions come from one sub-select, because each takes a fifth of the statement's time. JSON is used
-# because a column cannot hold a map.
-_PERMISSIONS_BY_ROLE = (
-    select(func.json_object_agg(Role.name, Role.permissions))
-    .join(UserRole, UserRole.role_name == Role.name)
-    .where(UserRole.user_id == User.id)
-)
+def permissions_by_role() -> ColumnElement[dict[str, list[str]]]:
+    """Return the column ``permissions_by_role`` of a statement that selects from ``users``."""
+    # One sub-select, because each takes a fifth of the statement's time. JSON, because a column cannot hold a map.
+    query = (
+        select(func.json_object_agg(Role.name, Role.permissions))
+        .join(UserRole, UserRole.role_name == Role.name)
+        .where(UserRole.user_id == User.id)
+    )
+    return query.scalar_subquery().label("permissions_by_role")
 
-_USER = (
+
+ACCOUNT_COLUMNS = (
     User.username,
     User.email,
     User.email_verified_at,
@@ -111,10 +120,11 @@ _USER = (
     User.updated_at,
     User.last_login_at,
 )
+"""What ``principal_from_row`` needs to know of the account, besides ``permissions_by_role``."""
 
 _SELECT = (
     select(
-        *_USER,
+        *ACCOUNT_COLUMNS,
         or_(
             BlocklistedToken.jti.is_not(None),
             ~is_live(),
@@ -122,7 +132,7 @@ _SELECT = (
         ).label("revoked"),
         Session.amr,
         auth_time().label("auth_time"),
-        _PERMISSIONS_BY_ROLE.scalar_subquery().label("permissions_by_role"),
+        permissions_by_role(),
     )
     .join(Session, and_(Session.user_id == User.id, Session.id == bindparam("session_id")))
     .outerjoin(
@@ -137,11 +147,3 @@ TOKEN_STATUS = PreparedStatement(_SELECT)
 
 Permissions are included, so that revoking a role takes effect on the next request.
 """
-
-_ACCOUNT = PreparedStatement(
-    select(*_USER, _PERMISSIONS_BY_ROLE.scalar_subquery().label("permissions_by_role")).where(
-        User.id == bindparam("user_id", type_=User.id.type),
-        User.updated_at == bindparam("account_version", type_=User.updated_at.type),
-        User.status == UserStatus.ACTIVE,
-    )
-)

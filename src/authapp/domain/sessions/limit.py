@@ -85,7 +85,7 @@ def _end_surplus() -> PreparedStatement:
 
 
 def _last_use(user_id: BindParameter[UUID], session_id: BindParameter[UUID]) -> ColumnElement[datetime]:
-    """Return when a session was last used, not later than the start of the new one unless it started later itself.
+    """Return when a session was last used; at most when the new session starts, unless this one started after it.
 
     ``last_used_at`` is of the clock of a node, which may be fast or slow: the login on a slow one would end itself.
     ``valid_from`` is PostgreSQL's time. Logins at the same moment see one order, and so end the same sessions.

@@ -14,7 +14,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.checks import require_acceptable
 from authapp.domain.passwords.hashing import PasswordHasher
-from authapp.domain.passwords.throttles import AccountThrottles
+from authapp.domain.passwords.throttles import LoginThrottles
 from authapp.domain.roles.grants import GrantPolicy, lock_in_order, require_another_admin
 from authapp.domain.roles.roles import check_exists
 from authapp.domain.sessions import revocation
@@ -50,7 +50,7 @@ class Changes:
 class Administration:
     """The use cases of administration. Each may raise ``ResourceNotFound``, and the refusals of ``GrantPolicy``."""
 
-    def __init__(self, accounts: Accounts, hasher: PasswordHasher, throttles: AccountThrottles, hooks: Hooks) -> None:
+    def __init__(self, accounts: Accounts, hasher: PasswordHasher, throttles: LoginThrottles, hooks: Hooks) -> None:
         self._accounts = accounts
         self._hasher = hasher
         self._throttles = throttles
