@@ -233,6 +233,7 @@ def test_what_was_revoked_stays_revoked(upgraded: Upgraded) -> None:
 
 def test_a_theft_from_before_is_noticed(upgraded: Upgraded) -> None:
     login = upgraded.logins["reused"]
+    assert upgraded.refresh(login.refresh_token).status_code == 200
     answer = upgraded.refresh(login.exchanged_refresh_token)
     assert (answer.status_code, answer.json()["code"]) == (401, "refresh_token_reused")
     assert upgraded.get("/ping", login.access_token).status_code == 401
