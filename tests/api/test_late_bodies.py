@@ -3,12 +3,15 @@
 import json
 import re
 from collections.abc import Callable
+from io import RawIOBase
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
+from flask import Blueprint as PlainBlueprint
 from flask import Flask, Request
 from flask import request as incoming
+from flask_jwt_extended import verify_jwt_in_request
 
 from api.access_table import ACCESS, FRESH, GUEST, REFRESH, TABLE
 from authapp import AuthApp, Blueprint, clock, create_app
@@ -227,3 +230,70 @@ def test_what_was_let_in_writes_while_its_session_lives(app: Flask, write: str) 
         status = services.principals.token_status(services.tokens.read(token))
         assert status is not None
         WRITES[write](services, user.id, RequestContext(None, None, None, status.principal))
+
+
+class CutBody(RawIOBase):
+    """A chunked body that breaks off after a part that looks complete; later reads find a clean end, as gunicorn's."""
+
+    def __init__(self, part: bytes) -> None:
+        self._parts = [part, None]
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._parts.pop(0) if self._parts else b""
+        if part is None:
+            raise OSError("cut")
+        buffer[: len(part)] = part
+        return len(part)
+
+
+READERS: dict[str, Callable[[], Any]] = {
+    "json": lambda: incoming.get_json(force=True),
+    "form": lambda: dict(incoming.form),
+    "data": lambda: incoming.get_data(as_text=True),
+    "stream": lambda: incoming.stream.read().decode(),
+}
+
+
+@pytest.mark.committed
+@pytest.mark.parametrize("reader", READERS)
+def test_a_view_of_a_project_never_sees_the_first_part_of_a_broken_body(app: Flask, api: Api, reader: str) -> None:
+    plain = PlainBlueprint("plain", __name__)
+    plain.add_url_rule("/pay", "pay", lambda: {"read": READERS[reader]()}, methods=["POST"])
+    AuthApp.of(app).register_blueprint(plain)
+    kind = "application/x-www-form-urlencoded" if reader == "form" else "application/json"
+    environ = {
+        "wsgi.input": CutBody(b'{"amount": 1}'),
+        "wsgi.input_terminated": True,
+        "HTTP_TRANSFER_ENCODING": "chunked",
+    }
+    answer = api.client.post(
+        "/pay",
+        headers={"Authorization": f"Bearer {a_session(app, a_user(app)).access_token}"},
+        content_type=kind,
+        environ_overrides=environ,
+    )
+    problem(answer, 400, "malformed_request")
+
+
+def test_an_answer_that_an_earlier_function_got_before_the_body_is_not_used(databases: Databases) -> None:
+    with databases.migrated() as url:
+        app = Flask("others")
+
+        @app.before_request
+        def look_at_the_token() -> None:
+            verify_jwt_in_request(optional=True)
+
+        AuthApp(app, settings(database_url=url))
+        user = a_user(app)
+        pair = a_session(app, user)
+
+        def meanwhile() -> None:
+            with app.app_context():
+                Services.of(app).administration.disable(user.id, OPERATOR)
+
+        answer = request(Api(app.test_client()), "PATCH /api/v1/users/me", pair.access_token, b"{}", meanwhile)
+        problem(answer, 401, "token_revoked")
+        dispose(app)

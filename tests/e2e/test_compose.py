@@ -35,7 +35,7 @@ def shipped(name: str, folder: Path) -> Path:
 
 def test_git_ignores_every_secret_that_the_containers_read() -> None:
     secrets = re.findall(r"file: \./(\S+)", (FOLDER / "compose.yaml").read_text())
-    assert len(secrets) == 4
+    assert len(secrets) == 8
     done = subprocess.run(["git", "check-ignore", *secrets], cwd=FOLDER, capture_output=True, text=True)
     assert done.stdout.split() == secrets
 

@@ -17,6 +17,7 @@ from authapp.errors import (
     EmailTaken,
     InvalidCredentials,
     PasswordRejected,
+    PermissionDenied,
     RefreshTokenReused,
     RegistrationClosed,
     ServiceUnavailable,
@@ -69,6 +70,7 @@ def refresh_tokens() -> TokenPair:
 @blueprint.post("/logout")
 @blueprint.arguments(LogoutSchema, location="query")
 @blueprint.response(204)
+@refuses(PermissionDenied)
 def log_out(query: dict[str, LogoutScope]) -> Response:
     """Log out.
 

@@ -8,7 +8,7 @@ from flask import request as current_request
 
 from authapp.api.bearer import bearer_scheme, bearer_token, checked_token
 from authapp.api.bodies import has_body, parser, receive
-from authapp.api.jwt_extended import PRINCIPAL_KEY, jwt
+from authapp.api.jwt_extended import PRINCIPAL_KEY, forget_token_status, jwt
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
 from authapp.domain.services import Services
@@ -57,6 +57,7 @@ def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> P
         principal = authenticator.authenticate(request)
         if principal is not None:
             if receive(request):
+                forget_token_status(request)
                 return authenticate(request, authenticators)
             request.environ[PRINCIPAL_KEY] = principal
             return principal

@@ -1,6 +1,6 @@
 """Reading request bodies as strict JSON or forms, and reporting each field error with its JSON pointer."""
 
-from io import BytesIO
+from io import BufferedReader, BytesIO, RawIOBase
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
@@ -66,9 +66,7 @@ def receive(incoming: Request) -> bool:
         return False
     if not announces_body(incoming):
         return False
-    outcome = incoming.environ[_OUTCOME] = _outcome(incoming)
-    if isinstance(outcome, bytes):
-        incoming.stream = BytesIO(outcome)
+    _outcome(incoming)
     return True
 
 
@@ -115,9 +113,7 @@ def read_form(incoming: Request) -> dict[str, str]:
 
 
 def _bytes_of(incoming: Request) -> bytes:
-    outcome = incoming.environ.get(_OUTCOME)
-    if outcome is None:
-        outcome = incoming.environ[_OUTCOME] = _outcome(incoming)
+    outcome = incoming.environ.get(_OUTCOME) or _outcome(incoming)
     if isinstance(outcome, Exception):
         raise outcome.with_traceback(None)
     data: bytes = outcome
@@ -125,11 +121,30 @@ def _bytes_of(incoming: Request) -> bytes:
 
 
 def _outcome(incoming: Request) -> bytes | Exception:
+    """Read the body, and let the view find it as if nobody had: its bytes, or the refusal in place of a part of it."""
     limit(incoming)
+    outcome: bytes | Exception
     try:
-        return _read(incoming)
+        outcome = _read(incoming)
+        incoming.stream = BytesIO(outcome)
     except (Refusal, HTTPException) as error:
-        return error
+        outcome = error
+        incoming.stream = BufferedReader(_BrokenBody(error))
+    incoming.environ[_OUTCOME] = outcome
+    return outcome
+
+
+class _BrokenBody(RawIOBase):
+    """A body that could not be read to its end. Its first part is never given out, because it may look complete."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: Any) -> NoReturn:
+        raise self._error.with_traceback(None)
 
 
 def _read(incoming: Request) -> bytes:
@@ -139,7 +154,7 @@ def _read(incoming: Request) -> bytes:
     try:
         # Waiting for a slow client does not count against the database's deadline. The server has a timeout for it.
         with deadline.paused():
-            data = incoming.get_data()
+            data = incoming.get_data(cache=False)
     except RequestEntityTooLarge:
         raise PayloadTooLarge from None
     except HTTPException:

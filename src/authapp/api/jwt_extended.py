@@ -7,7 +7,7 @@ names under which it keeps a token on ``flask.g``. ``tests/api/test_authenticate
 
 from typing import Any, cast
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, request
 from flask_jwt_extended import JWTManager, view_decorators
 from flask_jwt_extended.exceptions import NoAuthorizationError
 
@@ -108,6 +108,11 @@ def _token_status(token_claims: Claims) -> TokenStatus:
     if answer[1] is None:
         raise TokenInvalid("Its session is not known.")
     return answer[1]
+
+
+def forget_token_status(incoming: Request) -> None:
+    """Let the database be asked about the token again, because the answer may be older than the body."""
+    incoming.environ.pop(_STATUS_KEY, None)
 
 
 @jwt.token_in_blocklist_loader

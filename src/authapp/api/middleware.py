@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from traceback import format_tb
 from typing import Any
 
 from flask import Flask, request
@@ -104,11 +105,14 @@ def _contained(teardown: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: Any, **options: Any) -> None:
         try:
             teardown(*arguments, **options)
-        except Exception:
+        except Exception as error:
             environ = _environ.get()
             if environ is None or not is_covered(environ):
                 raise
-            logger.exception("a teardown function failed; the response of request %s stays", _request_id(environ))
+            # Without the message: that of a database error quotes the values of the statement.
+            kind, where = type(error).__name__, "".join(format_tb(error.__traceback__)[-12:])
+            message = "a teardown function failed (%s); the response of request %s stays; at\n%s"
+            logger.error(message, kind, _request_id(environ), where)  # noqa: TRY400
             discard()
 
     return run

@@ -84,7 +84,11 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
     def arguments(self, schema: Any, **options: Any) -> Callable[[View], View]:
         """Load the JSON body with ``schema``, or the query or form that ``location`` names."""
         # One schema instance serves all requests; the library would create one for each.
-        decorate = super().arguments(schema() if isinstance(schema, type) else schema, **options)
+        schema = schema() if isinstance(schema, type) else schema
+        if options.get("location", "json") in {"json", "form"}:
+            # No body is an empty one: it will do where no field is required.
+            options.setdefault("required", any(field.required for field in schema.load_fields.values()))
+        decorate = super().arguments(schema, **options)
 
         def decorator(view: View) -> View:
             decorated: View = decorate(view)

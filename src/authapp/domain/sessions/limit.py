@@ -50,7 +50,9 @@ def _end_surplus() -> PreparedStatement:
     user_id, session_id = bindparam("user_id", type_=Uuid), bindparam("session_id", type_=Uuid)
     now = bindparam("now", type_=DateTime(timezone=True))
     maximum, scanned = bindparam("maximum", type_=Integer), bindparam("scanned", type_=Integer)
-    cutoff = select(User.sessions_valid_from).where(User.id == user_id).scalar_subquery()
+    # Locked first, as by all that ends sessions: two that lock the same rows in another order would deadlock.
+    account = select(User.sessions_valid_from).where(User.id == user_id).with_for_update(key_share=True).cte("account")
+    cutoff = select(account.c.sessions_valid_from).scalar_subquery()
     is_over = valid_from() < cutoff
     is_live = ~is_over & (Session.refresh_expires_at > now)
     recent: Any = (

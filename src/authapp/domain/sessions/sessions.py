@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from authapp import clock
 from authapp.context import RequestContext
+from authapp.database.errors import sqlstate
 from authapp.database.fast_path import FastPath
 from authapp.database.keyset import IndexRange
 from authapp.database.session import db, transaction
@@ -90,7 +92,7 @@ class Sessions:
         extra = extra_claims(state.user_id, state.id)
         if not insert_session(self._fast_path, state, result, context):
             return None
-        surplus = self._limit.end_surplus(state.user_id, state.id, state.rotated_at, context)
+        surplus = self._end_surplus(state, context)
         pair = self._pairs.issue(state, fresh=True, extra=extra)
         for session_id in surplus:
             reason = EndReason.SESSION_LIMIT
@@ -99,6 +101,14 @@ class Sessions:
             hooks.session_started, context=context, user_id=state.user_id, session_id=state.id, amr=state.amr
         )
         return pair
+
+    def _end_surplus(self, state: SessionState, context: RequestContext) -> list[UUID]:
+        try:
+            return self._limit.end_surplus(state.user_id, state.id, state.rotated_at, context)
+        except SQLAlchemyError as error:
+            # The session has started, and the next login ends the surplus.
+            logger.warning("sessions beyond the maximum were not ended: SQLSTATE %s", sqlstate(error))
+            return []
 
     def refresh(self, claims: Claims, context: RequestContext) -> TokenPair:
         """Exchange the refresh token with these verified ``claims`` for a new pair.
