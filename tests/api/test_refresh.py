@@ -5,9 +5,12 @@ from datetime import timedelta
 import jwt
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from authapp import clock
+from authapp.database.session import db
 from authapp.domain.services import Services
+from authapp.models import AuditEvent
 from conftest import reconfigured
 from factories import Api, a_session, a_user, problem
 
@@ -99,6 +102,16 @@ def test_whoever_lost_the_answer_gets_the_same_successor_while_it_is_unused(
         introspected = Services.of(app).introspection.introspect(old)
     assert introspected is not None
     assert api.post("/auth/refresh", token=first["refresh_token"]).status_code == 200
+
+
+def test_a_token_that_is_sent_again_is_recorded_as_that(app: Flask, api: Api) -> None:
+    pair = a_session(app, a_user(app))
+    for _ in range(2):
+        assert api.post("/auth/refresh", token=pair.refresh_token).status_code == 200
+    with app.app_context():
+        refreshed = select(AuditEvent.details).where(AuditEvent.type == "session.refreshed")
+        found = db.session.scalars(refreshed.order_by(AuditEvent.occurred_at)).all()
+    assert found == [{}, {"repeated": True}]
 
 
 @pytest.mark.parametrize("after", [0, 12, 600])

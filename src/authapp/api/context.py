@@ -19,5 +19,5 @@ def request_context() -> RequestContext:
         request_id=request_id(),
         principal=principal_or_none(),
         # Only authapp's gunicorn worker knows. Elsewhere no client counts as gone.
-        client_gone=request.environ.get(CLIENT_GONE, bool),
+        client_gone=request.environ.get(CLIENT_GONE, lambda: False),
     )

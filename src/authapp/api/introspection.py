@@ -53,17 +53,20 @@ def verify_forwarded_request(original_path: str) -> Response:
 @blueprint.record
 def _answer_every_method(state: BlueprintSetupState) -> None:
     """Route every method to the verifier, since a proxy may ask with that of its client."""
-    state.app.url_map.converters[_Anything.__name__] = _Anything
+    state.app.url_map.converters[_RestOfPath.__name__] = _RestOfPath
     name = f"{state.name_prefix}.{state.name}".lstrip(".")
     forwarded = f"{name}.{verify_forwarded_request.__name__}"
     state.app.view_functions[forwarded] = verify_forwarded_request
-    paths = {"/verify": f"{name}.{verify_request.__name__}", f"/verify/<{_Anything.__name__}:original_path>": forwarded}
+    paths = {
+        "/verify": f"{name}.{verify_request.__name__}",
+        f"/verify/<{_RestOfPath.__name__}:original_path>": forwarded,
+    }
     for path, endpoint in paths.items():
         # A rule of Werkzeug without methods has every method; Flask's add_url_rule would make it GET.
         state.app.url_map.add(state.app.url_rule_class(f"{state.url_prefix}{path}", endpoint=endpoint))
 
 
-class _Anything(BaseConverter):
+class _RestOfPath(BaseConverter):
     """The rest of a path, empty ones and double slashes included."""
 
     regex = "(?s:.*?)"

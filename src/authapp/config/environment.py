@@ -33,8 +33,8 @@ _OF_KUBERNETES = r"_SERVICE_(HOST|PORT(_\w+)?)|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|
 _STORAGES = r"(memory|(redis|rediss|valkey|valkeys)(\+cluster|\+sentinel|\+unix)?|memcached|mongodb)://"
 """The kinds of storage that Flask-Limiter supports."""
 
-_MOST_REQUESTS = 1_000_000
-_LONGEST_WINDOW = 86_400
+_MAX_REQUESTS = 1_000_000
+_MAX_WINDOW = 86_400
 
 KeyChecker = Callable[[str], Sequence[str]]
 """Takes a JWK Set as JSON, and returns one sentence for each problem in it."""
@@ -241,7 +241,7 @@ def _rate(value: str) -> RateLimit | None:
     except ValueError:
         return None
     # A limit over a day or a million requests is a typing error, and computing with it could overflow a timestamp.
-    if not (1 <= item.amount <= _MOST_REQUESTS and 1 <= item.get_expiry() <= _LONGEST_WINDOW):
+    if not (1 <= item.amount <= _MAX_REQUESTS and 1 <= item.get_expiry() <= _MAX_WINDOW):
         return None
     return RateLimit(item.amount, item.get_expiry())
 

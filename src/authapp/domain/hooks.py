@@ -64,12 +64,12 @@ class Hooks:
         """Take the application, which is the sender of the signals (``connect(receiver, sender=app)``)."""
         self._app = app
 
-    def ask(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
+    def send(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
         """Send a signal whose receivers may refuse. Raises what the first receiver that refuses raises."""
         for receiver in self._receivers(signal):
             receiver(self._app, context=context, **details)
 
-    def tell(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
+    def send_after_commit(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
         """Send a signal after the commit. Exceptions in a receiver are logged, and the other receivers still called."""
         for receiver in self._receivers(signal):
             try:
@@ -86,8 +86,10 @@ class Hooks:
         connected = (each() if isinstance(each, ref) else each for each in signal.receivers.values())
         return [receiver for receiver in connected if receiver in listening]
 
-    def tell_session_ended(
+    def send_session_ended(
         self, user_id: UUID, reason: str, *, context: RequestContext, session_id: UUID | None = None
     ) -> None:
         """Send ``session_ended``, for one session, or for all of a user without a ``session_id``."""
-        self.tell(session_ended, context=context, user_id=user_id, reason=str(reason), session_id=session_id)
+        self.send_after_commit(
+            session_ended, context=context, user_id=user_id, reason=str(reason), session_id=session_id
+        )

@@ -19,21 +19,21 @@ BATCH = 5_000
 class Prunable:
     """The rows of one table that are no longer needed.
 
-    ``kind`` is the name under which they are counted, together with those of other tables of this kind. ``age`` is the
-    column by which the oldest are found; it needs an index, so that a batch reads only what it deletes. ``useless``
-    takes PostgreSQL's current time, and returns the SQL condition on the rows. ``after_leeway`` is set for rows about
-    tokens, because a token is still accepted for ``AUTHAPP_LEEWAY`` seconds after it has expired.
+    ``kind`` is the name under which they are counted, together with those of other tables of this kind.
+    ``indexed_time`` is the column by which the oldest are found; it has an index, so that a batch reads only what it
+    deletes. ``condition`` takes PostgreSQL's current time, and returns the SQL condition on the rows. ``after_leeway``
+    is set for rows about tokens, because a token is still accepted for ``AUTHAPP_LEEWAY`` seconds after it has expired.
     """
 
     kind: str
-    age: InstrumentedAttribute[datetime]
-    useless: Callable[[datetime], ColumnElement[bool]]
+    indexed_time: InstrumentedAttribute[datetime]
+    condition: Callable[[datetime], ColumnElement[bool]]
     after_leeway: bool = False
 
     @property
     def model(self) -> type[Any]:
         """The table."""
-        return self.age.parent.class_
+        return self.indexed_time.parent.class_
 
 
 prunables: Registry[Prunable] = Registry("prunable table", r"[a-z][a-z_]{0,62}", "use the name of the table.")
@@ -49,10 +49,10 @@ class Pruning:
     def __init__(self, *, leeway: int) -> None:
         self._margin = timedelta(seconds=leeway + 1)
 
-    def useless(self, rows: Prunable) -> ColumnElement[bool]:
+    def condition(self, rows: Prunable) -> ColumnElement[bool]:
         """Return the SQL condition on the rows that are not needed now, by PostgreSQL's clock."""
         now = server_now()
-        return rows.useless(now - self._margin if rows.after_leeway else now)
+        return rows.condition(now - self._margin if rows.after_leeway else now)
 
     def prune(self) -> dict[str, int]:
         """Delete the rows of all registered tables that are no longer needed; return how many of each kind.
@@ -61,7 +61,7 @@ class Pruning:
         """
         removed: Counter[str] = Counter()
         for rows in prunables.values():
-            removed[rows.kind] += delete_in_batches(rows.age, self.useless(rows))
+            removed[rows.kind] += delete_in_batches(rows.indexed_time, self.condition(rows))
         return dict(sorted(removed.items()))
 
 

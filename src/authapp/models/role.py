@@ -1,12 +1,10 @@
 """Roles: named sets of permissions, and which users have them."""
 
-import re
-
 from sqlalchemy import ARRAY, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authapp.database.session import db
-from authapp.models.columns import Id, Key
+from authapp.models.columns import Id, Key, matches
 
 ROLE_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ROLE_DESCRIPTION_MAX_LENGTH = 200
@@ -19,7 +17,7 @@ ADMIN = "admin"
 
 def is_role_name(name: str) -> bool:
     """Return whether ``name`` is a valid name for a role."""
-    return bool(re.fullmatch(ROLE_NAME_PATTERN.strip("^$"), name))
+    return matches(ROLE_NAME_PATTERN, name)
 
 
 def checked_role_name(name: str) -> str:
@@ -35,7 +33,7 @@ def checked_role_description(description: str) -> str:
     """Return ``description``. Raises ``ValueError``, with the rule as its message, if it is not valid."""
     # One line without control characters. Otherwise a description could forge a line of `flask roles list`.
     fits = len(description) <= ROLE_DESCRIPTION_MAX_LENGTH
-    if not fits or not re.fullmatch(ROLE_DESCRIPTION_PATTERN.strip("^$"), description):
+    if not fits or not matches(ROLE_DESCRIPTION_PATTERN, description):
         raise ValueError(
             f"Must be one line of at most {ROLE_DESCRIPTION_MAX_LENGTH} characters, without control characters."
         )

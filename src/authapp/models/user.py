@@ -1,6 +1,5 @@
 """Users: the accounts."""
 
-import re
 import unicodedata
 from enum import StrEnum
 
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from authapp import clock
 from authapp.database.session import db
-from authapp.models.columns import Id, Key, Timestamp
+from authapp.models.columns import Id, Key, Timestamp, matches
 from authapp.models.role import UserRole
 
 USERNAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"
@@ -65,7 +64,7 @@ def lookup_key(name: str) -> str:
 
 def checked_username(username: str) -> str:
     """Return ``username``. Raises ``ValueError``, with the rule as its message, if it is not valid."""
-    if not re.fullmatch(USERNAME_PATTERN.strip("^$"), username):
+    if not matches(USERNAME_PATTERN, username):
         raise ValueError(
             "Must be 3 to 32 of the characters A-Z, a-z, 0-9, '.', '_' and '-', and start with a letter or a digit."
         )

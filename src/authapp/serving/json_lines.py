@@ -4,7 +4,7 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-LONGEST = 4095
+MAX_LENGTH = 4095
 """The most bytes of a line, its newline included."""
 
 OMITTED = " [...] "
@@ -20,7 +20,7 @@ def quoted(text: str, most: int) -> str:
 def fitted(members: dict[str, Any], as_json: Callable[[dict[str, Any]], str]) -> str:
     """Return ``members`` as JSON, the longest texts without their middle where it would be too long for a line."""
     line = as_json(members)
-    while len(line) >= LONGEST:
+    while len(line) >= MAX_LENGTH:
         name = max(members, key=lambda name: len(str(members[name])))
         text = str(members[name])
         half = min(len(text), 3000) // 3

@@ -36,7 +36,7 @@ def admins(_services: Services) -> CheckResult:
 
 def pruning(services: Services) -> list[CheckResult]:
     """Check that the rows that are no longer needed are deleted."""
-    return [_prunable(rows, services.pruning.useless(rows)) for rows in prunables.values()]
+    return [_prunable(rows, services.pruning.condition(rows)) for rows in prunables.values()]
 
 
 def users(_services: Services) -> CheckResult:

@@ -14,11 +14,11 @@ from authapp.models import OutgoingMail
 from authapp.security import identifiers
 
 FIRST_RETRY = timedelta(seconds=30)
-LONGEST_RETRY = timedelta(hours=1)
-MOST_ATTEMPTS = 32_767
+MAX_RETRY_DELAY = timedelta(hours=1)
+MAX_ATTEMPTS = 32_767
 """As many as the column can hold; further attempts are not counted."""
 
-_DOUBLINGS = math.ceil(math.log2(LONGEST_RETRY / FIRST_RETRY))
+_DOUBLINGS = math.ceil(math.log2(MAX_RETRY_DELAY / FIRST_RETRY))
 
 
 class Outbox:
@@ -65,7 +65,7 @@ class Outbox:
         claimed = (
             update(OutgoingMail)
             .where(OutgoingMail.id.in_(select(due.c.id)))
-            .values(claimed_until=now + lease, attempts=func.least(OutgoingMail.attempts + 1, MOST_ATTEMPTS))
+            .values(claimed_until=now + lease, attempts=func.least(OutgoingMail.attempts + 1, MAX_ATTEMPTS))
             .returning(OutgoingMail)
             .execution_options(synchronize_session=False, populate_existing=True)
         )
@@ -79,7 +79,7 @@ class Outbox:
 
     def postpone(self, mail: OutgoingMail, error: str) -> None:
         """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
-        delay = min(FIRST_RETRY * 2 ** min(mail.attempts - 1, _DOUBLINGS), LONGEST_RETRY)
+        delay = min(FIRST_RETRY * 2 ** min(mail.attempts - 1, _DOUBLINGS), MAX_RETRY_DELAY)
         db.session.execute(
             update(OutgoingMail)
             .where(OutgoingMail.id == mail.id)

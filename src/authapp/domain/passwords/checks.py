@@ -9,7 +9,7 @@ from authapp.registry import Registry
 
 MIN_LENGTH = 8
 MAX_LENGTH = 128
-SHORTEST_NAME = 3
+MIN_NAME_LENGTH = 3
 
 COMMON_PASSWORDS = frozenset(
     (files("authapp.security") / "data" / "common-passwords.txt").read_text("utf-8").splitlines()
@@ -69,7 +69,7 @@ def check_names(wanted: NewPassword) -> Iterator[str]:
 
 def _contains(password: str, name: str) -> bool:
     # A name of one or two letters occurs in many good passwords by chance, so it is not checked.
-    return len(name) >= SHORTEST_NAME and name.casefold() in password.casefold()
+    return len(name) >= MIN_NAME_LENGTH and name.casefold() in password.casefold()
 
 
 password_checks.register("length", check_length)

@@ -23,8 +23,8 @@ from authapp.errors import Quota, Refusal, TooManyRequests
 from authapp.models import LoginThrottle, User
 
 FIRST_DELAY = timedelta(seconds=1)
-LONGEST_DELAY = timedelta(minutes=15)
-_DOUBLINGS = math.ceil(math.log2(LONGEST_DELAY / FIRST_DELAY))
+MAX_DELAY = timedelta(minutes=15)
+_DOUBLINGS = math.ceil(math.log2(MAX_DELAY / FIRST_DELAY))
 
 UNKNOWN_NAME_RETENTION = timedelta(days=30)
 """How long the failures of an unknown name, and of a session, are kept after the last attempt."""
@@ -92,7 +92,7 @@ class LoginThrottles:
     def check(self, scope: ThrottleScope, failures: int | None, blocked_until: datetime | None) -> None:
         """Raise ``TooManyRequests`` if attempts with this state are locked or must wait."""
         if failures is not None and failures >= self._most(scope):
-            raise _refusal(LONGEST_DELAY, scope.locked)
+            raise _refusal(MAX_DELAY, scope.locked)
         if blocked_until is not None and blocked_until > (now := clock.now()):
             raise _refusal(blocked_until - now)
 
@@ -135,7 +135,7 @@ def _reservation(free: int) -> PreparedStatement:
     now = bindparam("now", type_=LoginThrottle.last_attempt_at.type)
     failures = LoginThrottle.failures + 1
     exponent = func.least(func.greatest(failures - free, 0), _DOUBLINGS)
-    seconds = func.least(func.power(2, exponent) * FIRST_DELAY.total_seconds(), LONGEST_DELAY.total_seconds())
+    seconds = func.least(func.power(2, exponent) * FIRST_DELAY.total_seconds(), MAX_DELAY.total_seconds())
     delay = func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
     statement = insert(LoginThrottle).values(
         account_id=bindparam("account_id"),

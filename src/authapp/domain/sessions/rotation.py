@@ -74,6 +74,8 @@ def _recorded(rotation: Update) -> PreparedStatement:
     """Return ``rotation`` combined with its audit event into one statement, and so one round trip."""
     rotated = rotation.cte("rotated")
     reused = rotated.c.ended_at.is_not(None)
+    # The predecessor was sent again: after a lost answer, or because somebody else has the same token.
+    repeated = ~reused & (rotated.c.rotated_at != _NOW)
     event = {
         "occurred_at": _NOW,
         "type": case((reused, EventType.REFRESH_TOKEN_REUSED), else_=EventType.SESSION_REFRESHED),
@@ -81,7 +83,7 @@ def _recorded(rotation: Update) -> PreparedStatement:
         "actor_id": case((reused, null()), else_=_USER_ID),
         "subject_id": _USER_ID,
         "session_id": _SESSION_ID,
-        "details": literal({}, JSONB),
+        "details": case((repeated, literal({"repeated": True}, JSONB)), else_=literal({}, JSONB)),
     }
     return PreparedStatement(select(rotated).add_cte(audit.audit_cte(rotated, event)))
 

@@ -87,7 +87,7 @@ class Sessions:
         Returns ``None`` if the authentication is no longer valid: the account has been changed, disabled or deleted
         meanwhile. Raises what ``extra_claims`` or a ``before_session_start`` hook raises; then no session starts.
         """
-        self._hooks.ask(hooks.before_session_start, context=context, result=result)
+        self._hooks.send(hooks.before_session_start, context=context, result=result)
         state = self._new_state(result)
         extra = extra_claims(state.user_id, state.id)
         if not insert_session(self._fast_path, state, result, context):
@@ -96,8 +96,8 @@ class Sessions:
         pair = self._pairs.issue(state, fresh=True, extra=extra)
         for session_id in surplus:
             reason = EndReason.SESSION_LIMIT
-            self._hooks.tell_session_ended(state.user_id, reason, context=context, session_id=session_id)
-        self._hooks.tell(
+            self._hooks.send_session_ended(state.user_id, reason, context=context, session_id=session_id)
+        self._hooks.send_after_commit(
             hooks.session_started, context=context, user_id=state.user_id, session_id=state.id, amr=state.amr
         )
         return pair
@@ -141,7 +141,7 @@ class Sessions:
         if row.ended_at is not None:
             logger.warning("refresh token reused: ended session %s of user %s", session_id, user_id)
             reason = EndReason.REFRESH_TOKEN_REUSED
-            self._hooks.tell_session_ended(user_id, reason, context=context, session_id=session_id)
+            self._hooks.send_session_ended(user_id, reason, context=context, session_id=session_id)
             raise RefreshTokenReused
         state = SessionState(
             user_id=user_id,
@@ -165,7 +165,7 @@ class Sessions:
         user_id, session_id, now = UUID(claims["sub"]), UUID(claims["sid"]), clock.now()
         if scope is LogoutScope.LOCAL:
             if revocation.log_out(self._fast_path, user_id, session_id, token, now, context):
-                self._hooks.tell_session_ended(user_id, EndReason.LOGOUT, context=context, session_id=session_id)
+                self._hooks.send_session_ended(user_id, EndReason.LOGOUT, context=context, session_id=session_id)
             return
         with transaction():
             if scope is LogoutScope.OTHERS:
@@ -175,7 +175,7 @@ class Sessions:
             if ended:
                 _record_end(user_id, EndReason.LOGOUT, context, session_id=session_id, scope=scope, sessions=ended)
         if ended:
-            self._hooks.tell_session_ended(user_id, EndReason.LOGOUT, context=context)
+            self._hooks.send_session_ended(user_id, EndReason.LOGOUT, context=context)
 
     def list_live(self, user_id: UUID, limit: int, cursor: str | None = None) -> Page[Session]:
         """Return a page of the user's live sessions, most recently used first.
@@ -199,7 +199,7 @@ class Sessions:
             if not revocation.end_one(user_id, session_id, EndReason.REVOKED, clock.now()):
                 raise ResourceNotFound
             _record_end(user_id, EndReason.REVOKED, context, session_id=session_id)
-        self._hooks.tell_session_ended(user_id, EndReason.REVOKED, context=context, session_id=session_id)
+        self._hooks.send_session_ended(user_id, EndReason.REVOKED, context=context, session_id=session_id)
 
     def _new_state(self, result: AuthenticationResult) -> SessionState:
         now = clock.now()

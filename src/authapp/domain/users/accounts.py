@@ -16,7 +16,7 @@ from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.verifier import ConfirmedUser, PasswordVerifier
 from authapp.domain.roles.grants import GrantPolicy, require_live
 from authapp.domain.users.names import UserNames
-from authapp.domain.users.new_password import set_password_hash, tell_password_changed
+from authapp.domain.users.new_password import send_password_changed, set_password_hash
 from authapp.domain.users.rows import (
     UserRef,
     change_names,
@@ -52,12 +52,12 @@ class Accounts:
             raise RegistrationClosed
         names = UserNames.checked(username, email)
         with transaction():  # no connection may be held while the password is hashed
-            self._hooks.ask(hooks.before_registration, context=context, username=names.username, email=names.email)
+            self._hooks.send(hooks.before_registration, context=context, username=names.username, email=names.email)
         user = self._new(names, password, context)
         with unique_names(), transaction() as session:
             session.add(user)
             audit.record(EventType.USER_REGISTERED, context=context, subject_id=user.id, actor_id=user.id)
-        self._tell_registered(user, context)
+        self._send_registered(user, context)
         return user
 
     def create(
@@ -80,7 +80,7 @@ class Accounts:
             audit.record(EventType.USER_CREATED, context=context, subject_id=user.id)
             for role in role_names:
                 audit.record(EventType.ROLE_GRANTED, context=context, subject_id=user.id, role=role)
-        self._tell_registered(user, context)
+        self._send_registered(user, context)
         return user
 
     def find(self, user: UserRef) -> User:
@@ -97,7 +97,7 @@ class Accounts:
             user = lock_account(user_id)
             if changed := change_names(user, names, context):
                 user.updated_at = clock.now()
-                self._hooks.ask(hooks.user_changing, context=context, user_id=user_id, fields=changed)
+                self._hooks.send(hooks.user_changing, context=context, user_id=user_id, fields=changed)
         return user
 
     def change_password(
@@ -117,7 +117,7 @@ class Accounts:
             user = _lock_if_unchanged(user_id, confirmed)
             require_live(context)
             ended = set_password_hash(user, new_hash, self._hooks, context, keep=session_id)
-        tell_password_changed(user_id, ended, self._hooks, context)
+        send_password_changed(user_id, ended, self._hooks, context)
 
     def delete_own(self, user_id: UUID, password: str | None, context: RequestContext) -> None:
         """Delete the user's own account and everything that belongs to it.
@@ -131,7 +131,7 @@ class Accounts:
             user = _lock_if_unchanged(user_id, confirmed)
             require_live(context)
             delete_account(user, context)
-        self._hooks.tell(hooks.user_deleted, context=context, user_id=user_id, username=user.username)
+        self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user_id, username=user.username)
 
     def _new(self, names: UserNames, password: str | None, context: RequestContext, roles: Iterable[str] = ()) -> User:
         if password is not None:
@@ -144,9 +144,9 @@ class Accounts:
             role_links=[UserRole(role_name=role) for role in roles],
         )
 
-    def _tell_registered(self, user: User, context: RequestContext) -> None:
+    def _send_registered(self, user: User, context: RequestContext) -> None:
         names = {"username": user.username, "email": user.email}
-        self._hooks.tell(hooks.user_registered, context=context, user_id=user.id, **names)
+        self._hooks.send_after_commit(hooks.user_registered, context=context, user_id=user.id, **names)
 
 
 def _lock_if_unchanged(user_id: UUID, confirmed: ConfirmedUser) -> User:

@@ -19,7 +19,7 @@ from authapp.domain.roles.grants import GrantPolicy, lock_in_order, require_anot
 from authapp.domain.roles.roles import check_exists
 from authapp.domain.sessions import revocation
 from authapp.domain.users.accounts import Accounts
-from authapp.domain.users.new_password import set_password_hash, tell_password_changed
+from authapp.domain.users.new_password import send_password_changed, set_password_hash
 from authapp.domain.users.rows import (
     UserRef,
     change_names,
@@ -72,9 +72,9 @@ class Administration:
                 changed.add("status")
             if changed:
                 user.updated_at = now
-                self._hooks.ask(hooks.user_changing, context=context, user_id=user.id, fields=changed)
+                self._hooks.send(hooks.user_changing, context=context, user_id=user.id, fields=changed)
         if "status" in changed and changes.status == UserStatus.DISABLED:
-            self._hooks.tell_session_ended(user.id, EndReason.DISABLED, context=context)
+            self._hooks.send_session_ended(user.id, EndReason.DISABLED, context=context)
         return user
 
     def disable(self, ref: UserRef, context: RequestContext) -> User:
@@ -111,7 +111,7 @@ class Administration:
             user = self._lock(user.id, context)
             self._throttles.forgive(user.id)
             ended = set_password_hash(user, new_hash, self._hooks, context)
-        tell_password_changed(user.id, ended, self._hooks, context)
+        send_password_changed(user.id, ended, self._hooks, context)
         return user
 
     def end_sessions(self, ref: UserRef, context: RequestContext) -> int:
@@ -122,7 +122,7 @@ class Administration:
             details: dict[str, Any] = {"reason": EndReason.REVOKED, "sessions": ended}
             audit.record(EventType.SESSION_ENDED, context=context, subject_id=user.id, **details)
         if ended:
-            self._hooks.tell_session_ended(user.id, EndReason.REVOKED, context=context)
+            self._hooks.send_session_ended(user.id, EndReason.REVOKED, context=context)
         return ended
 
     def unlock(self, ref: UserRef, context: RequestContext) -> User:
@@ -137,7 +137,7 @@ class Administration:
         with transaction():
             user = self._lock(ref, context)
             delete_account(user, context)
-        self._hooks.tell(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
+        self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
 
     def _lock(self, ref: UserRef, context: RequestContext) -> User:
         if isinstance(context.principal, Principal) and isinstance(ref, UUID):
@@ -170,7 +170,7 @@ class Administration:
             user = self._lock(ref, context)
             if self._set_roles(user, {*user.roles, *granted} - {*revoked}, context):
                 user.updated_at = clock.now()
-                self._hooks.ask(hooks.user_changing, context=context, user_id=user.id, fields={"roles"})
+                self._hooks.send(hooks.user_changing, context=context, user_id=user.id, fields={"roles"})
         return user
 
     def _set_roles(self, user: User, wanted: Collection[str] | None, context: RequestContext) -> bool:

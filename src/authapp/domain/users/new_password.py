@@ -4,30 +4,30 @@ from uuid import UUID
 
 from authapp import clock
 from authapp.context import RequestContext
-from authapp.domain import audit, hooks
+from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.hooks import Hooks
+from authapp.domain.hooks import Hooks, password_changed, user_changing
 from authapp.domain.sessions import revocation
 from authapp.models import EndReason, User
 
 
 def set_password_hash(
-    user: User, password_hash: str, on: Hooks, context: RequestContext, *, keep: UUID | None = None
+    user: User, password_hash: str, hooks: Hooks, context: RequestContext, *, keep: UUID | None = None
 ) -> int:
     """Change the password of a locked account within the open transaction, and end its sessions except ``keep``.
 
-    Returns how many sessions were ended; pass it to ``tell_password_changed`` after the commit.
+    Returns how many sessions were ended; pass it to ``send_password_changed`` after the commit.
     """
     user.password_hash = password_hash
     user.updated_at = now = clock.now()
     ended = revocation.end_all(user.id, EndReason.PASSWORD_CHANGED, now, keep=keep)
     audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user.id, sessions_ended=ended)
-    on.ask(hooks.user_changing, context=context, user_id=user.id, fields={"password"})
+    hooks.send(user_changing, context=context, user_id=user.id, fields={"password"})
     return ended
 
 
-def tell_password_changed(user_id: UUID, ended: int, on: Hooks, context: RequestContext) -> None:
+def send_password_changed(user_id: UUID, ended: int, hooks: Hooks, context: RequestContext) -> None:
     """Send the signals of a new password, and of the ``ended`` sessions if there were any."""
-    on.tell(hooks.password_changed, context=context, user_id=user_id)
+    hooks.send_after_commit(password_changed, context=context, user_id=user_id)
     if ended:
-        on.tell_session_ended(user_id, EndReason.PASSWORD_CHANGED, context=context)
+        hooks.send_session_ended(user_id, EndReason.PASSWORD_CHANGED, context=context)
