@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from authapp.api.authenticate import current_principal as current_principal
     from authapp.api.context import request_context as request_context
     from authapp.api.guards import Guard as Guard
+    from authapp.api.guards import accepts as accepts
     from authapp.api.guards import fresh as fresh
     from authapp.api.guards import limited as limited
     from authapp.api.guards import mark as mark
@@ -32,11 +33,14 @@ if TYPE_CHECKING:
     from authapp.domain import audit as audit
     from authapp.domain import hooks as hooks
     from authapp.domain.audit import event_types as event_types
+    from authapp.domain.health import HealthProblem as HealthProblem
+    from authapp.domain.health import readiness_checks as readiness_checks
     from authapp.domain.passwords.checks import password_checks as password_checks
     from authapp.domain.pruning import Prunable as Prunable
     from authapp.domain.pruning import prunables as prunables
     from authapp.domain.roles.permissions import permissions as permissions
     from authapp.domain.services import Services as Services
+    from authapp.domain.sessions.authentication import AuthenticationResult as AuthenticationResult
     from authapp.domain.sessions.token_claims import token_claims as token_claims
     from authapp.extension import AuthApp as AuthApp
     from authapp.factory import create_app as create_app
@@ -44,7 +48,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "authapp.api.authenticate": ["Authenticator", "current_principal"],
     "authapp.api.context": ["request_context"],
-    "authapp.api.guards": ["Guard", "fresh", "limited", "mark", "public", "requires"],
+    "authapp.api.guards": ["Guard", "accepts", "fresh", "limited", "mark", "public", "requires"],
     "authapp.api.openapi": ["Blueprint", "refuses"],
     "authapp.api.requirements": ["Requirement"],
     "authapp.cli.alembic_env": ["run_project_migrations"],
@@ -54,10 +58,12 @@ _MODULES = {
     "authapp.database.session": ["db", "transaction"],
     "authapp.domain": ["audit", "hooks"],
     "authapp.domain.audit": ["event_types"],
+    "authapp.domain.health": ["HealthProblem", "readiness_checks"],
     "authapp.domain.passwords.checks": ["password_checks"],
     "authapp.domain.pruning": ["Prunable", "prunables"],
     "authapp.domain.roles.permissions": ["permissions"],
     "authapp.domain.services": ["Services"],
+    "authapp.domain.sessions.authentication": ["AuthenticationResult"],
     "authapp.domain.sessions.token_claims": ["token_claims"],
     "authapp.extension": ["AuthApp"],
     "authapp.factory": ["create_app"],

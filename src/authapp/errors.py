@@ -38,11 +38,13 @@ class Refusal(Exception):
 
     ``detail`` explains this occurrence, ``field_errors`` name the fields to correct and ``retry_after`` is in seconds.
     ``members`` are further members of the problem document (RFC 9457, section 3.2), which a subclass may set.
+    ``is_final`` is false for an answer that asks for another step, such as a second factor, and is no failure.
     """
 
     code: ClassVar[str]
     title: ClassVar[str]
     members: Mapping[str, object] = MappingProxyType({})
+    is_final: ClassVar[bool] = True
 
     def __init__(
         self, detail: str = "", *, field_errors: Sequence[FieldError] = (), retry_after: int | None = None

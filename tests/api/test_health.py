@@ -1,10 +1,12 @@
 """The service about itself."""
 
+from collections.abc import Callable
+
 import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from authapp import create_app
+from authapp import HealthProblem, create_app, readiness_checks
 from authapp.database.migrations import PACKAGE
 from authapp.database.session import db
 from conftest import dispose
@@ -110,3 +112,24 @@ def test_a_bug_is_answered_as_one_and_logged(app: Flask, api: Api, caplog: pytes
     assert "integer" not in str(body)
     assert "argon2" not in caplog.text
     assert "the database refused a statement" in caplog.text
+
+
+def unreadable() -> HealthProblem | None:
+    raise OSError("a secret")
+
+
+CHECKS: dict[str, Callable[[], HealthProblem | None]] = {
+    "The key is missing.": lambda: HealthProblem("The key is missing.", "Set it."),
+    "It cannot be checked.": unreadable,
+}
+
+
+@pytest.mark.parametrize("sentence", CHECKS)
+def test_a_check_of_a_project_makes_it_not_ready(api: Api, sentence: str) -> None:
+    readiness_checks.register("mail", CHECKS[sentence])
+    try:
+        answer = problem(api.client.get("/health/ready"), 503, "service_unavailable")
+    finally:
+        readiness_checks.unregister("mail")
+    assert answer["errors"] == [{"pointer": "#/mail", "detail": sentence}]
+    assert api.client.get("/health/ready").status_code == 200

@@ -157,6 +157,7 @@ class KeyInHeader:
     """An authenticator that asks about its credential before it has seen the body."""
 
     security_schemes: ClassVar[dict[str, Any]] = {}
+    refusals: ClassVar[list[Any]] = []
 
     def __init__(self, principal: Principal) -> None:
         self.principal: Principal | None = principal

@@ -37,6 +37,8 @@ TOLD_AFTERWARDS = {
     "password_changed",
 }
 
+SENT_BEFORE = {"before_registration", "before_session_start", "user_creating", "user_changing"}
+
 
 class Heard:
     """What was heard of one application: the signals, with what was sent, and the database as others see it then."""
@@ -90,7 +92,7 @@ def registered(app: Flask, username: str = "ada") -> User:
 
 def test_every_signal_of_the_package_is_tested_here() -> None:
     signals = {name for name, value in vars(hooks).items() if isinstance(value, NamedSignal)}
-    assert signals == {*TOLD_AFTERWARDS, "before_registration", "before_session_start", "user_changing"}
+    assert signals == {*TOLD_AFTERWARDS, *SENT_BEFORE}
 
 
 def test_a_registration_is_told_once_with_the_row_in_place(app: Flask, heard: Heard) -> None:
@@ -485,6 +487,53 @@ def test_a_receiver_of_a_change_is_part_of_its_transaction(app: Flask, field: st
         assert heard == [(user.id, {field})]
         assert row(user) != before
         assert row(user)["last_login_at"] is not None
+
+
+def test_a_receiver_of_a_registration_is_part_of_its_transaction(app: Flask, api: Api) -> None:
+    body = {"username": "ada", "email": "ada@example.com", "password": PASSWORD}
+
+    def grant(_app: Flask, *, user_id: UUID, **_: Any) -> None:
+        db.session.add(UserRole(user_id=user_id, role_name=ADMIN))
+
+    def refuse(_app: Flask, **_: Any) -> None:
+        raise PermissionDenied
+
+    with hooks.user_creating.connected_to(refuse):
+        problem(api.post("/auth/register", body), 403, "permission_denied")
+    with hooks.user_creating.connected_to(grant):
+        assert api.post("/auth/register", body).status_code == 201
+        user = a_user(app)
+    with app.app_context():
+        holders = select(User.username).join(UserRole, UserRole.user_id == User.id).where(UserRole.role_name == ADMIN)
+        assert set(db.session.scalars(holders)) == {"ada", user.username}
+
+
+def test_a_receiver_of_a_change_learns_the_previous_names(app: Flask) -> None:
+    user, heard = a_user(app), []
+
+    def hear(_app: Flask, *, previous: dict[str, str], **_: Any) -> None:
+        db.session.flush()
+        heard.append(previous)
+
+    with app.app_context(), hooks.user_changing.connected_to(hear):
+        services(app).administration.change(user.id, Changes(email="new@example.com"), OPERATOR)
+        services(app).administration.disable(user.id, OPERATOR)
+    assert heard == [{"email": user.email}, {}]
+
+
+def test_an_answer_that_asks_for_another_step_is_no_failed_login(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = a_user(app)
+    monkeypatch.setattr(PermissionDenied, "is_final", False)
+
+    def ask(_app: Flask, **_: Any) -> None:
+        raise PermissionDenied
+
+    with hooks.before_session_start.connected_to(ask):
+        problem(api.log_in(user.username), 403, "permission_denied")
+    with app.app_context():
+        assert db.session.scalars(select(AuditEvent).where(AuditEvent.type == "login.refused")).all() == []
 
 
 def test_an_owner_tells_of_their_own_changes_and_of_nothing_that_stays(app: Flask) -> None:

@@ -19,6 +19,7 @@ from authapp.domain.principals import principals
 from authapp.domain.principals.principals import TokenStatus, status_from_row
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.errors import RegistrationClosed
 from authapp.models import Session, User
 from authapp.models.role import ADMIN
 from authapp.security.tokens import Claims
@@ -161,6 +162,7 @@ class Keys:
     """An authenticator of another kind, whose principals have no session."""
 
     security_schemes = MappingProxyType({"key": {"type": "apiKey", "in": "header", "name": "X-Key"}})
+    refusals = (RegistrationClosed,)
 
     def __init__(self) -> None:
         self.principals: dict[str, Principal] = {}
@@ -201,6 +203,7 @@ def document(app: Flask, api: Api, key: dict[str, str]) -> Iterator[dict[str, An
 def test_the_document_says_that_the_credential_is_accepted(document: dict[str, Any]) -> None:
     assert set(document["components"]["securitySchemes"]) == {"key", "accessToken", "basic"}
     assert document["paths"]["/api/v1/ping"]["get"]["security"] == [{"key": []}, {"accessToken": []}]
+    assert "registration_closed" in document["paths"]["/api/v1/ping"]["get"]["responses"]["403"]["description"]
     assert document["paths"]["/api/v1/auth/login"]["post"]["security"] == []
     assert document["paths"]["/api/v1/auth/refresh"]["post"]["security"] == []
 

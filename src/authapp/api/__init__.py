@@ -11,6 +11,7 @@ from authapp.api import (
     discovery,
     docs,
     errors,
+    forward_auth,
     guards,
     health,
     introspection,
@@ -34,6 +35,7 @@ def blueprints(_settings: Settings) -> dict[Blueprint, str | None]:
     return {
         auth.blueprint: f"{BASE_PATH}/auth",
         introspection.blueprint: f"{BASE_PATH}/auth",
+        forward_auth.blueprint: f"{BASE_PATH}/auth",
         users.blueprint: f"{BASE_PATH}/users",
         sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
         audit_events.activity: f"{BASE_PATH}/users/me/activity",

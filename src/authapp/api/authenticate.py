@@ -12,7 +12,7 @@ from authapp.api.jwt_extended import PRINCIPAL_KEY, forget_token_status, jwt
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
 from authapp.domain.services import Services
-from authapp.errors import TokenInvalid, TokenMissing
+from authapp.errors import Refusal, TokenExpired, TokenInvalid, TokenMissing, TokenRevoked
 from authapp.security.tokens import TokenType
 
 _REFRESH_BODY = RefreshSchema(partial=True)  # the token may be in the header instead
@@ -21,10 +21,11 @@ _REFRESH_BODY = RefreshSchema(partial=True)  # the token may be in the header in
 class Authenticator(Protocol):
     """Accepts one kind of credential. ``AuthApp.authenticators`` lists those of an application, in order.
 
-    ``security_schemes`` are those of the OpenAPI document, by name.
+    For the OpenAPI document, ``security_schemes`` are its schemes by name, and ``refusals`` what it raises.
     """
 
     security_schemes: Mapping[str, Mapping[str, Any]]
+    refusals: Sequence[type[Refusal]]
 
     def authenticate(self, request: Request) -> Principal | None:
         """Return the principal whose credential is in the request, or ``None`` if it has no credential of this kind.
@@ -38,6 +39,7 @@ class BearerJWT:
     """Access tokens in the ``Authorization`` header."""
 
     security_schemes: Mapping[str, Mapping[str, Any]] = {"accessToken": bearer_scheme("An access token.")}
+    refusals: Sequence[type[Refusal]] = (TokenInvalid, TokenExpired, TokenRevoked)
 
     def authenticate(self, request: Request) -> Principal | None:
         """Return the principal of the bearer token, or ``None`` if there is none. Raises a ``TokenRefused``."""

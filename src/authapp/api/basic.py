@@ -5,7 +5,7 @@ Only the views that name it accept it. A password is hashed for each request, wh
 
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -16,7 +16,7 @@ from authapp.api.client import counted_address
 from authapp.api.context import request_context
 from authapp.context import Principal
 from authapp.domain.services import Services
-from authapp.errors import InvalidCredentials
+from authapp.errors import InvalidCredentials, Refusal, ServiceUnavailable, TooManyRequests
 
 # What is left of a text that was encoded as a form.
 _FORM_ENCODED = re.compile(r"(?:[A-Za-z0-9*._+~-]|%[0-9A-Fa-f]{2})*")
@@ -28,6 +28,8 @@ class HTTPBasic:
     security_schemes: Mapping[str, Mapping[str, Any]] = {
         "basic": {"type": "http", "scheme": "basic", "description": "The name and the password of an account."}
     }
+
+    refusals: Sequence[type[Refusal]] = (InvalidCredentials, TooManyRequests, ServiceUnavailable)
 
     def authenticate(self, request: Request) -> Principal | None:
         """Return the principal of the account, or ``None`` if the header has another scheme.

@@ -23,8 +23,6 @@ def bearer_token(request: Request) -> str | None:
     """
     # Split at spaces and tabs only, as proxies do. str.split() would also split at other Unicode white space.
     header: str = request.environ.get("HTTP_AUTHORIZATION", "")
-    if header.startswith("Bearer ") and _COMPACT_JWS.fullmatch(header, len("Bearer ")):
-        return header[len("Bearer ") :]
     scheme, *credentials = _BLANKS.split(header.strip(" \t"))
     if scheme.lower() != "bearer" or not credentials:
         return None

@@ -1,89 +1,21 @@
 """Blueprint ``introspection``: other services ask whether a token is valid, and clients revoke tokens."""
 
 from typing import Any
-from urllib.parse import quote
 
 from flask import Response, current_app
-from flask.blueprints import BlueprintSetupState
-from werkzeug.routing import BaseConverter
 
 from authapp.api.authenticate import current_principal
 from authapp.api.basic import HTTPBasic
 from authapp.api.context import request_context
-from authapp.api.guards import View, accepts, requires
-from authapp.api.openapi import Blueprint, refuses
-from authapp.api.responses import no_content
+from authapp.api.guards import accepts, requires
+from authapp.api.openapi import Blueprint
 from authapp.api.schemas.tokens import IntrospectionSchema, TokenSchema
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
-from authapp.errors import InvalidCredentials, TooManyRequests
 
 blueprint = Blueprint("introspection", __name__, description="For other services")
 
 BASIC = HTTPBasic()
-_PLAIN = "".join(set(map(chr, range(0x21, 0x7F))) - {"%", ","})
-_HEADERS = ("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id")
-
-
-def _without_automatic_options(view: View) -> View:
-    """Let the view answer OPTIONS too: a proxy would take the automatic answer, which needs no token, for a yes."""
-    view.provide_automatic_options = False  # type: ignore[attr-defined]  # Flask's; flask-smorest drops the argument
-    return view
-
-
-@blueprint.get("/verify")
-@blueprint.response(204, headers={name: {"schema": {"type": "string"}, "required": True} for name in _HEADERS})
-@_without_automatic_options
-def verify_request() -> Response:
-    """Verify a request for a proxy.
-
-    It is made for nginx's auth_request and for forward auth. A 204 lets the request through. Its headers hold the
-    user's id, username, roles and session id; what is not ASCII in a name is percent-encoded UTF-8. Every method is
-    answered, for proxies that ask with the client's own.
-    """
-    return _identified(no_content())
-
-
-def verify_forwarded_request(original_path: str) -> Response:
-    """Verify a request for Envoy, whose ext_authz appends the client's path, and takes nothing but 200 for a yes."""
-    del original_path
-    return _identified(Response(status=200))
-
-
-@blueprint.record
-def _answer_every_method(state: BlueprintSetupState) -> None:
-    """Route every method to the verifier, since a proxy may ask with that of its client."""
-    state.app.url_map.converters[_RestOfPath.__name__] = _RestOfPath
-    name = f"{state.name_prefix}.{state.name}".lstrip(".")
-    forwarded = f"{name}.{verify_forwarded_request.__name__}"
-    state.app.view_functions[forwarded] = verify_forwarded_request
-    paths = {
-        "/verify": f"{name}.{verify_request.__name__}",
-        f"/verify/<{_RestOfPath.__name__}:original_path>": forwarded,
-    }
-    for path, endpoint in paths.items():
-        # A rule of Werkzeug without methods has every method; Flask's add_url_rule would make it GET.
-        state.app.url_map.add(state.app.url_rule_class(f"{state.url_prefix}{path}", endpoint=endpoint))
-
-
-class _RestOfPath(BaseConverter):
-    """The rest of a path, empty ones and double slashes included."""
-
-    regex = "(?s:.*?)"
-    part_isolating = False
-
-
-def _identified(response: Response) -> Response:
-    principal = current_principal()
-    roles = ",".join(map(_ascii, principal.roles))
-    values = (str(principal.id), _ascii(principal.username), roles, str(principal.session_id or ""))
-    response.headers.update(dict(zip(_HEADERS, values, strict=True)))
-    return response
-
-
-def _ascii(name: str) -> str:
-    """Return ``name`` for a header: ASCII as it is, and the rest, ``%``, commas and control characters encoded."""
-    return quote(name, safe=_PLAIN)
 
 
 @blueprint.post("/introspect")
@@ -91,7 +23,6 @@ def _ascii(name: str) -> str:
 @requires(Permission.TOKENS_INTROSPECT)
 @blueprint.arguments(TokenSchema, location="form")
 @blueprint.response(200, IntrospectionSchema)
-@refuses(InvalidCredentials, TooManyRequests)
 def introspect_token(form: dict[str, str]) -> dict[str, Any]:
     """Introspect a token.
 
@@ -110,7 +41,6 @@ def introspect_token(form: dict[str, str]) -> dict[str, Any]:
 @accepts(BASIC)
 @blueprint.arguments(TokenSchema, location="form")
 @blueprint.response(200, description="The token is revoked, or there was nothing to revoke.")
-@refuses(InvalidCredentials, TooManyRequests)
 def revoke_token(form: dict[str, str]) -> Response:
     """Revoke one of your own tokens.
 

@@ -55,10 +55,9 @@ class TokenManager(JWTManager):
         if self._user_lookup_callback is None:
             raise RuntimeError("no user loader is registered")
         principal: Principal = self._user_lookup_callback(header, claims_dict)
-        flask_g = g._get_current_object()  # noqa: SLF001 - Werkzeug's public name
-        flask_g._jwt_extended_jwt_user = {"loaded_user": principal}  # noqa: SLF001
-        flask_g._jwt_extended_jwt_header, flask_g._jwt_extended_jwt = header, claims_dict  # noqa: SLF001
-        flask_g._jwt_extended_jwt_location = "headers"  # noqa: SLF001
+        g._jwt_extended_jwt_user = {"loaded_user": principal}  # noqa: SLF001
+        g._jwt_extended_jwt_header, g._jwt_extended_jwt = header, claims_dict  # noqa: SLF001
+        g._jwt_extended_jwt_location = "headers"  # noqa: SLF001
         request.environ[_CLAIMS_KEY] = claims
         return principal
 

@@ -6,6 +6,7 @@ This is the only file that uses private names of flask-smorest (0.47): ``_apidoc
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from functools import cached_property, wraps
 from importlib.metadata import version
 from json import dumps
@@ -63,6 +64,7 @@ _SECURITY: dict[AccessLevel, list[dict[str, list[str]]]] = {
 _REFRESH_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": RefreshSchema}}}}
 _BODY_REFUSALS = (MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
 _GUARD_REFUSALS = (TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ServiceUnavailable)
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _RETRY_AFTER: dict[str, Any] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
 
 
@@ -148,7 +150,7 @@ class OpenAPIDocument(Api):  # type: ignore[misc]
     @cached_property
     def json(self) -> bytes:
         """The document as JSON text; generated on first use, when all blueprints have been registered."""
-        document = self.spec.to_dict()
+        document = deepcopy(self.spec.to_dict())
         # The library adds a schema for pagination by page numbers to every document. Lists here use cursors.
         schemas: dict[str, Any] = document["components"]["schemas"]
         schemas.pop("PaginationMetadata", None)
@@ -163,10 +165,33 @@ class OpenAPIDocument(Api):  # type: ignore[misc]
                 access, *others = operation["security"] or [None]
                 if access in _SECURITY[AccessLevel.ACCESS]:
                     operation["security"] = [*({name: []} for name in schemes), *others]
+                self._add_refusals(operation)
                 problem_schemas.narrow(schemas, operation["responses"].values())
                 examples.add(schemas, operation)
         problem_schemas.list_codes(schemas)
         return dumps(document, separators=(",", ":")).encode()
+
+    def _add_refusals(self, operation: dict[str, Any]) -> None:
+        """Add what the requirements and authenticators of the application refuse: they came after the blueprints."""
+        extension, guard = self._app.extensions[EXTENSION], self._guards.get(operation["operationId"])
+        if guard is None or guard.level is not AccessLevel.ACCESS:
+            return
+        sources = [*extension.authenticators, *guard.authenticators]
+        sources += [each for each in extension.requirements if type(each) not in guard.exempt]
+        for status, response in _responses({each for source in sources for each in source.refusals}, _PROBLEM).items():
+            present = operation["responses"].setdefault(status, response)
+            examples = present["content"][CONTENT_TYPE]["examples"]
+            for code, example in response["content"][CONTENT_TYPE]["examples"].items():
+                if code not in examples:
+                    examples[code] = example
+                    present["description"] += f"\n- `{code}`: {example['value']['title']}"
+        operation["responses"] = dict(sorted(operation["responses"].items()))
+
+    @cached_property
+    def _guards(self) -> dict[str, Guard]:
+        """The guards of the views by their operation id."""
+        views = self._app.view_functions.items()
+        return {_camel_case(name.rpartition(".")[2]): guard_of(view) for name, view in views}
 
     def json_below(self, prefix: str) -> bytes:
         """The document as JSON text, for clients that know this service below a path prefix."""
@@ -225,11 +250,11 @@ def _refusals_of(view: Any, guard: Guard) -> set[type[Refusal]]:
     return found
 
 
-def _responses(refusals: Iterable[type[Refusal]]) -> dict[str, Any]:
+def _responses(refusals: Iterable[type[Refusal]], schema: Any = ProblemSchema) -> dict[str, Any]:
     by_status: dict[int, list[type[Refusal]]] = defaultdict(list)
     for refusal in sorted(refusals, key=lambda refusal: refusal.code):
         by_status[status_of(refusal)].append(refusal)
-    return {str(status): _response(group) for status, group in sorted(by_status.items())}
+    return {str(status): _response(group, schema) for status, group in sorted(by_status.items())}
 
 
 def _response(refusals: list[type[Refusal]], schema: Any = ProblemSchema) -> dict[str, Any]:
@@ -265,7 +290,5 @@ def _example(refusal: type[Refusal]) -> dict[str, Any]:
     )
 
 
-_LIMIT_OF_EVERY_ROUTE = {
-    str(status_of(TooManyRequests)): _response([TooManyRequests], {"$ref": "#/components/schemas/Problem"})
-}
+_LIMIT_OF_EVERY_ROUTE = {str(status_of(TooManyRequests)): _response([TooManyRequests], _PROBLEM)}
 """The response of Flask-Limiter. It is added when the library has resolved the schemas of all others."""

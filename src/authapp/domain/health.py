@@ -86,5 +86,12 @@ class Health:
 
 
 def _registered() -> dict[str, HealthProblem]:
-    found = {component: check() for component, check in readiness_checks.items()}
+    found = {component: _outcome(check) for component, check in readiness_checks.items()}
     return {component: problem for component, problem in found.items() if problem}
+
+
+def _outcome(check: Callable[[], HealthProblem | None]) -> HealthProblem | None:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - whatever it is, what was to be checked is not known to hold
+        return HealthProblem("It cannot be checked.", f"Reason: {type(error).__name__}.")

@@ -5,14 +5,15 @@ Connect a function that takes the application and keyword arguments::
     @hooks.user_registered.connect
     def welcome(app, *, user_id, context, **_): ...
 
-``context`` is the ``RequestContext`` of the request. A receiver of ``before_registration``, ``before_session_start`` or
-``user_changing`` can refuse by raising a ``Refusal``. Every other signal is sent after the commit, and an exception in
-a receiver is only logged. Receivers are called in the order in which they were connected. Future versions may add
-keyword arguments, so accept ``**_``.
+``context`` is the ``RequestContext`` of the request. A receiver of ``before_registration``, ``before_session_start``,
+``user_creating`` or ``user_changing`` can refuse by raising a ``Refusal``. Every other signal is sent after the commit,
+and an exception in a receiver is only logged. Receivers are called in the order in which they were connected. Future
+versions may add keyword arguments, so accept ``**_``.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 from weakref import ref
@@ -34,11 +35,18 @@ What a receiver writes is committed at once: no connection to the database is he
 before_session_start = _signals.signal("before-session-start")
 """``result``: sent when a user has been authenticated (``AuthenticationResult``), before the session starts."""
 
-user_changing = _signals.signal("user-changing")
-"""``user_id``, ``fields``: sent within the transaction that changes an account.
+user_creating = _signals.signal("user-creating")
+"""``user_id``: sent within the transaction that creates an account, by a guest or an administrator.
 
-``fields`` is a set of ``username``, ``email``, ``password``, ``status`` and ``roles``. What a receiver writes is
-committed together with the change, and an exception undoes both.
+What a receiver writes is committed together with the account, and an exception undoes both.
+"""
+
+user_changing = _signals.signal("user-changing")
+"""``user_id``, ``fields``, ``previous``: sent within the transaction that changes an account.
+
+``fields`` is a set of what changes: ``username``, ``email``, ``password``, ``status``, ``roles``, or more. ``previous``
+has the username and the email address as they were, if they change. What a receiver writes is committed together with
+the change, and an exception undoes both.
 """
 
 user_registered = _signals.signal("user-registered")
@@ -85,6 +93,17 @@ class Hooks:
         listening = set(signal.receivers_for(self._app))
         connected = (each() if isinstance(each, ref) else each for each in signal.receivers.values())
         return [receiver for receiver in connected if receiver in listening]
+
+    def send_user_changing(
+        self,
+        user_id: UUID,
+        fields: Collection[str],
+        *,
+        context: RequestContext,
+        previous: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Send ``user_changing``; within the transaction of the change. Raises whatever a receiver raises."""
+        self.send(user_changing, context=context, user_id=user_id, fields=set(fields), previous=dict(previous))
 
     def send_session_ended(
         self, user_id: UUID, reason: str, *, context: RequestContext, session_id: UUID | None = None

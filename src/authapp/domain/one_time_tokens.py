@@ -46,8 +46,8 @@ class UsedToken:
     address: str | None
 
 
-VOIDED_BY = {"email", "password", "status"}
-"""The changes of an account after which tokens that were sent before are of no use."""
+HARMLESS_CHANGES = {"username", "roles"}
+"""The changes of an account that leave the tokens which were sent before as they are. Every other one voids them."""
 
 
 class OneTimeTokens:
@@ -110,7 +110,7 @@ class OneTimeTokens:
         return UsedToken(user_id, row.address_key, row.address)
 
     def void_all(self, user_id: UUID) -> None:
-        """Delete all tokens of an account. A change in ``VOIDED_BY`` does so by itself."""
+        """Delete all tokens of an account. A change of the account does so by itself."""
         self._lock(user_id)
         self._delete(OneTimeToken.user_id == user_id)
 
@@ -124,7 +124,7 @@ class OneTimeTokens:
 
 @hooks.user_changing.connect
 def _void_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
-    if fields & VOIDED_BY:
+    if fields - HARMLESS_CHANGES:
         OneTimeTokens().void_all(user_id)
 
 

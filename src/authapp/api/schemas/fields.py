@@ -8,7 +8,7 @@ from marshmallow import fields
 from authapp import clock
 
 ACCESS_JWT = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.claims.signature"
-REFRESH_JWT = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.claims.signature"
+REFRESH_JWT = "eyJhbGciOiJFZERTQSIsInR5cCI6InJ0K2p3dCJ9.claims.signature"
 IP_ADDRESS = "192.0.2.1"
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 """For the examples of the OpenAPI document."""

@@ -69,7 +69,8 @@ class PasswordLogin:
             yield
         except Refusal as refusal:
             self._verifier.forgive(result)
-            self._record(result, context, code=refusal.code)
+            if refusal.is_final:
+                self._record(result, context, code=refusal.code)
             raise
 
     def _refusal(self, result: AuthenticationResult, context: RequestContext) -> InvalidCredentials:

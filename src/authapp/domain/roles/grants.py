@@ -29,7 +29,7 @@ class GrantPolicy:
 
         It is read again here because the guard's check may be outdated: meanwhile a password was hashed or a lock was
         waited for, and the principal may have been disabled or logged out, or lost a role. The principal's account is
-        locked as in ``accounts.lock_account``, but with a shared lock.
+        locked as in ``rows.lock_account``, but with a shared lock.
 
         Raises ``TokenRevoked`` if the principal has been disabled or logged out.
         """

@@ -65,14 +65,15 @@ class Administration:
         with unique_names(), transaction():
             user = self._lock(ref, context)
             now = clock.now()
-            changed = change_names(user, changes.names(), context)
+            previous = change_names(user, changes.names(), context)
+            changed = set(previous)
             if self._set_roles(user, changes.roles, context):
                 changed.add("roles")
             if self._set_status(user, changes.status, context, now):
                 changed.add("status")
             if changed:
                 user.updated_at = now
-                self._hooks.send(hooks.user_changing, context=context, user_id=user.id, fields=changed)
+                self._hooks.send_user_changing(user.id, changed, context=context, previous=previous)
         if "status" in changed and changes.status == UserStatus.DISABLED:
             self._hooks.send_session_ended(user.id, EndReason.DISABLED, context=context)
         return user
@@ -170,7 +171,7 @@ class Administration:
             user = self._lock(ref, context)
             if self._set_roles(user, {*user.roles, *granted} - {*revoked}, context):
                 user.updated_at = clock.now()
-                self._hooks.send(hooks.user_changing, context=context, user_id=user.id, fields={"roles"})
+                self._hooks.send_user_changing(user.id, {"roles"}, context=context)
         return user
 
     def _set_roles(self, user: User, wanted: Collection[str] | None, context: RequestContext) -> bool:

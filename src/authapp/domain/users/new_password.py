@@ -6,7 +6,7 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.hooks import Hooks, password_changed, user_changing
+from authapp.domain.hooks import Hooks, password_changed
 from authapp.domain.sessions import revocation
 from authapp.models import EndReason, User
 
@@ -22,7 +22,7 @@ def set_password_hash(
     user.updated_at = now = clock.now()
     ended = revocation.end_all(user.id, EndReason.PASSWORD_CHANGED, now, keep=keep)
     audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user.id, sessions_ended=ended)
-    hooks.send(user_changing, context=context, user_id=user.id, fields={"password"})
+    hooks.send_user_changing(user.id, {"password"}, context=context)
     return ended
 
 

@@ -48,19 +48,20 @@ def lock_account(user: UserRef) -> User:
     return require_found(db.session.scalars(statement.with_for_update(key_share=True, of=User)).one_or_none(), user)
 
 
-def change_names(user: User, names: Mapping[str, str], context: RequestContext) -> set[str]:
-    """Set the ``username`` and ``email`` in ``names`` on a locked account; return which of them changed.
+def change_names(user: User, names: Mapping[str, str], context: RequestContext) -> dict[str, str]:
+    """Set the ``username`` and ``email`` in ``names`` on a locked account.
 
-    A new address is not verified. Raises ``ValidationFailed``.
+    Returns the previous values of those that changed. A new address is not verified. Raises ``ValidationFailed``.
     """
     changes = {name: value for name, value in checked_names(**names).items() if value != getattr(user, name)}
+    previous: dict[str, str] = {name: getattr(user, name) for name in changes}
     for name, value in changes.items():
         setattr(user, name, value)
     if "email" in changes:
         user.email_verified_at = None
     if changes:
         audit.record(EventType.USER_CHANGED, context=context, subject_id=user.id, fields=list(changes))
-    return set(changes)
+    return previous
 
 
 def delete_account(user: User, context: RequestContext) -> None:
