@@ -17,11 +17,10 @@ from api.access_table import ACCESS, FRESH, GUEST, REFRESH, TABLE
 from authapp import AuthApp, Blueprint, clock, create_app
 from authapp.api.authenticate import Authenticator
 from authapp.context import OPERATOR, Principal, RequestContext
-from authapp.database.session import db, transaction
+from authapp.database.session import db
 from authapp.domain.services import Services
-from authapp.domain.sessions import revocation
 from authapp.errors import TokenRevoked
-from authapp.models import EndReason, User
+from authapp.models import User
 from authapp.models.role import ADMIN
 from conftest import dispose
 from databases import Databases
@@ -38,9 +37,7 @@ WRITES: dict[str, Write] = {
     "delete": lambda services, user, context: services.accounts.delete_own(user, PASSWORD, context),
 }
 ENDS: dict[str, Write] = {
-    "logout": lambda _services, user, context: revocation.end_one(
-        user, context.session_id or user, EndReason.LOGOUT, clock.now()
-    ),
+    "logout": lambda services, user, context: services.sessions.end(user, context.session_id or user, OPERATOR),
     "logout everywhere": lambda services, user, _context: services.administration.end_sessions(user, OPERATOR),
     "disabled": lambda services, user, _context: services.administration.disable(user, OPERATOR),
 }
@@ -211,8 +208,7 @@ def test_what_was_let_in_before_its_session_ended_writes_nothing(app: Flask, wri
         status = services.principals.token_status(services.tokens.read(token))
         assert status is not None
         context = RequestContext(None, None, None, status.principal)
-        with transaction():
-            ENDS[end](services, user.id, context)
+        ENDS[end](services, user.id, context)
         db.session.expire_all()
         before = db.session.get_one(User, user.id).password_hash
 

@@ -15,7 +15,10 @@ from authapp.context import OPERATOR
 from authapp.domain.services import Services
 from authapp.errors import Refusal, ResourceNotFound
 from authapp.models.role import ADMIN
+from conftest import dispose
+from databases import Databases
 from factories import a_session, a_user
+from settings import settings
 
 pytestmark = pytest.mark.committed
 Mark = Callable[[Any], Any]
@@ -168,6 +171,17 @@ def test_marks_that_a_decorator_hides_let_nobody_in(app: Flask) -> None:
 
     with pytest.raises(TypeError, match=r"functools\.wraps"):
         documented.get("/marked")(timed(requires("users:read")(marked)))
+
+
+def test_an_empty_mark_locks_a_view_wherever_it_is(databases: Databases) -> None:
+    with databases.migrated() as url:
+        app = Flask("others")
+        AuthApp(app, settings(database_url=url))
+        app.add_url_rule("/marked", "marked", mark(lambda: "secret", Guard()))
+        app.add_url_rule("/free", "free", lambda: "hello")
+        assert app.test_client().get("/marked").status_code == 401
+        assert app.test_client().get("/free").status_code == 200
+        dispose(app)
 
 
 def test_a_view_that_knows_itself_hides_no_marks(app: Flask) -> None:

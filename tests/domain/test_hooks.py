@@ -508,6 +508,18 @@ def test_a_receiver_of_a_registration_is_part_of_its_transaction(app: Flask, api
         assert set(db.session.scalars(holders)) == {"ada", user.username}
 
 
+def test_a_receiver_that_would_commit_the_transaction_it_is_in_is_refused(app: Flask) -> None:
+    user = a_user(app)
+
+    def grant(_app: Flask, *, user_id: UUID, **_: Any) -> None:
+        services(app).administration.grant(user_id, ADMIN, OPERATOR)
+
+    with app.app_context(), hooks.user_changing.connected_to(grant):
+        with pytest.raises(RuntimeError, match="within the transaction of another"):
+            services(app).administration.change(user.id, Changes(username="Renamed"), OPERATOR)
+        assert row(user)["username"] == user.username
+
+
 def test_a_receiver_of_a_change_learns_the_previous_names(app: Flask) -> None:
     user, heard = a_user(app), []
 

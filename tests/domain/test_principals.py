@@ -11,7 +11,7 @@ import pytest
 from flask import Flask, Request
 from sqlalchemy import Select, bindparam, literal, null, select, update
 
-from authapp import AuthApp, permissions
+from authapp import AuthApp, hooks, permissions
 from authapp.context import OPERATOR, Principal
 from authapp.database.fast_path import PreparedStatement
 from authapp.database.session import db
@@ -19,7 +19,7 @@ from authapp.domain.principals import principals
 from authapp.domain.principals.principals import TokenStatus, status_from_row
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
-from authapp.errors import RegistrationClosed
+from authapp.errors import RegistrationClosed, RoleTaken
 from authapp.models import Session, User
 from authapp.models.role import ADMIN
 from authapp.security.tokens import Claims
@@ -196,15 +196,19 @@ def test_a_principal_without_a_session_may_do_what_the_user_may(app: Flask, api:
 def document(app: Flask, api: Api, key: dict[str, str]) -> Iterator[dict[str, Any]]:
     generated = vars(AuthApp.of(app).openapi)
     generated.pop("json", None)  # of other tests
+    hooks.may_refuse(hooks.before_session_start, RoleTaken)
     yield api.client.get("/openapi.json").get_json()
     del generated["json"]
+    hooks.refusals.clear()
 
 
 def test_the_document_says_that_the_credential_is_accepted(document: dict[str, Any]) -> None:
     assert set(document["components"]["securitySchemes"]) == {"key", "accessToken", "basic"}
     assert document["paths"]["/api/v1/ping"]["get"]["security"] == [{"key": []}, {"accessToken": []}]
     assert "registration_closed" in document["paths"]["/api/v1/ping"]["get"]["responses"]["403"]["description"]
-    assert document["paths"]["/api/v1/auth/login"]["post"]["security"] == []
+    login = document["paths"]["/api/v1/auth/login"]["post"]
+    assert login["security"] == []
+    assert "role_taken" in login["responses"]["409"]["content"]["application/problem+json"]["examples"]
     assert document["paths"]["/api/v1/auth/refresh"]["post"]["security"] == []
 
 

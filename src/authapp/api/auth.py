@@ -10,6 +10,7 @@ from authapp.api.paths import LOCATION, user_path
 from authapp.api.responses import no_content
 from authapp.api.schemas.tokens import LoginSchema, LogoutSchema, TokenPairSchema
 from authapp.api.schemas.users import RegistrationSchema, UserSchema
+from authapp.domain import hooks
 from authapp.domain.services import Services
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.sessions.token_pairs import TokenPair
@@ -33,7 +34,10 @@ blueprint = Blueprint("auth", __name__, description="Accounts and tokens")
 @limited("register")
 @blueprint.arguments(RegistrationSchema)
 @blueprint.response(201, UserSchema, headers=LOCATION)
-@refuses(UsernameTaken, EmailTaken, PasswordRejected, RegistrationClosed, ServiceUnavailable)
+@refuses(
+    *(UsernameTaken, EmailTaken, PasswordRejected, RegistrationClosed, ServiceUnavailable),
+    signals=(hooks.before_registration, hooks.user_creating),
+)
 def register_user(body: dict[str, str]) -> tuple[User, dict[str, str]]:
     """Register an account."""
     user = Services.of(current_app).accounts.register(**body, context=request_context())
@@ -45,7 +49,7 @@ def register_user(body: dict[str, str]) -> tuple[User, dict[str, str]]:
 @limited("login")
 @blueprint.arguments(LoginSchema)
 @blueprint.response(200, TokenPairSchema)
-@refuses(InvalidCredentials, ServiceUnavailable)
+@refuses(InvalidCredentials, ServiceUnavailable, signals=(hooks.before_session_start,))
 def log_in(body: dict[str, str]) -> TokenPair:
     """Log in.
 

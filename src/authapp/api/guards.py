@@ -93,7 +93,9 @@ def mark(view: View, guard: Guard) -> View:
     if getattr(view, "is_registered", False):
         # The blueprint registered a wrapper of the view, which would never see this mark.
         raise TypeError("A mark, such as @requires, must be placed below the decorator that registers the view.")
-    view.guard = _merged(getattr(view, "guard", _LOCKED), guard)  # type: ignore[attr-defined]
+    merged = _merged(getattr(view, "guard", _DEFAULT), guard)
+    # A copy of the default, because the default itself means that there is no mark.
+    view.guard = Guard() if merged is _DEFAULT else merged  # type: ignore[attr-defined]
     return view
 
 
@@ -104,16 +106,16 @@ def guard_of(view: Callable[..., Any], method: str = "") -> Guard:
 
     Raises ``TypeError`` if these marks contradict each other, or a decorator hides those of the function in it.
     """
-    guard: Guard = getattr(view, "guard", _LOCKED)
+    guard: Guard = getattr(view, "guard", _DEFAULT)
     view_class = getattr(view, "view_class", None)
     if view_class is None:
-        if guard is _LOCKED and _hides_marks(view):
+        if guard is _DEFAULT and _hides_marks(view):
             raise TypeError(f"A decorator hides the marks of {view!r}: write it with functools.wraps.")
         return guard
     names = (method.lower(), "get" if method == "HEAD" else "", "dispatch_request")
     functions = (function for name in names if name and (function := getattr(view_class, name, None)))
     for marked in (view_class, *functions):
-        guard = _merged(guard, getattr(marked, "guard", _LOCKED))
+        guard = _merged(guard, getattr(marked, "guard", _DEFAULT))
     return guard
 
 
@@ -133,7 +135,7 @@ def check_request() -> Response | None:
         return None  # there is no view, so Flask answers with the routing error
     guard = guard_of(app.view_functions[incoming.endpoint], incoming.method)
     # A view with a mark is guarded wherever it is: whoever wrote the mark relies on it.
-    if guard is _LOCKED and not extension.covers(incoming.blueprints):
+    if guard is _DEFAULT and not extension.covers(incoming.blueprints):
         return None
     middleware.cover(incoming.environ)
     if incoming.environ["PATH_INFO"].startswith("//"):
@@ -167,12 +169,12 @@ def _check_credential(
             requirement.check(principal)
 
 
-_LOCKED = Guard()
+_DEFAULT = Guard()
 
 
 def _merged(guard: Guard, other: Guard) -> Guard:
     """Return the guard with the marks of both. Raises ``TypeError`` rather than let one mark cancel another."""
-    if other == _LOCKED or guard == other:
+    if other == _DEFAULT or guard == other:
         return guard
     levels = {guard.level, other.level} - {AccessLevel.ACCESS}
     limits = {guard.limit, other.limit} - {None}

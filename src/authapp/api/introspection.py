@@ -8,8 +8,9 @@ from authapp.api.authenticate import current_principal
 from authapp.api.basic import HTTPBasic
 from authapp.api.context import request_context
 from authapp.api.guards import accepts, requires
-from authapp.api.openapi import Blueprint
+from authapp.api.openapi import Blueprint, refuses
 from authapp.api.schemas.tokens import IntrospectionSchema, TokenSchema
+from authapp.domain import hooks
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
 
@@ -23,6 +24,7 @@ BASIC = HTTPBasic()
 @requires(Permission.TOKENS_INTROSPECT)
 @blueprint.arguments(TokenSchema, location="form")
 @blueprint.response(200, IntrospectionSchema)
+@refuses(signals=(hooks.before_session_start,))
 def introspect_token(form: dict[str, str]) -> dict[str, Any]:
     """Introspect a token.
 
@@ -41,6 +43,7 @@ def introspect_token(form: dict[str, str]) -> dict[str, Any]:
 @accepts(BASIC)
 @blueprint.arguments(TokenSchema, location="form")
 @blueprint.response(200, description="The token is revoked, or there was nothing to revoke.")
+@refuses(signals=(hooks.before_session_start,))
 def revoke_token(form: dict[str, str]) -> Response:
     """Revoke one of your own tokens.
 

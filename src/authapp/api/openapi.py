@@ -4,6 +4,7 @@ This is the only file that uses private names of flask-smorest (0.47): ``_apidoc
 ``Api._register_error_handlers`` and ``Api._app``. ``tests/api/test_openapi.py`` fails when one of them moves.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -12,6 +13,7 @@ from importlib.metadata import version
 from json import dumps
 from typing import Any, cast
 
+from blinker import NamedSignal
 from flask import Flask, Response
 from flask_smorest import Api
 from flask_smorest import Blueprint as SmorestBlueprint
@@ -24,9 +26,11 @@ from authapp.api.operations import words_of
 from authapp.api.paths import BASE_PATH
 from authapp.api.patterns import describe_pattern
 from authapp.api.properties import describe_enum, describe_parameter
+from authapp.api.requirements import Requirement
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.api.schemas.tokens import RefreshSchema
+from authapp.domain import hooks
 from authapp.domain.services import EXTENSION
 from authapp.errors import (
     Invalid,
@@ -46,6 +50,7 @@ from authapp.errors import (
     ValidationFailed,
 )
 
+_ARGUMENT = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 DESCRIPTION = """\
@@ -68,11 +73,14 @@ _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _RETRY_AFTER: dict[str, Any] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
 
 
-def refuses(*refusals: type[Refusal]) -> Callable[[View], View]:
-    """Document the refusals that a view's use case raises. Those of its guard and its body are added automatically."""
+def refuses(*refusals: type[Refusal], signals: Iterable[NamedSignal] = ()) -> Callable[[View], View]:
+    """Document the refusals that a view's use case raises, and the signals whose receivers may refuse.
+
+    Those of its guard and its body are added automatically.
+    """
 
     def mark(view: View) -> View:
-        view.refusals = refusals  # type: ignore[attr-defined]
+        view.refusals, view.signals = refusals, tuple(signals)  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -159,26 +167,39 @@ class OpenAPIDocument(Api):  # type: ignore[misc]
         for view in self._app.view_functions.values():
             document["components"]["securitySchemes"].update(_schemes(getattr(view, "guard", Guard()).authenticators))
         everywhere = _LIMIT_OF_EVERY_ROUTE if self._app.config.get("RATELIMIT_STORAGE_URI") else {}
-        for operations in document["paths"].values():
-            for operation in filter(None, map(operations.get, _METHODS)):
+        views = self._views()
+        for path, operations in document["paths"].items():
+            for method in operations.keys() & set(_METHODS):
+                operation = operations[method]
                 operation["responses"] = dict(sorted((everywhere | operation["responses"]).items()))
                 access, *others = operation["security"] or [None]
                 if access in _SECURITY[AccessLevel.ACCESS]:
                     operation["security"] = [*({name: []} for name in schemes), *others]
-                self._add_refusals(operation)
+                self._add_refusals(operation, views[path, method])
                 problem_schemas.narrow(schemas, operation["responses"].values())
                 examples.add(schemas, operation)
         problem_schemas.list_codes(schemas)
         return dumps(document, separators=(",", ":")).encode()
 
-    def _add_refusals(self, operation: dict[str, Any]) -> None:
-        """Add what the requirements and authenticators of the application refuse: they came after the blueprints."""
-        extension, guard = self._app.extensions[EXTENSION], self._guards.get(operation["operationId"])
-        if guard is None or guard.level is not AccessLevel.ACCESS:
-            return
-        sources = [*extension.authenticators, *guard.authenticators]
-        sources += [each for each in extension.requirements if type(each) not in guard.exempt]
-        for status, response in _responses({each for source in sources for each in source.refusals}, _PROBLEM).items():
+    def _views(self) -> dict[tuple[str, str], Any]:
+        """Return the views by path, as the document has it, and method."""
+        return {
+            (_ARGUMENT.sub(r"{\1}", rule.rule), method.lower()): self._app.view_functions[rule.endpoint]
+            for rule in self._app.url_map.iter_rules()
+            for method in rule.methods or ()
+        }
+
+    def _add_refusals(self, operation: dict[str, Any], view: Any) -> None:
+        """Add what requirements, authenticators and hooks of the application refuse: they came after the blueprints."""
+        extension, guard = self._app.extensions[EXTENSION], guard_of(view)
+        sources: list[Authenticator | Requirement] = []
+        if guard.level is AccessLevel.ACCESS:
+            sources += [*extension.authenticators, *guard.authenticators]
+        if guard.level is not AccessLevel.PUBLIC:
+            sources += [each for each in extension.requirements if type(each) not in guard.exempt]
+        added = {each for source in sources for each in source.refusals}
+        added.update(each for signal in getattr(view, "signals", ()) for each in hooks.refusals[signal])
+        for status, response in _responses(added, _PROBLEM).items():
             present = operation["responses"].setdefault(status, response)
             examples = present["content"][CONTENT_TYPE]["examples"]
             for code, example in response["content"][CONTENT_TYPE]["examples"].items():
@@ -186,12 +207,6 @@ class OpenAPIDocument(Api):  # type: ignore[misc]
                     examples[code] = example
                     present["description"] += f"\n- `{code}`: {example['value']['title']}"
         operation["responses"] = dict(sorted(operation["responses"].items()))
-
-    @cached_property
-    def _guards(self) -> dict[str, Guard]:
-        """The guards of the views by their operation id."""
-        views = self._app.view_functions.items()
-        return {_camel_case(name.rpartition(".")[2]): guard_of(view) for name, view in views}
 
     def json_below(self, prefix: str) -> bytes:
         """The document as JSON text, for clients that know this service below a path prefix."""

@@ -22,6 +22,7 @@ from authapp.api.schemas.users import (
     UserSchema,
 )
 from authapp.context import Principal
+from authapp.domain import hooks
 from authapp.domain.pages import Page
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
@@ -50,7 +51,7 @@ def get_own_account() -> Principal:
 @blueprint.patch("/me")
 @blueprint.arguments(RenameSchema)
 @blueprint.response(200, UserSchema)
-@refuses(UsernameTaken)
+@refuses(UsernameTaken, signals=(hooks.user_changing,))
 def update_own_account(body: dict[str, str]) -> User:
     """Change your own username."""
     return Services.of(current_app).accounts.rename(current_principal().id, **body, context=request_context())
@@ -76,7 +77,7 @@ def delete_own_account(body: dict[str, str]) -> Response:
 @limited("password")
 @blueprint.arguments(PasswordChangeSchema)
 @blueprint.response(204)
-@refuses(WrongPassword, PasswordRejected)
+@refuses(WrongPassword, PasswordRejected, signals=(hooks.user_changing,))
 def change_own_password(body: dict[str, str]) -> Response:
     """Change your own password.
 
@@ -107,7 +108,7 @@ def list_users(query: dict[str, Any]) -> Page[User]:
 @requires(Permission.USERS_WRITE)
 @blueprint.arguments(UserCreationSchema)
 @blueprint.response(201, UserSchema, headers=LOCATION)
-@refuses(UsernameTaken, EmailTaken, PasswordRejected)
+@refuses(UsernameTaken, EmailTaken, PasswordRejected, signals=(hooks.user_creating,))
 def create_user(body: dict[str, Any]) -> tuple[User, dict[str, str]]:
     """Create an account.
 
@@ -130,7 +131,7 @@ def get_user(user_id: UUID) -> User:
 @requires(Permission.USERS_WRITE)
 @blueprint.arguments(UserChangeSchema)
 @blueprint.response(200, UserSchema)
-@refuses(ResourceNotFound, UsernameTaken, EmailTaken, LastAdmin)
+@refuses(ResourceNotFound, UsernameTaken, EmailTaken, LastAdmin, signals=(hooks.user_changing,))
 def update_user(body: dict[str, Any], user_id: UUID) -> User:
     """Change an account.
 

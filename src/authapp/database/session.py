@@ -47,15 +47,28 @@ def discard() -> None:
         db.session.registry.clear()
 
 
+_OPEN = "authapp.transaction"
+
+
 @contextmanager
 def transaction() -> Iterator["scoped_session[Any]"]:
-    """Open a transaction: it commits at the end of the block, and rolls back when the block raises."""
+    """Open a transaction: it commits at the end of the block, and rolls back when the block raises.
+
+    Raises ``RuntimeError`` within another one, as in a receiver of ``user_changing`` that calls a use case: it would
+    commit the other before its end.
+    """
+    state = db.session.info
+    if state.get(_OPEN):
+        raise RuntimeError("A use case was called within the transaction of another. Write its rows with db.session.")
+    state[_OPEN] = True
     try:
         yield db.session
         db.session.commit()
     except BaseException:
         db.session.rollback()
         raise
+    finally:
+        state[_OPEN] = False
 
 
 def read_one(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:

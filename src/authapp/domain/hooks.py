@@ -12,6 +12,7 @@ versions may add keyword arguments, so accept ``**_``.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +23,7 @@ from blinker import NamedSignal, Namespace
 
 from authapp.context import RequestContext
 from authapp.database.session import db
+from authapp.errors import Refusal
 
 logger = logging.getLogger(__name__)
 _signals = Namespace()
@@ -63,6 +65,15 @@ session_ended = _signals.signal("session-ended")
 
 password_changed = _signals.signal("password-changed")
 """``user_id``: the password was changed, by its owner or by an administrator."""
+
+
+refusals: defaultdict[NamedSignal, set[type[Refusal]]] = defaultdict(set)
+"""What the receivers of a signal may raise, for the OpenAPI document."""
+
+
+def may_refuse(signal: NamedSignal, *raised: type[Refusal]) -> None:
+    """Say which refusals your receiver of ``signal`` raises, so that the OpenAPI document lists them."""
+    refusals[signal].update(raised)
 
 
 class Hooks:
