@@ -15,6 +15,8 @@ from databases import Databases
 from factories import Api
 from settings import settings
 
+QUOTED = "INSERT INTO notes VALUES ('a secret')"
+
 
 @pytest.mark.committed
 def test_a_rollback_that_has_no_time_left_does_not_spoil_the_answer(
@@ -48,7 +50,7 @@ def test_a_teardown_function_that_raises_is_logged_and_the_answer_stays(
         app = create_app(settings(database_url=url))
 
         def teardown(_error: BaseException | None) -> None:
-            raise RuntimeError("broken teardown")
+            raise RuntimeError(QUOTED)
 
         getattr(app, when)(teardown)
         client = app.test_client()
@@ -56,7 +58,8 @@ def test_a_teardown_function_that_raises_is_logged_and_the_answer_stays(
             answer = client.get("/health/ready", headers={"X-Request-ID": "the-request"})
             assert (answer.status_code, answer.headers["X-Request-ID"]) == (200, "the-request")
         assert Api(client).get("/ping").status_code == 401
-        assert "broken teardown" in caplog.text
+        assert "a teardown function failed (RuntimeError)" in caplog.text
+        assert QUOTED not in caplog.text, "the message of a database error quotes values"
         assert "the-request" in caplog.text
         app.teardown_request_funcs.clear()
         app.teardown_appcontext_funcs.remove(teardown) if when == "teardown_appcontext" else None

@@ -1,14 +1,18 @@
 """The maximum number of sessions of an account, which logins keep to."""
 
 from datetime import timedelta
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from authapp import clock, hooks
-from authapp.context import OPERATOR
+from authapp.context import OPERATOR, RequestContext
+from authapp.database import deadline
 from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.domain.sessions import limit
@@ -173,3 +177,27 @@ def test_after_logins_at_once_there_are_exactly_as_many_as_may_be(app: Flask) ->
         assert all(isinstance(pair, TokenPair) for pair in pairs)
         assert len(live(app, user)) == MAXIMUM
         assert len(set(ended_by_the_limit(app)) & {session_of(app, pair) for pair in pairs}) == 8 - MAXIMUM
+
+
+@pytest.mark.committed
+def test_the_account_is_locked_before_its_sessions_as_by_all_that_ends_them(app: Flask, user: User) -> None:
+    session_id = session_of(app, a_session(app, user))
+    context = RequestContext(None, None, None, None)
+    with app.app_context(), db.engine.connect() as other:
+        other.execute(select(User.id).where(User.id == user.id).with_for_update())
+        with deadline.within(0.3), pytest.raises(SQLAlchemyError):
+            Services.of(app).sessions._limit.end_surplus(user.id, session_id, clock.now(), context)
+
+
+def test_a_login_whose_surplus_cannot_be_ended_succeeds_and_the_next_one_ends_it(
+    app: Flask, user: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(MAXIMUM):
+        a_session(app, user)
+    with monkeypatch.context() as patch:
+        patch.setattr(limit.SessionLimit, "end_surplus", Mock(side_effect=PoolTimeout("Every connection is in use.")))
+        a_session(app, user)
+    assert len(live(app, user)) == MAXIMUM + 1
+    assert "were not ended" in caplog.text
+    a_session(app, user)
+    assert len(live(app, user)) == MAXIMUM
