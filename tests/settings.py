@@ -7,7 +7,10 @@ from authapp.security.keys import Key, KeyRing
 
 KEYS = KeyRing([Key.generate()]).to_json()
 CHEAP_HASHING = {"argon2_memory_kib": 8, "argon2_time_cost": 1}
-WIDE_LIMITS = {"rate_limits": dict.fromkeys(["login", "register", "refresh", "password"]), "hashing_queue_seconds": 60}
+WIDE_LIMITS = {
+    "rate_limits": dict.fromkeys(["login", "register", "refresh", "password", "mail"]),
+    "hashing_queue_seconds": 60,
+}
 MANY_SESSIONS = {"sessions_per_account": 10_000}
 
 

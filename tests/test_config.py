@@ -26,7 +26,7 @@ GOOD = {
     "AUTHAPP_ISSUER": "https://auth.example.com",
     "AUTHAPP_AUDIENCE": "authapp",
 }
-RATES = ["LOGIN", "REGISTER", "REFRESH", "PASSWORD", "DEFAULT"]
+RATES = ["LOGIN", "REGISTER", "REFRESH", "PASSWORD", "MAIL", "DEFAULT"]
 """The general limit is a setting of its own; the others are registered by name."""
 REQUIRED = ["DATABASE_URL", "AUTHAPP_JWT_KEYS", "AUTHAPP_ISSUER", "AUTHAPP_AUDIENCE"]
 SERVER = ["PORT", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"]
@@ -367,6 +367,7 @@ def test_settings_show_no_secret(env: Set) -> None:
     assert {field.name for field in fields(Settings) if not field.repr} == {
         "database_url",
         "jwt_keys",
+        "mail_url",
         "rate_limit_storage",
     }
 
@@ -426,6 +427,14 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "END_ORPHANED_BACKENDS": "off",
         "LOG_LEVEL": "ERROR",
         "LOG_HEALTH_PROBES": "off",
+        "STEP_UP_MAX_AGE": 60,
+        "MAIL_TIMEOUT": 5,
+        "MAIL_SENDER": "off",
+        "MAIL_NEW_LOGIN": "on",
+        "EMAIL_VERIFICATION": "off",
+        "LOGIN_LINKS": "on",
+        "LINK_URL": "https://app.example.com/{purpose}#token={token}",
+        "BREACHED_PASSWORDS": "https://range.example.com/",
     }
     rates = {f"RATE_LIMIT_{name}": f"{number} per 30 seconds" for number, name in enumerate(RATES, start=7)}
     env(**{f"AUTHAPP_{name}": str(value) for name, value in {**others, **rates}.items()})
@@ -435,6 +444,7 @@ def test_every_setting_can_be_set(env: Set) -> None:
     for number, name in enumerate(RATES, start=7):
         assert rate_limit(settings, name) == RateLimit(number, 30)
     always = {"env", "database_url", "jwt_keys", "issuer", "audience", "rate_limits", "rate_limit_default"}
+    always |= {"mail_url", "mail_from", "mail_rate_limit", "mail_templates"}  # tests/test_mail_settings.py
     assert {field.name for field in fields(Settings)} == always | {name.lower() for name in others}
     assert {name.upper() for name in settings.rate_limits} == {*RATES} - {"DEFAULT"}
 

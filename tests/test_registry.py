@@ -114,7 +114,7 @@ def test_a_claim_may_be_named_by_a_url() -> None:
 
 
 def test_what_the_package_registers_itself_is_there() -> None:
-    assert list(rate_limits) == ["login", "register", "refresh", "password"]
+    assert list(rate_limits) == ["login", "register", "refresh", "password", "mail"]
     assert list(password_checks) == ["length", "common", "names"]
     assert "admin" not in permissions
     assert list(token_claims) == []

@@ -47,7 +47,8 @@ class RequestContext:
     """Where a request comes from, and who makes it: a ``Principal``, an ``Operator``, or nobody known (a guest).
 
     ``ip_address`` is ``None`` if a proxy named none. ``client_gone`` tells whether the client has hung up, for work
-    that waits for its turn. Nothing else has a default: a view that forgot the principal would act as somebody else.
+    that waits for its turn. ``locale`` is the language for mails, a tag of RFC 5646 such as ``pt-BR``. Nothing else has
+    a default: a view that forgot the principal would act as somebody else.
     """
 
     ip_address: str | None
@@ -55,6 +56,7 @@ class RequestContext:
     request_id: str | None
     principal: Principal | Operator | None
     client_gone: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
+    locale: str | None = None
 
     @property
     def actor_id(self) -> UUID | None:

@@ -42,6 +42,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.audit.recording.audit_cte",
     "authapp.domain.sessions.revocation.blocklisted",
     "authapp.domain.sessions.revocation.ended_sessions",
+    "authapp.domain.rate_limits.charge_statement",
     # Nobody asks for these: a timer prunes, and a sender empties the outbox.
     "authapp.domain.pruning.Pruning.prune",
     "authapp.domain.pruning.delete_in_batches",
@@ -195,8 +196,9 @@ def test_no_parameter_has_somebody_as_its_default(name: str) -> None:
 
 def test_a_context_says_everything_or_cannot_be_made() -> None:
     fields = {field.name: field for field in dataclasses.fields(RequestContext)}
-    # Whether a client has hung up says nothing of who it is, and is known to some servers only.
+    # Whether a client has hung up, and its language, say nothing of who it is.
     assert fields.pop("client_gone").default() is False
+    assert fields.pop("locale").default is None
     assert fields.keys() == {"ip_address", "user_agent", "request_id", "principal"}
     for field in fields.values():
         assert field.default is dataclasses.MISSING

@@ -21,7 +21,9 @@ from clocks import Time
 from factories import GUEST
 
 LEASE = timedelta(minutes=5)
-CONTEXT = RequestContext(ip_address="192.0.2.7", user_agent="a browser", request_id="r-1", principal=None)
+CONTEXT = RequestContext(
+    ip_address="192.0.2.7", user_agent="a browser", request_id="r-1", principal=None, locale="de-AT"
+)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_a_mail_says_whom_to_tell_what_and_for_which_request(outbox: Outbox, tim
     user_id = identifiers.time_ordered()
     stored = mail(add(outbox, "reset-password", user_id))
     assert (stored.kind, stored.user_id, stored.address) == ("reset-password", user_id, "ada@example.com")
-    assert stored.context == {"request_id": "r-1", "ip_address": "192.0.2.7"}
+    assert stored.context == {"request_id": "r-1", "ip_address": "192.0.2.7", "locale": "de-AT"}
     assert (stored.attempts, stored.claimed_until, stored.last_error) == (0, None, None)
     assert (stored.created_at, stored.next_attempt_at) == (time.now, time.now)
 
@@ -215,4 +217,4 @@ def test_a_claim_that_was_not_committed_is_none(app: Flask) -> None:
 def test_a_guest_has_a_context_as_well(outbox: Outbox) -> None:
     with transaction():
         wanted = outbox.add("log-in", user_id=None, address=None, context=GUEST)
-    assert mail(wanted).context == {"request_id": None, "ip_address": GUEST.ip_address}
+    assert mail(wanted).context == {"request_id": None, "ip_address": GUEST.ip_address, "locale": None}

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from email.headerregistry import Address
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
+from authapp.config.mail import MailServer, breach_source, folder, link_url, mail_from, mail_server
 from authapp.config.rate_limits import RateLimit, rate_limits
 
-__all__ = ["RateLimit", "Settings", "SettingsError", "normalised_database_url", "rate_limits"]
+__all__ = ["MailServer", "RateLimit", "Settings", "SettingsError", "normalised_database_url", "rate_limits"]
 
 OWASP_ARGON2 = {"argon2_memory_kib": 19_456, "argon2_time_cost": 2}
 """The minimum for argon2id in the OWASP Password Storage Cheat Sheet."""
@@ -132,6 +134,42 @@ class Settings:
     log_health_probes: Literal["on", "off"] = _choice("on", "off")
     """Whether the log of requests has health probes that found nothing wrong."""
 
+    step_up_max_age: int = _integer(300, 10, 86_400)
+    """For how many seconds an authentication counts as recent: sensitive requests ask for one (RFC 9470)."""
+
+    mail_url: MailServer | None = _read(EnvironmentReader.text, None, mail_server, secret=True)  # noqa: RUF009 - a field
+    """Where mail goes. Without it, nothing that needs mail exists. Secret: it may hold a password."""
+
+    mail_from: Address | None = _read(EnvironmentReader.text, None, mail_from)  # noqa: RUF009 - a field
+    """The sender of the mails. Required with ``mail_url``."""
+
+    mail_timeout: float = _read(EnvironmentReader.number, 20, 1, 300)
+    """How long the mail server may take for one mail, in seconds."""
+
+    mail_sender: Literal["workers", "off"] = _choice("workers", "off")
+    """Whether the workers send the mails. ``off``: ``flask mail deliver --watch`` does, in a process of its own."""
+
+    mail_rate_limit: RateLimit | None = _read(EnvironmentReader.rate, RateLimit(5, 3600))
+    """How many mails can be requested for one address, whether an account has it or not."""
+
+    mail_new_login: Literal["off", "on"] = _choice("off", "on")
+    """Whether a mail reports each login."""
+
+    mail_templates: Path | None = _read(EnvironmentReader.text, None, folder)  # noqa: RUF009 - a field
+    """A folder of templates that replace those in the package."""
+
+    link_url: str | None = _read(EnvironmentReader.text, None, link_url)
+    """Where links in mails lead, with ``{purpose}`` and ``#…{token}``. By default to the pages below the issuer."""
+
+    email_verification: Literal["optional", "off", "required"] = _choice("optional", "off", "required")
+    """Whether registration sends a link that verifies the address; ``required``: no login before that."""
+
+    login_links: Literal["off", "on"] = _choice("off", "on")
+    """Whether one can log in with a link in a mail. NIST SP 800-63B-4 does not accept mail as an authenticator."""
+
+    breached_passwords: str = _read(EnvironmentReader.text, "off", breach_source)
+    """Where new passwords are looked up in lists of breached ones: ``off``, a range address, or a file."""
+
     def rate_limit(self, name: str) -> RateLimit | None:
         """Return the limit ``name``; ``None`` means no limit. Raises ``KeyError`` if no such limit is registered."""
         return self.rate_limits[name] if name in self.rate_limits else rate_limits[name]
@@ -156,6 +194,10 @@ class Settings:
             values[setting.name] = read(reader, setting.name, *arguments)
         reader.order(values, "access_token_ttl", "refresh_token_ttl", "session_ttl")
         reader.order(values, "login_failures_per_account", "login_failures_max")
+        if values["mail_url"] is not None:
+            reader.needed(values, "mail_from", "AUTHAPP_MAIL_URL needs a sender.")
+        if values["email_verification"] == "required":
+            reader.needed(values, "mail_url", "AUTHAPP_EMAIL_VERIFICATION=required needs it.")
         reader.server()
         reader.unknown()
         if reader.problems:
@@ -168,4 +210,6 @@ def _development_defaults(instance: Path, development_keys: Callable[[Path], str
     return {
         "database_url": lambda: url_file.read_text().strip() if url_file.is_file() else None,
         "jwt_keys": lambda: development_keys(instance / "jwt-keys.json"),
+        "mail_url": (instance / "mail").as_uri,
+        "mail_from": lambda: "authapp <no-reply@localhost.example>",
     }

@@ -57,6 +57,17 @@ class EnvironmentReader:
         self._files, self._values = FileAwareEnv(strip_whitespace=True), Env()
         self._names: set[str] = set()
 
+    def text(self, name: str, default: Any, parse: Callable[[str], Any]) -> Any:
+        """Read what ``parse`` makes of a variable; it raises ``ValueError`` with the end of a sentence about it.
+
+        In development, a default of ``Settings.from_env`` comes before ``default``, and is parsed as well.
+        """
+        count = len(self.problems)
+        value = self._read(_variable(name), lambda: None, parse)
+        if value is None and len(self.problems) == count and (text := self._development(name)()) is not None:
+            value = parse(str(text))
+        return default if value is None else value
+
     def choice(self, name: str, default: str, allowed: list[str]) -> Any:
         """Read a variable that must be one of the words in ``allowed``."""
 
@@ -216,6 +227,11 @@ class EnvironmentReader:
         for less, more in itertools.pairwise(names):
             if None not in {values[less], values[more]} and values[less] > values[more]:
                 self.problems.append(f"{_variable(less)} must not be more than {_variable(more)}.")
+
+    def needed(self, values: dict[str, Any], name: str, why: str) -> None:
+        """Add a problem if the named setting has no value, unless one of it is there already."""
+        if values[name] is None and not any(problem.startswith(_variable(name)) for problem in self.problems):
+            self.problems.append(f"{_variable(name)} is missing: {why}")
 
 
 def _variable(name: str) -> str:

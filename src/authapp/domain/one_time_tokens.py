@@ -6,8 +6,10 @@ database shard of that user. Only the SHA-256 of the token is stored.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from hashlib import sha256
 from secrets import token_bytes
+from types import MappingProxyType
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select
@@ -19,6 +21,29 @@ from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OneTimeToken, User
 from authapp.models.user import lookup_key
 from authapp.security import base64url
+
+
+class Purpose(StrEnum):
+    """What a one-time token is for. A token for one purpose opens nothing else."""
+
+    VERIFY_EMAIL = "verify_email"
+    RESET_PASSWORD = "reset_password"  # noqa: S105 - a word, not a secret
+    CHANGE_EMAIL = "change_email"
+    UNDO_EMAIL = "undo_email"
+    LOGIN = "login"
+
+
+LIFETIMES = MappingProxyType(
+    {
+        Purpose.VERIFY_EMAIL: timedelta(hours=24),
+        Purpose.RESET_PASSWORD: timedelta(hours=1),
+        Purpose.CHANGE_EMAIL: timedelta(hours=24),
+        Purpose.UNDO_EMAIL: timedelta(hours=72),
+        # ASVS 5.0, 6.5.5: an out-of-band authentication is valid for at most 10 minutes.
+        Purpose.LOGIN: timedelta(minutes=10),
+    }
+)
+"""How long a token lives, from the moment when its mail is sent."""
 
 SECRET_BYTES = 32
 MAX_PER_PURPOSE = 5

@@ -6,11 +6,13 @@ burst of the whole quota is allowed; after that, requests are allowed at the ave
 
 import math
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_network
+from typing import Any
 
 from sqlalchemy import Interval, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from authapp import clock
 from authapp.config import RateLimit
@@ -50,35 +52,44 @@ class RateLimits:
         limit = self._limit_of(name)
         if limit is None:
             return
-        now = clock.now()
-        interval, window = timedelta(seconds=limit.seconds / limit.amount), timedelta(seconds=limit.seconds)
-        network = client_network(address)
-        parameters = {"address": network, "limit_name": name, "now": now, "interval": interval}
-        if self._fast_path.write(_CHARGE, {**parameters, "horizon": now + window}) is None:
+        parameters = charge_params(client_network(address), name, limit)
+        if self._fast_path.write(_CHARGE, parameters) is None:
             row = self._fast_path.read(_ARRIVAL, parameters)
-            wait = (row.arrival_at + interval - window - now).total_seconds() if row else 0
+            wait = (row.arrival_at + parameters["interval"] - parameters["horizon"]).total_seconds() if row else 0
             quota = Quota(name=name, amount=limit.amount, seconds=limit.seconds)
             raise TooManyRequests(
                 "There were too many requests from this address.", retry_after=max(1, math.ceil(wait)), quota=quota
             )
 
 
-_NOW, _INTERVAL, _HORIZON = (
-    bindparam("now", type_=AddressLimit.arrival_at.type),
-    bindparam("interval", type_=Interval),
-    bindparam("horizon", type_=AddressLimit.arrival_at.type),
-)
-_NEXT = func.greatest(AddressLimit.arrival_at, _NOW) + _INTERVAL
-_CHARGE = PreparedStatement(
-    insert(AddressLimit)
-    .values(address=bindparam("address"), limit_name=bindparam("limit_name"), arrival_at=_NOW + _INTERVAL)
-    .on_conflict_do_update(
-        index_elements=[AddressLimit.address, AddressLimit.limit_name],
-        set_={"arrival_at": _NEXT},
-        where=_NEXT <= _HORIZON,
+def charge_params(key: str, name: str, limit: RateLimit) -> dict[str, Any]:
+    """Return the values of the bind parameters of ``charge_statement``, to count one request of ``key``."""
+    now = clock.now()
+    interval, window = timedelta(seconds=limit.seconds / limit.amount), timedelta(seconds=limit.seconds)
+    return {"address": key, "limit_name": name, "now": now, "interval": interval, "horizon": now + window}
+
+
+def charge_statement() -> ReturningInsert[datetime]:
+    """Return the statement that counts a request. It returns a row unless the limit is used up."""
+    now, interval, horizon = (
+        bindparam("now", type_=AddressLimit.arrival_at.type),
+        bindparam("interval", type_=Interval),
+        bindparam("horizon", type_=AddressLimit.arrival_at.type),
     )
-    .returning(AddressLimit.arrival_at)
-)
+    following = func.greatest(AddressLimit.arrival_at, now) + interval
+    return (
+        insert(AddressLimit)
+        .values(address=bindparam("address"), limit_name=bindparam("limit_name"), arrival_at=now + interval)
+        .on_conflict_do_update(
+            index_elements=[AddressLimit.address, AddressLimit.limit_name],
+            set_={"arrival_at": following},
+            where=following <= horizon,
+        )
+        .returning(AddressLimit.arrival_at)
+    )
+
+
+_CHARGE = PreparedStatement(charge_statement())
 _ARRIVAL = PreparedStatement(
     select(AddressLimit.arrival_at).where(
         AddressLimit.address == bindparam("address"), AddressLimit.limit_name == bindparam("limit_name")

@@ -89,6 +89,8 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
 
     ``password_hash`` is null for an account without a password. Setting ``sessions_valid_from`` ends every session
     that started before it, with one write however many there are. It is PostgreSQL's time, because node clocks differ.
+    ``pending_email`` is an address that the user has asked for and not confirmed; it counts until
+    ``pending_email_until``.
     """
 
     __tablename__ = "users"
@@ -104,6 +106,8 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
     email: Mapped[str] = mapped_column(Text)
     email_key: Mapped[Key] = mapped_column(unique=True)
     email_verified_at: Mapped[Timestamp | None] = mapped_column(default=None)
+    pending_email: Mapped[str | None] = mapped_column(Text, default=None)
+    pending_email_until: Mapped[Timestamp | None] = mapped_column(default=None)
     password_hash: Mapped[str | None] = mapped_column(Text, default=None)
     sessions_valid_from: Mapped[Timestamp] = mapped_column(server_default=text("'epoch'"))
     status: Mapped[str] = mapped_column(Text, default=UserStatus.ACTIVE)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
@@ -19,6 +20,11 @@ MAX_ATTEMPTS = 32_767
 """As many as the column can hold; further attempts are not counted."""
 
 _DOUBLINGS = math.ceil(math.log2(MAX_RETRY_DELAY / FIRST_RETRY))
+
+
+def mail_context(context: RequestContext) -> dict[str, Any]:
+    """Return what a mail is to know of the request that caused it."""
+    return {"request_id": context.request_id, "ip_address": context.ip_address, "locale": context.locale}
 
 
 class Outbox:
@@ -38,7 +44,7 @@ class Outbox:
             kind=kind,
             user_id=user_id,
             address=address,
-            context={"request_id": context.request_id, "ip_address": context.ip_address},
+            context=mail_context(context),
             next_attempt_at=clock.now(),
             created_at=clock.now(),
         )

@@ -1,0 +1,42 @@
+"""Email: the address that a user has asked for, and logins that are completed with a code from a mail.
+
+It only adds columns and an index, so that the version before can still serve.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+INDEX = "ix_one_time_tokens_challenge_hash"
+
+
+def upgrade() -> None:
+    """Apply the migration. It can be run again if it was interrupted."""
+    op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS pending_email text")
+    op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS pending_email_until timestamptz")
+    op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS challenge_hash bytea")
+    op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS code_hash bytea")
+    op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS failures smallint NOT NULL DEFAULT 0")
+    # An index that is built concurrently stops nobody who writes meanwhile.
+    with op.get_context().autocommit_block():
+        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {INDEX}")
+        op.create_index(
+            op.f(INDEX),
+            "one_time_tokens",
+            ["challenge_hash"],
+            postgresql_where=sa.text("challenge_hash IS NOT NULL"),
+            postgresql_concurrently=True,
+        )
+
+
+def downgrade() -> None:
+    """Revert the migration."""
+    op.drop_index(op.f(INDEX), table_name="one_time_tokens")
+    for column in ("failures", "code_hash", "challenge_hash"):
+        op.drop_column("one_time_tokens", column)
+    for column in ("pending_email_until", "pending_email"):
+        op.drop_column("users", column)

@@ -1,0 +1,110 @@
+"""The settings of mail: its server, its sender, and where the links in it lead."""
+
+from dataclasses import dataclass, field
+from email.headerregistry import Address
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from email_validator import EmailNotValidError, validate_email
+
+_DEFAULT_PORTS = {"smtp": 587, "smtps": 465}
+_EXAMPLE = "smtp://user:password@host:587, smtps://user:password@host, file:///folder or console://."
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where mail goes: to an SMTP server, to a folder as one ``.eml`` file each, or to standard output.
+
+    ``tls`` is ``implicit`` for ``smtps://``, ``starttls`` by default, and ``off`` if the address says
+    ``?starttls=off``. ``folder`` is for ``file``, and the other fields are for ``smtp``.
+    """
+
+    kind: Literal["smtp", "file", "console"]
+    host: str = ""
+    port: int = 0
+    tls: Literal["starttls", "implicit", "off"] = "starttls"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    folder: Path = Path()
+
+
+def mail_server(value: str) -> MailServer:
+    """Return the server of an ``AUTHAPP_MAIL_URL``. Raises ``ValueError``, whose message does not quote the value."""
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:
+        raise ValueError(f"must be an address such as {_EXAMPLE}") from None
+    if url.scheme == "console" and value == "console://":
+        return MailServer("console")
+    if url.scheme == "file" and not url.netloc and url.path.startswith("/"):
+        return MailServer("file", folder=Path(unquote(url.path)))
+    if url.scheme not in _DEFAULT_PORTS or not url.hostname or url.path.strip("/") or url.fragment:
+        raise ValueError(f"must be an address such as {_EXAMPLE}")
+    options = parse_qs(url.query, keep_blank_values=True)
+    starttls = options.pop("starttls", ["on"])
+    if options or starttls not in (["on"], ["off"]) or (starttls == ["off"] and url.scheme == "smtps"):
+        raise ValueError("knows one option: ?starttls=off, for smtp:// alone.")
+    return MailServer(
+        "smtp",
+        host=url.hostname,
+        port=port or _DEFAULT_PORTS[url.scheme],
+        tls="implicit" if url.scheme == "smtps" else "starttls" if starttls == ["on"] else "off",
+        username=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+    )
+
+
+def mail_from(value: str) -> Address:
+    """Return the sender of an ``AUTHAPP_MAIL_FROM``, with or without a name. Raises ``ValueError``."""
+    name, address = parseaddr(value)
+    try:
+        checked = validate_email(address if value.isprintable() else "", check_deliverability=False)
+    except EmailNotValidError:
+        raise ValueError("must be a sender such as Accounts <no-reply@example.com>.") from None
+    return Address(name, addr_spec=checked.ascii_email or checked.normalized)
+
+
+def link_url(value: str) -> str:
+    """Return the address of an ``AUTHAPP_LINK_URL``. Raises ``ValueError``.
+
+    The token must be in the fragment, which browsers send to no server: it would stand in logs there, and a mail
+    scanner that follows links would spend it.
+    """
+    url = urlsplit(value)
+    before, _, fragment = value.partition("#")
+    if "{purpose}" not in before or fragment.count("{token}") != 1 or "{token}" in before:
+        raise ValueError(
+            "must contain {purpose}, and {token} after a #: https://app.example.com/{purpose}#token={token}."
+        )
+    try:
+        value.format(purpose="", token="")
+    except (IndexError, KeyError, ValueError):
+        raise ValueError("must contain no other braces than {purpose} and {token}.") from None
+    is_local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost", "::1"}
+    if not url.hostname or not (url.scheme == "https" or is_local) or any(each.isspace() for each in value):
+        raise ValueError("must be an https address, or an http one of this machine.")
+    return value
+
+
+def breach_source(value: str) -> str:
+    """Return an ``AUTHAPP_BREACHED_PASSWORDS``: ``off``, or the address of a list. Raises ``ValueError``."""
+    if value == "off":
+        return value
+    url = urlsplit(value)
+    is_local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost", "::1"}
+    if (url.scheme == "https" or is_local) and url.hostname and not url.query and not url.fragment:
+        return value
+    if url.scheme == "file" and not url.netloc and url.path.startswith("/"):
+        return value
+    raise ValueError("must be off, an https address of a range API, or file:///sorted-sha1.txt.")
+
+
+def folder(value: str) -> Path:
+    """Return the path of a folder that exists. Raises ``ValueError``."""
+    path = Path(value)
+    if not path.is_dir():
+        raise ValueError("must name a folder that exists.")
+    return path

@@ -1,0 +1,83 @@
+"""Requests of guests for a mail: a reset, a verification, a login link.
+
+The answer must not tell whether an account has the address, so nothing is looked up: one statement counts the request
+and stores a mail to whom it may concern. When it is sent, the account is looked up, or the mail is dropped.
+"""
+
+from datetime import timedelta
+from hashlib import sha256
+from secrets import randbelow
+from typing import Any
+
+from sqlalchemy import bindparam, literal, select
+from sqlalchemy.dialects.postgresql import insert
+
+from authapp import clock
+from authapp.config import RateLimit
+from authapp.context import RequestContext
+from authapp.database.fast_path import FastPath, PreparedStatement
+from authapp.domain.email.outbox import mail_context
+from authapp.domain.rate_limits import charge_params, charge_statement
+from authapp.models import OutgoingMail
+from authapp.models.user import lookup_key
+from authapp.security import identifiers
+
+LIMIT_NAME = "mail_address"
+MAX_DELAY_MS = 2_000
+"""Sending makes the worker that does it slower for a moment, which the next request to it could measure."""
+
+_UNLIMITED = RateLimit(1_000_000, 1)
+
+
+class MailRequests:
+    """Stores the mails that guests request."""
+
+    def __init__(self, fast_path: FastPath, limit: RateLimit | None) -> None:
+        """Take the ``limit`` of requests for one address; ``None`` means no limit."""
+        self._fast_path = fast_path
+        self._limit = limit or _UNLIMITED
+
+    def add(self, kind: str, address: str, context: RequestContext, *, challenge_hash: bytes | None = None) -> None:
+        """Store a mail of ``kind`` to the account that has ``address``, if one has. Above the limit, do nothing.
+
+        ``challenge_hash`` binds a login link to the client that requested it.
+        """
+        now = clock.now()
+        self._fast_path.write(
+            _ADD,
+            {
+                **charge_params(_limited_key(address), LIMIT_NAME, self._limit),
+                "mail_id": identifiers.time_ordered(),
+                "kind": kind,
+                "mail_address": address,
+                "challenge_hash": challenge_hash,
+                "context": mail_context(context),
+                "next_attempt_at": now + timedelta(milliseconds=randbelow(MAX_DELAY_MS)),
+            },
+        )
+
+
+def _limited_key(address: str) -> str:
+    # A hash: the table would otherwise list the addresses that guests typed.
+    return "mail:" + sha256(lookup_key(address).encode()).hexdigest()
+
+
+def _add() -> PreparedStatement:
+    counted = charge_statement().cte("counted")
+    columns: dict[str, Any] = {
+        "id": bindparam("mail_id", type_=OutgoingMail.id.type),
+        "kind": bindparam("kind", type_=OutgoingMail.kind.type),
+        "address": bindparam("mail_address", type_=OutgoingMail.address.type),
+        "challenge_hash": bindparam("challenge_hash", type_=OutgoingMail.challenge_hash.type),
+        "context": bindparam("context", type_=OutgoingMail.context.type),
+        "attempts": literal(0, OutgoingMail.attempts.type),
+        "next_attempt_at": bindparam("next_attempt_at", type_=OutgoingMail.next_attempt_at.type),
+        "created_at": bindparam("now", type_=OutgoingMail.created_at.type),
+    }
+    rows = select(*columns.values()).select_from(counted)
+    # If the statement is run again because its connection had died, it must not store the mail twice.
+    stored = insert(OutgoingMail).from_select(list(columns), rows).on_conflict_do_nothing()
+    return PreparedStatement(stored.returning(OutgoingMail.id))
+
+
+_ADD = _add()

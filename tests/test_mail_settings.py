@@ -1,0 +1,154 @@
+"""The settings of mail: what they accept, and what a wrong one is told."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from authapp.config import MailServer, RateLimit, Settings, SettingsError
+from authapp.extension import load_settings
+from settings import KEYS
+
+Set = Callable[..., None]
+GOOD = {
+    "DATABASE_URL": "postgresql://authapp@db.example/authapp",
+    "AUTHAPP_JWT_KEYS": KEYS,
+    "AUTHAPP_ISSUER": "https://auth.example.com",
+    "AUTHAPP_AUDIENCE": "authapp",
+    "AUTHAPP_MAIL_URL": "smtp://user:s%40cret@mail.example.com",
+    "AUTHAPP_MAIL_FROM": "Accounts <no-reply@example.com>",
+}
+
+
+@pytest.fixture
+def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Set:
+    def change(**changes: str | None) -> None:
+        for name in list(os.environ):
+            if name.startswith(("AUTHAPP_", "DATABASE_URL")):
+                monkeypatch.delenv(name)
+        for name, value in {**GOOD, **{f"AUTHAPP_{key}": value for key, value in changes.items()}}.items():
+            if value is not None:
+                monkeypatch.setenv(name, value)
+
+    monkeypatch.chdir(tmp_path)
+    change()
+    return change
+
+
+def server(value: str, env: Set) -> MailServer:
+    env(MAIL_URL=value)
+    found = load_settings().mail_url
+    assert found is not None
+    return found
+
+
+def problem() -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    (found,) = caught.value.problems
+    return found
+
+
+def test_a_server_takes_starttls_and_the_submission_port_by_default(env: Set) -> None:
+    found = server("smtp://user:s%40cret@mail.example.com", env)
+
+    assert (found.kind, found.host, found.port, found.tls) == ("smtp", "mail.example.com", 587, "starttls")
+    assert (found.username, found.password) == ("user", "s@cret")
+    assert "s@cret" not in repr(load_settings())
+
+
+def test_tls_can_be_implicit_or_off(env: Set) -> None:
+    assert (server("smtps://mail.example.com", env).port, server("smtps://m.example", env).tls) == (465, "implicit")
+    off = server("smtp://127.0.0.1:2525?starttls=off", env)
+    assert (off.host, off.port, off.tls) == ("127.0.0.1", 2525, "off")
+
+
+def test_mails_can_go_to_a_folder_or_to_the_console(env: Set, tmp_path: Path) -> None:
+    assert server(tmp_path.as_uri(), env) == MailServer("file", folder=tmp_path)
+    assert server("console://", env).kind == "console"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "mail.example.com",
+        "smtp://",
+        "smtp://host:port",
+        "smtp://host?tls=off",
+        "smtps://host?starttls=off",
+        "file://host/folder",
+        "http://mail.example.com",
+        "smtp://user:s3cret@host/path",
+    ],
+)
+def test_what_is_no_server_is_named_without_its_secret(env: Set, value: str) -> None:
+    env(MAIL_URL=value)
+
+    found = problem()
+    assert found.startswith("AUTHAPP_MAIL_URL ")
+    assert "s3cret" not in found
+
+
+def test_a_server_needs_a_sender(env: Set) -> None:
+    env(MAIL_FROM=None)
+    assert problem() == "AUTHAPP_MAIL_FROM is missing: AUTHAPP_MAIL_URL needs a sender."
+
+
+@pytest.mark.parametrize("value", ["nobody", "a@b@c", "Accounts <no-reply@example.com>\nBcc: x@example.com"])
+def test_what_is_no_sender_is_refused(env: Set, value: str) -> None:
+    env(MAIL_FROM=value)
+    assert problem().startswith("AUTHAPP_MAIL_FROM must be a sender")
+
+
+def test_verification_cannot_be_required_without_mail(env: Set) -> None:
+    env(MAIL_URL=None, MAIL_FROM=None, EMAIL_VERIFICATION="required")
+    assert problem() == "AUTHAPP_MAIL_URL is missing: AUTHAPP_EMAIL_VERIFICATION=required needs it."
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://app.example.com/{purpose}?token={token}",
+        "https://app.example.com/{purpose}",
+        "https://app.example.com/#token={token}",
+        "https://app.example.com/{purpose}?t={token}#token={token}",
+        "http://app.example.com/{purpose}#token={token}",
+        "/{purpose}#token={token}",
+        "https://app.example.com/{purpose}/{user}#token={token}",
+        "https://app.example.com/{purpose}#token={token}&x={token}",
+    ],
+)
+def test_a_link_has_its_token_in_the_fragment_of_an_https_address(env: Set, value: str) -> None:
+    env(LINK_URL=value)
+    assert problem().startswith("AUTHAPP_LINK_URL must")
+
+
+def test_templates_are_in_a_folder_that_exists(env: Set, tmp_path: Path) -> None:
+    env(MAIL_TEMPLATES=str(tmp_path))
+    assert load_settings().mail_templates == tmp_path
+    env(MAIL_TEMPLATES=str(tmp_path / "none"))
+    assert problem() == "AUTHAPP_MAIL_TEMPLATES must name a folder that exists."
+
+
+@pytest.mark.parametrize("value", ["on", "http://range.example.com/", "https://r.example/?x", "file://host/list"])
+def test_what_is_no_list_of_breached_passwords_is_refused(env: Set, value: str) -> None:
+    env(BREACHED_PASSWORDS=value)
+    assert problem().startswith("AUTHAPP_BREACHED_PASSWORDS must be off")
+
+
+def test_the_limit_per_address_of_mail_can_be_changed(env: Set) -> None:
+    env(MAIL_RATE_LIMIT="2/minute")
+    assert load_settings().mail_rate_limit == RateLimit(2, 60)
+
+
+def test_development_keeps_mails_in_its_instance_folder(env: Set, tmp_path: Path) -> None:
+    env(ENV="development", MAIL_URL=None, MAIL_FROM=None)
+    settings = load_settings()
+
+    assert settings.mail_url == MailServer("file", folder=tmp_path / "instance" / "mail")
+    assert settings.mail_from is not None
+
+
+def test_without_a_server_there_is_no_mail() -> None:
+    assert Settings(database_url="", jwt_keys=KEYS).mail_url is None
