@@ -83,7 +83,10 @@ def test_a_connection_that_died_while_idle_costs_the_client_nothing(app: Flask, 
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'authapp'")
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'authapp' AND datname = current_database()"
+            )
         )
     engine.dispose()
     assert api.get("/ping", token).status_code == 200

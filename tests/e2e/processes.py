@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 import requests
 
+from ports import free_port
 from settings import KEYS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -41,11 +41,8 @@ def environment(database_url: str, **changes: str) -> dict[str, str]:
     }
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+START = 90.0
+"""Seconds that a server may take to start, beside other tests: a deadline for what hangs, and no measurement."""
 
 
 class Server:
@@ -76,7 +73,7 @@ class Server:
     def log(self) -> str:
         return self._log.read_text()
 
-    def wait_until(self, path: str = "/health/ready", status: int = 200, seconds: float = 30) -> None:
+    def wait_until(self, path: str = "/health/ready", status: int = 200, seconds: float = START) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with contextlib.suppress(requests.RequestException):

@@ -12,9 +12,10 @@ import requests
 from databases import Databases
 from e2e.clients import clients
 from e2e.others import installed, rendered, running
-from e2e.processes import Server, environment, free_port
+from e2e.processes import Server, environment
 from e2e.test_forward_auth import NGINX
 from e2e.trouble import PING, Tokens, judge, wait
+from ports import free_port
 
 
 @contextmanager

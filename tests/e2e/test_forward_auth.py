@@ -14,8 +14,9 @@ import pytest
 import requests
 
 from e2e.others import installed, rendered, running
-from e2e.processes import Server, environment, flask, free_port, serving
+from e2e.processes import Server, environment, flask, serving
 from factories import PASSWORD
+from ports import free_port
 
 GUEST = 'Bearer realm="authapp"'
 IDENTITY = ["X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id"]

@@ -9,6 +9,9 @@ import pytest
 from e2e.processes import Server
 from e2e.waits import SOON, waits
 
+# The senders are to be hung up on within seconds, and take all the time that the processors have.
+pytestmark = pytest.mark.alone
+
 SENDERS = 6
 """More than there are workers, so that each of those has some."""
 

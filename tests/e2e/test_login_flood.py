@@ -27,6 +27,9 @@ from e2e.processes import ROOT, Server, environment, serving
 from factories import PASSWORD, a_user
 from settings import settings
 
+# Latencies under a flood are compared with those before it.
+pytestmark = pytest.mark.alone
+
 AT_ONCE = 64
 ACCOUNTS = 16
 """So many that logins do not wait for each other at the row of one."""

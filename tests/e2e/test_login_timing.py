@@ -10,6 +10,9 @@ import requests
 from e2e.processes import Server, flask
 from factories import PASSWORD
 
+# Times are compared with each other, and what runs beside them is noise.
+pytestmark = pytest.mark.alone
+
 SAMPLES = 400
 TOLERANCE = 0.05
 ATTEMPTS = 3

@@ -19,8 +19,9 @@ import pytest
 import requests
 from tools import serve
 
-from e2e.processes import ROOT, free_port
+from e2e.processes import ROOT
 from factories import PASSWORD
+from ports import free_port
 
 ADA = {"username": "ada", "email": "ada@example.com", "password": PASSWORD}
 

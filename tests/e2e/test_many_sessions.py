@@ -156,6 +156,7 @@ def watching(server: Server) -> Iterator[list[float]]:
         thread.join()
 
 
+@pytest.mark.alone  # the longest of many answers is measured
 def test_a_list_of_sessions_has_pages_and_holds_nobody_up(alone: Server) -> None:
     account = Crowded(alone, LISTED)
     token = account.pairs[0].access_token

@@ -24,8 +24,9 @@ from joserfc.jwk import KeySet
 
 from databases import Databases
 from e2e.others import installed, running
-from e2e.processes import ROOT, Server, environment, flask, free_port
+from e2e.processes import ROOT, Server, environment, flask
 from factories import PASSWORD
+from ports import free_port
 
 AUDIENCE = "authapp"
 SERVICE, SERVICE_PASSWORD = "reports@example.com", "a secret: 100% of & + =?/ and ü"

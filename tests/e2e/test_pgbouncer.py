@@ -14,9 +14,10 @@ from sqlalchemy.engine import make_url
 from databases import Databases
 from e2e.clients import clients
 from e2e.others import installed, rendered, running
-from e2e.processes import Server, environment, free_port, serving
+from e2e.processes import Server, environment, serving
 from e2e.trouble import LOGOUT, PING, Tokens, judge, wait
 from factories import PASSWORD
+from ports import free_port
 
 
 def configured(url: str, port: int, folder: Path) -> str:

@@ -88,22 +88,25 @@ def test_a_difference_after_byte_72_is_a_difference() -> None:
 @pytest.mark.parametrize(
     "weaker",
     [
-        argon2(memory_kib=MEMORY_KIB - 8),
-        argon2(time_cost=TIME_COST - 1),
-        argon2(memory_kib=1024, time_cost=1),
-        argon2(memory_kib=8, time_cost=10),
-        argon2(type_=Type.I),
-        argon2(type_=Type.D),
-        argon2(memory_kib=1024, time_cost=4, type_=Type.I),
+        {"memory_kib": MEMORY_KIB - 8},
+        {"time_cost": TIME_COST - 1},
+        {"memory_kib": 1024, "time_cost": 1},
+        {"memory_kib": 8, "time_cost": 10},
+        {"type_": Type.I},
+        {"type_": Type.D},
+        {"memory_kib": 1024, "time_cost": 4, "type_": Type.I},
     ],
+    ids=str,
 )
-def test_a_weaker_argon2_hash_is_replaced(weaker: str) -> None:
-    accepted_and_replaced(weaker)
+def test_a_weaker_argon2_hash_is_replaced(weaker: dict[str, Any]) -> None:
+    accepted_and_replaced(argon2(**weaker))
 
 
-@pytest.mark.parametrize("stronger", [argon2(), argon2(memory_kib=1024), argon2(time_cost=3), argon2(64, 4)])
-def test_an_argon2_hash_that_is_as_strong_or_stronger_is_left_alone(stronger: str) -> None:
-    assert PASSWORDS.verify(PASSWORD, stronger) == (True, None)
+@pytest.mark.parametrize(
+    "stronger", [{}, {"memory_kib": 1024}, {"time_cost": 3}, {"memory_kib": 64, "time_cost": 4}], ids=str
+)
+def test_an_argon2_hash_that_is_as_strong_or_stronger_is_left_alone(stronger: dict[str, Any]) -> None:
+    assert PASSWORDS.verify(PASSWORD, argon2(**stronger)) == (True, None)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +166,8 @@ def test_an_unknown_format_opens_nothing(stored: str) -> None:
 @pytest.mark.parametrize(
     "stored",
     [
-        argon2()[:-10],
-        argon2().rpartition("$")[0],
+        pytest.param(argon2()[:-10], id="argon2 cut short"),
+        pytest.param(argon2().rpartition("$")[0], id="argon2 without a hash"),
         "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$AAAA",
         "$argon2id$v=19$m=0,t=0,p=0$c29tZXNhbHQ$AAAA",
         "$argon2id$v=19$m=99999999999,t=1,p=1$c29tZXNhbHQ$AAAA",

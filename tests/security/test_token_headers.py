@@ -69,7 +69,9 @@ def test_the_type_is_spelled_in_one_way(typ: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "kid", ["", "unknown", key_for().kid + "A", key_for().kid[:-1], key_for().kid.lower(), "../../dev/null", "' OR 1=1"]
+    "kid",
+    ["", "unknown", key_for().kid + "A", key_for().kid[:-1], key_for().kid.lower(), "../../dev/null", "' OR 1=1"],
+    ids=["empty", "unknown", "longer", "shorter", "lower case", "path", "SQL"],
 )
 def test_a_key_that_is_not_in_the_ring_is_not_found(kid: str) -> None:
     refused(header(kid=kid))

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import authapp
-from e2e.processes import free_port
+from e2e.processes import START
+from ports import free_port
 
 SOURCE = Path(authapp.__file__).parent.parent
 
@@ -92,7 +93,7 @@ class Gunicorn:
         return self._log.read_text()
 
     def wait_for(self, words: str, times: int = 1) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + START
         while self.log.count(words) < times:
             assert self.process.poll() is None, self.log
             assert time.monotonic() < deadline, self.log

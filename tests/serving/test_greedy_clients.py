@@ -12,6 +12,9 @@ import pytest
 
 from serving.running import Gunicorn, everything, gunicorn
 
+# The answers to others are to come within half a second, while the senders take all the time they can get.
+pytestmark = pytest.mark.alone
+
 HEAD = b" HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 ONE_BYTE_CHUNKS = b"1\r\nA\r\n" * 5_000
