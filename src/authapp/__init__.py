@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from authapp.api.guards import fresh as fresh
     from authapp.api.guards import limited as limited
     from authapp.api.guards import mark as mark
+    from authapp.api.guards import multi_factor as multi_factor
     from authapp.api.guards import public as public
+    from authapp.api.guards import recent as recent
     from authapp.api.guards import requires as requires
     from authapp.api.openapi import Blueprint as Blueprint
     from authapp.api.openapi import refuses as refuses
@@ -48,7 +50,9 @@ if TYPE_CHECKING:
 _MODULES = {
     "authapp.api.authenticate": ["Authenticator", "current_principal"],
     "authapp.api.context": ["request_context"],
-    "authapp.api.guards": ["Guard", "accepts", "fresh", "limited", "mark", "public", "requires"],
+    "authapp.api.guards": [
+        *("Guard", "accepts", "fresh", "limited", "mark", "multi_factor", "public", "recent", "requires"),
+    ],
     "authapp.api.openapi": ["Blueprint", "refuses"],
     "authapp.api.requirements": ["Requirement"],
     "authapp.cli.alembic_env": ["run_project_migrations"],

@@ -359,13 +359,35 @@ class RefreshTokenReused(TokenRefused):
 
 
 class FreshTokenRequired(TokenRefused):
-    """This route needs an access token from a login, and this one comes from a refresh.
+    """This route needs an access token from a login or a step-up, and this one comes from a refresh.
 
-    Ask the user for the password, log in again, and use the new token.
+    Ask the user for the password, send it to `POST /api/v1/auth/step-ups`, and use the new token.
     """
 
     code = "fresh_token_required"
     title = "A fresh token is required."
+
+
+class StepUpRequired(Unauthenticated):
+    """The token is valid, but its user has to be authenticated again: more recently, or by more factors (RFC 9470).
+
+    `WWW-Authenticate` says what is needed: `max_age` is how many seconds ago the last authentication may have been, and
+    `acr_values="mfa"` asks for a second factor. Ask the user for the password, send it to
+    `POST /api/v1/auth/step-ups`, and repeat the request with the new token.
+    """
+
+    code = "step_up_required"
+    title = "The user has to be authenticated again."
+
+    def __init__(self, detail: str = "", *, max_age: int | None = None, acr_values: str | None = None) -> None:
+        """Take ``max_age`` in seconds; ``acr_values`` are separated by blanks (RFC 9470, section 3)."""
+        super().__init__(detail)
+        wanted = {"max_age": max_age, "acr_values": acr_values}
+        self.auth_params = {
+            "error": "insufficient_user_authentication",
+            "error_description": self.title,
+            **{name: str(value) for name, value in wanted.items() if value is not None},
+        }
 
 
 # --- the service -----------------------------------------------------------------------------------------------------

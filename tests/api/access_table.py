@@ -14,6 +14,7 @@ TABLE: dict[str, Access] = {
     "POST   /api/v1/auth/login": GUEST,
     "POST   /api/v1/auth/refresh": REFRESH,
     "POST   /api/v1/auth/logout": ACCESS,
+    "POST   /api/v1/auth/step-ups": ACCESS,
     "GET    /api/v1/auth/verify": ACCESS,
     "POST   /api/v1/auth/introspect": Permission.TOKENS_INTROSPECT,
     "POST   /api/v1/auth/revoke": ACCESS,

@@ -118,7 +118,7 @@ def test_every_operation_says_what_it_needs(document: dict[str, Any]) -> None:
     said = {
         GUEST: "Needs no authentication.",
         ACCESS: "Needs authentication.",
-        FRESH: "Needs a fresh access token: one from a login, not from a refresh.",
+        FRESH: "Needs a fresh access token: one from a login or a step-up, not from a refresh.",
         REFRESH: "Needs a refresh token, in the body;",
     }
     for row, level in TABLE.items():

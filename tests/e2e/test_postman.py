@@ -25,6 +25,7 @@ NOT_PROVOKED = {
     "internal_error": "it takes a bug",
     "registration_closed": "registration is open unless it is configured otherwise",
     "service_unavailable": "it takes an outage of the database",
+    "step_up_required": "it takes a login that is five minutes old, or a race",
     "token_expired": "an access token lives for 15 minutes",
     "too_many_requests": "it takes more attempts than a collection that is run again and again may leave behind",
 }
@@ -33,6 +34,7 @@ NOT_PROVOKED = {
 NOT_PROVOKED_BY = {
     "DELETE /api/v1/users/me: permission_denied": "it takes a project's own authenticator, without sessions",
     "POST /api/v1/auth/logout: permission_denied": "it takes a project's own authenticator",
+    "POST /api/v1/auth/step-ups: permission_denied": "it takes a project's own authenticator",
 }
 """Outcomes of one operation that the default settings do not produce, although other operations do."""
 

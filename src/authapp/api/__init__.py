@@ -21,6 +21,7 @@ from authapp.api import (
     problems,
     roles,
     sessions,
+    step_ups,
     users,
 )
 from authapp.api.paths import BASE_PATH
@@ -34,6 +35,7 @@ def blueprints(_settings: Settings) -> dict[Blueprint, str | None]:
     """
     return {
         auth.blueprint: f"{BASE_PATH}/auth",
+        step_ups.blueprint: f"{BASE_PATH}/auth",
         introspection.blueprint: f"{BASE_PATH}/auth",
         forward_auth.blueprint: f"{BASE_PATH}/auth",
         users.blueprint: f"{BASE_PATH}/users",

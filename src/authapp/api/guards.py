@@ -14,7 +14,7 @@ from flask import Flask, Request, Response, current_app, request
 from authapp.api import bodies, middleware
 from authapp.api.authenticate import Authenticator, authenticate, authenticate_refresh_token
 from authapp.api.client import counted_address
-from authapp.api.requirements import Fresh, HasPermission, Requirement
+from authapp.api.requirements import Fresh, HasPermission, MultiFactor, Recent, Requirement, in_order
 from authapp.api.responses import no_content
 from authapp.config import rate_limits
 from authapp.database import deadline
@@ -58,8 +58,25 @@ def refresh_token(view: View) -> View:
 
 
 def fresh(view: View) -> View:
-    """Require an access token from a login, not from a refresh, so that the user has just authenticated."""
+    """Require an access token from a login or a step-up, not from a refresh."""
     return mark(view, Guard(requirements=(Fresh(),)))
+
+
+def recent(max_age: int | None = None) -> Callable[[View], View]:
+    """Require that the user was authenticated at most ``max_age`` seconds ago, by a login or a step-up (RFC 9470).
+
+    The default is the setting ``AUTHAPP_STEP_UP_MAX_AGE``. Raises ``ValueError`` for anything but a positive number, as
+    for ``@recent`` without brackets.
+    """
+    given: object = max_age
+    if given is not None and not (isinstance(given, int) and given > 0):
+        raise ValueError("Write @recent(), or @recent(60) with a number of seconds.")
+    return lambda view: mark(view, Guard(requirements=(Recent(max_age),)))
+
+
+def multi_factor(view: View) -> View:
+    """Require a session whose user was authenticated by more than one factor: its ``amr`` contains ``mfa``."""
+    return mark(view, Guard(requirements=(MultiFactor(),)))
 
 
 def requires(permission: str) -> Callable[[View], View]:
@@ -180,7 +197,7 @@ def _merged(guard: Guard, other: Guard) -> Guard:
     limits = {guard.limit, other.limit} - {None}
     both = Guard(
         level=levels.pop() if levels else AccessLevel.ACCESS,
-        requirements=tuple(dict.fromkeys(guard.requirements + other.requirements)),
+        requirements=in_order(guard.requirements + other.requirements),
         exempt=tuple(dict.fromkeys(guard.exempt + other.exempt)),
         limit=limits.pop() if limits else None,
         authenticators=tuple(dict.fromkeys(guard.authenticators + other.authenticators)),

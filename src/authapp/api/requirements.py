@@ -1,11 +1,17 @@
 """What a view may require of the principal, besides a credential that is accepted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar, Protocol
 
+from flask import current_app
+
+from authapp import clock
 from authapp.context import Principal
-from authapp.errors import FreshTokenRequired, PermissionDenied, Refusal
+from authapp.domain.services import Services
+from authapp.domain.sessions.authentication import MULTI_FACTOR
+from authapp.errors import FreshTokenRequired, PermissionDenied, Refusal, StepUpRequired
 
 
 class Requirement(Protocol):
@@ -27,17 +33,49 @@ class Requirement(Protocol):
 
 @dataclass(frozen=True)
 class Fresh:
-    """The access token comes from a login, not from a refresh."""
+    """The access token comes from a login or a step-up, not from a refresh."""
 
     refusals: ClassVar[Sequence[type[Refusal]]] = (FreshTokenRequired, PermissionDenied)
-    description: ClassVar[str] = "Needs a fresh access token: one from a login, not from a refresh."
+    description: ClassVar[str] = "Needs a fresh access token: one from a login or a step-up, not from a refresh."
 
     def check(self, principal: Principal) -> None:
         """Raise ``FreshTokenRequired``, or ``PermissionDenied`` for a credential that no login can make fresh."""
-        if principal.session_id is None:
-            raise PermissionDenied("This needs a login: no other credential will do.")
+        _require_session(principal)
         if not principal.fresh:
             raise FreshTokenRequired
+
+
+@dataclass(frozen=True)
+class Recent:
+    """The user was authenticated at most ``max_age`` seconds ago; by default, ``Settings.step_up_max_age``."""
+
+    max_age: int | None = None
+    refusals: ClassVar[Sequence[type[Refusal]]] = (StepUpRequired, PermissionDenied)
+    description: ClassVar[str] = (
+        "Needs a recent login or step-up; `max_age` in the challenge says how many seconds ago it may have been."
+    )
+
+    def check(self, principal: Principal) -> None:
+        """Raise ``StepUpRequired``, or ``PermissionDenied`` for a credential that no login can make recent."""
+        _require_session(principal)
+        max_age = self.max_age or Services.of(current_app).settings.step_up_max_age
+        # The database's time of the authentication, not the token's claim: a step-up counts for the whole session.
+        if principal.auth_time is None or clock.now() - principal.auth_time > timedelta(seconds=max_age):
+            raise StepUpRequired(max_age=max_age)
+
+
+@dataclass(frozen=True)
+class MultiFactor:
+    """The user was authenticated by more than one factor in this session."""
+
+    refusals: ClassVar[Sequence[type[Refusal]]] = (StepUpRequired, PermissionDenied)
+    description: ClassVar[str] = "Needs a session with a second factor: its `amr` contains `mfa`."
+
+    def check(self, principal: Principal) -> None:
+        """Raise ``StepUpRequired``, or ``PermissionDenied`` for a credential that no login can give a second factor."""
+        _require_session(principal)
+        if MULTI_FACTOR not in principal.amr:
+            raise StepUpRequired(acr_values=MULTI_FACTOR)
 
 
 @dataclass(frozen=True)
@@ -56,3 +94,20 @@ class HasPermission:
         """Raise ``PermissionDenied``."""
         if not principal.may(self.permission):
             raise PermissionDenied
+
+
+def in_order(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
+    """Return the distinct requirements in the order in which they are checked.
+
+    Nobody is asked to authenticate again for what they may not do anyhow. A second factor is asked for before a recent
+    login, since sending it makes the login recent as well.
+    """
+    return tuple(sorted(dict.fromkeys(requirements), key=lambda each: _LAST.get(type(each), 0)))
+
+
+_LAST: dict[type[Requirement], int] = {MultiFactor: 1, Recent: 2}
+
+
+def _require_session(principal: Principal) -> None:
+    if principal.session_id is None:
+        raise PermissionDenied("This needs a login: no other credential will do.")

@@ -23,6 +23,7 @@ from authapp.domain.rate_limits import RateLimits
 from authapp.domain.roles.roles import Roles
 from authapp.domain.sessions.introspection import Introspection
 from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.sessions.step_up import StepUps
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
 from authapp.domain.users.search import UserSearch
@@ -53,6 +54,7 @@ class Services:
     password_login: PasswordLogin
     principals: Principals
     sessions: Sessions
+    step_ups: StepUps
     introspection: Introspection
     accounts: Accounts
     administration: Administration
@@ -101,6 +103,7 @@ class Services:
             password_login=PasswordLogin(verifier, sessions, principals, hooks),
             principals=principals,
             sessions=sessions,
+            step_ups=StepUps(tokens, {"password": verifier.reauthenticate}),
             introspection=Introspection(tokens, principals, sessions, refresh_grace=grace),
             accounts=accounts,
             administration=Administration(accounts, hasher, throttles, hooks),

@@ -21,6 +21,7 @@ class EventType:
     USER_UNLOCKED = event_types.register("user.unlocked", "The failed logins of an account were forgotten.")
     LOGIN_REFUSED = event_types.register("login.refused", "A login failed.")
     SESSION_STARTED = event_types.register("session.started", "A login started a session.")
+    SESSION_STEPPED_UP = event_types.register("session.stepped_up", "The user of a session was authenticated again.")
     SESSION_REFRESHED = event_types.register("session.refreshed", "A refresh token was exchanged.")
     SESSION_ENDED = event_types.register("session.ended", "One or more sessions of an account ended.")
     REFRESH_TOKEN_REUSED = event_types.register(

@@ -101,6 +101,18 @@ class PasswordVerifier:
             self._throttles.forgive(counted_id, CONFIRMATION.name)
         return confirmed
 
+    def reauthenticate(self, user_id: UUID, password: str, context: RequestContext) -> AuthenticationResult:
+        """Authenticate the user of a live session again. Raises what ``confirm`` raises.
+
+        An account without a password is refused as ``WrongPassword``: nothing was proven.
+        """
+        confirmed = self.confirm(user_id, password, context, field="password")
+        if confirmed.password_hash is None:
+            raise WrongPassword("This account has no password.")
+        return AuthenticationResult(
+            user_id, (PASSWORD,), auth_time=clock.now(), account_version=confirmed.account_version
+        )
+
     def forgive(self, result: AuthenticationResult) -> None:
         """Reset the failed logins under the name of this login. ``sessions.start`` does so by itself."""
         if result.throttle_scope is not None:

@@ -5,6 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
+MULTI_FACTOR = "mfa"
+"""What ``amr`` contains if methods of more than one factor were used (RFC 8176)."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,30 @@
+"""Blueprint ``step_ups``: the user of a session is authenticated again."""
+
+from flask import current_app
+
+from authapp.api import jwt_extended
+from authapp.api.context import request_context
+from authapp.api.guards import limited
+from authapp.api.openapi import Blueprint, refuses
+from authapp.api.schemas.step_ups import StepUpSchema
+from authapp.api.schemas.tokens import TokenPairSchema
+from authapp.domain.services import Services
+from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.errors import PermissionDenied, StepUpRequired, WrongPassword
+
+blueprint = Blueprint("step_ups", __name__, description="Authenticating again")
+
+
+@blueprint.post("/step-ups")
+@limited("password")
+@blueprint.arguments(StepUpSchema)
+@blueprint.response(200, TokenPairSchema)
+@refuses(WrongPassword, StepUpRequired, PermissionDenied)
+def create_step_up(body: dict[str, str]) -> TokenPair:
+    """Authenticate again.
+
+    The answer is a new token pair of the same session (RFC 9470): it is fresh, and `auth_time` is now. The access token
+    of the request is revoked, and the refresh token is replaced.
+    """
+    ((method, proof),) = body.items()
+    return Services.of(current_app).step_ups.step_up(method, proof, jwt_extended.claims(), request_context())
