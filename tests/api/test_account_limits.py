@@ -11,10 +11,11 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from authapp import clock
+from authapp.config import NAMES_PER_ACCOUNT
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
-from authapp.domain.passwords.throttles import LOGIN_BY_USERNAME, NAMES_PER_ACCOUNT, Attempt, LoginThrottles
+from authapp.domain.passwords.throttles import LOGIN_BY_USERNAME, Attempt, LoginThrottles
 from authapp.domain.services import Services
 from authapp.errors import TooManyRequests
 from authapp.models import AddressLimit, AuditEvent, LoginThrottle, User

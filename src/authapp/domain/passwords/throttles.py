@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Interval, bindparam, case, delete, exists,
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
+from authapp.config import NAMES_PER_ACCOUNT
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, read_one
 from authapp.domain.pruning import Prunable, prunables
@@ -42,7 +43,6 @@ class ThrottleScope:
     share: int = 1
 
 
-NAMES_PER_ACCOUNT = 2
 _LOCKED_NAME = "There were too many failed attempts under this name: only an administrator can open it again."
 
 # The two names of an account are counted apart: if failures under one made the other wait, that would reveal that both
