@@ -212,7 +212,7 @@ class EnvironmentReader:
             return None
 
     def share(self, values: dict[str, Any], less: str, more: str, shares: int) -> None:
-        """Add a problem if the setting ``less`` is greater than one of ``shares`` equal shares of ``more``, at least 1."""
+        """Add a problem if the setting ``less`` is greater than ``more`` divided by ``shares``; 1 is never too many."""
         if None not in {values[less], values[more]} and values[less] > max(1, values[more] // shares):
             self.problems.append(f"{_variable(less)} must not be more than {_variable(more)} divided by {shares}.")
 
