@@ -358,6 +358,20 @@ def test_the_last_attempt_is_the_last_even_when_no_delay_stands_between(
     assert at_once(app, *[lambda: throttles.reserve(account, LOGIN_BY_USERNAME)] * 8) == [TooManyRequests] * 8
 
 
+def test_an_attempt_that_is_taken_back_ends_no_delay_that_began_after_it(app: Flask, time: Time) -> None:
+    throttles = LoginThrottles(Services.of(app).fast_path, free_failures=1, max_failures=100)
+    account = uuid4()
+    with app.app_context():
+        slow = throttles.reserve(account, LOGIN_BY_USERNAME)
+        time.passes(seconds=1)
+        guess = throttles.reserve(account, LOGIN_BY_USERNAME)
+        throttles.take_back(account, LOGIN_BY_USERNAME, slow)
+        with pytest.raises(TooManyRequests):
+            throttles.reserve(account, LOGIN_BY_USERNAME)
+        throttles.take_back(account, LOGIN_BY_USERNAME, guess)
+        assert throttles.reserve(account, LOGIN_BY_USERNAME).failures == 1
+
+
 def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, ada: User, time: Time) -> None:
     gone = a_user(app, "gone")
     for name in ["ada", "gone", "nobody"]:

@@ -37,6 +37,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
     "authapp.domain.passwords.throttles.LoginThrottles.reserve",
     "authapp.domain.passwords.throttles.LoginThrottles.forgive",
+    "authapp.domain.passwords.throttles.LoginThrottles.take_back",
     "authapp.domain.passwords.verifier.PasswordVerifier.forgive",
     # Parts of statements, whose parameters say in which context they run: ``audit_params``, which takes one.
     "authapp.domain.audit.recording.audit_cte",
