@@ -19,3 +19,8 @@ SELECT cron.schedule('authapp-prune-one-time-tokens', '*/10 * * * *', $$DELETE F
 SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FROM address_limits WHERE (address, limit_name) IN (SELECT address, limit_name FROM address_limits WHERE arrival_at < now() - interval '5 minutes' ORDER BY arrival_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$DELETE FROM login_throttles WHERE account_id IN (SELECT account_id FROM login_throttles AS t WHERE NOT EXISTS (SELECT FROM users WHERE users.id = t.account_id) AND last_attempt_at < now() - interval '30 days' ORDER BY last_attempt_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+
+-- Roles that are deleted: first the rows of those who had them, then the roles of which no such row is left.
+SELECT cron.schedule('authapp-prune-user-roles', '*/10 * * * *', $$WITH deleted AS (SELECT name FROM roles WHERE deleted_at IS NOT NULL FOR UPDATE SKIP LOCKED), batch AS (SELECT user_id, role_name FROM user_roles WHERE role_name IN (SELECT name FROM deleted) LIMIT 50000 FOR UPDATE SKIP LOCKED) DELETE FROM user_roles WHERE (user_id, role_name) IN (SELECT user_id, role_name FROM batch)$$);
+
+SELECT cron.schedule('authapp-prune-roles', '*/10 * * * *', $$DELETE FROM roles WHERE name IN (SELECT name FROM roles WHERE deleted_at IS NOT NULL AND NOT EXISTS (SELECT FROM user_roles WHERE role_name = name) FOR UPDATE SKIP LOCKED)$$);

@@ -472,10 +472,19 @@ def test_what_is_no_storage_is_named_without_its_secret(env: Set, value: str) ->
     assert value not in problem
 
 
-def test_delays_begin_before_the_lock(env: Set) -> None:
-    env(AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT="20", AUTHAPP_LOGIN_FAILURES_MAX="10")
+@pytest.mark.parametrize(("free", "most"), [("20", "10"), ("6", "11"), ("2", "1")])
+def test_the_delays_of_a_name_begin_before_its_lock(env: Set, free: str, most: str) -> None:
+    env(AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT=free, AUTHAPP_LOGIN_FAILURES_MAX=most)
 
-    assert the_problem() == "AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT must not be more than AUTHAPP_LOGIN_FAILURES_MAX."
+    wanted = "AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT must not be more than AUTHAPP_LOGIN_FAILURES_MAX divided by 2."
+    assert the_problem() == wanted
+
+
+@pytest.mark.parametrize(("free", "most"), [("5", "10"), ("5", "11"), ("1", "1"), ("50", "100")])
+def test_the_first_delay_of_a_name_may_coincide_with_its_lock(env: Set, free: str, most: str) -> None:
+    env(AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT=free, AUTHAPP_LOGIN_FAILURES_MAX=most)
+
+    assert load_settings().login_failures_per_account == int(free)
 
 
 def test_a_worker_hashes_on_its_share_of_the_cores(env: Set, monkeypatch: pytest.MonkeyPatch) -> None:

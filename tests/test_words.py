@@ -68,7 +68,7 @@ WORDS = {
     "doors": "access_levels",
     "noted": "audit_cte",
     "noting": "audit_params",
-    "record_each": "record_many",
+    "record_each": "record, or audit_cte",
     **dict.fromkeys(("told", "mine", "own", "this", "held", "few", "label", "parsed", "moment"), NOUN),
 }
 """Names of everything else and of files, in any letter case, without the underscores around them."""

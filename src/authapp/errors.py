@@ -279,9 +279,9 @@ class LastAdmin(Conflict):
 
 
 class RoleTaken(Conflict):
-    """A role with this name already exists.
+    """A role with this name already exists, or was deleted and is still being removed from its many holders.
 
-    Change that role, or choose another name.
+    Change that role, or choose another name. The name of a deleted role is free again after `flask tokens prune`.
     """
 
     code = "role_taken"

@@ -11,10 +11,11 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from authapp import clock
+from authapp.config import NAMES_PER_ACCOUNT
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
-from authapp.domain.passwords.throttles import LOGIN_BY_USERNAME, NAMES_PER_ACCOUNT, Attempt, LoginThrottles
+from authapp.domain.passwords.throttles import LOGIN_BY_USERNAME, Attempt, LoginThrottles
 from authapp.domain.services import Services
 from authapp.errors import TooManyRequests
 from authapp.models import AddressLimit, AuditEvent, LoginThrottle, User
@@ -355,6 +356,20 @@ def test_the_last_attempt_is_the_last_even_when_no_delay_stands_between(
             assert throttles.reserve(account, LOGIN_BY_USERNAME).is_last == (days == MOST - 1)
     monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=365))
     assert at_once(app, *[lambda: throttles.reserve(account, LOGIN_BY_USERNAME)] * 8) == [TooManyRequests] * 8
+
+
+def test_an_attempt_that_is_taken_back_ends_no_delay_that_began_after_it(app: Flask, time: Time) -> None:
+    throttles = LoginThrottles(Services.of(app).fast_path, free_failures=1, max_failures=100)
+    account = uuid4()
+    with app.app_context():
+        slow = throttles.reserve(account, LOGIN_BY_USERNAME)
+        time.passes(seconds=1)
+        guess = throttles.reserve(account, LOGIN_BY_USERNAME)
+        throttles.take_back(account, LOGIN_BY_USERNAME, slow)
+        with pytest.raises(TooManyRequests):
+            throttles.reserve(account, LOGIN_BY_USERNAME)
+        throttles.take_back(account, LOGIN_BY_USERNAME, guess)
+        assert throttles.reserve(account, LOGIN_BY_USERNAME).failures == 1
 
 
 def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, ada: User, time: Time) -> None:

@@ -1,16 +1,14 @@
 """The audit trail: what happened is there, with the actor and the address, and nothing secret; and it stays."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta, timezone
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, delete, select, text, update
-from sqlalchemy.event import listen, remove
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 from werkzeug.test import TestResponse
 
@@ -33,21 +31,6 @@ def events(app: Flask, event_type: str | None = None) -> list[AuditEvent]:
     statement = select(AuditEvent).order_by(AuditEvent.occurred_at, AuditEvent.id)
     with app.app_context():
         return list(db.session.scalars(statement.where(AuditEvent.type == event_type) if event_type else statement))
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """Collect what is executed meanwhile."""
-    seen: list[str] = []
-
-    def see(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    listen(Engine, "before_cursor_execute", see)
-    try:
-        yield seen
-    finally:
-        remove(Engine, "before_cursor_execute", see)
 
 
 class Scene:
@@ -389,56 +372,6 @@ def test_an_offset_says_which_time_is_meant(app: Flask, api: Api) -> None:
     for offset in (-23, 0, 23):
         assert (found(offset, since=-5), found(offset, since=5)) == (1, 0)
         assert (found(offset, until=-5), found(offset, until=5)) == (0, 1)
-
-
-def test_a_deleted_role_is_recorded_for_each_of_its_holders(app: Flask, api: Api) -> None:
-    scene = Scene(app, api)
-    for name in ("support", "editors"):
-        api.post("/roles", {"name": name}, scene.as_admin)
-    holders = [a_user(app, roles=["support", "editors"]).id for _ in range(3)]
-    a_user(app, roles=["editors"])
-
-    assert api("DELETE", "/roles/support", scene.as_admin).status_code == 204
-
-    revoked = events(app, EventType.ROLE_REVOKED)
-    assert sorted(each.subject_id for each in revoked) == sorted(holders)
-    assert {(each.actor_id, each.ip_address, each.details["role"]) for each in revoked} == {
-        (scene.admin.id, "127.0.0.1", "support")
-    }
-    assert all(each.request_id and each.session_id for each in revoked)
-    assert len({each.id for each in revoked}) == 3
-    (deleted,) = events(app, EventType.ROLE_DELETED)
-    assert (deleted.subject_id, deleted.details) == (None, {"role": "support", "holders": 3})
-
-
-def test_a_role_that_nobody_holds_is_deleted_with_one_event(app: Flask, api: Api) -> None:
-    scene = Scene(app, api)
-    api.post("/roles", {"name": "support"}, scene.as_admin)
-    api("DELETE", "/roles/support", scene.as_admin)
-    assert events(app, EventType.ROLE_REVOKED) == []
-    assert [each.details for each in events(app, EventType.ROLE_DELETED)] == [{"role": "support", "holders": 0}]
-
-
-def test_a_role_is_not_deleted_when_its_holders_cannot_be_recorded(app: Flask, api: Api) -> None:
-    scene = Scene(app, api)
-    api.post("/roles", {"name": "support"}, scene.as_admin)
-    a_user(app, "grace", roles=["support"])
-    refuse_events(app, EventType.ROLE_REVOKED)
-    assert api("DELETE", "/roles/support", scene.as_admin).status_code == 500
-    assert api.get("/users", scene.as_admin, query_string={"role": "support"}).get_json()["items"] != []
-
-
-def test_a_role_of_many_is_deleted_in_no_more_statements_than_one_of_few(app: Flask, api: Api) -> None:
-    scene = Scene(app, api)
-    counts = []
-    for name, count in (("support", 1), ("editors", 7)):
-        api.post("/roles", {"name": name}, scene.as_admin)
-        for _ in range(count):
-            a_user(app, roles=[name])
-        with app.app_context(), statements() as seen:
-            api("DELETE", f"/roles/{name}", scene.as_admin)
-        counts.append(len(seen))
-    assert counts[0] == counts[1] > 0
 
 
 def test_people_see_what_happened_to_them_but_not_where_administrators_sit(app: Flask, api: Api) -> None:

@@ -14,13 +14,16 @@ from authapp import hooks
 from authapp.api.guards import accepts, guard_of, public, refresh_token
 from authapp.api.introspection import BASIC
 from authapp.config import RateLimit
-from authapp.context import OPERATOR
+from authapp.context import OPERATOR, Principal
 from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import PermissionDenied
 from authapp.models import AuditEvent, LoginThrottle, Session, User
+from clocks import Time
 from conftest import reconfigured
+from domain.concurrently import at_once
+from factories import GUEST as CLIENT
 from factories import PASSWORD, Api, a_session, a_user, problem
 
 ACCEPTING = {"POST   /api/v1/auth/introspect", "POST   /api/v1/auth/revoke"}
@@ -32,6 +35,11 @@ def basic(name: str, password: str = PASSWORD) -> dict[str, str]:
 
 def introspect(api: Api, headers: dict[str, str], token: str = "x", **form: str) -> TestResponse:
     return api.post("/auth/introspect", headers=headers, data={"token": token, **form})
+
+
+def failures(app: Flask) -> list[int]:
+    with app.app_context():
+        return list(db.session.scalars(select(LoginThrottle.failures)))
 
 
 @pytest.fixture
@@ -60,7 +68,7 @@ def test_an_account_with_the_permission_introspects(app: Flask, api: Api, pair: 
     )
     with app.app_context():
         assert db.session.scalar(sessions) == 0
-        assert db.session.scalars(select(LoginThrottle)).all() == [], "a right password is not held against it"
+    assert failures(app) == [0], "a right password is not held against it"
 
 
 @pytest.mark.usefixtures("service")
@@ -134,6 +142,65 @@ def test_wrong_passwords_are_counted_with_those_of_logins(
     with app.app_context():
         refused = select(func.count()).select_from(AuditEvent).where(AuditEvent.type == "login.refused")
         assert db.session.scalar(refused) == 3
+
+
+@pytest.mark.usefixtures("service")
+def test_a_client_that_sends_its_password_all_the_time_resets_no_failures_of_who_guesses(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconfigured(app, monkeypatch, login_failures_per_account=3)
+    for count in (1, 2):
+        problem(api.log_in("reports", "a guess"), 401, "invalid_credentials")
+        for _ in range(5):
+            assert introspect(api, basic("reports")).status_code == 200
+        assert failures(app) == [count]
+    problem(introspect(api, basic("reports", "a guess")), 401, "invalid_credentials")
+    problem(introspect(api, basic("reports")), 429, "too_many_requests")
+
+
+@pytest.mark.usefixtures("service")
+def test_a_right_password_after_the_delay_leaves_the_next_delay_as_long(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch, time: Time
+) -> None:
+    reconfigured(app, monkeypatch, login_failures_per_account=1)
+    for seconds in (1, 2, 4):
+        problem(introspect(api, basic("reports", "a guess")), 401, "invalid_credentials")
+        refused = introspect(api, basic("reports"))
+        assert refused.headers["Retry-After"] == str(seconds)
+        time.passes(seconds=seconds)
+        for _ in range(2):
+            assert introspect(api, basic("reports")).status_code == 200
+    assert api.log_in("reports").status_code == 200
+    assert failures(app) == []
+
+
+def test_the_right_password_of_a_disabled_account_is_counted_like_a_wrong_one(
+    app: Flask, api: Api, service: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconfigured(app, monkeypatch, login_failures_per_account=3)
+    with app.app_context():
+        Services.of(app).administration.disable(service.username, OPERATOR)
+    for _ in range(3):
+        problem(introspect(api, basic("reports")), 401, "invalid_credentials")
+    problem(introspect(api, basic("reports")), 429, "too_many_requests")
+
+
+def test_there_is_nothing_to_unlock_after_right_passwords_alone(app: Flask, api: Api, service: User) -> None:
+    assert introspect(api, basic("reports")).status_code == 200
+    with app.app_context():
+        Services.of(app).administration.unlock(service.username, OPERATOR)
+        unlocked = select(func.count()).select_from(AuditEvent).where(AuditEvent.type == "user.unlocked")
+        assert db.session.scalar(unlocked) == 0
+
+
+@pytest.mark.committed
+@pytest.mark.usefixtures("service")
+def test_right_passwords_at_once_do_not_refuse_each_other(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    reconfigured(app, monkeypatch, login_failures_per_account=2, hashing_concurrency=1)
+    login = Services.of(app).password_login
+    outcomes = at_once(app, *[lambda: login.authenticate("reports", PASSWORD, CLIENT)] * 8)
+    assert [type(outcome) for outcome in outcomes] == [Principal] * 8
+    assert failures(app) == [0]
 
 
 @pytest.mark.usefixtures("service")

@@ -5,14 +5,19 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from authapp import clock
 from authapp.api.schemas.roles import ROLE_DESCRIPTION_RULE
+from authapp.cli.roles import roles as roles_commands
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
 from authapp.domain.services import Services
-from authapp.models import AuditEvent, UserRole
+from authapp.errors import ValidationFailed
+from authapp.models import AuditEvent, Role, UserRole
+from authapp.models.role import ROLES_PER_ACCOUNT
+from cli.invoking import data, invoke
 from factories import Api, a_session, a_user, problem
 
 BAD = ["x" * 201, "Phones.\nadmin  users:write", "\r", "\t", "\x1b[2J", "\x7f", "\x85", "a\u2028b", "a\u2029b"]
@@ -53,7 +58,7 @@ def test_any_other_description_is_kept_as_it_is(api: Api, token: str, descriptio
 
 
 @pytest.mark.committed
-def test_a_grant_of_a_role_while_it_is_deleted_is_recorded(app: Flask) -> None:
+def test_a_grant_of_a_role_while_it_is_deleted_is_revoked_with_it(app: Flask) -> None:
     user = a_user(app)
     with app.app_context():
         Services.of(app).roles.create("support", context=OPERATOR)
@@ -71,8 +76,63 @@ def test_a_grant_of_a_role_while_it_is_deleted_is_recorded(app: Flask) -> None:
         deletion.result()
 
     with app.app_context():
-        revoked = select(AuditEvent.subject_id).where(AuditEvent.type == EventType.ROLE_REVOKED)
-        assert list(db.session.scalars(revoked)) == [user.id]
+        deleted = select(AuditEvent.details).where(AuditEvent.type == EventType.ROLE_DELETED)
+        assert list(db.session.scalars(deleted)) == [{"role": "support", "holders": 1}]
+        assert Services.of(app).accounts.find(user.id).roles == []
+
+
+def names(api: Api, token: str, **query: Any) -> list[list[str]]:
+    """Return the names on each page of the list of roles."""
+    pages = []
+    while True:
+        page = api.get("/roles", token, query_string=query).get_json()
+        pages.append([role["name"] for role in page["items"]])
+        if page["next_cursor"] is None:
+            return pages
+        query["cursor"] = page["next_cursor"]
+
+
+def test_the_list_has_pages(app: Flask, api: Api, token: str) -> None:
+    for name in ("c", "b", "d"):
+        assert api.post("/roles", {"name": name}, token).status_code == 201
+    assert names(api, token) == [["admin", "b", "c", "d"]]
+    assert names(api, token, limit=4) == [["admin", "b", "c", "d"]]
+    assert names(api, token, limit=3) == [["admin", "b", "c"], ["d"]]
+    assert names(api, token, limit=1) == [["admin"], ["b"], ["c"], ["d"]]
+    # A deleted role, of which rows are left, takes its place on a page and is not shown.
+    with app.app_context():
+        db.session.execute(update(Role).where(Role.name == "b").values(deleted_at=clock.now()))
+        db.session.commit()
+    assert names(api, token, limit=2) == [["admin"], ["c", "d"]]
+
+
+def test_a_list_without_a_limit_has_fifty_roles_and_says_that_there_are_more(app: Flask, api: Api, token: str) -> None:
+    with app.app_context():
+        for number in range(50):
+            Services.of(app).roles.create(f"role-{number:02}", context=OPERATOR)
+    assert [len(page) for page in names(api, token)] == [50, 1]
+    assert len(data(invoke(app, roles_commands, "list", "--json"))) == 51
+
+
+@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 101}, {"cursor": "garbage"}, {"page": 2}])
+def test_what_cannot_be_asked_of_the_list_is_named(api: Api, token: str, query: dict[str, Any]) -> None:
+    (error,) = problem(api.get("/roles", token, query_string=query), 422, "validation_failed")["errors"]
+    assert error["pointer"] == f"#/query/{next(iter(query))}"
+
+
+def test_an_account_has_a_bounded_number_of_roles(app: Flask) -> None:
+    services, wanted = Services.of(app), [f"role-{number}" for number in range(ROLES_PER_ACCOUNT + 1)]
+    with app.app_context():
+        for name in wanted:
+            services.roles.create(name, context=OPERATOR)
+        user = a_user(app, roles=wanted[1:])
+        for refused in (
+            lambda: services.administration.grant(user.id, wanted[0], OPERATOR),
+            lambda: a_user(app, roles=wanted),
+        ):
+            with pytest.raises(ValidationFailed, match="An account has at most 50 roles"):
+                refused()
+        assert len(services.administration.revoke(user.id, wanted[1], OPERATOR).roles) == ROLES_PER_ACCOUNT - 1
 
 
 def test_every_error_of_a_role_is_named_at_once(api: Api, token: str) -> None:

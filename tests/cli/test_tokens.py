@@ -45,7 +45,7 @@ def kept(app: Flask) -> tuple[int, int]:
 
 def pruned(**counts: int) -> dict[str, int]:
     """Return what ``prune --json`` prints when it removes ``counts`` rows, and none of any other kind."""
-    return {"blocklisted_tokens": 0, "sessions": 0, "limits": 0, "one_time_tokens": 0, **counts}
+    return {"blocklisted_tokens": 0, "sessions": 0, "limits": 0, "one_time_tokens": 0, "deleted_roles": 0, **counts}
 
 
 def test_nothing_is_pruned_while_it_is_needed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_nothing_is_pruned_while_it_is_needed(app: Flask, monkeypatch: pytest.Mo
 
     assert (
         succeeded(flask_tokens(app, "prune"))
-        == "Removed 0 blocklisted_tokens, 0 limits, 0 one_time_tokens and 0 sessions.\n"
+        == "Removed 0 blocklisted_tokens, 0 deleted_roles, 0 limits, 0 one_time_tokens and 0 sessions.\n"
     )
     assert kept(app) == (2, 2)
 
@@ -66,7 +66,7 @@ def test_an_expired_access_token_leaves_the_blocklist(app: Flask, monkeypatch: p
 
     assert (
         succeeded(flask_tokens(app, "prune"))
-        == "Removed 1 blocklisted_tokens, 0 limits, 0 one_time_tokens and 0 sessions.\n"
+        == "Removed 1 blocklisted_tokens, 0 deleted_roles, 0 limits, 0 one_time_tokens and 0 sessions.\n"
     )
     assert kept(app) == (1, 1)
 
@@ -118,8 +118,8 @@ def test_no_batch_is_larger_than_allowed(app: Flask, monkeypatch: pytest.MonkeyP
 
     flask_tokens(app, "prune")
 
-    # None on the blocklist; two sessions, two, and one; no limits of two kinds; no one-time tokens.
-    assert len(transactions) == 1 + 3 + 2 + 1
+    # None on the blocklist; two sessions, two, and one; no limits of two kinds; no one-time tokens; no roles.
+    assert len(transactions) == 1 + 3 + 2 + 1 + 1
     assert kept(app) == (0, 0)
 
 
@@ -139,7 +139,7 @@ def test_a_one_time_token_goes_when_it_has_expired(app: Flask, monkeypatch: pyte
     stand_at(monkeypatch, NOW + timedelta(hours=2))
 
     printed = succeeded(flask_tokens(app, "prune"))
-    assert printed == "Removed 0 blocklisted_tokens, 0 limits, 1 one_time_tokens and 0 sessions.\n"
+    assert printed == "Removed 0 blocklisted_tokens, 0 deleted_roles, 0 limits, 1 one_time_tokens and 0 sessions.\n"
     assert data(flask_tokens(app, "prune", "--json")) == pruned()
 
     stand_at(monkeypatch, NOW + timedelta(hours=4))

@@ -37,7 +37,10 @@ WITHOUT_CONTEXT = {
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
     "authapp.domain.passwords.throttles.LoginThrottles.reserve",
     "authapp.domain.passwords.throttles.LoginThrottles.forgive",
+    "authapp.domain.passwords.throttles.LoginThrottles.take_back",
     "authapp.domain.passwords.verifier.PasswordVerifier.forgive",
+    "authapp.domain.roles.deletion.delete_role",
+    "authapp.domain.roles.deletion.release_name",
     # Parts of statements, whose parameters say in which context they run: ``audit_params``, which takes one.
     "authapp.domain.audit.recording.audit_cte",
     "authapp.domain.sessions.revocation.blocklisted",
@@ -45,6 +48,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.rate_limits.charge_statement",
     # Nobody asks for these: a timer prunes, and a sender empties the outbox.
     "authapp.domain.pruning.Pruning.prune",
+    "authapp.domain.pruning.Prunable.delete_rows",
     "authapp.domain.pruning.delete_in_batches",
     "authapp.domain.email.outbox.Outbox.claim",
     "authapp.domain.email.outbox.Outbox.remove",
@@ -54,7 +58,7 @@ WITHOUT_CONTEXT = {
 }
 """What writes and takes no context, each with the reason. What records an audit event is never among them."""
 
-RECORDS = {"record", "record_many", "audit.record", "audit.record_many", "audit.audit_params"}
+RECORDS = {"record", "audit.record", "audit.audit_params"}
 WRITES = {"transaction", "insert", "update", "delete", "fast_path.write"} | {
     f"session.{name}" for name in ("add", "delete", "merge", "flush", "commit")
 }

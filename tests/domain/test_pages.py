@@ -221,8 +221,9 @@ def test_no_page_reads_more_than_a_bounded_number_of_rows(app: Flask, api: Api, 
             f"UPDATE roles SET name = 'new' WHERE name = '{ACTIVE_ROLE}'",
             {"role": "new", "status": "disabled"},
         ),
+        (f"UPDATE roles SET deleted_at = now() WHERE name = '{ACTIVE_ROLE}'", {"role": ACTIVE_ROLE}),
     ],
-    ids=["names of a role", "names", "roles"],
+    ids=["names of a role", "names", "roles", "a deleted role"],
 )
 def test_the_work_of_a_page_does_not_depend_on_what_postgresql_knows_of_the_rows(
     app: Flask, api: Api, many: dict[str, str], change: str, query: dict[str, str]

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WIDE_LIMITS = {
     **{f"AUTHAPP_RATE_LIMIT_{name}": "off" for name in ("LOGIN", "REGISTER", "REFRESH", "PASSWORD")},
     "AUTHAPP_HASHING_QUEUE_SECONDS": "30",
-    "AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT": "100",
+    "AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT": "50",
     "AUTHAPP_SESSIONS_PER_ACCOUNT": "10000",
 }
 """The tests come from one address and at once; those of the limits set narrow ones."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -129,31 +130,59 @@ def test_fifty_wait_by_default_where_a_hash_takes_what_it_takes() -> None:
     assert clients.close() == [None] * 50
 
 
-def test_the_time_of_a_hash_is_measured() -> None:
-    one = bulkhead(longest_wait=0.5, seconds=10)
+def test_the_time_of_a_turn_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = bulkhead(longest_wait=10, seconds=100)
     one.enter()
-    assert refused(one).retry_after == 10
-    for _ in range(60):
-        one.run(len, "quick")
+    assert refused(one).retry_after == 100
+    one.leave()
+    turns(one, 60, monkeypatch, seconds=0)
+    one.enter()
     clients = Clients(one)
     clients.enter(1)
     one.leave()
     assert clients.close() == [None]
 
+    turns(one, 60, monkeypatch, seconds=20)
     one.enter()
-    for _ in range(5):
-        one.run(time.sleep, 1)
-    assert refused(one).retry_after == 1
+    assert refused(one).retry_after == 20
 
 
-def test_nobody_waits_much_longer_than_was_expected() -> None:
-    slow = bulkhead(longest_wait=0.1)
+def turns(bulkhead: Bulkhead, count: int, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> None:
+    """Take turns that last so long by the clock, most of it before the hash, as a count of attempts may take."""
+    now = 0.0
+    with monkeypatch.context() as patch:
+        patch.setattr("authapp.security.bulkhead.time", SimpleNamespace(monotonic=lambda: now))
+        for _ in range(count):
+            with bulkhead.turn():
+                now += seconds
+                assert bulkhead.run(len, "four") == 4
+
+
+def test_nobody_waits_longer_than_the_longest_wait_whatever_was_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float | None] = []
+
+    class Impatient(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            return super().wait(0)
+
+    slow = bulkhead(longest_wait=30)
     slow.enter()
-    start = time.monotonic()
-    assert isinstance(refused(slow), ServiceUnavailable)
-    assert time.monotonic() - start < 5
+    with monkeypatch.context() as patch:
+        patch.setattr("authapp.security.bulkhead.threading.Event", Impatient)
+        assert refused(slow).retry_after == 1
+    assert waits == [30]
     slow.leave()
     slow.enter()  # who gave up holds no thread
+
+
+def test_a_turn_is_passed_on_when_it_fails() -> None:
+    one = bulkhead(longest_wait=0)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), one.turn():
+            one.run(lambda: 1 // 0)
+    with one.turn():
+        assert isinstance(refused(one), ServiceUnavailable)
 
 
 def test_a_client_that_has_gone_is_dropped_when_its_turn_comes() -> None:
@@ -184,17 +213,6 @@ def test_clients_that_have_gone_leave_their_room_to_others() -> None:
     newcomer.result(10)
     clients.close()
     assert clients.order == [0, 2, 4]
-
-
-def test_a_thread_is_passed_on_whatever_happens() -> None:
-    one = bulkhead(longest_wait=0)
-    for _ in range(3):
-        one.enter()
-        with pytest.raises(ZeroDivisionError):
-            one.run(lambda: 1 // 0)
-        one.leave()
-    one.enter()
-    assert one.run(len, "four") == 4
 
 
 @pytest.mark.skipif(os.name != "posix", reason="niceness is of POSIX")

@@ -8,7 +8,9 @@ from authapp.api.context import request_context
 from authapp.api.guards import requires
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
-from authapp.api.schemas.roles import RoleChangeSchema, RoleCreationSchema, RoleListSchema, RoleSchema
+from authapp.api.schemas.pages import PageQuerySchema
+from authapp.api.schemas.roles import RoleChangeSchema, RoleCreationSchema, RolePageSchema, RoleSchema
+from authapp.domain.pages import Page
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.roles.roles import RoleView
 from authapp.domain.services import Services
@@ -19,13 +21,14 @@ blueprint = Blueprint("roles", __name__, description="Named sets of permissions"
 
 @blueprint.get("")
 @requires(Permission.ROLES_READ)
-@blueprint.response(200, RoleListSchema)
-def list_roles() -> dict[str, list[RoleView]]:
+@blueprint.arguments(PageQuerySchema, location="query")
+@blueprint.response(200, RolePageSchema)
+def list_roles(query: dict[str, Any]) -> Page[RoleView]:
     """List the roles.
 
     They are sorted by name.
     """
-    return {"items": Services.of(current_app).roles.all()}
+    return Services.of(current_app).roles.page(**query)
 
 
 @blueprint.post("")
@@ -61,7 +64,7 @@ def update_role(body: dict[str, Any], name: str) -> RoleView:
 def delete_role(name: str) -> Response:
     """Delete a role.
 
-    It is revoked from all users who have it.
+    It is revoked from all users who have it, from their next request on.
     """
     Services.of(current_app).roles.delete(name, context=request_context())
     return no_content()

@@ -14,7 +14,7 @@ roles = Commands("roles", help="List, create and delete roles.")
 @json_option
 def list_(as_json: bool) -> None:
     """List the roles and their permissions."""
-    found = services().roles.all()
+    found = services().roles.iterate_all()
     if as_json:
         print_json([asdict(role) for role in found])
         return

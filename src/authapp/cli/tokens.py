@@ -12,8 +12,9 @@ tokens = Commands("tokens", help="Clean up stored data about tokens.")
 def prune(as_json: bool) -> None:
     """Remove rows that are no longer needed.
 
-    These are blocklisted tokens, sessions and one-time tokens that have expired, and rate limits that are not in use.
-    Only the size of the tables depends on this, so it may run at any time, on several nodes at once.
+    These are blocklisted tokens, sessions and one-time tokens that have expired, rate limits that are not in use, and
+    what is left of deleted roles. Otherwise only the size of the tables depends on this, so it may run at any time, on
+    several nodes at once.
     """
     pruned = services().pruning.prune()
     if as_json:

@@ -15,6 +15,9 @@ __all__ = ["MailServer", "RateLimit", "Settings", "SettingsError", "normalised_d
 OWASP_ARGON2 = {"argon2_memory_kib": 19_456, "argon2_time_cost": 2}
 """The minimum for argon2id in the OWASP Password Storage Cheat Sheet."""
 
+NAMES_PER_ACCOUNT = 2
+"""The username and the email address. Each is locked after its share of ``login_failures_max``."""
+
 
 class SettingsError(Exception):
     """The settings cannot be used; ``problems`` lists every reason, one line each."""
@@ -99,8 +102,9 @@ class Settings:
     hashing_queue_seconds: float = _read(EnvironmentReader.number, 2, 0, 60)
     """How long a hash may wait for its turn in a worker; who would wait longer is answered with 503 at once."""
 
-    login_failures_per_account: int = _integer(10, 1, 100)
-    """After how many failures in a row a name must wait: first 1 s, then twice as long each time, up to 15 min."""
+    login_failures_per_account: int = _integer(10, 1, 50)
+    """After how many failures in a row a name must wait: first 1 s, then twice as long each time, up to 15 min. At most
+    half of ``login_failures_max``, after which the name is locked."""
 
     login_failures_max: int = _integer(100, 1, 100)
     """After how many failures in a row an account is locked, half of them under each of its two names (NIST SP
@@ -193,7 +197,8 @@ class Settings:
             read, *arguments = setting.metadata["read"]
             values[setting.name] = read(reader, setting.name, *arguments)
         reader.order(values, "access_token_ttl", "refresh_token_ttl", "session_ttl")
-        reader.order(values, "login_failures_per_account", "login_failures_max")
+        # Otherwise a name would be locked before the first delay.
+        reader.share(values, "login_failures_per_account", "login_failures_max", NAMES_PER_ACCOUNT)
         if values["mail_url"] is not None:
             reader.needed(values, "mail_from", "AUTHAPP_MAIL_URL needs a sender.")
         if values["email_verification"] == "required":

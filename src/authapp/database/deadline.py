@@ -45,6 +45,21 @@ def within(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
+def counted(*, leaving: float) -> Iterator[None]:
+    """Count the time that the block takes, but leave ``leaving`` seconds after it.
+
+    If fewer were left before the block, as many are left after it.
+    """
+    start_time = time.monotonic()
+    try:
+        yield
+    finally:
+        if (deadline := _deadline.get()) is not None:
+            now = time.monotonic()
+            _deadline.set(max(deadline, min(deadline + now - start_time, now + leaving)))
+
+
+@contextmanager
 def paused() -> Iterator[None]:
     """Move the deadline by the time that the block takes, for work that does not wait for the database."""
     start_time = time.monotonic()

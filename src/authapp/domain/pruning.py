@@ -26,7 +26,7 @@ class Prunable:
     """
 
     kind: str
-    indexed_time: InstrumentedAttribute[datetime]
+    indexed_time: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]
     condition: Callable[[datetime], ColumnElement[bool]]
     after_leeway: bool = False
 
@@ -34,6 +34,10 @@ class Prunable:
     def model(self) -> type[Any]:
         """The table."""
         return self.indexed_time.parent.class_
+
+    def delete_rows(self, condition: ColumnElement[bool]) -> int:
+        """Delete the rows that meet ``condition``, in batches; return their number."""
+        return delete_in_batches(self.indexed_time, condition)
 
 
 prunables: Registry[Prunable] = Registry("prunable table", r"[a-z][a-z_]{0,62}", "use the name of the table.")
@@ -61,12 +65,12 @@ class Pruning:
         """
         removed: Counter[str] = Counter()
         for rows in prunables.values():
-            removed[rows.kind] += delete_in_batches(rows.indexed_time, self.condition(rows))
+            removed[rows.kind] += rows.delete_rows(self.condition(rows))
         return dict(sorted(removed.items()))
 
 
 def delete_in_batches(
-    age: InstrumentedAttribute[datetime],
+    age: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None],
     condition: ColumnElement[bool],
     *,
     prepare: Executable | None = None,

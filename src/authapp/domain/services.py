@@ -108,7 +108,7 @@ class Services:
             accounts=accounts,
             administration=Administration(accounts, hasher, throttles, hooks),
             user_search=UserSearch(pages),
-            roles=Roles(),
+            roles=Roles(pages),
             audit=AuditTrail(pages),
             rate_limits=RateLimits(settings.rate_limit, fast_path),
             one_time_tokens=OneTimeTokens(),

@@ -1,15 +1,18 @@
 """Roles: named sets of permissions, and which users have them."""
 
-from sqlalchemy import ARRAY, ForeignKey, Index, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ARRAY, ColumnElement, ForeignKey, Index, Text, event, literal, select, text
+from sqlalchemy.orm import Mapped, ORMExecuteState, mapped_column, with_loader_criteria
 
 from authapp.database.session import db
-from authapp.models.columns import Id, Key, matches
+from authapp.models.columns import Id, Key, Timestamp, matches
 
 ROLE_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ROLE_DESCRIPTION_MAX_LENGTH = 200
 # Spaces are listed, since U+2028 and U+2029 are space too: hey-api breaks a pattern that names those.
 ROLE_DESCRIPTION_PATTERN = r"^(?:[ \xa0\u1680\u2000-\u200a\u202f\u205f\u3000\ufeff]|[^\s\x00-\x1f\x7f-\x9f])*$"
+
+ROLES_PER_ACCOUNT = 50
+"""The most roles that an account has: each request reads all of them."""
 
 ADMIN = "admin"
 """The built-in role. It has every permission, including those that are added later."""
@@ -41,13 +44,21 @@ def checked_role_description(description: str) -> str:
 
 
 class Role(db.Model):  # type: ignore[name-defined,misc]
-    """A named set of permissions, each written as ``resource:action``."""
+    """A named set of permissions, each written as ``resource:action``.
+
+    A role with ``deleted_at`` is deleted: nobody has it, and nobody can be given it. Its row stays, without its
+    permissions, until all rows of ``user_roles`` that name it have been removed, so that a new role of this name has no
+    old holders.
+    """
 
     __tablename__ = "roles"
+    # The deleted roles are few, and are found without reading the others.
+    __table_args__ = (Index(None, "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),)
 
     name: Mapped[Key] = mapped_column(primary_key=True)
     description: Mapped[str] = mapped_column(Text)
     permissions: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    deleted_at: Mapped[Timestamp | None] = mapped_column(default=None)
 
 
 class UserRole(db.Model):  # type: ignore[name-defined,misc]
@@ -61,3 +72,22 @@ class UserRole(db.Model):  # type: ignore[name-defined,misc]
     role_name: Mapped[Key] = mapped_column(
         ForeignKey("roles.name", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True
     )
+
+
+def is_live_role(name: str) -> ColumnElement[bool]:
+    """Return the condition that there is a role of this name, and that it is not deleted: one look-up by key."""
+    live = select(literal(value=True)).where(Role.name == name, Role.deleted_at.is_(None))
+    return live.scalar_subquery().is_not(None)
+
+
+# The condition reads only the few roles that are deleted, and once for all rows.
+_IS_OF_LIVE_ROLE = with_loader_criteria(
+    UserRole, UserRole.role_name.not_in(select(Role.name).where(Role.deleted_at.is_not(None)))
+)
+
+
+@event.listens_for(db.session, "do_orm_execute")
+def _hide_deleted_roles(state: ORMExecuteState) -> None:
+    """Hide the rows of ``user_roles`` whose role is deleted from each SELECT of a session, until they are removed."""
+    if state.is_select and not state.is_column_load and not state.is_relationship_load:
+        state.statement = state.statement.options(_IS_OF_LIVE_ROLE)

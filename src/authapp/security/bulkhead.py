@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ THIS_THREAD = 0
 """The id of the current thread for ``setpriority`` on Linux, where each thread has its own priority."""
 
 WEIGHT = 0.25
-"""How much the latest hash counts in the moving average of their times."""
+"""How much the latest turn counts in the moving average of their times."""
 
 
 class _Waiter:
@@ -39,17 +39,30 @@ class _Waiter:
 class Bulkhead:
     """Runs hashes on separate threads, at most ``concurrency`` at once. Further ones wait, first come first served.
 
-    The queue is bounded by time: who would have to wait longer than ``longest_wait`` seconds is refused at once, by the
-    measured time of a hash. Clients that hang up while they wait are dropped.
+    The queue is bounded by time: who would have to wait longer than ``longest_wait`` seconds, by the measured time of a
+    turn, is refused at once; who has waited that long all the same is refused then. Clients that hang up while they
+    wait are dropped.
     """
 
     def __init__(self, *, concurrency: int, longest_wait: float, seconds: float) -> None:
-        """Set the limits; ``seconds`` is what a hash is expected to take until some have been measured."""
+        """Set the limits; ``seconds`` is what a turn is expected to take until some have been measured."""
         self._concurrency = self._free = concurrency
         self._longest_wait = longest_wait
         self._seconds = seconds
         self._waiters: deque[_Waiter] = deque()
         self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def turn(self, is_gone: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Wait for a thread as ``enter`` does, hold it within the block, and measure for how long."""
+        self.enter(is_gone)
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            # The whole turn, since others wait for all of it: the attempt is counted in it, before the hash.
+            self._seconds += WEIGHT * (time.monotonic() - start - self._seconds)
+            self.leave()
 
     def enter(self, is_gone: Callable[[], bool] = lambda: False) -> None:
         """Wait for a thread, and hold it until ``leave``.
@@ -75,9 +88,7 @@ class Bulkhead:
 
     def run(self, work: Callable[..., T], *arguments: object) -> T:
         """Return ``work(*arguments)``, computed on a thread of the bulkhead. The caller must have entered."""
-        start = time.monotonic()
         result: T = self._threads.submit(_run_with_low_priority, work, arguments).result()
-        self._seconds += WEIGHT * (time.monotonic() - start - self._seconds)
         return result
 
     @property
@@ -100,7 +111,7 @@ class Bulkhead:
     def _wait(self, waiter: _Waiter) -> None:
         try:
             # The expectation may be wrong, for example on a machine that has become slow.
-            woken = waiter.woken.wait(2 * self._longest_wait)
+            woken = waiter.woken.wait(self._longest_wait)
         except BaseException:
             self._give_up(waiter)
             raise

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from authapp.api.schemas.pages import PageSchema
 from authapp.domain.roles.permissions import permissions as registered
 from authapp.models.role import ROLE_DESCRIPTION_MAX_LENGTH, ROLE_DESCRIPTION_PATTERN, ROLE_NAME_PATTERN
 
@@ -42,8 +43,8 @@ class RoleSchema(Schema):
     permissions = fields.List(fields.String(), required=True, metadata={"examples": [["users:read"]]})
 
 
-class RoleListSchema(Schema):
-    """All roles, sorted by name."""
+class RolePageSchema(PageSchema):
+    """A page of roles, sorted by name."""
 
     items = fields.List(fields.Nested(RoleSchema), required=True)
 

@@ -8,7 +8,7 @@ from authapp.api.schemas.fields import NO_NUL, Timestamp
 from authapp.api.schemas.pages import PageQuerySchema, PageSchema
 from authapp.api.schemas.roles import ROLE_NAME_RULE
 from authapp.domain.passwords.checks import MAX_LENGTH, MIN_LENGTH
-from authapp.models.role import ROLE_NAME_PATTERN
+from authapp.models.role import ROLE_NAME_PATTERN, ROLES_PER_ACCOUNT
 from authapp.models.user import EMAIL_MAX_LENGTH, USERNAME_PATTERN, UserStatus
 
 USERNAME_RULE = {
@@ -94,7 +94,7 @@ class ConfirmationSchema(Schema):
 
 def _role_names(**options: Any) -> "fields.List[Any]":
     name = fields.String(validate=_ROLE_NAME, metadata=ROLE_NAME_RULE)
-    return fields.List(name, validate=validate.Length(max=50), **options)
+    return fields.List(name, validate=validate.Length(max=ROLES_PER_ACCOUNT), **options)
 
 
 class UserCreationSchema(RegistrationSchema):

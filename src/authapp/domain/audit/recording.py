@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Text, Uuid, bindparam, func, literal, select
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import CTE, Text, Uuid, bindparam, select
+from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
 from authapp.context import RequestContext
@@ -45,31 +45,6 @@ def record(
             details=details,
         )
     )
-
-
-def record_many(event_type: str, subject_ids: ColumnElement[UUID], *, context: RequestContext, **details: Any) -> int:
-    """Write one event for each account in a column, such as a CTE's, in one statement; return their number.
-
-    PostgreSQL makes the ids, in no order; the list of events is ordered by their time, which is the same for all.
-
-    Raises ``KeyError`` for a type that is not registered.
-    """
-    event_types.require(event_type)
-    columns: dict[str, ColumnElement[Any]] = {
-        "occurred_at": literal(clock.now(), AuditEvent.occurred_at.type),
-        "id": func.gen_random_uuid(),
-        "type": literal(event_type, AuditEvent.type.type),
-        "actor_id": literal(context.actor_id, Uuid),
-        "subject_id": subject_ids,
-        "session_id": literal(context.session_id, Uuid),
-        "ip_address": literal(context.ip_address, Text),
-        "user_agent": literal(context.truncated_user_agent, Text),
-        "request_id": literal(context.request_id, Text),
-        "details": literal(details, JSONB),
-    }
-    statement = insert(AuditEvent).from_select(list(columns), select(*columns.values()))
-    written: int = db.session.connection().execute(statement).rowcount
-    return written
 
 
 def audit_cte(source: CTE, values: Mapping[str, Any]) -> CTE:

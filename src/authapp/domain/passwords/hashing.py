@@ -1,7 +1,7 @@
-"""Computing password hashes in the bulkhead, without counting the time against the database deadline."""
+"""Computing password hashes in the bulkhead, and what that time means for the deadline of the database."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 from authapp.context import RequestContext
@@ -10,6 +10,9 @@ from authapp.security.bulkhead import Bulkhead
 from authapp.security.passwords import Passwords
 
 T = TypeVar("T")
+
+SECONDS_AFTER_WAIT = 1.0
+"""How long a request that has waited for its turn may still wait for the database, if it had that much time before."""
 
 
 class PasswordHasher:
@@ -23,14 +26,15 @@ class PasswordHasher:
     def turn(self, context: RequestContext) -> Iterator[None]:
         """Wait until it is this request's turn to compute hashes, and keep the turn within the block.
 
+        The wait counts against the deadline of the database, but leaves ``SECONDS_AFTER_WAIT``. So if the database
+        fails meanwhile, the request is answered soon after its wait, and not a whole timeout later.
+
         Raises ``ServiceUnavailable`` if it would wait too long, or if its client has hung up.
         """
-        with deadline.paused():
-            self._bulkhead.enter(context.client_gone)
-        try:
+        with ExitStack() as stack:
+            with deadline.counted(leaving=SECONDS_AFTER_WAIT):
+                stack.enter_context(self._bulkhead.turn(context.client_gone))
             yield
-        finally:
-            self._bulkhead.leave()
 
     def hash(self, password: str, context: RequestContext) -> str:
         """Return the hash of a new password. Raises ``ServiceUnavailable``, as ``turn`` does."""

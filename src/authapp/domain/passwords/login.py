@@ -35,7 +35,7 @@ class PasswordLogin:
         a ``before_session_start`` hook raises.
         """
         for _ in range(ATTEMPTS):
-            result = self._verifier.verify(name, password, context)
+            result = self._verifier.verify(name, password, context, forgives=True)
             # No session starts if the account changed meanwhile. It may only have been renamed or got a role, so the
             # password is verified once more, against the account as it is now.
             with self._recorded_refusal(result, context):
@@ -46,12 +46,13 @@ class PasswordLogin:
     def authenticate(self, name: str, password: str, context: RequestContext) -> Principal:
         """Return the principal of this account, for one request and without a session.
 
-        The password is counted and limited as at a login. What a hook refuses at the start of a session, such as an
-        account with a second factor, is refused here. Success leaves no audit event.
+        The password is counted and limited as at a login, but success resets no failures: a client that sends its
+        password with each request would reset those of somebody who guesses meanwhile. What a hook refuses at the start
+        of a session, such as an account with a second factor, is refused here. Success leaves no audit event.
 
         Raises ``InvalidCredentials``, ``TooManyRequests``, ``ServiceUnavailable``, or what a hook raises.
         """
-        result = self._verifier.verify(name, password, context)
+        result = self._verifier.verify(name, password, context, forgives=False)
         with self._recorded_refusal(result, context):
             self._hooks.send(hooks.before_session_start, context=context, result=result)
         principal = self._principals.of_account(
@@ -59,7 +60,6 @@ class PasswordLogin:
         )
         if principal is None:
             raise self._refusal(result, context)
-        self._verifier.forgive(result)
         return principal
 
     @contextmanager

@@ -2,8 +2,9 @@
 
 Logins are counted by name, of which an account has two, and confirmations by session.
 
-An attempt is counted in one atomic statement before the password is checked, and the count is reset if the password is
-right. So parallel guesses cannot bypass the limit: of two hundred at once, only as many as allowed are checked.
+An attempt is counted in one atomic statement before the password is checked. So parallel guesses cannot bypass the
+limit: of two hundred at once, only as many as allowed are checked. If the password is right, a login resets the count,
+and a single request that is proven by a password (HTTP Basic) takes back its own attempt alone.
 """
 
 import math
@@ -12,10 +13,11 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Interval, bindparam, case, delete, exists, func, select
+from sqlalchemy import ColumnElement, Interval, bindparam, case, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
+from authapp.config import NAMES_PER_ACCOUNT
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, read_one
 from authapp.domain.pruning import Prunable, prunables
@@ -42,7 +44,6 @@ class ThrottleScope:
     share: int = 1
 
 
-NAMES_PER_ACCOUNT = 2
 _LOCKED_NAME = "There were too many failed attempts under this name: only an administrator can open it again."
 
 # The two names of an account are counted apart: if failures under one made the other wait, that would reveal that both
@@ -71,8 +72,9 @@ def unknown_account(key: str) -> UUID:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A counted attempt: the number of failures including it, and whether it was the last one allowed."""
+    """A counted attempt: when, the number of failures including it, and whether it was the last one allowed."""
 
+    counted_at: datetime
     failures: int
     is_last: bool
 
@@ -86,6 +88,7 @@ class LoginThrottles:
         The two names of an account are locked separately, each after its share of ``max_failures``.
         """
         self._fast_path = fast_path
+        self._free = free_failures
         self._max = max_failures
         self._reserve = _reservation(free_failures)
 
@@ -106,17 +109,30 @@ class LoginThrottles:
             state = read_one(columns.where(LoginThrottle.account_id == account_id, LoginThrottle.scope == scope.name))
             self.check(scope, *(state or (None, now + FIRST_DELAY)))
             raise _refusal(FIRST_DELAY)
-        return Attempt(row.failures, row.failures >= most)
+        return Attempt(now, row.failures, row.failures >= most)
+
+    def take_back(self, account_id: UUID, scope: ThrottleScope, attempt: Attempt) -> None:
+        """Uncount one attempt, whose password was right, within the open transaction. Other failures stay counted."""
+        left = LoginThrottle.failures - 1
+        # A delay that began with an attempt after this one stays. The delay before this one was over.
+        is_over = (left < self._free) | (LoginThrottle.last_attempt_at == attempt.counted_at)
+        counter = (LoginThrottle.account_id == account_id, LoginThrottle.scope == scope.name)
+        taken_back = (
+            update(LoginThrottle)
+            .where(*counter, LoginThrottle.failures > 0)
+            .values(failures=left, blocked_until=case((is_over, None), else_=LoginThrottle.blocked_until))
+        )
+        db.session.execute(taken_back.execution_options(synchronize_session=False))
 
     def forgive(self, account_id: UUID, *scopes: str) -> bool:
         """Reset the failures of an account within the open transaction; return whether there were any.
 
         ``scopes`` are names; without any, the failures of every scope are reset.
         """
-        deleted = delete(LoginThrottle).where(LoginThrottle.account_id == account_id).returning(LoginThrottle.scope)
+        deleted = delete(LoginThrottle).where(LoginThrottle.account_id == account_id).returning(LoginThrottle.failures)
         if scopes:
             deleted = deleted.where(LoginThrottle.scope.in_(scopes))
-        return bool(db.session.scalars(deleted.execution_options(synchronize_session=False)).all())
+        return any(db.session.scalars(deleted.execution_options(synchronize_session=False)).all())
 
     def _most(self, scope: ThrottleScope) -> int:
         return max(1, self._max // scope.share)

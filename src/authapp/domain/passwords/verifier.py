@@ -50,8 +50,11 @@ class PasswordVerifier:
         self._throttles = throttles
         self._fast_path = fast_path
 
-    def verify(self, name: str, password: str, context: RequestContext) -> AuthenticationResult:
+    def verify(self, name: str, password: str, context: RequestContext, *, forgives: bool) -> AuthenticationResult:
         """Authenticate the user with this username or email address.
+
+        If it ``forgives``, the attempt stays counted until ``forgive`` resets the failed logins under this name.
+        Otherwise only the attempt itself is taken back, and failures before it stay counted.
 
         Raises ``InvalidCredentials``, ``TooManyRequests`` after too many failures, or ``ServiceUnavailable``. The work
         is the same whether the account is missing, disabled or without a password, or the password is wrong, so that
@@ -63,14 +66,22 @@ class PasswordVerifier:
         row = self._fast_path.read(_LOOKUPS[scope], {"key": key, "unknown_id": unknown_id})
         if row is None:
             raise RuntimeError("a select without a condition has a row")
-        attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password, context)
-        if row.id is None or not correct or row.status != UserStatus.ACTIVE:
+        is_active = row.id is not None and row.status == UserStatus.ACTIVE
+        takes_back = is_active and not forgives
+        attempt, correct, new_hash = self._try(
+            row, row.id or unknown_id, scope, password, context, takes_back=takes_back
+        )
+        if not correct or not is_active:
             self._record_refused_login(row.id, attempt, scope, context)
             raise InvalidCredentials
         if new_hash:
             _replace_hash(row.id, row.password_hash, new_hash)
         return AuthenticationResult(
-            row.id, (PASSWORD,), auth_time=clock.now(), account_version=row.updated_at, throttle_scope=scope.name
+            row.id,
+            (PASSWORD,),
+            auth_time=clock.now(),
+            account_version=row.updated_at,
+            throttle_scope=scope.name if forgives else None,
         )
 
     def confirm(self, user_id: UUID, password: str | None, context: RequestContext, *, field: str) -> ConfirmedUser:
@@ -114,19 +125,30 @@ class PasswordVerifier:
         )
 
     def forgive(self, result: AuthenticationResult) -> None:
-        """Reset the failed logins under the name of this login. ``sessions.start`` does so by itself."""
+        """Reset the failed logins under the name of a login that forgives. ``sessions.start`` does so by itself."""
         if result.throttle_scope is not None:
             with transaction():
                 self._throttles.forgive(result.user_id, result.throttle_scope)
 
     def _try(
-        self, row: Any, account_id: UUID, scope: ThrottleScope, password: str, context: RequestContext
+        self,
+        row: Any,
+        account_id: UUID,
+        scope: ThrottleScope,
+        password: str,
+        context: RequestContext,
+        *,
+        takes_back: bool = False,
     ) -> tuple[Attempt, bool, str | None]:
         self._throttles.check(scope, row.failures, row.blocked_until)
         # Counted only when its turn has come: not if it is refused with 503, or if its client has gone.
         with self._hasher.turn(context):
             attempt = self._throttles.reserve(account_id, scope)
             correct, new_hash = self._hasher.verify(password, row.password_hash)
+            # Within the turn: of right passwords at once, no more count as failures than are hashed at once.
+            if correct and takes_back:
+                with transaction():
+                    self._throttles.take_back(account_id, scope, attempt)
         return attempt, correct, new_hash
 
     def _record_refused_login(

@@ -106,7 +106,7 @@ def permissions_by_role() -> ColumnElement[dict[str, list[str]]]:
     query = (
         select(func.json_object_agg(Role.name, Role.permissions))
         .join(UserRole, UserRole.role_name == Role.name)
-        .where(UserRole.user_id == User.id)
+        .where(UserRole.user_id == User.id, Role.deleted_at.is_(None))
     )
     return query.scalar_subquery().label("permissions_by_role")
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from authapp.context import Operator, Principal, RequestContext
 from authapp.database.session import db
 from authapp.domain.roles.permissions import Permission, role_permissions
-from authapp.errors import LastAdmin, PermissionDenied, TokenRevoked
+from authapp.errors import FieldError, LastAdmin, PermissionDenied, TokenRevoked, ValidationFailed
 from authapp.models import Role, Session, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
 from authapp.models.session import is_live
@@ -61,17 +61,19 @@ class GrantPolicy:
         self._require_cover(user.roles)
 
     def require_can_grant(self, roles: Collection[str]) -> None:
-        """Raise ``PermissionDenied`` unless the principal may grant all of ``roles``.
+        """Raise ``PermissionDenied`` unless the principal may grant all of ``roles``. No role is deleted meanwhile.
 
         Otherwise a principal with ``users:write`` could make themselves an administrator. Other services may give
         access by the name of a role alone (forward auth, introspection), whatever permissions it has here. So the
         principal must have the role, or the permission ``roles:write``.
+
+        Raises ``ValidationFailed`` if a role does not exist.
         """
         self._require_cover(roles)
-        if self.is_admin or Permission.ROLES_WRITE in self.permissions:
-            return
-        if lacking := sorted(set(roles) - self.roles):
+        may_grant_any = self.is_admin or Permission.ROLES_WRITE in self.permissions
+        if not may_grant_any and (lacking := sorted(set(roles) - self.roles)):
             raise PermissionDenied(f"You do not have the role {', '.join(lacking)} yourself.")
+        _lock_roles(roles)
 
     def _require_cover(self, roles: Collection[str]) -> None:
         if self.is_admin or not roles:
@@ -79,6 +81,18 @@ class GrantPolicy:
         if ADMIN in roles:
             raise PermissionDenied("Only an administrator may do this to an administrator.")
         self.require_permissions(db.session.scalars(select(func.unnest(Role.permissions)).where(Role.name.in_(roles))))
+
+
+def no_such_role() -> ValidationFailed:
+    """Return the refusal of a role that does not exist."""
+    return ValidationFailed(field_errors=[FieldError("#/roles", "There is no such role.")])
+
+
+def _lock_roles(names: Collection[str]) -> None:
+    """Lock roles against their deletion, until the end of the transaction. Raises ``ValidationFailed`` without one."""
+    live = select(Role.name).where(Role.name.in_(names), Role.deleted_at.is_(None))
+    if names and set(db.session.scalars(live.with_for_update(read=True, key_share=True))) != set(names):
+        raise no_such_role()
 
 
 def require_live(context: RequestContext) -> None:

@@ -1,20 +1,23 @@
 """Roles: named sets of permissions."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.roles.grants import GrantPolicy
+from authapp.domain.pages import Listing, Page, Pages
+from authapp.domain.roles import deletion
+from authapp.domain.roles.grants import GrantPolicy, no_such_role
 from authapp.domain.roles.permissions import permissions as registered
 from authapp.errors import FieldError, ResourceNotFound, RoleProtected, RoleTaken, ValidationFailed
-from authapp.models import Role, UserRole
+from authapp.models import Role
 from authapp.models.role import ADMIN, checked_role_description, checked_role_name, is_role_name
 
 
@@ -39,24 +42,48 @@ class Roles:
     To create, change or delete a role, the principal must have all its permissions; otherwise ``PermissionDenied``.
     """
 
-    def all(self) -> list[RoleView]:
-        """Return all roles, sorted by name."""
-        return [RoleView.of(role) for role in db.session.scalars(select(Role).order_by(Role.name))]
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    def page(self, limit: int, cursor: str | None = None) -> Page[RoleView]:
+        """Return a page of the roles, sorted by name. Raises ``ValidationFailed`` for a cursor not from this list.
+
+        A page may be short although it has a cursor to the next one: rows of deleted roles are read and left out.
+        """
+        listing = Listing("roles", {}, {"name": str})
+        rows = select(Role).order_by(Role.name).limit(limit + 1)
+        if after := self._pages.position(listing, cursor):
+            rows = rows.where(Role.name > after[0])
+        roles = db.session.scalars(rows).all()
+        next_cursor = self._pages.cursor(listing, [roles[limit - 1].name]) if len(roles) > limit else None
+        return Page([RoleView.of(role) for role in roles[:limit] if role.deleted_at is None], next_cursor)
+
+    def iterate_all(self) -> Iterator[RoleView]:
+        """Yield all roles, sorted by name, without loading them all into memory."""
+        live = select(Role).where(Role.deleted_at.is_(None)).order_by(Role.name)
+        yield from map(RoleView.of, db.session.scalars(live.execution_options(yield_per=500)))
 
     def create(
         self, name: str, permissions: Collection[str] = (), description: str = "", *, context: RequestContext
     ) -> RoleView:
-        """Create a role. Raises ``RoleTaken`` or ``ValidationFailed``."""
+        """Create a role. Raises ``RoleTaken`` or ``ValidationFailed``.
+
+        The name of a deleted role is taken until all rows of its holders have been removed. Each try removes some, and
+        ``flask tokens prune`` all.
+        """
         wanted = _checked(name, permissions, description)
         role = Role(name=name, description=description, permissions=wanted)
         with transaction() as session:
             GrantPolicy.of(context).require_permissions(wanted)
-            session.add(role)
-            try:
-                session.flush()
-            except IntegrityError:
-                raise RoleTaken from None
-            audit.record(EventType.ROLE_CREATED, context=context, role=name, permissions=wanted)
+            if is_free := deletion.release_name(name):
+                session.add(role)
+                try:
+                    session.flush()
+                except IntegrityError:
+                    raise RoleTaken from None
+                audit.record(EventType.ROLE_CREATED, context=context, role=name, permissions=wanted)
+        if not is_free:
+            raise RoleTaken("A role of this name was deleted, and is still being taken from those who had it.")
         return RoleView.of(role)
 
     def change(
@@ -89,21 +116,20 @@ class Roles:
     def delete(self, name: str, *, context: RequestContext) -> None:
         """Delete a role, and revoke it from all accounts. Raises ``RoleProtected`` or ``ResourceNotFound``.
 
-        An event is recorded for each account that had the role, so that the trail of an account shows why it lost a
-        permission. The role cannot be granted meanwhile, because that needs its row, which is locked.
+        One event is recorded, however many had the role, with their number up to ``deletion.REMOVED_AT_ONCE``. The role
+        cannot be granted meanwhile, because that needs its row, which is locked.
         """
-        with transaction() as session:
-            role = _locked(name, context)
-            taken = delete(UserRole).where(UserRole.role_name == name).returning(UserRole.user_id).cte("taken")
-            holders = audit.record_many(EventType.ROLE_REVOKED, taken.c.user_id, context=context, role=name)
-            session.delete(role)
-            audit.record(EventType.ROLE_DELETED, context=context, role=name, holders=holders)
+        with transaction():
+            holders = deletion.delete_role(_locked(name, context), clock.now())
+            more: dict[str, Any] = {"more_holders": True} if holders == deletion.REMOVED_AT_ONCE else {}
+            audit.record(EventType.ROLE_DELETED, context=context, role=name, holders=holders, **more)
 
 
 def check_exists(name: str) -> None:
     """Raise ``ValidationFailed``, as granting the role does, unless the role exists."""
-    if not is_role_name(name) or db.session.get(Role, name) is None:
-        raise ValidationFailed(field_errors=[FieldError("#/roles", "There is no such role.")])
+    live = select(Role.name).where(Role.name == name, Role.deleted_at.is_(None))
+    if not is_role_name(name) or db.session.scalar(live) is None:
+        raise no_such_role()
 
 
 def _locked(name: str, context: RequestContext) -> Role:
@@ -122,7 +148,9 @@ def _named(name: str) -> Role | None:
     # An invalid name is not looked up, because PostgreSQL does not accept a NUL in a parameter.
     if not is_role_name(name):
         return None
-    role: Role | None = db.session.scalar(select(Role).where(Role.name == name).with_for_update())
+    role: Role | None = db.session.scalar(
+        select(Role).where(Role.name == name, Role.deleted_at.is_(None)).with_for_update()
+    )
     return role
 
 

@@ -16,7 +16,7 @@ class AuthenticationResult:
     ``account_version`` is ``users.updated_at`` as it was read for the authentication. A change of the account's
     password, names, roles or status also changes it, and then no session starts. A method with one-time codes uses the
     code up before it returns this. The failures of the account in ``throttle_scope`` are forgotten when the session
-    starts; ``None`` is for a method that proves no password.
+    starts; with ``None``, no failures are.
     """
 
     user_id: UUID

@@ -25,6 +25,7 @@ from authapp.domain.users.rows import (
     lock_account,
     refers_to,
     require_found,
+    require_room_for_roles,
     unique_names,
 )
 from authapp.errors import RegistrationClosed, WrongPassword
@@ -71,6 +72,7 @@ class Accounts:
         because a database constraint decides and not a query beforehand.
         """
         role_names = checked_roles(roles)
+        require_room_for_roles(len(role_names))
         with transaction():
             # Also checked before hashing, so that a refusal does not cost a hash.
             GrantPolicy.of(context).require_can_grant(role_names)

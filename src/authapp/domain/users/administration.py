@@ -26,6 +26,7 @@ from authapp.domain.users.rows import (
     checked_roles,
     delete_account,
     lock_account,
+    require_room_for_roles,
     unique_names,
 )
 from authapp.models import EndReason, User, UserRole, UserStatus
@@ -181,6 +182,7 @@ class Administration:
         links = {link.role_name: link for link in user.role_links}
         granted, revoked = sorted(set(wanted) - links.keys()), sorted(links.keys() - set(wanted))
         if granted:
+            require_room_for_roles(len(set(wanted)))
             GrantPolicy.of(context).require_can_grant(granted)
         if ADMIN in revoked:
             require_another_admin(user)

@@ -12,11 +12,11 @@ from authapp.database.errors import broken_constraint
 from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.roles.grants import require_another_admin
+from authapp.domain.roles.grants import no_such_role, require_another_admin
 from authapp.domain.users.names import checked_names
 from authapp.errors import EmailTaken, FieldError, Refusal, ResourceNotFound, UsernameTaken, ValidationFailed
 from authapp.models import BlocklistedToken, Session, User
-from authapp.models.role import checked_role_name
+from authapp.models.role import ROLES_PER_ACCOUNT, checked_role_name
 from authapp.models.user import lookup_key
 
 UserRef = UUID | str
@@ -33,8 +33,15 @@ def checked_roles(names: Iterable[str]) -> list[str]:
         try:
             checked_role_name(name)
         except ValueError:
-            raise _no_such_role() from None
+            raise no_such_role() from None
     return distinct
+
+
+def require_room_for_roles(count: int) -> None:
+    """Raise ``ValidationFailed`` if an account would have more than ``ROLES_PER_ACCOUNT`` roles."""
+    if count > ROLES_PER_ACCOUNT:
+        sentence = f"An account has at most {ROLES_PER_ACCOUNT} roles."
+        raise ValidationFailed(field_errors=[FieldError("#/roles", sentence)])
 
 
 def lock_account(user: UserRef) -> User:
@@ -105,12 +112,8 @@ def unique_names() -> Iterator[None]:
         raise
 
 
-def _no_such_role() -> ValidationFailed:
-    return ValidationFailed(field_errors=[FieldError("#/roles", "There is no such role.")])
-
-
 _REFUSED_BY: dict[str, Callable[[], Refusal]] = {
     "uq_users_username_key": UsernameTaken,
     "uq_users_email_key": EmailTaken,
-    "fk_user_roles_role_name_roles": _no_such_role,
+    "fk_user_roles_role_name_roles": no_such_role,
 }

@@ -13,6 +13,7 @@ from authapp.database.keyset import IndexRange
 from authapp.database.session import db
 from authapp.domain.pages import Listing, Page, Pages
 from authapp.models import User, UserRole, UserStatus
+from authapp.models.role import is_live_role
 from authapp.models.user import email_key, folded
 
 SCAN_LIMIT = 300
@@ -36,7 +37,8 @@ class UserFilter:
         """Return one range for the accounts with the role, and one for those with the status, if these are set."""
         index_ranges = []
         if self.role:
-            holders = select(User).join(UserRole, UserRole.user_id == User.id)
+            # Of a deleted role any number of rows may be left, and none of them is read.
+            holders = select(User).join(UserRole, UserRole.user_id == User.id).where(is_live_role(self.role))
             index_ranges.append(
                 IndexRange(rows=holders, fixed={UserRole.role_name: self.role}, order=(UserRole.user_id,))
             )
