@@ -76,7 +76,7 @@ class Server:
     def log(self) -> str:
         return self._log.read_text()
 
-    def wait_until(self, path: str = "/health/ready", status: int = 200, seconds: float = 30) -> None:
+    def wait_until(self, path: str = "/health/ready", status: int = 200, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with contextlib.suppress(requests.RequestException):
