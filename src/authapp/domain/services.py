@@ -25,6 +25,7 @@ from authapp.domain.sessions.introspection import Introspection
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
+from authapp.domain.users.name_keys import NameKeys
 from authapp.domain.users.search import UserSearch
 from authapp.security.bulkhead import Bulkhead
 from authapp.security.cursors import Cursors
@@ -57,6 +58,7 @@ class Services:
     accounts: Accounts
     administration: Administration
     user_search: UserSearch
+    name_keys: NameKeys
     roles: Roles
     audit: AuditTrail
     rate_limits: RateLimits
@@ -105,6 +107,7 @@ class Services:
             accounts=accounts,
             administration=Administration(accounts, hasher, throttles, hooks),
             user_search=UserSearch(pages),
+            name_keys=NameKeys(),
             roles=Roles(),
             audit=AuditTrail(pages),
             rate_limits=RateLimits(settings.rate_limit, fast_path),
