@@ -25,12 +25,12 @@ class Pipe:
 
     def fill(self) -> None:
         """Write until there is no room for a byte. The server's own descriptor goes on to wait."""
-        own = os.open(f"/proc/self/fd/{self.writing}", os.O_WRONLY | os.O_NONBLOCK)
+        unblocked = os.open(f"/proc/self/fd/{self.writing}", os.O_WRONLY | os.O_NONBLOCK)
         for size in (65536, 4096, 1):
             with contextlib.suppress(BlockingIOError):
                 while True:
-                    os.write(own, b"\n" * size)
-        os.close(own)
+                    os.write(unblocked, b"\n" * size)
+        os.close(unblocked)
 
     def read(self) -> None:
         """Begin to read."""

@@ -49,10 +49,10 @@ def test_a_pipe_keeps_room_for_all_who_found_some(
     written = write_until_full(LogOutput(writing), line)
     assert written >= 4
     assert os.get_blocking(writing), "others who have the pipe go on to wait"
-    own = os.open(f"/proc/self/fd/{writing}", os.O_WRONLY | os.O_NONBLOCK)
+    unblocked = os.open(f"/proc/self/fd/{writing}", os.O_WRONLY | os.O_NONBLOCK)
     for _ in range(room):
-        assert os.write(own, b"x" * 4095) == 4095
-    os.close(own)
+        assert os.write(unblocked, b"x" * 4095) == 4095
+    os.close(unblocked)
     while len(os.read(reading, 1 << 20)) == 1 << 20:
         pass
     LogOutput(writing).write(line)
