@@ -58,8 +58,18 @@ def _rewrite(rules: dict[str, Key]) -> None:
         )
     for column, keys in changes.items():
         if keys:
+            _free(column, keys)
             statement = f"UPDATE users SET {column}_key = :key WHERE id = CAST(:id AS uuid)"  # noqa: S608 - of the names above
             op.get_bind().execute(sa.text(statement), [{"id": id_, "key": key} for id_, key in keys.items()])
+
+
+def _free(column: str, keys: dict[str, str]) -> None:
+    """Take the keys that others of ``keys`` are to have from accounts that get another one; the id is nobody's name."""
+    statement = (
+        f"UPDATE users SET {column}_key = id::text"  # noqa: S608 - of the names above
+        f" WHERE {column}_key = ANY(:keys) AND id = ANY(CAST(:ids AS uuid[]))"
+    )
+    op.get_bind().execute(sa.text(statement), {"keys": list(keys.values()), "ids": list(keys)})
 
 
 def _changes(column: str, rule: Key) -> dict[str, str]:

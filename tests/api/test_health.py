@@ -49,16 +49,18 @@ def test_without_a_database_nothing_is_allowed_and_the_process_lives(app: Flask)
 
 
 @pytest.mark.committed
-def test_a_database_without_tables_is_an_outage_too(app: Flask, databases: Databases) -> None:
+def test_a_database_without_tables_is_an_outage_too(
+    app: Flask, databases: Databases, caplog: pytest.LogCaptureFixture
+) -> None:
     token = a_session(app, a_user(app)).access_token
     with databases.empty() as url:
         api = Api(create_app(settings(database_url=url)).test_client())
         problem(api.get("/ping", token), 503, "service_unavailable")
         problem(api.log_in("ada"), 503, "service_unavailable")
         ready = problem(api.client.get("/health/ready"), 503, "service_unavailable")
-        assert ready["errors"] == [
-            {"pointer": "#/migrations", "detail": "The database has not been migrated: run `flask db upgrade`."}
-        ]
+        plain = "The database is behind this version: run `flask db upgrade`."
+        assert ready["errors"] == [{"pointer": "#/migrations", "detail": plain}]
+        assert f"Not ready: migrations: {plain} The database has not been migrated" in caplog.messages[-1]
 
 
 @pytest.mark.committed
@@ -81,15 +83,16 @@ def test_a_read_only_database_is_an_outage_too(app: Flask, api: Api) -> None:
     ("statement", "revision"),
     [("DELETE FROM alembic_version", "none"), ("UPDATE alembic_version SET version_num = '0001'", "0001")],
 )
-def test_a_database_behind_the_migrations_is_not_ready(app: Flask, api: Api, statement: str, revision: str) -> None:
+def test_a_database_behind_the_migrations_is_not_ready(
+    app: Flask, api: Api, statement: str, revision: str, caplog: pytest.LogCaptureFixture
+) -> None:
     run_sql(app, statement)
     ready = problem(api.client.get("/health/ready"), 503, "service_unavailable")
     (error,) = ready["errors"]
     assert error["pointer"] == "#/migrations"
     (head,) = PACKAGE.heads
-    assert error["detail"] == (
-        f"The database is at migration {revision}, and this version needs {head}: run `flask db upgrade`."
-    )
+    assert error["detail"] == "The database is behind this version: run `flask db upgrade`."
+    assert f"at migration {revision}, and this version needs {head}" in caplog.text
 
 
 def test_a_database_past_the_migrations_is_ready(app: Flask, api: Api) -> None:

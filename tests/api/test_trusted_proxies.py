@@ -149,6 +149,19 @@ def test_behind_a_path_prefix_every_link_has_the_prefix(proxied: Flask) -> None:
     assert document | {"servers": []} == plain | {"servers": []}
 
 
+def test_no_shared_cache_keeps_the_document_of_one_prefix_for_another(proxied: Flask) -> None:
+    client = proxied.test_client()
+    paths = ("/openapi.json", "/docs", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server")
+    for path in paths:
+        below = client.get(path, headers={"X-Forwarded-Prefix": "/accounts"})
+        plain = client.get(path)
+        differs = below.data != plain.data
+        assert differs is (path == "/openapi.json")
+        assert ("private" in below.headers["Cache-Control"]) is differs
+        assert all(("X-Forwarded-Prefix" in each.headers.get("Vary", "")) is differs for each in (below, plain))
+        assert plain.headers["Cache-Control"] == "public, max-age=300"
+
+
 def test_an_administrators_location_has_the_prefix_too(proxied: Flask) -> None:
     token = a_session(proxied, a_user(proxied, roles=["admin"])).access_token
     body = {"username": "grace", "email": "grace@example.com", "password": PASSWORD}

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from blinker import NamedSignal
 from flask import Flask
-from sqlalchemy import create_engine, func, select, text, update
+from sqlalchemy import create_engine, func, insert, select, text, update
 
 from authapp import create_app, hooks
 from authapp.context import OPERATOR, RequestContext
@@ -501,11 +501,27 @@ def test_a_receiver_of_a_registration_is_part_of_its_transaction(app: Flask, api
     with hooks.user_creating.connected_to(refuse):
         problem(api.post("/auth/register", body), 403, "permission_denied")
     with hooks.user_creating.connected_to(grant):
-        assert api.post("/auth/register", body).status_code == 201
+        registered = api.post("/auth/register", body)
+        assert (registered.status_code, registered.get_json()["roles"]) == (201, [ADMIN])
         user = a_user(app)
+        assert user.roles == [ADMIN]
     with app.app_context():
         holders = select(User.username).join(UserRole, UserRole.user_id == User.id).where(UserRole.role_name == ADMIN)
         assert set(db.session.scalars(holders)) == {"ada", user.username}
+
+
+@pytest.mark.parametrize("field", ["username", "email", "status", "password"])
+def test_what_a_receiver_of_a_change_writes_is_in_the_account_that_is_returned(app: Flask, field: str) -> None:
+    user = a_user(app)
+
+    def write(_app: Flask, *, user_id: UUID, **_: Any) -> None:
+        db.session.execute(insert(UserRole).values(user_id=user_id, role_name=ADMIN))
+        db.session.execute(update(User.__table__).where(User.id == user_id).values(email_verified_at=func.now()))
+
+    with app.app_context(), hooks.user_changing.connected_to(write):
+        changed = CHANGES[field](services(app), user)
+    assert changed.roles == [ADMIN]
+    assert changed.email_verified_at is not None
 
 
 def test_a_receiver_that_would_commit_the_transaction_it_is_in_is_refused(app: Flask) -> None:

@@ -84,8 +84,9 @@ def run(url: str, *statements: str) -> None:
 
 
 def problems_of(app: Flask) -> dict[str, str]:
+    """Return what the operator reads."""
     with app.app_context():
-        return {component: each.sentence for component, each in Health([PACKAGE]).problems().items()}
+        return {component: each.reason for component, each in Health([PACKAGE]).problems().items()}
 
 
 def test_each_privilege_that_is_missing_is_named(url: str, serving_url: str) -> None:
@@ -112,15 +113,18 @@ def test_a_schema_that_the_role_may_not_use_is_named(url: str, serving_url: str)
         assert problems_of(app) == {"privileges": "The role that serves lacks USAGE on schema public."}
 
 
-def test_readiness_and_the_doctor_name_what_is_missing_and_a_registration_is_refused(
-    url: str, serving_url: str
+def test_the_log_and_the_doctor_name_what_is_missing_and_a_registration_is_refused(
+    url: str, serving_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(url, f"REVOKE INSERT ON audit_events FROM {ROLE}")
     with application(serving_url) as app:
         api = Api(app.test_client())
         ready = problem(api.client.get("/health/ready"), 503, "service_unavailable")
         sentence = "The role that serves lacks INSERT on audit_events."
-        assert ready["errors"] == [{"pointer": "#/privileges", "detail": sentence}]
+        plain = "The database does not grant what a server needs."
+        assert ready["errors"] == [{"pointer": "#/privileges", "detail": plain}]
+        assert ready["detail"] == plain, "guests learn no names of tables"
+        assert caplog.messages[-1] == f"Not ready: privileges: {plain} {sentence}"
         checked = app.test_cli_runner().invoke(doctor)
         assert checked.exit_code == 1
         assert f"fail  privileges: {sentence}" in checked.stdout

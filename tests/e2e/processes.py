@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ START = 90.0
 
 
 class Server:
-    """A running gunicorn; ``url`` is its address, and ``log`` all that it has written."""
+    """A running gunicorn; ``url`` is its address, and ``log`` all that it has written, but to ``streams``."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class Server:
         port: int | None = None,
         root: Path = ROOT,
         command: Sequence[str] = (sys.executable, "-m", "gunicorn"),
+        streams: Mapping[str, int] | None = None,
     ) -> None:
         self.port = port or free_port()
         self.database_url = variables["AUTHAPP_DATABASE_URL"]
@@ -65,8 +66,7 @@ class Server:
                 [*command, "--bind", f"127.0.0.1:{self.port}", "wsgi:app"],
                 cwd=root,
                 env=variables,
-                stdout=log,
-                stderr=log,
+                **{"stdout": log.fileno(), "stderr": log.fileno(), **(streams or {})},
             )
 
     @property

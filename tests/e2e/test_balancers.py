@@ -1,12 +1,17 @@
 """Two nodes behind the balancers that deploy/ ships configurations for: one may go at any time, and is not missed."""
 
+import contextlib
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 from databases import Databases
@@ -14,7 +19,7 @@ from e2e.clients import clients
 from e2e.others import installed, rendered, running
 from e2e.processes import Server, environment
 from e2e.test_forward_auth import NGINX
-from e2e.trouble import PING, Tokens, judge, wait
+from e2e.trouble import LIVE, PING, Tokens, judge, wait
 from ports import free_port
 
 
@@ -103,6 +108,52 @@ def unavailable(response: requests.Response) -> None:
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["Cache-Control"] == "no-store"
     assert response.json()["status"] == 503
+
+
+class Lost(threading.Thread):
+    """A node that takes connections, and resets each when it has the request; health checks get their answer."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.requests: list[bytes] = []
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                connection, _ = self._listening.accept()
+                with connection, contextlib.suppress(OSError):
+                    head = connection.recv(4096)
+                    if LIVE.encode() in head:
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                        continue
+                    self.requests.append(head.split()[0])
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+@pytest.mark.parametrize("before", [nginx_before, haproxy_before])
+def test_a_get_whose_node_hangs_up_goes_to_the_other_node_and_a_post_does_not(
+    server: Server, tmp_path: Path, before: Callable[[Path, list[int]], AbstractContextManager[int]]
+) -> None:
+    lost = Lost()
+    lost.start()
+    with closing(lost), before(tmp_path / "balancer", [lost.port, server.port]) as port, requests.Session() as client:
+        deadline = time.monotonic() + 30
+        while lost.requests.count(b"GET") < 3:
+            assert time.monotonic() < deadline
+            assert client.get(f"http://127.0.0.1:{port}/nothing").status_code == 404
+        posts = []
+        while b"POST" not in lost.requests:
+            assert time.monotonic() < deadline
+            with contextlib.suppress(requests.ConnectionError):
+                posts.append(client.post(f"http://127.0.0.1:{port}/nothing").status_code)
+        assert lost.requests.count(b"POST") == 1
+        assert set(posts) <= {404, 502, 503}
 
 
 def test_an_address_may_hold_a_hundred_connections_of_nginx(tmp_path: Path) -> None:

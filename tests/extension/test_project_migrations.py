@@ -100,8 +100,12 @@ def run(url: str, statement: str) -> None:
 
 
 def readiness(project: Project) -> str:
-    """Return ``ready``, or what is missing, as a server of the project says it."""
-    script = "from wsgi import app; print(app.test_client().get('/health/ready').json.get('errors', 'ready'))"
+    """Return ``ready``, or what is missing, as a server of the project says it in its log."""
+    script = (
+        "from wsgi import app; ready = app.test_client().get('/health/ready').status_code == 200\n"
+        "app.app_context().push(); problems = app.extensions['authapp'].services.health.problems()\n"
+        "print('ready' if ready else [each.reason for each in problems.values()])"
+    )
     (project.folder / "readiness.py").write_text(script)
     with project.start("readiness") as process:
         output, errors = process.communicate(timeout=60)

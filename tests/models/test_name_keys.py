@@ -151,6 +151,19 @@ def test_the_migration_reports_clashes_and_changes_nothing(before: tuple[str, En
     assert ("carol", "carol", "gro\u00df@example.com") in keys(engine)
 
 
+def test_the_migration_hands_a_key_on_that_another_account_gives_up(before: tuple[str, Engine]) -> None:
+    url, engine = before
+    insert(engine, "ada", "ss@xn--mnchen-3ya.de")  # gets what bob has
+    insert(engine, "bob", "\u00df@m\u00fcnchen.de")
+    old = keys(engine)
+    assert old[1][2] == "ss@m\u00fcnchen.de"
+    migrated = flask(environment(url), "db", "upgrade", "0006")
+    assert migrated.returncode == 0, migrated.stderr
+    assert keys(engine) == [("ada", "ada", "ss@m\u00fcnchen.de"), ("bob", "bob", "\u00df@m\u00fcnchen.de")]
+    assert flask(environment(url), "db", "downgrade", BEFORE).returncode == 0
+    assert keys(engine) == old
+
+
 def test_the_printed_sql_stops_where_a_key_may_differ(before: tuple[str, Engine]) -> None:
     url, engine = before
     printed = flask(environment(url), "db", "upgrade", "--sql", f"{BEFORE}:0006").stdout

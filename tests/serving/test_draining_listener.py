@@ -52,6 +52,38 @@ def test_whoever_waits_in_the_queue_is_served_before_the_listener_closes(kind: s
     assert printed(PROGRAM.format(kind=kind)) == f"{answers}\nclosed\n"
 
 
+def test_whoever_connects_while_it_closes_is_served() -> None:
+    out = printed(
+        """
+        import socket as native
+        from gevent import socket
+        from gevent.pool import Pool
+        from authapp.serving.draining_listener import DrainingListener
+
+        def answer(client, address):
+            client.sendall(b"!")
+            client.close()
+
+        class Late(DrainingListener):
+            def stop_accepting(self):
+                if not late:
+                    late.append(native.create_connection(address))
+                super().stop_accepting()
+
+        late = []
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(16)
+        address = listening.getsockname()
+        server = Late(listening, handle=answer, spawn=Pool(8))
+        server.start()
+        server.close()
+        print(socket.socket(fileno=late[0].detach()).recv(1))
+        """
+    )
+    assert out == "b'!'\n"
+
+
 def test_a_listener_shared_with_other_workers_leaves_them_some_until_there_is_a_crowd() -> None:
     out = printed(
         """

@@ -50,6 +50,7 @@ SIGNATURES: dict[str, tuple[Any, list[str]]] = {
     "do_read": (gevent.server.StreamServer.do_read, ["self"]),
     "do_handle": (gevent.server.StreamServer.do_handle, ["self", "args"]),
     "close": (gevent.server.StreamServer.close, ["self"]),
+    "stop_accepting": (gevent.server.StreamServer.stop_accepting, ["self"]),
 }
 
 FILES = {
@@ -144,6 +145,7 @@ def test_attributes_are_where_they_were() -> None:
     response = gunicorn.http.wsgi.Response(None, None, None)
     assert (response.status, response.sent) == (None, 0)
     assert isinstance(gevent.server.StreamServer.started, property)
+    assert "self.socket.close()" in inspect.getsource(gevent.server.StreamServer.close)
     assert "self.max_accept" in inspect.getsource(gevent.server.StreamServer._do_read)
     pool = gevent.pool.Pool(3)
     assert (pool.size, pool.free_count()) == (3, 3)

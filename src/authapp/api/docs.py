@@ -13,7 +13,7 @@ document = Blueprint("document", __name__)
 page = Blueprint("docs", __name__)
 
 _SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
-_CACHEABLE = "public, max-age=300"
+_CACHEABLE, _PRIVATE = "public, max-age=300", "private, max-age=300"
 
 # Everything is loaded from this server and inline scripts are forbidden, so injected markup cannot run other code.
 _POLICY = (
@@ -48,9 +48,14 @@ _START = """SwaggerUIBundle({
 @document.get("/openapi.json")
 @public
 def openapi() -> Response:
-    """Return the OpenAPI document."""
+    """Return the OpenAPI document, whose ``servers`` have the path prefix of a trusted proxy."""
     document = current_app.extensions[EXTENSION].openapi.json_below(request.script_root)
-    return _cacheable(Response(document, content_type="application/json"))
+    response = _cacheable(Response(document, content_type="application/json"))
+    # A cache between that proxy and this server would give it to clients with another prefix; some ignore Vary.
+    response.headers["Vary"] = "X-Forwarded-Prefix"
+    if request.script_root:
+        response.headers["Cache-Control"] = _PRIVATE
+    return response
 
 
 @page.get("")

@@ -1,5 +1,6 @@
 """``flask users``: accounts."""
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -115,6 +116,27 @@ def delete(name: str) -> None:
     """Delete an account and its sessions."""
     services().administration.delete(name, OPERATOR)
     click.echo(f"Deleted {name}.")
+
+
+@users.command("repair-keys")
+@json_option
+def repair_keys(as_json: bool) -> None:
+    """Write the keys of names anew that nodes of the previous version wrote by another rule.
+
+    Run it after an upgrade, when the last of those nodes has stopped. The exit status is 1 if some accounts have the
+    name of another account: these stay as they are.
+    """
+    repair = services().name_keys.repair(OPERATOR)
+    if as_json:
+        print_json({name: [str(user_id) for user_id in ids] for name, ids in asdict(repair).items()})
+    else:
+        click.echo(f"Repaired {len(repair.repaired)} account(s).")
+    if repair.clashes:
+        ids = ", ".join(map(str, repair.clashes))
+        raise click.ClickException(
+            f"{len(repair.clashes)} account(s) have the name of another account: {ids}. Change the name (PATCH "
+            "/api/v1/users/{id}) or delete the account (DELETE there) of one of both, and run this again."
+        )
 
 
 def _print(user: User, message: str, *, as_json: bool) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from authapp.database import reasons
 from authapp.database.migrations import MigrationFolder
-from authapp.database.reasons import reason
 from authapp.database.session import read_one
 from authapp.domain.privileges import missing_privileges
 from authapp.errors import FieldError, ServiceUnavailable
@@ -17,13 +17,18 @@ from authapp.registry import Registry
 
 logger = logging.getLogger(__name__)
 
+_BEHIND = "The database is behind this version: run `flask db upgrade`."
+
 PRIVILEGES_SECONDS = 60.0
 """For how long privileges that were complete are not looked at again."""
 
 
 @dataclass(frozen=True)
 class HealthProblem:
-    """A problem of one component: a ``sentence`` for everybody, and a ``reason`` for the operator alone, if any."""
+    """A problem of one component: a ``sentence`` for everybody, and a ``reason`` for the operator alone, if any.
+
+    Guests read the sentence: it names no table, role, revision or host.
+    """
 
     sentence: str
     reason: str = ""
@@ -69,20 +74,21 @@ class Health:
                 return {"database": HealthProblem(sentence)}
             return self._privileges() or self._behind() or _registered()
         except SQLAlchemyError as error:
-            why = reason(error) or f"a bug: {type(error).__name__}"
+            why = reasons.reason(error) or f"a bug: {type(error).__name__}"
             return {"database": HealthProblem("The database cannot be asked.", f"Reason: {why}.")}
 
     def _privileges(self) -> dict[str, HealthProblem]:
         if time.monotonic() < self._privileged_until:
             return {}
         if missing := missing_privileges(folder.version_table for folder in self._migrations if folder.heads):
-            return {"privileges": HealthProblem(f"The role that serves lacks {', '.join(missing)}.")}
+            reason = f"The role that serves lacks {', '.join(missing)}."
+            return {"privileges": HealthProblem("The database does not grant what a server needs.", reason)}
         self._privileged_until = time.monotonic() + PRIVILEGES_SECONDS
         return {}
 
     def _behind(self) -> dict[str, HealthProblem]:
         behind = [problem for folder in self._migrations if (problem := folder.problem())]
-        return {"migrations": HealthProblem(behind[0])} if behind else {}
+        return {"migrations": HealthProblem(_BEHIND, behind[0])} if behind else {}
 
 
 def _registered() -> dict[str, HealthProblem]:

@@ -24,6 +24,7 @@ from blinker import NamedSignal, Namespace
 from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.errors import Refusal
+from authapp.models import User
 
 logger = logging.getLogger(__name__)
 _signals = Namespace()
@@ -105,16 +106,28 @@ class Hooks:
         connected = (each() if isinstance(each, ref) else each for each in signal.receivers.values())
         return [receiver for receiver in connected if receiver in listening]
 
+    def send_user_creating(self, user: User, *, context: RequestContext) -> None:
+        """Send ``user_creating``, within the transaction of the new account. Raises whatever a receiver raises."""
+        self._send_within(user_creating, user, context=context)
+
     def send_user_changing(
         self,
-        user_id: UUID,
+        user: User,
         fields: Collection[str],
         *,
         context: RequestContext,
         previous: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Send ``user_changing``; within the transaction of the change. Raises whatever a receiver raises."""
-        self.send(user_changing, context=context, user_id=user_id, fields=set(fields), previous=dict(previous))
+        """Send ``user_changing``, within the transaction of the change. Raises whatever a receiver raises."""
+        self._send_within(user_changing, user, context=context, fields=set(fields), previous=dict(previous))
+
+    def _send_within(self, signal: NamedSignal, user: User, *, context: RequestContext, **details: Any) -> None:
+        if self._receivers(signal):
+            db.session.flush()  # so that receivers can write rows that refer to the account
+            self.send(signal, context=context, user_id=user.id, **details)
+            # What they wrote, such as a role, belongs to the account that the use case returns.
+            db.session.flush()
+            db.session.refresh(user)
 
     def send_session_ended(
         self, user_id: UUID, reason: str, *, context: RequestContext, session_id: UUID | None = None

@@ -26,6 +26,7 @@ from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.step_up import StepUps
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
+from authapp.domain.users.name_keys import NameKeys
 from authapp.domain.users.search import UserSearch
 from authapp.security.bulkhead import Bulkhead
 from authapp.security.cursors import Cursors
@@ -59,6 +60,7 @@ class Services:
     accounts: Accounts
     administration: Administration
     user_search: UserSearch
+    name_keys: NameKeys
     roles: Roles
     audit: AuditTrail
     rate_limits: RateLimits
@@ -108,6 +110,7 @@ class Services:
             accounts=accounts,
             administration=Administration(accounts, hasher, throttles, hooks),
             user_search=UserSearch(pages),
+            name_keys=NameKeys(),
             roles=Roles(pages),
             audit=AuditTrail(pages),
             rate_limits=RateLimits(settings.rate_limit, fast_path),

@@ -16,6 +16,7 @@ from gunicorn.glogging import Logger
 
 from authapp.serving.event_formatter import REQUEST_ID
 from authapp.serving.json_lines import quoted
+from authapp.serving.log_output import LogOutput
 
 ROUTE = "authapp.route"
 CODE = "authapp.code"
@@ -38,8 +39,10 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     lost = 0
     """How many lines this process could not write."""
 
-    _descriptor: int | None = None
+    _output: LogOutput | None = None
     _next_report = 0.0
+    _next_recovery_report = 0.0
+    _reported = 0
     _logs_probes = True
 
     def setup(self, cfg: Any) -> None:
@@ -58,27 +61,23 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
             self._write(line(resp, environ, request_time).encode("ascii"))
         except OSError as error:
             self._count_lost(error)
+        else:
+            if self.lost > self._reported:
+                self._say_how_many_were_lost()
 
     def reopen_files(self) -> None:
         """Close the file; the next request opens it again, after its rotation (USR1)."""
         super().reopen_files()
-        if self._descriptor is not None and self.cfg.accesslog != "-":
-            os.close(self._descriptor)
-        self._descriptor = None
+        if self._output is not None:
+            self._output.close()
+        self._output = None
 
     def _write(self, data: bytes) -> None:
         """Write ``data`` at once, so that lines of two workers do not mix on a pipe (below 4,096 bytes)."""
-        if self._descriptor is None:
-            self._descriptor = self._open()
-        if os.write(self._descriptor, data) < len(data):
-            raise OSError("only a part of a line could be written")
-
-    def _open(self) -> int:
-        if self.cfg.accesslog != "-":
-            return os.open(self.cfg.accesslog, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-        if sys.stdout is None:
-            raise OSError("standard output is closed")
-        return sys.stdout.fileno()
+        if self._output is None:
+            to = self.cfg.accesslog
+            self._output = LogOutput.of(sys.stdout) if to == "-" else LogOutput(to)
+        self._output.write(data)
 
     def _count_lost(self, error: OSError) -> None:
         self.lost += 1
@@ -86,6 +85,12 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
             self._next_report = time.monotonic() + REPORT_SECONDS
             reason = error.strerror or error
             self.error(f"The log of requests cannot be written ({reason}). Lines lost by this worker: {self.lost}")
+
+    def _say_how_many_were_lost(self) -> None:
+        if time.monotonic() >= self._next_recovery_report:
+            self._next_recovery_report = time.monotonic() + REPORT_SECONDS
+            self._reported = self.lost
+            self.error(f"The log of requests is written again. Lines lost by this worker: {self.lost}")
 
 
 def is_good_probe(resp: Any, environ: dict[str, Any]) -> bool:

@@ -1,10 +1,9 @@
 """A listener that serves the connections in its queue before it closes.
 
 Names of gevent that this file depends on (tests/serving/test_gunicorn_names.py): ``StreamServer.do_read()``,
-``do_handle(*args)``, ``started``, ``pool``, ``max_accept`` and ``close()``, of which the last two are overridden.
+``do_handle(*args)``, ``stop_accepting()``, ``started``, ``socket``, ``pool``, ``max_accept`` and ``close()``, of which
+the last two are overridden.
 """
-
-import contextlib
 
 from gevent.server import StreamServer
 
@@ -28,8 +27,18 @@ class DrainingListener(StreamServer):  # type: ignore[misc]  # gevent has no typ
         return 1 if self.shared and not crowded else 16
 
     def close(self) -> None:
-        """Accept and serve every connection in the backlog, then stop listening."""
-        with contextlib.suppress(OSError):
-            while self.started and (connection := self.do_read()):
-                self.do_handle(*connection)
+        """Accept and serve every connection in the backlog, then stop listening.
+
+        The socket is closed right after the backlog was found empty: whoever connects in between is reset.
+        """
+        self.stop_accepting()
+        while self.started:
+            try:
+                connection = self.do_read()
+            except OSError:
+                connection = None
+            if not connection:
+                self.socket.close()
+                break
+            self.do_handle(*connection)
         super().close()

@@ -9,6 +9,7 @@ from typing import Any
 from authapp.serving import preflight
 from authapp.serving.access_log import AccessLogger
 from authapp.serving.event_formatter import EventFormatter
+from authapp.serving.log_handler import EventHandler
 from authapp.serving.worker import Worker
 
 
@@ -59,7 +60,7 @@ logconfig_dict: dict[str, Any] = {
         "event": {"()": EventFormatter, "fmt": ["level", "name", "message"]},
     },
     "handlers": {
-        "event": {"class": "logging.StreamHandler", "formatter": "event", "stream": "ext://sys.stderr"},
+        "event": {"()": EventHandler, "formatter": "event"},
     },
     "root": {"level": loglevel.upper(), "handlers": ["event"]},
     "loggers": {

@@ -14,7 +14,7 @@ __all__ = ["CheckLevel", "CheckResult", "doctor_checks", "run_checks"]
 Check = Callable[[Services], CheckResult | Iterable[CheckResult]]
 
 without_database: list[Check] = [settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing]
-doctor_checks: list[Check] = [tables.admins, tables.pruning, tables.users, tables.audit_events]
+doctor_checks: list[Check] = [tables.admins, tables.name_keys, tables.pruning, tables.users, tables.audit_events]
 """The checks of what the tables hold. Append your own; a check may use ``authapp.db``."""
 
 

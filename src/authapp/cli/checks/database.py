@@ -31,14 +31,14 @@ def privileges(problems: Problems) -> CheckResult:
     """Check that the role may do what a server needs, from the problems of the readiness check."""
     if problem := problems.get("privileges"):
         advice = "Grant it, as the role that owns the tables: docs/operations.md has the statements."
-        return CheckResult(CheckLevel.FAIL, "privileges", problem.sentence, advice)
+        return CheckResult(CheckLevel.FAIL, "privileges", problem.reason, advice)
     return CheckResult(CheckLevel.OK, "privileges", "The role may do all that a server needs.")
 
 
 def migrations(problems: Problems) -> CheckResult:
     """Check that no migration is pending, from the problems of the readiness check."""
     if problem := problems.get("migrations"):
-        return CheckResult(CheckLevel.FAIL, "migrations", problem.sentence, "Run `flask db upgrade`.")
+        return CheckResult(CheckLevel.FAIL, "migrations", problem.reason, "Run `flask db upgrade`.")
     return CheckResult(CheckLevel.OK, "migrations", "None is pending.")
 
 

@@ -9,12 +9,14 @@ from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.database.session import db, read_one
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.services import Services
+from authapp.domain.users.name_keys import BATCH
 from authapp.models import AuditEvent, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
 
 COUNTED_ROWS = 100_000
 """Tables are counted up to here. Beyond it, the figure is PostgreSQL's estimate, if it has analysed the table."""
 
+KEY_BATCHES = COUNTED_ROWS // BATCH
 PRUNABLE_ROWS = 100_000
 AUDIT_ROWS = 10_000_000
 """Some gigabytes. Lists stay fast, but disk, backups and restores get larger and slower."""
@@ -42,6 +44,16 @@ def pruning(services: Services) -> list[CheckResult]:
 def users(_services: Services) -> CheckResult:
     """Tell the size of the table of users."""
     return CheckResult(CheckLevel.OK, User.__tablename__, f"{_size(User).sentence}.")
+
+
+def name_keys(services: Services) -> CheckResult:
+    """Check that accounts are found by their names; nodes of the version before write keys that are not looked for."""
+    outdated = sum(1 for _ in services.name_keys.outdated(batches=KEY_BATCHES))
+    if outdated:
+        sentence = f"{outdated} of the newest accounts cannot log in by one of their names."
+        advice = "When the last node of the previous version has stopped, run `flask users repair-keys`."
+        return CheckResult(CheckLevel.WARN, "names", sentence, advice)
+    return CheckResult(CheckLevel.OK, "names", "The newest accounts are found by their names.")
 
 
 def _prunable(rows: Prunable, useless: ColumnElement[bool]) -> CheckResult:

@@ -58,7 +58,7 @@ class Accounts:
         with unique_names(), transaction() as session:
             session.add(user)
             audit.record(EventType.USER_REGISTERED, context=context, subject_id=user.id, actor_id=user.id)
-            self._send_creating(user, context)
+            self._hooks.send_user_creating(user, context=context)
         self._send_registered(user, context)
         return user
 
@@ -83,7 +83,7 @@ class Accounts:
             audit.record(EventType.USER_CREATED, context=context, subject_id=user.id)
             for role in role_names:
                 audit.record(EventType.ROLE_GRANTED, context=context, subject_id=user.id, role=role)
-            self._send_creating(user, context)
+            self._hooks.send_user_creating(user, context=context)
         self._send_registered(user, context)
         return user
 
@@ -101,7 +101,7 @@ class Accounts:
             user = lock_account(user_id)
             if previous := change_names(user, names, context):
                 user.updated_at = clock.now()
-                self._hooks.send_user_changing(user_id, set(previous), context=context, previous=previous)
+                self._hooks.send_user_changing(user, set(previous), context=context, previous=previous)
         return user
 
     def change_password(
@@ -147,10 +147,6 @@ class Accounts:
             password_hash=None if password is None else self._hasher.hash(password, context),
             role_links=[UserRole(role_name=role) for role in roles],
         )
-
-    def _send_creating(self, user: User, context: RequestContext) -> None:
-        db.session.flush()  # so that receivers can write rows that refer to the account
-        self._hooks.send(hooks.user_creating, context=context, user_id=user.id)
 
     def _send_registered(self, user: User, context: RequestContext) -> None:
         names = {"username": user.username, "email": user.email}

@@ -74,7 +74,7 @@ class Administration:
                 changed.add("status")
             if changed:
                 user.updated_at = now
-                self._hooks.send_user_changing(user.id, changed, context=context, previous=previous)
+                self._hooks.send_user_changing(user, changed, context=context, previous=previous)
         if "status" in changed and changes.status == UserStatus.DISABLED:
             self._hooks.send_session_ended(user.id, EndReason.DISABLED, context=context)
         return user
@@ -172,7 +172,7 @@ class Administration:
             user = self._lock(ref, context)
             if self._set_roles(user, {*user.roles, *granted} - {*revoked}, context):
                 user.updated_at = clock.now()
-                self._hooks.send_user_changing(user.id, {"roles"}, context=context)
+                self._hooks.send_user_changing(user, {"roles"}, context=context)
         return user
 
     def _set_roles(self, user: User, wanted: Collection[str] | None, context: RequestContext) -> bool:

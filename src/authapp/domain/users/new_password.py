@@ -22,7 +22,7 @@ def set_password_hash(
     user.updated_at = now = clock.now()
     ended = revocation.end_all(user.id, EndReason.PASSWORD_CHANGED, now, keep=keep)
     audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user.id, sessions_ended=ended)
-    hooks.send_user_changing(user.id, {"password"}, context=context)
+    hooks.send_user_changing(user, {"password"}, context=context)
     return ended
 
 

@@ -1,0 +1,80 @@
+"""Writes lines of a log without ever waiting for whoever reads it.
+
+A reader that stops would otherwise hold every request: a write into a full pipe waits, and with it the event loop.
+"""
+
+import fcntl
+import os
+import stat
+import sys
+import termios
+from contextlib import suppress
+from select import POLLOUT
+from typing import Any
+
+from gevent.monkey import get_original
+
+PIPE_BYTES = 1 << 20
+"""What a pipe is asked to hold, some seconds of a busy service: as much as Linux grants everybody."""
+
+MARGIN = 64
+"""How many pages of a pipe are left free, at most half of them.
+
+Workers look for room and then write: each of them could find the last room, and all but one would wait. ``O_NONBLOCK``
+would be set for every process that has inherited the pipe.
+"""
+
+
+class LogOutput:
+    """Where whole lines are written to, each at once."""
+
+    def __init__(self, target: str | int) -> None:
+        """Open the file that ``target`` names, or take a descriptor, which stays open. Raises ``OSError``."""
+        self._owned = isinstance(target, str)
+        # Without O_NONBLOCK, opening a named pipe waits for its reader.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+        self._descriptor = os.open(target, flags, 0o640) if isinstance(target, str) else target
+        mode = os.fstat(self._descriptor).st_mode
+        self._is_file, self._is_pipe = stat.S_ISREG(mode), stat.S_ISFIFO(mode)
+        if self._is_pipe:
+            self._room = _room(self._descriptor)
+
+    @classmethod
+    def of(cls, stream: Any) -> "LogOutput":
+        """Return the output to ``sys.stdout`` or ``sys.stderr``. Raises ``OSError`` if it was closed."""
+        if stream is None:
+            raise OSError("the standard stream is closed")
+        return cls(stream.fileno())
+
+    def write(self, data: bytes) -> None:
+        """Write ``data``, a line below 4,096 bytes. Raises ``OSError`` if there is no room for it now."""
+        if not self._is_ready():
+            raise BlockingIOError("nobody reads it")
+        if os.write(self._descriptor, data) < len(data):
+            raise OSError("only a part of a line could be written")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._owned:
+            os.close(self._descriptor)
+
+    def _is_ready(self) -> bool:
+        if self._is_file:
+            return True
+        if self._is_pipe:
+            unread = fcntl.ioctl(self._descriptor, termios.FIONREAD, bytes(4))
+            return int.from_bytes(unread, sys.byteorder) <= self._room
+        # A socket that is ready has room for many lines. gevent's own poll would let other greenlets run meanwhile.
+        poll = get_original("select", "poll")()
+        poll.register(self._descriptor, POLLOUT)
+        return bool(poll.poll(0))
+
+
+def _room(pipe: int) -> int:
+    """Return how many bytes may be unread in ``pipe`` when the next line is written."""
+    with suppress(OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    page = os.sysconf("SC_PAGE_SIZE")
+    pages = fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) // page
+    # Lines share a page where both fit, so that two pages that follow each other hold one page of bytes at least.
+    return (pages - min(MARGIN, pages // 2)) * page // 2

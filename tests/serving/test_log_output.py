@@ -1,0 +1,105 @@
+"""Lines of a log are written whole and at once, or not at all."""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from authapp.serving.event_formatter import EventFormatter
+from authapp.serving.log_handler import EventHandler
+from authapp.serving.log_output import MARGIN, LogOutput
+
+MOST_WORKERS = 8
+"""As many as may look for room at once in a pipe that could not be made larger."""
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reading, writing = os.pipe()
+    yield reading, writing
+    for descriptor in (reading, writing):
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def write_until_full(output: LogOutput, line: bytes) -> int:
+    for number in range(100_000):
+        try:
+            output.write(line)
+        except BlockingIOError:
+            return number
+    raise AssertionError("there was always room")
+
+
+@pytest.mark.parametrize("length", [100, 430, 2049, 4095])
+@pytest.mark.parametrize(("larger", "room"), [(True, MARGIN), (False, MOST_WORKERS)])
+def test_a_pipe_keeps_room_for_all_who_found_some(
+    pipe: tuple[int, int], length: int, larger: bool, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not larger:
+        monkeypatch.setattr("authapp.serving.log_output.PIPE_BYTES", 1 << 16)  # where no more is granted
+    reading, writing = pipe
+    line = b"x" * (length - 1) + b"\n"
+    written = write_until_full(LogOutput(writing), line)
+    assert written >= 4
+    assert os.get_blocking(writing), "others who have the pipe go on to wait"
+    unblocked = os.open(f"/proc/self/fd/{writing}", os.O_WRONLY | os.O_NONBLOCK)
+    for _ in range(room):
+        assert os.write(unblocked, b"x" * 4095) == 4095
+    os.close(unblocked)
+    while len(os.read(reading, 1 << 20)) == 1 << 20:
+        pass
+    LogOutput(writing).write(line)
+
+
+def test_a_socket_that_nobody_reads_is_full_and_keeps_its_flags() -> None:
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        output = LogOutput(writing.fileno())
+        assert write_until_full(output, b"x" * 4095) > 1
+        assert os.get_blocking(writing.fileno())
+        with contextlib.suppress(BlockingIOError):
+            while reading.recv(65536, socket.MSG_DONTWAIT):
+                pass
+        output.write(b"again\n")
+
+
+def test_a_named_pipe_without_a_reader_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    with pytest.raises(OSError, match="No such device or address"):
+        LogOutput(str(tmp_path / "log"))
+
+
+def test_a_pipe_whose_reader_is_gone_is_an_error(pipe: tuple[int, int]) -> None:
+    output = LogOutput(pipe[1])
+    os.close(pipe[0])
+    with pytest.raises(BrokenPipeError):
+        output.write(b"x\n")
+
+
+def test_the_handler_counts_what_it_cannot_write_and_says_so_with_the_next_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log, handler = logging.getLogger("a test of the handler"), EventHandler()
+    handler.setFormatter(EventFormatter(["level", "name", "message"]))
+    monkeypatch.setattr(log, "handlers", [handler])
+    monkeypatch.setattr(log, "propagate", False)
+    log.setLevel(logging.INFO)
+    with monkeypatch.context() as closed:
+        closed.setattr(sys, "stderr", None)
+        for _ in range(3):
+            log.info("lost")
+    log.info("%d is no number", "one")
+    log.info("é")
+    events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [event["message"] for event in events] == [
+        "Lines of this log that a process lost: 3",
+        "a message could not be formatted: '%d is no number'",
+        "é",
+    ]
