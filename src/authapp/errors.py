@@ -198,7 +198,7 @@ class EmailTaken(Conflict):
 
 
 class PasswordRejected(Invalid):
-    """The password is too short, too long, too common, or contains the username or the name in the email address.
+    """The password is too short, too long or too common, contains a name of the account, or was in a data breach.
 
     `errors` gives each reason. Choose another password. All characters are allowed, and no mix of letters, digits and
     symbols is required.
