@@ -252,6 +252,16 @@ class PermissionDenied(Forbidden):
     title = "You may not do this."
 
 
+class EmailNotVerified(Forbidden):
+    """The email address of the account has not been verified, and this route needs a verified one.
+
+    Ask the user to open the link in the mail that was sent to the address, and repeat the request with the same token.
+    """
+
+    code = "email_not_verified"
+    title = "The email address is not verified."
+
+
 class TooManyRequests(TooMany):
     """There were too many login attempts under this name, or too many requests from this address.
 

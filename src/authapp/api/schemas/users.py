@@ -128,6 +128,12 @@ class UserQuerySchema(PageQuerySchema):
     status = fields.Enum(
         UserStatus, by_value=True, load_default=None, metadata={"description": "Only users with this status."}
     )
+    email_verified = fields.Boolean(
+        load_default=None,
+        truthy={"true"},
+        falsy={"false"},
+        metadata={"description": "Only users whose address is verified, or is not.", "examples": [True]},
+    )
 
 
 class UserPageSchema(PageSchema):
