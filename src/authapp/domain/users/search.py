@@ -107,8 +107,8 @@ class UserSearch:
 def _scan_filters(user_filter: UserFilter, after: list[Any] | None) -> ScanResult:
     """Scan the accounts with the role, and the accounts with the status; return the scan that got further.
 
-    Without either, scan all accounts. No index covers both filters. Each scan finds all matches up to the point where it
-    stops, so the scan that got further includes the matches of the other. It is the scan of the rarer filter, whose
+    Without either, scan all accounts. No index covers both filters. Each scan finds all matches up to the point where
+    it stops, so the scan that got further includes the matches of the other. It is the scan of the rarer filter, whose
     accounts are further apart.
     """
     scans = []
