@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from authapp.api.guards import public as public
     from authapp.api.guards import recent as recent
     from authapp.api.guards import requires as requires
+    from authapp.api.guards import verified as verified
     from authapp.api.openapi import Blueprint as Blueprint
     from authapp.api.openapi import refuses as refuses
     from authapp.api.requirements import Requirement as Requirement
@@ -51,7 +52,7 @@ _MODULES = {
     "authapp.api.authenticate": ["Authenticator", "current_principal"],
     "authapp.api.context": ["request_context"],
     "authapp.api.guards": [
-        *("Guard", "accepts", "fresh", "limited", "mark", "multi_factor", "public", "recent", "requires"),
+        *("Guard", "accepts", "fresh", "limited", "mark", "multi_factor", "public", "recent", "requires", "verified"),
     ],
     "authapp.api.openapi": ["Blueprint", "refuses"],
     "authapp.api.requirements": ["Requirement"],

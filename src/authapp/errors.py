@@ -198,7 +198,7 @@ class EmailTaken(Conflict):
 
 
 class PasswordRejected(Invalid):
-    """The password is too short, too long, too common, or contains the username or the name in the email address.
+    """The password is too short, too long or too common, contains a name of the account, or was in a data breach.
 
     `errors` gives each reason. Choose another password. All characters are allowed, and no mix of letters, digits and
     symbols is required.
@@ -250,6 +250,16 @@ class PermissionDenied(Forbidden):
 
     code = "permission_denied"
     title = "You may not do this."
+
+
+class EmailNotVerified(Forbidden):
+    """The email address of the account has not been verified, and this route needs a verified one.
+
+    Ask the user to open the link in the mail that was sent to the address, and repeat the request with the same token.
+    """
+
+    code = "email_not_verified"
+    title = "The email address is not verified."
 
 
 class TooManyRequests(TooMany):

@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from authapp import clock
 from authapp.context import OPERATOR
+from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.models import User
@@ -45,6 +47,7 @@ def test_a_proxy_learns_whose_request_it_is(app: Flask, api: Api, user: User, pa
         "X-Auth-Username": "Ada",
         "X-Auth-Roles": "",
         "X-Auth-Session-Id": sid,
+        "X-Auth-Email-Verified": "false",
     }
     with app.app_context():
         Services.of(app).administration.grant("ada", "admin", OPERATOR)
@@ -52,12 +55,22 @@ def test_a_proxy_learns_whose_request_it_is(app: Flask, api: Api, user: User, pa
     problem(api.get("/auth/verify"), 401, "token_missing")
 
 
+def test_other_services_learn_on_the_next_request_that_the_address_is_verified(
+    app: Flask, api: Api, service: str, pair: TokenPair
+) -> None:
+    with app.app_context():
+        db.session.execute(update(User).values(email_verified_at=clock.now()))
+        db.session.commit()
+    assert api.get("/auth/verify", pair.access_token).headers["X-Auth-Email-Verified"] == "true"
+    assert introspect(api, service, pair.access_token)["email_verified"] is True
+
+
 @pytest.mark.parametrize("kind", ["access", "refresh"])
 def test_a_live_token_is_active(app: Flask, api: Api, service: str, user: User, pair: TokenPair, kind: str) -> None:
     token = getattr(pair, f"{kind}_token")
     claims = Services.of(app).tokens.read(token)
     expected = {name: value for name, value in claims.items() if name != "fresh"}
-    expected |= {"active": True, "token_type": "Bearer", "username": "Ada", "roles": []}
+    expected |= {"active": True, "token_type": "Bearer", "username": "Ada", "roles": [], "email_verified": False}
     assert introspect(api, service, token) == expected
 
 

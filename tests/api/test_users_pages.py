@@ -4,9 +4,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
+from authapp import clock
 from authapp.context import OPERATOR
+from authapp.database.session import db
 from authapp.domain.services import Services
+from authapp.models import User
 from factories import Api, a_session, a_user, problem
 
 NAMES = ["anna", "Annabel", "ann_x", "ann%y", "bert", "berta", "carl"]
@@ -69,6 +73,13 @@ def test_filters_narrow_the_list(app: Flask, api: Api, admin: str) -> None:
     assert names(api, admin, {"role": "support", "status": "disabled", "limit": 1}) == ["user-1"]
     assert names(api, admin, {"role": "support", "status": "active", "q": "user-", "limit": 1}) == ["user-3", "user-5"]
     assert names(api, admin, {"role": "nobody"}) == []
+    with app.app_context():
+        verified = update(User).where(User.id.in_([made[1].id, made[4].id])).values(email_verified_at=clock.now())
+        db.session.execute(verified)
+        db.session.commit()
+    assert names(api, admin, {"email_verified": "true", "limit": 1}) == ["user-4", "user-1"]
+    assert names(api, admin, {"email_verified": "false", "status": "disabled"}) == ["user-2", "user-0"]
+    assert names(api, admin, {"email_verified": "true", "role": "support", "q": "user-"}) == ["user-1"]
 
 
 def test_rows_that_come_and_go_neither_repeat_nor_hide_others(app: Flask, api: Api, admin: str) -> None:
@@ -94,6 +105,8 @@ def test_rows_that_come_and_go_neither_repeat_nor_hide_others(app: Flask, api: A
         ({"cursor": "x" * 5000}, "cursor"),
         ({"status": "asleep"}, "status"),
         ({"role": "NOT a role"}, "role"),
+        ({"email_verified": "yes"}, "email_verified"),
+        ({"email_verified": ""}, "email_verified"),
         ({"q": ""}, "q"),
         ({"q": "a\0"}, "q"),
         ({"q": "x" * 1000}, "q"),
@@ -109,7 +122,12 @@ def test_a_cursor_is_good_for_its_list_and_its_filters_alone(app: Flask, api: Ap
     for _ in range(3):
         a_user(app)
     cursor = api.get("/users", admin, query_string={"limit": 1}).get_json()["next_cursor"]
-    for path, query in [("/users", {"status": "active"}), ("/users", {"q": "u"}), ("/audit-events", {})]:
+    for path, query in [
+        ("/users", {"status": "active"}),
+        ("/users", {"email_verified": "true"}),
+        ("/users", {"q": "u"}),
+        ("/audit-events", {}),
+    ]:
         refused = api.get(path, admin, query_string={**query, "cursor": cursor})
         assert problem(refused, 422, "validation_failed")["errors"][0]["pointer"] == "#/query/cursor"
     # In the middle of the signature: some bits of a base64url text's last character stand for nothing.

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, event, select, text
+from sqlalchemy import Engine, event, select, text, update
 from tools.bench.lists import PAGES
 from tools.seed import ACTIVE_ROLE, RARE_ROLE, seed
 
@@ -58,6 +58,9 @@ def some_people(app: Flask, seeded: random.Random) -> None:
         user = a_user(app, name, email=f"{address}@example.com", roles=roles)
         if seeded.random() < 0.3:
             Services.of(app).administration.disable(user.id, OPERATOR)
+        if seeded.random() < 0.6:
+            db.session.execute(update(User).where(User.id == user.id).values(email_verified_at=clock.now()))
+            db.session.commit()
 
 
 def plainly(wanted: UserFilter) -> list[UUID]:
@@ -66,6 +69,7 @@ def plainly(wanted: UserFilter) -> list[UUID]:
         user
         for user in db.session.scalars(select(User).order_by(User.id.desc()))
         if (not wanted.role or wanted.role in user.roles) and (not wanted.status or wanted.status == user.status)
+        if wanted.email_verified in {None, user.email_verified_at is not None}
     ]
     if not wanted.q:
         return [user.id for user in everybody]
@@ -80,12 +84,18 @@ def test_the_pages_of_users_are_what_a_plain_look_finds(
 ) -> None:
     with app.app_context():
         some_people(app, random.Random(number))
-        filters = itertools.product([None, "a", "A_", "b", "zz"], [None, *ROLES, "nobody"], [None, *UserStatus])
-        for (q, role, status), (limit, scan_limit) in itertools.product(filters, SIZES):
+        roles, statuses = [None, *ROLES, "nobody"], [None, *UserStatus]
+        filters = itertools.product([None, "a", "A_", "b", "zz"], roles, statuses, [None, True, False])
+        for (q, role, status, verified), (limit, scan_limit) in itertools.product(filters, SIZES):
             monkeypatch.setattr(search, "SCAN_LIMIT", scan_limit)
-            wanted = UserFilter(q=q, role=role, status=status)
+            wanted = UserFilter(q=q, role=role, status=status, email_verified=verified)
             found = walked(Services.of(app).user_search.search, wanted, limit)
             assert found == plainly(wanted), (wanted, limit, scan_limit)
+
+
+def test_a_cursor_of_the_version_before_is_bound_to_the_filters_that_it_knew() -> None:
+    assert UserFilter(q="a").bound() == {"q": "a", "role": None, "status": None}
+    assert UserFilter(email_verified=False).bound()["email_verified"] is False
 
 
 def test_the_first_page_of_a_search_is_not_empty_if_there_is_a_match(

@@ -19,7 +19,7 @@ from factories import PASSWORD
 from ports import free_port
 
 GUEST = 'Bearer realm="authapp"'
-IDENTITY = ["X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id"]
+IDENTITY = ["X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id", "X-Auth-Email-Verified"]
 FORGED = dict.fromkeys(IDENTITY, "root")
 
 # What Debian's nginx would write below /var is written to the test's own folder.
@@ -191,6 +191,7 @@ def test_the_service_learns_who_is_asking(gate: str, server: Server, ada: str) -
         "X-Auth-Username": "Ada",
         "X-Auth-Roles": "admin",
         "X-Auth-Session-Id": session,
+        "X-Auth-Email-Verified": "false",
     }
 
 

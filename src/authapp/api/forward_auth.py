@@ -14,7 +14,7 @@ from authapp.api.responses import no_content
 blueprint = Blueprint("forward_auth", __name__, description="For proxies")
 
 _PLAIN = "".join(set(map(chr, range(0x21, 0x7F))) - {"%", ","})
-_HEADERS = ("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id")
+_HEADERS = ("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id", "X-Auth-Email-Verified")
 
 
 def _without_automatic_options(view: View) -> View:
@@ -30,8 +30,8 @@ def verify_request() -> Response:
     """Verify a request for a proxy.
 
     It is made for nginx's auth_request and for forward auth. A 204 lets the request through. Its headers hold the
-    user's id, username, roles and session id; what is not ASCII in a name is percent-encoded UTF-8. Every method is
-    answered, for proxies that ask with the client's own.
+    user's id, username, roles and session id, and whether the email address is verified (`true` or `false`); what is
+    not ASCII in a name is percent-encoded UTF-8. Every method is answered, for proxies that ask with the client's own.
     """
     return _identified(no_content())
 
@@ -68,7 +68,8 @@ class _RestOfPath(BaseConverter):
 def _identified(response: Response) -> Response:
     principal = current_principal()
     roles = ",".join(map(_ascii, principal.roles))
-    values = (str(principal.id), _ascii(principal.username), roles, str(principal.session_id or ""))
+    is_verified = "false" if principal.email_verified_at is None else "true"
+    values = (str(principal.id), _ascii(principal.username), roles, str(principal.session_id or ""), is_verified)
     response.headers.update(dict(zip(_HEADERS, values, strict=True)))
     return response
 

@@ -35,7 +35,9 @@ def introspect_token(form: dict[str, str]) -> dict[str, Any]:
     if token is None:
         return {"active": False}
     details = {name: value for name, value in token.claims.items() if name != "fresh"}
-    owner = {"username": token.principal.username, "roles": token.principal.roles}
+    principal = token.principal
+    is_verified = principal.email_verified_at is not None
+    owner = {"username": principal.username, "roles": principal.roles, "email_verified": is_verified}
     return {"active": True, "token_type": "Bearer", **details, **owner}
 
 

@@ -11,7 +11,7 @@ from authapp import clock
 from authapp.context import Principal
 from authapp.domain.services import Services
 from authapp.domain.sessions.authentication import MULTI_FACTOR
-from authapp.errors import FreshTokenRequired, PermissionDenied, Refusal, StepUpRequired
+from authapp.errors import EmailNotVerified, FreshTokenRequired, PermissionDenied, Refusal, StepUpRequired
 
 
 class Requirement(Protocol):
@@ -94,6 +94,19 @@ class HasPermission:
         """Raise ``PermissionDenied``."""
         if not principal.may(self.permission):
             raise PermissionDenied
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The email address of the principal's account is verified."""
+
+    refusals: ClassVar[Sequence[type[Refusal]]] = (EmailNotVerified,)
+    description: ClassVar[str] = "Needs an account whose email address is verified."
+
+    def check(self, principal: Principal) -> None:
+        """Raise ``EmailNotVerified``."""
+        if principal.email_verified_at is None:
+            raise EmailNotVerified
 
 
 def in_order(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:

@@ -151,6 +151,7 @@ def _as_data(user: User) -> dict[str, Any]:
         "id": str(user.id),
         "username": user.username,
         "email": user.email,
+        "email_verified_at": clock.rfc3339(user.email_verified_at),
         "status": str(user.status),
         "roles": list(user.roles),
         "created_at": clock.rfc3339(user.created_at),

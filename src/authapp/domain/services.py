@@ -13,8 +13,10 @@ from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.pages import Pages
+from authapp.domain.passwords.breached import breached_passwords
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.login import PasswordLogin
+from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.passwords.throttles import LoginThrottles
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.principals import Principals
@@ -51,6 +53,7 @@ class Services:
     fast_path: FastPath
     tokens: Tokens
     hasher: PasswordHasher
+    password_policy: PasswordPolicy
     password_verifier: PasswordVerifier
     password_login: PasswordLogin
     principals: Principals
@@ -95,12 +98,14 @@ class Services:
             refresh_grace=grace,
             sessions_per_account=settings.sessions_per_account,
         )
-        accounts = Accounts(verifier, hasher, hooks, registration_open=settings.registration == "open")
+        policy = PasswordPolicy(breached_passwords(settings.breached_passwords))
+        accounts = Accounts(verifier, policy, hasher, hooks, registration_open=settings.registration == "open")
         return cls(
             settings=settings,
             fast_path=fast_path,
             tokens=tokens,
             hasher=hasher,
+            password_policy=policy,
             password_verifier=verifier,
             password_login=PasswordLogin(verifier, sessions, principals, hooks),
             principals=principals,
@@ -108,7 +113,7 @@ class Services:
             step_ups=StepUps(tokens, {"password": verifier.reauthenticate}),
             introspection=Introspection(tokens, principals, sessions, refresh_grace=grace),
             accounts=accounts,
-            administration=Administration(accounts, hasher, throttles, hooks),
+            administration=Administration(accounts, policy, hasher, throttles, hooks),
             user_search=UserSearch(pages),
             name_keys=NameKeys(),
             roles=Roles(pages),

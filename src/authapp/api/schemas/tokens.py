@@ -71,6 +71,9 @@ class IntrospectionSchema(Schema):
     sub = fields.UUID()
     username = fields.String(metadata={"examples": ["ada"]})
     roles = fields.List(fields.String(), metadata={"examples": [["support"]]})
+    email_verified = fields.Boolean(
+        metadata={"description": "Whether the email address of the owner is verified.", "examples": [True]}
+    )
     iat = fields.Integer(metadata={"examples": [1769851800]})
     nbf = fields.Integer(metadata={"examples": [1769851800]})
     exp = fields.Integer(metadata={"examples": [1769852700]})

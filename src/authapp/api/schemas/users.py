@@ -28,7 +28,8 @@ EMAIL_RULE = {
 PASSWORD_RULE = {
     **NO_NUL,
     "description": "Any characters. The length is counted in code points, and nothing is trimmed. Common passwords are "
-    "refused, and so are passwords that contain the username or the name in the email address.",
+    "refused, and so are passwords that contain the username or the name in the email address. Passwords from data "
+    "breaches are refused if the service has a list of them.",
     "format": "password",
     "minLength": MIN_LENGTH,
     "maxLength": MAX_LENGTH,
@@ -126,6 +127,12 @@ class UserQuerySchema(PageQuerySchema):
     )
     status = fields.Enum(
         UserStatus, by_value=True, load_default=None, metadata={"description": "Only users with this status."}
+    )
+    email_verified = fields.Boolean(
+        load_default=None,
+        truthy={"true"},
+        falsy={"false"},
+        metadata={"description": "Only users whose address is verified, or is not.", "examples": [True]},
     )
 
 

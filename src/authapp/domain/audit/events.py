@@ -30,6 +30,9 @@ class EventType:
     TOKEN_REVOKED = event_types.register("token.revoked", "An access token was revoked by itself.")
     PASSWORD_CHANGED = event_types.register("password.changed", "The password of an account changed.")
     PASSWORD_REFUSED = event_types.register("password.refused", "A wrong current password was sent by a live session.")
+    PASSWORD_CHECK_SKIPPED = event_types.register(
+        "password_check.skipped", "The list of breached passwords could not be asked, so a new password was accepted."
+    )
     ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
     ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
     ROLE_CREATED = event_types.register("role.created", "A role was created.")

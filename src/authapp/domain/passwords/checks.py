@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
-from authapp.errors import FieldError, PasswordRejected
 from authapp.registry import Registry
 
 MIN_LENGTH = 8
@@ -32,15 +31,7 @@ PasswordCheck = Callable[[NewPassword], Iterable[str]]
 password_checks: Registry[PasswordCheck] = Registry(
     "password check", r"[a-z][a-z0-9_-]{0,39}", "use 1 to 40 of a-z, 0-9, _ and -."
 )
-"""All checks run at registration and when a password is set; they do not run at login."""
-
-
-def require_acceptable(password: str, *, username: str, email: str, field: str = "password") -> None:
-    """Raise ``PasswordRejected``, with all reasons, unless all checks accept ``password``."""
-    new_password = NewPassword(password, username, email)
-    objections = (objection for _, check in password_checks.items() for objection in check(new_password))
-    if field_errors := [FieldError(f"#/{field}", objection) for objection in objections]:
-        raise PasswordRejected(field_errors=field_errors)
+"""``PasswordPolicy`` runs all checks at registration and when a password is set; they do not run at login."""
 
 
 def check_length(wanted: NewPassword) -> Iterator[str]:

@@ -11,8 +11,8 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
-from authapp.domain.passwords.checks import require_acceptable
 from authapp.domain.passwords.hashing import PasswordHasher
+from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.passwords.verifier import ConfirmedUser, PasswordVerifier
 from authapp.domain.roles.grants import GrantPolicy, require_live
 from authapp.domain.users.names import UserNames
@@ -37,9 +37,16 @@ class Accounts:
     """The use cases of accounts."""
 
     def __init__(
-        self, verifier: PasswordVerifier, hasher: PasswordHasher, hooks: Hooks, *, registration_open: bool
+        self,
+        verifier: PasswordVerifier,
+        policy: PasswordPolicy,
+        hasher: PasswordHasher,
+        hooks: Hooks,
+        *,
+        registration_open: bool,
     ) -> None:
         self._verifier = verifier
+        self._policy = policy
         self._hasher = hasher
         self._hooks = hooks
         self._registration_open = registration_open
@@ -115,7 +122,8 @@ class Accounts:
         confirmed = self._verifier.confirm(user_id, current, context, field="current_password")
         if confirmed.password_hash is None:
             raise WrongPassword
-        require_acceptable(new, username=confirmed.username, email=confirmed.email, field="new_password")
+        names = {"username": confirmed.username, "email": confirmed.email}
+        self._policy.require_acceptable(new, **names, context=context, field="new_password")
         new_hash = self._hasher.hash(new, context)
         with transaction():
             user = _lock_if_unchanged(user_id, confirmed)
@@ -139,7 +147,7 @@ class Accounts:
 
     def _new(self, names: UserNames, password: str | None, context: RequestContext, roles: Iterable[str] = ()) -> User:
         if password is not None:
-            require_acceptable(password, username=names.username, email=names.email)
+            self._policy.require_acceptable(password, username=names.username, email=names.email, context=context)
         return User(
             id=identifiers.time_ordered(),
             username=names.username,

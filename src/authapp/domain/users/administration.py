@@ -12,8 +12,8 @@ from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
-from authapp.domain.passwords.checks import require_acceptable
 from authapp.domain.passwords.hashing import PasswordHasher
+from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.passwords.throttles import LoginThrottles
 from authapp.domain.roles.grants import GrantPolicy, lock_in_order, require_another_admin
 from authapp.domain.roles.roles import check_exists
@@ -51,8 +51,16 @@ class Changes:
 class Administration:
     """The use cases of administration. Each may raise ``ResourceNotFound``, and the refusals of ``GrantPolicy``."""
 
-    def __init__(self, accounts: Accounts, hasher: PasswordHasher, throttles: LoginThrottles, hooks: Hooks) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        policy: PasswordPolicy,
+        hasher: PasswordHasher,
+        throttles: LoginThrottles,
+        hooks: Hooks,
+    ) -> None:
         self._accounts = accounts
+        self._policy = policy
         self._hasher = hasher
         self._throttles = throttles
         self._hooks = hooks
@@ -107,7 +115,7 @@ class Administration:
         """
         with transaction():  # no connection may be held while the password is hashed
             user = self._accounts.find(ref)
-        require_acceptable(password, username=user.username, email=user.email)
+        self._policy.require_acceptable(password, username=user.username, email=user.email, context=context)
         new_hash = self._hasher.hash(password, context)
         with transaction():
             user = self._lock(user.id, context)

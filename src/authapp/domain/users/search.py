@@ -27,11 +27,23 @@ _ALL_USERS = IndexRange(rows=select(User), order=(User.id,))
 
 @dataclass(frozen=True, kw_only=True)
 class UserFilter:
-    """Which accounts to list. ``q`` is the start of the username or the email address; case is ignored."""
+    """Which accounts to list. ``q`` is the start of the username or the email address; case is ignored.
+
+    ``email_verified`` is in no index: pages of it test a bounded number of accounts, and may be short.
+    """
 
     q: str | None = None
     role: str | None = None
     status: UserStatus | None = None
+    email_verified: bool | None = None
+
+    def bound(self) -> dict[str, Any]:
+        """Return the filters to which a cursor is bound."""
+        filters = dict(vars(self))
+        # Left out unless it is asked for, so that cursors of the version before stay good during an upgrade.
+        if self.email_verified is None:
+            del filters["email_verified"]
+        return filters
 
     def index_ranges(self) -> list[IndexRange]:
         """Return one range for the accounts with the role, and one for those with the status, if these are set."""
@@ -47,12 +59,17 @@ class UserFilter:
         return index_ranges
 
     def condition(self) -> ColumnElement[bool]:
-        """Return the SQL condition that a row of ``users`` has the role and the status."""
+        """Return the SQL condition that a row of ``users`` has the role, the status, and a verified address or none."""
         # A scalar subquery is one index lookup per row. PostgreSQL may turn EXISTS into a hash of all holders.
         holder = select(literal(True)).where(UserRole.user_id == User.id, UserRole.role_name == self.role)
         has_role = holder.correlate(User).scalar_subquery() if self.role else true()
-        # The status is tested first, because PostgreSQL stops at the first test that fails and the role needs a lookup.
-        return and_(User.status == self.status if self.status else true(), has_role)
+        is_verified = true() if self.email_verified is None else User.email_verified_at.is_not(None)
+        # The role is tested last, because PostgreSQL stops at the first test that fails and the role needs a lookup.
+        return and_(
+            User.status == self.status if self.status else true(),
+            ~is_verified if self.email_verified is False else is_verified,
+            has_role,
+        )
 
 
 class UserSearch:
@@ -67,9 +84,9 @@ class UserSearch:
         A page may be short or empty although it has a cursor to the next one. Raises ``ValidationFailed`` for a cursor
         that was not created for this filter.
         """
-        listing = Listing("users", vars(user_filter), {"key": str} if user_filter.q else {"id": UUID})
+        listing = Listing("users", user_filter.bound(), {"key": str} if user_filter.q else {"id": UUID})
         index_ranges = user_filter.index_ranges() or [_ALL_USERS]
-        if len(index_ranges) == 1 and not user_filter.q:
+        if len(index_ranges) == 1 and not user_filter.q and user_filter.email_verified is None:
             return self._pages.page(listing, index_ranges, limit, cursor)
         after = self._pages.position(listing, cursor)
         scan = _scan_names(user_filter, user_filter.q, after) if user_filter.q else _scan_filters(user_filter, after)
@@ -92,11 +109,12 @@ class UserSearch:
 def _scan_filters(user_filter: UserFilter, after: list[Any] | None) -> ScanResult:
     """Scan the accounts with the role, and the accounts with the status; return the scan that got further.
 
-    No index covers both filters. Each scan finds all matches up to the point where it stops, so the scan that got
-    further includes the matches of the other. It is the scan of the rarer filter, whose accounts are further apart.
+    Without either, scan all accounts. No index covers both filters. Each scan finds all matches up to the point where
+    it stops, so the scan that got further includes the matches of the other. It is the scan of the rarer filter, whose
+    accounts are further apart.
     """
     scans = []
-    for index_range in user_filter.index_ranges():
+    for index_range in user_filter.index_ranges() or [_ALL_USERS]:
         scan = _scan_range(index_range, after, User.id, user_filter.condition())
         if scan.resume_after is None:
             return scan
