@@ -8,7 +8,13 @@ from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.audit.trail import AuditTrail
+from authapp.domain.email.address_change import AddressChange
+from authapp.domain.email.address_undo import AddressUndo
+from authapp.domain.email.forced_resets import ForcedResets
+from authapp.domain.email.login_links import LoginLinks
+from authapp.domain.email.notices import Notices
 from authapp.domain.email.outbox import Outbox
+from authapp.domain.email.requests import MailRequests
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import OneTimeTokens
@@ -62,6 +68,12 @@ class Services:
     rate_limits: RateLimits
     one_time_tokens: OneTimeTokens
     outbox: Outbox
+    mail_requests: MailRequests
+    address_change: AddressChange
+    address_undo: AddressUndo
+    forced_resets: ForcedResets
+    login_links: LoginLinks
+    notices: Notices
     pruning: Pruning
     health: Health
 
@@ -91,6 +103,8 @@ class Services:
             refresh_grace=grace,
             sessions_per_account=settings.sessions_per_account,
         )
+        one_time_tokens, outbox = OneTimeTokens(), Outbox()
+        mail_requests = MailRequests(fast_path, settings.mail_rate_limit)
         accounts = Accounts(verifier, hasher, hooks, registration_open=settings.registration == "open")
         return cls(
             settings=settings,
@@ -108,8 +122,18 @@ class Services:
             roles=Roles(),
             audit=AuditTrail(pages),
             rate_limits=RateLimits(settings.rate_limit, fast_path),
-            one_time_tokens=OneTimeTokens(),
-            outbox=Outbox(),
+            one_time_tokens=one_time_tokens,
+            outbox=outbox,
+            mail_requests=mail_requests,
+            address_change=AddressChange(verifier, one_time_tokens, mail_requests, outbox, hooks),
+            address_undo=AddressUndo(one_time_tokens, outbox, hooks),
+            forced_resets=ForcedResets(throttles, outbox, hooks),
+            login_links=LoginLinks(mail_requests, one_time_tokens, sessions, hooks),
+            notices=Notices(
+                outbox,
+                verify_addresses=settings.email_verification != "off",
+                new_login=settings.mail_new_login == "on",
+            ),
             pruning=Pruning(leeway=settings.leeway),
             health=Health(migrations),
         )

@@ -29,6 +29,16 @@ class EventType:
     TOKEN_REVOKED = event_types.register("token.revoked", "An access token was revoked by itself.")
     PASSWORD_CHANGED = event_types.register("password.changed", "The password of an account changed.")
     PASSWORD_REFUSED = event_types.register("password.refused", "A wrong current password was sent by a live session.")
+    PASSWORD_VOIDED = event_types.register(
+        "password.voided", "The password of an account was voided; its owner chooses another with a link in a mail."
+    )
+    EMAIL_VERIFIED = event_types.register("email.verified", "Somebody proved to read the mail of an account's address.")
+    EMAIL_CHANGE_REQUESTED = event_types.register("email.change_requested", "A user asked for another email address.")
+    EMAIL_CHANGE_WITHDRAWN = event_types.register("email.change_withdrawn", "A user no longer wants another address.")
+    EMAIL_CHANGED = event_types.register("email.changed", "A user's new email address was confirmed.")
+    EMAIL_CHANGE_UNDONE = event_types.register(
+        "email.change_undone", "The address before was restored with the link in the mail to it."
+    )
     ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
     ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
     ROLE_CREATED = event_types.register("role.created", "A role was created.")

@@ -4,10 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from authapp import clock
-from authapp.context import Principal, RequestContext
+from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
@@ -15,7 +14,8 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.checks import require_acceptable
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.throttles import LoginThrottles
-from authapp.domain.roles.grants import GrantPolicy, lock_in_order, require_another_admin
+from authapp.domain.principals.recent import require_recent_login
+from authapp.domain.roles.grants import GrantPolicy, require_another_admin
 from authapp.domain.roles.roles import check_exists
 from authapp.domain.sessions import revocation
 from authapp.domain.users.accounts import Accounts
@@ -25,7 +25,7 @@ from authapp.domain.users.rows import (
     change_names,
     checked_roles,
     delete_account,
-    lock_account,
+    lock_managed,
     unique_names,
 )
 from authapp.models import EndReason, User, UserRole, UserStatus
@@ -60,12 +60,18 @@ class Administration:
         """Change an account. Values that are the same as before change nothing and are not recorded.
 
         Disabling ends the sessions, so that the tokens are refused from the next request on. Enabling also resets the
-        failed logins. Raises ``ValidationFailed``, ``UsernameTaken``, ``EmailTaken`` or ``LastAdmin``.
+        failed logins. Another email address needs a recent login of the principal, because who has the address can get
+        into the account.
+
+        Raises ``ValidationFailed``, ``UsernameTaken``, ``EmailTaken``, ``LastAdmin``, or what ``require_recent_login``
+        raises.
         """
         with unique_names(), transaction():
-            user = self._lock(ref, context)
+            user = lock_managed(ref, context)
             now = clock.now()
             previous = change_names(user, changes.names(), context)
+            if "email" in previous:
+                require_recent_login(context)
             changed = set(previous)
             if self._set_roles(user, changes.roles, context):
                 changed.add("roles")
@@ -109,7 +115,7 @@ class Administration:
         require_acceptable(password, username=user.username, email=user.email)
         new_hash = self._hasher.hash(password, context)
         with transaction():
-            user = self._lock(user.id, context)
+            user = lock_managed(user.id, context)
             self._throttles.forgive(user.id)
             ended = set_password_hash(user, new_hash, self._hooks, context)
         send_password_changed(user.id, ended, self._hooks, context)
@@ -118,7 +124,7 @@ class Administration:
     def end_sessions(self, ref: UserRef, context: RequestContext) -> int:
         """End all sessions of an account, and return their number."""
         with transaction():
-            user = self._lock(ref, context)
+            user = lock_managed(ref, context)
             ended = revocation.end_all(user.id, EndReason.REVOKED, clock.now())
             details: dict[str, Any] = {"reason": EndReason.REVOKED, "sessions": ended}
             audit.record(EventType.SESSION_ENDED, context=context, subject_id=user.id, **details)
@@ -129,23 +135,16 @@ class Administration:
     def unlock(self, ref: UserRef, context: RequestContext) -> User:
         """Reset the failed logins of an account, so that its owner can log in again."""
         with transaction():
-            user = self._lock(ref, context)
+            user = lock_managed(ref, context)
             self._unlock(user, context)
         return user
 
     def delete(self, ref: UserRef, context: RequestContext) -> None:
         """Delete an account, with its sessions and blocklist entries. Raises ``LastAdmin``."""
         with transaction():
-            user = self._lock(ref, context)
+            user = lock_managed(ref, context)
             delete_account(user, context)
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
-
-    def _lock(self, ref: UserRef, context: RequestContext) -> User:
-        if isinstance(context.principal, Principal) and isinstance(ref, UUID):
-            lock_in_order(context.principal.id, ref)
-        user = lock_account(ref)
-        GrantPolicy.of(context).require_can_manage(user)
-        return user
 
     def _set_status(self, user: User, status: UserStatus | None, context: RequestContext, now: datetime) -> bool:
         if status == UserStatus.ACTIVE:
@@ -168,7 +167,7 @@ class Administration:
         self, ref: UserRef, context: RequestContext, *, granted: Collection[str] = (), revoked: Collection[str] = ()
     ) -> User:
         with unique_names(), transaction():
-            user = self._lock(ref, context)
+            user = lock_managed(ref, context)
             if self._set_roles(user, {*user.roles, *granted} - {*revoked}, context):
                 user.updated_at = clock.now()
                 self._hooks.send_user_changing(user.id, {"roles"}, context=context)
