@@ -122,8 +122,8 @@ def ask(api: Api, token: str, email: str = NEW, **changes: Any) -> Any:
 def test_the_new_address_is_pending_until_it_is_confirmed(api: Api, token: str, user: User, mailbox: Mailbox) -> None:
     response = ask(api, token)
     assert (response.status_code, response.get_json()) == (202, {})
-    own = api.get("/users/me", token).get_json()
-    assert (own["email"], own["pending_email"]) == ("ada@example.com", "Countess@example.org")
+    account_json = api.get("/users/me", token).get_json()
+    assert (account_json["email"], account_json["pending_email"]) == ("ada@example.com", "Countess@example.org")
     assert mailbox.mails() == [("change_email", "Countess@example.org")]
     assert events(user.id)[-1] == "email.change_requested"
 
@@ -214,9 +214,9 @@ def test_the_link_changes_the_address_and_the_one_before_is_told(
     ask(api, token)
     link, other = mailbox.link("change_email"), issue(services, user, Purpose.RESET_PASSWORD)
     services.address_change.confirm(link, GUEST)
-    own = api.get("/users/me", token).get_json()
-    assert (own["email"], own["pending_email"]) == ("Countess@example.org", None)
-    assert own["email_verified_at"] is not None
+    account_json = api.get("/users/me", token).get_json()
+    assert (account_json["email"], account_json["pending_email"]) == ("Countess@example.org", None)
+    assert account_json["email_verified_at"] is not None
     assert mailbox.mails()[-1] == ("email_changed", "ada@example.com")
     assert events(user.id)[-1] == "email.changed"
     assert not is_good(services, other, Purpose.RESET_PASSWORD), "a link to the old address resets nothing"
@@ -360,8 +360,8 @@ def test_no_number_of_changes_and_mails_pushes_out_the_first_undo_link(
     for _ in range(MAX_PER_PURPOSE + 1):
         time.passes(seconds=1)
         mailbox.link("email_changed", "b0@example.com")
-    told = [address for kind, address in mailbox.mails() if kind == "email_changed"]
-    assert told == ["ada@example.com", *(f"b{number}@example.com" for number in range(MAX_KEPT - 1))]
+    notified = [address for kind, address in mailbox.mails() if kind == "email_changed"]
+    assert notified == ["ada@example.com", *(f"b{number}@example.com" for number in range(MAX_KEPT - 1))]
     assert mailbox.mails()[-1] == ("address_replaced", f"b{MAX_KEPT}@example.com"), "told, without a link"
     services.address_undo.confirm(first, GUEST)
     assert account("ada").email == "ada@example.com"

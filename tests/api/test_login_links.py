@@ -243,8 +243,8 @@ def test_an_account_that_was_never_verified_is_claimed(app: Flask, api: Api, ser
     pair = log_in(api, challenge, token=token).get_json()
     problem(api.get("/users/me", planted), 401, "token_revoked")
     problem(api.log_in("mallory"), 401, "invalid_credentials")
-    own = api.get("/users/me", pair["access_token"]).get_json()
-    assert own["email_verified_at"] is not None
+    account_json = api.get("/users/me", pair["access_token"]).get_json()
+    assert account_json["email_verified_at"] is not None
     assert {"email.verified", "password.voided"} <= {event[0] for event in events()}
 
 

@@ -151,8 +151,8 @@ def test_of_twenty_who_confirm_one_change_at_once_one_does(app: Flask) -> None:
     assert Counter(outcomes) == {None: 1, OneTimeTokenInvalid: AT_ONCE - 1}
     assert stored(app, user).email == "moved@example.com"
     with app.app_context():
-        told = select(func.count()).select_from(OutgoingMail).where(OutgoingMail.kind == "email_changed")
-        assert db.session.scalar(told) == 1
+        notices = select(func.count()).select_from(OutgoingMail).where(OutgoingMail.kind == "email_changed")
+        assert db.session.scalar(notices) == 1
 
 
 @pytest.mark.committed
