@@ -484,6 +484,18 @@ def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_bef
     assert account("ada").email == "set@example.com"
 
 
+def test_an_administrator_who_sets_their_own_address_can_be_undone_as_well(app: Flask, api: Api) -> None:
+    services, boss = Services.of(app), a_user(app, "boss", roles=[ADMIN])
+    session = a_session(app, boss).access_token
+    for address in ("thief@example.com", "more@example.com"):
+        assert api("PATCH", f"/users/{boss.id}", session, json={"email": address}).status_code == 200
+    with app.app_context():
+        mailbox = Mailbox(app, boss)
+        assert ("email_changed", "boss@example.com") in mailbox.mails()
+        services.address_undo.confirm(mailbox.link("email_changed", "boss@example.com"), GUEST)
+        assert account("boss").email == "boss@example.com"
+
+
 def test_another_address_needs_a_recent_login_of_the_administrator(api: Api, app: Flask, user: User) -> None:
     pair = a_session(app, a_user(app, roles=[ADMIN]))
     stale = api.post("/auth/refresh", {"refresh_token": pair.refresh_token}).get_json()["access_token"]

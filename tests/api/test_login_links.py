@@ -222,7 +222,9 @@ def test_a_disabled_account_and_one_with_another_address_are_refused(api: Api, u
     send(services, user)
     with transaction():
         db.session.get_one(User, user.id).status = "disabled"
+        db.session.get_one(User, user.id).email_verified_at = None
     refused(api, challenge, code=CODE)
+    assert events()[-1] == ("login.refused", user.id, {}), "and nobody claims a disabled account"
 
 
 def test_a_new_password_voids_the_link(api: Api, user: User, services: Services) -> None:

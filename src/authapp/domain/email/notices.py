@@ -6,7 +6,8 @@ from uuid import UUID
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
-from authapp.domain.email.kinds import ADDRESS_REPLACED, NEW_LOGIN, PASSWORD_CHANGED, VERIFY_EMAIL
+from authapp.domain.email import previous_addresses
+from authapp.domain.email.kinds import ADDRESS_REPLACED, EMAIL_CHANGED, NEW_LOGIN, PASSWORD_CHANGED, VERIFY_EMAIL
 from authapp.domain.email.outbox import Outbox
 from authapp.models import User
 
@@ -36,20 +37,23 @@ class Notices:
         context: RequestContext,
         **_: object,
     ) -> None:
-        """Store the mails about a new password, and about an address that somebody else has set.
+        """Store the mails about a new password, and about an address that was set without a link to it.
 
-        They are in the transaction of the change. A guest who changes an address holds a link, and that use case stores
-        its own mail.
+        They are in the transaction of the change. An address that is verified was confirmed with a link, and that use
+        case stores its own mail.
         """
         user = db.session.get_one(User, user_id)
         # A password that was voided is told of by the mail with the link to choose another.
         if "password" in fields and user.password_hash is not None:
             self._outbox.add(PASSWORD_CHANGED, user_id=user_id, address=None, context=context)
-        if "email" in fields and context.principal is not None and context.actor_id != user_id:
-            self._store_address_replaced(user, previous["email"], context)
+        if "email" in fields and user.email_verified_at is None:
+            self._store_address_set(user, previous["email"], context)
 
-    def _store_address_replaced(self, user: User, previous: str, context: RequestContext) -> None:
-        self._outbox.add(ADDRESS_REPLACED, user_id=user.id, address=previous, context=context)
+    def _store_address_set(self, user: User, previous: str, context: RequestContext) -> None:
+        # An administrator's own address may have been set by the thief of a session, so that change can be undone.
+        can_undo = context.actor_id == user.id and previous_addresses.remember(user, previous)
+        kind = EMAIL_CHANGED if can_undo else ADDRESS_REPLACED
+        self._outbox.add(kind, user_id=user.id, address=previous, context=context)
         if self._verify_addresses:
             self._outbox.add(VERIFY_EMAIL, user_id=user.id, address=user.email, context=context)
 
