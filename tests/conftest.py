@@ -17,7 +17,7 @@ from authapp.domain.services import Services
 from clocks import Time
 from databases import Databases, server
 from factories import Api
-from settings import settings
+from settings import mail, settings
 
 
 @pytest.fixture(scope="session")
@@ -30,9 +30,10 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
 
 
 @pytest.fixture(scope="session")
-def shared_app(databases: Databases) -> Iterator[Flask]:
+def shared_app(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """The application of most tests, with everything that needs mail."""
     with databases.migrated() as url:
-        app = create_app(settings(database_url=url))
+        app = create_app(settings(database_url=url, **mail(tmp_path_factory.mktemp("mail"))))
         yield app
         dispose(app)
 
@@ -49,10 +50,10 @@ def app(request: pytest.FixtureRequest) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def committed_app(databases: Databases) -> Iterator[Flask]:
+def committed_app(databases: Databases, tmp_path: Path) -> Iterator[Flask]:
     """An application on a database of its own, where commits are real."""
     with databases.migrated() as url:
-        app = create_app(settings(database_url=url))
+        app = create_app(settings(database_url=url, **mail(tmp_path)))
         yield app
         dispose(app)
 

@@ -1,8 +1,10 @@
 """Settings for tests: everything is set here, and the code never learns that it is being tested."""
 
+from email.headerregistry import Address
+from pathlib import Path
 from typing import Any
 
-from authapp.config import Settings
+from authapp.config import MailServer, Settings
 from authapp.security.keys import Key, KeyRing
 
 KEYS = KeyRing([Key.generate()]).to_json()
@@ -12,6 +14,13 @@ WIDE_LIMITS = {
     "hashing_queue_seconds": 60,
 }
 MANY_SESSIONS = {"sessions_per_account": 10_000}
+
+
+def mail(folder: Path, **changes: Any) -> dict[str, Any]:
+    """Return the settings of an application whose mails go to ``folder``, and which has everything that needs mail."""
+    server = MailServer("file", folder=folder)
+    sender = Address("authapp", addr_spec="no-reply@auth.example.com")
+    return {"mail_url": server, "mail_from": sender, "login_links": "on", **changes}
 
 
 def settings(**changes: Any) -> Settings:

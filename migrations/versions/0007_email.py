@@ -1,4 +1,4 @@
-"""Email: the address that a user has asked for, and logins that are completed with a code from a mail.
+"""Email: the addresses that a user has asked for or had before, and logins that are completed with a code from a mail.
 
 It only adds columns and an index, so that the version before can still serve.
 """
@@ -18,6 +18,7 @@ def upgrade() -> None:
     """Apply the migration. It can be run again if it was interrupted."""
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS pending_email text")
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS pending_email_until timestamptz")
+    op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS previous_emails jsonb")
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS challenge_hash bytea")
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS code_hash bytea")
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS failures smallint NOT NULL DEFAULT 0")
@@ -38,5 +39,5 @@ def downgrade() -> None:
     op.drop_index(op.f(INDEX), table_name="one_time_tokens")
     for column in ("failures", "code_hash", "challenge_hash"):
         op.drop_column("one_time_tokens", column)
-    for column in ("pending_email_until", "pending_email"):
+    for column in ("previous_emails", "pending_email_until", "pending_email"):
         op.drop_column("users", column)

@@ -16,6 +16,8 @@ class Principal:
     such as an API key, may allow less. ``amr`` (RFC 8176) names how the user was authenticated, and ``auth_time`` when.
     ``fresh`` is true for the access token of a login only. A credential without a session has no ``session_id``;
     if it does not prove the user at this moment, as an API key does not, ``auth_time`` is ``None`` and ``amr`` empty.
+    ``pending_email`` is an address that the user asked for and has not confirmed; it counts until
+    ``pending_email_until``.
     """
 
     id: UUID
@@ -32,6 +34,8 @@ class Principal:
     amr: list[str]
     auth_time: datetime | None
     fresh: bool
+    pending_email: str | None = None
+    pending_email_until: datetime | None = None
 
     def may(self, permission: str) -> bool:
         """Tell whether this credential allows what needs ``permission``."""

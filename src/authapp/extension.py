@@ -153,6 +153,8 @@ def _build_services(app: Flask, settings: Settings, folders: Sequence[MigrationF
         services = Services.build(settings, fast_path, app, folders)
     except InvalidKey as error:
         raise SettingsError([f"AUTHAPP_JWT_KEYS: {error}"]) from None
+    if settings.mail_url is not None:
+        services.notices.connect(app)
     _bind_database(app, _database_config(settings, arguments), orphaned)
     return services
 

@@ -34,6 +34,8 @@ WITHOUT_CONTEXT = {
     "authapp.domain.sessions.revocation.revoke_access_token",
     "authapp.domain.one_time_tokens.OneTimeTokens.issue",
     "authapp.domain.one_time_tokens.OneTimeTokens.use",
+    "authapp.domain.one_time_tokens.OneTimeTokens.use_code",
+    "authapp.domain.one_time_tokens.OneTimeTokens.void",
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
     "authapp.domain.passwords.throttles.LoginThrottles.reserve",
     "authapp.domain.passwords.throttles.LoginThrottles.forgive",

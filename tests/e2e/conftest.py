@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 
 from databases import Databases
-from e2e.processes import Server, environment, serving
+from e2e.processes import Server, environment, mail_variables, serving
 
 collect_ignore = ["notes_project"]
 """A project of its own, whose tests ``test_package.py`` runs."""
 
 
 @pytest.fixture(scope="module")
-def variables(databases: Databases) -> Iterator[dict[str, str]]:
-    """The environment of a production server with a migrated database of its own."""
+def variables(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a production server with mail, and a migrated database of its own."""
+    folder: Path = tmp_path_factory.mktemp("mail")
     with databases.migrated() as url:
-        yield environment(url)
+        yield environment(url, **mail_variables(folder))
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 WIDE_LIMITS = {
-    **{f"AUTHAPP_RATE_LIMIT_{name}": "off" for name in ("LOGIN", "REGISTER", "REFRESH", "PASSWORD")},
+    **{f"AUTHAPP_RATE_LIMIT_{name}": "off" for name in ("LOGIN", "REGISTER", "REFRESH", "PASSWORD", "MAIL")},
     "AUTHAPP_HASHING_QUEUE_SECONDS": "30",
     "AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT": "50",
     "AUTHAPP_SESSIONS_PER_ACCOUNT": "10000",
@@ -43,6 +43,15 @@ def environment(database_url: str, **changes: str) -> dict[str, str]:
 
 START = 90.0
 """Seconds that a server may take to start, beside other tests: a deadline for what hangs, and no measurement."""
+
+
+def mail_variables(folder: Path) -> dict[str, str]:
+    """Return the variables of a server whose mails go to ``folder``, and which has everything that needs mail."""
+    return {
+        "AUTHAPP_MAIL_URL": folder.as_uri(),
+        "AUTHAPP_MAIL_FROM": "authapp <no-reply@auth.example.com>",
+        "AUTHAPP_LOGIN_LINKS": "on",
+    }
 
 
 class Server:

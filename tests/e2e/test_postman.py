@@ -34,6 +34,8 @@ NOT_PROVOKED = {
 
 NOT_PROVOKED_BY = {
     "DELETE /api/v1/users/me: permission_denied": "it takes a project's own authenticator, without sessions",
+    "PUT /api/v1/users/me/email: permission_denied": "the same",
+    "DELETE /api/v1/users/me/email: permission_denied": "the same",
     "POST /api/v1/auth/logout: permission_denied": "it takes a project's own authenticator",
     "POST /api/v1/auth/step-ups: permission_denied": "it takes a project's own authenticator",
 }

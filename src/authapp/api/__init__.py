@@ -10,12 +10,15 @@ from authapp.api import (
     auth,
     discovery,
     docs,
+    email,
     errors,
+    forced_resets,
     forward_auth,
     guards,
     health,
     introspection,
     jwt_extended,
+    login_links,
     middleware,
     ping,
     problems,
@@ -28,7 +31,7 @@ from authapp.api.paths import BASE_PATH
 from authapp.config import Settings, SettingsError
 
 
-def blueprints(_settings: Settings) -> dict[Blueprint, str | None]:
+def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
     """Return each blueprint with its URL prefix.
 
     A capability whose extra is not installed, or whose settings are not given, has no routes: it is left out here.
@@ -41,6 +44,7 @@ def blueprints(_settings: Settings) -> dict[Blueprint, str | None]:
         users.blueprint: f"{BASE_PATH}/users",
         sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
         audit_events.activity: f"{BASE_PATH}/users/me/activity",
+        **_of_mail(settings),
         roles.blueprint: f"{BASE_PATH}/roles",
         audit_events.blueprint: f"{BASE_PATH}/audit-events",
         ping.blueprint: BASE_PATH,
@@ -49,6 +53,17 @@ def blueprints(_settings: Settings) -> dict[Blueprint, str | None]:
         problems.blueprint: "/problems",
         docs.document: None,
         **({docs.page: "/docs"} if find_spec("flask_swagger_ui") else {}),
+    }
+
+
+def _of_mail(settings: Settings) -> dict[Blueprint, str | None]:
+    if settings.mail_url is None:
+        return {}
+    links = settings.login_links == "on"
+    return {
+        email.blueprint: f"{BASE_PATH}/users/me/email",
+        forced_resets.blueprint: f"{BASE_PATH}/users",
+        **({login_links.blueprint: f"{BASE_PATH}/auth/login-links"} if links else {}),
     }
 
 

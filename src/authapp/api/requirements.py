@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import ClassVar, Protocol
 
 from flask import current_app
 
-from authapp import clock
 from authapp.context import Principal
+from authapp.domain.principals.recent import require_recent, require_session
 from authapp.domain.services import Services
 from authapp.domain.sessions.authentication import MULTI_FACTOR
 from authapp.errors import EmailNotVerified, FreshTokenRequired, PermissionDenied, Refusal, StepUpRequired
@@ -40,7 +39,7 @@ class Fresh:
 
     def check(self, principal: Principal) -> None:
         """Raise ``FreshTokenRequired``, or ``PermissionDenied`` for a credential that no login can make fresh."""
-        _require_session(principal)
+        require_session(principal)
         if not principal.fresh:
             raise FreshTokenRequired
 
@@ -57,11 +56,7 @@ class Recent:
 
     def check(self, principal: Principal) -> None:
         """Raise ``StepUpRequired``, or ``PermissionDenied`` for a credential that no login can make recent."""
-        _require_session(principal)
-        max_age = self.max_age or Services.of(current_app).settings.step_up_max_age
-        # The database's time of the authentication, not the token's claim: a step-up counts for the whole session.
-        if principal.auth_time is None or clock.now() - principal.auth_time > timedelta(seconds=max_age):
-            raise StepUpRequired(max_age=max_age)
+        require_recent(principal, self.max_age or Services.of(current_app).settings.step_up_max_age)
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ class MultiFactor:
 
     def check(self, principal: Principal) -> None:
         """Raise ``StepUpRequired``, or ``PermissionDenied`` for a credential that no login can give a second factor."""
-        _require_session(principal)
+        require_session(principal)
         if MULTI_FACTOR not in principal.amr:
             raise StepUpRequired(acr_values=MULTI_FACTOR)
 
@@ -119,8 +114,3 @@ def in_order(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
 
 
 _LAST: dict[type[Requirement], int] = {MultiFactor: 1, Recent: 2}
-
-
-def _require_session(principal: Principal) -> None:
-    if principal.session_id is None:
-        raise PermissionDenied("This needs a login: no other credential will do.")

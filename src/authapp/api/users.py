@@ -13,6 +13,7 @@ from authapp.api.paths import LOCATION, user_path
 from authapp.api.responses import no_content
 from authapp.api.schemas.users import (
     ConfirmationSchema,
+    OwnUserSchema,
     PasswordChangeSchema,
     RenameSchema,
     UserChangeSchema,
@@ -33,6 +34,7 @@ from authapp.errors import (
     LastAdmin,
     PasswordRejected,
     ResourceNotFound,
+    StepUpRequired,
     UsernameTaken,
     WrongPassword,
 )
@@ -42,7 +44,7 @@ blueprint = Blueprint("users", __name__, description="Accounts")
 
 
 @blueprint.get("/me")
-@blueprint.response(200, UserSchema)
+@blueprint.response(200, OwnUserSchema)
 def get_own_account() -> Principal:
     """Get your own account."""
     return current_principal()
@@ -50,7 +52,7 @@ def get_own_account() -> Principal:
 
 @blueprint.patch("/me")
 @blueprint.arguments(RenameSchema)
-@blueprint.response(200, UserSchema)
+@blueprint.response(200, OwnUserSchema)
 @refuses(UsernameTaken, signals=(hooks.user_changing,))
 def update_own_account(body: dict[str, str]) -> User:
     """Change your own username."""
@@ -131,12 +133,15 @@ def get_user(user_id: UUID) -> User:
 @requires(Permission.USERS_WRITE)
 @blueprint.arguments(UserChangeSchema)
 @blueprint.response(200, UserSchema)
-@refuses(ResourceNotFound, UsernameTaken, EmailTaken, LastAdmin, signals=(hooks.user_changing,))
+@refuses(
+    *(ResourceNotFound, UsernameTaken, EmailTaken, LastAdmin, StepUpRequired),
+    signals=(hooks.user_changing,),
+)
 def update_user(body: dict[str, Any], user_id: UUID) -> User:
     """Change an account.
 
     What is left out stays as it is. With status `disabled`, its tokens are refused from the next request on. With
-    status `active`, its failed logins are also reset.
+    status `active`, its failed logins are also reset. Another email address needs a recent login or step-up.
     """
     return Services.of(current_app).administration.change(user_id, Changes(**body), request_context())
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from hashlib import sha256
-from secrets import token_bytes
+from secrets import compare_digest, token_bytes
 from types import MappingProxyType
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, select, update
 
 from authapp import clock
 from authapp.database.session import db
@@ -52,6 +52,9 @@ MAX_PER_PURPOSE = 5
 It is more than one, so that requesting another token does not void one that is already in the user's mailbox.
 """
 
+MAX_GUESSES = 5
+"""How many codes may be tried for one challenge. The code has eight digits, so one in 20,000,000 guessers succeeds."""
+
 prunables.register(
     "one_time_tokens",
     Prunable("one_time_tokens", OneTimeToken.expires_at, lambda now: OneTimeToken.expires_at < now),
@@ -74,19 +77,35 @@ class UsedToken:
 HARMLESS_CHANGES = {"username", "roles"}
 """The changes of an account that leave the tokens which were sent before as they are. Every other one voids them."""
 
+SURVIVES_CHANGES = {Purpose.UNDO_EMAIL}
+"""The purposes whose tokens no change of the account voids.
+
+Otherwise whoever stole a session could change the address, and then the password, and so void the owner's undo link.
+``domain/email/previous_addresses.py`` says which of these tokens still count.
+"""
+
 
 class OneTimeTokens:
     """Issues and uses one-time tokens. Each method works within the caller's open transaction."""
 
     def issue(
-        self, user_id: UUID, purpose: str, *, sent_to: str, lifetime: timedelta, new_address: str | None = None
+        self,
+        user_id: UUID,
+        purpose: str,
+        *,
+        sent_to: str,
+        lifetime: timedelta,
+        new_address: str | None = None,
+        challenge_hash: bytes | None = None,
+        code: str | None = None,
     ) -> str:
         """Return a new token for ``purpose``, to be sent to the address ``sent_to``; it expires after ``lifetime``.
 
         If the account would then have more than ``MAX_PER_PURPOSE`` tokens for the purpose, the oldest is deleted.
+        ``challenge_hash`` binds a login link to the client that requested it, which may also send ``code`` instead.
         """
         now, token = clock.now(), user_id.bytes + token_bytes(SECRET_BYTES)
-        same_purpose = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
+        same_purpose = _same_purpose(user_id, purpose, lookup_key(sent_to))
         newest = (
             select(OneTimeToken.token_hash)
             .where(*same_purpose, OneTimeToken.expires_at > now)
@@ -103,6 +122,8 @@ class OneTimeTokens:
                 token_hash=sha256(token).digest(),
                 address_key=lookup_key(sent_to),
                 address=new_address,
+                challenge_hash=challenge_hash,
+                code_hash=None if code is None else _code_hash(challenge_hash or b"", code),
                 created_at=now,
                 expires_at=now + lifetime,
             )
@@ -110,34 +131,83 @@ class OneTimeTokens:
         db.session.flush()
         return base64url.encode(token)
 
-    def use(self, token: str, purpose: str) -> UsedToken | None:
+    def find(self, token: str, purpose: str) -> UsedToken | None:
+        """Return what ``use`` would return, without using the token and without locking anything."""
+        key = _key_of(token)
+        if key is None:
+            return None
+        which = (*_is_token(*key, purpose), OneTimeToken.expires_at > clock.now())
+        row = db.session.execute(select(OneTimeToken.address_key, OneTimeToken.address).where(*which)).one_or_none()
+        return row and UsedToken(key[0], row.address_key, row.address)
+
+    def use(self, token: str, purpose: str, *, challenge_hash: bytes | None = None) -> UsedToken | None:
         """Use a token, and delete it together with all other tokens for the same purpose and account.
 
-        Returns ``None`` if it is unknown, expired, already used, or for another purpose. The answer is the same for
-        all of these, so that it reveals nothing. If a token is used twice at once, DELETE lets only one succeed.
+        Returns ``None`` if it is unknown, expired, already used, or for another purpose, or was requested with another
+        challenge. The answer is the same for all of these, so that it reveals nothing. If a token is used twice at
+        once, DELETE lets only one succeed. A link that restores an address leaves those for other addresses as they
+        are: see ``SURVIVES_CHANGES``.
         """
         key = _key_of(token)
         if key is None:
             return None
-        user_id, token_hash = key
-        same_purpose = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
+        self._lock(key[0])
+        bound = () if challenge_hash is None else (OneTimeToken.challenge_hash == challenge_hash,)
+        return self._use(*key, purpose, *bound)
+
+    def challenged(self, challenge_hash: bytes) -> UUID | None:
+        """Return the account whose login link was requested with this challenge, if there is one."""
+        login = (OneTimeToken.challenge_hash == challenge_hash, OneTimeToken.purpose == Purpose.LOGIN)
+        return db.session.scalar(select(OneTimeToken.user_id).where(*login).limit(1))
+
+    def use_code(self, user_id: UUID, challenge_hash: bytes, code: str) -> UsedToken | None:
+        """Use the login link of an account that was requested with this challenge, by the code in its mail.
+
+        A guess is counted before it is compared, and the row stays locked until the caller commits: of any number of
+        parallel guesses, ``MAX_GUESSES`` are compared. So commit also if this returns ``None``.
+        """
         self._lock(user_id)
+        guessed = (
+            update(OneTimeToken)
+            .where(
+                OneTimeToken.user_id == user_id,
+                OneTimeToken.purpose == Purpose.LOGIN,
+                OneTimeToken.challenge_hash == challenge_hash,
+                OneTimeToken.failures < MAX_GUESSES,
+                OneTimeToken.expires_at > clock.now(),
+            )
+            .values(failures=OneTimeToken.failures + 1)
+            .returning(OneTimeToken.token_hash, OneTimeToken.code_hash)
+            .execution_options(synchronize_session=False)
+        )
+        expected = _code_hash(challenge_hash, code)
+        # A mail that was sent twice has left two rows.
+        rows = db.session.execute(guessed).all()
+        matching = [row.token_hash for row in rows if compare_digest(row.code_hash or b"", expected)]
+        return self._use(user_id, matching[0], Purpose.LOGIN) if matching else None
+
+    def _use(self, user_id: UUID, token_hash: bytes, purpose: str, *which: ColumnElement[bool]) -> UsedToken | None:
         used = (
             delete(OneTimeToken)
-            .where(*same_purpose, OneTimeToken.token_hash == token_hash, OneTimeToken.expires_at > clock.now())
+            .where(*_is_token(user_id, token_hash, purpose), OneTimeToken.expires_at > clock.now(), *which)
             .returning(OneTimeToken.address_key, OneTimeToken.address)
             .execution_options(synchronize_session=False)
         )
         row = db.session.execute(used).one_or_none()
         if row is None:
             return None
-        self._delete(*same_purpose)
+        self._delete(*_same_purpose(user_id, purpose, row.address_key))
         return UsedToken(user_id, row.address_key, row.address)
 
-    def void_all(self, user_id: UUID) -> None:
-        """Delete all tokens of an account. A change of the account does so by itself."""
+    def void(self, user_id: UUID, purpose: str) -> None:
+        """Delete the tokens of an account for one purpose."""
         self._lock(user_id)
-        self._delete(OneTimeToken.user_id == user_id)
+        self._delete(OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
+
+    def void_all(self, user_id: UUID) -> None:
+        """Delete all tokens of an account but those in ``SURVIVES_CHANGES``. A change of the account does so itself."""
+        self._lock(user_id)
+        self._delete(OneTimeToken.user_id == user_id, OneTimeToken.purpose.not_in(SURVIVES_CHANGES))
 
     def _lock(self, user_id: UUID) -> None:
         # The account first, like every other change of it: two in another order would wait for each other for ever.
@@ -151,6 +221,27 @@ class OneTimeTokens:
 def _void_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
     if fields - HARMLESS_CHANGES:
         OneTimeTokens().void_all(user_id)
+
+
+def _is_token(user_id: UUID, token_hash: bytes, purpose: str) -> tuple[ColumnElement[bool], ...]:
+    key = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
+    return (*key, OneTimeToken.token_hash == token_hash)
+
+
+def _same_purpose(user_id: UUID, purpose: str, address_key: str) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition for the tokens that one voids when it is used, and pushes out when it is issued.
+
+    Of those that survive changes, only the ones for the same address: whoever changed the address several times gets
+    such links too, and must not void the link to the first one.
+    """
+    which = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
+    return (*which, OneTimeToken.address_key == address_key) if purpose in SURVIVES_CHANGES else which
+
+
+def _code_hash(challenge_hash: bytes, code: str) -> bytes:
+    # A code alone has too little entropy for a hash. Whoever reads the table does not know the challenge either, and
+    # could not use a code without it.
+    return sha256(challenge_hash + code.encode()).digest()
 
 
 def _key_of(token: str) -> tuple[UUID, bytes] | None:

@@ -8,7 +8,13 @@ from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.audit.trail import AuditTrail
+from authapp.domain.email.address_change import AddressChange
+from authapp.domain.email.address_undo import AddressUndo
+from authapp.domain.email.forced_resets import ForcedResets
+from authapp.domain.email.login_links import LoginLinks
+from authapp.domain.email.notices import Notices
 from authapp.domain.email.outbox import Outbox
+from authapp.domain.email.requests import MailRequests
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import OneTimeTokens
@@ -69,6 +75,12 @@ class Services:
     rate_limits: RateLimits
     one_time_tokens: OneTimeTokens
     outbox: Outbox
+    mail_requests: MailRequests
+    address_change: AddressChange
+    address_undo: AddressUndo
+    forced_resets: ForcedResets
+    login_links: LoginLinks
+    notices: Notices
     pruning: Pruning
     health: Health
 
@@ -99,6 +111,8 @@ class Services:
             sessions_per_account=settings.sessions_per_account,
         )
         policy = PasswordPolicy(breached_passwords(settings.breached_passwords))
+        one_time_tokens, outbox = OneTimeTokens(), Outbox()
+        mail_requests = MailRequests(fast_path, settings.mail_rate_limit)
         accounts = Accounts(verifier, policy, hasher, hooks, registration_open=settings.registration == "open")
         return cls(
             settings=settings,
@@ -113,14 +127,26 @@ class Services:
             step_ups=StepUps(tokens, {"password": verifier.reauthenticate}),
             introspection=Introspection(tokens, principals, sessions, refresh_grace=grace),
             accounts=accounts,
-            administration=Administration(accounts, policy, hasher, throttles, hooks),
+            administration=Administration(
+                accounts, policy, hasher, throttles, hooks, step_up_max_age=settings.step_up_max_age
+            ),
             user_search=UserSearch(pages),
             name_keys=NameKeys(),
             roles=Roles(pages),
             audit=AuditTrail(pages),
             rate_limits=RateLimits(settings.rate_limit, fast_path),
-            one_time_tokens=OneTimeTokens(),
-            outbox=Outbox(),
+            one_time_tokens=one_time_tokens,
+            outbox=outbox,
+            mail_requests=mail_requests,
+            address_change=AddressChange(verifier, one_time_tokens, mail_requests, outbox, hooks),
+            address_undo=AddressUndo(one_time_tokens, outbox, hooks),
+            forced_resets=ForcedResets(throttles, outbox, hooks),
+            login_links=LoginLinks(mail_requests, one_time_tokens, sessions, hooks),
+            notices=Notices(
+                outbox,
+                verify_addresses=settings.email_verification != "off",
+                new_login=settings.mail_new_login == "on",
+            ),
             pruning=Pruning(leeway=settings.leeway),
             health=Health(migrations),
         )

@@ -6,6 +6,7 @@ from enum import StrEnum
 import idna
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import CheckConstraint, Index, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from authapp import clock
@@ -90,7 +91,8 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
     ``password_hash`` is null for an account without a password. Setting ``sessions_valid_from`` ends every session
     that started before it, with one write however many there are. It is PostgreSQL's time, because node clocks differ.
     ``pending_email`` is an address that the user has asked for and not confirmed; it counts until
-    ``pending_email_until``.
+    ``pending_email_until``. ``previous_emails`` are those that it replaced and that can be restored, the oldest first
+    (``domain/email/previous_addresses.py``).
     """
 
     __tablename__ = "users"
@@ -108,6 +110,7 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
     email_verified_at: Mapped[Timestamp | None] = mapped_column(default=None)
     pending_email: Mapped[str | None] = mapped_column(Text, default=None)
     pending_email_until: Mapped[Timestamp | None] = mapped_column(default=None)
+    previous_emails: Mapped[list[dict[str, str]] | None] = mapped_column(JSONB(none_as_null=True), default=None)
     password_hash: Mapped[str | None] = mapped_column(Text, default=None)
     sessions_valid_from: Mapped[Timestamp] = mapped_column(server_default=text("'epoch'"))
     status: Mapped[str] = mapped_column(Text, default=UserStatus.ACTIVE)

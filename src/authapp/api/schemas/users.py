@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from authapp import clock
 from authapp.api.schemas.fields import NO_NUL, Timestamp
 from authapp.api.schemas.pages import PageQuerySchema, PageSchema
 from authapp.api.schemas.roles import ROLE_NAME_RULE
@@ -64,6 +65,31 @@ class UserSchema(Schema):
     created_at = Timestamp(required=True)
     updated_at = Timestamp(required=True)
     last_login_at = Timestamp(required=True, allow_none=True)
+
+
+class PendingEmail(fields.String):
+    """The address of ``pending_email``, until ``pending_email_until``."""
+
+    def _serialize(self, value: str | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        until = obj.pending_email_until
+        return value if until is not None and until > clock.now() else None
+
+
+class OwnUserSchema(UserSchema):
+    """A user, for the user alone."""
+
+    class Meta:
+        title = "OwnUser"
+
+    pending_email = PendingEmail(
+        required=True,
+        allow_none=True,
+        metadata={
+            "format": "email",
+            "description": "An address that the user asked for and has not confirmed.",
+            "examples": ["countess@example.com"],
+        },
+    )
 
 
 class RegistrationSchema(Schema):

@@ -33,6 +33,16 @@ class EventType:
     PASSWORD_CHECK_SKIPPED = event_types.register(
         "password_check.skipped", "The list of breached passwords could not be asked, so a new password was accepted."
     )
+    PASSWORD_VOIDED = event_types.register(
+        "password.voided", "The password of an account was voided; its owner chooses another with a link in a mail."
+    )
+    EMAIL_VERIFIED = event_types.register("email.verified", "Somebody proved to read the mail of an account's address.")
+    EMAIL_CHANGE_REQUESTED = event_types.register("email.change_requested", "A user asked for another email address.")
+    EMAIL_CHANGE_WITHDRAWN = event_types.register("email.change_withdrawn", "A user no longer wants another address.")
+    EMAIL_CHANGED = event_types.register("email.changed", "A user's new email address was confirmed.")
+    EMAIL_CHANGE_UNDONE = event_types.register(
+        "email.change_undone", "The address before was restored with the link in the mail to it."
+    )
     ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
     ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
     ROLE_CREATED = event_types.register("role.created", "A role was created.")

@@ -1,1 +1,1 @@
-"""Email: the outbox of mails to send."""
+"""Email: the outbox of mails to send, changes of address, login links, and notices."""

@@ -7,10 +7,12 @@ or have another address. Then the mail is dropped.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy.orm import aliased
 
 from authapp import clock
 from authapp.database.session import db
+from authapp.domain.email.previous_addresses import can_be_restored
 from authapp.domain.one_time_tokens import Purpose
 from authapp.models import OutgoingMail, User, UserStatus
 from authapp.models.user import lookup_key
@@ -62,8 +64,10 @@ def account(mail: OutgoingMail) -> Recipient | None:
 
 
 def pending_address(mail: OutgoingMail) -> Recipient | None:
-    """Return the account at the address that it asked for, if it still asks for that one."""
+    """Return the account at the address that it asked for, if it still asks for that one and no account has it."""
+    holder = aliased(User)
     user = _one(
+        ~exists().where(holder.email_key == lookup_key(mail.address or "")),
         User.id == mail.user_id,
         User.status == UserStatus.ACTIVE,
         User.pending_email == mail.address,
@@ -78,6 +82,13 @@ def stored_address(mail: OutgoingMail) -> Recipient | None:
     return user and Recipient(user, mail.address or "")
 
 
+def previous_address(mail: OutgoingMail) -> Recipient | None:
+    """Return the same, if that address can still be restored."""
+    recipient = stored_address(mail)
+    is_due = recipient is not None and can_be_restored(recipient.user, lookup_key(recipient.address))
+    return recipient if is_due else None
+
+
 def _one(*conditions: ColumnElement[bool]) -> User | None:
     return db.session.scalars(select(User).where(*conditions)).one_or_none()
 
@@ -86,7 +97,8 @@ VERIFY_EMAIL = mail_kinds.register("verify_email", MailKind(unverified_owner_of_
 RESET_PASSWORD = mail_kinds.register("reset_password", MailKind(owner_of_address, Purpose.RESET_PASSWORD))
 LOGIN_LINK = mail_kinds.register("login_link", MailKind(owner_of_address, Purpose.LOGIN))
 CHANGE_EMAIL = mail_kinds.register("change_email", MailKind(pending_address, Purpose.CHANGE_EMAIL))
-EMAIL_CHANGED = mail_kinds.register("email_changed", MailKind(stored_address, Purpose.UNDO_EMAIL))
+EMAIL_CHANGED = mail_kinds.register("email_changed", MailKind(previous_address, Purpose.UNDO_EMAIL))
+ADDRESS_REPLACED = mail_kinds.register("address_replaced", MailKind(stored_address))
 PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(account))
 ACCOUNT_EXISTS = mail_kinds.register("account_exists", MailKind(owner_of_address))
 NEW_LOGIN = mail_kinds.register("new_login", MailKind(account))

@@ -8,6 +8,7 @@ from datetime import timedelta
 from hashlib import sha256
 from secrets import randbelow
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import bindparam, literal, select
 from sqlalchemy.dialects.postgresql import insert
@@ -16,7 +17,8 @@ from authapp import clock
 from authapp.config import RateLimit
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
-from authapp.domain.email.outbox import mail_context
+from authapp.database.session import db
+from authapp.domain.email.outbox import Outbox, mail_context
 from authapp.domain.rate_limits import charge_params, charge_statement
 from authapp.models import OutgoingMail
 from authapp.models.user import lookup_key
@@ -55,6 +57,15 @@ class MailRequests:
                 "next_attempt_at": now + timedelta(milliseconds=randbelow(MAX_DELAY_MS)),
             },
         )
+
+    def add_for_user(self, kind: str, *, user_id: UUID, address: str, context: RequestContext) -> None:
+        """Store a mail of ``kind`` that a user requested to an address, within the open transaction.
+
+        It counts as a request of a guest does: the address may be that of somebody else. Above the limit, do nothing.
+        """
+        counted = charge_params(_limited_key(address), LIMIT_NAME, self._limit)
+        if db.session.execute(charge_statement(), counted).one_or_none() is not None:
+            Outbox().add(kind, user_id=user_id, address=address, context=context)
 
 
 def _limited_key(address: str) -> str:

@@ -97,6 +97,8 @@ def principal_from_row(
         amr=amr,
         auth_time=auth_time,
         fresh=fresh,
+        pending_email=row.pending_email,
+        pending_email_until=row.pending_email_until,
     )
 
 
@@ -119,6 +121,8 @@ ACCOUNT_COLUMNS = (
     User.created_at,
     User.updated_at,
     User.last_login_at,
+    User.pending_email,
+    User.pending_email_until,
 )
 """What ``principal_from_row`` needs to know of the account, besides ``permissions_by_role``."""
 

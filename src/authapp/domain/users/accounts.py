@@ -13,7 +13,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
-from authapp.domain.passwords.verifier import ConfirmedUser, PasswordVerifier
+from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.roles.grants import GrantPolicy, require_live
 from authapp.domain.users.names import UserNames
 from authapp.domain.users.new_password import send_password_changed, set_password_hash
@@ -23,6 +23,7 @@ from authapp.domain.users.rows import (
     checked_roles,
     delete_account,
     lock_account,
+    lock_if_unchanged,
     refers_to,
     require_found,
     require_room_for_roles,
@@ -126,7 +127,7 @@ class Accounts:
         self._policy.require_acceptable(new, **names, context=context, field="new_password")
         new_hash = self._hasher.hash(new, context)
         with transaction():
-            user = _lock_if_unchanged(user_id, confirmed)
+            user = lock_if_unchanged(user_id, confirmed)
             require_live(context)
             ended = set_password_hash(user, new_hash, self._hooks, context, keep=session_id)
         send_password_changed(user_id, ended, self._hooks, context)
@@ -140,7 +141,7 @@ class Accounts:
         """
         confirmed = self._verifier.confirm(user_id, password, context, field="password")
         with transaction():
-            user = _lock_if_unchanged(user_id, confirmed)
+            user = lock_if_unchanged(user_id, confirmed)
             require_live(context)
             delete_account(user, context)
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user_id, username=user.username)
@@ -159,12 +160,3 @@ class Accounts:
     def _send_registered(self, user: User, context: RequestContext) -> None:
         names = {"username": user.username, "email": user.email}
         self._hooks.send_after_commit(hooks.user_registered, context=context, user_id=user.id, **names)
-
-
-def _lock_if_unchanged(user_id: UUID, confirmed: ConfirmedUser) -> User:
-    """Lock and return an account. Raises ``WrongPassword`` if it has another password than the one confirmed."""
-    user = lock_account(user_id)
-    # A login may have replaced an outdated hash of the same password. Only a new password also sets updated_at.
-    if user.password_hash != confirmed.password_hash and user.updated_at != confirmed.account_version:
-        raise WrongPassword
-    return user

@@ -4,10 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from authapp import clock
-from authapp.context import Principal, RequestContext
+from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
@@ -15,7 +14,8 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.passwords.throttles import LoginThrottles
-from authapp.domain.roles.grants import GrantPolicy, lock_in_order, require_another_admin
+from authapp.domain.principals.recent import require_recent_actor
+from authapp.domain.roles.grants import GrantPolicy, require_another_admin
 from authapp.domain.roles.roles import check_exists
 from authapp.domain.sessions import revocation
 from authapp.domain.users.accounts import Accounts
@@ -25,7 +25,7 @@ from authapp.domain.users.rows import (
     change_names,
     checked_roles,
     delete_account,
-    lock_account,
+    lock_managed,
     require_room_for_roles,
     unique_names,
 )
@@ -58,23 +58,33 @@ class Administration:
         hasher: PasswordHasher,
         throttles: LoginThrottles,
         hooks: Hooks,
+        *,
+        step_up_max_age: int,
     ) -> None:
+        """Take for how many seconds an authentication counts as recent."""
         self._accounts = accounts
         self._policy = policy
         self._hasher = hasher
         self._throttles = throttles
         self._hooks = hooks
+        self._step_up_max_age = step_up_max_age
 
     def change(self, ref: UserRef, changes: Changes, context: RequestContext) -> User:
         """Change an account. Values that are the same as before change nothing and are not recorded.
 
         Disabling ends the sessions, so that the tokens are refused from the next request on. Enabling also resets the
-        failed logins. Raises ``ValidationFailed``, ``UsernameTaken``, ``EmailTaken`` or ``LastAdmin``.
+        failed logins. Another email address needs a recent login of the principal, because who has the address can get
+        into the account.
+
+        Raises ``ValidationFailed``, ``UsernameTaken``, ``EmailTaken``, ``LastAdmin``, or what ``require_recent_actor``
+        raises.
         """
         with unique_names(), transaction():
-            user = self._lock(ref, context)
+            user = lock_managed(ref, context)
             now = clock.now()
             previous = change_names(user, changes.names(), context)
+            if "email" in previous:
+                require_recent_actor(context, self._step_up_max_age)
             changed = set(previous)
             if self._set_roles(user, changes.roles, context):
                 changed.add("roles")
@@ -118,7 +128,7 @@ class Administration:
         self._policy.require_acceptable(password, username=user.username, email=user.email, context=context)
         new_hash = self._hasher.hash(password, context)
         with transaction():
-            user = self._lock(user.id, context)
+            user = lock_managed(user.id, context)
             self._throttles.forgive(user.id)
             ended = set_password_hash(user, new_hash, self._hooks, context)
         send_password_changed(user.id, ended, self._hooks, context)
@@ -127,7 +137,7 @@ class Administration:
     def end_sessions(self, ref: UserRef, context: RequestContext) -> int:
         """End all sessions of an account, and return their number."""
         with transaction():
-            user = self._lock(ref, context)
+            user = lock_managed(ref, context)
             ended = revocation.end_all(user.id, EndReason.REVOKED, clock.now())
             details: dict[str, Any] = {"reason": EndReason.REVOKED, "sessions": ended}
             audit.record(EventType.SESSION_ENDED, context=context, subject_id=user.id, **details)
@@ -138,23 +148,16 @@ class Administration:
     def unlock(self, ref: UserRef, context: RequestContext) -> User:
         """Reset the failed logins of an account, so that its owner can log in again."""
         with transaction():
-            user = self._lock(ref, context)
+            user = lock_managed(ref, context)
             self._unlock(user, context)
         return user
 
     def delete(self, ref: UserRef, context: RequestContext) -> None:
         """Delete an account, with its sessions and blocklist entries. Raises ``LastAdmin``."""
         with transaction():
-            user = self._lock(ref, context)
+            user = lock_managed(ref, context)
             delete_account(user, context)
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
-
-    def _lock(self, ref: UserRef, context: RequestContext) -> User:
-        if isinstance(context.principal, Principal) and isinstance(ref, UUID):
-            lock_in_order(context.principal.id, ref)
-        user = lock_account(ref)
-        GrantPolicy.of(context).require_can_manage(user)
-        return user
 
     def _set_status(self, user: User, status: UserStatus | None, context: RequestContext, now: datetime) -> bool:
         if status == UserStatus.ACTIVE:
@@ -177,7 +180,7 @@ class Administration:
         self, ref: UserRef, context: RequestContext, *, granted: Collection[str] = (), revoked: Collection[str] = ()
     ) -> User:
         with unique_names(), transaction():
-            user = self._lock(ref, context)
+            user = lock_managed(ref, context)
             if self._set_roles(user, {*user.roles, *granted} - {*revoked}, context):
                 user.updated_at = clock.now()
                 self._hooks.send_user_changing(user, {"roles"}, context=context)

@@ -1,4 +1,4 @@
-"""Giving an account a new password."""
+"""Giving an account a new password, or voiding the one that it has."""
 
 from uuid import UUID
 
@@ -26,8 +26,27 @@ def set_password_hash(
     return ended
 
 
+def void_password(user: User, context: RequestContext) -> int:
+    """Void the password of a locked account within the open transaction, and end all its sessions.
+
+    The caller then sends ``user_changing`` with ``password`` among the fields. Returns how many sessions were ended;
+    pass it to ``send_sessions_ended`` after the commit.
+    """
+    user.updated_at = now = clock.now()
+    ended = revocation.end_all(user.id, EndReason.PASSWORD_CHANGED, now)
+    if user.password_hash is not None:
+        user.password_hash = None
+        audit.record(EventType.PASSWORD_VOIDED, context=context, subject_id=user.id, sessions_ended=ended)
+    return ended
+
+
+def send_sessions_ended(user_id: UUID, ended: int, hooks: Hooks, context: RequestContext) -> None:
+    """Send the signal that a changed password ended sessions, if there were any."""
+    if ended:
+        hooks.send_session_ended(user_id, EndReason.PASSWORD_CHANGED, context=context)
+
+
 def send_password_changed(user_id: UUID, ended: int, hooks: Hooks, context: RequestContext) -> None:
     """Send the signals of a new password, and of the ``ended`` sessions if there were any."""
     hooks.send_after_commit(password_changed, context=context, user_id=user_id)
-    if ended:
-        hooks.send_session_ended(user_id, EndReason.PASSWORD_CHANGED, context=context)
+    send_sessions_ended(user_id, ended, hooks, context)

@@ -7,14 +7,23 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
-from authapp.context import RequestContext
+from authapp.context import Principal, RequestContext
 from authapp.database.errors import broken_constraint
 from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.roles.grants import no_such_role, require_another_admin
+from authapp.domain.passwords.verifier import ConfirmedUser
+from authapp.domain.roles.grants import GrantPolicy, lock_in_order, no_such_role, require_another_admin
 from authapp.domain.users.names import checked_names
-from authapp.errors import EmailTaken, FieldError, Refusal, ResourceNotFound, UsernameTaken, ValidationFailed
+from authapp.errors import (
+    EmailTaken,
+    FieldError,
+    Refusal,
+    ResourceNotFound,
+    UsernameTaken,
+    ValidationFailed,
+    WrongPassword,
+)
 from authapp.models import BlocklistedToken, Session, User
 from authapp.models.role import ROLES_PER_ACCOUNT, checked_role_name
 from authapp.models.user import lookup_key
@@ -55,17 +64,41 @@ def lock_account(user: UserRef) -> User:
     return require_found(db.session.scalars(statement.with_for_update(key_share=True, of=User)).one_or_none(), user)
 
 
+def lock_managed(ref: UserRef, context: RequestContext) -> User:
+    """Lock an account as ``lock_account`` does, for a principal who manages it.
+
+    Raises ``ResourceNotFound``, or ``PermissionDenied`` if the account has permissions that the principal lacks.
+    """
+    if isinstance(context.principal, Principal) and isinstance(ref, UUID):
+        lock_in_order(context.principal.id, ref)
+    user = lock_account(ref)
+    GrantPolicy.of(context).require_can_manage(user)
+    return user
+
+
+def lock_if_unchanged(user_id: UUID, confirmed: ConfirmedUser) -> User:
+    """Lock and return an account. Raises ``WrongPassword`` if it has another password than the one confirmed."""
+    user = lock_account(user_id)
+    # A login may have replaced an outdated hash of the same password. Only a new password also sets updated_at.
+    if user.password_hash != confirmed.password_hash and user.updated_at != confirmed.account_version:
+        raise WrongPassword
+    return user
+
+
 def change_names(user: User, names: Mapping[str, str], context: RequestContext) -> dict[str, str]:
     """Set the ``username`` and ``email`` in ``names`` on a locked account.
 
-    Returns the previous values of those that changed. A new address is not verified. Raises ``ValidationFailed``.
+    Returns the previous values of those that changed. A new address is not verified. If somebody else than the owner
+    sets it, no link in a mail that was sent before changes it again. Raises ``ValidationFailed``.
     """
     changes = {name: value for name, value in checked_names(**names).items() if value != getattr(user, name)}
     previous: dict[str, str] = {name: getattr(user, name) for name in changes}
     for name, value in changes.items():
         setattr(user, name, value)
     if "email" in changes:
-        user.email_verified_at = None
+        user.email_verified_at = user.pending_email = user.pending_email_until = None
+        if context.actor_id != user.id:
+            user.previous_emails = None
     if changes:
         audit.record(EventType.USER_CHANGED, context=context, subject_id=user.id, fields=list(changes))
     return previous

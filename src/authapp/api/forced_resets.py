@@ -1,0 +1,32 @@
+"""Blueprint ``forced_resets``: an administrator has a user choose another password."""
+
+from uuid import UUID
+
+from flask import Response, current_app
+
+from authapp.api.context import request_context
+from authapp.api.guards import recent, requires
+from authapp.api.openapi import Blueprint, refuses
+from authapp.api.responses import no_content
+from authapp.api.schemas.email import AcceptedSchema
+from authapp.domain import hooks
+from authapp.domain.roles.permissions import Permission
+from authapp.domain.services import Services
+from authapp.errors import ResourceNotFound
+
+blueprint = Blueprint("forced_resets", __name__, description="Passwords that administrators void")
+
+
+@blueprint.put("/<uuid:user_id>/password")
+@recent()
+@requires(Permission.USERS_WRITE)
+@blueprint.arguments(AcceptedSchema)
+@blueprint.response(204)
+@refuses(ResourceNotFound, signals=(hooks.user_changing,))
+def change_user_password(body: dict[str, str], user_id: UUID) -> Response:  # noqa: ARG001 - it is empty
+    """Force a password reset.
+
+    The password is void and every session ends. A mail to the user has a link to choose another password.
+    """
+    Services.of(current_app).forced_resets.start(user_id, request_context())
+    return no_content()

@@ -1,0 +1,107 @@
+"""Changing the address of an account: asked for by its owner, and confirmed with the link in a mail to the new one."""
+
+from datetime import datetime
+from uuid import UUID
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import transaction
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.email import previous_addresses
+from authapp.domain.email.kinds import ADDRESS_REPLACED, CHANGE_EMAIL, EMAIL_CHANGED
+from authapp.domain.email.outbox import Outbox
+from authapp.domain.email.requests import MailRequests
+from authapp.domain.hooks import Hooks
+from authapp.domain.one_time_tokens import LIFETIMES, OneTimeTokens, Purpose, UsedToken
+from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.roles.grants import require_live
+from authapp.domain.users.names import checked_names
+from authapp.domain.users.rows import lock_account, lock_if_unchanged, unique_names
+from authapp.errors import OneTimeTokenInvalid
+from authapp.models import User, UserStatus
+from authapp.models.user import email_key
+
+
+class AddressChange:
+    """The use cases of changing the address of an account."""
+
+    def __init__(
+        self,
+        verifier: PasswordVerifier,
+        tokens: OneTimeTokens,
+        mail_requests: MailRequests,
+        outbox: Outbox,
+        hooks: Hooks,
+    ) -> None:
+        self._verifier = verifier
+        self._tokens = tokens
+        self._mail_requests = mail_requests
+        self._outbox = outbox
+        self._hooks = hooks
+
+    def request(self, user_id: UUID, email: str, password: str | None, context: RequestContext) -> None:
+        """Store the address that a user wants, and a mail to it with a link that confirms it.
+
+        It replaces an address that was asked for before. Nothing happens if it is the present one. If another account
+        has it, the mail is dropped when it is sent: neither the answer nor its time tells whether one has.
+
+        Raises ``ValidationFailed``, ``WrongPassword``, ``TooManyRequests`` after too many wrong passwords,
+        ``ServiceUnavailable``, or ``TokenRevoked`` if the user was logged out while the password was hashed.
+        """
+        address = checked_names(email=email)["email"]
+        confirmed = self._verifier.confirm(user_id, password, context, field="password")
+        with transaction():
+            user = lock_if_unchanged(user_id, confirmed)
+            require_live(context)
+            if email_key(address) == user.email_key:
+                return
+            user.pending_email = address
+            user.pending_email_until = clock.now() + LIFETIMES[Purpose.CHANGE_EMAIL]
+            audit.record(EventType.EMAIL_CHANGE_REQUESTED, context=context, subject_id=user_id)
+            self._mail_requests.add_for_user(CHANGE_EMAIL, user_id=user_id, address=address, context=context)
+
+    def withdraw(self, user_id: UUID, context: RequestContext) -> None:
+        """Forget the address that a user asked for, and void the links that confirm it. No request is no error."""
+        with transaction():
+            user = lock_account(user_id)
+            if user.pending_email is None:
+                return
+            user.pending_email = user.pending_email_until = None
+            self._tokens.void(user_id, Purpose.CHANGE_EMAIL)
+            audit.record(EventType.EMAIL_CHANGE_WITHDRAWN, context=context, subject_id=user_id)
+
+    def confirm(self, token: str, context: RequestContext) -> None:
+        """Give an account the address that its owner asked for, and tell the address before, with a link to undo it.
+
+        The sessions go on. Every other link to this account is void, but for those that undo a change.
+
+        Raises ``OneTimeTokenInvalid``, or ``EmailTaken`` if another account has the address by now; the token then
+        stays good.
+        """
+        with unique_names(), transaction():
+            used = self._tokens.use(token, Purpose.CHANGE_EMAIL)
+            if used is None:
+                raise OneTimeTokenInvalid
+            user, now = lock_account(used.user_id), clock.now()
+            self._replace(user, _pending_address(user, used, now), now, context)
+
+    def _replace(self, user: User, address: str, now: datetime, context: RequestContext) -> None:
+        previous = user.email
+        user.email = address
+        user.email_verified_at = user.updated_at = now
+        user.pending_email = user.pending_email_until = None
+        kind = EMAIL_CHANGED if previous_addresses.remember(user, previous) else ADDRESS_REPLACED
+        self._outbox.add(kind, user_id=user.id, address=previous, context=context)
+        audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)
+        self._hooks.send_user_changing(user, {"email"}, context=context, previous={"email": previous})
+
+
+def _pending_address(user: User, used: UsedToken, now: datetime) -> str:
+    """Return the address that the account still asks for. Raises ``OneTimeTokenInvalid``."""
+    address, until = user.pending_email, user.pending_email_until
+    if user.status != UserStatus.ACTIVE or address is None or until is None or until <= now:
+        raise OneTimeTokenInvalid
+    if email_key(address) != used.address_key:
+        raise OneTimeTokenInvalid
+    return address

@@ -1,0 +1,87 @@
+"""Undoing a change of address, with the link in the mail that told the address before."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from authapp.context import RequestContext
+from authapp.database.session import db, transaction
+from authapp.domain import audit, hooks
+from authapp.domain.audit import EventType
+from authapp.domain.email import previous_addresses
+from authapp.domain.email.kinds import RESET_PASSWORD
+from authapp.domain.email.outbox import Outbox
+from authapp.domain.hooks import Hooks
+from authapp.domain.one_time_tokens import OneTimeTokens, Purpose, UsedToken
+from authapp.domain.users.new_password import send_sessions_ended, void_password
+from authapp.domain.users.rows import delete_account, lock_account, unique_names
+from authapp.errors import EmailTaken, OneTimeTokenInvalid
+from authapp.models import User, UserStatus
+
+
+class AddressUndo:
+    """The use case of undoing a change of address: the account goes back to who had it, as they were robbed of it."""
+
+    def __init__(self, tokens: OneTimeTokens, outbox: Outbox, hooks: Hooks) -> None:
+        self._tokens = tokens
+        self._outbox = outbox
+        self._hooks = hooks
+
+    def confirm(self, token: str, context: RequestContext) -> None:
+        """Restore the address that the token was sent to, end every session, and void the password.
+
+        A mail to the address has a link to choose another password. Links to later addresses are void. Another account
+        that has taken the address meanwhile is deleted, if it never proved to read its mail and has no role.
+
+        Raises ``OneTimeTokenInvalid``, also while the account is disabled, or ``EmailTaken``. The token then stays.
+        """
+        found = self._tokens.find(token, Purpose.UNDO_EMAIL)
+        if found is None:
+            raise OneTimeTokenInvalid
+        with unique_names(), transaction():
+            locked = _lock_with_holder(found)
+            if self._tokens.use(token, Purpose.UNDO_EMAIL) is None:
+                raise OneTimeTokenInvalid
+            user = lock_account(found.user_id)
+            address = previous_addresses.restore(user, found.address_key)
+            if address is None or user.status != UserStatus.ACTIVE:
+                raise OneTimeTokenInvalid
+            deleted = _make_way(user, found.address_key, locked, context)
+            ended = self._restore(user, address, context)
+        send_sessions_ended(user.id, ended, self._hooks, context)
+        if deleted is not None:
+            details = {"user_id": deleted.id, "username": deleted.username}
+            self._hooks.send_after_commit(hooks.user_deleted, context=context, **details)
+
+    def _restore(self, user: User, address: str, context: RequestContext) -> int:
+        replaced = user.email
+        user.email = address
+        user.pending_email = user.pending_email_until = None
+        ended = void_password(user, context)
+        # The link was sent to this address.
+        user.email_verified_at = user.updated_at
+        self._outbox.add(RESET_PASSWORD, user_id=user.id, address=address, context=context)
+        audit.record(EventType.EMAIL_CHANGE_UNDONE, context=context, subject_id=user.id, sessions_ended=ended)
+        self._hooks.send_user_changing(user, {"email", "password"}, context=context, previous={"email": replaced})
+        return ended
+
+
+def _lock_with_holder(found: UsedToken) -> set[UUID]:
+    """Lock the account, and the one that has its former address, in the order of their ids; return the ids."""
+    holder = select(User.id).where(User.email_key == found.address_key).scalar_subquery()
+    both = select(User.id).where((User.id == found.user_id) | (User.id == holder)).order_by(User.id)
+    return set(db.session.scalars(both.with_for_update(key_share=True)))
+
+
+def _make_way(user: User, address_key: str, locked: set[UUID], context: RequestContext) -> User | None:
+    """Delete the account that has taken the address, and return it, if there is one. Raises ``EmailTaken``."""
+    taken = select(User).where(User.email_key == address_key, User.id != user.id)
+    holder = db.session.scalars(taken.execution_options(populate_existing=True)).one_or_none()
+    if holder is None:
+        return None
+    # Whoever reads the address has the link; the holder has only typed it. An account with a role was given it by an
+    # administrator, who is to decide. One that has come since the locks were taken is left to the next attempt.
+    if holder.email_verified_at is not None or holder.roles or holder.id not in locked:
+        raise EmailTaken
+    delete_account(holder, context)
+    return holder

@@ -1,0 +1,129 @@
+"""Logging in with a link or a code in a mail, in the client that requested it."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from secrets import token_bytes
+from uuid import UUID
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import transaction
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.email.claims import claim
+from authapp.domain.email.kinds import LOGIN_LINK
+from authapp.domain.email.requests import MailRequests
+from authapp.domain.hooks import Hooks
+from authapp.domain.one_time_tokens import LIFETIMES, OneTimeTokens, Purpose, UsedToken
+from authapp.domain.sessions.authentication import AuthenticationResult
+from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.domain.users.names import checked_names
+from authapp.domain.users.new_password import send_sessions_ended
+from authapp.domain.users.rows import lock_account
+from authapp.errors import OneTimeTokenInvalid, Refusal
+from authapp.models import User, UserStatus
+from authapp.security import base64url
+
+EMAIL = "email"
+"""The method (``amr``) of such a login. RFC 8176 has no name for it."""
+
+CHALLENGE_BYTES = 32
+_NOBODY = UUID(int=0)
+
+
+@dataclass(frozen=True)
+class LoginChallenge:
+    """What a client keeps until the user has the mail. ``expires_in`` is in seconds from the sending of the mail."""
+
+    challenge: str
+    expires_in: int
+
+
+class LoginLinks:
+    """The use cases of login links."""
+
+    def __init__(self, mail_requests: MailRequests, tokens: OneTimeTokens, sessions: Sessions, hooks: Hooks) -> None:
+        self._mail_requests = mail_requests
+        self._tokens = tokens
+        self._sessions = sessions
+        self._hooks = hooks
+
+    def request(self, email: str, context: RequestContext) -> LoginChallenge:
+        """Return a challenge, and store a mail with a link and a code to the account that has the address.
+
+        The answer and its time are the same whether an account has it or not. Raises ``ValidationFailed`` if it is not
+        a valid address.
+        """
+        address, challenge = checked_names(email=email)["email"], token_bytes(CHALLENGE_BYTES)
+        self._mail_requests.add(LOGIN_LINK, address, context, challenge_hash=sha256(challenge).digest())
+        return LoginChallenge(base64url.encode(challenge), int(LIFETIMES[Purpose.LOGIN].total_seconds()))
+
+    def log_in(
+        self, challenge: str, context: RequestContext, *, token: str | None = None, code: str | None = None
+    ) -> TokenPair:
+        """Start a session for the account whose mail had this ``token`` or ``code``, and return its tokens.
+
+        The mail must have been requested with ``challenge``: otherwise whoever opens the link of somebody else, or has
+        them open one, would be logged in. The link is used up and the address verified before the session starts, also
+        if a ``before_session_start`` hook then refuses, for example to ask for a second factor.
+
+        Raises ``OneTimeTokenInvalid``, or what a hook raises.
+        """
+        result = self._authenticate(_hash(challenge), token, code, context)
+        try:
+            pair = self._sessions.start(result, context)
+        except Refusal as refusal:
+            if refusal.is_final:
+                _record_refusal(result, refusal, context)
+            raise
+        if pair is None:
+            _record_refusal(result, OneTimeTokenInvalid(), context)
+            raise OneTimeTokenInvalid
+        return pair
+
+    def _authenticate(
+        self, challenge_hash: bytes, token: str | None, code: str | None, context: RequestContext
+    ) -> AuthenticationResult:
+        """Use the link up, and return whom it authenticates. Raises ``OneTimeTokenInvalid``."""
+        ended = 0
+        with transaction():
+            # The same statements and one event whether there is such an account or not, so that the time of the answer
+            # to a guess does not tell whether the address that a challenge was requested for has one.
+            challenged = self._tokens.challenged(challenge_hash)
+            if token is not None:
+                used = self._tokens.use(token, Purpose.LOGIN, challenge_hash=challenge_hash)
+            else:
+                used = self._tokens.use_code(challenged or _NOBODY, challenge_hash, _digits(code or ""))
+            user = _active_user(used) if used else None
+            if user is None:
+                audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=challenged)
+            else:
+                ended = claim(user, self._hooks, context)
+        if user is None:
+            raise OneTimeTokenInvalid
+        send_sessions_ended(user.id, ended, self._hooks, context)
+        return AuthenticationResult(user.id, (EMAIL,), auth_time=clock.now(), account_version=user.updated_at)
+
+
+def _active_user(used: UsedToken) -> User | None:
+    """Return the account, if it is active and still has the address that the mail was sent to."""
+    user = lock_account(used.user_id)
+    return user if user.status == UserStatus.ACTIVE and user.email_key == used.address_key else None
+
+
+def _hash(challenge: str) -> bytes:
+    try:
+        return sha256(base64url.decode(challenge)).digest()
+    except ValueError:
+        return sha256().digest()  # that of no challenge
+
+
+def _digits(code: str) -> str:
+    # People type a code as they read it, in groups.
+    return "".join(code.split())
+
+
+def _record_refusal(result: AuthenticationResult, refusal: Refusal, context: RequestContext) -> None:
+    with transaction():
+        audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=result.user_id, code=refusal.code)

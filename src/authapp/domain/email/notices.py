@@ -1,0 +1,63 @@
+"""Mails that tell the owner of an account what happened to it, stored by hooks wherever it happens."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from authapp.context import RequestContext
+from authapp.database.session import db, transaction
+from authapp.domain import hooks
+from authapp.domain.email import previous_addresses
+from authapp.domain.email.kinds import ADDRESS_REPLACED, EMAIL_CHANGED, NEW_LOGIN, PASSWORD_CHANGED, VERIFY_EMAIL
+from authapp.domain.email.outbox import Outbox
+from authapp.models import User
+
+
+class Notices:
+    """Stores the notices of one application."""
+
+    def __init__(self, outbox: Outbox, *, verify_addresses: bool, new_login: bool) -> None:
+        """Take whether an address that an administrator sets is to be verified, and whether a mail tells of logins."""
+        self._outbox = outbox
+        self._verify_addresses = verify_addresses
+        self._new_login = new_login
+
+    def connect(self, app: object) -> None:
+        """Connect to the hooks of ``app``. Keep this object: a hook does not."""
+        hooks.user_changing.connect(self.store_changes, sender=app)
+        if self._new_login:
+            hooks.session_started.connect(self.store_new_login, sender=app)
+
+    def store_changes(
+        self,
+        _app: object,
+        *,
+        user_id: UUID,
+        fields: set[str],
+        previous: Mapping[str, str],
+        context: RequestContext,
+        **_: object,
+    ) -> None:
+        """Store the mails about a new password, and about an address that was set without a link to it.
+
+        They are in the transaction of the change. An address that is verified was confirmed with a link, and that use
+        case stores its own mail.
+        """
+        user = db.session.get_one(User, user_id)
+        # A password that was voided is told of by the mail with the link to choose another.
+        if "password" in fields and user.password_hash is not None:
+            self._outbox.add(PASSWORD_CHANGED, user_id=user_id, address=None, context=context)
+        if "email" in fields and user.email_verified_at is None:
+            self._store_address_set(user, previous["email"], context)
+
+    def _store_address_set(self, user: User, previous: str, context: RequestContext) -> None:
+        # An administrator's own address may have been set by the thief of a session, so that change can be undone.
+        can_undo = context.actor_id == user.id and previous_addresses.remember(user, previous)
+        kind = EMAIL_CHANGED if can_undo else ADDRESS_REPLACED
+        self._outbox.add(kind, user_id=user.id, address=previous, context=context)
+        if self._verify_addresses:
+            self._outbox.add(VERIFY_EMAIL, user_id=user.id, address=user.email, context=context)
+
+    def store_new_login(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
+        """Store the mail about a login. It is sent after the commit, so a failure is logged and the login stands."""
+        with transaction():
+            self._outbox.add(NEW_LOGIN, user_id=user_id, address=None, context=context)

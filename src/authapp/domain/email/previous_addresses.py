@@ -1,0 +1,60 @@
+"""The addresses that an account had before, and that the link in a mail to each of them can restore.
+
+The account's row has them in the order in which they were replaced. So an undo voids the links of all later addresses,
+which a thief may have used, and leaves those of earlier ones as they are: a thief who changes the address twice, and
+then undoes the second change, has not voided the link of the owner.
+"""
+
+from datetime import datetime, timedelta
+
+from authapp import clock
+from authapp.domain.one_time_tokens import LIFETIMES, Purpose
+from authapp.models import User
+from authapp.models.user import email_key
+
+KEPT_FOR = LIFETIMES[Purpose.UNDO_EMAIL] + timedelta(hours=12)
+"""How long an address can be restored: as long as a link to it can live whose mail was sent 12 hours late."""
+
+MAX_KEPT = 5
+
+
+def remember(user: User, email: str) -> bool:
+    """Note that another address has just replaced ``email``, on a locked account; return whether it can be restored.
+
+    It cannot if there are ``MAX_KEPT`` others. The first ones are kept, because the later ones may be a thief's.
+    """
+    kept = _kept(user)
+    until = (clock.now() + KEPT_FOR).isoformat()
+    known = _position(kept, email_key(email))
+    if known is not None:
+        kept[known] = {**kept[known], "until": until}
+    elif len(kept) < MAX_KEPT:
+        kept.append({"email": email, "until": until})
+    else:
+        return False
+    user.previous_emails = kept
+    return True
+
+
+def restore(user: User, address_key: str) -> str | None:
+    """Return the address with this key if it can be restored; then it and all later ones no longer can be."""
+    kept = _kept(user)
+    position = _position(kept, address_key)
+    if position is None:
+        return None
+    user.previous_emails = kept[:position] or None
+    return kept[position]["email"]
+
+
+def can_be_restored(user: User, address_key: str) -> bool:
+    """Tell whether the address with this key can be restored."""
+    return _position(_kept(user), address_key) is not None
+
+
+def _kept(user: User) -> list[dict[str, str]]:
+    now = clock.now()
+    return [each for each in user.previous_emails or () if datetime.fromisoformat(each["until"]) > now]
+
+
+def _position(kept: list[dict[str, str]], address_key: str) -> int | None:
+    return next((number for number, each in enumerate(kept) if email_key(each["email"]) == address_key), None)
