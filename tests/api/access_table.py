@@ -5,6 +5,7 @@ from authapp.domain.roles.permissions import Permission
 GUEST = "guest"
 ACCESS = "access"
 FRESH = "fresh"
+RECENT = "recent"
 REFRESH = "refresh"
 
 Access = str
@@ -24,8 +25,8 @@ TABLE: dict[str, Access] = {
     "PATCH  /api/v1/users/me": ACCESS,
     "DELETE /api/v1/users/me": FRESH,
     "PUT    /api/v1/users/me/password": ACCESS,
-    "PUT    /api/v1/users/me/email": FRESH,
-    "DELETE /api/v1/users/me/email": FRESH,
+    "PUT    /api/v1/users/me/email": RECENT,
+    "DELETE /api/v1/users/me/email": RECENT,
     "GET    /api/v1/users/me/sessions": ACCESS,
     "DELETE /api/v1/users/me/sessions/<uuid:session_id>": ACCESS,
     "GET    /api/v1/users/me/activity": ACCESS,
@@ -61,6 +62,7 @@ _NOT_A_TOKEN = "401 token_invalid"
 _EXPIRED = "401 token_expired"
 _REVOKED = "401 token_revoked"
 _NOT_FRESH = "401 fresh_token_required"
+_NOT_RECENT = "401 step_up_required"
 _NOT_ALLOWED = "403 permission_denied"
 
 REFUSED: dict[str, str] = {
@@ -87,4 +89,6 @@ def expected(level: Access, credential: str) -> str:
         return IN if credential in {"admin", f"role with {level}"} else _NOT_ALLOWED
     if level == FRESH and credential == "not fresh":
         return _NOT_FRESH
+    if level == RECENT and credential == "not recent":
+        return _NOT_RECENT
     return IN

@@ -16,7 +16,7 @@ from authapp.domain.services import Services
 from factories import Api, a_session, a_user
 
 ROLES = {f"role with {permission}": permission for permission in permissions}
-CREDENTIALS = [*REFUSED, "refresh token", "not fresh", "plain", *ROLES, "admin"]
+CREDENTIALS = [*REFUSED, "refresh token", "not fresh", "not recent", "plain", *ROLES, "admin"]
 
 
 @pytest.fixture
@@ -28,6 +28,10 @@ def tokens(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> dict[str, s
         past = clock.now() - timedelta(hours=1)
         patch.setattr(clock, "now", lambda: past)
         made["expired"] = a_session(app, a_user(app)).access_token
+    with monkeypatch.context() as patch:
+        earlier = clock.now() - timedelta(minutes=10)
+        patch.setattr(clock, "now", lambda: earlier)
+        made["not recent"] = a_session(app, a_user(app)).access_token
     made["logged out"] = a_session(app, a_user(app)).access_token
     assert api.post("/auth/logout", token=made["logged out"]).status_code == 204
     disabled = a_user(app, roles=["admin"])

@@ -10,7 +10,7 @@ from flask import Flask
 from marshmallow import Schema, fields, validate
 
 import authapp
-from api.access_table import ACCESS, FRESH, GUEST, REFRESH, TABLE
+from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE
 from authapp import AuthApp
 from authapp.api.guards import AccessLevel
 from authapp.api.patterns import ecmascript
@@ -119,6 +119,7 @@ def test_every_operation_says_what_it_needs(document: dict[str, Any]) -> None:
         GUEST: "Needs no authentication.",
         ACCESS: "Needs authentication.",
         FRESH: "Needs a fresh access token: one from a login or a step-up, not from a refresh.",
+        RECENT: "Needs a recent login or step-up;",
         REFRESH: "Needs a refresh token, in the body;",
     }
     for row, level in TABLE.items():
