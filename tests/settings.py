@@ -1,8 +1,9 @@
 """Settings for tests: everything is set here, and the code never learns that it is being tested."""
 
+from email.headerregistry import Address
 from typing import Any
 
-from authapp.config import Settings
+from authapp.config import MailServer, Settings
 from authapp.security.keys import Key, KeyRing
 
 KEYS = KeyRing([Key.generate()]).to_json()
@@ -12,6 +13,12 @@ WIDE_LIMITS = {
     "hashing_queue_seconds": 60,
 }
 MANY_SESSIONS = {"sessions_per_account": 10_000}
+MAIL = {
+    "mail_url": MailServer("console"),
+    "mail_from": Address("Example accounts", "no-reply", "example.com"),
+    "login_links": "on",
+}
+"""With these, everything that needs mail exists."""
 
 
 def settings(**changes: Any) -> Settings:
@@ -22,6 +29,7 @@ def settings(**changes: Any) -> Settings:
         **CHEAP_HASHING,
         **WIDE_LIMITS,
         **MANY_SESSIONS,
+        **MAIL,
         **changes,
     }
     return Settings(**values)

@@ -6,6 +6,7 @@ from importlib.resources import files
 from flask import Blueprint, Response, current_app, request, send_from_directory
 
 from authapp.api.guards import public
+from authapp.api.responses import cacheable
 from authapp.domain.services import EXTENSION
 from authapp.errors import ResourceNotFound
 
@@ -13,7 +14,6 @@ document = Blueprint("document", __name__)
 page = Blueprint("docs", __name__)
 
 _SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
-_CACHEABLE = "public, max-age=300"
 
 # Everything is loaded from this server and inline scripts are forbidden, so injected markup cannot run other code.
 _POLICY = (
@@ -50,14 +50,14 @@ _START = """SwaggerUIBundle({
 def openapi() -> Response:
     """Return the OpenAPI document."""
     document = current_app.extensions[EXTENSION].openapi.json_below(request.script_root)
-    return _cacheable(Response(document, content_type="application/json"))
+    return cacheable(Response(document, content_type="application/json"))
 
 
 @page.get("")
 @public
 def show_page() -> Response:
     """Return the page of the interactive docs."""
-    response = _cacheable(Response(_PAGE, content_type="text/html; charset=utf-8"))
+    response = cacheable(Response(_PAGE, content_type="text/html; charset=utf-8"))
     response.headers["Content-Security-Policy"] = _POLICY
     return response
 
@@ -67,17 +67,12 @@ def show_page() -> Response:
 def asset(name: str) -> Response:
     """Return one of the files that the page loads."""
     if name == "start.js":
-        return _cacheable(Response(_START, content_type="text/javascript; charset=utf-8"))
+        return cacheable(Response(_START, content_type="text/javascript; charset=utf-8"))
     if name not in _SERVED:
         raise ResourceNotFound
-    return _cacheable(send_from_directory(_assets(), name))
+    return cacheable(send_from_directory(_assets(), name))
 
 
 @cache
 def _assets() -> str:
     return str(files("flask_swagger_ui") / "dist")
-
-
-def _cacheable(response: Response) -> Response:
-    response.headers["Cache-Control"] = _CACHEABLE
-    return response
