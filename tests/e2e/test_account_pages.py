@@ -77,7 +77,7 @@ def running(databases: Databases, folder: Path, **changes: str) -> Iterator[Serv
     with databases.migrated() as url:
         server = Server(folder, environment(url, **given, **changes), port)
         try:
-            server.wait_until()
+            server.wait_until(seconds=60)
             yield server
         finally:
             server.stop()
@@ -127,7 +127,7 @@ def write_mails(folder: Path, link: str) -> None:
 
 def drive(scripts: Path, **settings: object) -> Outcomes:
     """Run the browser, and return what failed in each test."""
-    ran = node(scripts, "drive.mjs", json.dumps(settings), timeout=300)
+    ran = node(scripts, "drive.mjs", json.dumps(settings), timeout=240)
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
     outcomes: Outcomes = json.loads(ran.stdout)
     return outcomes

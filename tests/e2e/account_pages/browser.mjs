@@ -29,7 +29,7 @@ export async function runAll() {
 
 async function outcome(browser, run) {
   const context = await browser.newContext({ viewport: PHONE, reducedMotion: "reduce" });
-  context.setDefaultTimeout(8000);
+  context.setDefaultTimeout(15_000);
   const complaints = [];
   context.on("console", (message) => {
     // The browser itself logs answers of 400 and above.
