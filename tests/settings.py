@@ -14,6 +14,12 @@ WIDE_LIMITS = {
     "hashing_queue_seconds": 60,
 }
 MANY_SESSIONS = {"sessions_per_account": 10_000}
+MAIL = {
+    "mail_url": MailServer("console"),
+    "mail_from": Address("Example accounts", "no-reply", "example.com"),
+    "login_links": "on",
+}
+"""With these, everything that needs mail exists."""
 
 
 def mail(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -31,6 +37,7 @@ def settings(**changes: Any) -> Settings:
         **CHEAP_HASHING,
         **WIDE_LIMITS,
         **MANY_SESSIONS,
+        **MAIL,
         **changes,
     }
     return Settings(**values)

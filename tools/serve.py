@@ -22,12 +22,13 @@ READY_WITHIN = 30
 HINT = """
   authapp answers on {url}
 
-  docs    {url}/docs
+  docs    {url}/docs{mails}
   try it  curl {url}/api/v1/auth/register -H 'Content-Type: application/json' \\
             -d '{{"username": "ada", "email": "ada@example.com", "password": "a long sentence is easy to keep"}}'
 
   Ctrl-C stops the server and its PostgreSQL; the data stays in instance/.
 """
+MAILS = "\n  mails   {url}/dev/mail"
 
 
 def main() -> int:
@@ -88,12 +89,17 @@ def _serve(port: int) -> int:
             print(f"authapp is not ready after {READY_WITHIN} s: {reason}", file=sys.stderr)
             return 1
         if server.poll() is None:
-            print(HINT.format(url=f"http://127.0.0.1:{port}"), flush=True)
+            print(_hint(f"http://127.0.0.1:{port}"), flush=True)
         return server.wait()
     finally:
         if server.poll() is None:
             server.send_signal(signal.SIGTERM)
             server.wait(60)
+
+
+def _hint(url: str) -> str:
+    goes_elsewhere = any(os.environ.get(name, "").strip() for name in ("AUTHAPP_MAIL_URL", "AUTHAPP_MAIL_URL_FILE"))
+    return HINT.format(url=url, mails="" if goes_elsewhere else MAILS.format(url=url))
 
 
 def _wait_until_ready(server: "subprocess.Popen[bytes]", port: int) -> str | None:

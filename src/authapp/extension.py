@@ -79,13 +79,14 @@ class AuthApp:
             settings = settings or load_settings()
             self.services = _build_services(app, settings, folders)
             api.init_app(app, settings, cover_all=cover_all)
+            blueprints = api.blueprints(settings)
         except SettingsError as error:
             cli.without_settings(app, error)
             return
         if cover_all:
             _set_log_level_and_proxies(app, settings)
         self.openapi = new_document(app)
-        for blueprint, prefix in api.blueprints(settings).items():
+        for blueprint, prefix in blueprints.items():
             self.register_blueprint(blueprint, url_prefix=prefix)
 
     @classmethod

@@ -52,6 +52,12 @@ TABLE: dict[str, Access] = {
     "GET    /docs": GUEST,
     "GET    /docs/<name>": GUEST,
     "GET    /problems/<code>": GUEST,
+    "GET    /account/verify-email": GUEST,
+    "GET    /account/reset-password": GUEST,
+    "GET    /account/change-email": GUEST,
+    "GET    /account/undo-email": GUEST,
+    "GET    /account/login": GUEST,
+    "GET    /account/assets/<name>": GUEST,
 }
 
 IN = "in"

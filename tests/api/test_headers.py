@@ -6,7 +6,7 @@ import pytest
 
 from factories import Api
 
-PATHS = ["/api/v1/ping", "/health/live", "/nowhere", "/openapi.json", "/docs", "/problems/token_missing"]
+PATHS = ["/api/v1/ping", "/health/live", "/nowhere", "/openapi.json", "/docs", "/problems/not_found", "/account/login"]
 
 
 @pytest.mark.parametrize("path", PATHS)

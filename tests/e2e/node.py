@@ -10,6 +10,7 @@ import pytest
 from e2e.processes import ROOT
 
 PACKAGES = ROOT / "node_modules"
+NEEDED = ("openapi-typescript", "orval", "zod", "playwright-core", "axe-core")
 
 
 def node(folder: Path, *command: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
@@ -24,7 +25,7 @@ def node(folder: Path, *command: str, timeout: float = 120) -> "subprocess.Compl
 def _require() -> None:
     """Skip the test, or fail it in CI, if Node.js or a package is missing."""
     missing = [] if shutil.which("node") else ["Node.js"]
-    missing += [name for name in ("openapi-typescript", "orval", "zod") if not (PACKAGES / name).exists()]
+    missing += [name for name in NEEDED if not (PACKAGES / name).exists()]
     if not missing:
         return
     reason = f"{', '.join(missing)} is not installed: `npm ci` installs the packages."

@@ -74,6 +74,9 @@ def test_a_second_run_finds_the_data_of_the_first(checkout: Path) -> None:
     before = {path: path.stat().st_mode for path in (checkout, checkout.parent, Path.home())}
     with running(checkout, port) as (url, output):
         assert f"{url}/docs" in output.read_text()
+        assert f"{url}/dev/mail" in output.read_text()
+        assert requests.get(f"{url}/dev/mail", timeout=10).status_code == 200
+        assert requests.get(f"{url}/account/verify-email", timeout=10).status_code == 200
         metadata = requests.get(f"{url}/.well-known/oauth-authorization-server", timeout=10).json()
         assert metadata["issuer"] == url
         assert all(value.startswith(url) for name, value in metadata.items() if name.endswith(("_endpoint", "_uri")))
@@ -98,6 +101,13 @@ def test_a_port_that_is_none_is_refused_in_one_line(port: str) -> None:
     )
     assert result.returncode == 1
     assert result.stderr == f"PORT={port} is no port. Use a number from 1 to 65535.\n"
+
+
+def test_the_hint_names_the_mails_unless_they_go_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTHAPP_MAIL_URL", "")
+    assert "mails   http://x/dev/mail\n" in serve._hint("http://x")
+    monkeypatch.setenv("AUTHAPP_MAIL_URL", "smtp://mail.example.com")
+    assert "/dev/mail" not in serve._hint("http://x")
 
 
 class NeverReady(BaseHTTPRequestHandler):

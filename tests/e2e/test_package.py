@@ -78,7 +78,10 @@ def test_the_wheel_carries_every_file_of_the_package_and_no_other(wheel: Path) -
     package = ROOT / "src" / "authapp"
     files = {
         str(path.relative_to(ROOT / "src"))
-        for pattern in ("**/*.py", "py.typed", "security/data/*", "migrations/*", "migrations/versions/*")
+        for pattern in (
+            *("**/*.py", "py.typed", "api/static/*", "api/templates/*/*", "security/data/*"),
+            *("migrations/*", "migrations/versions/*"),
+        )
         for path in package.glob(pattern)
         if path.is_file()
     }

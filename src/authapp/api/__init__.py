@@ -6,8 +6,10 @@ from importlib.util import find_spec
 from flask import Blueprint, Flask
 
 from authapp.api import (
+    account_pages,
     audit_events,
     auth,
+    dev_mail,
     discovery,
     docs,
     email,
@@ -35,6 +37,8 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
     """Return each blueprint with its URL prefix.
 
     A capability whose extra is not installed, or whose settings are not given, has no routes: it is left out here.
+
+    Raises ``SettingsError`` if a template in ``AUTHAPP_MAIL_TEMPLATES`` cannot be used.
     """
     return {
         auth.blueprint: f"{BASE_PATH}/auth",
@@ -53,6 +57,8 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         problems.blueprint: "/problems",
         docs.document: None,
         **({docs.page: "/docs"} if find_spec("flask_swagger_ui") else {}),
+        **({account_pages.blueprint(settings): "/account"} if account_pages.are_wanted(settings) else {}),
+        **({dev_mail.blueprint: "/dev/mail"} if dev_mail.is_wanted(settings) else {}),
     }
 
 

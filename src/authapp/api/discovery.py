@@ -9,13 +9,11 @@ from flask.blueprints import BlueprintSetupState
 from authapp.api.guards import public
 from authapp.api.openapi import Blueprint
 from authapp.api.paths import BASE_PATH
+from authapp.api.responses import CACHEABLE
 from authapp.api.schemas.discovery import JwkSetSchema, MetadataSchema
 from authapp.domain.services import Services
 
 blueprint = Blueprint("discovery", __name__, description="For services that verify tokens themselves")
-
-# A key is published long before it signs, so clients may cache the set.
-CACHEABLE = "public, max-age=300"
 
 
 @blueprint.get("/jwks.json")
@@ -26,6 +24,7 @@ def get_jwks() -> tuple[dict[str, Any], dict[str, str]]:
 
     They are a JWK Set (RFC 7517).
     """
+    # A key is published long before it signs, so clients may cache the set.
     return {"keys": Services.of(current_app).tokens.keys.public()}, {"Cache-Control": CACHEABLE}
 
 

@@ -6,6 +6,7 @@ from importlib.resources import files
 from flask import Blueprint, Response, current_app, request, send_from_directory
 
 from authapp.api.guards import public
+from authapp.api.responses import cacheable
 from authapp.domain.services import EXTENSION
 from authapp.errors import ResourceNotFound
 
@@ -13,7 +14,7 @@ document = Blueprint("document", __name__)
 page = Blueprint("docs", __name__)
 
 _SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
-_CACHEABLE, _PRIVATE = "public, max-age=300", "private, max-age=300"
+_PRIVATE = "private, max-age=300"
 
 # Everything is loaded from this server and inline scripts are forbidden, so injected markup cannot run other code.
 _POLICY = (
@@ -50,7 +51,7 @@ _START = """SwaggerUIBundle({
 def openapi() -> Response:
     """Return the OpenAPI document, whose ``servers`` have the path prefix of a trusted proxy."""
     document = current_app.extensions[EXTENSION].openapi.json_below(request.script_root)
-    response = _cacheable(Response(document, content_type="application/json"))
+    response = cacheable(Response(document, content_type="application/json"))
     # A cache between that proxy and this server would give it to clients with another prefix; some ignore Vary.
     response.headers["Vary"] = "X-Forwarded-Prefix"
     if request.script_root:
@@ -62,7 +63,7 @@ def openapi() -> Response:
 @public
 def show_page() -> Response:
     """Return the page of the interactive docs."""
-    response = _cacheable(Response(_PAGE, content_type="text/html; charset=utf-8"))
+    response = cacheable(Response(_PAGE, content_type="text/html; charset=utf-8"))
     response.headers["Content-Security-Policy"] = _POLICY
     return response
 
@@ -72,17 +73,12 @@ def show_page() -> Response:
 def asset(name: str) -> Response:
     """Return one of the files that the page loads."""
     if name == "start.js":
-        return _cacheable(Response(_START, content_type="text/javascript; charset=utf-8"))
+        return cacheable(Response(_START, content_type="text/javascript; charset=utf-8"))
     if name not in _SERVED:
         raise ResourceNotFound
-    return _cacheable(send_from_directory(_assets(), name))
+    return cacheable(send_from_directory(_assets(), name))
 
 
 @cache
 def _assets() -> str:
     return str(files("flask_swagger_ui") / "dist")
-
-
-def _cacheable(response: Response) -> Response:
-    response.headers["Cache-Control"] = _CACHEABLE
-    return response

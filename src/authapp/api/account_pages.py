@@ -1,0 +1,90 @@
+"""The pages to which the links in mails lead, for services without a front end of their own.
+
+Opening a page changes nothing, because mail scanners open every link, and some run its script. The one-time token is in
+the fragment, which no server sees; the script of the page sends it to the API when a person presses the button.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+
+from flask import Blueprint, Response, send_from_directory
+from jinja2 import TemplateError
+
+from authapp.api.guards import public
+from authapp.api.html import html, templates
+from authapp.api.paths import BASE_PATH
+from authapp.api.responses import cacheable
+from authapp.config import Settings, SettingsError
+from authapp.domain.one_time_tokens import Purpose
+from authapp.domain.passwords.checks import MIN_LENGTH
+
+ASSETS = ("account.css", "account.js", "icon.svg")
+
+
+def are_wanted(settings: Settings) -> bool:
+    """Return whether links in mails lead to these pages."""
+    return settings.mail_url is not None and settings.link_url is None
+
+
+def blueprint(settings: Settings) -> Blueprint:
+    """Return one page for each purpose of a one-time token that ``settings`` allow, and what the pages load.
+
+    Raises ``SettingsError`` if a template in ``mail_templates`` cannot be used: pages are rendered here, once.
+    """
+    pages = Blueprint("account_pages", __name__)
+    for purpose in Purpose:
+        if purpose is not Purpose.LOGIN or settings.login_links == "on":
+            name = purpose.replace("_", "-")
+            pages.add_url_rule(f"/{name}", f"show_{purpose}", _page(_rendered(name, settings)))
+    pages.add_url_rule("/assets/<name>", view_func=asset)
+    return pages
+
+
+@public
+def asset(name: str) -> Response:
+    """Return one of the files that the pages load."""
+    return cacheable(send_from_directory(_folder(), name))
+
+
+def _page(text: str) -> Callable[[], Response]:
+    @public
+    def show_page() -> Response:
+        return html(text)
+
+    return show_page
+
+
+def _rendered(name: str, settings: Settings) -> str:
+    sender = settings.mail_from
+    try:
+        return (
+            templates(settings.mail_templates)
+            .get_template(f"account/{name}.html")
+            .render(
+                # Relative, so that they are right behind a proxy that serves this application below a path.
+                api=f"..{BASE_PATH}/",
+                version=_version(),
+                service=(sender.display_name or sender.domain) if sender else "",
+                password_needed=settings.email_verification == "required",
+                password_min=MIN_LENGTH,
+                development=settings.env == "development",
+            )
+        )
+    except (TemplateError, UnicodeDecodeError) as error:
+        raise SettingsError([f"AUTHAPP_MAIL_TEMPLATES: account/{name}.html: {error}"]) from None
+
+
+@cache
+def _version() -> str:
+    """Return a word that changes with the assets: browsers keep them, and a page needs those of its own version."""
+    digest = sha256()
+    for name in ASSETS:
+        digest.update((files("authapp") / "api" / "static" / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def _folder() -> str:
+    return str(files("authapp") / "api" / "static")

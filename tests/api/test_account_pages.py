@@ -1,0 +1,124 @@
+"""The pages to which links in mails lead: which there are, what they are made of, and who may replace their words.
+
+What they do in a browser is tested by ``tests/e2e/test_account_pages.py``.
+"""
+
+import re
+from email.headerregistry import Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from authapp import create_app
+from authapp.config import SettingsError
+from authapp.domain.one_time_tokens import Purpose
+from settings import settings
+
+PAGES = ["verify-email", "reset-password", "change-email", "undo-email", "login"]
+NOWHERE = "postgresql+psycopg2:///nowhere"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def client_with(**changes: Any) -> FlaskClient:
+    return create_app(settings(database_url=NOWHERE, **changes)).test_client()
+
+
+def pages_of(client: FlaskClient) -> list[str]:
+    return [name for name in PAGES if client.get(f"/account/{name}").status_code == 200]
+
+
+def test_each_purpose_of_a_one_time_token_has_a_page(client: FlaskClient) -> None:
+    assert sorted(PAGES) == sorted(purpose.replace("_", "-") for purpose in Purpose)
+    assert pages_of(client) == PAGES
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_runs_only_the_scripts_of_this_server_and_tells_nobody_its_address(
+    client: FlaskClient, name: str
+) -> None:
+    response = client.get(f"/account/{name}")
+
+    assert response.content_type == "text/html; charset=utf-8"
+    assert response.headers["Content-Security-Policy"] == POLICY
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in response.headers
+    assert not re.search(r"//|<style|style=|<script(?! src=)|\son\w+=", response.text)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_page_loads_and_calls_is_relative_so_that_it_works_below_a_path(client: FlaskClient, name: str) -> None:
+    text = client.get(f"/account/{name}").text
+
+    addresses = re.findall(r'(?:href|src|data-api|data-path)="([^"]+)"', text)
+    assert "../api/v1/" in addresses
+    assert not [address for address in addresses if address.startswith("/")]
+    assets = [address for address in addresses if address.startswith("assets/")]
+    assert len(assets) == 3
+    for asset in assets:
+        with client.get(f"/account/{asset}") as response:
+            assert response.status_code == 200
+            assert response.headers["Cache-Control"] == "public, max-age=300"
+
+
+@pytest.mark.parametrize("name", ["..", "../html.py", "..%2fhtml.py", "account.html", "%00", "%5c..%5chtml.py", ""])
+def test_no_other_file_is_served(client: FlaskClient, name: str) -> None:
+    assert client.get(f"/account/assets/{name}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "changes", [{"mail_url": None}, {"link_url": "https://app.example.com/{purpose}#token={token}"}]
+)
+def test_without_mail_or_with_links_to_elsewhere_there_are_no_pages(changes: dict[str, Any]) -> None:
+    client = client_with(**changes)
+
+    assert pages_of(client) == []
+    assert client.get("/account/assets/account.js").status_code == 404
+
+
+def test_without_login_links_there_is_no_page_to_log_in() -> None:
+    assert pages_of(client_with(login_links="off")) == [name for name in PAGES if name != "login"]
+
+
+def test_a_password_is_asked_for_only_where_verification_is_required(client: FlaskClient) -> None:
+    required = client_with(email_verification="required")
+
+    assert 'autocomplete="current-password"' in required.get("/account/verify-email").text
+    assert 'type="password"' not in client.get("/account/verify-email").text
+
+
+def test_the_page_has_the_name_of_the_sender_escaped(client: FlaskClient) -> None:
+    assert "<header>Example accounts</header>" in client.get("/account/login").text
+    hostile = client_with(mail_from=Address("A & <b>", "no-reply", "example.com"))
+    assert "<header>A &amp; &lt;b&gt;</header>" in hostile.get("/account/login").text
+    nameless = client_with(mail_from=Address("", "no-reply", "example.com"))
+    assert "<header>example.com</header>" in nameless.get("/account/login").text
+
+
+def test_a_folder_of_templates_replaces_the_words(tmp_path: Path) -> None:
+    (tmp_path / "account").mkdir()
+    (tmp_path / "account" / "change-email.html").write_text(
+        '{% extends "account/base.html" %}{% block lang %}de{% endblock %}'
+        "{% block title %}Neue Adresse{% endblock %}{% block steps %}<main>{{ service }}</main>{% endblock %}"
+    )
+    client = client_with(mail_templates=tmp_path)
+
+    text = client.get("/account/change-email").text
+    assert '<html lang="de">' in text
+    assert "<title>Neue Adresse · Example accounts</title>" in text
+    assert "Confirm your email address" in client.get("/account/verify-email").text
+
+
+@pytest.mark.parametrize("template", ["{% block %}", "{{ nothing }}", "{% include 'account/none.html' %}", "\udcff"])
+def test_a_template_that_cannot_be_used_stops_the_start_and_is_named(template: str, tmp_path: Path) -> None:
+    (tmp_path / "account").mkdir()
+    (tmp_path / "account" / "login.html").write_text(template, errors="surrogateescape")
+
+    with pytest.raises(SettingsError, match=r"AUTHAPP_MAIL_TEMPLATES: account/login\.html: "):
+        client_with(mail_templates=tmp_path)

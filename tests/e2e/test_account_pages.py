@@ -1,0 +1,163 @@
+"""The pages to which links in mails lead, and the mails of a development server, in a real browser.
+
+The tests are those of the scripts in ``account_pages``, which drive Debian's Chromium. They answer in place of the API,
+but for those of ``journey.mjs``. Set ``SCREENSHOTS`` to a folder to get a picture of every step of every page.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from databases import Databases
+from e2e.node import node
+from e2e.processes import Server, environment, free_port
+
+SCRIPTS = Path(__file__).parent / "account_pages"
+SUITES = ["answers", "login", "mails", "looks"]
+JOURNEY = "journey"
+ROUTES_OF_JOURNEY = [f"/api/v1/auth/{noun}" for noun in ("email-verifications", "login-links", "password-resets")]
+Outcomes = dict[str, str | None]
+
+
+def names_in(suite: str) -> list[str]:
+    """Return the names of the tests in a script."""
+    return re.findall(r'^test\("(.+?)", ', (SCRIPTS / f"{suite}.mjs").read_text(), re.MULTILINE)
+
+
+def token() -> str:
+    (found,) = re.findall(r'TOKEN = "(.+)"', (SCRIPTS / "browser.mjs").read_text())
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = shutil.which("chromium")
+    if found is not None:
+        return found
+    reason = "Chromium is not installed: apt install chromium"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the scripts, beside which the packages can be."""
+    return Path(shutil.copytree(SCRIPTS, tmp_path_factory.mktemp("browser") / "scripts"))
+
+
+def mail_variables(folder: Path, **changes: str) -> dict[str, str]:
+    return {
+        "AUTHAPP_MAIL_URL": folder.as_uri(),
+        "AUTHAPP_MAIL_FROM": "Example accounts <no-reply@example.com>",
+        "AUTHAPP_LOGIN_LINKS": "on",
+        **changes,
+    }
+
+
+@contextmanager
+def running(databases: Databases, folder: Path, **changes: str) -> Iterator[Server]:
+    """Run a server with mail, whose links lead to itself."""
+    port = free_port()
+    given = {
+        "AUTHAPP_ISSUER": f"http://127.0.0.1:{port}",
+        "AUTHAPP_MAIL_URL": folder.as_uri(),
+        "AUTHAPP_MAIL_FROM": "Example accounts <no-reply@example.com>",
+        "AUTHAPP_LOGIN_LINKS": "on",
+        "AUTHAPP_RATE_LIMIT_MAIL": "off",
+        "WEB_CONCURRENCY": "1",
+    }
+    with databases.migrated() as url:
+        server = Server(folder, environment(url, **given, **changes), port)
+        try:
+            server.wait_until(seconds=60)
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def production(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(databases, tmp_path_factory.mktemp("production"), AUTHAPP_TRUSTED_PROXIES="1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def development(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A development server that requires verification, with two mails in its folder."""
+    folder: Path = tmp_path_factory.mktemp("development")
+    changes = {"AUTHAPP_ENV": "development", "AUTHAPP_EMAIL_VERIFICATION": "required"}
+    with running(databases, folder, **changes) as server:
+        write_mails(folder, f"{server.url}/account/reset-password#token={token()}")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def optional(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A development server as ``make run`` starts it."""
+    with running(databases, tmp_path_factory.mktemp("optional"), AUTHAPP_ENV="development") as server:
+        yield server
+
+
+def write_mails(folder: Path, link: str) -> None:
+    """Write a hostile mail, and a newer one with ``link``."""
+    hostile, reset = EmailMessage(), EmailMessage()
+    for mail, subject in ((hostile, "A hostile mail <b>subject</b>"), (reset, "Reset your password")):
+        mail["Subject"], mail["To"] = subject, "ada@example.com"
+    hostile.set_content("<script>document.title = 'Mine'</script>")
+    hostile.add_alternative(
+        '<p style="color: rgb(1, 2, 3)">Styled</p><script>parent.document.title = "Mine"</script>'
+        '<img src="https://tracker.example/pixel">',
+        subtype="html",
+    )
+    reset.set_content(f"Hello ada,\n\nopen this link to choose a new password:\n\n{link}\n\nIt works for 60 minutes.\n")
+    reset.add_alternative(f'<p>Hello ada</p><p><a href="{link}">Choose a new password</a></p>', subtype="html")
+    for number, mail in enumerate((hostile, reset)):
+        path = folder / f"{number}.eml"
+        path.write_bytes(mail.as_bytes())
+        os.utime(path, (number, number))
+
+
+def drive(scripts: Path, **settings: object) -> Outcomes:
+    """Run the browser, and return what failed in each test."""
+    ran = node(scripts, "drive.mjs", json.dumps(settings), timeout=240)
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+    outcomes: Outcomes = json.loads(ran.stdout)
+    return outcomes
+
+
+@pytest.fixture(scope="module")
+def outcomes(scripts: Path, chromium: str, production: Server, development: Server) -> Outcomes:
+    screenshots = os.environ.get("SCREENSHOTS") or str(scripts / "screenshots")
+    urls = {"url": production.url, "development": development.url}
+    return drive(scripts, chromium=chromium, suites=SUITES, screenshots=screenshots, **urls)
+
+
+@pytest.mark.parametrize("name", [name for suite in SUITES for name in names_in(suite)])
+def test_in_the_browser(outcomes: Outcomes, name: str) -> None:
+    assert outcomes[name] is None, outcomes[name]
+
+
+def test_every_test_of_the_scripts_is_run(outcomes: Outcomes) -> None:
+    assert list(outcomes) == [name for suite in SUITES for name in names_in(suite)]
+
+
+@pytest.fixture(scope="module")
+def journeys(scripts: Path, chromium: str, optional: Server, development: Server) -> Outcomes:
+    paths = optional.call("GET", "/openapi.json").json()["paths"]
+    missing = [route for route in ROUTES_OF_JOURNEY if route not in paths]
+    if missing:
+        pytest.skip(f"The API has no {', '.join(missing)}.")
+    return drive(scripts, chromium=chromium, suites=[JOURNEY], optional=optional.url, required=development.url)
+
+
+@pytest.mark.parametrize("name", names_in(JOURNEY))
+def test_a_journey_with_the_true_api(journeys: Outcomes, name: str) -> None:
+    assert journeys[name] is None, journeys[name]
