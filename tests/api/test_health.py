@@ -23,7 +23,8 @@ def test_a_user_sees_their_own_account(app: Flask, api: Api) -> None:
     user = a_user(app, "Ada")
     me = api.get("/users/me", a_session(app, user).access_token).get_json()
     assert list(me) == [
-        "id", "username", "email", "email_verified_at", "status", "roles", "created_at", "updated_at", "last_login_at"
+        "id", "username", "email", "email_verified_at", "status", "roles", "created_at", "updated_at", "last_login_at",
+        "pending_email",
     ]  # fmt: skip
     assert (me["id"], me["username"], me["email"]) == (str(user.id), "Ada", "ada@example.com")
     assert me["email_verified_at"] is None
