@@ -121,11 +121,11 @@ def test_no_connection_to_the_database_is_held_and_its_deadline_waits(
 ) -> None:
     with app.app_context():
         pool: Any = db.engine.pool
-    held: list[int] = []
+    connections: list[int] = []
 
     def slow(handler: BaseHTTPRequestHandler) -> None:
         time.sleep(0.4)
-        held.append(pool.checkedout())
+        connections.append(pool.checkedout())
         answer(handler, b"0" * 35 + b":1")
 
     looked_up.behave = slow
@@ -140,8 +140,8 @@ def test_no_connection_to_the_database_is_held_and_its_deadline_waits(
     token = a_session(app, a_user(app)).access_token
     change = {"current_password": PASSWORD, "new_password": NEVER_LOST}
     assert api("PUT", "/users/me/password", token, json=change).status_code == 204
-    assert held == [0] * len(held)
-    assert len(held) >= 3
+    assert connections == [0] * len(connections)
+    assert len(connections) >= 3
     assert left[0] > 0.1
 
 

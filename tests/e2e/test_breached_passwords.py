@@ -27,13 +27,13 @@ def test_a_worker_serves_others_while_it_asks_and_goes_on_without_an_answer(
 
             asked.behave = hang
             answers: list[requests.Response] = []
-            waiting = threading.Thread(target=lambda: answers.append(register(server, "ada", BREACHED)))
-            waiting.start()
+            registration = threading.Thread(target=lambda: answers.append(register(server, "ada", BREACHED)))
+            registration.start()
             while len(asked.paths) < 2:
                 time.sleep(0.01)
             assert server.call("GET", "/health/live").status_code == 200
             assert answers == [], "the one event loop of the worker waited for the server"
-            waiting.join()
+            registration.join()
             assert [answer.status_code for answer in answers] == [201]
         assert "new passwords are not looked up in the list of breached ones" in server.log
         assert BREACHED not in server.log

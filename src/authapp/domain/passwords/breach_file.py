@@ -29,7 +29,7 @@ class BreachFile:
             low, high = 0, len(lines)
             while low < high:
                 start, end = _line_at(lines, (low + high) // 2)
-                found, count = _parsed(lines[start:end])
+                found, count = _hash_and_count(lines[start:end])
                 if found == digest:
                     return count != 0
                 low, high = (end + 1, high) if found < digest else (low, start)
@@ -40,7 +40,7 @@ class BreachFile:
         with self._lines() as lines:
             size = len(lines)
             positions = {size * number // SAMPLES for number in range(SAMPLES)}
-            sampled = [_parsed(lines[slice(*_line_at(lines, position))])[0] for position in sorted(positions)]
+            sampled = [_hash_and_count(lines[slice(*_line_at(lines, position))])[0] for position in sorted(positions)]
         if any(before > after for before, after in pairwise(sampled)):
             raise BreachSourceError("The file is not sorted by the hashes.")
 
@@ -64,7 +64,7 @@ def _line_at(lines: mmap.mmap, position: int) -> tuple[int, int]:
     return (feed_before + 1 if feed_before >= 0 else 0), (feed_after if feed_after >= 0 else len(lines))
 
 
-def _parsed(line: bytes) -> tuple[bytes, int | None]:
+def _hash_and_count(line: bytes) -> tuple[bytes, int | None]:
     match = LINE.fullmatch(line.rstrip(b"\r"))
     if match is None or len(match[1]) != SHA1_LENGTH:
         raise _not_a_list()
