@@ -17,7 +17,7 @@ from authapp.domain.services import Services
 from clocks import Time
 from databases import Databases, server
 from factories import Api
-from settings import settings
+from settings import MAIL, settings
 
 
 @pytest.fixture(scope="session")
@@ -31,10 +31,19 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
 
 @pytest.fixture(scope="session")
 def shared_app(databases: Databases) -> Iterator[Flask]:
-    with databases.migrated() as url:
-        app = create_app(settings(database_url=url))
-        yield app
-        dispose(app)
+    yield from created(databases)
+
+
+@pytest.fixture(scope="session")
+def mail_app(databases: Databases) -> Iterator[Flask]:
+    """An application that can send mail, and so has every route."""
+    yield from created(databases, **MAIL)
+
+
+@pytest.fixture(scope="session")
+def verified_app(databases: Databases) -> Iterator[Flask]:
+    """An application where an address must be verified before a login."""
+    yield from created(databases, **MAIL, email_verification="required")
 
 
 @pytest.fixture
@@ -43,16 +52,25 @@ def app(request: pytest.FixtureRequest) -> Iterator[Flask]:
     if request.node.get_closest_marker("committed"):
         yield request.getfixturevalue("committed_app")
         return
-    shared: Flask = request.getfixturevalue("shared_app")
+    mail = request.node.get_closest_marker("mail")
+    name = "shared_app" if mail is None else "verified_app" if mail.args else "mail_app"
+    shared: Flask = request.getfixturevalue(name)
     with rolled_back(shared):
         yield shared
 
 
 @pytest.fixture
-def committed_app(databases: Databases) -> Iterator[Flask]:
+def committed_app(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Flask]:
     """An application on a database of its own, where commits are real."""
+    mail = request.node.get_closest_marker("mail")
+    verification = {"email_verification": "required"} if mail and mail.args else {}
+    yield from created(databases, **(MAIL if mail else {}), **verification)
+
+
+def created(databases: Databases, **changes: Any) -> Iterator[Flask]:
+    """Lend an application with these settings, on a database of its own."""
     with databases.migrated() as url:
-        app = create_app(settings(database_url=url))
+        app = create_app(settings(database_url=url, **changes))
         yield app
         dispose(app)
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 WIDE_LIMITS = {
-    **{f"AUTHAPP_RATE_LIMIT_{name}": "off" for name in ("LOGIN", "REGISTER", "REFRESH", "PASSWORD")},
+    **{f"AUTHAPP_RATE_LIMIT_{name}": "off" for name in ("LOGIN", "REGISTER", "REFRESH", "PASSWORD", "MAIL")},
     "AUTHAPP_HASHING_QUEUE_SECONDS": "30",
     "AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT": "100",
     "AUTHAPP_SESSIONS_PER_ACCOUNT": "10000",
@@ -37,6 +37,17 @@ def environment(database_url: str, **changes: str) -> dict[str, str]:
         "AUTHAPP_ISSUER": "https://auth.example.com",
         "AUTHAPP_AUDIENCE": "authapp",
         **WIDE_LIMITS,
+        **changes,
+    }
+
+
+def with_mail(variables: dict[str, str], folder: Path, **changes: str) -> dict[str, str]:
+    """Return the environment of a server that can send mail, into ``folder``."""
+    return variables | {
+        "AUTHAPP_MAIL_URL": folder.as_uri(),
+        "AUTHAPP_MAIL_FROM": "authapp <no-reply@example.com>",
+        "AUTHAPP_MAIL_RATE_LIMIT": "off",
+        "AUTHAPP_MAIL_SENDER": "off",
         **changes,
     }
 
