@@ -12,13 +12,13 @@ from secrets import token_bytes
 from types import MappingProxyType
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, and_, delete, select
 
 from authapp import clock
-from authapp.database.session import db
+from authapp.database.session import db, read_one
 from authapp.domain import hooks
 from authapp.domain.pruning import Prunable, prunables
-from authapp.models import OneTimeToken, User
+from authapp.models import OneTimeToken, User, UserStatus
 from authapp.models.user import lookup_key
 from authapp.security import base64url
 
@@ -71,8 +71,25 @@ class UsedToken:
     address: str | None
 
 
-HARMLESS_CHANGES = {"username", "roles"}
+@dataclass(frozen=True)
+class FoundToken:
+    """A token that is good and has not been used: its purpose, and the user whose it is.
+
+    ``is_current`` is whether the account is active and still has the address that the token was sent to.
+    """
+
+    user_id: UUID
+    purpose: str
+    username: str
+    email: str
+    is_current: bool
+
+
+HARMLESS_CHANGES = {"username", "roles", "email_verified_at"}
 """The changes of an account that leave the tokens which were sent before as they are. Every other one voids them."""
+
+
+_IS_CURRENT = and_(User.status == UserStatus.ACTIVE, User.email_key == OneTimeToken.address_key)
 
 
 class OneTimeTokens:
@@ -109,6 +126,27 @@ class OneTimeTokens:
         )
         db.session.flush()
         return base64url.encode(token)
+
+    def find(self, token: str, *purposes: str) -> FoundToken | None:
+        """Return a token for one of ``purposes`` without using it, or ``None``, as ``use`` would.
+
+        It is one look-up, and gives its connection back: ask it before work that takes long, such as a password hash.
+        """
+        key = _key_of(token)
+        if key is None:
+            return None
+        user_id, token_hash = key
+        row = read_one(
+            select(OneTimeToken.purpose, User.username, User.email, _IS_CURRENT.label("is_current"))
+            .join(User, User.id == OneTimeToken.user_id)
+            .where(
+                OneTimeToken.user_id == user_id,
+                OneTimeToken.purpose.in_(purposes),
+                OneTimeToken.token_hash == token_hash,
+                OneTimeToken.expires_at > clock.now(),
+            )
+        )
+        return row and FoundToken(user_id, row.purpose, row.username, row.email, row.is_current)
 
     def use(self, token: str, purpose: str) -> UsedToken | None:
         """Use a token, and delete it together with all other tokens for the same purpose and account.

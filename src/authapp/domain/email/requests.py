@@ -8,14 +8,17 @@ from datetime import timedelta
 from hashlib import sha256
 from secrets import randbelow
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import bindparam, literal, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from authapp import clock
 from authapp.config import RateLimit
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
+from authapp.database.session import db
 from authapp.domain.email.outbox import mail_context
 from authapp.domain.rate_limits import charge_params, charge_statement
 from authapp.models import OutgoingMail
@@ -42,19 +45,24 @@ class MailRequests:
 
         ``challenge_hash`` binds a login link to the client that requested it.
         """
-        now = clock.now()
-        self._fast_path.write(
-            _ADD,
-            {
-                **charge_params(_limited_key(address), LIMIT_NAME, self._limit),
-                "mail_id": identifiers.time_ordered(),
-                "kind": kind,
-                "mail_address": address,
-                "challenge_hash": challenge_hash,
-                "context": mail_context(context),
-                "next_attempt_at": now + timedelta(milliseconds=randbelow(MAX_DELAY_MS)),
-            },
-        )
+        self._fast_path.write(_ADD, self._parameters(kind, address, context, challenge_hash))
+
+    def store(self, kind: str, address: str, context: RequestContext) -> None:
+        """Do the same within the open transaction, for a mail that belongs to a change."""
+        db.session.connection().execute(_STATEMENT, self._parameters(kind, address, context, None))
+
+    def _parameters(
+        self, kind: str, address: str, context: RequestContext, challenge_hash: bytes | None
+    ) -> dict[str, Any]:
+        return {
+            **charge_params(_limited_key(address), LIMIT_NAME, self._limit),
+            "mail_id": identifiers.time_ordered(),
+            "kind": kind,
+            "mail_address": address,
+            "challenge_hash": challenge_hash,
+            "context": mail_context(context),
+            "next_attempt_at": clock.now() + timedelta(milliseconds=randbelow(MAX_DELAY_MS)),
+        }
 
 
 def _limited_key(address: str) -> str:
@@ -62,7 +70,7 @@ def _limited_key(address: str) -> str:
     return "mail:" + sha256(lookup_key(address).encode()).hexdigest()
 
 
-def _add() -> PreparedStatement:
+def _add() -> ReturningInsert[UUID]:
     counted = charge_statement().cte("counted")
     columns: dict[str, Any] = {
         "id": bindparam("mail_id", type_=OutgoingMail.id.type),
@@ -77,7 +85,8 @@ def _add() -> PreparedStatement:
     rows = select(*columns.values()).select_from(counted)
     # If the statement is run again because its connection had died, it must not store the mail twice.
     stored = insert(OutgoingMail).from_select(list(columns), rows).on_conflict_do_nothing()
-    return PreparedStatement(stored.returning(OutgoingMail.id))
+    return stored.returning(OutgoingMail.id)
 
 
-_ADD = _add()
+_STATEMENT = _add()
+_ADD = PreparedStatement(_STATEMENT)
