@@ -100,6 +100,7 @@ def test_the_table_of_statuses_lists_every_code_under_its_own() -> None:
     assert listed == {(code, status_of(refusal)) for code, refusal in catalogue().items()}
 
 
+@pytest.mark.mail
 def test_the_openapi_document_shows_only_documented_errors(client: FlaskClient) -> None:
     shown = [
         (name, example["value"]["code"], example["value"]["status"], int(status))
@@ -127,6 +128,7 @@ def test_every_status_and_code_that_the_api_page_pairs_belong_together() -> None
 # --- the API ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mail
 def test_the_api_page_describes_every_route_and_no_other(app: Flask) -> None:
     described = set(re.findall(r"^### `(\w+) (\S+)`$", TEXTS["docs/api.md"], re.MULTILINE))
     existing = {
@@ -144,6 +146,7 @@ ANYWHERE = {
 """What guards, bodies and outages answer: said once, in the page's conventions."""
 
 
+@pytest.mark.mail
 def test_the_api_page_names_every_refusal_of_a_route_where_it_describes_it(client: FlaskClient) -> None:
     sections = dict(
         re.findall(r"^### `(\w+ \S+)`$(.*?)(?=^##)", TEXTS["docs/api.md"] + "\n##", re.MULTILINE | re.DOTALL)

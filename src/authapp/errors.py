@@ -240,6 +240,16 @@ class WrongPassword(Forbidden):
     title = "The current password is wrong."
 
 
+class EmailNotVerified(Forbidden):
+    """The password is right, but the email address of the account has not been verified, which this service requires.
+
+    Ask the user to open the link in the mail that was sent at registration. Another mail can be requested.
+    """
+
+    code = "email_not_verified"
+    title = "The email address is not verified."
+
+
 class PermissionDenied(Forbidden):
     """You have no role with a permission that this request needs.
 
@@ -366,6 +376,17 @@ class FreshTokenRequired(TokenRefused):
 
     code = "fresh_token_required"
     title = "A fresh token is required."
+
+
+class OneTimeTokenInvalid(Malformed):
+    """The token from the mail is not accepted.
+
+    It is unknown, has expired, was used before, or is for another purpose; or its account is disabled or has another
+    address now. The answer is the same for all of these. Ask the user to request another mail.
+    """
+
+    code = "one_time_token_invalid"
+    title = "The link is not valid."
 
 
 # --- the service -----------------------------------------------------------------------------------------------------

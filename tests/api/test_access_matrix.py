@@ -19,6 +19,9 @@ ROLES = {f"role with {permission}": permission for permission in permissions}
 CREDENTIALS = [*REFUSED, "refresh token", "not fresh", "plain", *ROLES, "admin"]
 
 
+pytestmark = pytest.mark.mail
+
+
 @pytest.fixture
 def tokens(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     """One token for each kind of credential."""
@@ -53,8 +56,8 @@ def routes(app: Flask) -> Iterator[str]:
             yield f"{method:6} {rule.rule}"
 
 
-def test_every_route_has_a_row_and_every_row_a_route(shared_app: Flask) -> None:
-    assert set(routes(shared_app)) == TABLE.keys()
+def test_every_route_has_a_row_and_every_row_a_route(mail_app: Flask) -> None:
+    assert set(routes(mail_app)) == TABLE.keys()
 
 
 @pytest.mark.parametrize("route", TABLE)

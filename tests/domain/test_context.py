@@ -35,6 +35,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.one_time_tokens.OneTimeTokens.issue",
     "authapp.domain.one_time_tokens.OneTimeTokens.use",
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
+    "authapp.domain.email.claims.use_token",
     "authapp.domain.passwords.throttles.LoginThrottles.reserve",
     "authapp.domain.passwords.throttles.LoginThrottles.forgive",
     "authapp.domain.passwords.verifier.PasswordVerifier.forgive",

@@ -10,6 +10,7 @@ from authapp.api import (
     auth,
     discovery,
     docs,
+    email_verifications,
     errors,
     forward_auth,
     guards,
@@ -17,8 +18,10 @@ from authapp.api import (
     introspection,
     jwt_extended,
     middleware,
+    password_resets,
     ping,
     problems,
+    registrations,
     roles,
     sessions,
     users,
@@ -27,13 +30,16 @@ from authapp.api.paths import BASE_PATH
 from authapp.config import Settings, SettingsError
 
 
-def blueprints(_settings: Settings) -> dict[Blueprint, str | None]:
+def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
     """Return each blueprint with its URL prefix.
 
     A capability whose extra is not installed, or whose settings are not given, has no routes: it is left out here.
     """
+    is_verified = settings.email_verification == "required"
     return {
         auth.blueprint: f"{BASE_PATH}/auth",
+        registrations.verified if is_verified else registrations.blueprint: f"{BASE_PATH}/auth/register",
+        **(_mail() if settings.mail_url else {}),
         introspection.blueprint: f"{BASE_PATH}/auth",
         forward_auth.blueprint: f"{BASE_PATH}/auth",
         users.blueprint: f"{BASE_PATH}/users",
@@ -47,6 +53,13 @@ def blueprints(_settings: Settings) -> dict[Blueprint, str | None]:
         problems.blueprint: "/problems",
         docs.document: None,
         **({docs.page: "/docs"} if find_spec("flask_swagger_ui") else {}),
+    }
+
+
+def _mail() -> dict[Blueprint, str | None]:
+    return {
+        password_resets.blueprint: f"{BASE_PATH}/auth/password-resets",
+        email_verifications.blueprint: f"{BASE_PATH}/auth/email-verifications",
     }
 
 

@@ -8,10 +8,16 @@ from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.audit.trail import AuditTrail
+from authapp.domain.email.account_mails import AccountMails
 from authapp.domain.email.outbox import Outbox
+from authapp.domain.email.password_resets import PasswordResets
+from authapp.domain.email.proofs import EmailProofs
+from authapp.domain.email.registration import VerifiedRegistration
+from authapp.domain.email.requests import MailRequests
+from authapp.domain.email.verifications import EmailVerifications
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.one_time_tokens import OneTimeTokens, Purpose
 from authapp.domain.pages import Pages
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.login import PasswordLogin
@@ -47,6 +53,7 @@ class Services:
 
     settings: Settings
     fast_path: FastPath
+    hooks: Hooks
     tokens: Tokens
     hasher: PasswordHasher
     password_verifier: PasswordVerifier
@@ -62,6 +69,12 @@ class Services:
     rate_limits: RateLimits
     one_time_tokens: OneTimeTokens
     outbox: Outbox
+    mail_requests: MailRequests
+    account_mails: AccountMails
+    verified_registration: VerifiedRegistration
+    password_resets: PasswordResets
+    email_verifications: EmailVerifications
+    email_proofs: EmailProofs
     pruning: Pruning
     health: Health
 
@@ -92,9 +105,18 @@ class Services:
             sessions_per_account=settings.sessions_per_account,
         )
         accounts = Accounts(verifier, hasher, hooks, registration_open=settings.registration == "open")
+        one_time_tokens, outbox = OneTimeTokens(), Outbox()
+        requests = MailRequests(fast_path, settings.mail_rate_limit)
+        account_mails = AccountMails(outbox, requests, verification=settings.email_verification)
+        if settings.mail_url:
+            account_mails.connect(app, hooks)
+        verifications = EmailVerifications(
+            requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
+        )
         return cls(
             settings=settings,
             fast_path=fast_path,
+            hooks=hooks,
             tokens=tokens,
             hasher=hasher,
             password_verifier=verifier,
@@ -108,8 +130,14 @@ class Services:
             roles=Roles(),
             audit=AuditTrail(pages),
             rate_limits=RateLimits(settings.rate_limit, fast_path),
-            one_time_tokens=OneTimeTokens(),
-            outbox=Outbox(),
+            one_time_tokens=one_time_tokens,
+            outbox=outbox,
+            mail_requests=requests,
+            account_mails=account_mails,
+            verified_registration=VerifiedRegistration(accounts, requests),
+            password_resets=PasswordResets(requests, outbox, one_time_tokens, hasher, throttles, hooks),
+            email_verifications=verifications,
+            email_proofs=EmailProofs(one_time_tokens, {Purpose.VERIFY_EMAIL: verifications.confirm}),
             pruning=Pruning(leeway=settings.leeway),
             health=Health(migrations),
         )

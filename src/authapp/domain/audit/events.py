@@ -29,6 +29,11 @@ class EventType:
     TOKEN_REVOKED = event_types.register("token.revoked", "An access token was revoked by itself.")
     PASSWORD_CHANGED = event_types.register("password.changed", "The password of an account changed.")
     PASSWORD_REFUSED = event_types.register("password.refused", "A wrong current password was sent by a live session.")
+    PASSWORD_RESET = event_types.register("password.reset", "A password was reset with a link in a mail.")
+    PASSWORD_RESET_REQUESTED = event_types.register(
+        "password.reset_requested", "A mail with a link to reset the password was made."
+    )
+    EMAIL_VERIFIED = event_types.register("email.verified", "An email address was verified.")
     ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
     ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
     ROLE_CREATED = event_types.register("role.created", "A role was created.")

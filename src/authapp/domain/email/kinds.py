@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, select
 
 from authapp import clock
 from authapp.database.session import db
+from authapp.domain.audit import EventType
 from authapp.domain.one_time_tokens import Purpose
 from authapp.models import OutgoingMail, User, UserStatus
 from authapp.models.user import lookup_key
@@ -30,11 +31,13 @@ class MailKind:
     """One kind of mail.
 
     ``recipient`` returns who gets a mail of it, or ``None`` if it is to be dropped; it may read the database.
-    ``purpose`` is that of the one-time token in its link, if it has one.
+    ``purpose`` is that of the one-time token in its link, if it has one. ``event`` is the audit event that is recorded
+    when the token is issued: a guest's request does not know the account, so it is the sender who records it.
     """
 
     recipient: Callable[[OutgoingMail], Recipient | None]
     purpose: Purpose | None = None
+    event: str | None = None
 
 
 mail_kinds: Registry[MailKind] = Registry(
@@ -83,7 +86,10 @@ def _one(*conditions: ColumnElement[bool]) -> User | None:
 
 
 VERIFY_EMAIL = mail_kinds.register("verify_email", MailKind(unverified_owner_of_address, Purpose.VERIFY_EMAIL))
-RESET_PASSWORD = mail_kinds.register("reset_password", MailKind(owner_of_address, Purpose.RESET_PASSWORD))
+RESET_PASSWORD = mail_kinds.register(
+    "reset_password",
+    MailKind(owner_of_address, Purpose.RESET_PASSWORD, event=EventType.PASSWORD_RESET_REQUESTED),
+)
 LOGIN_LINK = mail_kinds.register("login_link", MailKind(owner_of_address, Purpose.LOGIN))
 CHANGE_EMAIL = mail_kinds.register("change_email", MailKind(pending_address, Purpose.CHANGE_EMAIL))
 EMAIL_CHANGED = mail_kinds.register("email_changed", MailKind(stored_address, Purpose.UNDO_EMAIL))

@@ -1,0 +1,71 @@
+"""Proofs of an address: what they change, and what ends when an account was prepared for somebody else to use.
+
+Pre-hijacking (Sudhodanan and Paverd, USENIX Security 2022): somebody registers the address of another person and waits.
+``docs/decisions/0039-proofs-of-an-address.md`` goes through its five classes.
+"""
+
+from sqlalchemy import select
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import db
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.hooks import Hooks, account_claimed
+from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.sessions import revocation
+from authapp.domain.users.rows import lock_account
+from authapp.errors import OneTimeTokenInvalid
+from authapp.models import AuditEvent, EndReason, User, UserStatus
+
+
+def use_token(tokens: OneTimeTokens, token: str, purpose: str) -> User:
+    """Use a token within the open transaction, and return its account, locked.
+
+    Raises ``OneTimeTokenInvalid``, also if the account is disabled or has another address than the token was sent to.
+    """
+    used = tokens.use(token, purpose)
+    user = used and lock_account(used.user_id)
+    if not used or not user or user.status != UserStatus.ACTIVE or user.email_key != used.address_key:
+        raise OneTimeTokenInvalid
+    return user
+
+
+def was_never_verified(user: User) -> bool:
+    """Return whether no address of the account has ever been verified.
+
+    An account whose address an administrator has changed is not verified, and yet belongs to who verified the address
+    before. The audit trail says so, unless its events have been pruned.
+    """
+    if user.email_verified_at is not None:
+        return False
+    verified = select(AuditEvent.id).where(
+        AuditEvent.subject_id == user.id, AuditEvent.type == EventType.EMAIL_VERIFIED
+    )
+    return db.session.scalar(verified.limit(1)) is None
+
+
+def mark_verified(user: User, hooks: Hooks, context: RequestContext) -> None:
+    """Mark the address of a locked account as verified, unless it is."""
+    if user.email_verified_at is None:
+        user.email_verified_at = user.updated_at = clock.now()
+        audit.record(EventType.EMAIL_VERIFIED, context=context, subject_id=user.id)
+        hooks.send_user_changing(user.id, {"email_verified_at"}, context=context)
+
+
+def prove_address(user: User, hooks: Hooks, context: RequestContext) -> int:
+    """Mark the address of a locked account as verified by somebody who may not be the one who registered it.
+
+    If it was never verified, that one loses the account: the password is void, and the sessions and a pending address
+    end; receivers of ``account_claimed`` remove the other credentials. Returns how many sessions were ended.
+
+    A caller that sets no new password sends ``user_changing`` with ``password`` if the password is gone.
+    """
+    never_verified = was_never_verified(user)
+    mark_verified(user, hooks, context)
+    if not never_verified:
+        return 0
+    user.password_hash = user.pending_email = user.pending_email_until = None
+    ended = revocation.end_all(user.id, EndReason.PASSWORD_CHANGED, clock.now())
+    hooks.send(account_claimed, context=context, user_id=user.id)
+    return ended
