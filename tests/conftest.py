@@ -17,7 +17,7 @@ from authapp.domain.services import Services
 from clocks import Time
 from databases import Databases, server
 from factories import Api
-from settings import mail, settings
+from settings import settings
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +30,14 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
 
 
 @pytest.fixture(scope="session")
-def shared_app(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    """The application of most tests, with everything that needs mail."""
-    with databases.migrated() as url:
-        app = create_app(settings(database_url=url, **mail(tmp_path_factory.mktemp("mail"))))
-        yield app
-        dispose(app)
+def shared_app(databases: Databases) -> Iterator[Flask]:
+    yield from created(databases)
+
+
+@pytest.fixture(scope="session")
+def verified_app(databases: Databases) -> Iterator[Flask]:
+    """An application where an address must be verified before a login."""
+    yield from created(databases, email_verification="required")
 
 
 @pytest.fixture
@@ -44,16 +46,23 @@ def app(request: pytest.FixtureRequest) -> Iterator[Flask]:
     if request.node.get_closest_marker("committed"):
         yield request.getfixturevalue("committed_app")
         return
-    shared: Flask = request.getfixturevalue("shared_app")
+    name = "verified_app" if request.node.get_closest_marker("verified") else "shared_app"
+    shared: Flask = request.getfixturevalue(name)
     with rolled_back(shared):
         yield shared
 
 
 @pytest.fixture
-def committed_app(databases: Databases, tmp_path: Path) -> Iterator[Flask]:
+def committed_app(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Flask]:
     """An application on a database of its own, where commits are real."""
+    is_verified = request.node.get_closest_marker("verified")
+    yield from created(databases, email_verification="required" if is_verified else "optional")
+
+
+def created(databases: Databases, **changes: Any) -> Iterator[Flask]:
+    """Lend an application with these settings, on a database of its own."""
     with databases.migrated() as url:
-        app = create_app(settings(database_url=url, **mail(tmp_path)))
+        app = create_app(settings(database_url=url, **changes))
         yield app
         dispose(app)
 

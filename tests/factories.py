@@ -3,15 +3,19 @@
 import itertools
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from authapp.context import OPERATOR, RequestContext
+from authapp.database.session import db, transaction
+from authapp.domain.one_time_tokens import LIFETIMES, Purpose
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
-from authapp.models import User
+from authapp.models import AuditEvent, OutgoingMail, User
 
 PASSWORD = "correct horse battery staple"
 API = "/api/v1"
@@ -31,6 +35,27 @@ def a_session(app: Flask, user: User, password: str = PASSWORD) -> TokenPair:
     """Log a user in."""
     with app.app_context():
         return Services.of(app).password_login.log_in(user.username, password, GUEST)
+
+
+def a_token(app: Flask, user: User, purpose: str = Purpose.RESET_PASSWORD, **changes: Any) -> str:
+    """Issue a one-time token, as the sender of a mail does."""
+    with app.app_context(), transaction():
+        values = {"sent_to": user.email, "lifetime": LIFETIMES[Purpose(purpose)], **changes}
+        return Services.of(app).one_time_tokens.issue(user.id, purpose, **values)
+
+
+def mails(app: Flask) -> list[tuple[str, str | None, UUID | None]]:
+    """Return kind, address and account of every mail in the outbox, the oldest first."""
+    with app.app_context():
+        stored = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id))
+        return [(mail.kind, mail.address, mail.user_id) for mail in stored]
+
+
+def events_of(app: Flask, user: User, *types: str) -> list[AuditEvent]:
+    """Return the audit events of these types about ``user``, or of every type, the oldest first."""
+    with app.app_context():
+        found = select(AuditEvent).where(AuditEvent.subject_id == user.id).order_by(AuditEvent.id)
+        return [event for event in db.session.scalars(found) if not types or event.type in types]
 
 
 @dataclass

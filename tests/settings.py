@@ -14,12 +14,13 @@ WIDE_LIMITS = {
     "hashing_queue_seconds": 60,
 }
 MANY_SESSIONS = {"sessions_per_account": 10_000}
-MAIL = {
+MAIL: dict[str, Any] = {
     "mail_url": MailServer("console"),
     "mail_from": Address("Example accounts", "no-reply", "example.com"),
+    "mail_rate_limit": None,
     "login_links": "on",
 }
-"""With these, everything that needs mail exists."""
+"""With these, everything that needs mail exists. Nothing sends in a test's application: rows stay in the outbox."""
 
 
 def mail(folder: Path, **changes: Any) -> dict[str, Any]:

@@ -43,7 +43,6 @@ CLASSES = {
     "Door": "AccessLevel",
     "Fault": "FieldError",
     "Finding": "CheckResult",
-    "Purpose": "ThrottleScope",
 }
 """Names of classes, matched as they are written."""
 
@@ -81,7 +80,8 @@ FREE_IN = re.compile(r"browsers\.py|cors\w*\.py|passkeys\w*\.py")
 
 RETIRED_OPERATIONS = {"usersClose", "rolesEvery", "sessionsLive", "activityMine"}
 VERBS = {
-    *("change", "create", "delete", "get", "introspect", "list", "log", "refresh", "register", "revoke", "update"),
+    *("change", "create", "delete", "get", "introspect", "list", "log", "refresh", "register", "request", "reset"),
+    *("revoke", "update"),
     "verify",
 }
 """What an ``operationId`` begins with. Add a verb for a new kind of act; a noun for a resource that is new."""

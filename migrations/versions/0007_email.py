@@ -16,6 +16,7 @@ INDEX = "ix_one_time_tokens_challenge_hash"
 
 def upgrade() -> None:
     """Apply the migration. It can be run again if it was interrupted."""
+    op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS first_verified_at timestamptz")
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS pending_email text")
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS pending_email_until timestamptz")
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS previous_emails jsonb")
@@ -39,5 +40,5 @@ def downgrade() -> None:
     op.drop_index(op.f(INDEX), table_name="one_time_tokens")
     for column in ("failures", "code_hash", "challenge_hash"):
         op.drop_column("one_time_tokens", column)
-    for column in ("previous_emails", "pending_email_until", "pending_email"):
+    for column in ("previous_emails", "pending_email_until", "pending_email", "first_verified_at"):
         op.drop_column("users", column)

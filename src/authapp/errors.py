@@ -253,9 +253,10 @@ class PermissionDenied(Forbidden):
 
 
 class EmailNotVerified(Forbidden):
-    """The email address of the account has not been verified, and this route needs a verified one.
+    """The email address of the account has not been verified, which this service or this route requires.
 
-    Ask the user to open the link in the mail that was sent to the address, and repeat the request with the same token.
+    Ask the user to open the link in the mail that was sent to the address, and repeat the request. Another mail can be
+    requested.
     """
 
     code = "email_not_verified"

@@ -155,7 +155,7 @@ def _build_services(app: Flask, settings: Settings, folders: Sequence[MigrationF
     except InvalidKey as error:
         raise SettingsError([f"AUTHAPP_JWT_KEYS: {error}"]) from None
     if settings.mail_url is not None:
-        services.notices.connect(app)
+        services.connect_mail(app)
     _bind_database(app, _database_config(settings, arguments), orphaned)
     return services
 

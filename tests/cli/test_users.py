@@ -94,15 +94,8 @@ def test_a_created_user_is_printed_as_json(app: Flask) -> None:
 
     printed = data(result)
     assert set(printed) == {
-        "id",
-        "username",
-        "email",
-        "email_verified_at",
-        "status",
-        "roles",
-        "created_at",
-        "updated_at",
-        "last_login_at",
+        *("id", "username", "email", "email_verified_at", "status", "roles"),
+        *("created_at", "updated_at", "last_login_at"),
     }
     assert (printed["username"], printed["email"], printed["status"]) == ("Grace", "Grace@example.com", "active")
     assert (printed["roles"], printed["last_login_at"]) == ([], None)

@@ -37,6 +37,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.one_time_tokens.OneTimeTokens.use_code",
     "authapp.domain.one_time_tokens.OneTimeTokens.void",
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
+    "authapp.domain.email.claims.use_token",
     "authapp.domain.passwords.throttles.LoginThrottles.reserve",
     "authapp.domain.passwords.throttles.LoginThrottles.forgive",
     "authapp.domain.passwords.throttles.LoginThrottles.take_back",

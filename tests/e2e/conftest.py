@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from databases import Databases
-from e2e.processes import Server, environment, mail_variables, serving
+from e2e.processes import Server, environment, serving, with_mail
 
 collect_ignore = ["notes_project"]
 """A project of its own, whose tests ``test_package.py`` runs."""
@@ -17,7 +17,7 @@ def variables(databases: Databases, tmp_path_factory: pytest.TempPathFactory) ->
     """The environment of a production server with mail, and a migrated database of its own."""
     folder: Path = tmp_path_factory.mktemp("mail")
     with databases.migrated() as url:
-        yield environment(url, **mail_variables(folder))
+        yield with_mail(environment(url), folder)
 
 
 @pytest.fixture(scope="module")

@@ -45,12 +45,15 @@ START = 90.0
 """Seconds that a server may take to start, beside other tests: a deadline for what hangs, and no measurement."""
 
 
-def mail_variables(folder: Path) -> dict[str, str]:
-    """Return the variables of a server whose mails go to ``folder``, and which has everything that needs mail."""
-    return {
+def with_mail(variables: dict[str, str], folder: Path, **changes: str) -> dict[str, str]:
+    """Return the environment of a server that can send mail, into ``folder``, and has everything that needs mail."""
+    return variables | {
         "AUTHAPP_MAIL_URL": folder.as_uri(),
         "AUTHAPP_MAIL_FROM": "authapp <no-reply@auth.example.com>",
+        "AUTHAPP_MAIL_RATE_LIMIT": "off",
+        "AUTHAPP_MAIL_SENDER": "off",
         "AUTHAPP_LOGIN_LINKS": "on",
+        **changes,
     }
 
 

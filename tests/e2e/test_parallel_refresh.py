@@ -1,13 +1,8 @@
 """Many clients with one refresh token at one moment, over two workers."""
 
 import json
-import socket
 import time
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import ExitStack
-from dataclasses import dataclass
-from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -17,46 +12,13 @@ from sqlalchemy import create_engine, text
 
 from databases import Databases
 from e2e.processes import Server, environment, serving
+from e2e.simultaneous import at_once
 from factories import PASSWORD
 
 ROUNDS = 50
 AT_ONCE = 100
 RACES = 10
 Pair = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A status and a JSON body."""
-
-    status: int
-    body: dict[str, Any]
-
-    @property
-    def outcome(self) -> tuple[int, str | None]:
-        """The status, and the code of a refusal."""
-        return self.status, self.body.get("code")
-
-
-def at_once(server: Server, requests: Iterable[tuple[str, str, str]]) -> list[Answer]:
-    """Send requests (method, path, token) at the same moment, each over a connection of its client."""
-    with ExitStack() as stack:
-        sockets = []
-        for method, path, token in requests:
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
-            head = f"{method} /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n"
-            client.sendall(f"{head}Authorization: Bearer {token}\r\n\r".encode())
-            sockets.append(client)
-        for client in sockets:  # the last byte of each: no request starts before all of them are there
-            client.sendall(b"\n")
-        return [_answer(client) for client in sockets]
-
-
-def _answer(client: socket.socket) -> Answer:
-    with HTTPResponse(client) as response:
-        response.begin()
-        body = response.read()
-        return Answer(response.status, json.loads(body) if body else {})
 
 
 def log_in(server: Server) -> Pair:

@@ -13,6 +13,7 @@ from authapp.api import (
     discovery,
     docs,
     email,
+    email_verifications,
     errors,
     forced_resets,
     forward_auth,
@@ -22,8 +23,10 @@ from authapp.api import (
     jwt_extended,
     login_links,
     middleware,
+    password_resets,
     ping,
     problems,
+    registrations,
     roles,
     sessions,
     step_ups,
@@ -40,9 +43,12 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
 
     Raises ``SettingsError`` if a template in ``AUTHAPP_MAIL_TEMPLATES`` cannot be used.
     """
+    is_verified = settings.email_verification == "required"
     return {
         auth.blueprint: f"{BASE_PATH}/auth",
         step_ups.blueprint: f"{BASE_PATH}/auth",
+        registrations.verified if is_verified else registrations.blueprint: f"{BASE_PATH}/auth/register",
+        **(_mail() if settings.mail_url else {}),
         introspection.blueprint: f"{BASE_PATH}/auth",
         forward_auth.blueprint: f"{BASE_PATH}/auth",
         users.blueprint: f"{BASE_PATH}/users",
@@ -70,6 +76,13 @@ def _of_mail(settings: Settings) -> dict[Blueprint, str | None]:
         email.blueprint: f"{BASE_PATH}/users/me/email",
         forced_resets.blueprint: f"{BASE_PATH}/users",
         **({login_links.blueprint: f"{BASE_PATH}/auth/login-links"} if links else {}),
+    }
+
+
+def _mail() -> dict[Blueprint, str | None]:
+    return {
+        password_resets.blueprint: f"{BASE_PATH}/auth/password-resets",
+        email_verifications.blueprint: f"{BASE_PATH}/auth/email-verifications",
     }
 
 

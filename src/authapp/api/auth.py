@@ -1,4 +1,4 @@
-"""Blueprint ``auth``: register, log in, refresh, log out."""
+"""Blueprint ``auth``: log in, refresh, log out."""
 
 from flask import Response, current_app
 
@@ -6,42 +6,15 @@ from authapp.api import jwt_extended
 from authapp.api.context import request_context
 from authapp.api.guards import limited, public, refresh_token
 from authapp.api.openapi import Blueprint, refuses
-from authapp.api.paths import LOCATION, user_path
 from authapp.api.responses import no_content
 from authapp.api.schemas.tokens import LoginSchema, LogoutSchema, TokenPairSchema
-from authapp.api.schemas.users import RegistrationSchema, UserSchema
 from authapp.domain import hooks
 from authapp.domain.services import Services
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.sessions.token_pairs import TokenPair
-from authapp.errors import (
-    EmailTaken,
-    InvalidCredentials,
-    PasswordRejected,
-    PermissionDenied,
-    RefreshTokenReused,
-    RegistrationClosed,
-    ServiceUnavailable,
-    UsernameTaken,
-)
-from authapp.models import User
+from authapp.errors import InvalidCredentials, PermissionDenied, RefreshTokenReused, ServiceUnavailable
 
 blueprint = Blueprint("auth", __name__, description="Accounts and tokens")
-
-
-@blueprint.post("/register")
-@public
-@limited("register")
-@blueprint.arguments(RegistrationSchema)
-@blueprint.response(201, UserSchema, headers=LOCATION)
-@refuses(
-    *(UsernameTaken, EmailTaken, PasswordRejected, RegistrationClosed, ServiceUnavailable),
-    signals=(hooks.before_registration, hooks.user_creating),
-)
-def register_user(body: dict[str, str]) -> tuple[User, dict[str, str]]:
-    """Register an account."""
-    user = Services.of(current_app).accounts.register(**body, context=request_context())
-    return user, {"Location": user_path(user.id)}
 
 
 @blueprint.post("/login")

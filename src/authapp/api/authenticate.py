@@ -1,6 +1,7 @@
 """Turns a request into a ``Principal``, with the authenticators of the application."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from flask import Request, current_app
@@ -12,7 +13,7 @@ from authapp.api.jwt_extended import PRINCIPAL_KEY, forget_token_status, jwt
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
 from authapp.domain.services import Services
-from authapp.errors import Refusal, TokenExpired, TokenInvalid, TokenMissing, TokenRevoked
+from authapp.errors import Refusal, TokenExpired, TokenInvalid, TokenMissing, TokenRevoked, Unauthenticated
 from authapp.security.tokens import TokenType
 
 _REFRESH_BODY = RefreshSchema(partial=True)  # the token may be in the header instead
@@ -64,6 +65,15 @@ def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> P
             request.environ[PRINCIPAL_KEY] = principal
             return principal
     raise TokenMissing
+
+
+def authenticate_if_possible(request: Request, authenticators: Sequence[Authenticator]) -> None:
+    """Look for the principal of a request to a public view; a credential that is not accepted is ignored.
+
+    For a view that a guest may call, and that asks less of the owner of an account.
+    """
+    with suppress(Unauthenticated):
+        authenticate(request, authenticators)
 
 
 def authenticate_refresh_token(request: Request) -> Principal:

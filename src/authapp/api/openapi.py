@@ -30,7 +30,6 @@ from authapp.api.requirements import Requirement
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.api.schemas.tokens import RefreshSchema
-from authapp.domain import hooks
 from authapp.domain.services import EXTENSION
 from authapp.errors import (
     Invalid,
@@ -179,6 +178,8 @@ class OpenAPIDocument(Api):  # type: ignore[misc]
                 problem_schemas.narrow(schemas, operation["responses"].values())
                 examples.add(schemas, operation)
         problem_schemas.list_codes(schemas)
+        tags = {tag for operations in document["paths"].values() for each in operations.values() for tag in _tags(each)}
+        document["tags"] = [tag for tag in document["tags"] if tag["name"] in tags]
         return dumps(document, separators=(",", ":")).encode()
 
     def _views(self) -> dict[tuple[str, str], Any]:
@@ -198,7 +199,8 @@ class OpenAPIDocument(Api):  # type: ignore[misc]
         if guard.level is not AccessLevel.PUBLIC:
             sources += [each for each in extension.requirements if type(each) not in guard.exempt]
         added = {each for source in sources for each in source.refusals}
-        added.update(each for signal in getattr(view, "signals", ()) for each in hooks.refusals[signal])
+        hooks = extension.services.hooks
+        added.update(each for signal in getattr(view, "signals", ()) for each in hooks.refusals_of(signal))
         for status, response in _responses(added, _PROBLEM).items():
             present = operation["responses"].setdefault(status, response)
             examples = present["content"][CONTENT_TYPE]["examples"]
@@ -238,6 +240,11 @@ def new_document(app: Flask) -> OpenAPIDocument:
 
 def _schemes(authenticators: Iterable[Authenticator]) -> dict[str, Any]:
     return {name: scheme for each in authenticators for name, scheme in each.security_schemes.items()}
+
+
+def _tags(operation: Any) -> list[str]:
+    # Beside the operations of a path there may be a list of their parameters.
+    return operation["tags"] if isinstance(operation, dict) else []
 
 
 def _servers(prefix: str) -> bytes:

@@ -8,7 +8,7 @@ import click
 from authapp import clock
 from authapp.cli.commands import Commands, json_option, password_option, print_json, read_password, services
 from authapp.context import OPERATOR
-from authapp.models import User
+from authapp.models import User, UserStatus
 
 users = Commands("users", help="Create and manage accounts.")
 
@@ -89,6 +89,26 @@ def set_password(name: str, password_stdin: bool) -> None:
     password = read_password(from_stdin=password_stdin)
     user = services().administration.set_password(name, password, OPERATOR)
     click.echo(f"Set the password of {user.username}, and ended its sessions.")
+
+
+@users.command("verify-email")
+@name_argument
+def verify_email(name: str) -> None:
+    """Mark the email address of an account as verified, without a link."""
+    user = services().email_verifications.mark(name, OPERATOR)
+    click.echo(f"Verified {user.email}, the address of {user.username}.")
+
+
+@users.command("send-reset")
+@name_argument
+def send_reset(name: str) -> None:
+    """Send a link to reset the password to the email address of an account."""
+    if services().settings.mail_url is None:
+        raise click.ClickException("No mail can be sent: set AUTHAPP_MAIL_URL.")
+    if services().accounts.find(name).status != UserStatus.ACTIVE:
+        raise click.ClickException(f"{name} is disabled, and gets no mail: enable the account first.")
+    user = services().password_resets.send(name, OPERATOR)
+    click.echo(f"A link to reset the password of {user.username} will be sent to {user.email}.")
 
 
 @users.command("grant")

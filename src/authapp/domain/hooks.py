@@ -6,9 +6,9 @@ Connect a function that takes the application and keyword arguments::
     def welcome(app, *, user_id, context, **_): ...
 
 ``context`` is the ``RequestContext`` of the request. A receiver of ``before_registration``, ``before_session_start``,
-``user_creating`` or ``user_changing`` can refuse by raising a ``Refusal``. Every other signal is sent after the commit,
-and an exception in a receiver is only logged. Receivers are called in the order in which they were connected. Future
-versions may add keyword arguments, so accept ``**_``.
+``user_creating``, ``user_changing`` or ``account_claimed`` can refuse by raising a ``Refusal``. Every other signal is
+sent after the commit, and an exception in a receiver is only logged. Receivers are called in the order in which they
+were connected. Future versions may add keyword arguments, so accept ``**_``.
 """
 
 import logging
@@ -52,6 +52,16 @@ has the username and the email address as they were, if they change. What a rece
 the change, and an exception undoes both.
 """
 
+account_claimed = _signals.signal("account-claimed")
+"""``user_id``: sent within the transaction in which an address that was never verified is proven by somebody who may
+not be the one who registered it: by a password reset or a login link.
+
+Whoever registered may have prepared the account for the owner of the address to use. The password, the sessions and a
+pending address have already ended; a receiver removes every other credential that was set before, such as a second
+factor, a passkey, an API key or the link to a provider. What it writes is committed together with the proof, and an
+exception undoes both.
+"""
+
 user_registered = _signals.signal("user-registered")
 """``user_id``, ``username``, ``email``: a guest registered an account, or an administrator created one."""
 
@@ -73,7 +83,7 @@ refusals: defaultdict[NamedSignal, set[type[Refusal]]] = defaultdict(set)
 
 
 def may_refuse(signal: NamedSignal, *raised: type[Refusal]) -> None:
-    """Say which refusals your receiver of ``signal`` raises, so that the OpenAPI document lists them."""
+    """Say which refusals your receiver of ``signal`` raises, so that the OpenAPI documents list them."""
     refusals[signal].update(raised)
 
 
@@ -83,6 +93,15 @@ class Hooks:
     def __init__(self, app: object) -> None:
         """Take the application, which is the sender of the signals (``connect(receiver, sender=app)``)."""
         self._app = app
+        self._refusals: defaultdict[NamedSignal, set[type[Refusal]]] = defaultdict(set)
+
+    def may_refuse(self, signal: NamedSignal, *raised: type[Refusal]) -> None:
+        """Say which refusals a receiver of ``signal`` raises that is connected to this application alone."""
+        self._refusals[signal].update(raised)
+
+    def refusals_of(self, signal: NamedSignal) -> set[type[Refusal]]:
+        """Return what the receivers of ``signal`` may raise in this application."""
+        return refusals[signal] | self._refusals[signal]
 
     def send(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
         """Send a signal whose receivers may refuse. Raises what the first receiver that refuses raises."""

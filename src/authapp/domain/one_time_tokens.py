@@ -12,13 +12,13 @@ from secrets import compare_digest, token_bytes
 from types import MappingProxyType
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, select, update
 
 from authapp import clock
-from authapp.database.session import db
+from authapp.database.session import db, read_one
 from authapp.domain import hooks
 from authapp.domain.pruning import Prunable, prunables
-from authapp.models import OneTimeToken, User
+from authapp.models import OneTimeToken, User, UserStatus
 from authapp.models.user import lookup_key
 from authapp.security import base64url
 
@@ -74,7 +74,22 @@ class UsedToken:
     address: str | None
 
 
-HARMLESS_CHANGES = {"username", "roles"}
+@dataclass(frozen=True)
+class FoundToken:
+    """A token that is good and has not been used: its user, its purpose, and the key of the address it was sent to.
+
+    ``is_current`` is whether the account is active and still has that address.
+    """
+
+    user_id: UUID
+    purpose: str
+    address_key: str
+    username: str
+    email: str
+    is_current: bool
+
+
+HARMLESS_CHANGES = {"username", "roles", "email_verified_at"}
 """The changes of an account that leave the tokens which were sent before as they are. Every other one voids them."""
 
 SURVIVES_CHANGES = {Purpose.UNDO_EMAIL}
@@ -83,6 +98,8 @@ SURVIVES_CHANGES = {Purpose.UNDO_EMAIL}
 Otherwise whoever stole a session could change the address, and then the password, and so void the owner's undo link.
 ``domain/email/previous_addresses.py`` says which of these tokens still count.
 """
+
+_IS_CURRENT = and_(User.status == UserStatus.ACTIVE, User.email_key == OneTimeToken.address_key)
 
 
 class OneTimeTokens:
@@ -131,14 +148,27 @@ class OneTimeTokens:
         db.session.flush()
         return base64url.encode(token)
 
-    def find(self, token: str, purpose: str) -> UsedToken | None:
-        """Return what ``use`` would return, without using the token and without locking anything."""
+    def find(self, token: str, *purposes: str) -> FoundToken | None:
+        """Return a token for one of ``purposes`` without using it, or ``None``, as ``use`` would.
+
+        It is one look-up, and gives its connection back: ask it before work that takes long, such as a password hash.
+        """
         key = _key_of(token)
         if key is None:
             return None
-        which = (*_is_token(*key, purpose), OneTimeToken.expires_at > clock.now())
-        row = db.session.execute(select(OneTimeToken.address_key, OneTimeToken.address).where(*which)).one_or_none()
-        return row and UsedToken(key[0], row.address_key, row.address)
+        user_id, token_hash = key
+        columns = (OneTimeToken.purpose, OneTimeToken.address_key, User.username, User.email)
+        row = read_one(
+            select(*columns, _IS_CURRENT.label("is_current"))
+            .join(User, User.id == OneTimeToken.user_id)
+            .where(
+                OneTimeToken.user_id == user_id,
+                OneTimeToken.purpose.in_(purposes),
+                OneTimeToken.token_hash == token_hash,
+                OneTimeToken.expires_at > clock.now(),
+            )
+        )
+        return row and FoundToken(user_id, row.purpose, row.address_key, row.username, row.email, row.is_current)
 
     def use(self, token: str, purpose: str, *, challenge_hash: bytes | None = None) -> UsedToken | None:
         """Use a token, and delete it together with all other tokens for the same purpose and account.

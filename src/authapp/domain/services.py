@@ -8,16 +8,21 @@ from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.audit.trail import AuditTrail
+from authapp.domain.email import required_verification
 from authapp.domain.email.address_change import AddressChange
 from authapp.domain.email.address_undo import AddressUndo
 from authapp.domain.email.forced_resets import ForcedResets
 from authapp.domain.email.login_links import LoginLinks
 from authapp.domain.email.notices import Notices
 from authapp.domain.email.outbox import Outbox
+from authapp.domain.email.password_resets import PasswordResets
+from authapp.domain.email.proofs import Confirm, EmailProofs, without_password
+from authapp.domain.email.registration import VerifiedRegistration
 from authapp.domain.email.requests import MailRequests
+from authapp.domain.email.verifications import EmailVerifications
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.one_time_tokens import OneTimeTokens, Purpose
 from authapp.domain.pages import Pages
 from authapp.domain.passwords.breached import breached_passwords
 from authapp.domain.passwords.hashing import PasswordHasher
@@ -57,6 +62,7 @@ class Services:
 
     settings: Settings
     fast_path: FastPath
+    hooks: Hooks
     tokens: Tokens
     hasher: PasswordHasher
     password_policy: PasswordPolicy
@@ -81,6 +87,10 @@ class Services:
     forced_resets: ForcedResets
     login_links: LoginLinks
     notices: Notices
+    verified_registration: VerifiedRegistration
+    password_resets: PasswordResets
+    email_verifications: EmailVerifications
+    email_proofs: EmailProofs
     pruning: Pruning
     health: Health
 
@@ -114,9 +124,20 @@ class Services:
         one_time_tokens, outbox = OneTimeTokens(), Outbox()
         mail_requests = MailRequests(fast_path, settings.mail_rate_limit)
         accounts = Accounts(verifier, policy, hasher, hooks, registration_open=settings.registration == "open")
+        address_change = AddressChange(verifier, one_time_tokens, mail_requests, outbox, hooks)
+        address_undo = AddressUndo(one_time_tokens, outbox, hooks)
+        verifications = EmailVerifications(
+            mail_requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
+        )
+        proofs: dict[str, Confirm] = {
+            Purpose.VERIFY_EMAIL: verifications.confirm,
+            Purpose.CHANGE_EMAIL: without_password(address_change.confirm),
+            Purpose.UNDO_EMAIL: without_password(address_undo.confirm),
+        }
         return cls(
             settings=settings,
             fast_path=fast_path,
+            hooks=hooks,
             tokens=tokens,
             hasher=hasher,
             password_policy=policy,
@@ -138,18 +159,29 @@ class Services:
             one_time_tokens=one_time_tokens,
             outbox=outbox,
             mail_requests=mail_requests,
-            address_change=AddressChange(verifier, one_time_tokens, mail_requests, outbox, hooks),
-            address_undo=AddressUndo(one_time_tokens, outbox, hooks),
+            address_change=address_change,
+            address_undo=address_undo,
             forced_resets=ForcedResets(throttles, outbox, hooks),
             login_links=LoginLinks(mail_requests, one_time_tokens, sessions, hooks),
             notices=Notices(
                 outbox,
-                verify_addresses=settings.email_verification != "off",
+                mail_requests,
+                verification=settings.email_verification,
                 new_login=settings.mail_new_login == "on",
             ),
+            verified_registration=VerifiedRegistration(accounts, mail_requests),
+            password_resets=PasswordResets(mail_requests, outbox, one_time_tokens, policy, hasher, throttles, hooks),
+            email_verifications=verifications,
+            email_proofs=EmailProofs(one_time_tokens, proofs),
             pruning=Pruning(leeway=settings.leeway),
             health=Health(migrations),
         )
+
+    def connect_mail(self, app: object) -> None:
+        """Connect what mail does when accounts change, for an application that has mail."""
+        self.notices.connect(app)
+        if self.settings.email_verification == "required":
+            required_verification.connect(app, self.hooks)
 
     @classmethod
     def of(cls, app: HasExtensions) -> Self:

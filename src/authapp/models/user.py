@@ -1,6 +1,7 @@
 """Users: the accounts."""
 
 import unicodedata
+from datetime import datetime
 from enum import StrEnum
 
 import idna
@@ -90,9 +91,10 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
 
     ``password_hash`` is null for an account without a password. Setting ``sessions_valid_from`` ends every session
     that started before it, with one write however many there are. It is PostgreSQL's time, because node clocks differ.
-    ``pending_email`` is an address that the user has asked for and not confirmed; it counts until
-    ``pending_email_until``. ``previous_emails`` are those that it replaced and that can be restored, the oldest first
-    (``domain/email/previous_addresses.py``).
+    ``email_verified_at`` is about the present address. ``first_verified_at`` stays when another one is set: an account
+    without it may not be that of the owner of its address. ``pending_email`` is an address that the user has asked for
+    and not confirmed; it counts until ``pending_email_until``. ``previous_emails`` are those that were replaced and can
+    be restored, the oldest first (``domain/email/previous_addresses.py``).
     """
 
     __tablename__ = "users"
@@ -108,6 +110,7 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
     email: Mapped[str] = mapped_column(Text)
     email_key: Mapped[Key] = mapped_column(unique=True)
     email_verified_at: Mapped[Timestamp | None] = mapped_column(default=None)
+    first_verified_at: Mapped[Timestamp | None] = mapped_column(default=None)
     pending_email: Mapped[str | None] = mapped_column(Text, default=None)
     pending_email_until: Mapped[Timestamp | None] = mapped_column(default=None)
     previous_emails: Mapped[list[dict[str, str]] | None] = mapped_column(JSONB(none_as_null=True), default=None)
@@ -121,6 +124,11 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
     role_links: Mapped[list[UserRole]] = relationship(
         lazy="selectin", passive_deletes=True, cascade="all, delete-orphan"
     )
+
+    def set_verified(self, now: datetime) -> None:
+        """Note that the owner of the account has proven to read the mail of its address."""
+        self.email_verified_at = now
+        self.first_verified_at = self.first_verified_at or now
 
     @property
     def roles(self) -> list[str]:

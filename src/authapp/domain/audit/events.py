@@ -36,6 +36,11 @@ class EventType:
     PASSWORD_VOIDED = event_types.register(
         "password.voided", "The password of an account was voided; its owner chooses another with a link in a mail."
     )
+    PASSWORD_RESET_REQUESTED = event_types.register(
+        "password.reset_requested", "A mail with a link to reset the password was sent."
+    )
+    PASSWORD_RESET = event_types.register("password.reset", "A password was reset with a link in a mail.")
+    LOGIN_LINK_SENT = event_types.register("login_link.sent", "A mail with a link to log in was sent.")
     EMAIL_VERIFIED = event_types.register("email.verified", "Somebody proved to read the mail of an account's address.")
     EMAIL_CHANGE_REQUESTED = event_types.register("email.change_requested", "A user asked for another email address.")
     EMAIL_CHANGE_WITHDRAWN = event_types.register("email.change_withdrawn", "A user no longer wants another address.")

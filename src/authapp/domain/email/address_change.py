@@ -5,15 +5,15 @@ from uuid import UUID
 
 from authapp import clock
 from authapp.context import RequestContext
-from authapp.database.session import transaction
-from authapp.domain import audit
+from authapp.database.session import db, transaction
+from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
 from authapp.domain.email.kinds import ADDRESS_REPLACED, CHANGE_EMAIL, EMAIL_CHANGED
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import LIFETIMES, OneTimeTokens, Purpose, UsedToken
+from authapp.domain.one_time_tokens import HARMLESS_CHANGES, LIFETIMES, OneTimeTokens, Purpose, UsedToken
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.roles.grants import require_live
 from authapp.domain.users.names import checked_names
@@ -59,7 +59,7 @@ class AddressChange:
             user.pending_email = address
             user.pending_email_until = clock.now() + LIFETIMES[Purpose.CHANGE_EMAIL]
             audit.record(EventType.EMAIL_CHANGE_REQUESTED, context=context, subject_id=user_id)
-            self._mail_requests.add_for_user(CHANGE_EMAIL, user_id=user_id, address=address, context=context)
+            self._mail_requests.store(CHANGE_EMAIL, address, context, user_id=user_id)
 
     def withdraw(self, user_id: UUID, context: RequestContext) -> None:
         """Forget the address that a user asked for, and void the links that confirm it. No request is no error."""
@@ -89,12 +89,21 @@ class AddressChange:
     def _replace(self, user: User, address: str, now: datetime, context: RequestContext) -> None:
         previous = user.email
         user.email = address
-        user.email_verified_at = user.updated_at = now
+        user.updated_at = now
+        user.set_verified(now)
         user.pending_email = user.pending_email_until = None
         kind = EMAIL_CHANGED if previous_addresses.remember(user, previous) else ADDRESS_REPLACED
         self._outbox.add(kind, user_id=user.id, address=previous, context=context)
         audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)
         self._hooks.send_user_changing(user, {"email"}, context=context, previous={"email": previous})
+
+
+@hooks.user_changing.connect
+def _withdraw_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
+    # Voiding the tokens is not enough: a mail that is still to be sent would get a new one.
+    if fields - HARMLESS_CHANGES:
+        user = db.session.get_one(User, user_id)
+        user.pending_email = user.pending_email_until = None
 
 
 def _pending_address(user: User, used: UsedToken, now: datetime) -> str:

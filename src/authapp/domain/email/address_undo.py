@@ -12,7 +12,7 @@ from authapp.domain.email import previous_addresses
 from authapp.domain.email.kinds import RESET_PASSWORD
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens, Purpose, UsedToken
+from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens, Purpose
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import delete_account, lock_account, unique_names
 from authapp.errors import EmailTaken, OneTimeTokenInvalid
@@ -59,14 +59,14 @@ class AddressUndo:
         user.pending_email = user.pending_email_until = None
         ended = void_password(user, context)
         # The link was sent to this address.
-        user.email_verified_at = user.updated_at
+        user.set_verified(user.updated_at)
         self._outbox.add(RESET_PASSWORD, user_id=user.id, address=address, context=context)
         audit.record(EventType.EMAIL_CHANGE_UNDONE, context=context, subject_id=user.id, sessions_ended=ended)
         self._hooks.send_user_changing(user, {"email", "password"}, context=context, previous={"email": replaced})
         return ended
 
 
-def _lock_with_holder(found: UsedToken) -> set[UUID]:
+def _lock_with_holder(found: FoundToken) -> set[UUID]:
     """Lock the account, and the one that has its former address, in the order of their ids; return the ids."""
     holder = select(User.id).where(User.email_key == found.address_key).scalar_subquery()
     both = select(User.id).where((User.id == found.user_id) | (User.id == holder)).order_by(User.id)

@@ -1,25 +1,55 @@
-"""Claiming an account: its owner proves to read its mail, in a way that does not come from who registered it."""
+"""Proofs of an address: what they change, and what ends when an account was prepared for somebody else to use.
+
+Pre-hijacking (Sudhodanan and Paverd, USENIX Security 2022): somebody registers the address of another person and waits.
+``docs/decisions/0039-proofs-of-an-address.md`` goes through its five classes.
+"""
 
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.hooks import Hooks
+from authapp.domain.hooks import Hooks, account_claimed
+from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.users.new_password import void_password
-from authapp.models import User
+from authapp.domain.users.rows import lock_account
+from authapp.errors import OneTimeTokenInvalid
+from authapp.models import User, UserStatus
 
 
-def claim(user: User, hooks: Hooks, context: RequestContext) -> int:
-    """Note on a locked account that its address is verified, within the open transaction.
+def use_token(tokens: OneTimeTokens, token: str, purpose: str) -> User:
+    """Use a token within the open transaction, and return its account, locked.
 
-    If it never was, somebody else may have registered the account with this address, to share it with its owner later
-    (pre-hijacking: Sudhodanan and Paverd, USENIX Security 2022). So its password is void and its sessions end. Returns
-    how many were ended; pass it to ``send_sessions_ended`` after the commit.
+    Raises ``OneTimeTokenInvalid``, also if the account is disabled or has another address than the token was sent to.
     """
-    if user.email_verified_at is not None:
+    used = tokens.use(token, purpose)
+    user = used and lock_account(used.user_id)
+    if not used or not user or user.status != UserStatus.ACTIVE or user.email_key != used.address_key:
+        raise OneTimeTokenInvalid
+    return user
+
+
+def mark_verified(user: User, hooks: Hooks, context: RequestContext) -> None:
+    """Mark the address of a locked account as verified, unless it is."""
+    if user.email_verified_at is None:
+        user.set_verified(clock.now())
+        user.updated_at = clock.now()
+        audit.record(EventType.EMAIL_VERIFIED, context=context, subject_id=user.id)
+        hooks.send_user_changing(user, {"email_verified_at"}, context=context)
+
+
+def prove_address(user: User, hooks: Hooks, context: RequestContext) -> int:
+    """Mark the address of a locked account as verified by somebody who may not be the one who registered it.
+
+    If no address of it was ever verified, whoever registered it loses the account: the password is void, and the
+    sessions and a pending address end; receivers of ``account_claimed`` remove the other credentials. Returns how many
+    sessions were ended; pass it to ``send_sessions_ended`` after the commit.
+    """
+    was_claimed = user.first_verified_at is not None
+    mark_verified(user, hooks, context)
+    if was_claimed:
         return 0
-    user.email_verified_at = clock.now()
-    audit.record(EventType.EMAIL_VERIFIED, context=context, subject_id=user.id)
+    user.pending_email = user.pending_email_until = None
     ended = void_password(user, context)
+    hooks.send(account_claimed, context=context, user_id=user.id)
     hooks.send_user_changing(user, {"password"}, context=context)
     return ended

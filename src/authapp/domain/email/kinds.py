@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 
 from authapp import clock
 from authapp.database.session import db
+from authapp.domain.audit import EventType
 from authapp.domain.email.previous_addresses import can_be_restored
 from authapp.domain.one_time_tokens import Purpose
 from authapp.models import OutgoingMail, User, UserStatus
@@ -32,11 +33,13 @@ class MailKind:
     """One kind of mail.
 
     ``recipient`` returns who gets a mail of it, or ``None`` if it is to be dropped; it may read the database.
-    ``purpose`` is that of the one-time token in its link, if it has one.
+    ``purpose`` is that of the one-time token in its link, if it has one. ``event`` is a type of audit event that is
+    recorded when the mail has been sent: its request could not record one, because it did not know the account.
     """
 
     recipient: Callable[[OutgoingMail], Recipient | None]
     purpose: Purpose | None = None
+    event: str | None = None
 
 
 mail_kinds: Registry[MailKind] = Registry(
@@ -94,8 +97,10 @@ def _one(*conditions: ColumnElement[bool]) -> User | None:
 
 
 VERIFY_EMAIL = mail_kinds.register("verify_email", MailKind(unverified_owner_of_address, Purpose.VERIFY_EMAIL))
-RESET_PASSWORD = mail_kinds.register("reset_password", MailKind(owner_of_address, Purpose.RESET_PASSWORD))
-LOGIN_LINK = mail_kinds.register("login_link", MailKind(owner_of_address, Purpose.LOGIN))
+RESET_PASSWORD = mail_kinds.register(
+    "reset_password", MailKind(owner_of_address, Purpose.RESET_PASSWORD, EventType.PASSWORD_RESET_REQUESTED)
+)
+LOGIN_LINK = mail_kinds.register("login_link", MailKind(owner_of_address, Purpose.LOGIN, EventType.LOGIN_LINK_SENT))
 CHANGE_EMAIL = mail_kinds.register("change_email", MailKind(pending_address, Purpose.CHANGE_EMAIL))
 EMAIL_CHANGED = mail_kinds.register("email_changed", MailKind(previous_address, Purpose.UNDO_EMAIL))
 ADDRESS_REPLACED = mail_kinds.register("address_replaced", MailKind(stored_address))

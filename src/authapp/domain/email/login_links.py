@@ -10,7 +10,7 @@ from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.email.claims import claim
+from authapp.domain.email.claims import prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
@@ -99,7 +99,7 @@ class LoginLinks:
             if user is None:
                 audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=challenged)
             else:
-                ended = claim(user, self._hooks, context)
+                ended = prove_address(user, self._hooks, context)
         if user is None:
             raise OneTimeTokenInvalid
         send_sessions_ended(user.id, ended, self._hooks, context)

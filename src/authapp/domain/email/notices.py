@@ -9,23 +9,34 @@ from authapp.domain import hooks
 from authapp.domain.email import previous_addresses
 from authapp.domain.email.kinds import ADDRESS_REPLACED, EMAIL_CHANGED, NEW_LOGIN, PASSWORD_CHANGED, VERIFY_EMAIL
 from authapp.domain.email.outbox import Outbox
+from authapp.domain.email.requests import MailRequests
 from authapp.models import User
 
 
 class Notices:
     """Stores the notices of one application."""
 
-    def __init__(self, outbox: Outbox, *, verify_addresses: bool, new_login: bool) -> None:
-        """Take whether an address that an administrator sets is to be verified, and whether a mail tells of logins."""
+    def __init__(self, outbox: Outbox, mail_requests: MailRequests, *, verification: str, new_login: bool) -> None:
+        """Take ``AUTHAPP_EMAIL_VERIFICATION``, and whether a mail tells of logins."""
         self._outbox = outbox
-        self._verify_addresses = verify_addresses
+        self._mail_requests = mail_requests
+        self._verification = verification
         self._new_login = new_login
 
     def connect(self, app: object) -> None:
         """Connect to the hooks of ``app``. Keep this object: a hook does not."""
         hooks.user_changing.connect(self.store_changes, sender=app)
+        if self._verification != "off":
+            hooks.user_creating.connect(self.store_verification, sender=app)
         if self._new_login:
             hooks.session_started.connect(self.store_new_login, sender=app)
+
+    def store_verification(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
+        """Store the mail with a link that verifies the address of a new account, in its transaction."""
+        if self._verification == "required" and context.principal is None:
+            return  # a guest's registration stores it itself, whether or not the address was free
+        # Counted: accounts that are registered and deleted again must not flood an address.
+        self._mail_requests.store(VERIFY_EMAIL, db.session.get_one(User, user_id).email, context)
 
     def store_changes(
         self,
@@ -54,7 +65,7 @@ class Notices:
         can_undo = context.actor_id == user.id and previous_addresses.remember(user, previous)
         kind = EMAIL_CHANGED if can_undo else ADDRESS_REPLACED
         self._outbox.add(kind, user_id=user.id, address=previous, context=context)
-        if self._verify_addresses:
+        if self._verification != "off":
             self._outbox.add(VERIFY_EMAIL, user_id=user.id, address=user.email, context=context)
 
     def store_new_login(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:

@@ -12,13 +12,14 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, literal, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from authapp import clock
 from authapp.config import RateLimit
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db
-from authapp.domain.email.outbox import Outbox, mail_context
+from authapp.domain.email.outbox import mail_context
 from authapp.domain.rate_limits import charge_params, charge_statement
 from authapp.models import OutgoingMail
 from authapp.models.user import lookup_key
@@ -44,28 +45,35 @@ class MailRequests:
 
         ``challenge_hash`` binds a login link to the client that requested it.
         """
-        now = clock.now()
-        self._fast_path.write(
-            _ADD,
-            {
-                **charge_params(_limited_key(address), LIMIT_NAME, self._limit),
-                "mail_id": identifiers.time_ordered(),
-                "kind": kind,
-                "mail_address": address,
-                "challenge_hash": challenge_hash,
-                "context": mail_context(context),
-                "next_attempt_at": now + timedelta(milliseconds=randbelow(MAX_DELAY_MS)),
-            },
-        )
+        self._fast_path.write(_ADD, self._parameters(kind, address, context, challenge_hash=challenge_hash))
 
-    def add_for_user(self, kind: str, *, user_id: UUID, address: str, context: RequestContext) -> None:
-        """Store a mail of ``kind`` that a user requested to an address, within the open transaction.
+    def store(self, kind: str, address: str, context: RequestContext, *, user_id: UUID | None = None) -> None:
+        """Do the same within the open transaction, for a mail that belongs to a change.
 
-        It counts as a request of a guest does: the address may be that of somebody else. Above the limit, do nothing.
+        It counts as a request of a guest does, because the address may be that of somebody else. ``user_id`` is the
+        account that the mail is about, if that is not the one that has the address.
         """
-        counted = charge_params(_limited_key(address), LIMIT_NAME, self._limit)
-        if db.session.execute(charge_statement(), counted).one_or_none() is not None:
-            Outbox().add(kind, user_id=user_id, address=address, context=context)
+        db.session.connection().execute(_STATEMENT, self._parameters(kind, address, context, user_id=user_id))
+
+    def _parameters(
+        self,
+        kind: str,
+        address: str,
+        context: RequestContext,
+        *,
+        challenge_hash: bytes | None = None,
+        user_id: UUID | None = None,
+    ) -> dict[str, Any]:
+        return {
+            **charge_params(_limited_key(address), LIMIT_NAME, self._limit),
+            "mail_id": identifiers.time_ordered(),
+            "kind": kind,
+            "user_id": user_id,
+            "mail_address": address,
+            "challenge_hash": challenge_hash,
+            "context": mail_context(context),
+            "next_attempt_at": clock.now() + timedelta(milliseconds=randbelow(MAX_DELAY_MS)),
+        }
 
 
 def _limited_key(address: str) -> str:
@@ -73,11 +81,12 @@ def _limited_key(address: str) -> str:
     return "mail:" + sha256(lookup_key(address).encode()).hexdigest()
 
 
-def _add() -> PreparedStatement:
+def _add() -> ReturningInsert[UUID]:
     counted = charge_statement().cte("counted")
     columns: dict[str, Any] = {
         "id": bindparam("mail_id", type_=OutgoingMail.id.type),
         "kind": bindparam("kind", type_=OutgoingMail.kind.type),
+        "user_id": bindparam("user_id", type_=OutgoingMail.user_id.type),
         "address": bindparam("mail_address", type_=OutgoingMail.address.type),
         "challenge_hash": bindparam("challenge_hash", type_=OutgoingMail.challenge_hash.type),
         "context": bindparam("context", type_=OutgoingMail.context.type),
@@ -88,7 +97,8 @@ def _add() -> PreparedStatement:
     rows = select(*columns.values()).select_from(counted)
     # If the statement is run again because its connection had died, it must not store the mail twice.
     stored = insert(OutgoingMail).from_select(list(columns), rows).on_conflict_do_nothing()
-    return PreparedStatement(stored.returning(OutgoingMail.id))
+    return stored.returning(OutgoingMail.id)
 
 
-_ADD = _add()
+_STATEMENT = _add()
+_ADD = PreparedStatement(_STATEMENT)

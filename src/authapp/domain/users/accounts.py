@@ -57,18 +57,35 @@ class Accounts:
 
         Raises ``RegistrationClosed``, the refusals of ``create``, and whatever a ``before_registration`` hook raises.
         """
+        user = self.prepare(username=username, email=email, password=password, context=context)
+        with unique_names(), transaction():
+            self.store(user, context)
+        self.announce(user, context)
+        return user
+
+    def prepare(self, *, username: str, email: str, password: str, context: RequestContext) -> User:
+        """Check what a guest wants to register, hash the password, and return the account, which is not stored.
+
+        Raises ``RegistrationClosed``, ``ValidationFailed``, ``PasswordRejected``, ``ServiceUnavailable``, and whatever
+        a ``before_registration`` hook raises.
+        """
         if not self._registration_open:
             raise RegistrationClosed
         names = UserNames.checked(username, email)
         with transaction():  # no connection may be held while the password is hashed
             self._hooks.send(hooks.before_registration, context=context, username=names.username, email=names.email)
-        user = self._new(names, password, context)
-        with unique_names(), transaction() as session:
-            session.add(user)
-            audit.record(EventType.USER_REGISTERED, context=context, subject_id=user.id, actor_id=user.id)
-            self._hooks.send_user_creating(user, context=context)
-        self._send_registered(user, context)
-        return user
+        return self._new(names, password, context)
+
+    def store(self, user: User, context: RequestContext) -> None:
+        """Store the account of a guest within the open transaction. Raises whatever a ``user_creating`` hook raises."""
+        db.session.add(user)
+        audit.record(EventType.USER_REGISTERED, context=context, subject_id=user.id, actor_id=user.id)
+        self._hooks.send_user_creating(user, context=context)
+
+    def announce(self, user: User, context: RequestContext) -> None:
+        """Send the signal of a new account, after the commit."""
+        names = {"username": user.username, "email": user.email}
+        self._hooks.send_after_commit(hooks.user_registered, context=context, user_id=user.id, **names)
 
     def create(
         self, *, username: str, email: str, password: str | None, roles: Iterable[str] = (), context: RequestContext
@@ -92,7 +109,7 @@ class Accounts:
             for role in role_names:
                 audit.record(EventType.ROLE_GRANTED, context=context, subject_id=user.id, role=role)
             self._hooks.send_user_creating(user, context=context)
-        self._send_registered(user, context)
+        self.announce(user, context)
         return user
 
     def find(self, user: UserRef) -> User:
@@ -156,7 +173,3 @@ class Accounts:
             password_hash=None if password is None else self._hasher.hash(password, context),
             role_links=[UserRole(role_name=role) for role in roles],
         )
-
-    def _send_registered(self, user: User, context: RequestContext) -> None:
-        names = {"username": user.username, "email": user.email}
-        self._hooks.send_after_commit(hooks.user_registered, context=context, user_id=user.id, **names)

@@ -12,16 +12,23 @@ from authapp.models import EndReason, User
 
 
 def set_password_hash(
-    user: User, password_hash: str, hooks: Hooks, context: RequestContext, *, keep: UUID | None = None
+    user: User,
+    password_hash: str,
+    hooks: Hooks,
+    context: RequestContext,
+    *,
+    keep: UUID | None = None,
+    event: str = EventType.PASSWORD_CHANGED,
 ) -> int:
     """Change the password of a locked account within the open transaction, and end its sessions except ``keep``.
 
-    Returns how many sessions were ended; pass it to ``send_password_changed`` after the commit.
+    ``event`` is the audit event to record. Returns how many sessions were ended; pass it to ``send_password_changed``
+    after the commit.
     """
     user.password_hash = password_hash
     user.updated_at = now = clock.now()
     ended = revocation.end_all(user.id, EndReason.PASSWORD_CHANGED, now, keep=keep)
-    audit.record(EventType.PASSWORD_CHANGED, context=context, subject_id=user.id, sessions_ended=ended)
+    audit.record(event, context=context, subject_id=user.id, sessions_ended=ended)
     hooks.send_user_changing(user, {"password"}, context=context)
     return ended
 

@@ -31,6 +31,9 @@ from authapp.models.user import lookup_key
 UserRef = UUID | str
 """A reference to an account: its id, or its username or email address."""
 
+UNIQUE_EMAIL = "uq_users_email_key"
+"""The constraint that gives an address to one account alone."""
+
 DELETED_AT_ONCE = 1_000
 """The most sessions, and the most blocklisted tokens, that are deleted together with their account."""
 
@@ -147,6 +150,6 @@ def unique_names() -> Iterator[None]:
 
 _REFUSED_BY: dict[str, Callable[[], Refusal]] = {
     "uq_users_username_key": UsernameTaken,
-    "uq_users_email_key": EmailTaken,
+    UNIQUE_EMAIL: EmailTaken,
     "fk_user_roles_role_name_roles": no_such_role,
 }

@@ -1,0 +1,74 @@
+"""Password resets: with a link in a mail, for who has lost the password."""
+
+from authapp.context import RequestContext
+from authapp.database.session import transaction
+from authapp.domain.audit import EventType
+from authapp.domain.email.claims import prove_address, use_token
+from authapp.domain.email.kinds import RESET_PASSWORD
+from authapp.domain.email.outbox import Outbox
+from authapp.domain.email.requests import MailRequests
+from authapp.domain.hooks import Hooks
+from authapp.domain.one_time_tokens import OneTimeTokens, Purpose
+from authapp.domain.passwords.hashing import PasswordHasher
+from authapp.domain.passwords.policy import PasswordPolicy
+from authapp.domain.passwords.throttles import LoginThrottles
+from authapp.domain.users.names import checked_names
+from authapp.domain.users.new_password import send_password_changed, set_password_hash
+from authapp.domain.users.rows import UserRef, lock_account
+from authapp.errors import OneTimeTokenInvalid
+from authapp.models import User
+
+
+class PasswordResets:
+    """The use cases of password resets."""
+
+    def __init__(
+        self,
+        requests: MailRequests,
+        outbox: Outbox,
+        tokens: OneTimeTokens,
+        policy: PasswordPolicy,
+        hasher: PasswordHasher,
+        throttles: LoginThrottles,
+        hooks: Hooks,
+    ) -> None:
+        self._requests = requests
+        self._outbox = outbox
+        self._tokens = tokens
+        self._policy = policy
+        self._hasher = hasher
+        self._throttles = throttles
+        self._hooks = hooks
+
+    def request(self, address: str, context: RequestContext) -> None:
+        """Send a link to the account that has ``address``, if one has. Raises ``ValidationFailed`` for no address."""
+        self._requests.add(RESET_PASSWORD, checked_names(email=address)["email"], context)
+
+    def send(self, ref: UserRef, context: RequestContext) -> User:
+        """Send a link to an account, and return the account. Raises ``ResourceNotFound``."""
+        with transaction():
+            user = lock_account(ref)
+            self._outbox.add(RESET_PASSWORD, user_id=user.id, address=user.email, context=context)
+        return user
+
+    def complete(self, token: str, new_password: str, context: RequestContext) -> None:
+        """Set a new password, end all sessions, and forget the failed logins. The address counts as verified.
+
+        It starts no session: a second factor is still asked for at the next login. If the address was never verified,
+        whoever registered it loses the account (``prove_address``).
+
+        Raises ``OneTimeTokenInvalid`` before any hash is computed, ``PasswordRejected``, which leaves the token good,
+        or ``ServiceUnavailable``.
+        """
+        found = self._tokens.find(token, Purpose.RESET_PASSWORD)
+        if found is None or not found.is_current:
+            raise OneTimeTokenInvalid
+        names = {"username": found.username, "email": found.email}
+        self._policy.require_acceptable(new_password, **names, context=context, field="new_password")
+        new_hash = self._hasher.hash(new_password, context)
+        with transaction():
+            user = use_token(self._tokens, token, Purpose.RESET_PASSWORD)
+            ended = prove_address(user, self._hooks, context)
+            self._throttles.forgive(user.id)
+            ended += set_password_hash(user, new_hash, self._hooks, context, event=EventType.PASSWORD_RESET)
+        send_password_changed(user.id, ended, self._hooks, context)

@@ -1,0 +1,84 @@
+"""Verifying that the owner of an account reads mail at its address."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from authapp.context import Principal, RequestContext
+from authapp.database.session import transaction
+from authapp.domain import hooks
+from authapp.domain.email.claims import mark_verified, use_token
+from authapp.domain.email.kinds import VERIFY_EMAIL
+from authapp.domain.email.requests import MailRequests
+from authapp.domain.hooks import Hooks
+from authapp.domain.one_time_tokens import OneTimeTokens, Purpose
+from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.users.names import checked_names
+from authapp.domain.users.rows import UserRef, delete_account, lock_account
+from authapp.errors import OneTimeTokenInvalid
+from authapp.models import User
+
+
+class EmailVerifications:
+    """The use cases of verification."""
+
+    def __init__(
+        self, requests: MailRequests, tokens: OneTimeTokens, verifier: PasswordVerifier, hooks: Hooks, *, required: bool
+    ) -> None:
+        """With ``required``, nobody logs in before, and the link alone verifies nothing."""
+        self._requests = requests
+        self._tokens = tokens
+        self._verifier = verifier
+        self._hooks = hooks
+        self._required = required
+
+    def request(self, address: str, context: RequestContext) -> None:
+        """Send a link to the account that has ``address``, if one has and is not verified.
+
+        Raises ``ValidationFailed`` for no address.
+        """
+        self._requests.add(VERIFY_EMAIL, checked_names(email=address)["email"], context)
+
+    def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
+        """Verify the address that ``token`` was sent to. The password that was registered stays.
+
+        Where verification is required, the link is not enough: somebody may have registered the address of another
+        person, whose click would open the account to them. The principal has to be the account's, or ``password`` its.
+
+        Raises ``OneTimeTokenInvalid``; and where it is required, ``WrongPassword``, ``ValidationFailed`` without a
+        password, ``TooManyRequests`` or ``ServiceUnavailable``, which leave the token good.
+        """
+        found = self._tokens.find(token, Purpose.VERIFY_EMAIL)
+        if found is None or not found.is_current:
+            raise OneTimeTokenInvalid
+        if self._required and not _is_in_session(found.user_id, context):
+            # As a guest: attempts are counted by account, not by the session of somebody else.
+            guest = replace(context, principal=None)
+            self._verifier.confirm(found.user_id, password, guest, field="password")
+        with transaction():
+            mark_verified(use_token(self._tokens, token, Purpose.VERIFY_EMAIL), self._hooks, context)
+
+    def reject(self, token: str, context: RequestContext) -> None:
+        """Delete an account that was never verified, because the owner of its address did not register it.
+
+        Raises ``OneTimeTokenInvalid``, also if an address of the account was verified, or ``LastAdmin``.
+        """
+        if self._tokens.find(token, Purpose.VERIFY_EMAIL) is None:
+            raise OneTimeTokenInvalid
+        with transaction():
+            user = use_token(self._tokens, token, Purpose.VERIFY_EMAIL)
+            if user.first_verified_at is not None:
+                raise OneTimeTokenInvalid
+            delete_account(user, context)
+        self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
+
+    def mark(self, ref: UserRef, context: RequestContext) -> User:
+        """Mark the address of an account as verified without a link, and return it. Raises ``ResourceNotFound``."""
+        with transaction():
+            user = lock_account(ref)
+            mark_verified(user, self._hooks, context)
+        return user
+
+
+def _is_in_session(user_id: UUID, context: RequestContext) -> bool:
+    principal = context.principal
+    return isinstance(principal, Principal) and principal.id == user_id and principal.session_id is not None

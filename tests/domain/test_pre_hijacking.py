@@ -1,0 +1,143 @@
+"""An account that somebody else prepared for the owner of an address (Sudhodanan and Paverd, USENIX Security 2022).
+
+Each of the five classes ends when the owner proves the address by a reset.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from authapp import clock
+from authapp.context import OPERATOR
+from authapp.database.session import db, transaction
+from authapp.domain import hooks
+from authapp.domain.email.kinds import mail_kinds
+from authapp.domain.one_time_tokens import Purpose
+from authapp.domain.services import Services
+from authapp.domain.users.administration import Changes
+from authapp.errors import InvalidCredentials, LastAdmin, OneTimeTokenInvalid
+from authapp.models import OutgoingMail, User
+from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, problem
+
+NEW = "another good pass phrase"
+
+
+@pytest.fixture
+def hijacked(app: Flask) -> User:
+    """An account that a thief has registered with the address of somebody else."""
+    with app.app_context():
+        names = {"username": "thief", "email": "victim@example.com"}
+        return Services.of(app).accounts.register(**names, password=PASSWORD, context=GUEST)
+
+
+def recover(app: Flask, user: User, token: str | None = None) -> None:
+    with app.app_context():
+        Services.of(app).password_resets.complete(token or a_token(app, user), NEW, GUEST)
+
+
+@contextmanager
+def claims(app: Flask) -> Iterator[list[UUID]]:
+    claimed: list[UUID] = []
+
+    def receive(_app: object, *, user_id: UUID, **_: object) -> None:
+        assert db.session().in_transaction()
+        claimed.append(user_id)
+
+    with hooks.account_claimed.connected_to(receive, app):
+        yield claimed
+
+
+def test_classic_federated_merge_the_password_of_the_thief_is_void(app: Flask, hijacked: User) -> None:
+    recover(app, hijacked)
+    with pytest.raises(InvalidCredentials):
+        a_session(app, hijacked, PASSWORD)
+    assert a_session(app, hijacked, NEW)
+
+
+def test_unexpired_session_the_sessions_of_the_thief_are_over(app: Flask, api: Api, hijacked: User) -> None:
+    pair = a_session(app, hijacked)
+    recover(app, hijacked)
+    problem(api.get("/ping", pair.access_token), 401, "token_revoked")
+    problem(api.post("/auth/refresh", {"refresh_token": pair.refresh_token}), 401, "token_revoked")
+
+
+def test_trojan_identifier_the_other_credentials_of_the_thief_are_for_receivers_to_remove(
+    app: Flask, hijacked: User
+) -> None:
+    with claims(app) as claimed:
+        recover(app, hijacked)
+        assert claimed == [hijacked.id]
+        recover(app, hijacked)  # the second reset is by the owner of a verified account
+        assert claimed == [hijacked.id]
+
+
+def test_trojan_identifier_no_reset_without_their_removal(app: Flask, hijacked: User) -> None:
+    def fail(_app: object, **_: object) -> None:
+        raise LastAdmin
+
+    token = a_token(app, hijacked)
+    with hooks.account_claimed.connected_to(fail, app), pytest.raises(LastAdmin):
+        recover(app, hijacked, token)
+    assert a_session(app, hijacked, PASSWORD)
+    recover(app, hijacked, token)
+
+
+def test_unexpired_email_change_the_address_that_the_thief_asked_for_gets_nothing(app: Flask, hijacked: User) -> None:
+    services = Services.of(app)
+    with app.app_context(), transaction():
+        row = db.session.get_one(User, hijacked.id)
+        row.pending_email, row.pending_email_until = "thief@example.com", clock.now() + timedelta(hours=24)
+        services.outbox.add("change_email", user_id=row.id, address="thief@example.com", context=GUEST)
+    change = a_token(app, hijacked, Purpose.CHANGE_EMAIL, sent_to="thief@example.com")
+    recover(app, hijacked)
+    with app.app_context():
+        with transaction():
+            assert services.one_time_tokens.use(change, Purpose.CHANGE_EMAIL) is None
+        # The mail that is still to be sent finds nobody, so that no new token is made for it either.
+        mail = db.session.scalars(select(OutgoingMail).where(OutgoingMail.kind == "change_email")).one()
+        assert mail_kinds["change_email"].recipient(mail) is None
+
+
+def test_unverifying_provider_an_account_without_a_password_is_claimed_as_well(app: Flask) -> None:
+    user = a_user(app, password=None)
+    with claims(app) as claimed:
+        recover(app, user)
+    assert claimed == [user.id]
+
+
+def test_a_link_that_the_thief_asked_for_before_is_void_after(app: Flask, hijacked: User) -> None:
+    old = [a_token(app, hijacked, purpose) for purpose in (Purpose.VERIFY_EMAIL, Purpose.LOGIN)]
+    recover(app, hijacked)
+    with app.app_context():
+        services = Services.of(app)
+        for token in old:
+            with pytest.raises(OneTimeTokenInvalid):
+                services.email_verifications.reject(token, GUEST)
+
+
+def test_an_account_of_which_an_address_was_verified_is_nobody_elses(app: Flask) -> None:
+    """Its factors stay, or an administrator could remove them by a change of the address and a reset."""
+    user = a_user(app)
+    with app.app_context():
+        services = Services.of(app)
+        services.email_verifications.mark(user.id, OPERATOR)
+        moved = services.administration.change(user.id, Changes(email="moved@example.com"), OPERATOR)
+    with claims(app) as claimed:
+        recover(app, moved)
+    assert claimed == []
+    with app.app_context():
+        assert db.session.get_one(User, user.id, populate_existing=True).email_verified_at is not None
+
+
+def test_a_click_of_the_owner_claims_nothing(app: Flask, hijacked: User) -> None:
+    """It verifies the account of whoever registered: hence the password beside it where verification is required."""
+    with claims(app) as claimed, app.app_context():
+        token = a_token(app, hijacked, Purpose.VERIFY_EMAIL)
+        Services.of(app).email_proofs.confirm(token, None, GUEST)
+    assert claimed == []
+    assert a_session(app, hijacked, PASSWORD)

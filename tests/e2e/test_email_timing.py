@@ -1,0 +1,85 @@
+"""The time of a request for a mail, or of a registration, does not tell who has an account (ASVS 5.0, 6.3.8)."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from flask import Flask
+
+from authapp import create_app
+from authapp.context import OPERATOR
+from authapp.domain.services import Services
+from conftest import dispose
+from databases import Databases
+from e2e.processes import Server, environment, serving, with_mail
+from e2e.timing import told_apart
+from factories import PASSWORD, a_user
+from settings import settings
+
+ADDRESSES = {
+    "verified": "verified@example.com",
+    "unverified": "unverified@example.com",
+    "disabled": "disabled@example.com",
+    "unknown": "nobody@example.com",
+}
+
+
+@pytest.fixture(scope="module")
+def variables(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with databases.migrated() as url:
+        folder = tmp_path_factory.mktemp("mail")
+        yield with_mail(environment(url), folder, AUTHAPP_EMAIL_VERIFICATION="required")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def accounts(variables: dict[str, str]) -> Iterator[Flask]:
+    app = create_app(settings(database_url=variables["AUTHAPP_DATABASE_URL"]))
+    for name in ("verified", "unverified", "disabled"):
+        a_user(app, name)
+    with app.app_context():
+        services = Services.of(app)
+        for name in ("verified", "disabled"):
+            services.email_verifications.mark(name, OPERATOR)
+        services.administration.disable("disabled", OPERATOR)
+    yield app
+    dispose(app)
+
+
+@pytest.mark.parametrize("path", ["/auth/password-resets", "/auth/email-verifications"])
+def test_a_request_for_a_mail_takes_as_long_whoever_has_the_address(server: Server, path: str) -> None:
+    with requests.Session() as session:
+
+        def send(kind: str) -> None:
+            response = session.post(f"{server.url}/api/v1{path}", json={"email": ADDRESSES[kind]}, timeout=30)
+            assert (response.status_code, response.json()) == (202, {})
+
+        assert told_apart(send, "unknown", ["verified", "unverified", "disabled"]) == {}
+
+
+def test_a_registration_takes_as_long_whether_or_not_the_address_is_taken(server: Server) -> None:
+    # If the address were looked up and the account not stored, the area would be near 0.2.
+    numbers = itertools.count()
+    with requests.Session() as session:
+
+        def send(kind: str) -> None:
+            name = f"user{next(numbers)}"
+            email = f"{name}@example.com" if kind == "free" else ADDRESSES["verified"]
+            body = {"username": name, "email": email, "password": PASSWORD}
+            response = session.post(f"{server.url}/api/v1/auth/register", json=body, timeout=30)
+            assert (response.status_code, response.json()) == (202, {})
+
+        assert told_apart(send, "free", ["taken"]) == {}
+
+
+def test_the_limit_of_mails_to_an_address_does_not_tell_either(variables: dict[str, str], tmp_path: Path) -> None:
+    limited = variables | {"AUTHAPP_MAIL_RATE_LIMIT": "5/hour"}
+    with serving(tmp_path, limited) as server, requests.Session() as session:
+
+        def send(kind: str) -> None:
+            body = {"email": ADDRESSES[kind]}
+            response = session.post(f"{server.url}/api/v1/auth/password-resets", json=body, timeout=30)
+            assert (response.status_code, response.json()) == (202, {})
+
+        assert told_apart(send, "unknown", ["verified", "disabled"]) == {}
