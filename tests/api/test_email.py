@@ -18,7 +18,7 @@ from authapp.domain.one_time_tokens import LIFETIMES, MAX_PER_PURPOSE, Purpose
 from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
 from authapp.errors import EmailTaken, OneTimeTokenInvalid
-from authapp.models import AuditEvent, OneTimeToken, OutgoingMail, User, UserStatus
+from authapp.models import AuditEvent, LoginThrottle, OneTimeToken, OutgoingMail, User, UserStatus
 from authapp.models.role import ADMIN
 from clocks import Time
 from conftest import dispose
@@ -514,7 +514,10 @@ def test_a_forced_reset_voids_the_password_and_mails_a_link(
 ) -> None:
     for _ in range(3):
         api.log_in("ada", "not the password")
+    failures = select(func.count()).select_from(LoginThrottle).where(LoginThrottle.account_id == user.id)
+    assert db.session.scalar(failures) == 1
     assert api("PUT", f"/users/{user.id}/password", admin, json={}).status_code == 204
+    assert db.session.scalar(failures) == 0
     problem(api.get("/users/me", token), 401, "token_revoked")
     problem(api.log_in("ada"), 401, "invalid_credentials")
     assert mailbox.mails() == [("reset_password", "ada@example.com")]
