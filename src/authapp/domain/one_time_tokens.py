@@ -79,9 +79,19 @@ class OneTimeTokens:
     """Issues and uses one-time tokens. Each method works within the caller's open transaction."""
 
     def issue(
-        self, user_id: UUID, purpose: str, *, sent_to: str, lifetime: timedelta, new_address: str | None = None
+        self,
+        user_id: UUID,
+        purpose: str,
+        *,
+        sent_to: str,
+        lifetime: timedelta,
+        new_address: str | None = None,
+        challenge_hash: bytes | None = None,
+        code: str | None = None,
     ) -> str:
         """Return a new token for ``purpose``, to be sent to the address ``sent_to``; it expires after ``lifetime``.
+
+        ``challenge_hash`` binds it to the client that holds the challenge, which can send ``code`` instead of it.
 
         If the account would then have more than ``MAX_PER_PURPOSE`` tokens for the purpose, the oldest is deleted.
         """
@@ -103,12 +113,24 @@ class OneTimeTokens:
                 token_hash=sha256(token).digest(),
                 address_key=lookup_key(sent_to),
                 address=new_address,
+                challenge_hash=challenge_hash,
+                code_hash=code_hash(challenge_hash, code) if challenge_hash and code else None,
                 created_at=now,
                 expires_at=now + lifetime,
             )
         )
         db.session.flush()
         return base64url.encode(token)
+
+    def withdraw(self, token: str, purpose: str) -> None:
+        """Delete a token that was not sent after all, so that it does not count among those of the account."""
+        if key := _key_of(token):
+            user_id, token_hash = key
+            self._delete(
+                OneTimeToken.user_id == user_id,
+                OneTimeToken.purpose == purpose,
+                OneTimeToken.token_hash == token_hash,
+            )
 
     def use(self, token: str, purpose: str) -> UsedToken | None:
         """Use a token, and delete it together with all other tokens for the same purpose and account.
@@ -151,6 +173,11 @@ class OneTimeTokens:
 def _void_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
     if fields - HARMLESS_CHANGES:
         OneTimeTokens().void_all(user_id)
+
+
+def code_hash(challenge_hash: bytes, code: str) -> bytes:
+    """Return what is stored of a code. It opens nothing without the challenge, which is stored nowhere."""
+    return sha256(challenge_hash + code.encode("ascii")).digest()
 
 
 def _key_of(token: str) -> tuple[UUID, bytes] | None:

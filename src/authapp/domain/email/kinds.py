@@ -30,11 +30,13 @@ class MailKind:
     """One kind of mail.
 
     ``recipient`` returns who gets a mail of it, or ``None`` if it is to be dropped; it may read the database.
-    ``purpose`` is that of the one-time token in its link, if it has one.
+    ``purpose`` is that of the one-time token in its link, if it has one. ``event`` is a type of audit event that is
+    recorded when the mail has been sent: its request could not record one, because it did not know the account.
     """
 
     recipient: Callable[[OutgoingMail], Recipient | None]
     purpose: Purpose | None = None
+    event: str | None = None
 
 
 mail_kinds: Registry[MailKind] = Registry(
