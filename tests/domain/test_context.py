@@ -34,6 +34,9 @@ WITHOUT_CONTEXT = {
     "authapp.domain.sessions.revocation.revoke_access_token",
     "authapp.domain.one_time_tokens.OneTimeTokens.issue",
     "authapp.domain.one_time_tokens.OneTimeTokens.use",
+    "authapp.domain.one_time_tokens.OneTimeTokens.withdraw",
+    "authapp.domain.email.one_time_secrets.issue",
+    "authapp.domain.email.one_time_secrets.withdraw",
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
     "authapp.domain.passwords.throttles.LoginThrottles.reserve",
     "authapp.domain.passwords.throttles.LoginThrottles.forgive",
@@ -47,6 +50,8 @@ WITHOUT_CONTEXT = {
     "authapp.domain.pruning.Pruning.prune",
     "authapp.domain.pruning.delete_in_batches",
     "authapp.domain.email.outbox.Outbox.claim",
+    "authapp.domain.email.outbox.Outbox.renew",
+    "authapp.domain.email.outbox.Outbox.release",
     "authapp.domain.email.outbox.Outbox.remove",
     "authapp.domain.email.outbox.Outbox.postpone",
     # A request is counted before it is known whose it is.

@@ -8,7 +8,9 @@ from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.audit.trail import AuditTrail
+from authapp.domain.email.delivery import MailDelivery
 from authapp.domain.email.outbox import Outbox
+from authapp.domain.email.setup import mail_delivery
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import OneTimeTokens
@@ -62,6 +64,7 @@ class Services:
     rate_limits: RateLimits
     one_time_tokens: OneTimeTokens
     outbox: Outbox
+    mail_delivery: MailDelivery | None
     pruning: Pruning
     health: Health
 
@@ -91,6 +94,7 @@ class Services:
             refresh_grace=grace,
             sessions_per_account=settings.sessions_per_account,
         )
+        one_time_tokens, outbox = OneTimeTokens(), Outbox()
         accounts = Accounts(verifier, hasher, hooks, registration_open=settings.registration == "open")
         return cls(
             settings=settings,
@@ -108,8 +112,9 @@ class Services:
             roles=Roles(),
             audit=AuditTrail(pages),
             rate_limits=RateLimits(settings.rate_limit, fast_path),
-            one_time_tokens=OneTimeTokens(),
-            outbox=Outbox(),
+            one_time_tokens=one_time_tokens,
+            outbox=outbox,
+            mail_delivery=mail_delivery(settings, outbox, one_time_tokens, fast_path),
             pruning=Pruning(leeway=settings.leeway),
             health=Health(migrations),
         )

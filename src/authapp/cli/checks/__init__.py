@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.cli.checks import database, keys, settings, tables
+from authapp.cli.checks import database, keys, mail, settings, tables
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.domain.health import readiness_checks
 from authapp.domain.services import Services
@@ -13,8 +13,11 @@ __all__ = ["CheckLevel", "CheckResult", "doctor_checks", "run_checks"]
 
 Check = Callable[[Services], CheckResult | Iterable[CheckResult]]
 
-without_database: list[Check] = [settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing]
-doctor_checks: list[Check] = [tables.admins, tables.pruning, tables.users, tables.audit_events]
+without_database: list[Check] = [
+    *(settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing),
+    *(mail.server, mail.sender, mail.templates),
+]
+doctor_checks: list[Check] = [tables.admins, tables.pruning, tables.users, tables.audit_events, mail.queue]
 """The checks of what the tables hold. Append your own; a check may use ``authapp.db``."""
 
 
