@@ -254,6 +254,7 @@ ELSEWHERE = {
     "TEST_DATABASE_URL": "tests/databases.py",
     "WEB_CONCURRENCY": "src/authapp/serving/settings.py",
     "PORT": "tools/serve.py",
+    "SSL_CERT": "tests/e2e/test_mail_delivery.py",  # SSL_CERT_FILE, which OpenSSL reads
     "AUTHAPP_HASHING_QUEUE": "CHANGELOG.md",  # it was one, and is gone
 }
 """Names in capitals that are no settings: where each of them is read."""
