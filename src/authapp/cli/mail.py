@@ -67,11 +67,11 @@ def queue(as_json: bool) -> None:
     _delivery()
     state, mails = read_queue(), list_mails()
     if as_json:
-        summary = {"waiting": state.waiting, "oldest_seconds": state.oldest_seconds, "failed_last_day": state.failed}
+        summary = {"waiting": state.queued, "oldest_seconds": state.oldest_seconds, "failed_last_day": state.failed}
         print_json(summary | {"mails": [_as_json(each._asdict()) for each in mails]})
         return
     click.echo(
-        f"{state.waiting} waiting, the oldest for {state.oldest_seconds} s. {state.failed} given up in the last day."
+        f"{state.queued} waiting, the oldest for {state.oldest_seconds} s. {state.failed} given up in the last day."
     )
     for each in mails:
         due = clock.rfc3339(each.next_attempt_at)

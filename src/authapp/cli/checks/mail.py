@@ -66,8 +66,8 @@ def templates(services: Services) -> list[CheckResult]:
 def queue(services: Services) -> list[CheckResult]:
     """Check that mails do not wait, and that none was given up."""
     state = read_queue()
-    sentence = f"{state.waiting} waiting, the oldest for {state.oldest_seconds} s; {state.failed} given up in 24 hours."
-    if services.mail_delivery is None and not state.waiting:
+    sentence = f"{state.queued} waiting, the oldest for {state.oldest_seconds} s; {state.failed} given up in 24 hours."
+    if services.mail_delivery is None and not state.queued:
         return []
     if state.oldest_seconds > LATE_SECONDS:
         advice = (
