@@ -43,6 +43,7 @@ CLASSES = {
     "Door": "AccessLevel",
     "Fault": "FieldError",
     "Finding": "CheckResult",
+    "Purpose": "ThrottleScope",
 }
 """Names of classes, matched as they are written."""
 

@@ -1,6 +1,7 @@
 """The Flask extension: settings become services, blueprints, commands and handlers of one application."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from authapp.api.trusted_proxies import TrustedProxies
 from authapp.cli import migrations
 from authapp.cli.commands import SETTINGS_ERROR
 from authapp.config import Settings, SettingsError
+from authapp.context import RequestContext
 from authapp.database import wait_callback
 from authapp.database.connect import DeadlinePool, Servers, connect_arguments, connector, watch_errors
 from authapp.database.fast_path import FastPath
@@ -22,9 +24,13 @@ from authapp.database.migrations import MigrationFolder
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.session import db, discard
 from authapp.database.session_settings import TRANSACTION_ISOLATION
+from authapp.domain.email.sender import MailSender
 from authapp.domain.services import EXTENSION, Services
 from authapp.security.key_files import ensure_key_file
 from authapp.security.keys import InvalidKey, KeyRing
+
+BackgroundTask = Callable[[Callable[[], bool]], None]
+"""Takes a function that tells whether the worker still runs, and returns soon after it does not."""
 
 INSTANCE = Path("instance")
 """What development keeps, below the working directory."""
@@ -38,7 +44,8 @@ class AuthApp:
     they concern everything.
 
     ``authenticators`` is the ordered list of ways to prove who makes a request; add your own to it. ``requirements``
-    are conditions on the principal of every covered route that is not public. ``services`` holds the use cases.
+    are conditions on the principal of every covered route that is not public. ``background`` are tasks that each worker
+    of ``authapp.serving`` runs beside its requests. ``services`` holds the use cases.
     """
 
     services: Services
@@ -51,6 +58,7 @@ class AuthApp:
         """
         self.authenticators: list[Authenticator] = [BearerJWT()]
         self.requirements: list[Requirement] = []
+        self.background: list[BackgroundTask] = []
         self._covered: set[str] = set()
         self._cover_all = False
         if app is not None:
@@ -83,6 +91,8 @@ class AuthApp:
         except SettingsError as error:
             cli.without_settings(app, error)
             return
+        if settings.mail_sender == "workers":
+            self.background += _mail_senders(app, self.services)
         if cover_all:
             _set_log_level_and_proxies(app, settings)
         self.openapi = new_document(app)
@@ -128,6 +138,13 @@ def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
     """Set the log level and the trusted proxies. In an application with other routes, its own code does that."""
     app.logger.setLevel(settings.log_level)
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+
+
+def _mail_senders(app: Flask, services: Services) -> list[BackgroundTask]:
+    if services.mail_delivery is None:
+        return []
+    context = RequestContext(ip_address=None, user_agent=None, request_id=None, principal=None)
+    return [partial(MailSender(services.mail_delivery, app.app_context).send_while, context=context)]
 
 
 def load_settings() -> Settings:

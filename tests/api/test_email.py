@@ -14,7 +14,7 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.email import kinds
 from authapp.domain.email.previous_addresses import MAX_KEPT
-from authapp.domain.one_time_tokens import LIFETIMES, MAX_PER_PURPOSE, Purpose
+from authapp.domain.one_time_tokens import LIFETIMES, MAX_PER_PURPOSE, TokenPurpose
 from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
 from authapp.errors import EmailTaken, OneTimeTokenInvalid
@@ -65,7 +65,7 @@ class Mailbox:
                 recipient.user.id,
                 purpose,
                 sent_to=recipient.address,
-                lifetime=LIFETIMES[Purpose(purpose)],
+                lifetime=LIFETIMES[TokenPurpose(purpose)],
                 new_address=recipient.address,
             )
 
@@ -137,7 +137,7 @@ def test_a_pending_address_is_shown_to_its_owner_alone_and_not_when_it_has_expir
     for path in (f"/users/{user.id}", "/users"):
         assert "pending_email" not in api.get(path, admin).get_data(as_text=True)
     time.passes(minutes=10)
-    time.passes(LIFETIMES[Purpose.CHANGE_EMAIL] - timedelta(minutes=10))
+    time.passes(LIFETIMES[TokenPurpose.CHANGE_EMAIL] - timedelta(minutes=10))
     later = a_session(app, user).access_token
     assert api.get("/users/me", later).get_json()["pending_email"] is None
 
@@ -214,24 +214,24 @@ def test_the_link_changes_the_address_and_the_one_before_is_told(
     api: Api, token: str, user: User, mailbox: Mailbox, services: Services
 ) -> None:
     ask(api, token)
-    link, other = mailbox.link("change_email"), issue(services, user, Purpose.RESET_PASSWORD)
+    link, other = mailbox.link("change_email"), issue(services, user, TokenPurpose.RESET_PASSWORD)
     services.address_change.confirm(link, GUEST)
     account_json = api.get("/users/me", token).get_json()
     assert (account_json["email"], account_json["pending_email"]) == ("Countess@example.org", None)
     assert account_json["email_verified_at"] is not None
     assert mailbox.mails()[-1] == ("email_changed", "ada@example.com")
     assert events(user.id)[-1] == "email.changed"
-    assert not is_good(services, other, Purpose.RESET_PASSWORD), "a link to the old address resets nothing"
+    assert not is_good(services, other, TokenPurpose.RESET_PASSWORD), "a link to the old address resets nothing"
     with pytest.raises(OneTimeTokenInvalid):
         services.address_change.confirm(link, GUEST)
 
 
-def issue(services: Services, user: User, purpose: Purpose) -> str:
+def issue(services: Services, user: User, purpose: TokenPurpose) -> str:
     with transaction():
         return services.one_time_tokens.issue(user.id, purpose, sent_to=user.email, lifetime=timedelta(hours=1))
 
 
-def is_good(services: Services, token: str, purpose: Purpose) -> bool:
+def is_good(services: Services, token: str, purpose: TokenPurpose) -> bool:
     return services.one_time_tokens.find(token, purpose) is not None
 
 
@@ -265,7 +265,7 @@ def test_the_link_is_void_for_a_disabled_account(
     stored = account("ada")
     with transaction():
         link = services.one_time_tokens.issue(
-            stored.id, Purpose.CHANGE_EMAIL, sent_to=NEW, lifetime=timedelta(hours=1), new_address=NEW
+            stored.id, TokenPurpose.CHANGE_EMAIL, sent_to=NEW, lifetime=timedelta(hours=1), new_address=NEW
         )
     with pytest.raises(OneTimeTokenInvalid):
         services.address_change.confirm(link, GUEST)
@@ -306,7 +306,7 @@ def test_the_undo_link_restores_the_address_and_takes_everything_from_the_thief(
     link = mailbox.link("email_changed")
     services.accounts.change_password(user.id, None, PASSWORD, STOLEN, GUEST)
     services.address_change.request(user.id, "more@example.com", STOLEN, GUEST)
-    later = issue(services, account("ada"), Purpose.RESET_PASSWORD)
+    later = issue(services, account("ada"), TokenPurpose.RESET_PASSWORD)
     session = api.log_in("ada", STOLEN).get_json()["access_token"]
 
     services.address_undo.confirm(link, GUEST)
@@ -318,7 +318,7 @@ def test_the_undo_link_restores_the_address_and_takes_everything_from_the_thief(
     problem(api.log_in("ada", STOLEN), 401, "invalid_credentials")
     assert mailbox.mails()[-1] == ("reset_password", "ada@example.com")
     mailbox.link("reset_password")
-    assert not is_good(services, later, Purpose.RESET_PASSWORD)
+    assert not is_good(services, later, TokenPurpose.RESET_PASSWORD)
     assert {"email.change_undone", "password.voided"} <= set(events(user.id))
     with pytest.raises(OneTimeTokenInvalid):
         services.address_undo.confirm(link, GUEST)

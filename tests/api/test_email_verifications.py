@@ -11,7 +11,7 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
 from authapp.domain.email.proofs import EmailProofs, without_password
-from authapp.domain.one_time_tokens import Purpose
+from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
 from authapp.models import Session, User, UserStatus
@@ -35,7 +35,7 @@ def account(app: Flask, user: User) -> User | None:
 
 
 def link(app: Flask, user: User, **changes: Any) -> str:
-    return a_token(app, user, Purpose.VERIFY_EMAIL, **changes)
+    return a_token(app, user, TokenPurpose.VERIFY_EMAIL, **changes)
 
 
 # --- mails -----------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_every_token_that_is_not_good_gets_one_answer(app: Flask, api: Api, time
     expired = link(app, user, lifetime=timedelta(hours=1))
     time.passes(timedelta(hours=1))
     tokens = {"garbage": "x", "empty": "", "unknown": "A" * 64, "expired": expired}
-    tokens |= {purpose: a_token(app, user, purpose) for purpose in Purpose if purpose != Purpose.VERIFY_EMAIL}
+    tokens |= {purpose: a_token(app, user, purpose) for purpose in TokenPurpose if purpose != TokenPurpose.VERIFY_EMAIL}
     tokens |= {"disabled": link(app, disabled), "moved": link(app, moved, sent_to="old@example.com")}
     with app.app_context(), transaction():
         db.session.get_one(User, disabled.id).status = UserStatus.DISABLED
@@ -124,17 +124,17 @@ def test_every_token_that_is_not_good_gets_one_answer(app: Flask, api: Api, time
 
 
 ROUTES = {
-    ("PUT", "/auth/password-resets"): {Purpose.RESET_PASSWORD},
-    ("PUT", PATH): {Purpose.VERIFY_EMAIL},
-    ("DELETE", PATH): {Purpose.VERIFY_EMAIL},
+    ("PUT", "/auth/password-resets"): {TokenPurpose.RESET_PASSWORD},
+    ("PUT", PATH): {TokenPurpose.VERIFY_EMAIL},
+    ("DELETE", PATH): {TokenPurpose.VERIFY_EMAIL},
 }
 """The purposes that each route accepts; every other is refused."""
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-@pytest.mark.parametrize("purpose", list(Purpose))
+@pytest.mark.parametrize("purpose", list(TokenPurpose))
 def test_a_token_of_one_purpose_opens_no_route_of_another(
-    app: Flask, api: Api, route: tuple[str, str], purpose: Purpose
+    app: Flask, api: Api, route: tuple[str, str], purpose: TokenPurpose
 ) -> None:
     user = a_user(app)
     method, path = route
@@ -152,10 +152,10 @@ def test_a_token_of_one_purpose_opens_no_route_of_another(
 
 def test_each_purpose_is_confirmed_by_the_use_case_that_is_registered_for_it(app: Flask) -> None:
     user, confirmed = a_user(app), []
-    token = a_token(app, user, Purpose.UNDO_EMAIL)
+    token = a_token(app, user, TokenPurpose.UNDO_EMAIL)
     services = Services.of(app)
     handler = without_password(lambda token, context: confirmed.append((token, context)))
-    proofs = EmailProofs(services.one_time_tokens, {Purpose.UNDO_EMAIL: handler})
+    proofs = EmailProofs(services.one_time_tokens, {TokenPurpose.UNDO_EMAIL: handler})
     with app.app_context():
         proofs.confirm(token, "not needed", OPERATOR)
     assert confirmed == [(token, OPERATOR)]

@@ -13,7 +13,7 @@ from authapp import hooks
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.email.login_links import LoginChallenge
-from authapp.domain.one_time_tokens import LIFETIMES, MAX_GUESSES, Purpose
+from authapp.domain.one_time_tokens import LIFETIMES, MAX_GUESSES, TokenPurpose
 from authapp.domain.services import Services
 from authapp.errors import PermissionDenied
 from authapp.models import AuditEvent, OneTimeToken, OutgoingMail, User
@@ -53,9 +53,9 @@ def send(services: Services, user: User, code: str = CODE) -> str:
     with transaction():
         return services.one_time_tokens.issue(
             user.id,
-            Purpose.LOGIN,
+            TokenPurpose.LOGIN,
             sent_to=user.email,
-            lifetime=LIFETIMES[Purpose.LOGIN],
+            lifetime=LIFETIMES[TokenPurpose.LOGIN],
             challenge_hash=stored.challenge_hash,
             code=code,
         )
@@ -171,7 +171,7 @@ def test_a_mail_that_was_sent_twice_has_two_codes_and_each_guess_counts_for_both
 def test_a_code_of_nothing_matches_nothing(api: Api, user: User, services: Services) -> None:
     challenge = ask(api)
     with transaction():
-        services.one_time_tokens.issue(user.id, Purpose.LOGIN, sent_to=user.email, lifetime=timedelta(minutes=10))
+        services.one_time_tokens.issue(user.id, TokenPurpose.LOGIN, sent_to=user.email, lifetime=timedelta(minutes=10))
     for code in ("", " ", "0"):
         refused(api, challenge, code=code)
 
@@ -196,7 +196,7 @@ def test_a_token_of_another_purpose_is_no_login(api: Api, user: User, services: 
     challenge = ask(api)
     send(services, user)
     stored = db.session.scalars(select(OneTimeToken)).one()
-    for purpose in set(Purpose) - {Purpose.LOGIN}:
+    for purpose in set(TokenPurpose) - {TokenPurpose.LOGIN}:
         with transaction():
             token = services.one_time_tokens.issue(
                 user.id,
@@ -288,7 +288,7 @@ def test_what_a_hook_refuses_has_used_the_link_up_and_verified_the_address(
     with hooks.before_session_start.connected_to(refuse, sender=app), pytest.raises(PermissionDenied):
         services.login_links.log_in(made.challenge, GUEST, token=token)
     assert db.session.get_one(User, user.id).email_verified_at is not None
-    assert services.one_time_tokens.find(token, Purpose.LOGIN) is None
+    assert services.one_time_tokens.find(token, TokenPurpose.LOGIN) is None
     recorded = [event for event in events() if event[0] == "login.refused"]
     assert recorded == ([("login.refused", user.id, {"code": "permission_denied"})] if is_final else [])
 

@@ -13,7 +13,7 @@ from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
-from authapp.domain.one_time_tokens import Purpose
+from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
@@ -121,8 +121,8 @@ def test_a_reset_forgets_the_failed_logins_and_opens_a_locked_name(app: Flask, a
     assert api.log_in(user.username, NEW).status_code == 200
 
 
-@pytest.mark.parametrize("purpose", list(Purpose))
-def test_a_reset_voids_every_other_token(app: Flask, api: Api, purpose: Purpose) -> None:
+@pytest.mark.parametrize("purpose", list(TokenPurpose))
+def test_a_reset_voids_every_other_token(app: Flask, api: Api, purpose: TokenPurpose) -> None:
     user = verified(app)
     a_token(app, user, purpose)
     assert complete(api, a_token(app, user)).status_code == 204
@@ -184,12 +184,14 @@ def invalid_tokens(app: Flask, time: Time) -> Mapping[str, str]:
     good = a_token(app, used)
     with app.app_context():
         with transaction():
-            services.one_time_tokens.use(good, Purpose.RESET_PASSWORD)
+            services.one_time_tokens.use(good, TokenPurpose.RESET_PASSWORD)
         elsewhere = a_token(app, moved, sent_to="old@example.com")
         dead = a_token(app, disabled)
         with transaction():  # as if disabling had not voided it
             db.session.get_one(User, disabled.id).status = UserStatus.DISABLED
-    others = {purpose: a_token(app, user, purpose) for purpose in Purpose if purpose != Purpose.RESET_PASSWORD}
+    others = {
+        purpose: a_token(app, user, purpose) for purpose in TokenPurpose if purpose != TokenPurpose.RESET_PASSWORD
+    }
     return {
         "garbage": "garbage",
         "empty": "",

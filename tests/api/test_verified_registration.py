@@ -13,7 +13,7 @@ from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain import hooks
-from authapp.domain.one_time_tokens import Purpose
+from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
 from authapp.errors import RegistrationClosed
@@ -154,7 +154,7 @@ def test_nobody_logs_in_before_the_address_is_verified(app: Flask, api: Api) -> 
         *(None, "email_not_verified")
     ]
 
-    assert confirm(api, a_token(app, user, Purpose.VERIFY_EMAIL), password=PASSWORD).status_code == 204
+    assert confirm(api, a_token(app, user, TokenPurpose.VERIFY_EMAIL), password=PASSWORD).status_code == 204
     assert api.log_in("ada").status_code == 200
 
 
@@ -186,7 +186,7 @@ def test_an_account_that_an_administrator_creates_is_sent_a_link(app: Flask) -> 
 def test_the_link_alone_verifies_nothing(app: Flask, api: Api) -> None:
     """Somebody may have registered the address of another person, and waits for that person's click."""
     user = a_user(app)
-    token = a_token(app, user, Purpose.VERIFY_EMAIL)
+    token = a_token(app, user, TokenPurpose.VERIFY_EMAIL)
 
     body = problem(confirm(api, token), 422, "validation_failed")
     assert [error["pointer"] for error in body["errors"]] == ["#/password"]
@@ -201,7 +201,7 @@ def test_guesses_of_the_password_are_counted_by_account_whoever_logs_in(app: Fla
     user, thief = a_user(app), a_user(app)
     with app.app_context():
         Services.of(app).email_verifications.mark(thief.id, OPERATOR)
-    token, codes = a_token(app, user, Purpose.VERIFY_EMAIL), []
+    token, codes = a_token(app, user, TokenPurpose.VERIFY_EMAIL), []
     for number in range(12):
         bearer = a_session(app, thief).access_token if number % 2 else None
         codes.append(confirm(api, token, bearer, password="not the password").get_json()["code"])
@@ -211,8 +211,8 @@ def test_guesses_of_the_password_are_counted_by_account_whoever_logs_in(app: Fla
 
 def test_no_hash_is_computed_for_a_token_that_is_not_good(app: Flask, api: Api) -> None:
     user = a_user(app)
-    for purpose in Purpose:
-        token = "x" if purpose == Purpose.VERIFY_EMAIL else a_token(app, user, purpose)
+    for purpose in TokenPurpose:
+        token = "x" if purpose == TokenPurpose.VERIFY_EMAIL else a_token(app, user, purpose)
         problem(confirm(api, token, password="not the password"), 400, "one_time_token_invalid")
     assert events_of(app, user, "password.refused") == []
 
@@ -226,7 +226,7 @@ def test_a_session_of_the_account_takes_the_place_of_the_password_and_no_other_d
     sessions = {each.id: a_session(app, each).access_token for each in (user, other)}
     with app.app_context():
         services.administration.change(user.id, Changes(email="moved@example.com"), OPERATOR)
-    token = a_token(app, user, Purpose.VERIFY_EMAIL, sent_to="moved@example.com")
+    token = a_token(app, user, TokenPurpose.VERIFY_EMAIL, sent_to="moved@example.com")
 
     problem(confirm(api, token, sessions[other.id]), 422, "validation_failed")
     problem(confirm(api, token, "not.a.token"), 422, "validation_failed")
@@ -238,14 +238,14 @@ def test_a_session_of_the_account_takes_the_place_of_the_password_and_no_other_d
 def test_an_account_without_a_password_needs_the_link_alone(app: Flask, api: Api) -> None:
     """Nobody has chosen a password for its owner to use."""
     user = a_user(app, password=None)
-    assert confirm(api, a_token(app, user, Purpose.VERIFY_EMAIL)).status_code == 204
+    assert confirm(api, a_token(app, user, TokenPurpose.VERIFY_EMAIL)).status_code == 204
 
 
 def test_the_owner_of_an_address_that_somebody_else_registered_needs_no_password_to_end_it(
     app: Flask, api: Api
 ) -> None:
     user = a_user(app)
-    token = a_token(app, user, Purpose.VERIFY_EMAIL)
+    token = a_token(app, user, TokenPurpose.VERIFY_EMAIL)
     assert api("DELETE", PATH, json={"token": token}).status_code == 204
     assert accounts(app) == 0
 

@@ -36,6 +36,9 @@ WITHOUT_CONTEXT = {
     "authapp.domain.one_time_tokens.OneTimeTokens.use",
     "authapp.domain.one_time_tokens.OneTimeTokens.use_code",
     "authapp.domain.one_time_tokens.OneTimeTokens.void",
+    "authapp.domain.one_time_tokens.OneTimeTokens.withdraw",
+    "authapp.domain.email.one_time_secrets.issue",
+    "authapp.domain.email.one_time_secrets.withdraw",
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
     "authapp.domain.email.claims.use_token",
     "authapp.domain.passwords.throttles.LoginThrottles.reserve",
@@ -54,6 +57,8 @@ WITHOUT_CONTEXT = {
     "authapp.domain.pruning.Prunable.delete_rows",
     "authapp.domain.pruning.delete_in_batches",
     "authapp.domain.email.outbox.Outbox.claim",
+    "authapp.domain.email.outbox.Outbox.renew",
+    "authapp.domain.email.outbox.Outbox.release",
     "authapp.domain.email.outbox.Outbox.remove",
     "authapp.domain.email.outbox.Outbox.postpone",
     # A request is counted before it is known whose it is.

@@ -50,7 +50,7 @@ def test_a_mail_says_whom_to_tell_what_and_for_which_request(outbox: Outbox, tim
     user_id = identifiers.time_ordered()
     stored = mail(add(outbox, "reset-password", user_id))
     assert (stored.kind, stored.user_id, stored.address) == ("reset-password", user_id, "ada@example.com")
-    assert stored.context == {"request_id": "r-1", "ip_address": "192.0.2.7", "locale": "de-AT"}
+    assert stored.context == {"request_id": "r-1", "ip_address": "192.0.2.7", "device": None, "locale": "de-AT"}
     assert (stored.attempts, stored.claimed_until, stored.last_error) == (0, None, None)
     assert (stored.created_at, stored.next_attempt_at) == (time.now, time.now)
 
@@ -130,8 +130,46 @@ def test_the_delays_double_up_to_an_hour(outbox: Outbox, time: Time) -> None:
         time.passes(delay - timedelta(seconds=1))
         assert claim(outbox) == []
         time.passes(timedelta(seconds=1))
-    assert delays[:9] == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
-    assert set(delays[9:]) == {3600}
+    expected = [30, 60, 120, 240, 480, 960, 1920, *[3600] * 53]
+    for delay, shortest in zip(delays, expected, strict=True):
+        assert shortest <= delay <= shortest * 1.2
+    assert len(set(delays)) > 10, "mails that failed together are not all tried at once"
+
+
+def test_a_claim_that_another_sender_has_is_neither_renewed_nor_given_back(outbox: Outbox, time: Time) -> None:
+    wanted = add(outbox)
+    with transaction():
+        late = outbox.claim(1, LEASE)[0]
+    db.session.expunge_all()
+    time.passes(LEASE)
+    assert claim(outbox) == [wanted]
+    until = mail(wanted).claimed_until
+    with transaction():
+        assert not outbox.renew(late, LEASE)
+        outbox.release([late])
+        outbox.postpone(late, "no")
+    assert (mail(wanted).claimed_until, mail(wanted).last_error, mail(wanted).attempts) == (until, None, 2)
+
+
+def test_a_renewed_claim_lasts_longer(outbox: Outbox, time: Time) -> None:
+    wanted = add(outbox)
+    with transaction():
+        claimed = outbox.claim(1, LEASE)[0]
+    time.passes(LEASE - timedelta(seconds=1))
+    with transaction():
+        assert outbox.renew(claimed, LEASE)
+    time.passes(LEASE - timedelta(seconds=1))
+    assert claim(outbox) == []
+    time.passes(timedelta(seconds=1))
+    assert claim(outbox) == [wanted]
+
+
+def test_a_mail_that_is_given_back_is_due_at_once_and_its_attempt_does_not_count(outbox: Outbox) -> None:
+    wanted = add(outbox)
+    with transaction():
+        outbox.release(outbox.claim(1, LEASE))
+    assert mail(wanted).attempts == 0
+    assert claim(outbox) == [wanted]
 
 
 def test_a_mail_that_was_tried_as_often_as_can_be_counted_is_still_tried(outbox: Outbox, time: Time) -> None:
@@ -142,7 +180,7 @@ def test_a_mail_that_was_tried_as_often_as_can_be_counted_is_still_tried(outbox:
         assert claim(outbox) == [wanted]
         with transaction():
             outbox.postpone(mail(wanted), "no")
-        time.passes(timedelta(hours=1))
+        time.passes(timedelta(hours=2))
 
 
 def test_a_postponed_mail_keeps_the_reason_in_short_and_is_nobodys(outbox: Outbox) -> None:
@@ -217,4 +255,4 @@ def test_a_claim_that_was_not_committed_is_none(app: Flask) -> None:
 def test_a_guest_has_a_context_as_well(outbox: Outbox) -> None:
     with transaction():
         wanted = outbox.add("log-in", user_id=None, address=None, context=GUEST)
-    assert mail(wanted).context == {"request_id": None, "ip_address": GUEST.ip_address, "locale": None}
+    assert mail(wanted).context == {"request_id": None, "ip_address": GUEST.ip_address, "device": None, "locale": None}

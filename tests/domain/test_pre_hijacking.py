@@ -17,7 +17,7 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
 from authapp.domain.email.kinds import mail_kinds
-from authapp.domain.one_time_tokens import Purpose
+from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
 from authapp.errors import InvalidCredentials, LastAdmin, OneTimeTokenInvalid
@@ -93,11 +93,11 @@ def test_unexpired_email_change_the_address_that_the_thief_asked_for_gets_nothin
         row = db.session.get_one(User, hijacked.id)
         row.pending_email, row.pending_email_until = "thief@example.com", clock.now() + timedelta(hours=24)
         services.outbox.add("change_email", user_id=row.id, address="thief@example.com", context=GUEST)
-    change = a_token(app, hijacked, Purpose.CHANGE_EMAIL, sent_to="thief@example.com")
+    change = a_token(app, hijacked, TokenPurpose.CHANGE_EMAIL, sent_to="thief@example.com")
     recover(app, hijacked)
     with app.app_context():
         with transaction():
-            assert services.one_time_tokens.use(change, Purpose.CHANGE_EMAIL) is None
+            assert services.one_time_tokens.use(change, TokenPurpose.CHANGE_EMAIL) is None
         # The mail that is still to be sent finds nobody, so that no new token is made for it either.
         mail = db.session.scalars(select(OutgoingMail).where(OutgoingMail.kind == "change_email")).one()
         assert mail_kinds["change_email"].recipient(mail) is None
@@ -111,7 +111,7 @@ def test_unverifying_provider_an_account_without_a_password_is_claimed_as_well(a
 
 
 def test_a_link_that_the_thief_asked_for_before_is_void_after(app: Flask, hijacked: User) -> None:
-    old = [a_token(app, hijacked, purpose) for purpose in (Purpose.VERIFY_EMAIL, Purpose.LOGIN)]
+    old = [a_token(app, hijacked, purpose) for purpose in (TokenPurpose.VERIFY_EMAIL, TokenPurpose.LOGIN)]
     recover(app, hijacked)
     with app.app_context():
         services = Services.of(app)
@@ -137,7 +137,7 @@ def test_an_account_of_which_an_address_was_verified_is_nobody_elses(app: Flask)
 def test_a_click_of_the_owner_claims_nothing(app: Flask, hijacked: User) -> None:
     """It verifies the account of whoever registered: hence the password beside it where verification is required."""
     with claims(app) as claimed, app.app_context():
-        token = a_token(app, hijacked, Purpose.VERIFY_EMAIL)
+        token = a_token(app, hijacked, TokenPurpose.VERIFY_EMAIL)
         Services.of(app).email_proofs.confirm(token, None, GUEST)
     assert claimed == []
     assert a_session(app, hijacked, PASSWORD)

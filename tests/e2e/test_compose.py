@@ -165,6 +165,7 @@ def variables_of(service: dict[str, Any], secrets: Path) -> dict[str, str]:
         ("node1", "authapp"),
         ("node2", "authapp"),
         ("migrate", "authapp_owner"),
+        ("mail", "authapp"),
         ("prune", "authapp"),
         ("prune-audit", "authapp_audit"),
     ],
@@ -188,9 +189,20 @@ def test_a_command_in_a_container_finds_the_settings_in_its_environment(name: st
 
 def test_every_service_of_ours_is_in_the_test_above_and_something_prunes() -> None:
     services = {name: service for name, service in composed()["services"].items() if service.get("image") == "authapp"}
-    assert set(services) == {"node1", "node2", "migrate", "prune", "prune-audit"}
+    assert set(services) == {"node1", "node2", "migrate", "mail", "prune", "prune-audit"}
     assert "flask tokens prune" in services["prune"]["command"][-1]
     assert "flask audit prune --older-than" in services["prune-audit"]["command"][-1]
+
+
+def test_a_service_sends_what_the_nodes_do_not_and_another_catches_it() -> None:
+    services = composed()["services"]
+    variables = services["node1"]["environment"]
+    assert variables["AUTHAPP_MAIL_SENDER"] == "off"
+    assert services["mail"]["command"] == ["flask", "mail", "deliver", "--watch"]
+    assert variables["AUTHAPP_MAIL_URL"].startswith("smtp://mailpit:1025")
+    image, _, tag = services["mailpit"]["image"].partition(":")
+    assert (image, tag[:2]) == ("axllent/mailpit", "v1")
+    assert all(port.startswith("127.0.0.1:") for port in services["mailpit"]["ports"]), "it shows every link"
 
 
 def test_the_settings_of_the_role_are_those_of_the_page() -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.one_time_tokens import MAX_GUESSES, Purpose
+from authapp.domain.one_time_tokens import MAX_GUESSES, TokenPurpose
 from authapp.domain.services import Services
 from authapp.errors import EmailTaken, OneTimeTokenInvalid, WrongPassword
 from authapp.models import OneTimeToken, OutgoingMail, Session, User
@@ -48,7 +48,7 @@ def sent_link(app: Flask, server: Server, user: User) -> tuple[str, str]:
         challenge_hash = db.session.scalar(newest.order_by(OutgoingMail.id.desc()).limit(1))
         token = Services.of(app).one_time_tokens.issue(
             user.id,
-            Purpose.LOGIN,
+            TokenPurpose.LOGIN,
             sent_to=user.email,
             lifetime=timedelta(minutes=10),
             challenge_hash=challenge_hash,
@@ -135,7 +135,9 @@ def pending(app: Flask, user: User, address: str) -> str:
         services.address_change.request(user.id, address, PASSWORD, GUEST)
         with transaction():
             lifetime = timedelta(hours=1)
-            return services.one_time_tokens.issue(user.id, Purpose.CHANGE_EMAIL, sent_to=address, lifetime=lifetime)
+            return services.one_time_tokens.issue(
+                user.id, TokenPurpose.CHANGE_EMAIL, sent_to=address, lifetime=lifetime
+            )
 
 
 def stored(app: Flask, user: User) -> User:
@@ -194,7 +196,7 @@ def test_an_undo_that_races_another_change_wins(app: Flask) -> None:
             with transaction():
                 lifetime = timedelta(hours=1)
                 issue = services.one_time_tokens.issue
-                undo = issue(user.id, Purpose.UNDO_EMAIL, sent_to=user.email, lifetime=lifetime)
+                undo = issue(user.id, TokenPurpose.UNDO_EMAIL, sent_to=user.email, lifetime=lifetime)
         more = pending(app, user, f"more{number}@example.com")
         outcome, other = at_once(
             app,

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db
-from authapp.domain.one_time_tokens import Purpose
+from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.services import Services
 from authapp.models import OneTimeToken, User
 from conftest import dispose
@@ -139,7 +139,7 @@ def test_of_a_reset_and_a_rejected_registration_one_wins(server: Server, app: Fl
     outcomes: Counter[tuple[int, int]] = Counter()
     for number in range(RACES):
         user = a_user(app)
-        token = a_token(app, user, Purpose.VERIFY_EMAIL)
+        token = a_token(app, user, TokenPurpose.VERIFY_EMAIL)
         reject: Request = ("DELETE", "/auth/email-verifications", "", {"token": token})
         rejected, (answer,) = raced(server, [reset(a_token(app, user)), reject], number)
 

@@ -63,6 +63,7 @@ FILES = {
     "reopen_files": "access_log",
     "init_process": "worker",
     "load_wsgi": "worker",
+    "alive": "worker",
     "server_class": "worker",
     "handle_request": "worker",
     "do_read": "draining_listener",
@@ -85,7 +86,11 @@ def test_a_function_is_where_it_was_and_takes_what_it_took(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_name_is_used_in_one_file_whose_docstring_says_so(name: str) -> None:
-    use = re.compile({"failed": r"\b_body\.failed\b", "now": r"\bloop\.now\b"}.get(name, re.escape(name)))
+    use = re.compile(
+        {"failed": r"\b_body\.failed\b", "now": r"\bloop\.now\b", "alive": r"\bself\.alive\b"}.get(
+            name, re.escape(name)
+        )
+    )
     users = [file for file in SOURCE.rglob("*.py") if use.search(file.read_text())]
     assert users == [SOURCE / "serving" / f"{FILES[name]}.py"]
     assert name in (inspect.cleandoc(users[0].read_text()).split('"""')[1])

@@ -17,7 +17,7 @@ from authapp.api.html import html, templates
 from authapp.api.paths import BASE_PATH
 from authapp.api.responses import cacheable
 from authapp.config import Settings, SettingsError
-from authapp.domain.one_time_tokens import Purpose
+from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.passwords.checks import MIN_LENGTH
 
 ASSETS = ("account.css", "account.js", "icon.svg")
@@ -34,8 +34,8 @@ def blueprint(settings: Settings) -> Blueprint:
     Raises ``SettingsError`` if a template in ``mail_templates`` cannot be used: pages are rendered here, once.
     """
     pages = Blueprint("account_pages", __name__)
-    for purpose in Purpose:
-        if purpose is not Purpose.LOGIN or settings.login_links == "on":
+    for purpose in TokenPurpose:
+        if purpose is not TokenPurpose.LOGIN or settings.login_links == "on":
             name = purpose.replace("_", "-")
             pages.add_url_rule(f"/{name}", f"show_{purpose}", _page(_rendered(name, settings)))
     pages.add_url_rule("/assets/<name>", view_func=asset)

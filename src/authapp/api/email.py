@@ -9,7 +9,8 @@ from authapp.api.context import request_context
 from authapp.api.guards import limited, recent
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
-from authapp.api.schemas.email import AcceptedSchema, AddressChangeSchema
+from authapp.api.schemas.email import AddressChangeSchema
+from authapp.api.schemas.mail import AcceptedSchema
 from authapp.domain.services import Services
 from authapp.errors import WrongPassword
 

@@ -8,7 +8,7 @@ from authapp.api.context import request_context
 from authapp.api.guards import recent, requires
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
-from authapp.api.schemas.email import AcceptedSchema
+from authapp.api.schemas.forced_resets import ForcedResetSchema
 from authapp.domain import hooks
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
@@ -20,7 +20,7 @@ blueprint = Blueprint("forced_resets", __name__, description="Passwords that adm
 @blueprint.put("/<uuid:user_id>/password")
 @recent()
 @requires(Permission.USERS_WRITE)
-@blueprint.arguments(AcceptedSchema)
+@blueprint.arguments(ForcedResetSchema)
 @blueprint.response(204)
 @refuses(ResourceNotFound, signals=(hooks.user_changing,))
 def change_user_password(body: dict[str, str], user_id: UUID) -> Response:  # noqa: ARG001 - it is empty

@@ -5,7 +5,8 @@ from flask import current_app
 from authapp.api.context import request_context
 from authapp.api.guards import limited, public
 from authapp.api.openapi import Blueprint, refuses
-from authapp.api.schemas.email import CHALLENGE, CODE, LoginChallengeSchema, LoginLinkRequestSchema, LoginLinkSchema
+from authapp.api.schemas.email import CHALLENGE, CODE, LoginChallengeSchema, LoginLinkSchema
+from authapp.api.schemas.mail import MailRequestSchema
 from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain import hooks
 from authapp.domain.email.login_links import LoginChallenge
@@ -19,7 +20,7 @@ blueprint = Blueprint("login_links", __name__, description="Logging in with a ma
 @blueprint.post("")
 @public
 @limited("mail")
-@blueprint.arguments(LoginLinkRequestSchema)
+@blueprint.arguments(MailRequestSchema)
 @blueprint.response(202, LoginChallengeSchema)
 def create_login_link(body: dict[str, str]) -> LoginChallenge:
     """Request a login link.

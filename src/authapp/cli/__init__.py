@@ -4,7 +4,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, FlaskGroup
 
-from authapp.cli import audit, doctor, keys, roles, serve, tokens, users
+from authapp.cli import audit, doctor, keys, mail, roles, serve, tokens, users
 from authapp.cli.commands import SETTINGS_ERROR, services
 from authapp.config import SettingsError
 
@@ -14,6 +14,7 @@ COMMANDS: tuple[click.Command, ...] = (
     tokens.tokens,
     keys.keys,
     audit.audit,
+    mail.mail,
     doctor.doctor,
     serve.serve,
 )

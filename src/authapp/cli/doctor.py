@@ -14,7 +14,7 @@ from authapp.config import SettingsError
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Check settings, keys, clocks, migrations, proxies, hashing and tables.
+    """Check settings, keys, clocks, migrations, proxies, hashing, mail and tables.
 
     Each result is ok, warn or fail; for warn and fail a second line says what to do. The exit status is 1 if any
     result is fail.

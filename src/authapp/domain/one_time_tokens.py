@@ -23,7 +23,7 @@ from authapp.models.user import lookup_key
 from authapp.security import base64url
 
 
-class Purpose(StrEnum):
+class TokenPurpose(StrEnum):
     """What a one-time token is for. A token for one purpose opens nothing else."""
 
     VERIFY_EMAIL = "verify_email"
@@ -35,12 +35,12 @@ class Purpose(StrEnum):
 
 LIFETIMES = MappingProxyType(
     {
-        Purpose.VERIFY_EMAIL: timedelta(hours=24),
-        Purpose.RESET_PASSWORD: timedelta(hours=1),
-        Purpose.CHANGE_EMAIL: timedelta(hours=24),
-        Purpose.UNDO_EMAIL: timedelta(hours=72),
+        TokenPurpose.VERIFY_EMAIL: timedelta(hours=24),
+        TokenPurpose.RESET_PASSWORD: timedelta(hours=1),
+        TokenPurpose.CHANGE_EMAIL: timedelta(hours=24),
+        TokenPurpose.UNDO_EMAIL: timedelta(hours=72),
         # ASVS 5.0, 6.5.5: an out-of-band authentication is valid for at most 10 minutes.
-        Purpose.LOGIN: timedelta(minutes=10),
+        TokenPurpose.LOGIN: timedelta(minutes=10),
     }
 )
 """How long a token lives, from the moment when its mail is sent."""
@@ -92,7 +92,7 @@ class FoundToken:
 HARMLESS_CHANGES = {"username", "roles", "email_verified_at"}
 """The changes of an account that leave the tokens which were sent before as they are. Every other one voids them."""
 
-SURVIVES_CHANGES = {Purpose.UNDO_EMAIL}
+SURVIVES_CHANGES = {TokenPurpose.UNDO_EMAIL}
 """The purposes whose tokens no change of the account voids.
 
 Otherwise whoever stole a session could change the address, and then the password, and so void the owner's undo link.
@@ -140,13 +140,18 @@ class OneTimeTokens:
                 address_key=lookup_key(sent_to),
                 address=new_address,
                 challenge_hash=challenge_hash,
-                code_hash=None if code is None else _code_hash(challenge_hash or b"", code),
+                code_hash=code_hash(challenge_hash, code) if challenge_hash and code else None,
                 created_at=now,
                 expires_at=now + lifetime,
             )
         )
         db.session.flush()
         return base64url.encode(token)
+
+    def withdraw(self, token: str, purpose: str) -> None:
+        """Delete a token that was not sent after all, so that it does not count among those of the account."""
+        if key := _key_of(token):
+            self._delete(*_is_token(*key, purpose))
 
     def find(self, token: str, *purposes: str) -> FoundToken | None:
         """Return a token for one of ``purposes`` without using it, or ``None``, as ``use`` would.
@@ -187,7 +192,7 @@ class OneTimeTokens:
 
     def challenged(self, challenge_hash: bytes) -> UUID | None:
         """Return the account whose login link was requested with this challenge, if there is one."""
-        login = (OneTimeToken.challenge_hash == challenge_hash, OneTimeToken.purpose == Purpose.LOGIN)
+        login = (OneTimeToken.challenge_hash == challenge_hash, OneTimeToken.purpose == TokenPurpose.LOGIN)
         return db.session.scalar(select(OneTimeToken.user_id).where(*login).limit(1))
 
     def use_code(self, user_id: UUID, challenge_hash: bytes, code: str) -> UsedToken | None:
@@ -201,7 +206,7 @@ class OneTimeTokens:
             update(OneTimeToken)
             .where(
                 OneTimeToken.user_id == user_id,
-                OneTimeToken.purpose == Purpose.LOGIN,
+                OneTimeToken.purpose == TokenPurpose.LOGIN,
                 OneTimeToken.challenge_hash == challenge_hash,
                 OneTimeToken.failures < MAX_GUESSES,
                 OneTimeToken.expires_at > clock.now(),
@@ -210,11 +215,11 @@ class OneTimeTokens:
             .returning(OneTimeToken.token_hash, OneTimeToken.code_hash)
             .execution_options(synchronize_session=False)
         )
-        expected = _code_hash(challenge_hash, code)
+        expected = code_hash(challenge_hash, code)
         # A mail that was sent twice has left two rows.
         rows = db.session.execute(guessed).all()
         matching = [row.token_hash for row in rows if compare_digest(row.code_hash or b"", expected)]
-        return self._use(user_id, matching[0], Purpose.LOGIN) if matching else None
+        return self._use(user_id, matching[0], TokenPurpose.LOGIN) if matching else None
 
     def _use(self, user_id: UUID, token_hash: bytes, purpose: str, *which: ColumnElement[bool]) -> UsedToken | None:
         used = (
@@ -253,6 +258,15 @@ def _void_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: ob
         OneTimeTokens().void_all(user_id)
 
 
+def code_hash(challenge_hash: bytes, code: str) -> bytes:
+    """Return what is stored of a code.
+
+    A code has too little entropy for a hash to hide it. Whoever reads the table does not know the challenge, though,
+    and cannot use a code without it.
+    """
+    return sha256(challenge_hash + code.encode()).digest()
+
+
 def _is_token(user_id: UUID, token_hash: bytes, purpose: str) -> tuple[ColumnElement[bool], ...]:
     key = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
     return (*key, OneTimeToken.token_hash == token_hash)
@@ -266,12 +280,6 @@ def _same_purpose(user_id: UUID, purpose: str, address_key: str) -> tuple[Column
     """
     which = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
     return (*which, OneTimeToken.address_key == address_key) if purpose in SURVIVES_CHANGES else which
-
-
-def _code_hash(challenge_hash: bytes, code: str) -> bytes:
-    # A code alone has too little entropy for a hash. Whoever reads the table does not know the challenge either, and
-    # could not use a code without it.
-    return sha256(challenge_hash + code.encode()).digest()
 
 
 def _key_of(token: str) -> tuple[UUID, bytes] | None:

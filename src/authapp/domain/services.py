@@ -11,6 +11,7 @@ from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.email import required_verification
 from authapp.domain.email.address_change import AddressChange
 from authapp.domain.email.address_undo import AddressUndo
+from authapp.domain.email.delivery import MailDelivery
 from authapp.domain.email.forced_resets import ForcedResets
 from authapp.domain.email.login_links import LoginLinks
 from authapp.domain.email.notices import Notices
@@ -19,10 +20,11 @@ from authapp.domain.email.password_resets import PasswordResets
 from authapp.domain.email.proofs import Confirm, EmailProofs, without_password
 from authapp.domain.email.registration import VerifiedRegistration
 from authapp.domain.email.requests import MailRequests
+from authapp.domain.email.setup import mail_delivery
 from authapp.domain.email.verifications import EmailVerifications
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens, Purpose
+from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose
 from authapp.domain.pages import Pages
 from authapp.domain.passwords.breached import breached_passwords
 from authapp.domain.passwords.hashing import PasswordHasher
@@ -91,6 +93,7 @@ class Services:
     password_resets: PasswordResets
     email_verifications: EmailVerifications
     email_proofs: EmailProofs
+    mail_delivery: MailDelivery | None
     pruning: Pruning
     health: Health
 
@@ -130,9 +133,9 @@ class Services:
             mail_requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
         )
         proofs: dict[str, Confirm] = {
-            Purpose.VERIFY_EMAIL: verifications.confirm,
-            Purpose.CHANGE_EMAIL: without_password(address_change.confirm),
-            Purpose.UNDO_EMAIL: without_password(address_undo.confirm),
+            TokenPurpose.VERIFY_EMAIL: verifications.confirm,
+            TokenPurpose.CHANGE_EMAIL: without_password(address_change.confirm),
+            TokenPurpose.UNDO_EMAIL: without_password(address_undo.confirm),
         }
         return cls(
             settings=settings,
@@ -173,6 +176,7 @@ class Services:
             password_resets=PasswordResets(mail_requests, outbox, one_time_tokens, policy, hasher, throttles, hooks),
             email_verifications=verifications,
             email_proofs=EmailProofs(one_time_tokens, proofs),
+            mail_delivery=mail_delivery(settings, outbox, one_time_tokens, fast_path),
             pruning=Pruning(leeway=settings.leeway),
             health=Health(migrations),
         )

@@ -6,6 +6,7 @@ gunicorn calls each of these, and no document promises them (tests/serving/test_
 - ``GeventWorker.handle(listener, client, addr)``, ``handle_request(listener_name, req, sock, addr)`` and
   ``handle_error(req, client, addr, exc)``
 - ``GeventWorker.init_process()``, ``load_wsgi()`` and its result ``wsgi``
+- ``GeventWorker.alive``, which is false from the signal to stop on
 - ``gunicorn.socket`` in the WSGI environ, the ``client`` that ``handle`` was given
 """
 
@@ -15,7 +16,7 @@ from typing import Any
 
 from gunicorn.workers.ggevent import GeventWorker
 
-from authapp.serving import caches, open_files, problem, redaction
+from authapp.serving import background, caches, open_files, problem, redaction
 from authapp.serving.client_socket import ClientSocket, limit_buffers
 from authapp.serving.connections import Connections
 from authapp.serving.draining_listener import DrainingListener
@@ -49,9 +50,10 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """Import the application, and put a time limit on the bodies it reads."""
+        """Import the application, start its background tasks, and put a time limit on the bodies it reads."""
         forget_package()
         super().load_wsgi()
+        background.start(self.wsgi, lambda: bool(self.alive))
         self.wsgi = limit_bodies(self.wsgi)
 
     def server_class(self, listener: Any, *, spawn: Any, **options: Any) -> DrainingListener:

@@ -11,7 +11,6 @@ from authapp.api.schemas.users import EMAIL_RULE, KNOWN_PASSWORD
 CHALLENGE = "YWxsIG9mIHRoaXMgaXMgcmFuZG9tLCAyNTYgYml0cyE"
 ONE_TIME_TOKEN = "AZqnxFs-fVOmsjwdng9Kd2FsbCBvZiB0aGlzIGlzIHJhbmRvbSwgMjU2IGJpdHMh"  # noqa: S105 - an example
 CODE = "12345678"
-ADDRESS = {**EMAIL_RULE, "description": "An email address."}
 
 
 class AddressChangeSchema(Schema):
@@ -19,16 +18,6 @@ class AddressChangeSchema(Schema):
 
     email = fields.String(required=True, metadata=EMAIL_RULE)
     password = fields.String(metadata=KNOWN_PASSWORD)
-
-
-class AcceptedSchema(Schema):
-    """Nothing: the answer does not tell what follows."""
-
-
-class LoginLinkRequestSchema(Schema):
-    """The address to which a login link is to be sent."""
-
-    email = fields.String(required=True, metadata=ADDRESS)
 
 
 class LoginChallengeSchema(Schema):

@@ -13,7 +13,7 @@ from authapp.domain.email.kinds import ADDRESS_REPLACED, CHANGE_EMAIL, EMAIL_CHA
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import HARMLESS_CHANGES, LIFETIMES, OneTimeTokens, Purpose, UsedToken
+from authapp.domain.one_time_tokens import HARMLESS_CHANGES, LIFETIMES, OneTimeTokens, TokenPurpose, UsedToken
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.roles.grants import require_live
 from authapp.domain.users.names import checked_names
@@ -57,7 +57,7 @@ class AddressChange:
             if email_key(address) == user.email_key:
                 return
             user.pending_email = address
-            user.pending_email_until = clock.now() + LIFETIMES[Purpose.CHANGE_EMAIL]
+            user.pending_email_until = clock.now() + LIFETIMES[TokenPurpose.CHANGE_EMAIL]
             audit.record(EventType.EMAIL_CHANGE_REQUESTED, context=context, subject_id=user_id)
             self._mail_requests.store(CHANGE_EMAIL, address, context, user_id=user_id)
 
@@ -68,7 +68,7 @@ class AddressChange:
             if user.pending_email is None:
                 return
             user.pending_email = user.pending_email_until = None
-            self._tokens.void(user_id, Purpose.CHANGE_EMAIL)
+            self._tokens.void(user_id, TokenPurpose.CHANGE_EMAIL)
             audit.record(EventType.EMAIL_CHANGE_WITHDRAWN, context=context, subject_id=user_id)
 
     def confirm(self, token: str, context: RequestContext) -> None:
@@ -80,7 +80,7 @@ class AddressChange:
         stays good.
         """
         with unique_names(), transaction():
-            used = self._tokens.use(token, Purpose.CHANGE_EMAIL)
+            used = self._tokens.use(token, TokenPurpose.CHANGE_EMAIL)
             if used is None:
                 raise OneTimeTokenInvalid
             user, now = lock_account(used.user_id), clock.now()

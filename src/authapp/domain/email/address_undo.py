@@ -12,7 +12,7 @@ from authapp.domain.email import previous_addresses
 from authapp.domain.email.kinds import RESET_PASSWORD
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens, Purpose
+from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens, TokenPurpose
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import delete_account, lock_account, unique_names
 from authapp.errors import EmailTaken, OneTimeTokenInvalid
@@ -35,12 +35,12 @@ class AddressUndo:
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled, or ``EmailTaken``. The token then stays.
         """
-        found = self._tokens.find(token, Purpose.UNDO_EMAIL)
+        found = self._tokens.find(token, TokenPurpose.UNDO_EMAIL)
         if found is None:
             raise OneTimeTokenInvalid
         with unique_names(), transaction():
             locked = _lock_with_holder(found)
-            if self._tokens.use(token, Purpose.UNDO_EMAIL) is None:
+            if self._tokens.use(token, TokenPurpose.UNDO_EMAIL) is None:
                 raise OneTimeTokenInvalid
             user = lock_account(found.user_id)
             address = previous_addresses.restore(user, found.address_key)

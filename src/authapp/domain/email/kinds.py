@@ -14,7 +14,7 @@ from authapp import clock
 from authapp.database.session import db
 from authapp.domain.audit import EventType
 from authapp.domain.email.previous_addresses import can_be_restored
-from authapp.domain.one_time_tokens import Purpose
+from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.models import OutgoingMail, User, UserStatus
 from authapp.models.user import lookup_key
 from authapp.registry import Registry
@@ -38,7 +38,7 @@ class MailKind:
     """
 
     recipient: Callable[[OutgoingMail], Recipient | None]
-    purpose: Purpose | None = None
+    purpose: TokenPurpose | None = None
     event: str | None = None
 
 
@@ -96,13 +96,15 @@ def _one(*conditions: ColumnElement[bool]) -> User | None:
     return db.session.scalars(select(User).where(*conditions)).one_or_none()
 
 
-VERIFY_EMAIL = mail_kinds.register("verify_email", MailKind(unverified_owner_of_address, Purpose.VERIFY_EMAIL))
+VERIFY_EMAIL = mail_kinds.register("verify_email", MailKind(unverified_owner_of_address, TokenPurpose.VERIFY_EMAIL))
 RESET_PASSWORD = mail_kinds.register(
-    "reset_password", MailKind(owner_of_address, Purpose.RESET_PASSWORD, EventType.PASSWORD_RESET_REQUESTED)
+    "reset_password", MailKind(owner_of_address, TokenPurpose.RESET_PASSWORD, EventType.PASSWORD_RESET_REQUESTED)
 )
-LOGIN_LINK = mail_kinds.register("login_link", MailKind(owner_of_address, Purpose.LOGIN, EventType.LOGIN_LINK_SENT))
-CHANGE_EMAIL = mail_kinds.register("change_email", MailKind(pending_address, Purpose.CHANGE_EMAIL))
-EMAIL_CHANGED = mail_kinds.register("email_changed", MailKind(previous_address, Purpose.UNDO_EMAIL))
+LOGIN_LINK = mail_kinds.register(
+    "login_link", MailKind(owner_of_address, TokenPurpose.LOGIN, EventType.LOGIN_LINK_SENT)
+)
+CHANGE_EMAIL = mail_kinds.register("change_email", MailKind(pending_address, TokenPurpose.CHANGE_EMAIL))
+EMAIL_CHANGED = mail_kinds.register("email_changed", MailKind(previous_address, TokenPurpose.UNDO_EMAIL))
 ADDRESS_REPLACED = mail_kinds.register("address_replaced", MailKind(stored_address))
 PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(account))
 ACCOUNT_EXISTS = mail_kinds.register("account_exists", MailKind(owner_of_address))

@@ -14,7 +14,7 @@ from authapp.domain.email.claims import prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import LIFETIMES, OneTimeTokens, Purpose, UsedToken
+from authapp.domain.one_time_tokens import LIFETIMES, OneTimeTokens, TokenPurpose, UsedToken
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
@@ -57,7 +57,7 @@ class LoginLinks:
         """
         address, challenge = checked_names(email=email)["email"], token_bytes(CHALLENGE_BYTES)
         self._mail_requests.add(LOGIN_LINK, address, context, challenge_hash=sha256(challenge).digest())
-        return LoginChallenge(base64url.encode(challenge), int(LIFETIMES[Purpose.LOGIN].total_seconds()))
+        return LoginChallenge(base64url.encode(challenge), int(LIFETIMES[TokenPurpose.LOGIN].total_seconds()))
 
     def log_in(
         self, challenge: str, context: RequestContext, *, token: str | None = None, code: str | None = None
@@ -92,7 +92,7 @@ class LoginLinks:
             # to a guess does not tell whether the address that a challenge was requested for has one.
             challenged = self._tokens.challenged(challenge_hash)
             if token is not None:
-                used = self._tokens.use(token, Purpose.LOGIN, challenge_hash=challenge_hash)
+                used = self._tokens.use(token, TokenPurpose.LOGIN, challenge_hash=challenge_hash)
             else:
                 used = self._tokens.use_code(challenged or _NOBODY, challenge_hash, _digits(code or ""))
             user = _active_user(used) if used else None

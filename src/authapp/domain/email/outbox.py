@@ -3,19 +3,27 @@
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from secrets import randbelow
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, Delete, Update, delete, func, select, update
 
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
+from authapp.domain.email.devices import device_name
 from authapp.models import OutgoingMail
 from authapp.security import identifiers
 
 FIRST_RETRY = timedelta(seconds=30)
 MAX_RETRY_DELAY = timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(days=1)
+"""How long after it was stored a mail is tried again when it could not be delivered."""
+
+MAX_JITTER_PERCENT = 20
+"""By how much a delay is prolonged at random, so that mails that failed together are not all tried at once."""
+
 MAX_ATTEMPTS = 32_767
 """As many as the column can hold; further attempts are not counted."""
 
@@ -24,7 +32,12 @@ _DOUBLINGS = math.ceil(math.log2(MAX_RETRY_DELAY / FIRST_RETRY))
 
 def mail_context(context: RequestContext) -> dict[str, Any]:
     """Return what a mail is to know of the request that caused it."""
-    return {"request_id": context.request_id, "ip_address": context.ip_address, "locale": context.locale}
+    return {
+        "request_id": context.request_id,
+        "ip_address": context.ip_address,
+        "device": device_name(context.user_agent),
+        "locale": context.locale,
+    }
 
 
 class Outbox:
@@ -77,18 +90,39 @@ class Outbox:
         )
         return db.session.scalars(claimed).all()
 
+    def renew(self, mail: OutgoingMail, lease: timedelta) -> bool:
+        """Prolong a claim, and tell whether it still was this sender's: another one may have taken the mail since."""
+        until = clock.now() + lease
+        renewed = update(OutgoingMail).where(*_claimed(mail)).values(claimed_until=until).returning(OutgoingMail.id)
+        if db.session.scalar(renewed.execution_options(synchronize_session=False)) is None:
+            return False
+        mail.claimed_until = until
+        return True
+
+    def release(self, mails: Sequence[OutgoingMail]) -> None:
+        """Give mails back that were not tried. They are due at once, and their attempt does not count."""
+        for mail in mails:
+            self._run(
+                update(OutgoingMail)
+                .where(*_claimed(mail))
+                .values(claimed_until=None, attempts=func.greatest(OutgoingMail.attempts - 1, 0))
+            )
+
     def remove(self, mail_id: UUID) -> None:
         """Remove a mail that was sent or abandoned."""
-        db.session.execute(
-            delete(OutgoingMail).where(OutgoingMail.id == mail_id).execution_options(synchronize_session=False)
-        )
+        self._run(delete(OutgoingMail).where(OutgoingMail.id == mail_id))
 
     def postpone(self, mail: OutgoingMail, error: str) -> None:
         """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
         delay = min(FIRST_RETRY * 2 ** min(mail.attempts - 1, _DOUBLINGS), MAX_RETRY_DELAY)
-        db.session.execute(
-            update(OutgoingMail)
-            .where(OutgoingMail.id == mail.id)
-            .values(next_attempt_at=clock.now() + delay, claimed_until=None, last_error=error[:500])
-            .execution_options(synchronize_session=False)
-        )
+        delay *= 1 + randbelow(MAX_JITTER_PERCENT + 1) / 100
+        values = {"next_attempt_at": clock.now() + delay, "claimed_until": None, "last_error": error[:500]}
+        self._run(update(OutgoingMail).where(*_claimed(mail)).values(values))
+
+    def _run(self, statement: Update | Delete) -> None:
+        db.session.execute(statement.execution_options(synchronize_session=False))
+
+
+def _claimed(mail: OutgoingMail) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition that a mail is still claimed as it was when it was read."""
+    return OutgoingMail.id == mail.id, OutgoingMail.claimed_until == mail.claimed_until

@@ -8,7 +8,7 @@ from authapp.domain.email.kinds import RESET_PASSWORD
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens, Purpose
+from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.passwords.throttles import LoginThrottles
@@ -60,14 +60,14 @@ class PasswordResets:
         Raises ``OneTimeTokenInvalid`` before any hash is computed, ``PasswordRejected``, which leaves the token good,
         or ``ServiceUnavailable``.
         """
-        found = self._tokens.find(token, Purpose.RESET_PASSWORD)
+        found = self._tokens.find(token, TokenPurpose.RESET_PASSWORD)
         if found is None or not found.is_current:
             raise OneTimeTokenInvalid
         names = {"username": found.username, "email": found.email}
         self._policy.require_acceptable(new_password, **names, context=context, field="new_password")
         new_hash = self._hasher.hash(new_password, context)
         with transaction():
-            user = use_token(self._tokens, token, Purpose.RESET_PASSWORD)
+            user = use_token(self._tokens, token, TokenPurpose.RESET_PASSWORD)
             ended = prove_address(user, self._hooks, context)
             self._throttles.forgive(user.id)
             ended += set_password_hash(user, new_hash, self._hooks, context, event=EventType.PASSWORD_RESET)

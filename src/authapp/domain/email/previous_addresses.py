@@ -8,11 +8,11 @@ then undoes the second change, has not voided the link of the owner.
 from datetime import datetime, timedelta
 
 from authapp import clock
-from authapp.domain.one_time_tokens import LIFETIMES, Purpose
+from authapp.domain.one_time_tokens import LIFETIMES, TokenPurpose
 from authapp.models import User
 from authapp.models.user import email_key
 
-KEPT_FOR = LIFETIMES[Purpose.UNDO_EMAIL] + timedelta(hours=12)
+KEPT_FOR = LIFETIMES[TokenPurpose.UNDO_EMAIL] + timedelta(hours=12)
 """How long an address can be restored: as long as a link to it can live whose mail was sent 12 hours late."""
 
 MAX_KEPT = 5

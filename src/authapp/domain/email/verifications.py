@@ -10,7 +10,7 @@ from authapp.domain.email.claims import mark_verified, use_token
 from authapp.domain.email.kinds import VERIFY_EMAIL
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens, Purpose
+from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.rows import UserRef, delete_account, lock_account
@@ -47,7 +47,7 @@ class EmailVerifications:
         Raises ``OneTimeTokenInvalid``; and where it is required, ``WrongPassword``, ``ValidationFailed`` without a
         password, ``TooManyRequests`` or ``ServiceUnavailable``, which leave the token good.
         """
-        found = self._tokens.find(token, Purpose.VERIFY_EMAIL)
+        found = self._tokens.find(token, TokenPurpose.VERIFY_EMAIL)
         if found is None or not found.is_current:
             raise OneTimeTokenInvalid
         if self._required and not _is_in_session(found.user_id, context):
@@ -55,17 +55,17 @@ class EmailVerifications:
             guest = replace(context, principal=None)
             self._verifier.confirm(found.user_id, password, guest, field="password")
         with transaction():
-            mark_verified(use_token(self._tokens, token, Purpose.VERIFY_EMAIL), self._hooks, context)
+            mark_verified(use_token(self._tokens, token, TokenPurpose.VERIFY_EMAIL), self._hooks, context)
 
     def reject(self, token: str, context: RequestContext) -> None:
         """Delete an account that was never verified, because the owner of its address did not register it.
 
         Raises ``OneTimeTokenInvalid``, also if an address of the account was verified, or ``LastAdmin``.
         """
-        if self._tokens.find(token, Purpose.VERIFY_EMAIL) is None:
+        if self._tokens.find(token, TokenPurpose.VERIFY_EMAIL) is None:
             raise OneTimeTokenInvalid
         with transaction():
-            user = use_token(self._tokens, token, Purpose.VERIFY_EMAIL)
+            user = use_token(self._tokens, token, TokenPurpose.VERIFY_EMAIL)
             if user.first_verified_at is not None:
                 raise OneTimeTokenInvalid
             delete_account(user, context)

@@ -1,0 +1,97 @@
+"""Checks of mail: the server, the sender, the templates and the queue."""
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from authapp.cli.checks.result import CheckLevel, CheckResult
+from authapp.domain.email.kinds import mail_kinds
+from authapp.domain.email.queue import read_queue
+from authapp.domain.email.templates import BadTemplate
+from authapp.domain.email.transports import ServerUnavailable
+from authapp.domain.services import Services
+
+LATE_SECONDS = 600
+"""A mail that waits for longer was refused, or nobody sends."""
+
+
+def server(services: Services) -> CheckResult:
+    """Check that the mail server lets authapp in: TLS, certificate and login."""
+    delivery, address = services.mail_delivery, services.settings.mail_url
+    if delivery is None or address is None:
+        return CheckResult(CheckLevel.OK, "mail", "AUTHAPP_MAIL_URL is not set: nothing that needs mail exists.")
+    transport = delivery.transports()
+    try:
+        transport.open()
+    except ServerUnavailable as error:
+        return CheckResult(CheckLevel.FAIL, "mail", str(error), "Check AUTHAPP_MAIL_URL, and that the server runs.")
+    finally:
+        transport.close()
+    if address.kind != "smtp":
+        level = CheckLevel.WARN if services.settings.env == "production" else CheckLevel.OK
+        advice = "Set AUTHAPP_MAIL_URL to a mail server." if level is CheckLevel.WARN else ""
+        return CheckResult(level, "mail", "Mails are written on this machine, and reach nobody.", advice)
+    if address.tls == "off" and not _is_local(address.host):
+        advice = "Remove ?starttls=off from AUTHAPP_MAIL_URL."
+        return CheckResult(CheckLevel.WARN, "mail", "Mails and the password travel without TLS.", advice)
+    return CheckResult(CheckLevel.OK, "mail", "The server lets authapp in.")
+
+
+def sender(services: Services) -> list[CheckResult]:
+    """Check that the sender's domain is that of the links."""
+    delivery = services.mail_delivery
+    if delivery is None:
+        return []
+    domain = delivery.messages.sender.domain.lower()
+    host = (urlsplit(services.settings.link_url or services.settings.issuer).hostname or "").lower()
+    if _are_related(domain, host):
+        return [CheckResult(CheckLevel.OK, "mail sender", f"{domain} and the links to {host} belong together.")]
+    sentence = f"The sender is of {domain}, and the links lead to {host}: that is what phishing looks like."
+    advice = "Use a sender of the domain to which the links lead."
+    return [CheckResult(CheckLevel.WARN, "mail sender", sentence, advice)]
+
+
+def templates(services: Services) -> list[CheckResult]:
+    """Check that there is a template of every kind of mail, and that it can be rendered."""
+    if services.mail_delivery is None:
+        return []
+    problems = []
+    for kind in mail_kinds:
+        try:
+            services.mail_delivery.messages.try_template(kind)
+        except BadTemplate as error:
+            problems.append(CheckResult(CheckLevel.FAIL, "mail templates", str(error), "docs/email.md describes them."))
+    return problems or [CheckResult(CheckLevel.OK, "mail templates", f"{len(mail_kinds)} kinds of mail can be made.")]
+
+
+def queue(services: Services) -> list[CheckResult]:
+    """Check that mails do not wait, and that none was given up."""
+    state = read_queue()
+    sentence = f"{state.queued} waiting, the oldest for {state.oldest_seconds} s; {state.failed} given up in 24 hours."
+    if services.mail_delivery is None and not state.queued:
+        return []
+    if state.oldest_seconds > LATE_SECONDS:
+        advice = (
+            "Run `flask mail queue`, and check that AUTHAPP_MAIL_SENDER=workers or `flask mail deliver --watch` runs."
+        )
+        return [CheckResult(CheckLevel.WARN, "mail queue", sentence, advice)]
+    if state.failed:
+        advice = "Run `flask audit list --type mail.failed`."
+        return [CheckResult(CheckLevel.WARN, "mail queue", sentence, advice)]
+    return [CheckResult(CheckLevel.OK, "mail queue", sentence)]
+
+
+def _are_related(one: str, other: str) -> bool:
+    """Tell whether one domain is the other or within it, or both are next to each other, as mail. and app. are.
+
+    Where organisations register below two labels, as in co.uk, two of them count as next to each other.
+    """
+    parent = one.partition(".")[2]
+    are_next = "." in parent and parent == other.partition(".")[2]
+    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}") or are_next
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,106 @@
+"""``flask mail``: send the mails that wait, look at them, and try the mail server."""
+
+import signal
+from collections import Counter
+from types import FrameType
+
+import click
+from flask import current_app
+
+from authapp import clock
+from authapp.cli.commands import Commands, json_option, print_json, services
+from authapp.context import OPERATOR
+from authapp.domain.email.delivery import MailDelivery, MailOutcome
+from authapp.domain.email.messages import envelope_address
+from authapp.domain.email.queue import list_mails, read_queue
+from authapp.domain.email.sender import MAILS_PER_PASS, MailSender
+from authapp.domain.email.templates import BadTemplate
+from authapp.domain.email.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
+from authapp.models.user import checked_email
+
+mail = Commands("mail", help="Send the mails that wait, and try the mail server.")
+
+
+@mail.command("deliver")
+@click.option("--watch", is_flag=True, help="Go on until SIGTERM or SIGINT, and send mails as they come.")
+def deliver(watch: bool) -> None:
+    """Send the mails that are due.
+
+    Any number of these may run, on several nodes at once. If the mail server takes no mail, the exit status is 1, and
+    all mails are left as they were; with --watch, the server is tried again.
+    """
+    delivery = _delivery()
+    if watch:
+        _watch(delivery)
+        return
+    outcomes: Counter[MailOutcome] = Counter()
+    try:
+        while passed := delivery.deliver(OPERATOR, limit=MAILS_PER_PASS):
+            outcomes += passed
+    except ServerUnavailable as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(", ".join(f"{outcomes[outcome]} {outcome}" for outcome in MailOutcome) + ".")
+
+
+@mail.command("test")
+@click.argument("address")
+def test(address: str) -> None:
+    """Send a test mail to ADDRESS at once, past the queue."""
+    delivery = _delivery()
+    transport = delivery.transports()
+    try:
+        recipient = envelope_address(checked_email(address))
+        message = delivery.messages.build_test(recipient)
+        transport.open()
+        transport.send(message, recipient)
+    except (ValueError, BadTemplate, ServerUnavailable, TemporaryFailure, RecipientRefused) as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        transport.close()
+    click.echo(f"The server accepted the mail {message['Message-ID']}. Look whether it arrives, and not as spam.")
+
+
+@mail.command("queue")
+@json_option
+def queue(as_json: bool) -> None:
+    """Show the mails that wait, without addresses: how many, and up to 100 of them, those that are due first."""
+    _delivery()
+    state, mails = read_queue(), list_mails()
+    if as_json:
+        summary = {"waiting": state.queued, "oldest_seconds": state.oldest_seconds, "failed_last_day": state.failed}
+        print_json(summary | {"mails": [_as_json(each._asdict()) for each in mails]})
+        return
+    click.echo(
+        f"{state.queued} waiting, the oldest for {state.oldest_seconds} s. {state.failed} given up in the last day."
+    )
+    for each in mails:
+        due = clock.rfc3339(each.next_attempt_at)
+        click.echo(f"{each.id}  {each.kind}  attempts: {each.attempts}  due: {due}  {each.last_error or ''}".rstrip())
+
+
+def _as_json(row: dict[str, object]) -> dict[str, object]:
+    times = {name: clock.rfc3339(row[name]) for name in ("created_at", "next_attempt_at", "claimed_until")}  # type: ignore[arg-type]
+    return row | times | {"id": str(row["id"])}
+
+
+def _watch(delivery: MailDelivery) -> None:
+    stopped = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, stop)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug documents it
+    MailSender(delivery, app.app_context).send_while(lambda: not stopped, OPERATOR)
+
+
+def _delivery() -> MailDelivery:
+    delivery = services().mail_delivery
+    if delivery is None:
+        raise click.ClickException(
+            "AUTHAPP_MAIL_URL is not set: set it to the mail server, such as smtp://user:password@mail.example.com,"
+            " and AUTHAPP_MAIL_FROM to the sender."
+        )
+    return delivery

@@ -1,0 +1,117 @@
+"""The messages: what a template gets to say, and the headers around what it made of it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import idna
+
+from authapp import clock
+from authapp.domain.email.kinds import Recipient
+from authapp.domain.email.links import MailLinks
+from authapp.domain.email.one_time_secrets import OneTimeSecrets
+from authapp.domain.email.templates import MailTemplates
+from authapp.domain.email.transports import ASCII_POLICY
+from authapp.domain.one_time_tokens import LIFETIMES
+from authapp.models import OutgoingMail
+from authapp.models.user import lookup_key
+from authapp.security import identifiers
+
+TEST_TEMPLATE = "test_mail"
+
+VARIABLES = ("username", "link", "code", "lifetime", "lifetime_minutes", "when", "ip_address", "device")
+"""What the templates of every kind of mail can use, besides ``app_name``, ``issuer`` and ``site``."""
+
+_POLICY = ASCII_POLICY.clone(max_line_length=900)
+"""A text of ASCII stays as it is, also where a link makes a line longer than usual (RFC 5321 allows 998 characters)."""
+
+
+class MailMessages:
+    """Makes the messages of one application."""
+
+    def __init__(self, templates: MailTemplates, links: MailLinks, *, sender: Address, issuer: str) -> None:
+        self._templates, self._links = templates, links
+        self.sender = sender
+        self._fixed = {"app_name": urlsplit(issuer).hostname or issuer, "issuer": issuer, "site": links.site}
+
+    def variables(self, mail: OutgoingMail, recipient: Recipient, secrets: OneTimeSecrets | None) -> dict[str, Any]:
+        """Return the variables of the templates. All are set; what does not apply is ``None``.
+
+        ``username`` is ``None`` unless this very address has been verified. Otherwise it may be somebody else's, and a
+        username such as ``login.evil.com`` would be a message to them.
+        """
+        user = recipient.user
+        is_verified = user.email_verified_at is not None and lookup_key(recipient.address) == user.email_key
+        lifetime = LIFETIMES[secrets.purpose] if secrets else None
+        return {
+            "username": user.username if is_verified else None,
+            "link": self._links.with_token(secrets.purpose, secrets.token) if secrets else None,
+            "code": secrets.code if secrets else None,
+            "lifetime": _in_words(lifetime) if lifetime else None,
+            "lifetime_minutes": int(lifetime.total_seconds()) // 60 if lifetime else None,
+            "when": _in_utc(mail.created_at),
+            "ip_address": mail.context.get("ip_address"),
+            "device": mail.context.get("device"),
+        }
+
+    def try_template(self, kind: str) -> None:
+        """Render the templates of a kind, with every variable and with none. Raises ``BadTemplate``."""
+        for value in ("1", None):
+            self._templates.render(kind, None, {**self._fixed, **dict.fromkeys(VARIABLES, value)})
+
+    def build_test(self, address: str) -> EmailMessage:
+        """Return a message that says that mail works. Raises ``BadTemplate``."""
+        variables = {"when": _in_utc(clock.now()), "ip_address": None}
+        return self.build(TEST_TEMPLATE, identifiers.time_ordered(), address, None, variables)
+
+    def build(
+        self, kind: str, mail_id: UUID, address: str, locale: str | None, variables: Mapping[str, Any]
+    ) -> EmailMessage:
+        """Return a message of ``kind`` to ``address``, which is what ``envelope_address`` returned.
+
+        ``Message-ID`` depends on ``mail_id`` alone, so that mail programs recognise a mail that is sent twice. Raises
+        ``BadTemplate``.
+        """
+        rendered = self._templates.render(kind, locale, {**self._fixed, **variables})
+        message = EmailMessage(policy=_POLICY)
+        message["From"] = self.sender
+        message["To"] = _header_address(address)
+        message["Subject"] = rendered.subject
+        message["Date"] = format_datetime(clock.now())
+        message["Message-ID"] = f"<{mail_id}@{self.sender.domain}>"
+        # RFC 3834: no out-of-office reply; the second is what Microsoft's servers look at.
+        message["Auto-Submitted"] = "auto-generated"
+        message["X-Auto-Response-Suppress"] = "All"
+        message.set_content(rendered.text)
+        if rendered.html is not None:
+            message.add_alternative(rendered.html, subtype="html")
+        if rendered.language:
+            # After the content, which replaces such headers.
+            message["Content-Language"] = rendered.language
+        return message
+
+
+def envelope_address(address: str) -> str:
+    """Return an address with its domain in A-labels, which every server knows. Raises ``ValueError``."""
+    local_part, _, domain = address.rpartition("@")
+    return f"{local_part}@{idna.encode(domain, uts46=True).decode()}"
+
+
+def _header_address(address: str) -> Address:
+    local_part, _, domain = address.rpartition("@")
+    return Address(username=local_part, domain=domain)
+
+
+def _in_words(duration: timedelta) -> str:
+    minutes = int(duration.total_seconds()) // 60
+    count, unit = (minutes // 60, "hour") if minutes % 60 == 0 else (minutes, "minute")
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def _in_utc(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,47 @@
+"""What a mail carries that opens something. It is made when the mail is sent, so that no row of the outbox holds it."""
+
+from dataclasses import dataclass
+from secrets import randbelow
+
+from authapp.database.session import transaction
+from authapp.domain.email.kinds import MailKind, Recipient
+from authapp.domain.one_time_tokens import LIFETIMES, OneTimeTokens, TokenPurpose
+from authapp.models import OutgoingMail
+
+CODE_DIGITS = 8
+
+_WITH_ADDRESS = {TokenPurpose.CHANGE_EMAIL, TokenPurpose.UNDO_EMAIL}
+"""Purposes whose token holds the address of the mail, as it was typed: the account gets it when the token is used."""
+
+
+@dataclass(frozen=True)
+class OneTimeSecrets:
+    """A token for ``purpose``, and for a login a code of ``CODE_DIGITS`` digits that can be typed instead."""
+
+    purpose: TokenPurpose
+    token: str
+    code: str | None
+
+
+def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: Recipient) -> OneTimeSecrets | None:
+    """Issue what a mail of ``kind`` carries, within the open transaction; ``None`` if that is nothing."""
+    if kind.purpose is None:
+        return None
+    code = f"{randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}" if mail.challenge_hash else None
+    token = tokens.issue(
+        recipient.user.id,
+        kind.purpose,
+        sent_to=recipient.address,
+        lifetime=LIFETIMES[kind.purpose],
+        new_address=mail.address if kind.purpose in _WITH_ADDRESS else None,
+        challenge_hash=mail.challenge_hash,
+        code=code,
+    )
+    return OneTimeSecrets(kind.purpose, token, code)
+
+
+def withdraw(tokens: OneTimeTokens, secrets: OneTimeSecrets | None) -> None:
+    """Delete the token of a mail that was not taken: an account has room for few, and others are in its mailbox."""
+    if secrets is not None:
+        with transaction():
+            tokens.withdraw(secrets.token, secrets.purpose)

@@ -1,0 +1,69 @@
+"""The sender: delivers mails as they come, for as long as its process runs."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from random import uniform
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from authapp.context import RequestContext
+from authapp.database.reasons import reason
+from authapp.domain.email.delivery import MailDelivery
+from authapp.domain.email.transports import ServerUnavailable
+
+POLL_SECONDS = 1.0
+"""How long the sender sleeps when no mail is due. Asking is one look at an index, of a table that is nearly empty."""
+
+MAX_PAUSE_SECONDS = 60.0
+"""The longest pause after a failure. It doubles from ``POLL_SECONDS``, so that a server that is down is left alone."""
+
+MAILS_PER_PASS = 100
+
+STEP_SECONDS = 1.0
+"""How often a sleeping sender looks whether its process stops."""
+
+logger = logging.getLogger(__name__)
+
+
+class MailSender:
+    """Delivers mails until its process stops. It survives whatever a delivery raises."""
+
+    def __init__(self, delivery: MailDelivery, app_context: Callable[[], AbstractContextManager[Any]]) -> None:
+        """Take the function that opens an application context."""
+        self._delivery, self._app_context = delivery, app_context
+
+    def send_while(self, running: Callable[[], bool], context: RequestContext) -> None:
+        """Deliver mails while ``running`` returns true. Events are recorded in ``context``."""
+        failures = 0
+        while running():
+            failures = 0 if self._deliver(running, context) else failures + 1
+            pause = min(POLL_SECONDS * 2 ** min(failures, 10), MAX_PAUSE_SECONDS)
+            # At random, so that workers that were started together do not ask together.
+            _sleep(pause * uniform(0.8, 1.2), running)  # noqa: S311 - not a secret
+
+    def _deliver(self, running: Callable[[], bool], context: RequestContext) -> bool:
+        """Deliver what is due, and return whether nothing went wrong."""
+        try:
+            with self._app_context():
+                while self._delivery.deliver(context, limit=MAILS_PER_PASS, running=running) and running():
+                    pass
+        except ServerUnavailable as error:
+            logger.error("all mails wait: %s", error)  # noqa: TRY400 - the message says it all
+        except Exception as error:
+            why = reason(error) if isinstance(error, SQLAlchemyError) else None
+            if why:
+                logger.warning("mails wait: the database cannot be asked: %s", why)
+            else:
+                logger.exception("mails wait: their delivery failed")
+        else:
+            return True
+        return False
+
+
+def _sleep(seconds: float, running: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while running() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, STEP_SECONDS))

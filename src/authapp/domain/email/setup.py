@@ -1,0 +1,46 @@
+"""The delivery of mails, set up as the settings say."""
+
+from email.headerregistry import Address
+
+from authapp.config import MailServer, Settings
+from authapp.database.fast_path import FastPath
+from authapp.domain.email.delivery import MailDelivery
+from authapp.domain.email.files import ConsoleTransport, FolderTransport
+from authapp.domain.email.links import MailLinks
+from authapp.domain.email.messages import MailMessages
+from authapp.domain.email.outbox import Outbox
+from authapp.domain.email.smtp import SMTPTransport
+from authapp.domain.email.templates import MailTemplates
+from authapp.domain.email.transports import Transport
+from authapp.domain.one_time_tokens import OneTimeTokens
+
+
+def mail_delivery(
+    settings: Settings, outbox: Outbox, tokens: OneTimeTokens, fast_path: FastPath
+) -> MailDelivery | None:
+    """Return the delivery of mails; ``None`` without a mail server or a sender."""
+    server, sender = settings.mail_url, settings.mail_from
+    if server is None or sender is None:
+        return None
+    messages = MailMessages(
+        MailTemplates(settings.mail_templates),
+        MailLinks(settings.issuer, settings.link_url),
+        sender=sender,
+        issuer=settings.issuer,
+    )
+    return MailDelivery(
+        outbox,
+        tokens,
+        messages,
+        lambda: _transport(server, sender, settings.mail_timeout),
+        fast_path,
+        timeout=settings.mail_timeout,
+    )
+
+
+def _transport(server: MailServer, sender: Address, timeout: float) -> Transport:
+    if server.kind == "file":
+        return FolderTransport(server.folder)
+    if server.kind == "console":
+        return ConsoleTransport()
+    return SMTPTransport(server, sender.addr_spec, timeout)

@@ -1,0 +1,209 @@
+"""Sending by SMTP (RFC 5321), with STARTTLS (RFC 3207) or implicit TLS (RFC 8314), on the standard library's client.
+
+The client waits on sockets and threads alone, so under gunicorn's gevent worker it blocks no request.
+"""
+
+import smtplib
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from email.message import EmailMessage
+
+from authapp.config import MailServer
+from authapp.domain.email.deadlines import ConnectionDeadline
+from authapp.domain.email.smtp_failures import connection_failure, failure_of, reply_of, reply_text
+from authapp.domain.email.transports import (
+    ASCII_POLICY,
+    UTF8_POLICY,
+    RecipientRefused,
+    ServerUnavailable,
+    TemporaryFailure,
+    needs_utf8,
+)
+
+MAILS_PER_CONNECTION = 20
+"""Servers limit it, and a new connection may reach another one of several."""
+
+GOODBYE_SECONDS = 2.0
+"""How long the server may take to answer QUIT. No mail depends on it."""
+
+_OK = 250
+_NAMED = {250, 251}
+"""A recipient is accepted; 251 says that the server passes the mail on."""
+
+
+class SMTPTransport:
+    """Sends by one connection for up to ``MAILS_PER_CONNECTION`` mails.
+
+    Certificates and host names are checked. Without TLS neither a password nor a mail is sent, unless the settings say
+    ``?starttls=off``.
+    """
+
+    def __init__(self, server: MailServer, sender: str, timeout: float) -> None:
+        """Take the ``sender`` of the envelope, and how many seconds a connection and each mail may take in total."""
+        self._server, self._sender, self._timeout = server, sender, timeout
+        self._client: _Client | None = None
+        self._sent = 0
+
+    def open(self) -> None:
+        """Connect and log in, unless that has been done. Raises ``ServerUnavailable``."""
+        if self._sent >= MAILS_PER_CONNECTION:
+            self.close()
+        if self._client is None:
+            with ConnectionDeadline(self._timeout) as deadline:
+                self._connect(deadline)
+
+    def send(self, message: EmailMessage, recipient: str) -> None:
+        """Hand over a mail; see ``Transport.send``."""
+        utf8 = needs_utf8(recipient)
+        data = message.as_bytes(policy=UTF8_POLICY if utf8 else ASCII_POLICY)
+        with ConnectionDeadline(self._timeout) as deadline:
+            client = self._begin(["SMTPUTF8", "BODY=8BITMIME"] if utf8 else [], deadline)
+            self._name_recipient(client, recipient, deadline)
+            self._hand_over(client, data, deadline)
+        self._sent += 1
+
+    def close(self) -> None:
+        """Say goodbye and close the connection, if there is one."""
+        client, self._client, self._sent = self._client, None, 0
+        if client is not None:
+            with suppress(OSError), ConnectionDeadline(min(GOODBYE_SECONDS, self._timeout)) as deadline:
+                client.keep_to(deadline)
+                client.quit()
+            client.close()
+
+    def _connect(self, deadline: ConnectionDeadline) -> None:
+        client = None
+        try:
+            client = _Client(self._server, self._sender, deadline)
+            client.secure_and_log_in()
+        except (OSError, UnicodeError) as error:
+            if client is not None:
+                client.close()
+            raise ServerUnavailable(connection_failure(error, deadline)) from None
+        except ServerUnavailable:
+            client.close()  # type: ignore[union-attr]  # only what follows its construction raises this
+            raise
+        self._client, self._sent = client, 0
+
+    def _begin(self, options: Sequence[str], deadline: ConnectionDeadline) -> "_Client":
+        """Name the sender. Servers close connections that have been idle or used often: then connect again, once."""
+        if self._client is not None and self._sent:
+            self._client.keep_to(deadline)
+            with suppress(OSError):
+                if self._name_sender(self._client, options)[0] == _OK:
+                    return self._client
+            self._drop()
+        if self._client is None:
+            self._connect(deadline)
+        client = self._client
+        assert client is not None  # noqa: S101 - for the type checker
+        client.keep_to(deadline)
+        try:
+            code, reply = self._name_sender(client, options)
+        except OSError as error:
+            self._drop()
+            raise ServerUnavailable(connection_failure(error, deadline)) from None
+        if code != _OK:
+            self._drop()
+            raise ServerUnavailable(f"The server refuses the sender: {reply_text(code, reply)}.")
+        return client
+
+    def _name_sender(self, client: "_Client", options: Sequence[str]) -> tuple[int, bytes]:
+        if "SMTPUTF8" in options and not client.has_extn("smtputf8"):
+            raise RecipientRefused("The address needs SMTPUTF8, which the server does not offer.")
+        return client.mail(self._sender, options)
+
+    def _name_recipient(self, client: "_Client", recipient: str, deadline: ConnectionDeadline) -> None:
+        try:
+            code, reply = client.rcpt(recipient)
+            if code in _NAMED:
+                return
+            client.rset()
+        except OSError as error:
+            self._drop()
+            raise TemporaryFailure(connection_failure(error, deadline)) from None
+        raise failure_of(code, reply)
+
+    def _hand_over(self, client: "_Client", data: bytes, deadline: ConnectionDeadline) -> None:
+        try:
+            code, reply = client.data(data)
+        except smtplib.SMTPDataError as error:
+            # The server did not want to see the mail.
+            self._drop()
+            raise failure_of(*reply_of(error)) from None
+        except OSError as error:
+            self._drop()
+            raise TemporaryFailure(connection_failure(error, deadline), may_have_arrived=True) from None
+        if code != _OK:
+            raise failure_of(code, reply)
+
+    def _drop(self) -> None:
+        """Close the connection without a word: the server does not answer, or is in an unknown state."""
+        client, self._client, self._sent = self._client, None, 0
+        if client is not None:
+            client.close()
+
+
+class _Client(smtplib.SMTP):
+    """The standard library's client on a connection that a deadline can shut down.
+
+    Depends on a private name of ``smtplib``: ``SMTP._get_socket(host, port, timeout)`` returns the socket to use.
+    """
+
+    _handle: socket.socket
+    """A duplicate of the connection's socket, which stays when TLS replaces that."""
+
+    def __init__(self, server: MailServer, sender: str, deadline: ConnectionDeadline) -> None:
+        self._server, self._deadline = server, deadline
+        # The standard library would ask the name servers for the name of this host, without a deadline.
+        host_name = socket.gethostname()
+        name = host_name if "." in host_name else sender.rpartition("@")[2]
+        super().__init__(server.host, server.port, name, timeout=deadline.seconds)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection = self._deadline.connect(host, port)
+        self._handle = connection.dup()
+        self.keep_to(self._deadline)
+        if self._server.tls != "implicit":
+            return connection
+        try:
+            return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+        except OSError:
+            connection.close()
+            self._handle.close()
+            raise
+
+    def keep_to(self, deadline: ConnectionDeadline) -> None:
+        """Shut the connection down at the end of ``deadline``."""
+        self._deadline = deadline
+        deadline.watch(self._handle)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read a reply. Raises ``smtplib.SMTPServerDisconnected`` if it is none.
+
+        The standard library takes what came before the end of a connection for a whole line.
+        """
+        code, reply = super().getreply()
+        if self._deadline.is_over or not 200 <= code <= 599:
+            self.close()
+            raise smtplib.SMTPServerDisconnected("The reply was cut off.")
+        return code, reply
+
+    def secure_and_log_in(self) -> None:
+        """Start TLS and log in, as the settings say. Raises ``ServerUnavailable``, ``OSError`` or ``UnicodeError``."""
+        self.ehlo_or_helo_if_needed()
+        if self._server.tls == "starttls":
+            if not self.has_extn("starttls"):
+                raise ServerUnavailable("The server does not offer STARTTLS, which the settings require.")
+            self.starttls(context=ssl.create_default_context())
+            self.ehlo_or_helo_if_needed()
+        if self._server.username:
+            self.login(self._server.username, self._server.password)
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        if hasattr(self, "_handle"):
+            self._handle.close()

@@ -1,0 +1,114 @@
+"""The templates of mails: where they are, in which language, and how they are filled in."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import FileSystemLoader, PrefixLoader, StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+
+SHIPPED = Path(__file__).parents[2] / "templates" / "mail"
+SUBJECT = "Subject: "
+"""What the first line of a text begins with."""
+
+
+class BadTemplate(Exception):
+    """A template of a mail cannot be used. The message says which, and why."""
+
+
+@dataclass(frozen=True)
+class RenderedMail:
+    """A mail in one language: its subject, its text, and the same in HTML if there is a template for it."""
+
+    subject: str
+    text: str
+    html: str | None
+    language: str | None
+
+
+class MailTemplates:
+    """Finds and renders the templates ``<kind>.txt`` and ``<kind>.html``, also as ``<kind>.<language>.txt``."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Take a folder whose templates replace those that are shipped."""
+        folders = {"yours": folder, "shipped": SHIPPED}
+        self._folders = {name: path for name, path in folders.items() if path is not None}
+        loader = PrefixLoader({name: FileSystemLoader(path) for name, path in self._folders.items()})
+        self._environment = _Environment(
+            self._folders,
+            loader=loader,
+            autoescape=lambda name: name is not None and name.endswith(".html"),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+
+    def render(self, kind: str, locale: str | None, variables: Mapping[str, Any]) -> RenderedMail:
+        """Return the mail in the language of ``locale`` if there are templates in it. Raises ``BadTemplate``."""
+        name, language = self._find(kind, locale)
+        first_line, _, text = self._fill_in(f"{name}.txt", variables).strip().partition("\n")
+        if not first_line.startswith(SUBJECT):
+            raise BadTemplate(f"{name}.txt: The first line must begin with {SUBJECT!r}.")
+        has_html = self._exists(f"{name}.html")
+        return RenderedMail(
+            # One line of printable text, whatever the template made of it.
+            subject=" ".join(first_line.removeprefix(SUBJECT).split()),
+            text=text.strip() + "\n",
+            html=self._fill_in(f"{name}.html", variables) if has_html else None,
+            language=language,
+        )
+
+    def _find(self, kind: str, locale: str | None) -> tuple[str, str | None]:
+        """Return the name of the templates without a suffix, and their language. Text and HTML come from one folder."""
+        for folder in self._folders:
+            for language in _languages(locale):
+                name = f"{folder}/{kind}.{language}" if language else f"{folder}/{kind}"
+                if self._exists(f"{name}.txt"):
+                    return name, language
+        raise BadTemplate(f"There is no template {kind}.txt.")
+
+    def _exists(self, name: str) -> bool:
+        folder, _, file = name.partition("/")
+        return (self._folders[folder] / file).is_file()
+
+    def _fill_in(self, name: str, variables: Mapping[str, Any]) -> str:
+        try:
+            return self._environment.get_template(name).render(variables)
+        except TemplateError as error:
+            raise BadTemplate(f"{name}: {type(error).__name__}: {error}") from error
+        except Exception as error:  # noqa: BLE001
+            # A template may call anything, whose message may quote what it was given, such as a link with a token.
+            raise BadTemplate(f"{name}: {type(error).__name__}.") from None
+
+
+class _Environment(SandboxedEnvironment):
+    """An environment in which templates name others without their folder: yours come before the shipped ones."""
+
+    def __init__(self, folders: Mapping[str, Path], **options: Any) -> None:
+        super().__init__(**options)
+        self._folders = folders
+
+    def join_path(self, template: str, parent: str) -> str:
+        """Return the name of a template that another one, ``parent``, extends or includes."""
+        names = (f"{folder}/{template}" for folder, path in self._folders.items() if (path / template).is_file())
+        return next(names, template)
+
+
+def _languages(locale: str | None) -> Iterator[str | None]:
+    """Yield the languages to look for, the best first (RFC 4647, 3.4): ``pt-BR``, ``pt``, and no language."""
+    # It becomes part of a file's name.
+    if locale and locale.isascii() and locale.replace("-", "").isalnum():
+        parts = [_subtag(number, part) for number, part in enumerate(locale.split("-"))]
+        while parts:
+            yield "-".join(parts)
+            parts.pop()
+    yield None
+
+
+def _subtag(number: int, part: str) -> str:
+    """Return a part of a tag in its usual letter case (RFC 5646, 2.1.1), as in ``zh-Hant-TW``."""
+    if number == 0 or not part.isalpha():
+        return part.lower()
+    return part.upper() if len(part) == 2 else part.title()

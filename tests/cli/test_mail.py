@@ -1,0 +1,153 @@
+"""``flask mail`` and what the doctor says of mail."""
+
+from email.headerregistry import Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from authapp.cli.checks import CheckLevel, CheckResult
+from authapp.cli.checks import mail as checks
+from authapp.cli.mail import mail
+from authapp.config import MailServer
+from authapp.context import OPERATOR
+from authapp.database.session import db, transaction
+from authapp.domain import audit
+from authapp.domain.services import Services
+from authapp.models import OutgoingMail
+from cli.invoking import data, invoke, refused, succeeded
+from clocks import Time
+from conftest import reconfigured
+from factories import GUEST, a_user
+
+SENDER = Address("", addr_spec="no-reply@example.com")
+
+
+def with_mail(app: Flask, monkeypatch: pytest.MonkeyPatch, folder: Path, **changes: Any) -> Services:
+    values = {"mail_url": MailServer("file", folder=folder), "mail_from": SENDER, **changes}
+    reconfigured(app, monkeypatch, **values)
+    return Services.of(app)
+
+
+def add(app: Flask, kind: str = "reset_password", address: str = "ada@example.com") -> None:
+    with app.app_context(), transaction():
+        Services.of(app).outbox.add(kind, user_id=None, address=address, context=GUEST)
+
+
+def result(results: list[CheckResult] | CheckResult) -> tuple[CheckLevel, str]:
+    (only,) = results if isinstance(results, list) else [results]
+    return only.level, only.sentence
+
+
+def test_deliver_says_what_became_of_the_mails(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with_mail(app, monkeypatch, tmp_path)
+    a_user(app, "ada")
+    for kind, address in (("reset_password", "ada@example.com"), ("reset_password", "b@example.com"), ("odd", "x@y.z")):
+        add(app, kind, address)
+    said = succeeded(invoke(app, mail, "deliver"))
+    assert said == "1 sent, 1 postponed, 0 failed, 1 dropped, 0 taken.\n"
+    assert len(list(tmp_path.glob("*.eml"))) == 1
+
+
+def test_the_queue_shows_no_address(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, time: Time) -> None:
+    with_mail(app, monkeypatch, tmp_path)
+    add(app, "odd")
+    time.passes(minutes=5)
+    invoke(app, mail, "deliver")
+    text = succeeded(invoke(app, mail, "queue"))
+    assert text.startswith("1 waiting, the oldest for 300 s. 0 given up in the last day.\n")
+    assert "There is no kind of mail 'odd'." in text
+    shown = data(invoke(app, mail, "queue", "--json"))
+    assert (shown["waiting"], shown["oldest_seconds"], shown["failed_last_day"]) == (1, 300, 0)
+    assert shown["mails"][0]["kind"] == "odd"
+    assert "example.com" not in text + str(shown)
+
+
+def test_a_test_mail_goes_out_at_once(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with_mail(app, monkeypatch, tmp_path)
+    assert succeeded(invoke(app, mail, "test", "ada@example.com")).startswith("The server accepted the mail <")
+    (written,) = tmp_path.glob("*.eml")
+    assert "A test mail of auth.example.com" in written.read_text()
+    refused(invoke(app, mail, "test", "nonsense"), "Not a valid email address")
+
+
+def test_the_commands_need_a_mail_server(app: Flask) -> None:
+    for arguments in (["deliver"], ["queue"], ["test", "ada@example.com"]):
+        refused(invoke(app, mail, *arguments), "AUTHAPP_MAIL_URL is not set")
+
+
+def test_the_doctor_says_nothing_of_mail_that_is_off(app: Flask) -> None:
+    with app.app_context():
+        services = Services.of(app)
+        assert result(checks.server(services))[0] is CheckLevel.OK
+        assert [checks.sender(services), checks.templates(services), checks.queue(services)] == [[], [], []]
+
+
+def test_the_doctor_warns_of_files_in_production(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    services = with_mail(app, monkeypatch, tmp_path)
+    assert result(checks.server(services)) == (
+        CheckLevel.WARN,
+        "Mails are written on this machine, and reach nobody.",
+    )
+    (tmp_path / "file").write_text("")
+    services = with_mail(app, monkeypatch, tmp_path / "file")
+    assert result(checks.server(services))[0] is CheckLevel.FAIL
+
+
+@pytest.mark.parametrize(
+    ("sender", "link_url", "level"),
+    [
+        ("a@example.com", None, CheckLevel.OK),
+        ("a@mail.example.com", None, CheckLevel.OK),
+        ("a@auth.example.com", None, CheckLevel.OK),
+        ("a@example.org", None, CheckLevel.WARN),
+        ("a@notexample.com", None, CheckLevel.WARN),
+        ("a@example.org", "https://app.example.org/{purpose}#token={token}", CheckLevel.OK),
+    ],
+)
+def test_the_doctor_compares_the_sender_with_the_links(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sender: str, link_url: str | None, level: CheckLevel
+) -> None:
+    services = with_mail(app, monkeypatch, tmp_path, mail_from=Address("", addr_spec=sender), link_url=link_url)
+    assert result(checks.sender(services))[0] is level
+
+
+def test_the_doctor_finds_a_template_that_is_broken(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    services = with_mail(app, monkeypatch, tmp_path, mail_templates=tmp_path)
+    assert result(checks.templates(services))[0] is CheckLevel.OK
+    (tmp_path / "login_link.txt").write_text("Subject: x\n\n{{ lnik }}")
+    level, sentence = result(checks.templates(services))
+    assert level is CheckLevel.FAIL
+    assert "login_link.txt: UndefinedError: 'lnik' is undefined" in sentence
+
+
+def test_the_doctor_warns_of_mails_that_wait_and_of_those_that_were_given_up(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, time: Time
+) -> None:
+    services = with_mail(app, monkeypatch, tmp_path)
+    with app.app_context():
+        assert result(checks.queue(services))[0] is CheckLevel.OK
+        add(app)
+        time.passes(minutes=11)
+        assert result(checks.queue(services)) == (
+            CheckLevel.WARN,
+            "1 waiting, the oldest for 660 s; 0 given up in 24 hours.",
+        )
+        with transaction():
+            db.session.execute(update(OutgoingMail).values(created_at=time.now))
+            audit.record("mail.failed", context=OPERATOR)
+        assert result(checks.queue(services)) == (
+            CheckLevel.WARN,
+            "1 waiting, the oldest for 0 s; 1 given up in 24 hours.",
+        )
+
+
+def test_the_doctor_warns_of_a_password_without_tls() -> None:
+    assert [checks._is_local(host) for host in ("localhost", "127.0.0.1", "::1", "mail.example.com")] == [
+        *(True, True, True),
+        False,
+    ]

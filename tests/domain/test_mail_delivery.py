@@ -1,0 +1,531 @@
+"""Delivery: each mail by itself, at least once, and no failure of one is that of another."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from concurrently import at_once
+from flask import Flask
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
+
+from authapp.config import MailServer
+from authapp.context import RequestContext
+from authapp.database.session import db, transaction
+from authapp.domain.email.delivery import MailDelivery, MailOutcome
+from authapp.domain.email.files import MAX_FILES, ConsoleTransport, FolderTransport
+from authapp.domain.email.kinds import MailKind, account, mail_kinds
+from authapp.domain.email.sender import MailSender
+from authapp.domain.email.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, TokenPurpose, code_hash
+from authapp.domain.services import Services
+from authapp.models import AuditEvent, OneTimeToken, OutgoingMail, User, UserStatus
+from clocks import Time
+from conftest import reconfigured
+from factories import a_user
+
+SENDER = RequestContext(ip_address=None, user_agent=None, request_id=None, principal=None)
+CAUSE = RequestContext(ip_address="192.0.2.7", user_agent="curl/8", request_id="r-1", principal=None, locale="de")
+HOUR = timedelta(hours=1)
+
+
+class FakeTransport:
+    """Takes mails, or fails as the test wants: for which message, and with what."""
+
+    def __init__(self) -> None:
+        self.messages: list[EmailMessage] = []
+        self.recipients: list[str] = []
+        self.on_open: Callable[[], None] = lambda: None
+        self.on_send: Callable[[EmailMessage], None] = lambda _: None
+
+    def open(self) -> None:
+        self.on_open()
+
+    def send(self, message: EmailMessage, recipient: str) -> None:
+        assert not db.session().in_transaction(), "no connection is held meanwhile"
+        self.on_send(message)
+        self.messages.append(message)
+        self.recipients.append(recipient)
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def ids(self) -> list[str]:
+        return [message["Message-ID"].strip("<>").partition("@")[0] for message in self.messages]
+
+
+@pytest.fixture
+def transport() -> FakeTransport:
+    return FakeTransport()
+
+
+@pytest.fixture
+def delivery(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, transport: FakeTransport, tmp_path: Path
+) -> Iterator[MailDelivery]:
+    server, sender = MailServer("file", folder=tmp_path / "mail"), Address("", addr_spec="no-reply@example.com")
+    reconfigured(app, monkeypatch, mail_url=server, mail_from=sender, mail_timeout=5)
+    made = Services.of(app).mail_delivery
+    assert made is not None
+    made.transports = lambda: transport
+    with app.app_context():
+        yield made
+
+
+def add(kind: str = "reset_password", **changes: Any) -> UUID:
+    values = {"address": "ada@example.com", "user_id": None, **changes}
+    with transaction():
+        mail_id = Services.of(current()).outbox.add(kind, context=CAUSE, **values)
+    db.session.expunge_all()
+    return mail_id
+
+
+def current() -> Flask:
+    from flask import current_app
+
+    return current_app._get_current_object()  # type: ignore[attr-defined, no-any-return]
+
+
+def deliver(delivery: MailDelivery, limit: int = 1000) -> dict[str, int]:
+    db.session.rollback()
+    return {outcome.value: count for outcome, count in delivery.deliver(SENDER, limit=limit).items()}
+
+
+def row(mail_id: UUID) -> OutgoingMail:
+    return db.session.get_one(OutgoingMail, mail_id, populate_existing=True)
+
+
+def count(model: Any) -> int:
+    return db.session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def events(event_type: str) -> list[AuditEvent]:
+    return list(db.session.scalars(select(AuditEvent).where(AuditEvent.type == event_type)))
+
+
+def tokens() -> list[OneTimeToken]:
+    return list(db.session.scalars(select(OneTimeToken).execution_options(populate_existing=True)))
+
+
+def text_of(message: EmailMessage) -> str:
+    body = message.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def token_in(message: EmailMessage) -> str:
+    return text_of(message).partition("#token=")[2].split()[0]
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_a_mail_is_sent_with_a_token_that_works_and_is_gone(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport
+) -> None:
+    user = a_user(app, "ada")
+    mail_id = add()
+    assert deliver(delivery) == {"sent": 1}
+    assert transport.recipients == ["ada@example.com"]
+    assert transport.ids == [str(mail_id)]
+    assert count(OutgoingMail) == 0
+    with transaction():
+        used = Services.of(app).one_time_tokens.use(token_in(transport.messages[0]), TokenPurpose.RESET_PASSWORD)
+    assert used is not None
+    assert (used.user_id, used.address_key) == (user.id, "ada@example.com")
+
+
+def test_an_event_says_that_it_was_sent_and_for_which_request(app: Flask, delivery: MailDelivery) -> None:
+    user = a_user(app, "ada")
+    add()
+    deliver(delivery)
+    (event,) = events("mail.sent")
+    assert (event.subject_id, event.actor_id, event.details) == (user.id, None, {"kind": "reset_password"})
+    assert (event.request_id, event.ip_address) == ("r-1", "192.0.2.7")
+    assert "example.com" not in str(event.details)
+
+
+def test_a_kind_can_have_an_event_of_its_own(app: Flask, delivery: MailDelivery) -> None:
+    a_user(app, "ada")
+    kind = MailKind(mail_kinds["reset_password"].recipient, TokenPurpose.RESET_PASSWORD, event="password.changed")
+    mail_kinds.unregister("password_changed")
+    mail_kinds.register("password_changed", kind)
+    try:
+        add("password_changed")
+        deliver(delivery)
+    finally:
+        mail_kinds.unregister("password_changed")
+        mail_kinds.register("password_changed", MailKind(account))
+    assert [event.details for event in events("password.changed")] == [{"kind": "password_changed"}]
+
+
+def test_a_mail_to_nobody_is_dropped_without_a_word_to_the_server(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport
+) -> None:
+    transport.on_open = raising(AssertionError("nobody is to be asked"))
+    add(address="nobody@example.com")
+    assert deliver(delivery) == {"dropped": 1}
+    assert (count(OutgoingMail), events("mail.sent"), events("mail.failed")) == (0, [], [])
+
+
+def test_an_account_that_was_disabled_meanwhile_gets_no_reset(app: Flask, delivery: MailDelivery) -> None:
+    user = a_user(app, "ada")
+    add()
+    with transaction():
+        db.session.execute(update(User).where(User.id == user.id).values(status=UserStatus.DISABLED))
+    assert deliver(delivery) == {"dropped": 1}
+    assert tokens() == []
+
+
+def test_a_login_link_has_a_code_that_opens_nothing_without_the_challenge(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport
+) -> None:
+    a_user(app, "ada")
+    mail_id, challenge_hash = add("login_link"), b"c" * 32
+    with transaction():
+        db.session.execute(update(OutgoingMail).where(OutgoingMail.id == mail_id).values(challenge_hash=challenge_hash))
+    deliver(delivery)
+    (token,) = tokens()
+    text = text_of(transport.messages[0])
+    code = text.partition("type this code there: ")[2][:8]
+    assert code.isdecimal()
+    assert token.challenge_hash == challenge_hash
+    assert token.code_hash == code_hash(challenge_hash, code)
+    assert "/account/login#token=" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "purpose"), [("change_email", TokenPurpose.CHANGE_EMAIL), ("email_changed", TokenPurpose.UNDO_EMAIL)]
+)
+def test_the_token_of_a_change_has_the_address_as_it_was_typed(
+    app: Flask, delivery: MailDelivery, kind: str, purpose: TokenPurpose, time: Time
+) -> None:
+    user = a_user(app, "ada")
+    with transaction():
+        values = {"pending_email": "New@Example.org", "pending_email_until": time.now + HOUR}
+        db.session.execute(update(User).where(User.id == user.id).values(values))
+    add(kind, user_id=user.id, address="New@Example.org")
+    assert deliver(delivery) == {"sent": 1}
+    (token,) = tokens()
+    assert (token.purpose, token.address, token.address_key) == (purpose, "New@Example.org", "new@example.org")
+
+
+def test_a_refused_recipient_is_given_up_at_once_with_an_event(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport
+) -> None:
+    user = a_user(app, "ada")
+    transport.on_send = raising(RecipientRefused("The server refuses the recipient: 550 5.1.1."))
+    add()
+    assert deliver(delivery) == {"failed": 1}
+    assert (count(OutgoingMail), tokens()) == (0, [])
+    (event,) = events("mail.failed")
+    reason = "The server refuses the recipient: 550 5.1.1."
+    assert (event.subject_id, event.details) == (user.id, {"kind": "reset_password", "reason": reason})
+
+
+def test_a_temporary_failure_is_tried_again_for_a_day(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, time: Time
+) -> None:
+    a_user(app, "ada")
+    transport.on_send = raising(TemporaryFailure("The server answered 450."))
+    mail_id, start, outcomes = add(), time.now, Counter[str]()
+    while count(OutgoingMail):
+        outcomes.update(deliver(delivery))
+        if count(OutgoingMail):
+            assert row(mail_id).last_error == "The server answered 450."
+            assert deliver(delivery) == {}, "not before it is due"
+            time.now = row(mail_id).next_attempt_at
+        assert tokens() == [], "a token that was not sent does not stay"
+    assert outcomes["failed"] == 1
+    assert 20 < outcomes["postponed"] < 35
+    assert timedelta(hours=24) <= time.now - start < timedelta(hours=26)
+    (event,) = events("mail.failed")
+    assert event.details["reason"] == "The server answered 450."
+
+
+def test_undelivered_mails_void_no_link_in_the_mailbox(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, time: Time
+) -> None:
+    a_user(app, "ada")
+    add()
+    deliver(delivery)
+    transport.on_send = raising(TemporaryFailure("greylisted"))
+    mail_id = add()
+    for _ in range(MAX_PER_PURPOSE + 2):
+        deliver(delivery)
+        time.now = min(row(mail_id).next_attempt_at, time.now + timedelta(minutes=5))
+        with transaction():
+            db.session.execute(update(OutgoingMail).values(next_attempt_at=time.now))
+    with transaction():
+        used = Services.of(app).one_time_tokens.use(token_in(transport.messages[0]), TokenPurpose.RESET_PASSWORD)
+    assert used is not None
+
+
+def test_a_mail_that_may_have_arrived_is_sent_again_with_the_same_id_and_both_links_work(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, time: Time
+) -> None:
+    a_user(app, "ada")
+    seen: list[EmailMessage] = []
+
+    def take_and_hang_up(message: EmailMessage) -> None:
+        seen.append(message)
+        raise TemporaryFailure("hung up", may_have_arrived=True)
+
+    transport.on_send = take_and_hang_up
+    add()
+    assert deliver(delivery) == {"postponed": 1}
+    transport.on_send = seen.append
+    time.passes(timedelta(minutes=1))
+    assert deliver(delivery) == {"sent": 1}
+    assert seen[0]["Message-ID"] == seen[1]["Message-ID"]
+    assert token_in(seen[0]) != token_in(seen[1])
+    assert len(tokens()) == 2
+
+
+@pytest.mark.parametrize("step", ["open", "send"])
+def test_a_server_that_takes_no_mail_costs_no_mail_an_attempt(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, step: str, time: Time
+) -> None:
+    a_user(app, "ada")
+    ids = [add() for _ in range(25)]
+    failing = raising(ServerUnavailable("the login is refused"))
+    if step == "open":
+        transport.on_open = failing
+    else:
+        transport.on_send = failing
+    for _ in range(40):
+        with pytest.raises(ServerUnavailable):
+            delivery.deliver(SENDER, limit=1000)
+        time.passes(HOUR)
+    for mail_id in ids:
+        assert (row(mail_id).attempts, row(mail_id).claimed_until, row(mail_id).last_error) == (0, None, None)
+    assert tokens() == []
+    transport.on_open, transport.on_send = (lambda: None), (lambda _: None)
+    assert deliver(delivery) == {"sent": 25}, "also after a day"
+    assert sorted(transport.ids) == sorted(map(str, ids))
+
+
+def unknown_kind(_monkeypatch: pytest.MonkeyPatch) -> str:
+    return "invoice_ready"
+
+
+def failing_recipient(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(mail_kinds._values, "new_login", MailKind(raising(ZeroDivisionError())))
+    return "new_login"
+
+
+def without_a_template(monkeypatch: pytest.MonkeyPatch) -> str:
+    kind = mail_kinds["reset_password"]
+    monkeypatch.setitem(mail_kinds._values, "untold", MailKind(kind.recipient, kind.purpose))
+    return "untold"
+
+
+@pytest.mark.parametrize("poison", [unknown_kind, failing_recipient, without_a_template])
+def test_one_poisoned_mail_among_a_hundred_holds_up_no_other(
+    app: Flask,
+    delivery: MailDelivery,
+    transport: FakeTransport,
+    poison: Callable[[pytest.MonkeyPatch], str],
+    monkeypatch: pytest.MonkeyPatch,
+    time: Time,
+) -> None:
+    a_user(app, "ada")
+    bad = add(poison(monkeypatch))
+    others = [str(add()) for _ in range(99)]
+    assert deliver(delivery) == {"postponed": 1, "sent": 99}
+    assert sorted(transport.ids) == sorted(others)
+    assert (row(bad).last_error or "").startswith("The mail cannot be made: ")
+    assert row(bad).claimed_until is None
+    time.passes(timedelta(days=1))
+    assert deliver(delivery) == {"failed": 1}
+    assert len(events("mail.failed")) == 1
+
+
+def test_an_error_in_a_transaction_of_one_mail_does_not_leave_it_claimed(
+    app: Flask, delivery: MailDelivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rollback takes back a renewed claim, by which the mail is recognised when it is postponed."""
+    a_user(app, "ada")
+    mail_id = add()
+    monkeypatch.setattr(delivery.messages, "variables", raising(ZeroDivisionError()))
+    assert deliver(delivery) == {"postponed": 1}
+    assert row(mail_id).claimed_until is None
+
+
+def test_an_outage_of_the_database_is_not_the_mails_fault(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_user(app, "ada")
+    mail_id = add()
+    outage = OperationalError("SELECT", {}, Exception("gone"))
+    monkeypatch.setattr(delivery.messages, "variables", raising(outage))
+    with pytest.raises(OperationalError):
+        delivery.deliver(SENDER, limit=10)
+    assert row(mail_id).last_error is None
+
+
+def test_a_sender_that_is_late_leaves_the_mail_to_the_other(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, time: Time
+) -> None:
+    a_user(app, "ada")
+    first, second = add(), add()
+
+    def be_slow(message: EmailMessage) -> None:
+        transport.on_send = lambda _: None
+        time.passes(HOUR)
+        with transaction():
+            Services.of(app).outbox.claim(10, HOUR)
+        db.session.expunge_all()
+
+    transport.on_send = be_slow
+    assert deliver(delivery) == {"sent": 1, "taken": 1}
+    assert len(transport.ids) == 1
+    assert {str(first), str(second)} >= set(transport.ids)
+
+
+def test_a_sender_that_is_stopped_gives_back_what_it_has_claimed(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport
+) -> None:
+    a_user(app, "ada")
+    ids = [add() for _ in range(5)]
+    delivery.deliver(SENDER, limit=10, running=lambda: len(transport.messages) < 2)
+    left = [row(mail_id) for mail_id in ids if str(mail_id) not in transport.ids]
+    assert [(mail.attempts, mail.claimed_until) for mail in left] == [(0, None)] * 3
+
+
+def test_a_limit_is_kept(app: Flask, delivery: MailDelivery, transport: FakeTransport) -> None:
+    a_user(app, "ada")
+    for _ in range(15):
+        add()
+    assert deliver(delivery, limit=12) == {"sent": 12}
+
+
+@pytest.mark.committed
+def test_two_senders_never_send_one_mail_twice(app: Flask, delivery: MailDelivery) -> None:
+    a_user(app, "ada")
+    ids = [str(add("password_changed", user_id=user_id())) for _ in range(60)]
+    transports: list[FakeTransport] = []
+
+    def make() -> FakeTransport:
+        transports.append(FakeTransport())
+        return transports[-1]
+
+    delivery.transports = make
+    at_once(app, *[lambda: delivery.deliver(SENDER, limit=1000)] * 4)
+    sent = [mail_id for each in transports for mail_id in each.ids]
+    assert sorted(sent) == sorted(ids)
+    assert sum(bool(each.ids) for each in transports) > 1
+
+
+def user_id() -> UUID:
+    return db.session.scalars(select(User.id)).one()
+
+
+# --- the sender ---------------------------------------------------------------------------------------------------
+
+
+def test_the_sender_survives_everything_and_goes_on(
+    app: Flask, delivery: MailDelivery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = iter([ServerUnavailable("no login"), OperationalError("x", {}, Exception("y")), ZeroDivisionError()])
+    passes: list[str] = []
+    naps: list[float] = []
+
+    def fail_first(*_: object, **__: object) -> Counter[MailOutcome]:
+        if error := next(failures, None):
+            raise error
+        passes.append("passed")
+        return Counter()
+
+    monkeypatch.setattr(delivery, "deliver", fail_first)
+    monkeypatch.setattr("authapp.domain.email.sender._sleep", lambda seconds, _running: naps.append(seconds))
+    MailSender(delivery, app.app_context).send_while(lambda: len(passes) < 2, SENDER)
+    assert "all mails wait: no login" in caplog.text
+    assert [round(nap / base, 1) for nap, base in zip(naps, [2, 4, 8, 1, 1], strict=True)] == pytest.approx(
+        [1] * 5, abs=0.2
+    )
+
+
+def test_the_pause_after_failures_has_a_maximum(
+    app: Flask, delivery: MailDelivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps: list[float] = []
+    monkeypatch.setattr(delivery, "deliver", raising(ServerUnavailable("away")))
+    monkeypatch.setattr("authapp.domain.email.sender._sleep", lambda seconds, _running: naps.append(seconds))
+    MailSender(delivery, app.app_context).send_while(lambda: len(naps) < 20, SENDER)
+    assert 48 <= max(naps) <= 72
+
+
+def test_a_sleeping_sender_stops_soon(app: Flask, delivery: MailDelivery) -> None:
+    stop = threading.Event()
+    sender = MailSender(delivery, app.app_context)
+    thread = threading.Thread(target=lambda: sender.send_while(lambda: not stop.is_set(), SENDER))
+    delivery.deliver = raising(ServerUnavailable("away"))  # type: ignore[method-assign, assignment]
+    thread.start()
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_an_empty_outbox_is_asked_for_in_one_statement(
+    app: Flask, delivery: MailDelivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_claim", raising(AssertionError("no transaction")))
+    assert deliver(delivery) == {}
+
+
+# --- other transports ---------------------------------------------------------------------------------------------
+
+
+def test_a_folder_gets_a_file_for_each_mail_that_others_cannot_read(
+    app: Flask, delivery: MailDelivery, tmp_path: Path
+) -> None:
+    a_user(app, "ada")
+    folder = tmp_path / "some" / "mail"
+    delivery.transports = lambda: FolderTransport(folder)
+    mail_id = add()
+    assert deliver(delivery) == {"sent": 1}
+    assert [path.name for path in folder.iterdir()] == [f"{mail_id}.eml"]
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / f"{mail_id}.eml").stat().st_mode & 0o077 == 0
+    assert b"/account/reset-password#token=" in (folder / f"{mail_id}.eml").read_bytes(), "readable as it is"
+
+
+def test_a_folder_keeps_the_newest(app: Flask, delivery: MailDelivery, tmp_path: Path) -> None:
+    transport = FolderTransport(tmp_path)
+    for number in range(MAX_FILES + 5):
+        message = EmailMessage()
+        message["Message-ID"] = f"<{number:04}@example.com>"
+        transport.send(message, "ada@example.com")
+    names = sorted(path.name for path in tmp_path.glob("*.eml"))
+    assert (len(names), names[0]) == (MAX_FILES, "0005.eml")
+
+
+def test_a_folder_that_cannot_be_written_is_the_servers_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ServerUnavailable, match="cannot be created"):
+        FolderTransport(tmp_path / "file" / "mail").open()
+
+
+def test_the_console_shows_the_text(app: Flask, delivery: MailDelivery, capsys: pytest.CaptureFixture[str]) -> None:
+    a_user(app, "ada")
+    delivery.transports = ConsoleTransport
+    add()
+    assert deliver(delivery) == {"sent": 1}
+    assert "/account/reset-password#token=" in capsys.readouterr().out
+
+
+def test_an_application_without_a_mail_server_has_no_delivery(app: Flask) -> None:
+    assert Services.of(app).mail_delivery is None
