@@ -1,5 +1,6 @@
 """Where ``AUTHAPP_EMAIL_VERIFICATION`` is ``required``: registration, verification and login."""
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from authapp.config import RateLimit
 from authapp.context import OPERATOR
@@ -57,7 +58,30 @@ def test_the_answer_is_the_same_whether_or_not_the_address_is_taken(app: Flask, 
         ("account_exists", "ADA@example.com", None),
     ]
     assert accounts(app) == 1
-    assert [event.type for event in events_of(app, user_named(app, "ada"))] == ["user.registered"]
+    assert [each.type for each in events_of(app, user_named(app, "ada"))] == ["user.registered"]
+
+
+def test_the_statements_are_the_same_whether_or_not_the_address_is_taken(app: Flask, api: Api) -> None:
+    a_user(app, "grace")
+    with app.app_context():
+        connection = db.engine
+    statements: list[str] = []
+
+    def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(re.sub("sa_savepoint_[0-9]+", "savepoint", statement))
+
+    event.listen(connection, "before_cursor_execute", record)
+    made = []
+    for name, email in (("free", "free@example.com"), ("taken", "grace@example.com")):
+        statements.clear()
+        assert api.post("/auth/register", ADA | {"username": name, "email": email}).status_code == 202
+        made.append(list(statements))
+    event.remove(connection, "before_cursor_execute", record)
+
+    free, taken = made
+    differing = [pair for pair in zip(free, taken, strict=True) if len(set(pair)) > 1]
+    assert differing == [("RELEASE SAVEPOINT savepoint", "ROLLBACK TO SAVEPOINT savepoint")]
+    assert len(free) > 5
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "other@example.com"])
@@ -150,7 +174,7 @@ def test_nobody_logs_in_before_the_address_is_verified(app: Flask, api: Api) -> 
     user = user_named(app, "ada")
     problem(api.log_in("ada", "not the password"), 401, "invalid_credentials")
     problem(api.log_in("ada"), 403, "email_not_verified")
-    assert [event.details.get("code") for event in events_of(app, user, "login.refused")] == [
+    assert [each.details.get("code") for each in events_of(app, user, "login.refused")] == [
         *(None, "email_not_verified")
     ]
 
@@ -231,8 +255,8 @@ def test_a_session_of_the_account_takes_the_place_of_the_password_and_no_other_d
     problem(confirm(api, token, sessions[other.id]), 422, "validation_failed")
     problem(confirm(api, token, "not.a.token"), 422, "validation_failed")
     assert confirm(api, token, sessions[user.id]).status_code == 204
-    (*_, event) = events_of(app, user, "email.verified")
-    assert event.actor_id == user.id
+    (*_, verified) = events_of(app, user, "email.verified")
+    assert verified.actor_id == user.id
 
 
 def test_an_account_without_a_password_needs_the_link_alone(app: Flask, api: Api) -> None:

@@ -24,7 +24,7 @@ from authapp.models import AuditEvent, User, UserRole
 from authapp.models.role import ADMIN
 from conftest import dispose
 from databases import Databases
-from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
+from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, problem
 from settings import settings
 
 pytestmark = pytest.mark.committed
@@ -37,7 +37,7 @@ TOLD_AFTERWARDS = {
     "password_changed",
 }
 
-SENT_BEFORE = {"before_registration", "before_session_start", "user_creating", "user_changing"}
+SENT_BEFORE = {"before_registration", "before_session_start", "user_creating", "user_changing", "account_claimed"}
 
 
 class Heard:
@@ -605,3 +605,16 @@ def test_two_applications_do_not_hear_each_other(app: Flask, databases: Database
         a_session(other, a_user(other))
         assert (first, second) == ([app, app], [other, other])
         dispose(other)
+
+
+def test_a_claim_is_sent_within_the_transaction_of_the_reset(app: Flask) -> None:
+    user, seen = a_user(app), []
+
+    def claimed(sender: object, *, user_id: Any, context: Any, **_: object) -> None:
+        assert db.session().in_transaction()
+        seen.append((sender, user_id, context))
+
+    token = a_token(app, user)
+    with hooks.account_claimed.connected_to(claimed), app.app_context():
+        services(app).password_resets.complete(token, "another good pass phrase", GUEST)
+    assert seen == [(app, user.id, GUEST)]
