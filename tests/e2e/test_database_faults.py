@@ -144,6 +144,7 @@ def test_a_database_that_is_frozen(postgres: Postgres, url: str, server: Server)
         postgres.send(signal.SIGCONT)
 
 
+@pytest.mark.alone  # forty clients take both processors, and the longest answer is measured
 def test_a_blocklist_that_is_locked_while_forty_clients_call(postgres: Postgres, url: str, server: Server) -> None:
     tokens = Tokens(url)
     locker = postgres.connect(name_of(url))
