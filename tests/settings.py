@@ -19,6 +19,7 @@ MAIL: dict[str, Any] = {
     "mail_from": Address("Example accounts", "no-reply", "example.com"),
     "mail_rate_limit": None,
     "login_links": "on",
+    "email_verification": "off",
 }
 """With these, everything that needs mail exists. Nothing sends in a test's application: rows stay in the outbox."""
 

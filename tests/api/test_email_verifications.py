@@ -16,6 +16,8 @@ from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
 from authapp.models import Session, User, UserStatus
 from clocks import Time
+from conftest import created
+from databases import Databases
 from factories import PASSWORD, Api, a_session, a_token, a_user, events_of, mails, problem
 
 PATH = "/auth/email-verifications"
@@ -41,7 +43,12 @@ def link(app: Flask, user: User, **changes: Any) -> str:
 # --- mails -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_registration_and_a_creation_send_a_link_in_their_transaction(app: Flask, api: Api) -> None:
+def test_a_registration_and_a_creation_send_a_link_in_their_transaction(databases: Databases) -> None:
+    for app in created(databases, email_verification="optional"):
+        creations_send_a_link(app, Api(app.test_client()))
+
+
+def creations_send_a_link(app: Flask, api: Api) -> None:
     names = {"username": "ada", "email": "Ada@example.com", "password": PASSWORD}
     assert api.post("/auth/register", names).status_code == 201
     a_user(app, "grace")

@@ -29,7 +29,7 @@ def user(app: Flask) -> User:
     """A user who has verified the address."""
     user = a_user(app, "ada")
     with app.app_context(), transaction():
-        db.session.get_one(User, user.id).email_verified_at = user.created_at
+        db.session.get_one(User, user.id).set_verified(user.created_at)
     return user
 
 
@@ -222,7 +222,8 @@ def test_a_disabled_account_and_one_with_another_address_are_refused(api: Api, u
     send(services, user)
     with transaction():
         db.session.get_one(User, user.id).status = "disabled"
-        db.session.get_one(User, user.id).email_verified_at = None
+        never = db.session.get_one(User, user.id)
+        never.email_verified_at = never.first_verified_at = None
     refused(api, challenge, code=CODE)
     assert events()[-1] == ("login.refused", user.id, {}), "and nobody claims a disabled account"
 

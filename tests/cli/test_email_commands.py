@@ -6,6 +6,7 @@ from flask import Flask
 from authapp.context import OPERATOR
 from authapp.domain.services import Services
 from cli.invoking import data, flask_users, refused, succeeded
+from conftest import reconfigured
 from factories import a_user, events_of, mails
 
 
@@ -45,7 +46,8 @@ def test_a_disabled_account_is_sent_no_link(app: Flask) -> None:
     assert mails(app) == before
 
 
-def test_without_mail_no_link_is_promised(app: Flask) -> None:
+def test_without_mail_no_link_is_promised(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    reconfigured(app, monkeypatch, mail_url=None)
     a_user(app, "grace")
     refused(flask_users(app, "send-reset", "grace"), "AUTHAPP_MAIL_URL")
 

@@ -73,12 +73,14 @@ def test_a_test_mail_goes_out_at_once(app: Flask, monkeypatch: pytest.MonkeyPatc
     refused(invoke(app, mail, "test", "nonsense"), "Not a valid email address")
 
 
-def test_the_commands_need_a_mail_server(app: Flask) -> None:
+def test_the_commands_need_a_mail_server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    reconfigured(app, monkeypatch, mail_url=None)
     for arguments in (["deliver"], ["queue"], ["test", "ada@example.com"]):
         refused(invoke(app, mail, *arguments), "AUTHAPP_MAIL_URL is not set")
 
 
-def test_the_doctor_says_nothing_of_mail_that_is_off(app: Flask) -> None:
+def test_the_doctor_says_nothing_of_mail_that_is_off(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    reconfigured(app, monkeypatch, mail_url=None)
     with app.app_context():
         services = Services.of(app)
         assert result(checks.server(services))[0] is CheckLevel.OK

@@ -50,8 +50,8 @@ def looked_up(app: Flask, server: RangeServer, monkeypatch: pytest.MonkeyPatch) 
     return server
 
 
-def contains(server: RangeServer, password: str) -> bool:
-    return RangeAPI(server.address).contains(digest(password).encode())
+def has_digest(server: RangeServer, password: str) -> bool:
+    return RangeAPI(server.address).has_digest(digest(password).encode())
 
 
 def skipped(app: Flask) -> list[str]:
@@ -210,7 +210,7 @@ def test_what_was_given_up_gives_its_place_back(server: RangeServer) -> None:
     source = RangeAPI(server.address)
     for _ in range(AT_ONCE + 1):
         with pytest.raises(BreachSourceError, match="did not answer"):
-            source.contains(digest(BREACHED).encode())
+            source.has_digest(digest(BREACHED).encode())
     assert all(source._slots.acquire(timeout=1) for _ in range(AT_ONCE))
 
 
@@ -241,7 +241,7 @@ def test_who_finds_every_place_taken_is_not_kept_waiting(server: RangeServer) ->
     for _ in range(AT_ONCE):
         source._slots.acquire()
     with pytest.raises(BreachSourceError, match="at once"):
-        source.contains(digest(BREACHED).encode())
+        source.has_digest(digest(BREACHED).encode())
     assert server.paths == []
 
 
@@ -253,8 +253,8 @@ def test_a_process_without_room_for_a_thread_gives_the_place_back(
         patch.setattr("_thread.start_new_thread", _no_room)
         for _ in range(AT_ONCE + 1):
             with pytest.raises(BreachSourceError, match="no room"):
-                source.contains(digest(BREACHED).encode())
-    assert source.contains(digest(BREACHED).encode())
+                source.has_digest(digest(BREACHED).encode())
+    assert source.has_digest(digest(BREACHED).encode())
 
 
 def _no_room(*_: Any) -> None:
@@ -399,7 +399,7 @@ def listed(folder: Path, *passwords: str, end: str = "\n", form: Callable[[str],
 def in_file(path: Path, password: str) -> bool:
     found = breached_passwords(path.as_uri())
     assert found is not None
-    return found.source.contains(digest(password).encode())
+    return found.source.has_digest(digest(password).encode())
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -428,10 +428,10 @@ def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
     path = listed(tmp_path)
     source = breached_passwords(path.as_uri())
     assert source is not None
-    assert not source.source.contains(digest(BREACHED).encode())
+    assert not source.source.has_digest(digest(BREACHED).encode())
     (tmp_path / "new").mkdir()
     listed(tmp_path / "new", BREACHED).replace(path)
-    assert source.source.contains(digest(BREACHED).encode())
+    assert source.source.has_digest(digest(BREACHED).encode())
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from authapp.database.session import db, transaction
 from authapp.domain.email.delivery import MailDelivery, MailOutcome
 from authapp.domain.email.files import MAX_FILES, ConsoleTransport, FolderTransport
 from authapp.domain.email.kinds import MailKind, account, mail_kinds
+from authapp.domain.email.previous_addresses import remember
 from authapp.domain.email.sender import MailSender
 from authapp.domain.email.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
 from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, TokenPurpose, code_hash
@@ -214,8 +215,9 @@ def test_the_token_of_a_change_has_the_address_as_it_was_typed(
 ) -> None:
     user = a_user(app, "ada")
     with transaction():
-        values = {"pending_email": "New@Example.org", "pending_email_until": time.now + HOUR}
-        db.session.execute(update(User).where(User.id == user.id).values(values))
+        row = db.session.get_one(User, user.id)
+        row.pending_email, row.pending_email_until = "New@Example.org", time.now + HOUR
+        remember(row, "New@Example.org")
     add(kind, user_id=user.id, address="New@Example.org")
     assert deliver(delivery) == {"sent": 1}
     (token,) = tokens()
@@ -527,5 +529,6 @@ def test_the_console_shows_the_text(app: Flask, delivery: MailDelivery, capsys: 
     assert "/account/reset-password#token=" in capsys.readouterr().out
 
 
-def test_an_application_without_a_mail_server_has_no_delivery(app: Flask) -> None:
+def test_an_application_without_a_mail_server_has_no_delivery(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    reconfigured(app, monkeypatch, mail_url=None)
     assert Services.of(app).mail_delivery is None

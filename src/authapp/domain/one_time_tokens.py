@@ -148,7 +148,7 @@ class OneTimeTokens:
         db.session.flush()
         return base64url.encode(token)
 
-    def withdraw(self, token: str, purpose: str) -> None:
+    def void_token(self, token: str, purpose: str) -> None:
         """Delete a token that was not sent after all, so that it does not count among those of the account."""
         if key := _key_of(token):
             self._delete(*_is_token(*key, purpose))

@@ -15,7 +15,7 @@ def breached_list(services: Services) -> CheckResult:
         return CheckResult(CheckLevel.OK, _SUBJECT, "None is configured.")
     try:
         breached.source.check()
-        known = breached.source.contains(sha1_hex("password"))
+        known = breached.source.has_digest(sha1_hex("password"))
     except BreachSourceError as error:
         return CheckResult(CheckLevel.FAIL, _SUBJECT, str(error), _ADVICE)
     if not known:

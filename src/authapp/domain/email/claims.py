@@ -10,7 +10,6 @@ from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks, account_claimed
 from authapp.domain.one_time_tokens import OneTimeTokens
-from authapp.domain.users.new_password import void_password
 from authapp.domain.users.rows import lock_account
 from authapp.errors import OneTimeTokenInvalid
 from authapp.models import User, UserStatus
@@ -37,19 +36,16 @@ def mark_verified(user: User, hooks: Hooks, context: RequestContext) -> None:
         hooks.send_user_changing(user, {"email_verified_at"}, context=context)
 
 
-def prove_address(user: User, hooks: Hooks, context: RequestContext) -> int:
+def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
     """Mark the address of a locked account as verified by somebody who may not be the one who registered it.
 
-    If no address of it was ever verified, whoever registered it loses the account: the password is void, and the
-    sessions and a pending address end; receivers of ``account_claimed`` remove the other credentials. Returns how many
-    sessions were ended; pass it to ``send_sessions_ended`` after the commit.
+    Returns whether no address of it was ever verified. Then whoever registered it loses the account: a pending address
+    ends, receivers of ``account_claimed`` remove other credentials, and the caller voids the password or sets another
+    one, which ends the sessions.
     """
-    was_claimed = user.first_verified_at is not None
+    is_claimed = user.first_verified_at is None
     mark_verified(user, hooks, context)
-    if was_claimed:
-        return 0
-    user.pending_email = user.pending_email_until = None
-    ended = void_password(user, context)
-    hooks.send(account_claimed, context=context, user_id=user.id)
-    hooks.send_user_changing(user, {"password"}, context=context)
-    return ended
+    if is_claimed:
+        user.pending_email = user.pending_email_until = None
+        hooks.send(account_claimed, context=context, user_id=user.id)
+    return is_claimed

@@ -151,21 +151,21 @@ class MailDelivery:
         try:
             return self._attempt(attempt, transport, context)
         except ServerUnavailable:
-            one_time_secrets.withdraw(self._tokens, attempt.secrets)
+            one_time_secrets.void(self._tokens, attempt.secrets)
             raise
         except RecipientRefused as error:
-            one_time_secrets.withdraw(self._tokens, attempt.secrets)
+            one_time_secrets.void(self._tokens, attempt.secrets)
             return self._give_up(attempt, str(error), context)
         except TemporaryFailure as error:
             if not error.may_have_arrived:
-                one_time_secrets.withdraw(self._tokens, attempt.secrets)
+                one_time_secrets.void(self._tokens, attempt.secrets)
             return self._postpone(attempt, str(error), context)
         except Exception as error:
             if isinstance(error, SQLAlchemyError) and is_outage(error):
                 raise
             # One mail that cannot be made, such as one of an unknown kind, must not hold up the others.
             logger.exception("a mail of the kind %s cannot be made", mail.kind)
-            one_time_secrets.withdraw(self._tokens, attempt.secrets)
+            one_time_secrets.void(self._tokens, attempt.secrets)
             reason = str(error) if isinstance(error, BadTemplate | UnknownKind) else type(error).__name__
             return self._postpone(attempt, f"The mail cannot be made: {reason}", context)
 

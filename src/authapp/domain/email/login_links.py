@@ -19,7 +19,7 @@ from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.domain.users.names import checked_names
-from authapp.domain.users.new_password import send_sessions_ended
+from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import lock_account
 from authapp.errors import OneTimeTokenInvalid, Refusal
 from authapp.models import User, UserStatus
@@ -98,8 +98,9 @@ class LoginLinks:
             user = _active_user(used) if used else None
             if user is None:
                 audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=challenged)
-            else:
-                ended = prove_address(user, self._hooks, context)
+            elif prove_address(user, self._hooks, context):
+                ended = void_password(user, context)
+                self._hooks.send_user_changing(user, {"password"}, context=context)
         if user is None:
             raise OneTimeTokenInvalid
         send_sessions_ended(user.id, ended, self._hooks, context)

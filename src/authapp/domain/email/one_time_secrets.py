@@ -40,8 +40,8 @@ def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: 
     return OneTimeSecrets(kind.purpose, token, code)
 
 
-def withdraw(tokens: OneTimeTokens, secrets: OneTimeSecrets | None) -> None:
+def void(tokens: OneTimeTokens, secrets: OneTimeSecrets | None) -> None:
     """Delete the token of a mail that was not taken: an account has room for few, and others are in its mailbox."""
     if secrets is not None:
         with transaction():
-            tokens.withdraw(secrets.token, secrets.purpose)
+            tokens.void_token(secrets.token, secrets.purpose)

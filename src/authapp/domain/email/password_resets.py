@@ -68,7 +68,7 @@ class PasswordResets:
         new_hash = self._hasher.hash(new_password, context)
         with transaction():
             user = use_token(self._tokens, token, TokenPurpose.RESET_PASSWORD)
-            ended = prove_address(user, self._hooks, context)
+            prove_address(user, self._hooks, context)
             self._throttles.forgive(user.id)
-            ended += set_password_hash(user, new_hash, self._hooks, context, event=EventType.PASSWORD_RESET)
+            ended = set_password_hash(user, new_hash, self._hooks, context, event=EventType.PASSWORD_RESET)
         send_password_changed(user.id, ended, self._hooks, context)

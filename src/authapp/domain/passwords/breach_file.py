@@ -20,7 +20,7 @@ class BreachFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def contains(self, digest: bytes) -> bool:
+    def has_digest(self, digest: bytes) -> bool:
         """Return whether the file has this hash. Letters may be of either case, and lines may end in CRLF.
 
         Raises ``BreachSourceError`` if the file cannot be read, or a line on the way is not a hash.

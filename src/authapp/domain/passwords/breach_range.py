@@ -36,7 +36,7 @@ class RangeAPI:
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._slots = threading.BoundedSemaphore(AT_ONCE)
 
-    def contains(self, digest: bytes) -> bool:
+    def has_digest(self, digest: bytes) -> bool:
         """Return whether the server knows this hash. Raises ``BreachSourceError``, after ``SECONDS`` at the latest."""
         until = time.monotonic() + SECONDS
         if not self._slots.acquire(timeout=SECONDS):

@@ -19,7 +19,7 @@ class BreachSourceError(Exception):
 class BreachSource(Protocol):
     """A list of the SHA-1 hashes of breached passwords."""
 
-    def contains(self, digest: bytes) -> bool:
+    def has_digest(self, digest: bytes) -> bool:
         """Return whether the list has this hash: 40 hexadecimal digits in capitals. Raises ``BreachSourceError``."""
 
     def check(self) -> None:

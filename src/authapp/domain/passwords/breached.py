@@ -46,7 +46,7 @@ class BreachedPasswords:
             return
         try:
             with deadline.paused():
-                found = self.source.contains(sha1_hex(password))
+                found = self.source.has_digest(sha1_hex(password))
         except BreachSourceError as error:
             self._failures += 1
             if self._failures >= FAILURES:
