@@ -136,6 +136,7 @@ ELSEWHERE = {
     EventType.KEY_ROTATED: "tests/cli/test_keys.py",
     EventType.KEY_RETIRED: "tests/cli/test_keys.py",
     EventType.AUDIT_PRUNED: "tests/api/test_audit_events.py",
+    EventType.SESSION_STEPPED_UP: "tests/api/test_step_ups.py",
     # These need a token, which is in a mail alone, or a sender.
     EventType.PASSWORD_RESET: "tests/api/test_password_resets.py",
     EventType.PASSWORD_VOIDED: "tests/api/test_email.py",

@@ -50,7 +50,7 @@ def looked_up(app: Flask, server: RangeServer, monkeypatch: pytest.MonkeyPatch) 
     return server
 
 
-def has_digest(server: RangeServer, password: str) -> bool:
+def contains(server: RangeServer, password: str) -> bool:
     return RangeAPI(server.address).has_digest(digest(password).encode())
 
 
@@ -228,7 +228,7 @@ def test_a_worker_asks_four_questions_at_once_and_no_more(server: RangeServer) -
 
     server.behave = counting
     source = RangeAPI(server.address)
-    threads = [threading.Thread(target=source.contains, args=(digest(NEVER_LOST).encode(),)) for _ in range(12)]
+    threads = [threading.Thread(target=source.has_digest, args=(digest(NEVER_LOST).encode(),)) for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -158,6 +158,18 @@ def test_an_event_says_that_it_was_sent_and_for_which_request(app: Flask, delive
     assert "example.com" not in str(event.details)
 
 
+@pytest.mark.parametrize(
+    ("kind", "event_type"), [("reset_password", "password.reset_requested"), ("login_link", "login_link.sent")]
+)
+def test_what_a_guest_asked_for_is_recorded_with_the_account_when_it_is_sent(
+    app: Flask, delivery: MailDelivery, kind: str, event_type: str
+) -> None:
+    user = a_user(app, "ada")
+    add(kind)
+    deliver(delivery)
+    assert [event.subject_id for event in events(event_type)] == [user.id]
+
+
 def test_a_kind_can_have_an_event_of_its_own(app: Flask, delivery: MailDelivery) -> None:
     a_user(app, "ada")
     kind = MailKind(mail_kinds["reset_password"].recipient, TokenPurpose.RESET_PASSWORD, event="password.changed")
