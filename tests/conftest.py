@@ -56,7 +56,7 @@ def app(request: pytest.FixtureRequest) -> Iterator[Flask]:
 def committed_app(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Flask]:
     """An application on a database of its own, where commits are real."""
     is_verified = request.node.get_closest_marker("verified")
-    yield from created(databases, email_verification="required" if is_verified else "optional")
+    yield from created(databases, **({"email_verification": "required"} if is_verified else {}))
 
 
 def created(databases: Databases, **changes: Any) -> Iterator[Flask]:
