@@ -81,7 +81,9 @@ def test_of_twenty_who_use_one_link_at_once_one_logs_in(neighbour: Flask, server
         challenge, token = sent_link(neighbour, server, user)
         body = {"challenge": challenge, way: token if way == "token" else CODE}
         statuses = calls_at_once([lambda body=body: server.call("PUT", LOGIN_LINKS, json=body)] * AT_ONCE)
-        assert Counter(statuses) == {200: 1, 400: AT_ONCE - 1}
+        # On a busy machine one of them may wait for the account for too long, and is then refused for a while.
+        assert statuses.count(200) == 1, Counter(statuses)
+        assert set(statuses) <= {200, 400, 503}
         assert sessions_of(neighbour, user) == 1
 
 

@@ -7,6 +7,7 @@ from generated_python.api.auth import log_in, log_out, refresh_tokens, register_
 from generated_python.api.users import get_own_account
 from generated_python.models import (
     Login,
+    OwnUser,
     Refresh,
     Registration,
     TokenPair,
@@ -33,7 +34,7 @@ def main(base_url: str, username: str) -> None:
     assert isinstance(refreshed, TokenPair), refreshed
     client = AuthenticatedClient(base_url=base_url, token=refreshed.access_token)
     account = get_own_account.sync(client=client)
-    assert isinstance(account, User)
+    assert isinstance(account, OwnUser)
     assert account.username == username
     assert log_out.sync_detailed(client=client).status_code == 204
     assert isinstance(get_own_account.sync(client=client), TokenRevokedProblem)
