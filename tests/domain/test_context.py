@@ -46,7 +46,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.passwords.throttles.LoginThrottles.take_back",
     "authapp.domain.passwords.verifier.PasswordVerifier.forgive",
     "authapp.domain.roles.deletion.delete_role",
-    "authapp.domain.roles.deletion.release_name",
+    "authapp.domain.roles.deletion.remove_deleted_role",
     # Parts of statements, whose parameters say in which context they run: ``audit_params``, which takes one.
     "authapp.domain.audit.recording.audit_cte",
     "authapp.domain.sessions.revocation.blocklisted",
