@@ -92,9 +92,7 @@ def is_live_role(name: str) -> ColumnElement[bool]:
 
 
 # The condition reads only the few roles that are deleted, and once for all rows.
-_IS_OF_LIVE_ROLE = with_loader_criteria(
-    UserRole, UserRole.role_name.not_in(select(Role.name).where(~Role.is_live))
-)
+_IS_OF_LIVE_ROLE = with_loader_criteria(UserRole, UserRole.role_name.not_in(select(Role.name).where(~Role.is_live)))
 
 
 @event.listens_for(db.session, "do_orm_execute")
