@@ -90,9 +90,9 @@ postman: $(INSTALLED) $(NEWMAN) ## Run the Postman collection against a real ser
 	$(BIN)/pytest tests/e2e/test_postman.py
 
 lock: $(INSTALLED) ## Pin the requirements anew (needs uv)
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 		--custom-compile-command "make lock" --extra all setup.cfg -o requirements/base.txt
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 		--custom-compile-command "make lock" --extra dev setup.cfg -o requirements/dev.txt
 
 clean: ## Remove what was made, but not instance/, which holds data

@@ -365,10 +365,10 @@ def test_an_attempt_that_is_taken_back_ends_no_delay_that_began_after_it(app: Fl
         slow = throttles.reserve(account, LOGIN_BY_USERNAME)
         time.passes(seconds=1)
         guess = throttles.reserve(account, LOGIN_BY_USERNAME)
-        throttles.take_back(account, LOGIN_BY_USERNAME, slow)
+        throttles.uncount(account, LOGIN_BY_USERNAME, slow)
         with pytest.raises(TooManyRequests):
             throttles.reserve(account, LOGIN_BY_USERNAME)
-        throttles.take_back(account, LOGIN_BY_USERNAME, guess)
+        throttles.uncount(account, LOGIN_BY_USERNAME, guess)
         assert throttles.reserve(account, LOGIN_BY_USERNAME).failures == 1
 
 

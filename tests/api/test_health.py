@@ -137,3 +137,23 @@ def test_a_check_of_a_project_makes_it_not_ready(api: Api, sentence: str) -> Non
         readiness_checks.unregister("mail")
     assert answer["errors"] == [{"pointer": "#/mail", "detail": sentence}]
     assert api.client.get("/health/ready").status_code == 200
+
+
+def test_a_check_whose_statement_fails_spoils_no_other(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> HealthProblem | None:
+        db.session.execute(text("SELECT 1 / 0 -- a secret"))
+        return None
+
+    def sound() -> HealthProblem | None:
+        return None if db.session.scalar(text("SELECT 1")) else HealthProblem("There is no 1.")
+
+    readiness_checks.register("broken", broken)
+    readiness_checks.register("sound", sound)
+    try:
+        answer = problem(api.client.get("/health/ready"), 503, "service_unavailable")
+    finally:
+        readiness_checks.unregister("broken")
+        readiness_checks.unregister("sound")
+    assert answer["errors"] == [{"pointer": "#/broken", "detail": "It cannot be checked."}]
+    assert "It cannot be checked. Reason: a bug: DataError (SQLSTATE 22012)." in caplog.text
+    assert "a secret" not in caplog.text

@@ -43,10 +43,10 @@ WITHOUT_CONTEXT = {
     "authapp.domain.email.claims.use_token",
     "authapp.domain.passwords.throttles.LoginThrottles.reserve",
     "authapp.domain.passwords.throttles.LoginThrottles.forgive",
-    "authapp.domain.passwords.throttles.LoginThrottles.take_back",
+    "authapp.domain.passwords.throttles.LoginThrottles.uncount",
     "authapp.domain.passwords.verifier.PasswordVerifier.forgive",
     "authapp.domain.roles.deletion.delete_role",
-    "authapp.domain.roles.deletion.release_name",
+    "authapp.domain.roles.deletion.remove_deleted_role",
     # Parts of statements, whose parameters say in which context they run: ``audit_params``, which takes one.
     "authapp.domain.audit.recording.audit_cte",
     "authapp.domain.sessions.revocation.blocklisted",

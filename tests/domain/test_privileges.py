@@ -86,7 +86,7 @@ def run(url: str, *statements: str) -> None:
 def problems_of(app: Flask) -> dict[str, str]:
     """Return what the operator reads."""
     with app.app_context():
-        return {component: each.reason for component, each in Health([PACKAGE]).problems().items()}
+        return {component: each.for_operator for component, each in Health([PACKAGE]).problems().items()}
 
 
 def test_each_privilege_that_is_missing_is_named(url: str, serving_url: str) -> None:

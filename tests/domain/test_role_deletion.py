@@ -149,6 +149,30 @@ def test_pruning_spares_the_holders_of_a_new_role_of_the_name(app: Flask, monkey
     assert rows(app) == (1, 1)
 
 
+@pytest.mark.committed
+def test_a_role_keeps_its_row_while_another_node_removes_its_holders(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_role(app)
+    delete(app)
+    remove = deletion._remove_batch
+
+    def remove_while_another_node_does(name: str) -> int:
+        locked = select(Role.__table__).where(Role.name == name).with_for_update()
+        with db.engine.begin() as other_node:
+            assert other_node.execute(locked).one()
+            return remove(name)
+
+    monkeypatch.setattr(deletion, "_remove_batch", remove_while_another_node_does)
+    with app.app_context():
+        assert Services.of(app).pruning.prune()["deleted_roles"] == 0
+    assert rows(app) == (1, MANY - AT_ONCE)
+    monkeypatch.undo()
+    with app.app_context():
+        assert Services.of(app).pruning.prune()["deleted_roles"] == 1
+    assert rows(app) == (0, 0)
+
+
 def test_a_node_of_the_version_before_finds_no_permission_in_a_deleted_role(app: Flask) -> None:
     a_role(app)
     delete(app)

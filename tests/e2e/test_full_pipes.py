@@ -80,10 +80,9 @@ def test_a_pipe_that_nobody_reads_holds_no_request(databases: Databases, tmp_pat
             assert server.call("GET", "/health/live").status_code == 200
             garbage(server)
         server.stop()
-    said = "Lines lost by this worker" if streams == ["stdout"] else "Lines of this log that a process lost"
     read = pipe.close()
     text = read if "stderr" in streams else server.log
     events = [json.loads(line) for line in text.splitlines() if line.strip()]
-    lost = [event["message"] for event in events if said in event["message"]]
+    lost = [event["message"] for event in events if "Lines lost by this worker" in event["message"]]
     numbers = [int(re.findall(r"lost.*: (\d+)$", message)[0]) for message in lost]
     assert sum(numbers) >= 20, lost

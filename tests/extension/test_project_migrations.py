@@ -104,7 +104,7 @@ def readiness(project: Project) -> str:
     script = (
         "from wsgi import app; ready = app.test_client().get('/health/ready').status_code == 200\n"
         "app.app_context().push(); problems = app.extensions['authapp'].services.health.problems()\n"
-        "print('ready' if ready else [each.reason for each in problems.values()])"
+        "print('ready' if ready else [each.for_operator for each in problems.values()])"
     )
     (project.folder / "readiness.py").write_text(script)
     with project.start("readiness") as process:

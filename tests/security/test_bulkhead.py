@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from authapp.config import Settings
-from authapp.errors import ServiceUnavailable
+from authapp.errors import ServiceUnavailable, TooManyRequests
 from authapp.security.bulkhead import NICENESS, Bulkhead
 
 
@@ -56,9 +56,9 @@ class Clients:
             time.sleep(0.001)
 
     def _take_turn(self, number: int, is_gone: Callable[[], bool]) -> None:
-        self._bulkhead.enter(is_gone)
+        self._bulkhead._enter(is_gone)
         self.order.append(number)
-        self._bulkhead.leave()
+        self._bulkhead._leave()
 
     def close(self) -> list[BaseException | None]:
         """Wait for all, and return what each raised."""
@@ -70,9 +70,14 @@ def bulkhead(concurrency: int = 1, longest_wait: float = 20, seconds: float = 0.
     return Bulkhead(concurrency=concurrency, longest_wait=longest_wait, seconds=seconds)
 
 
+def stays() -> bool:
+    """Tell that the client has not hung up."""
+    return False
+
+
 def refused(bulkhead: Bulkhead) -> ServiceUnavailable:
     with pytest.raises(ServiceUnavailable) as refusal:
-        bulkhead.enter()
+        bulkhead._enter(stays)
     return refusal.value
 
 
@@ -80,11 +85,11 @@ def test_no_more_run_at_once_than_allowed() -> None:
     two, work = bulkhead(concurrency=2), Work()
 
     def enter() -> str:
-        two.enter()
+        two._enter(stays)
         try:
             return two.run(work)
         finally:
-            two.leave()
+            two._leave()
 
     with ThreadPoolExecutor(5) as pool:
         results = [pool.submit(enter) for _ in range(5)]
@@ -97,11 +102,11 @@ def test_no_more_run_at_once_than_allowed() -> None:
 
 def test_who_came_first_has_its_turn_first() -> None:
     one = bulkhead()
-    one.enter()
+    one._enter(stays)
     clients = Clients(one)
     for number in range(10):
         clients.enter(number)
-    one.leave()
+    one._leave()
     assert clients.close() == [None] * 10
     assert clients.order == list(range(10))
 
@@ -110,40 +115,40 @@ def test_who_came_first_has_its_turn_first() -> None:
 def test_as_many_wait_as_have_their_turn_in_time(concurrency: int, seconds: float, room: int) -> None:
     busy = bulkhead(concurrency, 2, seconds)
     for _ in range(concurrency):
-        busy.enter()
+        busy._enter(stays)
     clients = Clients(busy)
     for number in range(room):
         clients.enter(number)
     assert refused(busy).retry_after == max(3, math.ceil(seconds))
-    busy.leave()
+    busy._leave()
     assert clients.close() == [None] * room
-    busy.enter()  # a thread that is free is given, whatever a hash takes
+    busy._enter(stays)  # a thread that is free is given, whatever a hash takes
 
 
 def test_fifty_wait_by_default_where_a_hash_takes_what_it_takes() -> None:
     busy = bulkhead(longest_wait=Settings.hashing_queue_seconds, seconds=0.03)
-    busy.enter()
+    busy._enter(stays)
     clients = Clients(busy)
     for number in range(50):
         clients.enter(number)
-    busy.leave()
+    busy._leave()
     assert clients.close() == [None] * 50
 
 
 def test_the_time_of_a_turn_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     one = bulkhead(longest_wait=10, seconds=100)
-    one.enter()
+    one._enter(stays)
     assert refused(one).retry_after == 100
-    one.leave()
+    one._leave()
     turns(one, 60, monkeypatch, seconds=0)
-    one.enter()
+    one._enter(stays)
     clients = Clients(one)
     clients.enter(1)
-    one.leave()
+    one._leave()
     assert clients.close() == [None]
 
     turns(one, 60, monkeypatch, seconds=20)
-    one.enter()
+    one._enter(stays)
     assert refused(one).retry_after == 20
 
 
@@ -158,6 +163,15 @@ def turns(bulkhead: Bulkhead, count: int, monkeypatch: pytest.MonkeyPatch, *, se
                 assert bulkhead.run(len, "four") == 4
 
 
+def test_turns_that_hash_nothing_do_not_shorten_the_expected_wait() -> None:
+    one = bulkhead(longest_wait=10, seconds=100)
+    for _ in range(30):
+        with pytest.raises(TooManyRequests), one.turn():
+            raise TooManyRequests("There were too many failed attempts.", retry_after=1)
+    one._enter(stays)
+    assert refused(one).retry_after == 100
+
+
 def test_nobody_waits_longer_than_the_longest_wait_whatever_was_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float | None] = []
 
@@ -167,13 +181,13 @@ def test_nobody_waits_longer_than_the_longest_wait_whatever_was_expected(monkeyp
             return super().wait(0)
 
     slow = bulkhead(longest_wait=30)
-    slow.enter()
+    slow._enter(stays)
     with monkeypatch.context() as patch:
         patch.setattr("authapp.security.bulkhead.threading.Event", Impatient)
         assert refused(slow).retry_after == 1
     assert waits == [30]
-    slow.leave()
-    slow.enter()  # who gave up holds no thread
+    slow._leave()
+    slow._enter(stays)  # who gave up holds no thread
 
 
 def test_a_turn_is_passed_on_when_it_fails() -> None:
@@ -187,12 +201,12 @@ def test_a_turn_is_passed_on_when_it_fails() -> None:
 
 def test_a_client_that_has_gone_is_dropped_when_its_turn_comes() -> None:
     one = bulkhead()
-    one.enter()
+    one._enter(stays)
     clients = Clients(one)
     clients.enter(1)
     clients.enter(2, lambda: True)
     clients.enter(3)
-    one.leave()
+    one._leave()
     first, gone, third = clients.close()
     assert (first, third, clients.order) == (None, None, [1, 3])
     assert isinstance(gone, ServiceUnavailable)
@@ -200,7 +214,7 @@ def test_a_client_that_has_gone_is_dropped_when_its_turn_comes() -> None:
 
 def test_clients_that_have_gone_leave_their_room_to_others() -> None:
     full = bulkhead(longest_wait=2, seconds=0.5)
-    full.enter()
+    full._enter(stays)
     clients, gone = Clients(full), threading.Event()
     for number in range(4):
         clients.enter(number, gone.is_set if number % 2 else lambda: False)
@@ -209,7 +223,7 @@ def test_clients_that_have_gone_leave_their_room_to_others() -> None:
     newcomer = ThreadPoolExecutor(1).submit(clients._take_turn, 4, lambda: False)
     outcomes = [clients.outcomes[number].exception(10) for number in (1, 3)]
     assert all(isinstance(outcome, ServiceUnavailable) for outcome in outcomes)
-    full.leave()
+    full._leave()
     newcomer.result(10)
     clients.close()
     assert clients.order == [0, 2, 4]

@@ -8,9 +8,11 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TextIO
+from unittest.mock import patch
 
 import pytest
+from gunicorn.glogging import Logger
 
 from authapp.api import client, jwt_extended, middleware
 from authapp.errors import catalogue
@@ -36,8 +38,10 @@ TOOK = timedelta(seconds=1, microseconds=234)
 
 def logger(accesslog: str | None) -> AccessLogger:
     """Return a logger that has not replaced the handlers of this process, as gunicorn's constructor does."""
-    made = AccessLogger.__new__(AccessLogger)
-    made.cfg = SimpleNamespace(accesslog=accesslog, capture_output=False, errorlog="-")
+    cfg = SimpleNamespace(accesslog=accesslog, capture_output=False, errorlog="-")
+    with patch.object(Logger, "__init__", return_value=None):
+        made = AccessLogger(cfg)
+    made.cfg = cfg
     made.error_log = logging.getLogger("gunicorn.error")
     return made
 
@@ -137,26 +141,31 @@ def test_probes_that_find_nothing_wrong_can_be_left_out(
     assert capfd.readouterr().out.count("\n") == written
 
 
-@pytest.mark.parametrize("file", ["/dev/full", "/nothing/here", "a part", "-"])
+@pytest.mark.parametrize("file", ["/dev/full", "/nothing/here", "a part", "-", "closed"])
 def test_a_log_that_cannot_be_written_is_said_once_a_minute_and_harms_no_request(
     file: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     if file == "a part":
         monkeypatch.setattr(os, "write", lambda _, data: len(data) - 1)
         file = "/dev/null"
-    if file == "-":
-        monkeypatch.setattr(sys, "stdout", None)
+    if file in {"-", "closed"}:
+        monkeypatch.setattr(sys, "stdout", None if file == "-" else closed_stream())
+        file = "-"
     log = logger(file)
     for _ in range(3):
         write(log)
     log.reopen_files()
-    assert log.lost == 3
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "Lines lost by this worker: 1" in caplog.text
-    monkeypatch.setattr(AccessLogger, "_next_report", 0.0)
-    del log._next_report
+    log._next_report[False] = 0.0
     write(log)
-    assert "Lines lost by this worker: 4" in caplog.text
+    assert "Lines lost by this worker: 3" in caplog.text
+
+
+def closed_stream() -> TextIO:
+    """Return a stream whose descriptor nobody may ask for: that raises ``ValueError``, and no ``OSError``."""
+    with Path(os.devnull).open("w") as stream:
+        return stream
 
 
 def test_the_alerts_of_the_documentation_ask_for_fields_and_codes_that_there_are() -> None:

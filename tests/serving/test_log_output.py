@@ -91,15 +91,18 @@ def test_the_handler_counts_what_it_cannot_write_and_says_so_with_the_next_line(
     monkeypatch.setattr(log, "handlers", [handler])
     monkeypatch.setattr(log, "propagate", False)
     log.setLevel(logging.INFO)
-    with monkeypatch.context() as closed:
-        closed.setattr(sys, "stderr", None)
-        for _ in range(3):
-            log.info("lost")
+    with Path(os.devnull).open("w") as stream:
+        pass
+    for closed in (None, stream):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", closed)
+            for _ in range(3):
+                log.info("lost")
     log.info("%d is no number", "one")
     log.info("é")
     events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert [event["message"] for event in events] == [
-        "Lines of this log that a process lost: 3",
+        "This log could not be written. Lines lost by this worker: 6",
         "a message could not be formatted: '%d is no number'",
         "é",
     ]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
-from authapp.config.mail import MailServer, breach_source, folder, link_url, mail_from, mail_server
+from authapp.config.mail import MailServer, link_url, mail_from, mail_server
+from authapp.config.parsers import breach_source, folder
 from authapp.config.rate_limits import RateLimit, rate_limits
 
 __all__ = ["MailServer", "RateLimit", "Settings", "SettingsError", "normalised_database_url", "rate_limits"]
@@ -196,13 +197,13 @@ class Settings:
         for setting in fields(cls):
             read, *arguments = setting.metadata["read"]
             values[setting.name] = read(reader, setting.name, *arguments)
-        reader.order(values, "access_token_ttl", "refresh_token_ttl", "session_ttl")
+        reader.require_order(values, "access_token_ttl", "refresh_token_ttl", "session_ttl")
         # Otherwise a name would be locked before the first delay.
-        reader.share(values, "login_failures_per_account", "login_failures_max", NAMES_PER_ACCOUNT)
+        reader.require_share(values, "login_failures_per_account", "login_failures_max", NAMES_PER_ACCOUNT)
         if values["mail_url"] is not None:
-            reader.needed(values, "mail_from", "AUTHAPP_MAIL_URL needs a sender.")
+            reader.require_value(values, "mail_from", "AUTHAPP_MAIL_URL needs a sender.")
         if values["email_verification"] == "required":
-            reader.needed(values, "mail_url", "AUTHAPP_EMAIL_VERIFICATION=required needs it.")
+            reader.require_value(values, "mail_url", "AUTHAPP_EMAIL_VERIFICATION=required needs it.")
         reader.server()
         reader.unknown()
         if reader.problems:

@@ -222,18 +222,18 @@ class EnvironmentReader:
             self.problems.append(f"{name} {error}")
             return None
 
-    def share(self, values: dict[str, Any], less: str, more: str, shares: int) -> None:
+    def require_share(self, values: dict[str, Any], less: str, more: str, shares: int) -> None:
         """Add a problem if the setting ``less`` is greater than ``more`` divided by ``shares``; 1 is never too many."""
         if None not in {values[less], values[more]} and values[less] > max(1, values[more] // shares):
             self.problems.append(f"{_variable(less)} must not be more than {_variable(more)} divided by {shares}.")
 
-    def order(self, values: dict[str, Any], *names: str) -> None:
+    def require_order(self, values: dict[str, Any], *names: str) -> None:
         """Add a problem for each of the named settings that is greater than the next one."""
         for less, more in itertools.pairwise(names):
             if None not in {values[less], values[more]} and values[less] > values[more]:
                 self.problems.append(f"{_variable(less)} must not be more than {_variable(more)}.")
 
-    def needed(self, values: dict[str, Any], name: str, why: str) -> None:
+    def require_value(self, values: dict[str, Any], name: str, why: str) -> None:
         """Add a problem if the named setting has no value, unless one of it is there already."""
         if values[name] is None and not any(problem.startswith(_variable(name)) for problem in self.problems):
             self.problems.append(f"{_variable(name)} is missing: {why}")

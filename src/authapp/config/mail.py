@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from email_validator import EmailNotValidError, validate_email
 
+from authapp.config.parsers import is_https_or_local
+
 _DEFAULT_PORTS = {"smtp": 587, "smtps": 465}
 _EXAMPLE = "smtp://user:password@host:587, smtps://user:password@host, file:///folder or console://."
 
@@ -83,28 +85,6 @@ def link_url(value: str) -> str:
         value.format(purpose="", token="")
     except (IndexError, KeyError, ValueError):
         raise ValueError("must contain no other braces than {purpose} and {token}.") from None
-    is_local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost", "::1"}
-    if not url.hostname or not (url.scheme == "https" or is_local) or any(each.isspace() for each in value):
+    if not is_https_or_local(url) or any(each.isspace() for each in value):
         raise ValueError("must be an https address, or an http one of this machine.")
     return value
-
-
-def breach_source(value: str) -> str:
-    """Return an ``AUTHAPP_BREACHED_PASSWORDS``: ``off``, or the address of a list. Raises ``ValueError``."""
-    if value == "off":
-        return value
-    url = urlsplit(value)
-    is_local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost", "::1"}
-    if (url.scheme == "https" or is_local) and url.hostname and not url.query and not url.fragment:
-        return value
-    if url.scheme == "file" and not url.netloc and url.path.startswith("/"):
-        return value
-    raise ValueError("must be off, an https address of a range API, or file:///sorted-sha1.txt.")
-
-
-def folder(value: str) -> Path:
-    """Return the path of a folder that exists. Raises ``ValueError``."""
-    path = Path(value)
-    if not path.is_dir():
-        raise ValueError("must name a folder that exists.")
-    return path

@@ -9,8 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.database import reasons
+from authapp.database.errors import sqlstate
 from authapp.database.migrations import MigrationFolder
-from authapp.database.session import read_one
+from authapp.database.session import db, read_one
 from authapp.domain.privileges import missing_privileges
 from authapp.errors import FieldError, ServiceUnavailable
 from authapp.registry import Registry
@@ -25,13 +26,13 @@ PRIVILEGES_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class HealthProblem:
-    """A problem of one component: a ``sentence`` for everybody, and a ``reason`` for the operator alone, if any.
+    """A problem of one component: a sentence ``for_guests``, and its reason ``for_operator`` alone, if any.
 
-    Guests read the sentence: it names no table, role, revision or host.
+    The sentence for guests names no table, role, revision or host.
     """
 
-    sentence: str
-    reason: str = ""
+    for_guests: str
+    for_operator: str = ""
 
 
 readiness_checks: Registry[Callable[[], HealthProblem | None]] = Registry(
@@ -58,8 +59,8 @@ class Health:
         """
         if problems := self.problems():
             for component, problem in problems.items():
-                logger.warning("Not ready: %s: %s", component, f"{problem.sentence} {problem.reason}".strip())
-            field_errors = [FieldError(f"#/{component}", problem.sentence) for component, problem in problems.items()]
+                logger.warning("Not ready: %s: %s", component, f"{problem.for_guests} {problem.for_operator}".strip())
+            field_errors = [FieldError(f"#/{component}", problem.for_guests) for component, problem in problems.items()]
             raise ServiceUnavailable(" ".join(error.detail for error in field_errors), field_errors=field_errors)
 
     def problems(self) -> dict[str, HealthProblem]:
@@ -74,8 +75,7 @@ class Health:
                 return {"database": HealthProblem(sentence)}
             return self._privileges() or self._behind() or _registered()
         except SQLAlchemyError as error:
-            why = reasons.reason(error) or f"a bug: {type(error).__name__}"
-            return {"database": HealthProblem("The database cannot be asked.", f"Reason: {why}.")}
+            return {"database": HealthProblem("The database cannot be asked.", f"Reason: {_reason(error)}.")}
 
     def _privileges(self) -> dict[str, HealthProblem]:
         if time.monotonic() < self._privileged_until:
@@ -100,4 +100,14 @@ def _outcome(check: Callable[[], HealthProblem | None]) -> HealthProblem | None:
     try:
         return check()
     except Exception as error:  # noqa: BLE001 - whatever it is, what was to be checked is not known to hold
-        return HealthProblem("It cannot be checked.", f"Reason: {type(error).__name__}.")
+        # After a statement that failed, PostgreSQL would refuse those of the next check in the same transaction.
+        db.session.rollback()
+        return HealthProblem("It cannot be checked.", f"Reason: {_reason(error)}.")
+
+
+def _reason(error: Exception) -> str:
+    """Return why something failed, for the operator, without the message of the error: it may quote a secret."""
+    if not isinstance(error, SQLAlchemyError):
+        return f"a bug: {type(error).__name__}"
+    code = sqlstate(error)
+    return reasons.reason(error) or f"a bug: {type(error).__name__}{f' (SQLSTATE {code})' if code else ''}"

@@ -36,7 +36,10 @@ What a receiver writes is committed at once: no connection to the database is he
 """
 
 before_session_start = _signals.signal("before-session-start")
-"""``result``: sent when a user has been authenticated (``AuthenticationResult``), before the session starts."""
+"""``result``: sent when a user has been authenticated (``AuthenticationResult``), before the session starts.
+
+What a receiver writes is not committed, and is lost at the end of the request, unless the receiver commits it itself.
+"""
 
 user_creating = _signals.signal("user-creating")
 """``user_id``: sent within the transaction that creates an account, by a guest or an administrator.

@@ -1,6 +1,7 @@
 """Roles: named sets of permissions, and which users have them."""
 
 from sqlalchemy import ARRAY, ColumnElement, ForeignKey, Index, Text, event, literal, select, text
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, ORMExecuteState, mapped_column, with_loader_criteria
 
 from authapp.database.session import db
@@ -60,6 +61,16 @@ class Role(db.Model):  # type: ignore[name-defined,misc]
     permissions: Mapped[list[str]] = mapped_column(ARRAY(Text))
     deleted_at: Mapped[Timestamp | None] = mapped_column(default=None)
 
+    @hybrid_property
+    def is_live(self) -> bool:
+        """Whether the role is not deleted; of the class, the SQL condition for it."""
+        return self.deleted_at is None
+
+    @is_live.inplace.expression
+    @classmethod
+    def _is_live(cls) -> ColumnElement[bool]:
+        return cls.deleted_at.is_(None)
+
 
 class UserRole(db.Model):  # type: ignore[name-defined,misc]
     """One role of one user."""
@@ -76,14 +87,12 @@ class UserRole(db.Model):  # type: ignore[name-defined,misc]
 
 def is_live_role(name: str) -> ColumnElement[bool]:
     """Return the condition that there is a role of this name, and that it is not deleted: one look-up by key."""
-    live = select(literal(value=True)).where(Role.name == name, Role.deleted_at.is_(None))
+    live = select(literal(value=True)).where(Role.name == name, Role.is_live)
     return live.scalar_subquery().is_not(None)
 
 
 # The condition reads only the few roles that are deleted, and once for all rows.
-_IS_OF_LIVE_ROLE = with_loader_criteria(
-    UserRole, UserRole.role_name.not_in(select(Role.name).where(Role.deleted_at.is_not(None)))
-)
+_IS_OF_LIVE_ROLE = with_loader_criteria(UserRole, UserRole.role_name.not_in(select(Role.name).where(~Role.is_live)))
 
 
 @event.listens_for(db.session, "do_orm_execute")

@@ -54,21 +54,21 @@ class Bulkhead:
 
     @contextlib.contextmanager
     def turn(self, is_gone: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Wait for a thread as ``enter`` does, hold it within the block, and measure for how long."""
-        self.enter(is_gone)
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            # The whole turn, since others wait for all of it: the attempt is counted in it, before the hash.
-            self._seconds += WEIGHT * (time.monotonic() - start - self._seconds)
-            self.leave()
-
-    def enter(self, is_gone: Callable[[], bool] = lambda: False) -> None:
-        """Wait for a thread, and hold it until ``leave``.
+        """Wait for a thread, hold it within the block, and measure for how long.
 
         Raises ``ServiceUnavailable`` if the wait would be too long, or if the client has gone meanwhile.
         """
+        self._enter(is_gone)
+        start = time.monotonic()
+        try:
+            yield
+            # The whole turn, since others wait for all of it: the attempt is counted in it, before the hash. But not one
+            # that failed: it may have hashed nothing, and a flood of those would make the queue look short.
+            self._seconds += WEIGHT * (time.monotonic() - start - self._seconds)
+        finally:
+            self._leave()
+
+    def _enter(self, is_gone: Callable[[], bool]) -> None:
         with self._lock:
             if self._free:
                 self._free -= 1
@@ -78,7 +78,7 @@ class Bulkhead:
             self._waiters.append(waiter)
         self._wait(waiter)
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         """Pass the thread on to whoever has waited longest."""
         with self._lock:
             if self._waiters:
@@ -87,7 +87,7 @@ class Bulkhead:
                 self._free += 1
 
     def run(self, work: Callable[..., T], *arguments: object) -> T:
-        """Return ``work(*arguments)``, computed on a thread of the bulkhead. The caller must have entered."""
+        """Return ``work(*arguments)``, computed on a thread of the bulkhead. The caller must have a turn."""
         result: T = self._threads.submit(_run_with_low_priority, work, arguments).result()
         return result
 
@@ -121,7 +121,7 @@ class Bulkhead:
         if waiter.dropped:
             raise _gone()
         if waiter.is_gone():
-            self.leave()
+            self._leave()
             raise _gone()
 
     def _give_up(self, waiter: _Waiter) -> None:
@@ -131,7 +131,7 @@ class Bulkhead:
                 self._waiters.remove(waiter)
                 return
         if not waiter.dropped:
-            self.leave()
+            self._leave()
 
     @cached_property
     def _threads(self) -> Any:

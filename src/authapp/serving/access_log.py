@@ -16,7 +16,7 @@ from gunicorn.glogging import Logger
 
 from authapp.serving.event_formatter import REQUEST_ID
 from authapp.serving.json_lines import quoted
-from authapp.serving.log_output import LogOutput
+from authapp.serving.log_output import LineWriter, LogOutput, lost_lines
 
 ROUTE = "authapp.route"
 CODE = "authapp.code"
@@ -24,7 +24,7 @@ PRINCIPAL = "authapp.principal"
 """Keys of the WSGI environ, which ``authapp.api`` writes; a test compares them."""
 
 REPORT_SECONDS = 60.0
-"""While lines are lost, this is said at most so often."""
+"""That lines are lost is said at most so often, and as often that the log is written again."""
 
 USER_AGENT = "authapp.user_agent"
 """The key of the decoded user agent in the WSGI environ; ``authapp.api.client`` writes it, and a test compares them."""
@@ -36,14 +36,13 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     Buys 13 % of a ``/ping``, against the same line through ``logging``.
     """
 
-    lost = 0
-    """How many lines this process could not write."""
-
-    _output: LogOutput | None = None
-    _next_report = 0.0
-    _next_recovery_report = 0.0
-    _reported = 0
     _logs_probes = True
+
+    def __init__(self, cfg: Any) -> None:
+        """Open the log when the first line is written."""
+        self._lines = LineWriter(self._opened)
+        self._next_report = dict.fromkeys((True, False), 0.0)
+        super().__init__(cfg)
 
     def setup(self, cfg: Any) -> None:
         """Read the settings."""
@@ -57,40 +56,26 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
             return
         if not self._logs_probes and is_good_probe(resp, environ):
             return
-        try:
-            self._write(line(resp, environ, request_time).encode("ascii"))
-        except OSError as error:
-            self._count_lost(error)
-        else:
-            if self.lost > self._reported:
-                self._say_how_many_were_lost()
+        # At once, so that lines of two workers do not mix on a pipe (below 4,096 bytes).
+        is_written = self._lines.write(line(resp, environ, request_time).encode("ascii"))
+        if self._lines.lost and time.monotonic() >= self._next_report[is_written]:
+            self._report_lost_lines(is_written)
 
     def reopen_files(self) -> None:
         """Close the file; the next request opens it again, after its rotation (USR1)."""
         super().reopen_files()
-        if self._output is not None:
-            self._output.close()
-        self._output = None
+        self._lines.close()
 
-    def _write(self, data: bytes) -> None:
-        """Write ``data`` at once, so that lines of two workers do not mix on a pipe (below 4,096 bytes)."""
-        if self._output is None:
-            to = self.cfg.accesslog
-            self._output = LogOutput.of(sys.stdout) if to == "-" else LogOutput(to)
-        self._output.write(data)
+    def _opened(self) -> LogOutput:
+        to = self.cfg.accesslog
+        return LogOutput.of(sys.stdout) if to == "-" else LogOutput(to)
 
-    def _count_lost(self, error: OSError) -> None:
-        self.lost += 1
-        if time.monotonic() >= self._next_report:
-            self._next_report = time.monotonic() + REPORT_SECONDS
-            reason = error.strerror or error
-            self.error(f"The log of requests cannot be written ({reason}). Lines lost by this worker: {self.lost}")
-
-    def _say_how_many_were_lost(self) -> None:
-        if time.monotonic() >= self._next_recovery_report:
-            self._next_recovery_report = time.monotonic() + REPORT_SECONDS
-            self._reported = self.lost
-            self.error(f"The log of requests is written again. Lines lost by this worker: {self.lost}")
+    def _report_lost_lines(self, is_written: bool) -> None:
+        self._next_report[is_written] = time.monotonic() + REPORT_SECONDS
+        reason = getattr(self._lines.error, "strerror", None) or self._lines.error
+        state = "is written again" if is_written else f"cannot be written ({reason})"
+        self.error(f"The log of requests {state}. {lost_lines(self._lines.lost)}")
+        self._lines.lost = 0
 
 
 def is_good_probe(resp: Any, environ: dict[str, Any]) -> bool:

@@ -3,16 +3,16 @@
 import logging
 import sys
 
-from authapp.serving.log_output import LogOutput
+from authapp.serving.log_output import LineWriter, LogOutput, lost_lines
 
 
 class EventHandler(logging.Handler):
     """Writes records to standard error. Those that cannot be written are counted, and the next line says how many."""
 
-    lost = 0
-    """How many lines this process could not write since it last said so."""
-
-    _output: LogOutput | None = None
+    def __init__(self) -> None:
+        """Write to what is standard error when the first record comes."""
+        super().__init__()
+        self._lines = LineWriter(lambda: LogOutput.of(sys.stderr))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; never raises."""
@@ -20,18 +20,14 @@ class EventHandler(logging.Handler):
             line = f"{self.format(record)}\n"
         except Exception:  # noqa: BLE001 - a message that does not fit its arguments is a bug of who logs it
             line = f"{self.format(_record(f'a message could not be formatted: {record.msg!r:.200}'))}\n"
-        try:
-            if self.lost:
-                self._write(f"{self.format(_record(f'Lines of this log that a process lost: {self.lost}'))}\n")
-                self.lost = 0
-            self._write(line)
-        except OSError:
-            self.lost += 1
+        if lost := self._lines.lost:
+            if not self._write(f"{self.format(_record(f'This log could not be written. {lost_lines(lost)}'))}\n"):
+                return  # which counted this record, as it would be lost too
+            self._lines.lost = 0
+        self._write(line)
 
-    def _write(self, line: str) -> None:
-        if self._output is None:
-            self._output = LogOutput.of(sys.stderr)
-        self._output.write(line.encode("ascii", "backslashreplace"))
+    def _write(self, line: str) -> bool:
+        return self._lines.write(line.encode("ascii", "backslashreplace"))
 
 
 def _record(message: str) -> logging.LogRecord:

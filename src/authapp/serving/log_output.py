@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import termios
+from collections.abc import Callable
 from contextlib import suppress
 from select import POLLOUT
 from typing import Any
@@ -41,7 +42,7 @@ class LogOutput:
 
     @classmethod
     def of(cls, stream: Any) -> "LogOutput":
-        """Return the output to ``sys.stdout`` or ``sys.stderr``. Raises ``OSError`` if it was closed."""
+        """Return the output to a standard stream. Raises ``OSError`` or ``ValueError`` if it was closed."""
         if stream is None:
             raise OSError("the standard stream is closed")
         return cls(stream.fileno())
@@ -68,6 +69,44 @@ class LogOutput:
         poll = get_original("select", "poll")()
         poll.register(self._descriptor, POLLOUT)
         return bool(poll.poll(0))
+
+
+class LineWriter:
+    """Writes lines to an output, which it opens with the first, and counts those that it could not write."""
+
+    lost = 0
+    """How many lines could not be written since this was last reported; whoever reports it sets it to 0."""
+
+    error: OSError | ValueError | None = None
+    """Why the last of them could not be written."""
+
+    def __init__(self, opened: Callable[[], LogOutput]) -> None:
+        """Take a function that opens the output. It may raise ``OSError``, or ``ValueError`` for a closed stream."""
+        self._opened = opened
+        self._output: LogOutput | None = None
+
+    def write(self, data: bytes) -> bool:
+        """Write ``data``, a line below 4,096 bytes; return whether that was possible. Never raises."""
+        try:
+            if self._output is None:
+                self._output = self._opened()
+            self._output.write(data)
+        except (OSError, ValueError) as error:
+            self.lost += 1
+            self.error = error
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the output; the next line opens it again."""
+        if self._output is not None:
+            self._output.close()
+        self._output = None
+
+
+def lost_lines(count: int) -> str:
+    """Return the sentence in which a worker reports how many lines it lost since its last report."""
+    return f"Lines lost by this worker: {count}"
 
 
 def _room(pipe: int) -> int:

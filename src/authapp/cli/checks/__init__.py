@@ -38,7 +38,7 @@ def run_checks(services: Services) -> Iterator[CheckResult]:
         return
     yield database.migrations(problems)
     for component in problems.keys() & readiness_checks.keys():
-        yield CheckResult(CheckLevel.FAIL, component, problems[component].sentence, problems[component].reason)
+        yield CheckResult(CheckLevel.FAIL, component, problems[component].for_guests, problems[component].for_operator)
     if not problems:
         try:
             yield from _results(doctor_checks, services)

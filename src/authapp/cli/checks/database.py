@@ -22,7 +22,7 @@ Problems = Mapping[str, HealthProblem]
 def answers(problems: Problems) -> CheckResult:
     """Check that the database answers, from the problems of the readiness check."""
     if problem := problems.get("database"):
-        sentence = f"{problem.sentence} {problem.reason}".strip()
+        sentence = f"{problem.for_guests} {problem.for_operator}".strip()
         return CheckResult(CheckLevel.FAIL, "database", sentence, "Check DATABASE_URL, and that PostgreSQL runs.")
     return CheckResult(CheckLevel.OK, "database", "It answers.")
 
@@ -31,14 +31,14 @@ def privileges(problems: Problems) -> CheckResult:
     """Check that the role may do what a server needs, from the problems of the readiness check."""
     if problem := problems.get("privileges"):
         advice = "Grant it, as the role that owns the tables: docs/operations.md has the statements."
-        return CheckResult(CheckLevel.FAIL, "privileges", problem.reason, advice)
+        return CheckResult(CheckLevel.FAIL, "privileges", problem.for_operator, advice)
     return CheckResult(CheckLevel.OK, "privileges", "The role may do all that a server needs.")
 
 
 def migrations(problems: Problems) -> CheckResult:
     """Check that no migration is pending, from the problems of the readiness check."""
     if problem := problems.get("migrations"):
-        return CheckResult(CheckLevel.FAIL, "migrations", problem.reason, "Run `flask db upgrade`.")
+        return CheckResult(CheckLevel.FAIL, "migrations", problem.for_operator, "Run `flask db upgrade`.")
     return CheckResult(CheckLevel.OK, "migrations", "None is pending.")
 
 

@@ -4,12 +4,13 @@ Logins are counted by name, of which an account has two, and confirmations by se
 
 An attempt is counted in one atomic statement before the password is checked. So parallel guesses cannot bypass the
 limit: of two hundred at once, only as many as allowed are checked. If the password is right, a login resets the count,
-and a single request that is proven by a password (HTTP Basic) takes back its own attempt alone.
+and a single request that is proven by a password (HTTP Basic) uncounts its own attempt alone.
 """
 
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from hashlib import sha256
 from uuid import UUID
 
@@ -54,6 +55,15 @@ LOGIN_BY_EMAIL = ThrottleScope("login_by_email", _LOCKED_NAME, share=NAMES_PER_A
 CONFIRMATION = ThrottleScope(
     "confirmation", "There were too many wrong passwords in this session: log in again.", share=NAMES_PER_ACCOUNT
 )
+
+
+class OnSuccess(Enum):
+    """What a right password does to the failures that were counted under the same name."""
+
+    RESET = auto()
+    """All are reset, when the session starts. The attempt stays counted until then."""
+    UNCOUNT = auto()
+    """The attempt alone is uncounted, at once."""
 
 
 def _forgotten(now: datetime) -> ColumnElement[bool]:
@@ -111,18 +121,23 @@ class LoginThrottles:
             raise _refusal(FIRST_DELAY)
         return Attempt(now, row.failures, row.failures >= most)
 
-    def take_back(self, account_id: UUID, scope: ThrottleScope, attempt: Attempt) -> None:
-        """Uncount one attempt, whose password was right, within the open transaction. Other failures stay counted."""
+    def uncount(self, account_id: UUID, scope: ThrottleScope, attempt: Attempt) -> None:
+        """Uncount one attempt, whose password was right, within the open transaction. Other failures stay counted.
+
+        If a login has reset the failures since the attempt, one that was counted after that is uncounted in its place:
+        a guesser has one more guess while the owner logs in and sends the password with a request at the same moment.
+        The number of failures cannot tell: it is also lower when other right passwords were uncounted meanwhile.
+        """
         left = LoginThrottle.failures - 1
         # A delay that began with an attempt after this one stays. The delay before this one was over.
         is_over = (left < self._free) | (LoginThrottle.last_attempt_at == attempt.counted_at)
         counter = (LoginThrottle.account_id == account_id, LoginThrottle.scope == scope.name)
-        taken_back = (
+        uncounted = (
             update(LoginThrottle)
             .where(*counter, LoginThrottle.failures > 0)
             .values(failures=left, blocked_until=case((is_over, None), else_=LoginThrottle.blocked_until))
         )
-        db.session.execute(taken_back.execution_options(synchronize_session=False))
+        db.session.execute(uncounted.execution_options(synchronize_session=False))
 
     def forgive(self, account_id: UUID, *scopes: str) -> bool:
         """Reset the failures of an account within the open transaction; return whether there were any.

@@ -20,6 +20,7 @@ from authapp.domain.passwords.throttles import (
     LOGIN_BY_USERNAME,
     Attempt,
     LoginThrottles,
+    OnSuccess,
     ThrottleScope,
     unknown_account,
 )
@@ -50,11 +51,13 @@ class PasswordVerifier:
         self._throttles = throttles
         self._fast_path = fast_path
 
-    def verify(self, name: str, password: str, context: RequestContext, *, forgives: bool) -> AuthenticationResult:
+    def verify(
+        self, name: str, password: str, context: RequestContext, *, on_success: OnSuccess
+    ) -> AuthenticationResult:
         """Authenticate the user with this username or email address.
 
-        If it ``forgives``, the attempt stays counted until ``forgive`` resets the failed logins under this name.
-        Otherwise only the attempt itself is taken back, and failures before it stay counted.
+        ``on_success`` says what a right password does to the failed logins under this name. To reset them is left to
+        ``sessions.start`` or ``forgive``.
 
         Raises ``InvalidCredentials``, ``TooManyRequests`` after too many failures, or ``ServiceUnavailable``. The work
         is the same whether the account is missing, disabled or without a password, or the password is wrong, so that
@@ -67,10 +70,9 @@ class PasswordVerifier:
         if row is None:
             raise RuntimeError("a select without a condition has a row")
         is_active = row.id is not None and row.status == UserStatus.ACTIVE
-        takes_back = is_active and not forgives
-        attempt, correct, new_hash = self._try(
-            row, row.id or unknown_id, scope, password, context, takes_back=takes_back
-        )
+        # An attempt at an account that is not active stays counted: it is refused like a wrong password.
+        outcome = on_success if is_active else OnSuccess.RESET
+        attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password, context, outcome)
         if not correct or not is_active:
             self._record_refused_login(row.id, attempt, scope, context)
             raise InvalidCredentials
@@ -81,7 +83,7 @@ class PasswordVerifier:
             (PASSWORD,),
             auth_time=clock.now(),
             account_version=row.updated_at,
-            throttle_scope=scope.name if forgives else None,
+            throttle_scope=scope.name if on_success is OnSuccess.RESET else None,
         )
 
     def confirm(self, user_id: UUID, password: str | None, context: RequestContext, *, field: str) -> ConfirmedUser:
@@ -102,7 +104,7 @@ class PasswordVerifier:
             return confirmed
         if password is None:
             raise ValidationFailed(field_errors=[FieldError(f"#/{field}", "Missing data for required field.")])
-        attempt, correct, _ = self._try(row, counted_id, CONFIRMATION, password, context)
+        attempt, correct, _ = self._try(row, counted_id, CONFIRMATION, password, context, OnSuccess.RESET)
         if not correct:
             with transaction():
                 refused = EventType.PASSWORD_REFUSED
@@ -125,7 +127,7 @@ class PasswordVerifier:
         )
 
     def forgive(self, result: AuthenticationResult) -> None:
-        """Reset the failed logins under the name of a login that forgives. ``sessions.start`` does so by itself."""
+        """Do what ``OnSuccess.RESET`` promised, where no session starts. ``sessions.start`` does so by itself."""
         if result.throttle_scope is not None:
             with transaction():
                 self._throttles.forgive(result.user_id, result.throttle_scope)
@@ -137,8 +139,7 @@ class PasswordVerifier:
         scope: ThrottleScope,
         password: str,
         context: RequestContext,
-        *,
-        takes_back: bool = False,
+        on_success: OnSuccess,
     ) -> tuple[Attempt, bool, str | None]:
         self._throttles.check(scope, row.failures, row.blocked_until)
         # Counted only when its turn has come: not if it is refused with 503, or if its client has gone.
@@ -146,9 +147,9 @@ class PasswordVerifier:
             attempt = self._throttles.reserve(account_id, scope)
             correct, new_hash = self._hasher.verify(password, row.password_hash)
             # Within the turn: of right passwords at once, no more count as failures than are hashed at once.
-            if correct and takes_back:
+            if correct and on_success is OnSuccess.UNCOUNT:
                 with transaction():
-                    self._throttles.take_back(account_id, scope, attempt)
+                    self._throttles.uncount(account_id, scope, attempt)
         return attempt, correct, new_hash
 
     def _record_refused_login(

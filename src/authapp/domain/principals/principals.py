@@ -108,7 +108,7 @@ def permissions_by_role() -> ColumnElement[dict[str, list[str]]]:
     query = (
         select(func.json_object_agg(Role.name, Role.permissions))
         .join(UserRole, UserRole.role_name == Role.name)
-        .where(UserRole.user_id == User.id, Role.deleted_at.is_(None))
+        .where(UserRole.user_id == User.id, Role.is_live)
     )
     return query.scalar_subquery().label("permissions_by_role")
 

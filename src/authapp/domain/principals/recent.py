@@ -25,6 +25,6 @@ def require_session(principal: Principal) -> None:
 
 
 def require_recent_actor(context: RequestContext, max_age: int) -> None:
-    """Do the same for the principal in ``context``, in a use case that needs it for some requests; operators may."""
+    """Raise what ``require_recent`` raises for the principal in ``context``. Operators need no recent login."""
     if isinstance(context.principal, Principal):
         require_recent(context.principal, max_age)

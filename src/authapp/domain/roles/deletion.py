@@ -6,10 +6,11 @@ removed the rest; nobody has the role meanwhile, and no new role gets its name.
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, select, tuple_
+from sqlalchemy import ColumnElement, delete, exists, select, tuple_
 
 from authapp.database.session import db, transaction
 from authapp.domain.pruning import BATCH, Prunable, prunables
+from authapp.errors import RoleTaken
 from authapp.models import Role, UserRole
 
 REMOVED_AT_ONCE = 1_000
@@ -34,42 +35,46 @@ def delete_role(role: Role, now: datetime) -> int:
     return removed
 
 
-def release_name(name: str) -> bool:
-    """Remove what is left of a deleted role, within the open transaction; return whether a new one may have its name.
+def remove_deleted_role(name: str) -> None:
+    """Remove what is left of a deleted role of this name, so that a new one may have it.
 
-    It may not have it while rows of the old holders are left: they would become holders of the new role.
+    Raises ``RoleTaken`` while rows of the old holders are left: they would become holders of the new role. What was
+    removed before stays removed.
     """
-    if (former := _locked_former(name)) is None:
-        return True
-    if _remove_holders(name, REMOVED_AT_ONCE) == REMOVED_AT_ONCE:
-        return False
-    db.session.delete(former)
-    db.session.flush()
-    return True
+    with transaction() as session:
+        if (role := _lock_deleted_role(name)) is None:
+            return
+        is_taken = _remove_holders(name, REMOVED_AT_ONCE) == REMOVED_AT_ONCE
+        if not is_taken:
+            session.delete(role)
+    if is_taken:
+        raise RoleTaken("A role of this name was deleted, and is still being taken from those who had it.")
 
 
 class _DeletedRoles(Prunable):
     """The deleted roles, whose holders' rows are removed before them."""
 
     def delete_rows(self, condition: ColumnElement[bool]) -> int:
+        """Delete the rows of the holders in batches, and then the roles; return the number of roles alone."""
         for name in db.session.scalars(select(Role.name).where(condition)).all():
             while _remove_batch(name) == BATCH:
                 pass
-        return super().delete_rows(condition)
+        # Another node may still be removing the rows of some: the foreign key would delete all of them at once.
+        return super().delete_rows(condition & ~exists().where(_USER_ROLES.c.role_name == Role.name))
 
 
-prunables.register("roles", _DeletedRoles("deleted_roles", Role.deleted_at, lambda _now: Role.deleted_at.is_not(None)))
+prunables.register("roles", _DeletedRoles("deleted_roles", Role.deleted_at, lambda _now: ~Role.is_live))
 
 
 def _remove_batch(name: str) -> int:
     with transaction():
-        # Locked, and read again: meanwhile the name may have been released, and be that of a new role with holders.
-        return _remove_holders(name, BATCH) if _locked_former(name, skip_locked=True) else 0
+        # Locked, and read again: meanwhile the name may have become free, and be that of a new role with holders.
+        return _remove_holders(name, BATCH) if _lock_deleted_role(name, skip_locked=True) else 0
 
 
-def _locked_former(name: str, *, skip_locked: bool = False) -> Role | None:
-    former = select(Role).where(Role.name == name, Role.deleted_at.is_not(None))
-    role: Role | None = db.session.scalar(former.with_for_update(skip_locked=skip_locked))
+def _lock_deleted_role(name: str, *, skip_locked: bool = False) -> Role | None:
+    deleted = select(Role).where(Role.name == name, ~Role.is_live)
+    role: Role | None = db.session.scalar(deleted.with_for_update(skip_locked=skip_locked))
     return role
 
 

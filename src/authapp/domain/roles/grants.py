@@ -61,7 +61,7 @@ class GrantPolicy:
         self._require_cover(user.roles)
 
     def require_can_grant(self, roles: Collection[str]) -> None:
-        """Raise ``PermissionDenied`` unless the principal may grant all of ``roles``. No role is deleted meanwhile.
+        """Raise ``PermissionDenied`` unless the principal may grant all of ``roles``. Locks the roles against deletion.
 
         Otherwise a principal with ``users:write`` could make themselves an administrator. Other services may give
         access by the name of a role alone (forward auth, introspection), whatever permissions it has here. So the
@@ -90,7 +90,7 @@ def no_such_role() -> ValidationFailed:
 
 def _lock_roles(names: Collection[str]) -> None:
     """Lock roles against their deletion, until the end of the transaction. Raises ``ValidationFailed`` without one."""
-    live = select(Role.name).where(Role.name.in_(names), Role.deleted_at.is_(None))
+    live = select(Role.name).where(Role.name.in_(names), Role.is_live)
     if names and set(db.session.scalars(live.with_for_update(read=True, key_share=True))) != set(names):
         raise no_such_role()
 

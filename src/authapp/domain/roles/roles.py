@@ -56,11 +56,11 @@ class Roles:
             rows = rows.where(Role.name > after[0])
         roles = db.session.scalars(rows).all()
         next_cursor = self._pages.cursor(listing, [roles[limit - 1].name]) if len(roles) > limit else None
-        return Page([RoleView.of(role) for role in roles[:limit] if role.deleted_at is None], next_cursor)
+        return Page([RoleView.of(role) for role in roles[:limit] if role.is_live], next_cursor)
 
     def iterate_all(self) -> Iterator[RoleView]:
         """Yield all roles, sorted by name, without loading them all into memory."""
-        live = select(Role).where(Role.deleted_at.is_(None)).order_by(Role.name)
+        live = select(Role).where(Role.is_live).order_by(Role.name)
         yield from map(RoleView.of, db.session.scalars(live.execution_options(yield_per=500)))
 
     def create(
@@ -73,17 +73,15 @@ class Roles:
         """
         wanted = _checked(name, permissions, description)
         role = Role(name=name, description=description, permissions=wanted)
+        deletion.remove_deleted_role(name)
         with transaction() as session:
             GrantPolicy.of(context).require_permissions(wanted)
-            if is_free := deletion.release_name(name):
-                session.add(role)
-                try:
-                    session.flush()
-                except IntegrityError:
-                    raise RoleTaken from None
-                audit.record(EventType.ROLE_CREATED, context=context, role=name, permissions=wanted)
-        if not is_free:
-            raise RoleTaken("A role of this name was deleted, and is still being taken from those who had it.")
+            session.add(role)
+            try:
+                session.flush()
+            except IntegrityError:
+                raise RoleTaken from None
+            audit.record(EventType.ROLE_CREATED, context=context, role=name, permissions=wanted)
         return RoleView.of(role)
 
     def change(
@@ -99,7 +97,7 @@ class Roles:
         Raises ``RoleProtected``, ``ResourceNotFound`` or ``ValidationFailed``.
         """
         with transaction():
-            role = _locked(name, context)
+            role = _lock_for_change(name, context)
             wanted = _checked(name, permissions or (), description or "")
             changes: dict[str, Any] = {}
             if permissions is not None:
@@ -120,37 +118,35 @@ class Roles:
         cannot be granted meanwhile, because that needs its row, which is locked.
         """
         with transaction():
-            holders = deletion.delete_role(_locked(name, context), clock.now())
+            holders = deletion.delete_role(_lock_for_change(name, context), clock.now())
             more: dict[str, Any] = {"more_holders": True} if holders == deletion.REMOVED_AT_ONCE else {}
             audit.record(EventType.ROLE_DELETED, context=context, role=name, holders=holders, **more)
 
 
 def check_exists(name: str) -> None:
     """Raise ``ValidationFailed``, as granting the role does, unless the role exists."""
-    live = select(Role.name).where(Role.name == name, Role.deleted_at.is_(None))
+    live = select(Role.name).where(Role.name == name, Role.is_live)
     if not is_role_name(name) or db.session.scalar(live) is None:
         raise no_such_role()
 
 
-def _locked(name: str, context: RequestContext) -> Role:
+def _lock_for_change(name: str, context: RequestContext) -> Role:
     if name == ADMIN:
         raise RoleProtected
     # The principal's account is locked before the role, in the same order as when a role is granted.
     policy = GrantPolicy.of(context)
-    role = _named(name)
+    role = _lock_live_role(name)
     if role is None:
         raise ResourceNotFound(f"There is no role {name[:64]!r}.")
     policy.require_permissions(role.permissions)
     return role
 
 
-def _named(name: str) -> Role | None:
+def _lock_live_role(name: str) -> Role | None:
     # An invalid name is not looked up, because PostgreSQL does not accept a NUL in a parameter.
     if not is_role_name(name):
         return None
-    role: Role | None = db.session.scalar(
-        select(Role).where(Role.name == name, Role.deleted_at.is_(None)).with_for_update()
-    )
+    role: Role | None = db.session.scalar(select(Role).where(Role.name == name, Role.is_live).with_for_update())
     return role
 
 

@@ -15,8 +15,8 @@ class AuthenticationResult:
 
     ``account_version`` is ``users.updated_at`` as it was read for the authentication. A change of the account's
     password, names, roles or status also changes it, and then no session starts. A method with one-time codes uses the
-    code up before it returns this. The failures of the account in ``throttle_scope`` are forgotten when the session
-    starts; with ``None``, no failures are.
+    code up before it returns this. The failed logins that are counted under ``throttle_scope`` are reset when the
+    session starts; ``None`` resets none.
     """
 
     user_id: UUID

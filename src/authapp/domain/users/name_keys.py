@@ -4,7 +4,7 @@ The version before case-folds names. Its nodes go on to do so after the migratio
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -28,8 +28,8 @@ BATCH = 5_000
 class KeyRepair:
     """What was repaired, and what was not: accounts whose name belongs to another account as well."""
 
-    repaired: list[UUID] = field(default_factory=list)
-    clashes: list[UUID] = field(default_factory=list)
+    repaired: list[UUID]
+    clashes: list[UUID]
 
 
 class NameKeys:
@@ -55,15 +55,15 @@ class NameKeys:
         as others could be repaired.
         """
         with transaction():
-            found = list(self.outdated())
-        repair = KeyRepair(clashes=found)
-        progress = True
-        while progress:
-            remaining = [user_id for user_id in repair.clashes if not self._repair_one(user_id, context)]
-            progress = len(remaining) < len(repair.clashes)
-            repair.repaired += [user_id for user_id in repair.clashes if user_id not in set(remaining)]
-            repair.clashes = remaining
-        return repair
+            outdated = list(self.outdated())
+        repaired: list[UUID] = []
+        while True:
+            clashes: list[UUID] = []
+            for user_id in outdated:
+                (repaired if self._repair_one(user_id, context) else clashes).append(user_id)
+            if len(clashes) in {0, len(outdated)}:
+                return KeyRepair(repaired, clashes)
+            outdated = clashes
 
     def _repair_one(self, user_id: UUID, context: RequestContext) -> bool:
         """Return whether there is no outdated key left to repair; not if another account has the right one."""

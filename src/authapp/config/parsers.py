@@ -1,0 +1,30 @@
+"""What turns the text of a setting into its value, where no other file of settings does."""
+
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+
+def is_https_or_local(url: SplitResult) -> bool:
+    """Return whether ``url`` is an https address, or an http one of this machine."""
+    is_local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost", "::1"}
+    return bool(url.hostname) and (url.scheme == "https" or is_local)
+
+
+def breach_source(value: str) -> str:
+    """Return an ``AUTHAPP_BREACHED_PASSWORDS``: ``off``, or the address of a list. Raises ``ValueError``."""
+    if value == "off":
+        return value
+    url = urlsplit(value)
+    if is_https_or_local(url) and not url.query and not url.fragment:
+        return value
+    if url.scheme == "file" and not url.netloc and url.path.startswith("/"):
+        return value
+    raise ValueError("must be off, an https address of a range API, or file:///sorted-sha1.txt.")
+
+
+def folder(value: str) -> Path:
+    """Return the path of a folder that exists. Raises ``ValueError``."""
+    path = Path(value)
+    if not path.is_dir():
+        raise ValueError("must name a folder that exists.")
+    return path
