@@ -34,6 +34,8 @@ class Mailbox:
     recipients: list[str] = field(default_factory=list)
     connections: int = 0
     mail_answer: Callable[[str], str | None] = lambda _: None
+    utf8_answer: str | None = None
+    """The answer to a sender that is named with SMTPUTF8."""
     recipient_answer: Callable[[str], str | None] = lambda _: None
     data_answer: Callable[[EmailMessage], str | None] = lambda _: None
 
@@ -47,7 +49,7 @@ class Mailbox:
     async def handle_MAIL(
         self, _server: smtp.SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if (answer := self.mail_answer(address)) is None:
+        if (answer := self.utf8_answer if envelope.smtp_utf8 else self.mail_answer(address)) is None:
             envelope.mail_from, envelope.mail_options = address, options
         return answer or "250 OK"
 
