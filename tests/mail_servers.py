@@ -8,7 +8,7 @@ import ssl
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -174,6 +174,30 @@ def raw_host(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+@contextmanager
+def cutting_proxy(port: int, *, after: bytes) -> Iterator[int]:
+    """Run a proxy before the server at ``port`` that cuts a connection when the client has sent ``after``."""
+
+    def serve(client: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as server:
+            threading.Thread(target=_copy, args=(server, client), daemon=True).start()
+            sent = b""
+            while (data := client.recv(65_536)) and after not in (sent := sent + data):
+                server.sendall(data)
+            # What is in this piece up to the mark still arrives.
+            server.sendall(data[: max(data.find(after), 0)])
+            client.shutdown(socket.SHUT_RDWR)
+
+    with raw_host(serve) as listening:
+        yield listening
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
 
 
 def _served(serve: Callable[[socket.socket], None], connection: socket.socket) -> None:

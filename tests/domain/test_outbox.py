@@ -13,7 +13,7 @@ from sqlalchemy import LargeBinary, func, select, text, update
 
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain.email.outbox import Outbox
+from authapp.domain.email.outbox import DEFERRAL, Outbox
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from authapp.security import identifiers
@@ -93,8 +93,7 @@ def test_no_more_are_claimed_than_asked_for_and_the_longest_due_first(outbox: Ou
         time.passes(timedelta(seconds=1))
         added.append(add(outbox))
     for count in (2, 3, 2, 1):
-        claimed = claim(outbox, count)
-        assert set(claimed) == set(added[:count])
+        assert claim(outbox, count) == added[:count]
         added = added[count:]
     assert added == []
 
@@ -114,7 +113,7 @@ def test_a_mail_that_was_sent_is_gone(outbox: Outbox, time: Time) -> None:
     sent, other = add(outbox), add(outbox)
     claim(outbox)
     with transaction():
-        outbox.remove(sent)
+        outbox.remove(mail(sent))
     time.passes(LEASE)
     assert claim(outbox) == [other]
 
@@ -136,7 +135,9 @@ def test_the_delays_double_up_to_an_hour(outbox: Outbox, time: Time) -> None:
     assert len(set(delays)) > 10, "mails that failed together are not all tried at once"
 
 
-def test_a_claim_that_another_sender_has_is_neither_renewed_nor_given_back(outbox: Outbox, time: Time) -> None:
+def test_a_claim_that_another_sender_has_is_neither_renewed_nor_given_back_and_the_mail_stays(
+    outbox: Outbox, time: Time
+) -> None:
     wanted = add(outbox)
     with transaction():
         late = outbox.claim(1, LEASE)[0]
@@ -147,7 +148,9 @@ def test_a_claim_that_another_sender_has_is_neither_renewed_nor_given_back(outbo
     with transaction():
         assert not outbox.renew(late, LEASE)
         outbox.release([late])
+        outbox.defer(late)
         outbox.postpone(late, "no")
+        outbox.remove(late)
     assert (mail(wanted).claimed_until, mail(wanted).last_error, mail(wanted).attempts) == (until, None, 2)
 
 
@@ -170,6 +173,23 @@ def test_a_mail_that_is_given_back_is_due_at_once_and_its_attempt_does_not_count
         outbox.release(outbox.claim(1, LEASE))
     assert mail(wanted).attempts == 0
     assert claim(outbox) == [wanted]
+
+
+def test_a_mail_that_is_deferred_is_due_after_the_others_and_its_attempt_does_not_count(
+    outbox: Outbox, time: Time
+) -> None:
+    first = add(outbox)
+    time.passes(timedelta(seconds=1))
+    second = add(outbox)
+    with transaction():
+        outbox.defer(outbox.claim(1, LEASE)[0])
+    assert mail(first).attempts == 0
+    time.passes(DEFERRAL - timedelta(seconds=1))
+    with transaction():
+        outbox.release(outbox.claim(2, LEASE))
+    assert mail(first).claimed_until is None
+    time.passes(timedelta(seconds=1))
+    assert claim(outbox) == [second, first]
 
 
 def test_a_mail_that_was_tried_as_often_as_can_be_counted_is_still_tried(outbox: Outbox, time: Time) -> None:

@@ -17,6 +17,9 @@ from authapp.models import OutgoingMail
 from authapp.security import identifiers
 
 FIRST_RETRY = timedelta(seconds=30)
+DEFERRAL = FIRST_RETRY
+"""How long a mail waits at which the server stopped taking mails, so that the next attempt begins with another."""
+
 MAX_RETRY_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=1)
 """How long after it was stored a mail is tried again when it could not be delivered."""
@@ -66,9 +69,10 @@ class Outbox:
         return mail.id
 
     def claim(self, count: int, lease: timedelta) -> Sequence[OutgoingMail]:
-        """Return up to ``count`` mails that are due. No other sender can claim them until ``lease`` has passed.
+        """Return up to ``count`` mails, those that have been due for the longest, in that order.
 
-        Rows that another sender is claiming are skipped, so that senders do not wait for each other.
+        No other sender can claim them until ``lease`` has passed. Rows that another sender is claiming are skipped, so
+        that senders do not wait for each other.
         """
         now = clock.now()
         free = func.coalesce(OutgoingMail.claimed_until, OutgoingMail.created_at) <= now
@@ -88,7 +92,8 @@ class Outbox:
             .returning(OutgoingMail)
             .execution_options(synchronize_session=False, populate_existing=True)
         )
-        return db.session.scalars(claimed).all()
+        # PostgreSQL returns them in any order.
+        return sorted(db.session.scalars(claimed), key=lambda mail: (mail.next_attempt_at, mail.id))
 
     def renew(self, mail: OutgoingMail, lease: timedelta) -> bool:
         """Prolong a claim, and tell whether it still was this sender's: another one may have taken the mail since."""
@@ -102,15 +107,16 @@ class Outbox:
     def release(self, mails: Sequence[OutgoingMail]) -> None:
         """Give mails back that were not tried. They are due at once, and their attempt does not count."""
         for mail in mails:
-            self._run(
-                update(OutgoingMail)
-                .where(*_claimed(mail))
-                .values(claimed_until=None, attempts=func.greatest(OutgoingMail.attempts - 1, 0))
-            )
+            self._run(update(OutgoingMail).where(*_claimed(mail)).values(_GIVEN_BACK))
 
-    def remove(self, mail_id: UUID) -> None:
-        """Remove a mail that was sent or abandoned."""
-        self._run(delete(OutgoingMail).where(OutgoingMail.id == mail_id))
+    def defer(self, mail: OutgoingMail) -> None:
+        """Give a mail back that may be why the server takes none. Its attempt does not count, and others go first."""
+        values = {**_GIVEN_BACK, "next_attempt_at": clock.now() + DEFERRAL}
+        self._run(update(OutgoingMail).where(*_claimed(mail)).values(values))
+
+    def remove(self, mail: OutgoingMail) -> None:
+        """Remove a mail that was sent or abandoned, unless the claim is over and another sender has it."""
+        self._run(delete(OutgoingMail).where(*_claimed(mail)))
 
     def postpone(self, mail: OutgoingMail, error: str) -> None:
         """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
@@ -121,6 +127,9 @@ class Outbox:
 
     def _run(self, statement: Update | Delete) -> None:
         db.session.execute(statement.execution_options(synchronize_session=False))
+
+
+_GIVEN_BACK: dict[str, Any] = {"claimed_until": None, "attempts": func.greatest(OutgoingMail.attempts - 1, 0)}
 
 
 def _claimed(mail: OutgoingMail) -> tuple[ColumnElement[bool], ...]:
