@@ -13,6 +13,7 @@ from sqlalchemy import LargeBinary, func, select, text, update
 
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
+from authapp.domain.email.kinds import MailKind, mail_kinds, recipient_by_id
 from authapp.domain.email.outbox import DEFERRAL, Outbox
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
@@ -71,10 +72,28 @@ def test_a_mail_is_stored_with_its_transaction_or_not_at_all(outbox: Outbox) -> 
 def test_the_table_has_no_place_for_a_secret_or_a_text() -> None:
     columns = {column.name for column in OutgoingMail.__table__.columns}
     assert columns == {
-        *("id", "kind", "user_id", "address", "challenge_hash", "context"),
+        *("id", "kind", "user_id", "address", "challenge_hash", "context", "details"),
         *("attempts", "next_attempt_at", "claimed_until", "last_error", "created_at"),
     }, "Make the token and the text when the mail is sent: a row outlives backups, and is read by operators."
     assert isinstance(OutgoingMail.__table__.c.challenge_hash.type, LargeBinary)
+
+
+def test_a_mail_has_the_details_that_its_kind_needs_and_no_others(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = MailKind(recipient_by_id, details=frozenset({"total", "number"}))
+    monkeypatch.setitem(mail_kinds._values, "invoice_ready", kind)
+
+    def stored(**details: str | int) -> dict[str, str | int]:
+        with transaction():
+            added = outbox.add("invoice_ready", user_id=None, address=None, context=CONTEXT, details=details)
+        return mail(added).details
+
+    assert stored(number="7", total=12) == {"number": "7", "total": 12}
+    for details in ({}, {"number": "7"}, {"number": "7", "total": 12, "more": 1}):
+        with pytest.raises(ValueError, match=r"needs the details \['number', 'total'\]"):
+            stored(**details)
+    assert mail(add(outbox)).details == {}
 
 
 def test_a_claimed_mail_is_this_senders_until_the_lease_is_over(outbox: Outbox, time: Time) -> None:

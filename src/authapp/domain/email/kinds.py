@@ -39,7 +39,8 @@ class MailKind:
     ``recipient`` returns who gets a mail of it, or ``None`` if it is to be dropped; it may read the database.
     ``purpose`` is that of the one-time token in its link, if it has one. ``event`` is a registered type of audit event
     that is recorded when the mail has been sent: its request could not record one, because it did not know the account.
-    A mail older than ``max_age`` is given up rather than sent.
+    A mail older than ``max_age`` is given up rather than sent; whatever it says, pruning removes mails that have been
+    due for a week. ``details`` names what its templates need and ``Outbox.add`` is given.
 
     Raises ``KeyError`` if ``event`` is not registered: a mail that has been sent must be recorded.
     """
@@ -48,6 +49,7 @@ class MailKind:
     purpose: TokenPurpose | None = None
     event: str | None = None
     max_age: timedelta = NOTICE_MAX_AGE
+    details: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.event is not None:

@@ -1,7 +1,7 @@
 """The outbox: a mail is stored in the transaction of the change that it reports, and sent afterwards by any node."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from secrets import randbelow
 from typing import Any
@@ -13,6 +13,8 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.email.devices import device_name
+from authapp.domain.email.kinds import mail_kinds
+from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OutgoingMail
 from authapp.security import identifiers
 
@@ -24,11 +26,20 @@ MAX_RETRY_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=1)
 """How long after it was stored a mail is tried again when it could not be delivered."""
 
+KEPT_FOR = timedelta(days=7)
+"""How long after it was due a mail is kept that no sender has dealt with. It is longer than any kind's ``max_age``."""
+
 MAX_JITTER_PERCENT = 20
 """By how much a delay is prolonged at random, so that mails that failed together are not all tried at once."""
 
 MAX_ATTEMPTS = 32_767
 """As many as the column can hold; further attempts are not counted."""
+
+# Senders give up what is too old. This bounds the table also where no sender runs.
+prunables.register(
+    "outgoing_mail",
+    Prunable("unsent_mails", OutgoingMail.next_attempt_at, lambda now: OutgoingMail.next_attempt_at < now - KEPT_FOR),
+)
 
 _DOUBLINGS = math.ceil(math.log2(MAX_RETRY_DELAY / FIRST_RETRY))
 
@@ -50,17 +61,31 @@ class Outbox:
     is killed in between, its claim expires and another sender takes the mail. So each mail is sent at least once.
     """
 
-    def add(self, kind: str, *, user_id: UUID | None, address: str | None, context: RequestContext) -> UUID:
+    def add(
+        self,
+        kind: str,
+        *,
+        user_id: UUID | None,
+        address: str | None,
+        context: RequestContext,
+        details: Mapping[str, str | int] | None = None,
+    ) -> UUID:
         """Store a mail of this kind for a user or an address, and return its id.
 
-        Do not store secrets or text: both are created when the mail is sent.
+        ``details`` are what the templates need beyond the account and the request, under the names that the kind says;
+        raises ``ValueError`` if they are others. Do not store secrets or text, which are created when the mail is sent,
+        nor what a client chose if the address may be unverified: it would be a message to whoever has the address.
         """
+        details = dict(details or {})
+        if kind in mail_kinds and details.keys() != set(mail_kinds[kind].details):
+            raise ValueError(f"A mail of the kind {kind!r} needs the details {sorted(mail_kinds[kind].details)}.")
         mail = OutgoingMail(
             id=identifiers.time_ordered(),
             kind=kind,
             user_id=user_id,
             address=address,
             context=mail_context(context),
+            details=details,
             next_attempt_at=clock.now(),
             created_at=clock.now(),
         )
