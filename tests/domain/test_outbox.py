@@ -154,9 +154,7 @@ def test_the_delays_double_up_to_an_hour(outbox: Outbox, time: Time) -> None:
     assert len(set(delays)) > 10, "mails that failed together are not all tried at once"
 
 
-def test_a_claim_that_another_sender_has_is_neither_renewed_nor_given_back_and_the_mail_stays(
-    outbox: Outbox, time: Time
-) -> None:
+def test_a_mail_that_another_sender_has_claimed_is_neither_given_back_nor_removed(outbox: Outbox, time: Time) -> None:
     wanted = add(outbox)
     with transaction():
         late = outbox.claim(1, LEASE)[0]
