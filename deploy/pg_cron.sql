@@ -20,6 +20,9 @@ SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FR
 
 SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$DELETE FROM login_throttles WHERE account_id IN (SELECT account_id FROM login_throttles AS t WHERE NOT EXISTS (SELECT FROM users WHERE users.id = t.account_id) AND last_attempt_at < now() - interval '30 days' ORDER BY last_attempt_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
+-- And mails that nobody has sent for a week.
+SELECT cron.schedule('authapp-prune-outgoing-mail', '*/10 * * * *', $$DELETE FROM outgoing_mail WHERE id IN (SELECT id FROM outgoing_mail WHERE next_attempt_at < now() - interval '7 days' ORDER BY next_attempt_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+
 -- Roles that are deleted: first the rows of those who had them, then the roles of which no such row is left.
 SELECT cron.schedule('authapp-prune-user-roles', '*/10 * * * *', $$WITH deleted AS (SELECT name FROM roles WHERE deleted_at IS NOT NULL FOR UPDATE SKIP LOCKED), batch AS (SELECT user_id, role_name FROM user_roles WHERE role_name IN (SELECT name FROM deleted) LIMIT 50000 FOR UPDATE SKIP LOCKED) DELETE FROM user_roles WHERE (user_id, role_name) IN (SELECT user_id, role_name FROM batch)$$);
 

@@ -8,7 +8,7 @@ import ssl
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -34,6 +34,8 @@ class Mailbox:
     recipients: list[str] = field(default_factory=list)
     connections: int = 0
     mail_answer: Callable[[str], str | None] = lambda _: None
+    utf8_answer: str | None = None
+    """The answer to a sender that is named with SMTPUTF8."""
     recipient_answer: Callable[[str], str | None] = lambda _: None
     data_answer: Callable[[EmailMessage], str | None] = lambda _: None
 
@@ -47,7 +49,7 @@ class Mailbox:
     async def handle_MAIL(
         self, _server: smtp.SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if (answer := self.mail_answer(address)) is None:
+        if (answer := self.utf8_answer if envelope.smtp_utf8 else self.mail_answer(address)) is None:
             envelope.mail_from, envelope.mail_options = address, options
         return answer or "250 OK"
 
@@ -172,6 +174,30 @@ def raw_host(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+@contextmanager
+def cutting_proxy(port: int, *, after: bytes) -> Iterator[int]:
+    """Run a proxy before the server at ``port`` that cuts a connection when the client has sent ``after``."""
+
+    def serve(client: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as server:
+            threading.Thread(target=_copy, args=(server, client), daemon=True).start()
+            sent = b""
+            while (data := client.recv(65_536)) and after not in (sent := sent + data):
+                server.sendall(data)
+            # What is in this piece up to the mark still arrives.
+            server.sendall(data[: max(data.find(after), 0)])
+            client.shutdown(socket.SHUT_RDWR)
+
+    with raw_host(serve) as listening:
+        yield listening
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
 
 
 def _served(serve: Callable[[socket.socket], None], connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Email: the addresses that a user has asked for or had before, and logins that are completed with a code from a mail.
+"""Email: addresses that a user has asked for or had before, logins with a code from a mail, and details of mails.
 
 It only adds columns and an index, so that the version before can still serve.
 """
@@ -23,6 +23,7 @@ def upgrade() -> None:
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS challenge_hash bytea")
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS code_hash bytea")
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS failures smallint NOT NULL DEFAULT 0")
+    op.execute("ALTER TABLE outgoing_mail ADD COLUMN IF NOT EXISTS details jsonb NOT NULL DEFAULT '{}'")
     # An index that is built concurrently stops nobody who writes meanwhile.
     with op.get_context().autocommit_block():
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {INDEX}")
@@ -38,6 +39,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Revert the migration."""
     op.drop_index(op.f(INDEX), table_name="one_time_tokens")
+    op.drop_column("outgoing_mail", "details")
     for column in ("failures", "code_hash", "challenge_hash"):
         op.drop_column("one_time_tokens", column)
     for column in ("previous_emails", "pending_email_until", "pending_email", "first_verified_at"):

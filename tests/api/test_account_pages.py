@@ -115,7 +115,16 @@ def test_a_folder_of_templates_replaces_the_words(tmp_path: Path) -> None:
     assert "Confirm your email address" in client.get("/account/verify-email").text
 
 
-@pytest.mark.parametrize("template", ["{% block %}", "{{ nothing }}", "{% include 'account/none.html' %}", "\udcff"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% block %}",
+        "{{ nothing }}",
+        "{% include 'account/none.html' %}",
+        "{{ ''.__class__.__mro__ }}",
+        "\udcff",
+    ],
+)
 def test_a_template_that_cannot_be_used_stops_the_start_and_is_named(template: str, tmp_path: Path) -> None:
     (tmp_path / "account").mkdir()
     (tmp_path / "account" / "login.html").write_text(template, errors="surrogateescape")

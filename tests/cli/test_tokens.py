@@ -45,7 +45,14 @@ def kept(app: Flask) -> tuple[int, int]:
 
 def pruned(**counts: int) -> dict[str, int]:
     """Return what ``prune --json`` prints when it removes ``counts`` rows, and none of any other kind."""
-    return {"blocklisted_tokens": 0, "sessions": 0, "limits": 0, "one_time_tokens": 0, "deleted_roles": 0, **counts}
+    kinds = ("blocklisted_tokens", "sessions", "limits", "one_time_tokens", "deleted_roles", "unsent_mails")
+    return dict.fromkeys(kinds, 0) | counts
+
+
+def in_words(blocklisted: int = 0, one_time: int = 0) -> str:
+    """Return what ``prune`` prints when it removes so many tokens, and nothing else."""
+    tokens = f"{blocklisted} blocklisted_tokens, 0 deleted_roles, 0 limits, {one_time} one_time_tokens"
+    return f"Removed {tokens}, 0 sessions and 0 unsent_mails.\n"
 
 
 def test_nothing_is_pruned_while_it_is_needed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,10 +60,7 @@ def test_nothing_is_pruned_while_it_is_needed(app: Flask, monkeypatch: pytest.Mo
     a_session(app, a_user(app))
     stand_at(monkeypatch, NOW + ACCESS)
 
-    assert (
-        succeeded(flask_tokens(app, "prune"))
-        == "Removed 0 blocklisted_tokens, 0 deleted_roles, 0 limits, 0 one_time_tokens and 0 sessions.\n"
-    )
+    assert succeeded(flask_tokens(app, "prune")) == in_words()
     assert kept(app) == (2, 2)
 
 
@@ -64,10 +68,7 @@ def test_an_expired_access_token_leaves_the_blocklist(app: Flask, monkeypatch: p
     log_out_once(app)
     stand_at(monkeypatch, NOW + ACCESS + timedelta(hours=1))
 
-    assert (
-        succeeded(flask_tokens(app, "prune"))
-        == "Removed 1 blocklisted_tokens, 0 deleted_roles, 0 limits, 0 one_time_tokens and 0 sessions.\n"
-    )
+    assert succeeded(flask_tokens(app, "prune")) == in_words(blocklisted=1)
     assert kept(app) == (1, 1)
 
 
@@ -118,8 +119,8 @@ def test_no_batch_is_larger_than_allowed(app: Flask, monkeypatch: pytest.MonkeyP
 
     flask_tokens(app, "prune")
 
-    # None on the blocklist; two sessions, two, and one; no limits of two kinds; no one-time tokens; no roles.
-    assert len(transactions) == 1 + 3 + 2 + 1 + 1
+    # None on the blocklist; two sessions, two, and one; no limits of two kinds; no one-time tokens; no roles; no mails.
+    assert len(transactions) == 1 + 3 + 2 + 1 + 1 + 1
     assert kept(app) == (0, 0)
 
 
@@ -138,12 +139,21 @@ def test_a_one_time_token_goes_when_it_has_expired(app: Flask, monkeypatch: pyte
             Services.of(app).one_time_tokens.issue(user.id, "reset_password", sent_to=user.email, lifetime=lifetime)
     stand_at(monkeypatch, NOW + timedelta(hours=2))
 
-    printed = succeeded(flask_tokens(app, "prune"))
-    assert printed == "Removed 0 blocklisted_tokens, 0 deleted_roles, 0 limits, 1 one_time_tokens and 0 sessions.\n"
+    assert succeeded(flask_tokens(app, "prune")) == in_words(one_time=1)
     assert data(flask_tokens(app, "prune", "--json")) == pruned()
 
     stand_at(monkeypatch, NOW + timedelta(hours=4))
     assert data(flask_tokens(app, "prune", "--json")) == pruned(one_time_tokens=1)
+
+
+def test_a_mail_that_nobody_has_sent_for_a_week_goes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with app.app_context(), transaction():
+        Services.of(app).outbox.add("new_login", user_id=None, address=None, context=GUEST)
+    stand_at(monkeypatch, NOW + timedelta(days=7))
+    assert data(flask_tokens(app, "prune", "--json")) == pruned()
+
+    stand_at(monkeypatch, NOW + timedelta(days=7, seconds=1))
+    assert data(flask_tokens(app, "prune", "--json")) == pruned(unsent_mails=1)
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=365)])

@@ -59,6 +59,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.email.outbox.Outbox.claim",
     "authapp.domain.email.outbox.Outbox.renew",
     "authapp.domain.email.outbox.Outbox.release",
+    "authapp.domain.email.outbox.Outbox.defer",
     "authapp.domain.email.outbox.Outbox.remove",
     "authapp.domain.email.outbox.Outbox.postpone",
     # A request is counted before it is known whose it is.

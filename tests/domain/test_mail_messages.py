@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.headerregistry import Address
@@ -17,7 +18,7 @@ from authapp import clock
 from authapp.config.mail import mail_from
 from authapp.domain import email as email_wing
 from authapp.domain.email.devices import device_name
-from authapp.domain.email.kinds import Recipient, mail_kinds
+from authapp.domain.email.kinds import MailKind, Recipient, mail_kinds, recipient_by_id
 from authapp.domain.email.links import MailLinks
 from authapp.domain.email.messages import VARIABLES, MailMessages, envelope_address
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
@@ -37,7 +38,7 @@ Render = Callable[..., EmailMessage]
 
 def a_mail(kind: str = "reset_password", **context: Any) -> OutgoingMail:
     values = {"request_id": "r-1", "ip_address": "192.0.2.7", "device": "Firefox on Linux", "locale": None, **context}
-    return OutgoingMail(id=identifiers.time_ordered(), kind=kind, context=values, created_at=clock.now())
+    return OutgoingMail(id=identifiers.time_ordered(), kind=kind, context=values, details={}, created_at=clock.now())
 
 
 def a_recipient(address: str = "ada@example.com", *, is_verified: bool = True, **changes: Any) -> Recipient:
@@ -304,6 +305,27 @@ def test_a_template_that_cannot_be_used_is_named(tmp_path: Path, text: str, word
 def test_a_kind_without_a_template_is_named() -> None:
     with pytest.raises(BadTemplate, match=r"no template invoice_ready\.txt"):
         messages().try_template("invoice_ready")
+
+
+def test_a_template_can_use_the_details_that_its_kind_names_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "invoice_ready.txt", "Subject: Invoice {{ details.number }}\n{{ details.total }}")
+    put(tmp_path, "invoice_ready.html", "<p>{{ details.number }}</p>")
+    made_with = messages(tmp_path)
+    kind = MailKind(recipient_by_id, details=frozenset({"number"}))
+    monkeypatch.setitem(mail_kinds._values, "invoice_ready", kind)
+    with pytest.raises(BadTemplate, match="total"):
+        made_with.try_template("invoice_ready")
+    monkeypatch.setitem(mail_kinds._values, "invoice_ready", replace(kind, details=frozenset({"number", "total"})))
+    made_with.try_template("invoice_ready")
+    mail = a_mail("invoice_ready")
+    mail.details = {"number": "<b>7", "total": 12}
+    message = render(mail, made_with=made_with)
+    plain, html = texts(message)
+    assert message["Subject"] == "Invoice <b>7"
+    assert plain.strip() == "12"
+    assert "&lt;b&gt;7" in html
 
 
 def test_the_shipped_templates_use_documented_variables_alone() -> None:

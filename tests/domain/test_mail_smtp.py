@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from mail_servers import PASSWORD, USERNAME, Certificates, Mailbox, mail_host, r
 
 SENDER = "no-reply@example.com"
 ADA = "ada@example.com"
+UEDA = "\u00fcda@example.com"
 QUICK = 1.0
 
 
@@ -308,8 +310,56 @@ def test_an_address_that_is_not_ascii_needs_a_server_that_offers_it(certificates
     assert host.mailbox.messages[0]["To"] == address
 
 
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [("555 5.5.4 No such parameter", REFUSED), ("550 5.6.7 No", REFUSED), ("451 4.3.0 Not now", LATER)],
+)
+def test_a_server_that_refuses_the_options_of_one_mail_refuses_that_mail_alone(
+    certificates: Certificates, opened: Opened, answer: str, failure: type[Exception]
+) -> None:
+    box = Mailbox(utf8_answer=answer)
+    with mail_host(certificates.context(), box) as host:
+        transport = opened(host.server)
+        for number in (1, 2):
+            with pytest.raises(failure, match=answer[:3]):
+                transport.send(a_message(number, UEDA), UEDA)
+            transport.send(a_message(10 + number), ADA)
+    assert box.ids == ["<11@example.com>", "<12@example.com>"]
+    assert box.connections == 1
+
+
+def test_a_server_that_refuses_the_sender_anyway_does_not_blame_a_mail_with_options(
+    certificates: Certificates, opened: Opened
+) -> None:
+    box = Mailbox(utf8_answer="550 5.1.8 Sender unknown", mail_answer=lambda _: "550 5.1.8 Sender unknown")
+    with (
+        mail_host(certificates.context(), box) as host,
+        pytest.raises(ServerUnavailable, match="refuses the sender: 550"),
+    ):
+        opened(host.server).send(a_message(1, UEDA), UEDA)
+
+
+def test_a_connection_that_breaks_within_the_text_leaves_the_mail_open(opened: Opened) -> None:
+    """The mail is larger than what the system holds for a server that does not read, so the cut is within it."""
+    message = a_message()
+    message.set_content("A long line of text.\n" * 1_000_000)
+
+    def read_a_little_and_hang_up(connection: socket.socket) -> None:
+        connection.sendall(b"354 go on\r\n")
+        connection.recv(1_000)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    with (
+        raw_host(talk(*UNTIL_DATA[:4], read_a_little_and_hang_up)) as port,
+        pytest.raises(TemporaryFailure, match=r"closed the connection|reset by peer|Broken pipe") as error,
+    ):
+        opened(MailServer("smtp", host="127.0.0.1", port=port, tls="off"), 10).send(message, ADA)
+    assert error.value.may_have_arrived, "both links work, whatever the server made of it"
+
+
 def test_the_hook_into_the_standard_library_is_where_it_was() -> None:
-    """``_Client._get_socket`` gives the deadline the socket, before the greeting is read."""
+    """``SMTPClient._get_socket`` gives the deadline the socket, before the greeting is read."""
     import smtplib
 
     assert "_get_socket" in vars(smtplib.SMTP)

@@ -13,7 +13,8 @@ from sqlalchemy import LargeBinary, func, select, text, update
 
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain.email.outbox import Outbox
+from authapp.domain.email.kinds import MailKind, mail_kinds, recipient_by_id
+from authapp.domain.email.outbox import DEFERRAL, Outbox
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from authapp.security import identifiers
@@ -71,10 +72,28 @@ def test_a_mail_is_stored_with_its_transaction_or_not_at_all(outbox: Outbox) -> 
 def test_the_table_has_no_place_for_a_secret_or_a_text() -> None:
     columns = {column.name for column in OutgoingMail.__table__.columns}
     assert columns == {
-        *("id", "kind", "user_id", "address", "challenge_hash", "context"),
+        *("id", "kind", "user_id", "address", "challenge_hash", "context", "details"),
         *("attempts", "next_attempt_at", "claimed_until", "last_error", "created_at"),
     }, "Make the token and the text when the mail is sent: a row outlives backups, and is read by operators."
     assert isinstance(OutgoingMail.__table__.c.challenge_hash.type, LargeBinary)
+
+
+def test_a_mail_has_the_details_that_its_kind_needs_and_no_others(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = MailKind(recipient_by_id, details=frozenset({"total", "number"}))
+    monkeypatch.setitem(mail_kinds._values, "invoice_ready", kind)
+
+    def stored(**details: str | int) -> dict[str, str | int]:
+        with transaction():
+            added = outbox.add("invoice_ready", user_id=None, address=None, context=CONTEXT, details=details)
+        return mail(added).details
+
+    assert stored(number="7", total=12) == {"number": "7", "total": 12}
+    for details in ({}, {"number": "7"}, {"number": "7", "total": 12, "more": 1}):
+        with pytest.raises(ValueError, match=r"needs the details \['number', 'total'\]"):
+            stored(**details)
+    assert mail(add(outbox)).details == {}
 
 
 def test_a_claimed_mail_is_this_senders_until_the_lease_is_over(outbox: Outbox, time: Time) -> None:
@@ -93,8 +112,7 @@ def test_no_more_are_claimed_than_asked_for_and_the_longest_due_first(outbox: Ou
         time.passes(timedelta(seconds=1))
         added.append(add(outbox))
     for count in (2, 3, 2, 1):
-        claimed = claim(outbox, count)
-        assert set(claimed) == set(added[:count])
+        assert claim(outbox, count) == added[:count]
         added = added[count:]
     assert added == []
 
@@ -114,7 +132,7 @@ def test_a_mail_that_was_sent_is_gone(outbox: Outbox, time: Time) -> None:
     sent, other = add(outbox), add(outbox)
     claim(outbox)
     with transaction():
-        outbox.remove(sent)
+        outbox.remove(mail(sent))
     time.passes(LEASE)
     assert claim(outbox) == [other]
 
@@ -136,7 +154,7 @@ def test_the_delays_double_up_to_an_hour(outbox: Outbox, time: Time) -> None:
     assert len(set(delays)) > 10, "mails that failed together are not all tried at once"
 
 
-def test_a_claim_that_another_sender_has_is_neither_renewed_nor_given_back(outbox: Outbox, time: Time) -> None:
+def test_a_mail_that_another_sender_has_claimed_is_neither_given_back_nor_removed(outbox: Outbox, time: Time) -> None:
     wanted = add(outbox)
     with transaction():
         late = outbox.claim(1, LEASE)[0]
@@ -147,7 +165,9 @@ def test_a_claim_that_another_sender_has_is_neither_renewed_nor_given_back(outbo
     with transaction():
         assert not outbox.renew(late, LEASE)
         outbox.release([late])
+        outbox.defer(late)
         outbox.postpone(late, "no")
+        outbox.remove(late)
     assert (mail(wanted).claimed_until, mail(wanted).last_error, mail(wanted).attempts) == (until, None, 2)
 
 
@@ -170,6 +190,23 @@ def test_a_mail_that_is_given_back_is_due_at_once_and_its_attempt_does_not_count
         outbox.release(outbox.claim(1, LEASE))
     assert mail(wanted).attempts == 0
     assert claim(outbox) == [wanted]
+
+
+def test_a_mail_that_is_deferred_is_due_after_the_others_and_its_attempt_does_not_count(
+    outbox: Outbox, time: Time
+) -> None:
+    first = add(outbox)
+    time.passes(timedelta(seconds=1))
+    second = add(outbox)
+    with transaction():
+        outbox.defer(outbox.claim(1, LEASE)[0])
+    assert mail(first).attempts == 0
+    time.passes(DEFERRAL - timedelta(seconds=1))
+    with transaction():
+        outbox.release(outbox.claim(2, LEASE))
+    assert mail(first).claimed_until is None
+    time.passes(timedelta(seconds=1))
+    assert claim(outbox) == [second, first]
 
 
 def test_a_mail_that_was_tried_as_often_as_can_be_counted_is_still_tried(outbox: Outbox, time: Time) -> None:

@@ -4,7 +4,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from flask import Response
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader
+
+from authapp.templating import TemplateEnvironment
 
 STRICT_POLICY = MappingProxyType(
     {
@@ -27,13 +29,7 @@ def templates(overrides: Path | None = None) -> Environment:
     They are not Flask's: in an application of somebody else, a template of its own with the same name would win.
     """
     folders = [FileSystemLoader(overrides)] if overrides else []
-    return Environment(
-        loader=ChoiceLoader([*folders, PackageLoader("authapp", "api/templates")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return TemplateEnvironment(ChoiceLoader([*folders, PackageLoader("authapp", "api/templates")]))
 
 
 def html(text: str, **policy: str) -> Response:

@@ -20,8 +20,8 @@ from authapp.domain.email.password_resets import PasswordResets
 from authapp.domain.email.proofs import Confirm, EmailProofs, without_password
 from authapp.domain.email.registration import VerifiedRegistration
 from authapp.domain.email.requests import MailRequests
-from authapp.domain.email.setup import mail_delivery
 from authapp.domain.email.verifications import EmailVerifications
+from authapp.domain.email.wiring import mail_delivery
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Index, LargeBinary, SmallInteger, Text
+from sqlalchemy import Index, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -14,8 +14,9 @@ class OutgoingMail(db.Model):  # type: ignore[name-defined,misc]
     """One mail to send: its ``kind``, and the user or the address to send it to.
 
     It contains no secret and no text: when the mail is sent, the account is looked up and any token is created.
-    ``context`` says where the request came from. ``challenge_hash`` binds a login link to the client that requested
-    it. ``user_id`` is not a foreign key, because a mail may report that an account was deleted.
+    ``context`` says where the request came from, and ``details`` what else the templates need. ``challenge_hash`` binds
+    a login link to the client that requested it. ``user_id`` is not a foreign key, because a mail may report that an
+    account was deleted.
     """
 
     __tablename__ = "outgoing_mail"
@@ -27,6 +28,7 @@ class OutgoingMail(db.Model):  # type: ignore[name-defined,misc]
     address: Mapped[str | None] = mapped_column(Text)
     challenge_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     context: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    details: Mapped[dict[str, str | int]] = mapped_column(JSONB, server_default=text("'{}'"))
     attempts: Mapped[int] = mapped_column(SmallInteger, default=0)
     next_attempt_at: Mapped[Timestamp]
     claimed_until: Mapped[Timestamp | None]

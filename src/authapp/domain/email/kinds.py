@@ -6,18 +6,22 @@ or have another address. Then the mail is dropped.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import aliased
 
 from authapp import clock
 from authapp.database.session import db
-from authapp.domain.audit import EventType
+from authapp.domain.audit.events import EventType, event_types
 from authapp.domain.email.previous_addresses import can_be_restored
-from authapp.domain.one_time_tokens import TokenPurpose
+from authapp.domain.one_time_tokens import LIFETIMES, TokenPurpose
 from authapp.models import OutgoingMail, User, UserStatus
 from authapp.models.user import lookup_key
 from authapp.registry import Registry
+
+NOTICE_MAX_AGE = timedelta(days=3)
+"""How old a notice may get. Its reader can still act on it after a weekend without a mail server."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,23 @@ class MailKind:
     """One kind of mail.
 
     ``recipient`` returns who gets a mail of it, or ``None`` if it is to be dropped; it may read the database.
-    ``purpose`` is that of the one-time token in its link, if it has one. ``event`` is a type of audit event that is
-    recorded when the mail has been sent: its request could not record one, because it did not know the account.
+    ``purpose`` is that of the one-time token in its link, if it has one. ``event`` is a registered type of audit event
+    that is recorded when the mail has been sent: its request could not record one, because it did not know the account.
+    A mail older than ``max_age`` is given up rather than sent; whatever it says, pruning removes mails that have been
+    due for a week. ``details`` names what its templates need and ``Outbox.add`` is given.
+
+    Raises ``KeyError`` if ``event`` is not registered: a mail that has been sent must be recorded.
     """
 
     recipient: Callable[[OutgoingMail], Recipient | None]
     purpose: TokenPurpose | None = None
     event: str | None = None
+    max_age: timedelta = NOTICE_MAX_AGE
+    details: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.event is not None:
+            event_types.require(self.event)
 
 
 mail_kinds: Registry[MailKind] = Registry(
@@ -48,25 +62,25 @@ mail_kinds: Registry[MailKind] = Registry(
 """All kinds of mail. Register your own before ``create_app()``, with a template of the same name."""
 
 
-def owner_of_address(mail: OutgoingMail) -> Recipient | None:
+def recipient_by_address(mail: OutgoingMail) -> Recipient | None:
     """Return the active account that has the address to which the mail was requested."""
     user = _one(User.email_key == lookup_key(mail.address or ""), User.status == UserStatus.ACTIVE)
     return user and Recipient(user, user.email)
 
 
-def unverified_owner_of_address(mail: OutgoingMail) -> Recipient | None:
+def unverified_recipient_by_address(mail: OutgoingMail) -> Recipient | None:
     """Return the same, unless the address has been verified."""
-    recipient = owner_of_address(mail)
+    recipient = recipient_by_address(mail)
     return recipient if recipient and recipient.user.email_verified_at is None else None
 
 
-def account(mail: OutgoingMail) -> Recipient | None:
+def recipient_by_id(mail: OutgoingMail) -> Recipient | None:
     """Return the account with the id that is stored, at the address that it has now."""
     user = _one(User.id == mail.user_id)
     return user and Recipient(user, user.email)
 
 
-def pending_address(mail: OutgoingMail) -> Recipient | None:
+def pending_recipient(mail: OutgoingMail) -> Recipient | None:
     """Return the account at the address that it asked for, if it still asks for that one and no account has it."""
     holder = aliased(User)
     user = _one(
@@ -79,15 +93,15 @@ def pending_address(mail: OutgoingMail) -> Recipient | None:
     return user and Recipient(user, mail.address or "")
 
 
-def stored_address(mail: OutgoingMail) -> Recipient | None:
+def stored_recipient(mail: OutgoingMail) -> Recipient | None:
     """Return the account at the address that is stored, such as the one that it had before."""
     user = _one(User.id == mail.user_id)
     return user and Recipient(user, mail.address or "")
 
 
-def previous_address(mail: OutgoingMail) -> Recipient | None:
+def previous_recipient(mail: OutgoingMail) -> Recipient | None:
     """Return the same, if that address can still be restored."""
-    recipient = stored_address(mail)
+    recipient = stored_recipient(mail)
     is_due = recipient is not None and can_be_restored(recipient.user, lookup_key(recipient.address))
     return recipient if is_due else None
 
@@ -96,16 +110,29 @@ def _one(*conditions: ColumnElement[bool]) -> User | None:
     return db.session.scalars(select(User).where(*conditions)).one_or_none()
 
 
-VERIFY_EMAIL = mail_kinds.register("verify_email", MailKind(unverified_owner_of_address, TokenPurpose.VERIFY_EMAIL))
+def _requested(
+    recipient: Callable[[OutgoingMail], Recipient | None], purpose: TokenPurpose, event: str | None = None
+) -> MailKind:
+    """Return a kind with a link that somebody waits for: later than its token lives, they have asked again."""
+    return MailKind(recipient, purpose, event, max_age=LIFETIMES[purpose])
+
+
+VERIFY_EMAIL = mail_kinds.register(
+    "verify_email", _requested(unverified_recipient_by_address, TokenPurpose.VERIFY_EMAIL)
+)
 RESET_PASSWORD = mail_kinds.register(
-    "reset_password", MailKind(owner_of_address, TokenPurpose.RESET_PASSWORD, EventType.PASSWORD_RESET_REQUESTED)
+    "reset_password",
+    _requested(recipient_by_address, TokenPurpose.RESET_PASSWORD, EventType.PASSWORD_RESET_REQUESTED),
 )
 LOGIN_LINK = mail_kinds.register(
-    "login_link", MailKind(owner_of_address, TokenPurpose.LOGIN, EventType.LOGIN_LINK_SENT)
+    "login_link", _requested(recipient_by_address, TokenPurpose.LOGIN, EventType.LOGIN_LINK_SENT)
 )
-CHANGE_EMAIL = mail_kinds.register("change_email", MailKind(pending_address, TokenPurpose.CHANGE_EMAIL))
-EMAIL_CHANGED = mail_kinds.register("email_changed", MailKind(previous_address, TokenPurpose.UNDO_EMAIL))
-ADDRESS_REPLACED = mail_kinds.register("address_replaced", MailKind(stored_address))
-PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(account))
-ACCOUNT_EXISTS = mail_kinds.register("account_exists", MailKind(owner_of_address))
-NEW_LOGIN = mail_kinds.register("new_login", MailKind(account))
+CHANGE_EMAIL = mail_kinds.register("change_email", _requested(pending_recipient, TokenPurpose.CHANGE_EMAIL))
+EMAIL_CHANGED = mail_kinds.register("email_changed", MailKind(previous_recipient, TokenPurpose.UNDO_EMAIL))
+ADDRESS_REPLACED = mail_kinds.register("address_replaced", MailKind(stored_recipient))
+PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(recipient_by_id))
+# It answers a registration, in place of the mail with the link that verifies an address.
+ACCOUNT_EXISTS = mail_kinds.register(
+    "account_exists", MailKind(recipient_by_address, max_age=LIFETIMES[TokenPurpose.VERIFY_EMAIL])
+)
+NEW_LOGIN = mail_kinds.register("new_login", MailKind(recipient_by_id))

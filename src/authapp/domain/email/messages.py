@@ -12,7 +12,7 @@ from uuid import UUID
 import idna
 
 from authapp import clock
-from authapp.domain.email.kinds import Recipient
+from authapp.domain.email.kinds import Recipient, mail_kinds
 from authapp.domain.email.links import MailLinks
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
 from authapp.domain.email.templates import MailTemplates
@@ -24,7 +24,7 @@ from authapp.security import identifiers
 
 TEST_TEMPLATE = "test_mail"
 
-VARIABLES = ("username", "link", "code", "lifetime", "lifetime_minutes", "when", "ip_address", "device")
+VARIABLES = ("username", "link", "code", "lifetime", "lifetime_minutes", "when", "ip_address", "device", "details")
 """What the templates of every kind of mail can use, besides ``app_name``, ``issuer`` and ``site``."""
 
 _POLICY = ASCII_POLICY.clone(max_line_length=900)
@@ -57,16 +57,21 @@ class MailMessages:
             "when": _in_utc(mail.created_at),
             "ip_address": mail.context.get("ip_address"),
             "device": mail.context.get("device"),
+            "details": mail.details,
         }
 
     def try_template(self, kind: str) -> None:
-        """Render the templates of a kind, with every variable and with none. Raises ``BadTemplate``."""
+        """Render the templates of a kind, with every variable and with none. Raises ``BadTemplate``.
+
+        Its details are always there.
+        """
+        details = dict.fromkeys(mail_kinds[kind].details if kind in mail_kinds else (), "1")
         for value in ("1", None):
-            self._templates.render(kind, None, {**self._fixed, **dict.fromkeys(VARIABLES, value)})
+            self._templates.render(kind, None, {**self._fixed, **dict.fromkeys(VARIABLES, value), "details": details})
 
     def build_test(self, address: str) -> EmailMessage:
         """Return a message that says that mail works. Raises ``BadTemplate``."""
-        variables = {"when": _in_utc(clock.now()), "ip_address": None}
+        variables: dict[str, Any] = {"when": _in_utc(clock.now()), "ip_address": None, "details": {}}
         return self.build(TEST_TEMPLATE, identifiers.time_ordered(), address, None, variables)
 
     def build(

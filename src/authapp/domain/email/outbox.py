@@ -1,7 +1,7 @@
 """The outbox: a mail is stored in the transaction of the change that it reports, and sent afterwards by any node."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from secrets import randbelow
 from typing import Any
@@ -13,19 +13,33 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.email.devices import device_name
+from authapp.domain.email.kinds import mail_kinds
+from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OutgoingMail
 from authapp.security import identifiers
 
 FIRST_RETRY = timedelta(seconds=30)
+DEFERRAL = FIRST_RETRY
+"""How long a mail waits at which the server stopped taking mails, so that the next attempt begins with another."""
+
 MAX_RETRY_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=1)
 """How long after it was stored a mail is tried again when it could not be delivered."""
+
+KEPT_FOR = timedelta(days=7)
+"""How long after it was due a mail is kept that no sender has dealt with. It is longer than any kind's ``max_age``."""
 
 MAX_JITTER_PERCENT = 20
 """By how much a delay is prolonged at random, so that mails that failed together are not all tried at once."""
 
 MAX_ATTEMPTS = 32_767
 """As many as the column can hold; further attempts are not counted."""
+
+# Senders give up what is too old. This bounds the table also where no sender runs.
+prunables.register(
+    "outgoing_mail",
+    Prunable("unsent_mails", OutgoingMail.next_attempt_at, lambda now: OutgoingMail.next_attempt_at < now - KEPT_FOR),
+)
 
 _DOUBLINGS = math.ceil(math.log2(MAX_RETRY_DELAY / FIRST_RETRY))
 
@@ -47,17 +61,31 @@ class Outbox:
     is killed in between, its claim expires and another sender takes the mail. So each mail is sent at least once.
     """
 
-    def add(self, kind: str, *, user_id: UUID | None, address: str | None, context: RequestContext) -> UUID:
+    def add(
+        self,
+        kind: str,
+        *,
+        user_id: UUID | None,
+        address: str | None,
+        context: RequestContext,
+        details: Mapping[str, str | int] | None = None,
+    ) -> UUID:
         """Store a mail of this kind for a user or an address, and return its id.
 
-        Do not store secrets or text: both are created when the mail is sent.
+        ``details`` are what the templates need beyond the account and the request, under the names that the kind says;
+        raises ``ValueError`` if they are others. Do not store secrets or text, which are created when the mail is sent,
+        nor what a client chose if the address may be unverified: it would be a message to whoever has the address.
         """
+        details = dict(details or {})
+        if kind in mail_kinds and details.keys() != set(mail_kinds[kind].details):
+            raise ValueError(f"A mail of the kind {kind!r} needs the details {sorted(mail_kinds[kind].details)}.")
         mail = OutgoingMail(
             id=identifiers.time_ordered(),
             kind=kind,
             user_id=user_id,
             address=address,
             context=mail_context(context),
+            details=details,
             next_attempt_at=clock.now(),
             created_at=clock.now(),
         )
@@ -66,9 +94,10 @@ class Outbox:
         return mail.id
 
     def claim(self, count: int, lease: timedelta) -> Sequence[OutgoingMail]:
-        """Return up to ``count`` mails that are due. No other sender can claim them until ``lease`` has passed.
+        """Return up to ``count`` mails, those that have been due for the longest, in that order.
 
-        Rows that another sender is claiming are skipped, so that senders do not wait for each other.
+        No other sender can claim them until ``lease`` has passed. Rows that another sender is claiming are skipped, so
+        that senders do not wait for each other.
         """
         now = clock.now()
         free = func.coalesce(OutgoingMail.claimed_until, OutgoingMail.created_at) <= now
@@ -88,7 +117,8 @@ class Outbox:
             .returning(OutgoingMail)
             .execution_options(synchronize_session=False, populate_existing=True)
         )
-        return db.session.scalars(claimed).all()
+        # PostgreSQL returns them in any order.
+        return sorted(db.session.scalars(claimed), key=lambda mail: (mail.next_attempt_at, mail.id))
 
     def renew(self, mail: OutgoingMail, lease: timedelta) -> bool:
         """Prolong a claim, and tell whether it still was this sender's: another one may have taken the mail since."""
@@ -102,15 +132,16 @@ class Outbox:
     def release(self, mails: Sequence[OutgoingMail]) -> None:
         """Give mails back that were not tried. They are due at once, and their attempt does not count."""
         for mail in mails:
-            self._run(
-                update(OutgoingMail)
-                .where(*_claimed(mail))
-                .values(claimed_until=None, attempts=func.greatest(OutgoingMail.attempts - 1, 0))
-            )
+            self._run(update(OutgoingMail).where(*_claimed(mail)).values(_GIVEN_BACK))
 
-    def remove(self, mail_id: UUID) -> None:
-        """Remove a mail that was sent or abandoned."""
-        self._run(delete(OutgoingMail).where(OutgoingMail.id == mail_id))
+    def defer(self, mail: OutgoingMail) -> None:
+        """Give a mail back that may be why the server takes none. Its attempt does not count, and others go first."""
+        values = {**_GIVEN_BACK, "next_attempt_at": clock.now() + DEFERRAL}
+        self._run(update(OutgoingMail).where(*_claimed(mail)).values(values))
+
+    def remove(self, mail: OutgoingMail) -> None:
+        """Remove a mail that was sent or abandoned, unless the claim is over and another sender has it."""
+        self._run(delete(OutgoingMail).where(*_claimed(mail)))
 
     def postpone(self, mail: OutgoingMail, error: str) -> None:
         """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
@@ -121,6 +152,9 @@ class Outbox:
 
     def _run(self, statement: Update | Delete) -> None:
         db.session.execute(statement.execution_options(synchronize_session=False))
+
+
+_GIVEN_BACK: dict[str, Any] = {"claimed_until": None, "attempts": func.greatest(OutgoingMail.attempts - 1, 0)}
 
 
 def _claimed(mail: OutgoingMail) -> tuple[ColumnElement[bool], ...]:

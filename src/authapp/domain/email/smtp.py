@@ -4,14 +4,13 @@ The client waits on sockets and threads alone, so under gunicorn's gevent worker
 """
 
 import smtplib
-import socket
-import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from email.message import EmailMessage
 
 from authapp.config import MailServer
 from authapp.domain.email.deadlines import ConnectionDeadline
+from authapp.domain.email.smtp_client import SMTPClient
 from authapp.domain.email.smtp_failures import connection_failure, failure_of, reply_of, reply_text
 from authapp.domain.email.transports import (
     ASCII_POLICY,
@@ -43,7 +42,7 @@ class SMTPTransport:
     def __init__(self, server: MailServer, sender: str, timeout: float) -> None:
         """Take the ``sender`` of the envelope, and how many seconds a connection and each mail may take in total."""
         self._server, self._sender, self._timeout = server, sender, timeout
-        self._client: _Client | None = None
+        self._client: SMTPClient | None = None
         self._sent = 0
 
     def open(self) -> None:
@@ -76,7 +75,7 @@ class SMTPTransport:
     def _connect(self, deadline: ConnectionDeadline) -> None:
         client = None
         try:
-            client = _Client(self._server, self._sender, deadline)
+            client = SMTPClient(self._server, self._sender, deadline)
             client.secure_and_log_in()
         except (OSError, UnicodeError) as error:
             if client is not None:
@@ -87,7 +86,7 @@ class SMTPTransport:
             raise
         self._client, self._sent = client, 0
 
-    def _begin(self, options: Sequence[str], deadline: ConnectionDeadline) -> "_Client":
+    def _begin(self, options: Sequence[str], deadline: ConnectionDeadline) -> SMTPClient:
         """Name the sender. Servers close connections that have been idle or used often: then connect again, once."""
         if self._client is not None and self._sent:
             self._client.keep_to(deadline)
@@ -110,12 +109,24 @@ class SMTPTransport:
             raise ServerUnavailable(f"The server refuses the sender: {reply_text(code, reply)}.")
         return client
 
-    def _name_sender(self, client: "_Client", options: Sequence[str]) -> tuple[int, bytes]:
+    def _name_sender(self, client: SMTPClient, options: Sequence[str]) -> tuple[int, bytes]:
+        """Name the sender, and return the reply.
+
+        Raises ``RecipientRefused`` or ``TemporaryFailure`` if it is the ``options`` that the server refuses: they are
+        those of one recipient, whom a guest may have chosen, and must not make all other mails wait.
+        """
         if "SMTPUTF8" in options and not client.has_extn("smtputf8"):
             raise RecipientRefused("The address needs SMTPUTF8, which the server does not offer.")
-        return client.mail(self._sender, options)
+        code, reply = client.mail(self._sender, options)
+        if code != _OK and options:
+            client.rset()
+            is_sender_accepted = client.mail(self._sender)[0] == _OK
+            client.rset()
+            if is_sender_accepted:
+                raise failure_of(code, reply)
+        return code, reply
 
-    def _name_recipient(self, client: "_Client", recipient: str, deadline: ConnectionDeadline) -> None:
+    def _name_recipient(self, client: SMTPClient, recipient: str, deadline: ConnectionDeadline) -> None:
         try:
             code, reply = client.rcpt(recipient)
             if code in _NAMED:
@@ -126,7 +137,7 @@ class SMTPTransport:
             raise TemporaryFailure(connection_failure(error, deadline)) from None
         raise failure_of(code, reply)
 
-    def _hand_over(self, client: "_Client", data: bytes, deadline: ConnectionDeadline) -> None:
+    def _hand_over(self, client: SMTPClient, data: bytes, deadline: ConnectionDeadline) -> None:
         try:
             code, reply = client.data(data)
         except smtplib.SMTPDataError as error:
@@ -144,66 +155,3 @@ class SMTPTransport:
         client, self._client, self._sent = self._client, None, 0
         if client is not None:
             client.close()
-
-
-class _Client(smtplib.SMTP):
-    """The standard library's client on a connection that a deadline can shut down.
-
-    Depends on a private name of ``smtplib``: ``SMTP._get_socket(host, port, timeout)`` returns the socket to use.
-    """
-
-    _handle: socket.socket
-    """A duplicate of the connection's socket, which stays when TLS replaces that."""
-
-    def __init__(self, server: MailServer, sender: str, deadline: ConnectionDeadline) -> None:
-        self._server, self._deadline = server, deadline
-        # The standard library would ask the name servers for the name of this host, without a deadline.
-        host_name = socket.gethostname()
-        name = host_name if "." in host_name else sender.rpartition("@")[2]
-        super().__init__(server.host, server.port, name, timeout=deadline.seconds)
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        connection = self._deadline.connect(host, port)
-        self._handle = connection.dup()
-        self.keep_to(self._deadline)
-        if self._server.tls != "implicit":
-            return connection
-        try:
-            return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
-        except OSError:
-            connection.close()
-            self._handle.close()
-            raise
-
-    def keep_to(self, deadline: ConnectionDeadline) -> None:
-        """Shut the connection down at the end of ``deadline``."""
-        self._deadline = deadline
-        deadline.watch(self._handle)
-
-    def getreply(self) -> tuple[int, bytes]:
-        """Read a reply. Raises ``smtplib.SMTPServerDisconnected`` if it is none.
-
-        The standard library takes what came before the end of a connection for a whole line.
-        """
-        code, reply = super().getreply()
-        if self._deadline.is_over or not 200 <= code <= 599:
-            self.close()
-            raise smtplib.SMTPServerDisconnected("The reply was cut off.")
-        return code, reply
-
-    def secure_and_log_in(self) -> None:
-        """Start TLS and log in, as the settings say. Raises ``ServerUnavailable``, ``OSError`` or ``UnicodeError``."""
-        self.ehlo_or_helo_if_needed()
-        if self._server.tls == "starttls":
-            if not self.has_extn("starttls"):
-                raise ServerUnavailable("The server does not offer STARTTLS, which the settings require.")
-            self.starttls(context=ssl.create_default_context())
-            self.ehlo_or_helo_if_needed()
-        if self._server.username:
-            self.login(self._server.username, self._server.password)
-
-    def close(self) -> None:
-        """Close the connection."""
-        super().close()
-        if hasattr(self, "_handle"):
-            self._handle.close()

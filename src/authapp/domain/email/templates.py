@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, PrefixLoader, StrictUndefined, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import BaseLoader, FileSystemLoader, PrefixLoader, TemplateError
+
+from authapp.templating import TemplateEnvironment
 
 SHIPPED = Path(__file__).parents[2] / "templates" / "mail"
 SUBJECT = "Subject: "
@@ -35,15 +36,7 @@ class MailTemplates:
         folders = {"yours": folder, "shipped": SHIPPED}
         self._folders = {name: path for name, path in folders.items() if path is not None}
         loader = PrefixLoader({name: FileSystemLoader(path) for name, path in self._folders.items()})
-        self._environment = _Environment(
-            self._folders,
-            loader=loader,
-            autoescape=lambda name: name is not None and name.endswith(".html"),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
+        self._environment = _Environment(self._folders, loader)
 
     def render(self, kind: str, locale: str | None, variables: Mapping[str, Any]) -> RenderedMail:
         """Return the mail in the language of ``locale`` if there are templates in it. Raises ``BadTemplate``."""
@@ -83,11 +76,11 @@ class MailTemplates:
             raise BadTemplate(f"{name}: {type(error).__name__}.") from None
 
 
-class _Environment(SandboxedEnvironment):
+class _Environment(TemplateEnvironment):
     """An environment in which templates name others without their folder: yours come before the shipped ones."""
 
-    def __init__(self, folders: Mapping[str, Path], **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, folders: Mapping[str, Path], loader: BaseLoader) -> None:
+        super().__init__(loader, keep_trailing_newline=True)
         self._folders = folders
 
     def join_path(self, template: str, parent: str) -> str:

@@ -1,0 +1,203 @@
+"""One attempt to send a mail. It is prepared, handed over and recorded, and each step has its own rule for failures.
+
+No transaction is open, and no connection to the database is held, while the mail server is waited for.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from email.message import EmailMessage
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.errors import is_outage
+from authapp.database.session import transaction
+from authapp.domain import audit
+from authapp.domain.audit.events import EventType
+from authapp.domain.email import one_time_secrets
+from authapp.domain.email.kinds import MailKind, mail_kinds
+from authapp.domain.email.messages import MailMessages, envelope_address
+from authapp.domain.email.one_time_secrets import OneTimeSecrets
+from authapp.domain.email.outbox import GIVE_UP_AFTER, Outbox
+from authapp.domain.email.outcomes import MailOutcome
+from authapp.domain.email.templates import BadTemplate
+from authapp.domain.email.transports import RecipientRefused, ServerUnavailable, TemporaryFailure, Transport
+from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.models import OutgoingMail
+
+logger = logging.getLogger(__name__)
+
+
+class UnknownKind(Exception):
+    """A mail is of a kind that this process does not know."""
+
+
+@dataclass
+class _Attempt:
+    """One attempt to send a mail, the request that caused it, and the account, once that is known."""
+
+    mail: OutgoingMail
+    context: RequestContext
+    user_id: UUID | None
+
+
+@dataclass(frozen=True)
+class _PreparedMail:
+    """What is handed to the mail server, and the token in it, which is stored already."""
+
+    kind: MailKind
+    message: EmailMessage
+    address: str
+    secrets: OneTimeSecrets | None
+
+
+class MailAttempts:
+    """Attempts to send mails that this sender has claimed."""
+
+    def __init__(self, outbox: Outbox, tokens: OneTimeTokens, messages: MailMessages, lease: timedelta) -> None:
+        """Take how long a claim lasts, which is renewed before each mail."""
+        self._outbox, self._tokens, self._messages, self._lease = outbox, tokens, messages, lease
+
+    def attempt(self, mail: OutgoingMail, transport: Transport, context: RequestContext) -> MailOutcome:
+        """Attempt to send a mail, and return what became of it. ``context`` is that of the request that caused it.
+
+        Raises ``ServerUnavailable`` if the mail server takes no mail, and ``SQLAlchemyError`` in an outage of the
+        database.
+        """
+        attempt = _Attempt(mail, context, mail.user_id)
+        try:
+            prepared = self._prepare(attempt, transport)
+        except ServerUnavailable:
+            raise
+        except Exception as error:
+            if _is_outage(error):
+                raise
+            # One mail that cannot be made, such as one of an unknown kind, must not hold up the others.
+            logger.exception("a mail of the kind %s cannot be made", mail.kind)
+            return self._postpone_unmade(attempt, error)
+        if isinstance(prepared, MailOutcome):
+            return prepared
+        return self._send(attempt, prepared, transport) or self._record(attempt, prepared)
+
+    def _prepare(self, attempt: _Attempt, transport: Transport) -> _PreparedMail | MailOutcome:
+        """Return the mail with its token, or what became of it instead. If anything raises, no token was stored."""
+        kind = _kind_of(attempt.mail)
+        if outcome := self._check(attempt, kind):
+            return outcome
+        # Before the token is made: while the server is away, none is.
+        transport.open()
+        return self._make(attempt, kind)
+
+    def _check(self, attempt: _Attempt, kind: MailKind) -> MailOutcome | None:
+        """Renew the claim, and return nothing; or return why the mail is not to be sent, or not by this sender."""
+        mail = attempt.mail
+        with transaction():
+            recipient = kind.recipient(mail)
+            if recipient is None:
+                # Without having connected: mails to nobody, which guests can ask for, reach no server.
+                self._outbox.remove(mail)
+                return MailOutcome.DROPPED
+            attempt.user_id = recipient.user.id
+            if not self._outbox.renew(mail, self._lease):
+                return MailOutcome.TAKEN
+        if clock.now() - mail.created_at >= kind.max_age:
+            return self._give_up(attempt, f"It could not be sent in time. {mail.last_error or ''}".strip())
+        return None
+
+    def _make(self, attempt: _Attempt, kind: MailKind) -> _PreparedMail | MailOutcome:
+        mail = attempt.mail
+        with transaction():
+            recipient = kind.recipient(mail)
+            if recipient is None:
+                self._outbox.remove(mail)
+                return MailOutcome.DROPPED
+            attempt.user_id = recipient.user.id
+            secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient)
+            address = envelope_address(recipient.address)
+            variables = self._messages.variables(mail, recipient, secrets)
+            # In the transaction, so that a template that is broken leaves no token behind.
+            message = self._messages.build(mail.kind, mail.id, address, mail.context.get("locale"), variables)
+        return _PreparedMail(kind, message, address, secrets)
+
+    def _send(self, attempt: _Attempt, prepared: _PreparedMail, transport: Transport) -> MailOutcome | None:
+        """Hand the mail over. Return nothing if the server took it; otherwise void its token, and return what became.
+
+        The token stays if the server may have taken the mail.
+        """
+        try:
+            transport.send(prepared.message, prepared.address)
+        except ServerUnavailable:
+            self._void(prepared)
+            # If it is this mail at which the server stops, it must not be the first of every pass.
+            with transaction():
+                self._outbox.defer(attempt.mail)
+            raise
+        except RecipientRefused as error:
+            self._void(prepared)
+            return self._give_up(attempt, str(error))
+        except TemporaryFailure as error:
+            if not error.may_have_arrived:
+                self._void(prepared)
+            return self._postpone(attempt, str(error))
+        except Exception as error:
+            logger.exception("a mail of the kind %s cannot be handed over", attempt.mail.kind)
+            self._void(prepared)
+            return self._postpone_unmade(attempt, error)
+        return None
+
+    def _void(self, prepared: _PreparedMail) -> None:
+        one_time_secrets.void(self._tokens, prepared.secrets)
+
+    def _record(self, attempt: _Attempt, prepared: _PreparedMail) -> MailOutcome:
+        """Record that the server took the mail. Its link is in somebody's mailbox, so its token stays in any case.
+
+        In an outage of the database the row stays as well, and the mail is sent again when the claim is over.
+        """
+        mail = attempt.mail
+        try:
+            with transaction():
+                self._outbox.remove(mail)
+                for event in filter(None, (EventType.MAIL_SENT, prepared.kind.event)):
+                    audit.record(event, context=attempt.context, subject_id=attempt.user_id, kind=mail.kind)
+        except Exception as error:
+            if _is_outage(error):
+                raise
+            logger.exception("a mail of the kind %s was sent, and its events cannot be recorded", mail.kind)
+            # Otherwise it would be sent again whenever a claim ends, until it is too old.
+            with transaction():
+                self._outbox.remove(mail)
+        return MailOutcome.SENT
+
+    def _postpone_unmade(self, attempt: _Attempt, error: Exception) -> MailOutcome:
+        reason = str(error) if isinstance(error, BadTemplate | UnknownKind) else type(error).__name__
+        return self._postpone(attempt, f"The mail cannot be made: {reason}")
+
+    def _postpone(self, attempt: _Attempt, reason: str) -> MailOutcome:
+        if clock.now() - attempt.mail.created_at >= GIVE_UP_AFTER:
+            return self._give_up(attempt, reason)
+        with transaction():
+            self._outbox.postpone(attempt.mail, reason)
+        return MailOutcome.POSTPONED
+
+    def _give_up(self, attempt: _Attempt, reason: str) -> MailOutcome:
+        kind = attempt.mail.kind
+        logger.warning("a mail of the kind %s was given up: %s", kind, reason)
+        with transaction():
+            self._outbox.remove(attempt.mail)
+            audit.record(
+                EventType.MAIL_FAILED, context=attempt.context, subject_id=attempt.user_id, kind=kind, reason=reason
+            )
+        return MailOutcome.FAILED
+
+
+def _kind_of(mail: OutgoingMail) -> MailKind:
+    if mail.kind not in mail_kinds:
+        raise UnknownKind(f"There is no kind of mail {mail.kind!r}.")
+    return mail_kinds[mail.kind]
+
+
+def _is_outage(error: Exception) -> bool:
+    return isinstance(error, SQLAlchemyError) and is_outage(error)
