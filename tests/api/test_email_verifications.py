@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
-from authapp.domain.email.proofs import EmailProofs, without_password
+from authapp.domain.email.confirmations import EmailConfirmations, without_password
 from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
@@ -162,7 +162,7 @@ def test_each_purpose_is_confirmed_by_the_use_case_that_is_registered_for_it(app
     token = a_token(app, user, TokenPurpose.UNDO_EMAIL)
     services = Services.of(app)
     handler = without_password(lambda token, context: confirmed.append((token, context)))
-    proofs = EmailProofs(services.one_time_tokens, {TokenPurpose.UNDO_EMAIL: handler})
+    proofs = EmailConfirmations(services.one_time_tokens, {TokenPurpose.UNDO_EMAIL: handler})
     with app.app_context():
         proofs.confirm(token, "not needed", OPERATOR)
     assert confirmed == [(token, OPERATOR)]

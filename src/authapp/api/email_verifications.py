@@ -43,7 +43,7 @@ def verify_email(body: dict[str, str]) -> Response:
     of the account. A refused password leaves the token good.
     """
     authenticate_if_possible(request, current_app.extensions[EXTENSION].authenticators)
-    Services.of(current_app).email_proofs.confirm(body["token"], body.get("password"), request_context())
+    Services.of(current_app).email_confirmations.confirm(body["token"], body.get("password"), request_context())
     return no_content()
 
 

@@ -190,7 +190,7 @@ class OneTimeTokens:
         bound = () if challenge_hash is None else (OneTimeToken.challenge_hash == challenge_hash,)
         return self._use(*key, purpose, *bound)
 
-    def challenged(self, challenge_hash: bytes) -> UUID | None:
+    def find_challenged_user(self, challenge_hash: bytes) -> UUID | None:
         """Return the account whose login link was requested with this challenge, if there is one."""
         login = (OneTimeToken.challenge_hash == challenge_hash, OneTimeToken.purpose == TokenPurpose.LOGIN)
         return db.session.scalar(select(OneTimeToken.user_id).where(*login).limit(1))

@@ -67,7 +67,7 @@ class AddressChange:
             user = lock_account(user_id)
             if user.pending_email is None:
                 return
-            user.pending_email = user.pending_email_until = None
+            user.forget_pending_email()
             self._tokens.void(user_id, TokenPurpose.CHANGE_EMAIL)
             audit.record(EventType.EMAIL_CHANGE_WITHDRAWN, context=context, subject_id=user_id)
 
@@ -91,7 +91,7 @@ class AddressChange:
         user.email = address
         user.updated_at = now
         user.set_verified(now)
-        user.pending_email = user.pending_email_until = None
+        user.forget_pending_email()
         kind = EMAIL_CHANGED if previous_addresses.remember(user, previous) else ADDRESS_REPLACED
         self._outbox.add(kind, user_id=user.id, address=previous, context=context)
         audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)
@@ -103,7 +103,7 @@ def _withdraw_after_change(_app: object, *, user_id: UUID, fields: set[str], **_
     # Voiding the tokens is not enough: a mail that is still to be sent would get a new one.
     if fields - HARMLESS_CHANGES:
         user = db.session.get_one(User, user_id)
-        user.pending_email = user.pending_email_until = None
+        user.forget_pending_email()
 
 
 def _pending_address(user: User, used: UsedToken, now: datetime) -> str:

@@ -10,7 +10,7 @@ from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.email.claims import prove_address
+from authapp.domain.email.address_proofs import prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
@@ -90,7 +90,7 @@ class LoginLinks:
         with transaction():
             # The same statements and one event whether there is such an account or not, so that the time of the answer
             # to a guess does not tell whether the address that a challenge was requested for has one.
-            challenged = self._tokens.challenged(challenge_hash)
+            challenged = self._tokens.find_challenged_user(challenge_hash)
             if token is not None:
                 used = self._tokens.use(token, TokenPurpose.LOGIN, challenge_hash=challenge_hash)
             else:

@@ -6,7 +6,7 @@ from uuid import UUID
 from authapp.context import Principal, RequestContext
 from authapp.database.session import transaction
 from authapp.domain import hooks
-from authapp.domain.email.claims import mark_verified, use_token
+from authapp.domain.email.address_proofs import mark_verified, use_token
 from authapp.domain.email.kinds import VERIFY_EMAIL
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
@@ -22,10 +22,16 @@ class EmailVerifications:
     """The use cases of verification."""
 
     def __init__(
-        self, requests: MailRequests, tokens: OneTimeTokens, verifier: PasswordVerifier, hooks: Hooks, *, required: bool
+        self,
+        mail_requests: MailRequests,
+        tokens: OneTimeTokens,
+        verifier: PasswordVerifier,
+        hooks: Hooks,
+        *,
+        required: bool,
     ) -> None:
         """With ``required``, nobody logs in before, and the link alone verifies nothing."""
-        self._requests = requests
+        self._mail_requests = mail_requests
         self._tokens = tokens
         self._verifier = verifier
         self._hooks = hooks
@@ -36,7 +42,7 @@ class EmailVerifications:
 
         Raises ``ValidationFailed`` for no address.
         """
-        self._requests.add(VERIFY_EMAIL, checked_names(email=address)["email"], context)
+        self._mail_requests.add(VERIFY_EMAIL, checked_names(email=address)["email"], context)
 
     def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
         """Verify the address that ``token`` was sent to. The password that was registered stays.

@@ -46,6 +46,6 @@ def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
     is_claimed = user.first_verified_at is None
     mark_verified(user, hooks, context)
     if is_claimed:
-        user.pending_email = user.pending_email_until = None
+        user.forget_pending_email()
         hooks.send(account_claimed, context=context, user_id=user.id)
     return is_claimed
