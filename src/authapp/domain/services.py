@@ -134,7 +134,7 @@ class Services:
         )
         handlers: dict[str, Confirm] = {
             TokenPurpose.VERIFY_EMAIL: verifications.confirm,
-            TokenPurpose.CHANGE_EMAIL: without_password(address_change.confirm),
+            TokenPurpose.CHANGE_EMAIL: address_change.confirm,
             TokenPurpose.UNDO_EMAIL: without_password(address_undo.confirm),
         }
         return cls(

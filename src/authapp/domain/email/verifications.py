@@ -1,12 +1,9 @@
 """Verifying that the owner of an account reads mail at its address."""
 
-from dataclasses import replace
-from uuid import UUID
-
-from authapp.context import Principal, RequestContext
+from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain import hooks
-from authapp.domain.email.address_proofs import mark_verified, use_token
+from authapp.domain.email.address_proofs import is_owner, mark_verified, use_token
 from authapp.domain.email.kinds import VERIFY_EMAIL
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
@@ -56,10 +53,9 @@ class EmailVerifications:
         found = self._tokens.find(token, TokenPurpose.VERIFY_EMAIL)
         if found is None or not found.is_current:
             raise OneTimeTokenInvalid
-        if self._required and not _is_in_session(found.user_id, context):
-            # As a guest: attempts are counted by account, not by the session of somebody else.
-            guest = replace(context, principal=None)
-            self._verifier.confirm(found.user_id, password, guest, field="password")
+        if self._required:
+            # An account without a password needs the link alone: nobody chose one who could log in with it.
+            is_owner(self._verifier, found.user_id, password, context)
         with transaction():
             mark_verified(use_token(self._tokens, token, TokenPurpose.VERIFY_EMAIL), self._hooks, context)
 
@@ -83,8 +79,3 @@ class EmailVerifications:
             user = lock_account(ref)
             mark_verified(user, self._hooks, context)
         return user
-
-
-def _is_in_session(user_id: UUID, context: RequestContext) -> bool:
-    principal = context.principal
-    return isinstance(principal, Principal) and principal.id == user_id and principal.session_id is not None
