@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from authapp import create_app
 from authapp.config import SettingsError
-from authapp.domain.one_time_tokens import TokenPurpose
+from authapp.domain.one_time_tokens import token_purposes
 from settings import settings
 
 PAGES = ["verify-email", "reset-password", "change-email", "undo-email", "login"]
@@ -33,7 +33,7 @@ def pages_of(client: FlaskClient) -> list[str]:
 
 
 def test_each_purpose_of_a_one_time_token_has_a_page(client: FlaskClient) -> None:
-    assert sorted(PAGES) == sorted(purpose.replace("_", "-") for purpose in TokenPurpose)
+    assert sorted(PAGES) == sorted(purpose.replace("_", "-") for purpose in token_purposes)
     assert pages_of(client) == PAGES
 
 

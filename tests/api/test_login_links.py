@@ -13,7 +13,7 @@ from authapp import hooks
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.email.login_links import LoginChallenge
-from authapp.domain.one_time_tokens import LIFETIMES, MAX_GUESSES, TokenPurpose
+from authapp.domain.one_time_tokens import MAX_GUESSES, TokenPurpose, token_purposes
 from authapp.domain.services import Services
 from authapp.errors import PermissionDenied
 from authapp.models import AuditEvent, OneTimeToken, OutgoingMail, User
@@ -55,7 +55,7 @@ def send(services: Services, user: User, code: str = CODE) -> str:
             user.id,
             TokenPurpose.LOGIN,
             sent_to=user.email,
-            lifetime=LIFETIMES[TokenPurpose.LOGIN],
+            lifetime=token_purposes[TokenPurpose.LOGIN].lifetime,
             challenge_hash=stored.challenge_hash,
             code=code,
         )
@@ -196,7 +196,7 @@ def test_a_token_of_another_purpose_is_no_login(api: Api, user: User, services: 
     challenge = ask(api)
     send(services, user)
     stored = db.session.scalars(select(OneTimeToken)).one()
-    for purpose in set(TokenPurpose) - {TokenPurpose.LOGIN}:
+    for purpose in set(token_purposes) - {TokenPurpose.LOGIN}:
         with transaction():
             token = services.one_time_tokens.issue(
                 user.id,

@@ -17,7 +17,7 @@ from authapp.domain.email.kinds import ADDRESS_REPLACED, CHANGE_EMAIL, EMAIL_CHA
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import HARMLESS_CHANGES, LIFETIMES, OneTimeTokens, TokenPurpose
+from authapp.domain.one_time_tokens import HARMLESS_CHANGES, OneTimeTokens, TokenPurpose, token_purposes
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.roles.grants import require_live
 from authapp.domain.users.names import checked_names
@@ -64,7 +64,7 @@ class AddressChange:
                 # They confirm nothing any more, and an account has room for few.
                 self._tokens.void(user_id, TokenPurpose.CHANGE_EMAIL)
             user.pending_email = address
-            user.pending_email_until = clock.now() + LIFETIMES[TokenPurpose.CHANGE_EMAIL]
+            user.pending_email_until = clock.now() + token_purposes[TokenPurpose.CHANGE_EMAIL].lifetime
             audit.record(EventType.EMAIL_CHANGE_REQUESTED, context=context, subject_id=user_id)
             self._mail_requests.store(CHANGE_EMAIL, address, context, user_id=user_id)
 

@@ -22,7 +22,7 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit.events import EventType
 from authapp.domain.email import one_time_secrets
-from authapp.domain.email.kinds import MailKind, mail_kinds
+from authapp.domain.email.kinds import MailKind, Recipient, mail_kinds
 from authapp.domain.email.messages import MailMessages, envelope_address
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
 from authapp.domain.email.outbox import GIVE_UP_AFTER, Outbox
@@ -34,7 +34,7 @@ from authapp.domain.email.transports import (
     Transport,
     TransportFactory,
 )
-from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.one_time_tokens import OneTimeTokens, TooManyTokens
 from authapp.models import OutgoingMail
 
 BATCH = 10
@@ -54,7 +54,7 @@ class MailOutcome(StrEnum):
     FAILED = "failed"
     """It was given up: the recipient was refused, or a day has passed."""
     DROPPED = "dropped"
-    """Nobody is to get it, because no account has the address, or the request is out of date."""
+    """Nobody is to get it: no account has the address, the request is out of date, or its owner has links enough."""
     TAKEN = "taken"
     """The claim ended before it was this mail's turn, and another sender has it."""
 
@@ -170,18 +170,22 @@ class MailDelivery:
             return self._postpone(attempt, f"The mail cannot be made: {reason}", context)
 
     def _attempt(self, attempt: _Attempt, transport: Transport, context: RequestContext) -> MailOutcome:
-        mail, kind = attempt.mail, _kind_of(attempt.mail)
-        if outcome := self._drop_or_renew(mail, kind):
+        mail = attempt.mail
+        if outcome := self._drop_or_renew(mail):
             return outcome
         # Before the token is made: while the server is away, none is.
         transport.open()
         with transaction():
+            kind = _kind_of(mail)
             recipient = kind.recipient(mail)
+            try:
+                secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient) if recipient else None
+            except TooManyTokens:
+                kind, recipient, secrets = _without_token(mail, kind)
             if recipient is None:
                 self._outbox.remove(mail.id)
                 return MailOutcome.DROPPED
             attempt.user_id = recipient.user.id
-            secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient)
             variables = self.messages.variables(mail, recipient, secrets)
         attempt.secrets = secrets
         address = envelope_address(recipient.address)
@@ -193,10 +197,10 @@ class MailDelivery:
                 audit.record(event, context=context, subject_id=attempt.user_id, kind=mail.kind)
         return MailOutcome.SENT
 
-    def _drop_or_renew(self, mail: OutgoingMail, kind: MailKind) -> MailOutcome | None:
+    def _drop_or_renew(self, mail: OutgoingMail) -> MailOutcome | None:
         """Renew the claim, and return nothing; or return why the mail is not this sender's to send."""
         with transaction():
-            if kind.recipient(mail) is None:
+            if _kind_of(mail).recipient(mail) is None:
                 # Without having connected: mails to nobody, which guests can ask for, reach no server.
                 self._outbox.remove(mail.id)
                 return MailOutcome.DROPPED
@@ -224,9 +228,23 @@ class MailDelivery:
 
 
 def _kind_of(mail: OutgoingMail) -> MailKind:
+    """Return the kind of a mail; if nobody is to get one of that kind, the one to fall back to, which the mail gets."""
     if mail.kind not in mail_kinds:
         raise UnknownKind(f"There is no kind of mail {mail.kind!r}.")
-    return mail_kinds[mail.kind]
+    kind = mail_kinds[mail.kind]
+    if kind.fallback is None or kind.recipient(mail) is not None:
+        return kind
+    mail.kind = kind.fallback
+    return _kind_of(mail)
+
+
+def _without_token(mail: OutgoingMail, kind: MailKind) -> tuple[MailKind, Recipient | None, None]:
+    """Return what to send instead of a mail for which no token can be issued, and to whom: nobody without a fallback."""
+    if kind.fallback is None:
+        return kind, None, None
+    mail.kind = kind.fallback
+    kind = _kind_of(mail)
+    return kind, kind.recipient(mail), None
 
 
 def _caused(mail: OutgoingMail, context: RequestContext) -> RequestContext:

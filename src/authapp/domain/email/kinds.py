@@ -35,11 +35,13 @@ class MailKind:
     ``recipient`` returns who gets a mail of it, or ``None`` if it is to be dropped; it may read the database.
     ``purpose`` is that of the one-time token in its link, if it has one. ``event`` is a type of audit event that is
     recorded when the mail has been sent: its request could not record one, because it did not know the account.
+    ``fallback`` is the kind that is sent if nobody is to get this one, or no token can be issued.
     """
 
     recipient: Callable[[OutgoingMail], Recipient | None]
-    purpose: TokenPurpose | None = None
+    purpose: str | None = None
     event: str | None = None
+    fallback: str | None = None
 
 
 mail_kinds: Registry[MailKind] = Registry(
@@ -104,8 +106,10 @@ LOGIN_LINK = mail_kinds.register(
     "login_link", MailKind(owner_of_address, TokenPurpose.LOGIN, EventType.LOGIN_LINK_SENT)
 )
 CHANGE_EMAIL = mail_kinds.register("change_email", MailKind(pending_address, TokenPurpose.CHANGE_EMAIL))
-EMAIL_CHANGED = mail_kinds.register("email_changed", MailKind(previous_address, TokenPurpose.UNDO_EMAIL))
 ADDRESS_REPLACED = mail_kinds.register("address_replaced", MailKind(stored_address))
+EMAIL_CHANGED = mail_kinds.register(
+    "email_changed", MailKind(previous_address, TokenPurpose.UNDO_EMAIL, fallback=ADDRESS_REPLACED)
+)
 PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(account))
 ACCOUNT_EXISTS = mail_kinds.register("account_exists", MailKind(owner_of_address))
 NEW_LOGIN = mail_kinds.register("new_login", MailKind(account))

@@ -14,7 +14,7 @@ from authapp.domain.email.address_proofs import prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import LIFETIMES, OneTimeTokens, TokenPurpose, UsedToken
+from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose, UsedToken, token_purposes
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
@@ -57,7 +57,8 @@ class LoginLinks:
         """
         address, challenge = checked_names(email=email)["email"], token_bytes(CHALLENGE_BYTES)
         self._mail_requests.add(LOGIN_LINK, address, context, challenge_hash=sha256(challenge).digest())
-        return LoginChallenge(base64url.encode(challenge), int(LIFETIMES[TokenPurpose.LOGIN].total_seconds()))
+        lifetime = token_purposes[TokenPurpose.LOGIN].lifetime
+        return LoginChallenge(base64url.encode(challenge), int(lifetime.total_seconds()))
 
     def log_in(
         self, challenge: str, context: RequestContext, *, token: str | None = None, code: str | None = None
