@@ -61,7 +61,11 @@ void the link that the owner is about to open. So beyond this number, no token i
 """
 
 MAX_GUESSES = 5
-"""How many codes may be tried for one challenge. The code has eight digits, so one in 20,000,000 guessers succeeds."""
+"""How many codes may be tried for one challenge.
+
+The code has eight digits, so the guesses for one challenge in 20,000,000 find it. Who asks for many challenges is stopped
+by the count of failures per account: ``LOGIN_CODE`` in ``domain/passwords/throttles.py``.
+"""
 
 prunables.register(
     "one_time_tokens",
@@ -196,7 +200,8 @@ class OneTimeTokens:
     def find_challenged_user(self, challenge_hash: bytes) -> UUID | None:
         """Return the account whose login link was requested with this challenge, if there is one."""
         login = (OneTimeToken.challenge_hash == challenge_hash, OneTimeToken.purpose == TokenPurpose.LOGIN)
-        return db.session.scalar(select(OneTimeToken.user_id).where(*login).limit(1))
+        row = read_one(select(OneTimeToken.user_id).where(*login).limit(1))
+        return row and row.user_id
 
     def use_code(self, user_id: UUID, challenge_hash: bytes, code: str) -> UsedToken | None:
         """Use the login link of an account that was requested with this challenge, by the code in its mail.

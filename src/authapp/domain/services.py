@@ -165,7 +165,7 @@ class Services:
             address_change=address_change,
             address_undo=address_undo,
             forced_resets=ForcedResets(throttles, outbox, hooks),
-            login_links=LoginLinks(mail_requests, one_time_tokens, sessions, hooks),
+            login_links=LoginLinks(mail_requests, one_time_tokens, throttles, sessions, hooks),
             notices=Notices(
                 outbox,
                 mail_requests,
