@@ -78,7 +78,7 @@ class UsedToken:
     """A token that has just been used: its user, and the address that it was sent to.
 
     Compare ``address_key`` with the account's key, because the account's address may have changed since. ``address``
-    is the new address if the token confirms a change of address, otherwise ``None``.
+    is the new address if the token confirms a change, the one before if it undoes one, otherwise ``None``.
     """
 
     user_id: UUID

@@ -41,11 +41,11 @@ class PasswordResets:
         self._hooks = hooks
 
     def request(self, address: str, context: RequestContext) -> None:
-        """Send a link to the account that has ``address``, if one has. Raises ``ValidationFailed`` for no address."""
+        """Store a mail with a link to the account that has ``address``, if one has. Raises ``ValidationFailed`` for no address."""
         self._mail_requests.add(RESET_PASSWORD, checked_names(email=address)["email"], context)
 
     def send(self, ref: UserRef, context: RequestContext) -> User:
-        """Send a link to an account, and return the account. Raises ``ResourceNotFound``."""
+        """Store a mail with a link to an account, and return the account. Raises ``ResourceNotFound``."""
         with transaction():
             user = lock_account(ref)
             self._outbox.add(RESET_PASSWORD, user_id=user.id, address=user.email, context=context)

@@ -35,7 +35,7 @@ class EmailVerifications:
         self._required = required
 
     def request(self, address: str, context: RequestContext) -> None:
-        """Send a link to the account that has ``address``, if one has and is not verified.
+        """Store a mail with a link to the account that has ``address``, if one has and is not verified.
 
         Raises ``ValidationFailed`` for no address.
         """
