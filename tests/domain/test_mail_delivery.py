@@ -234,8 +234,8 @@ def test_a_link_beyond_five_is_not_sent_and_voids_none_in_the_mailbox(
     add()
     assert deliver(delivery) == {"dropped": 1}
     assert (count(OutgoingMail), len(transport.messages)) == (0, 5)
-    held = {token_in(message) for message in transport.messages}
-    assert all(Services.of(app).one_time_tokens.find(token, TokenPurpose.RESET_PASSWORD) for token in held)
+    links = {token_in(message) for message in transport.messages}
+    assert all(Services.of(app).one_time_tokens.find(token, TokenPurpose.RESET_PASSWORD) for token in links)
 
 
 def test_an_address_that_can_no_longer_be_restored_is_told_without_a_link(

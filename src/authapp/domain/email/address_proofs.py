@@ -32,7 +32,7 @@ def use_token(tokens: OneTimeTokens, token: str, purpose: str) -> User:
 
 
 def is_owner(verifier: PasswordVerifier, user_id: UUID, password: str | None, context: RequestContext) -> bool:
-    """Tell whether a request with a token comes from the owner of the account: in a session of it, or with its password.
+    """Tell whether a request comes from the owner of an account: in a session of it, or with its password.
 
     Whoever opens a link reads the mail of the address, and need not be the one who asked for the link. Returns
     ``False`` only if the account has no password: then a guest cannot prove to be its owner.

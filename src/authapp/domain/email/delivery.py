@@ -239,7 +239,7 @@ def _kind_of(mail: OutgoingMail) -> MailKind:
 
 
 def _without_token(mail: OutgoingMail, kind: MailKind) -> tuple[MailKind, Recipient | None, None]:
-    """Return what to send instead of a mail for which no token can be issued, and to whom: nobody without a fallback."""
+    """Return what to send instead of a mail that can have no token, and to whom: nobody without a fallback."""
     if kind.fallback is None:
         return kind, None, None
     mail.kind = kind.fallback

@@ -41,7 +41,10 @@ class PasswordResets:
         self._hooks = hooks
 
     def request(self, address: str, context: RequestContext) -> None:
-        """Store a mail with a link to the account that has ``address``, if one has. Raises ``ValidationFailed`` for no address."""
+        """Store a mail with a link to the account that has ``address``, if one has.
+
+        Raises ``ValidationFailed`` for no address.
+        """
         self._mail_requests.add(RESET_PASSWORD, checked_names(email=address)["email"], context)
 
     def send(self, ref: UserRef, context: RequestContext) -> User:
