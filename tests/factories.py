@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from authapp.context import OPERATOR, RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain.one_time_tokens import LIFETIMES, TokenPurpose
+from authapp.domain.one_time_tokens import TokenPurpose, token_purposes
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.models import AuditEvent, OutgoingMail, User
@@ -40,7 +40,7 @@ def a_session(app: Flask, user: User, password: str = PASSWORD) -> TokenPair:
 def a_token(app: Flask, user: User, purpose: str = TokenPurpose.RESET_PASSWORD, **changes: Any) -> str:
     """Issue a one-time token, as the sender of a mail does."""
     with app.app_context(), transaction():
-        values = {"sent_to": user.email, "lifetime": LIFETIMES[TokenPurpose(purpose)], **changes}
+        values = {"sent_to": user.email, "lifetime": token_purposes[purpose].lifetime, **changes}
         return Services.of(app).one_time_tokens.issue(user.id, purpose, **values)
 
 

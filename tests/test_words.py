@@ -81,7 +81,20 @@ FREE_IN = re.compile(r"browsers\.py|cors\w*\.py|passkeys\w*\.py")
 
 RETIRED_OPERATIONS = {"usersClose", "rolesEvery", "sessionsLive", "activityMine"}
 VERBS = {
-    *("change", "create", "delete", "get", "introspect", "list", "log", "refresh", "register", "request", "reset"),
+    *(
+        "change",
+        "create",
+        "delete",
+        "force",
+        "get",
+        "introspect",
+        "list",
+        "log",
+        "refresh",
+        "register",
+        "request",
+        "reset",
+    ),
     *("revoke", "update"),
     "verify",
 }

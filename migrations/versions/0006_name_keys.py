@@ -64,7 +64,7 @@ def _rewrite(rules: dict[str, Key]) -> None:
 
 
 def _free(column: str, keys: dict[str, str]) -> None:
-    """Replace old keys that are new keys of other accounts by the account's id, so that the update clashes with none."""
+    """Replace old keys that are new keys of other accounts by the account's id, so that the update never clashes."""
     statement = (
         f"UPDATE users SET {column}_key = id::text"  # noqa: S608 - of the names above
         f" WHERE {column}_key = ANY(:keys) AND id = ANY(CAST(:ids AS uuid[]))"

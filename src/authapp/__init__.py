@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from authapp.domain.audit import event_types as event_types
     from authapp.domain.health import HealthProblem as HealthProblem
     from authapp.domain.health import readiness_checks as readiness_checks
+    from authapp.domain.one_time_tokens import PurposeRule as PurposeRule
+    from authapp.domain.one_time_tokens import token_purposes as token_purposes
     from authapp.domain.passwords.checks import password_checks as password_checks
     from authapp.domain.pruning import Prunable as Prunable
     from authapp.domain.pruning import prunables as prunables
@@ -64,6 +66,7 @@ _MODULES = {
     "authapp.domain": ["audit", "hooks"],
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.health": ["HealthProblem", "readiness_checks"],
+    "authapp.domain.one_time_tokens": ["PurposeRule", "token_purposes"],
     "authapp.domain.passwords.checks": ["password_checks"],
     "authapp.domain.pruning": ["Prunable", "prunables"],
     "authapp.domain.roles.permissions": ["permissions"],

@@ -408,7 +408,7 @@ class OneTimeTokenInvalid(Malformed):
     """This link or code is not valid, or no longer.
 
     It is unknown, expired, already used, or for something else; or the account is disabled or has another address by
-    now; or five codes were wrong. The answer is the same for all of these. Request another mail.
+    now; or too many codes were wrong. The answer is the same for all of these. Request another mail.
     """
 
     code = "one_time_token_invalid"

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from authapp import create_app
 from authapp.config import SettingsError
-from authapp.domain.one_time_tokens import TokenPurpose
+from authapp.domain.one_time_tokens import token_purposes
 from settings import settings
 
 PAGES = ["verify-email", "reset-password", "change-email", "undo-email", "login"]
@@ -33,7 +33,7 @@ def pages_of(client: FlaskClient) -> list[str]:
 
 
 def test_each_purpose_of_a_one_time_token_has_a_page(client: FlaskClient) -> None:
-    assert sorted(PAGES) == sorted(purpose.replace("_", "-") for purpose in TokenPurpose)
+    assert sorted(PAGES) == sorted(purpose.replace("_", "-") for purpose in token_purposes)
     assert pages_of(client) == PAGES
 
 
@@ -86,11 +86,17 @@ def test_without_login_links_there_is_no_page_to_log_in() -> None:
     assert pages_of(client_with(login_links="off")) == [name for name in PAGES if name != "login"]
 
 
-def test_a_password_is_asked_for_only_where_verification_is_required(client: FlaskClient) -> None:
+def test_a_password_is_asked_for_to_verify_only_where_verification_is_required(client: FlaskClient) -> None:
     required = client_with(email_verification="required")
 
     assert 'autocomplete="current-password"' in required.get("/account/verify-email").text
     assert 'type="password"' not in client.get("/account/verify-email").text
+
+
+def test_a_new_address_is_confirmed_with_the_password_in_every_mode(client: FlaskClient) -> None:
+    for each in (client, client_with(email_verification="required"), client_with(email_verification="off")):
+        assert 'autocomplete="current-password"' in each.get("/account/change-email").text
+        assert 'type="password"' not in each.get("/account/undo-email").text
 
 
 def test_the_page_has_the_name_of_the_sender_escaped(client: FlaskClient) -> None:

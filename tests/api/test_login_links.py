@@ -13,12 +13,13 @@ from authapp import hooks
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.email.login_links import LoginChallenge
-from authapp.domain.one_time_tokens import LIFETIMES, MAX_GUESSES, TokenPurpose
+from authapp.domain.one_time_tokens import MAX_GUESSES, TokenPurpose, token_purposes
 from authapp.domain.services import Services
 from authapp.errors import PermissionDenied
-from authapp.models import AuditEvent, OneTimeToken, OutgoingMail, User
+from authapp.models import AuditEvent, LoginThrottle, OneTimeToken, OutgoingMail, User
 from authapp.security import base64url
 from clocks import Time
+from conftest import reconfigured
 from factories import GUEST, Api, a_session, a_user, problem
 
 CODE, WRONG = "12345678", "87654321"
@@ -55,7 +56,7 @@ def send(services: Services, user: User, code: str = CODE) -> str:
             user.id,
             TokenPurpose.LOGIN,
             sent_to=user.email,
-            lifetime=LIFETIMES[TokenPurpose.LOGIN],
+            lifetime=token_purposes[TokenPurpose.LOGIN].lifetime,
             challenge_hash=stored.challenge_hash,
             code=code,
         )
@@ -138,6 +139,62 @@ def test_five_wrong_codes_spend_the_code_and_not_the_link(api: Api, user: User, 
     assert log_in(api, challenge, token=token).status_code == 200
 
 
+def test_wrong_codes_are_counted_by_account_over_all_challenges_until_a_link_logs_in(
+    app: Flask, api: Api, user: User, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconfigured(app, monkeypatch, login_failures_per_account=3, login_failures_max=6)
+    for _ in range(3):
+        challenge = ask(api)
+        send(services, user)
+        refused(api, challenge, code=WRONG)
+    challenge = ask(api)
+    token = send(services, user)
+    refused(api, challenge, code=CODE)
+    assert log_in(api, challenge, token=token).status_code == 200
+    challenge = ask(api)
+    send(services, user)
+    assert log_in(api, challenge, code=CODE).status_code == 200
+
+
+def test_wrong_codes_make_later_ones_wait(
+    app: Flask, api: Api, user: User, services: Services, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconfigured(app, monkeypatch, login_failures_per_account=3, login_failures_max=100)
+    challenge = ask(api)
+    send(services, user)
+    for _ in range(3):
+        refused(api, challenge, code=WRONG)
+    refused(api, challenge, code=CODE)
+    time.passes(seconds=2)
+    assert log_in(api, challenge, code=CODE).status_code == 200
+
+
+def test_wrong_codes_lock_no_password_out(
+    app: Flask, api: Api, user: User, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconfigured(app, monkeypatch, login_failures_per_account=1, login_failures_max=2)
+    challenge = ask(api)
+    send(services, user)
+    for _ in range(3):
+        refused(api, challenge, code=WRONG)
+    assert [(row.account_id, row.scope) for row in db.session.scalars(select(LoginThrottle))] == [
+        (user.id, "login_code")
+    ]
+    assert api.log_in("ada").status_code == 200
+
+
+def test_a_code_for_nobody_is_counted_and_refused_alike(
+    app: Flask, api: Api, user: User, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconfigured(app, monkeypatch, login_failures_per_account=1, login_failures_max=4)
+    known = ask(api)
+    send(services, user)
+    for challenge in (known, ask(api, "nobody@example.com"), ask(api, "nobody@example.com")):
+        for _ in range(3):
+            refused(api, challenge, code=WRONG)
+    assert [row.failures for row in db.session.scalars(select(LoginThrottle))] == [1, 1, 1]
+
+
 def test_the_fifth_try_may_be_the_right_one(api: Api, user: User, services: Services) -> None:
     challenge = ask(api)
     send(services, user)
@@ -196,7 +253,7 @@ def test_a_token_of_another_purpose_is_no_login(api: Api, user: User, services: 
     challenge = ask(api)
     send(services, user)
     stored = db.session.scalars(select(OneTimeToken)).one()
-    for purpose in set(TokenPurpose) - {TokenPurpose.LOGIN}:
+    for purpose in set(token_purposes) - {TokenPurpose.LOGIN}:
         with transaction():
             token = services.one_time_tokens.issue(
                 user.id,

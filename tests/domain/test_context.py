@@ -40,7 +40,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.email.one_time_secrets.issue",
     "authapp.domain.email.one_time_secrets.void",
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
-    "authapp.domain.email.claims.use_token",
+    "authapp.domain.email.address_proofs.use_token",
     "authapp.domain.passwords.throttles.LoginThrottles.reserve",
     "authapp.domain.passwords.throttles.LoginThrottles.forgive",
     "authapp.domain.passwords.throttles.LoginThrottles.uncount",

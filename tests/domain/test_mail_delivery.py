@@ -228,7 +228,7 @@ def test_a_login_link_has_a_code_that_opens_nothing_without_the_challenge(
     ("kind", "purpose"), [("change_email", TokenPurpose.CHANGE_EMAIL), ("email_changed", TokenPurpose.UNDO_EMAIL)]
 )
 def test_the_token_of_a_change_has_the_address_as_it_was_typed(
-    app: Flask, delivery: MailDelivery, kind: str, purpose: TokenPurpose, time: Time
+    app: Flask, delivery: MailDelivery, kind: str, purpose: str, time: Time
 ) -> None:
     user = a_user(app, "ada")
     with transaction():
@@ -239,6 +239,50 @@ def test_the_token_of_a_change_has_the_address_as_it_was_typed(
     assert deliver(delivery) == {"sent": 1}
     (token,) = tokens()
     assert (token.purpose, token.address, token.address_key) == (purpose, "New@Example.org", "new@example.org")
+
+
+def test_a_link_beyond_five_is_not_sent_and_voids_none_in_the_mailbox(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport
+) -> None:
+    a_user(app, "ada")
+    for _ in range(MAX_PER_PURPOSE):
+        add()
+    assert deliver(delivery) == {"sent": 5}
+    add()
+    assert deliver(delivery) == {"dropped": 1}
+    assert (count(OutgoingMail), len(transport.messages)) == (0, 5)
+    links = {token_in(message) for message in transport.messages}
+    assert all(Services.of(app).one_time_tokens.find(token, TokenPurpose.RESET_PASSWORD) for token in links)
+
+
+def test_an_address_that_can_no_longer_be_restored_is_told_without_a_link(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport
+) -> None:
+    user = a_user(app, "ada")
+    add("email_changed", user_id=user.id, address="before@example.org")
+    assert deliver(delivery) == {"sent": 1}
+    assert tokens() == []
+    assert "was replaced" in transport.messages[0]["Subject"]
+    assert transport.messages[0]["To"] == "before@example.org"
+    assert [event.details["kind"] for event in events("mail.sent")] == ["address_replaced"]
+
+
+def test_an_address_that_has_five_undo_links_is_told_without_another(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport
+) -> None:
+    user = a_user(app, "ada")
+    with transaction():
+        remember(db.session.get_one(User, user.id), "before@example.org")
+    for _ in range(MAX_PER_PURPOSE + 1):
+        add("email_changed", user_id=user.id, address="before@example.org")
+    assert deliver(delivery) == {"sent": 6}
+    assert len(tokens()) == MAX_PER_PURPOSE
+    assert "was replaced" in transport.messages[-1]["Subject"]
+
+
+def test_a_notice_to_an_account_that_is_gone_is_dropped(app: Flask, delivery: MailDelivery) -> None:
+    add("email_changed", user_id=UUID(int=1), address="before@example.org")
+    assert deliver(delivery) == {"dropped": 1}
 
 
 def test_a_refused_recipient_is_given_up_at_once_with_an_event(
@@ -505,7 +549,7 @@ def test_one_poisoned_mail_among_a_hundred_holds_up_no_other(
 ) -> None:
     a_user(app, "ada")
     bad = add(poison(monkeypatch))
-    others = [str(add()) for _ in range(99)]
+    others = [str(add("password_changed", user_id=user_id())) for _ in range(99)]
     assert deliver(delivery) == {"postponed": 1, "sent": 99}
     assert sorted(transport.ids) == sorted(others)
     assert (row(bad).last_error or "").startswith("The mail cannot be made: ")
@@ -570,7 +614,7 @@ def test_a_sender_that_is_stopped_gives_back_what_it_has_claimed(
 def test_a_limit_is_kept(app: Flask, delivery: MailDelivery, transport: FakeTransport) -> None:
     a_user(app, "ada")
     for _ in range(15):
-        add()
+        add("password_changed", user_id=user_id())
     assert deliver(delivery, limit=12) == {"sent": 12}
 
 

@@ -12,7 +12,16 @@ from sqlalchemy import func, select
 
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, SECRET_BYTES, OneTimeTokens, UsedToken
+from authapp.domain.one_time_tokens import (
+    MAX_PER_PURPOSE,
+    SECRET_BYTES,
+    OneTimeTokens,
+    PurposeRule,
+    TokenPurpose,
+    TooManyTokens,
+    UsedToken,
+    token_purposes,
+)
 from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
 from authapp.models import OneTimeToken, User, UserStatus
@@ -21,7 +30,7 @@ from clocks import Time
 from factories import a_user
 
 HOUR = timedelta(hours=1)
-PURPOSES = ["verify-email", "reset-password", "log-in"]
+PURPOSES = [TokenPurpose.VERIFY_EMAIL, TokenPurpose.RESET_PASSWORD, TokenPurpose.LOGIN]
 ADDRESS = "Ada@Example.com"
 
 
@@ -85,21 +94,48 @@ def test_a_newer_token_does_not_void_the_one_that_somebody_holds(tokens: OneTime
     assert use(tokens, first) is not None
 
 
-def test_there_are_five_at_most_and_the_oldest_goes(tokens: OneTimeTokens, user: User, time: Time) -> None:
-    other_purpose, other_user = issue(tokens, user, PURPOSES[1]), issue(tokens, a_user_like(user))
+def test_beyond_five_none_is_issued_and_none_that_somebody_holds_is_void(
+    tokens: OneTimeTokens, user: User, time: Time
+) -> None:
     issued = []
-    for _ in range(MAX_PER_PURPOSE + 2):
+    for _ in range(MAX_PER_PURPOSE):
         time.passes(timedelta(seconds=1))
         issued.append(issue(tokens, user))
-        assert count(user_id=user.id, purpose=PURPOSES[0]) <= MAX_PER_PURPOSE == 5
-    kept = {sha256(base64url.decode(token)).digest() for token in issued[-MAX_PER_PURPOSE:]}
-    found = select(OneTimeToken.token_hash).where(OneTimeToken.user_id == user.id, OneTimeToken.purpose == PURPOSES[0])
-    assert set(db.session.scalars(found)) == kept
-    for token in issued[:-MAX_PER_PURPOSE]:
-        assert use(tokens, token) is None
-    assert use(tokens, issued[-MAX_PER_PURPOSE]) is not None
+    for _ in range(2):
+        with pytest.raises(TooManyTokens):
+            issue(tokens, user)
+    assert count(user_id=user.id) == MAX_PER_PURPOSE == 5
+    for token in issued:
+        assert tokens.find(token, PURPOSES[0]) is not None
+    other_purpose, other_user = issue(tokens, user, PURPOSES[1]), issue(tokens, a_user_like(user))
+    assert use(tokens, issued[0]) is not None
     assert use(tokens, other_purpose, PURPOSES[1]) is not None
     assert use(tokens, other_user) is not None
+
+
+def test_one_that_has_expired_makes_room_and_is_deleted(tokens: OneTimeTokens, user: User, time: Time) -> None:
+    expiring = issue(tokens, user, lifetime=timedelta(minutes=1))
+    for _ in range(MAX_PER_PURPOSE - 1):
+        issue(tokens, user)
+    time.passes(timedelta(minutes=1))
+    issue(tokens, user)
+    assert count(token_hash=sha256(base64url.decode(expiring)).digest()) == 0
+    with pytest.raises(TooManyTokens):
+        issue(tokens, user)
+
+
+@pytest.mark.parametrize("survives", [True, False])
+def test_a_project_can_register_a_purpose_of_its_own(
+    app: Flask, tokens: OneTimeTokens, user: User, *, survives: bool
+) -> None:
+    rule = PurposeRule(timedelta(days=7), survives_changes=survives)
+    purpose = token_purposes.register("accept_invitation", rule)
+    try:
+        token = issue(tokens, user, purpose)
+        Services.of(app).administration.set_password(user.id, "another long sentence", OPERATOR)
+        assert (use(tokens, token, purpose) is not None) is survives
+    finally:
+        token_purposes.unregister(purpose)
 
 
 def a_user_like(user: User) -> User:
@@ -197,7 +233,12 @@ def test_the_table_holds_a_hash_and_neither_the_token_nor_its_secret(tokens: One
 
 
 def test_no_two_tokens_are_alike(tokens: OneTimeTokens, user: User) -> None:
-    assert len({issue(tokens, user) for _ in range(50)}) == 50
+    issued = set()
+    for _ in range(50):
+        issued.add(issue(tokens, user))
+        with transaction():
+            tokens.void_all(user.id)
+    assert len(issued) == 50
 
 
 @pytest.mark.parametrize(

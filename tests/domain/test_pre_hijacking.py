@@ -138,6 +138,6 @@ def test_a_click_of_the_owner_claims_nothing(app: Flask, hijacked: User) -> None
     """It verifies the account of whoever registered: hence the password beside it where verification is required."""
     with claims(app) as claimed, app.app_context():
         token = a_token(app, hijacked, TokenPurpose.VERIFY_EMAIL)
-        Services.of(app).email_proofs.confirm(token, None, GUEST)
+        Services.of(app).email_confirmations.confirm(token, None, GUEST)
     assert claimed == []
     assert a_session(app, hijacked, PASSWORD)

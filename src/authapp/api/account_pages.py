@@ -20,6 +20,12 @@ from authapp.config import Settings, SettingsError
 from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.passwords.checks import MIN_LENGTH
 
+PURPOSES = (
+    *(TokenPurpose.VERIFY_EMAIL, TokenPurpose.RESET_PASSWORD, TokenPurpose.CHANGE_EMAIL, TokenPurpose.UNDO_EMAIL),
+    TokenPurpose.LOGIN,
+)
+"""The purposes with a page. For one that you register, serve a page of your own, and set ``AUTHAPP_LINK_URL``."""
+
 ASSETS = ("account.css", "account.js", "icon.svg")
 
 
@@ -34,8 +40,8 @@ def blueprint(settings: Settings) -> Blueprint:
     Raises ``SettingsError`` if a template in ``mail_templates`` cannot be used: pages are rendered here, once.
     """
     pages = Blueprint("account_pages", __name__)
-    for purpose in TokenPurpose:
-        if purpose is not TokenPurpose.LOGIN or settings.login_links == "on":
+    for purpose in PURPOSES:
+        if purpose != TokenPurpose.LOGIN or settings.login_links == "on":
             name = purpose.replace("_", "-")
             pages.add_url_rule(f"/{name}", f"show_{purpose}", _page(_rendered(name, settings)))
     pages.add_url_rule("/assets/<name>", view_func=asset)

@@ -39,7 +39,8 @@ class HTTPBasic:
         scheme, _, encoded = request.environ.get("HTTP_AUTHORIZATION", "").strip(" \t").partition(" ")
         if scheme.lower() != "basic":
             return None
-        # First the body: authenticators that did not wait for it are asked again when it is here, which would hash twice.
+        # First the body: authenticators that did not wait for it are asked again when it is here, and that would be a
+        # second hash.
         receive(request)
         services = Services.of(current_app)
         try:

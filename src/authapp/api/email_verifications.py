@@ -37,13 +37,13 @@ def request_email_verification(body: dict[str, str]) -> dict[str, str]:
 @blueprint.response(204)
 @refuses(OneTimeTokenInvalid, WrongPassword, TooManyRequests, ServiceUnavailable, signals=(hooks.user_changing,))
 def verify_email(body: dict[str, str]) -> Response:
-    """Verify an address.
+    """Verify an address, confirm a new one, or undo a change.
 
-    Where verification is required before a login, the token is not enough: also send the password, or an access token
-    of the account. A refused password leaves the token good.
+    To confirm a new address, also send the password, or an access token of the account; to verify one, where that is
+    required before a login. A refused password leaves the token good.
     """
     authenticate_if_possible(request, current_app.extensions[EXTENSION].authenticators)
-    Services.of(current_app).email_proofs.confirm(body["token"], body.get("password"), request_context())
+    Services.of(current_app).email_confirmations.confirm(body["token"], body.get("password"), request_context())
     return no_content()
 
 

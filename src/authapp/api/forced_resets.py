@@ -23,10 +23,10 @@ blueprint = Blueprint("forced_resets", __name__, description="Passwords that adm
 @blueprint.arguments(ForcedResetSchema)
 @blueprint.response(204)
 @refuses(ResourceNotFound, signals=(hooks.user_changing,))
-def change_user_password(body: dict[str, str], user_id: UUID) -> Response:  # noqa: ARG001 - it is empty
+def force_password_reset(body: dict[str, str], user_id: UUID) -> Response:  # noqa: ARG001 - it is empty
     """Force a password reset.
 
     The password is void and every session ends. A mail to the user has a link to choose another password.
     """
-    Services.of(current_app).forced_resets.start(user_id, request_context())
+    Services.of(current_app).forced_resets.force(user_id, request_context())
     return no_content()

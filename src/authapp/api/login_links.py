@@ -5,7 +5,7 @@ from flask import current_app
 from authapp.api.context import request_context
 from authapp.api.guards import limited, public
 from authapp.api.openapi import Blueprint, refuses
-from authapp.api.schemas.email import CHALLENGE, CODE, LoginChallengeSchema, LoginLinkSchema
+from authapp.api.schemas.login_links import CHALLENGE, CODE, LoginChallengeSchema, LoginLinkSchema
 from authapp.api.schemas.mail import MailRequestSchema
 from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain import hooks

@@ -6,13 +6,11 @@ database shard of that user. Only the SHA-256 of the token is stored.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from hashlib import sha256
 from secrets import compare_digest, token_bytes
-from types import MappingProxyType
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
 from authapp import clock
 from authapp.database.session import db, read_one
@@ -20,40 +18,54 @@ from authapp.domain import hooks
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OneTimeToken, User, UserStatus
 from authapp.models.user import lookup_key
+from authapp.registry import Registry
 from authapp.security import base64url
 
 
-class TokenPurpose(StrEnum):
-    """What a one-time token is for. A token for one purpose opens nothing else."""
+@dataclass(frozen=True)
+class PurposeRule:
+    """How the tokens for one purpose live: for ``lifetime``, from the moment when their mail is sent.
 
-    VERIFY_EMAIL = "verify_email"
-    RESET_PASSWORD = "reset_password"  # noqa: S105 - a word, not a secret
-    CHANGE_EMAIL = "change_email"
-    UNDO_EMAIL = "undo_email"
-    LOGIN = "login"
+    With ``survives_changes`` no change of the account voids them. Otherwise whoever stole a session could change the
+    address, and then the password, and so void the owner's undo link.
+    """
+
+    lifetime: timedelta
+    survives_changes: bool = False
 
 
-LIFETIMES = MappingProxyType(
-    {
-        TokenPurpose.VERIFY_EMAIL: timedelta(hours=24),
-        TokenPurpose.RESET_PASSWORD: timedelta(hours=1),
-        TokenPurpose.CHANGE_EMAIL: timedelta(hours=24),
-        TokenPurpose.UNDO_EMAIL: timedelta(hours=72),
-        # ASVS 5.0, 6.5.5: an out-of-band authentication is valid for at most 10 minutes.
-        TokenPurpose.LOGIN: timedelta(minutes=10),
-    }
+token_purposes: Registry[PurposeRule] = Registry(
+    "purpose of one-time tokens", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _, such as accept_invitation."
 )
-"""How long a token lives, from the moment when its mail is sent."""
+"""All purposes. A token for one opens nothing else. Register your own before you issue tokens for them."""
+
+
+class TokenPurpose:
+    """The purposes of authapp itself."""
+
+    VERIFY_EMAIL = token_purposes.register("verify_email", PurposeRule(timedelta(hours=24)))
+    RESET_PASSWORD = token_purposes.register("reset_password", PurposeRule(timedelta(hours=1)))
+    CHANGE_EMAIL = token_purposes.register("change_email", PurposeRule(timedelta(hours=24)))
+    # ``domain/email/previous_addresses.py`` says which of these tokens still count.
+    UNDO_EMAIL = token_purposes.register("undo_email", PurposeRule(timedelta(hours=72), survives_changes=True))
+    # ASVS 5.0, 6.5.5: an out-of-band authentication is valid for at most 10 minutes.
+    LOGIN = token_purposes.register("login", PurposeRule(timedelta(minutes=10)))
+
 
 SECRET_BYTES = 32
 MAX_PER_PURPOSE = 5
 """The maximum number of live tokens per account and purpose.
 
-It is more than one, so that requesting another token does not void one that is already in the user's mailbox.
+A newer one voids none of those that are in the user's mailbox already: whoever requests mails to somebody else would
+void the link that the owner is about to open. So beyond this number, no token is issued until one expires.
 """
 
 MAX_GUESSES = 5
-"""How many codes may be tried for one challenge. The code has eight digits, so one in 20,000,000 guessers succeeds."""
+"""How many codes may be tried for one challenge.
+
+The code has eight digits, so the guesses for one challenge in 20,000,000 find it. Who asks for many challenges is
+stopped by the count of failures per account: ``LOGIN_CODE`` in ``domain/passwords/throttles.py``.
+"""
 
 prunables.register(
     "one_time_tokens",
@@ -66,7 +78,7 @@ class UsedToken:
     """A token that has just been used: its user, and the address that it was sent to.
 
     Compare ``address_key`` with the account's key, because the account's address may have changed since. ``address``
-    is the new address if the token confirms a change of address, otherwise ``None``.
+    is the new address if the token confirms a change, the one before if it undoes one, otherwise ``None``.
     """
 
     user_id: UUID
@@ -92,14 +104,11 @@ class FoundToken:
 HARMLESS_CHANGES = {"username", "roles", "email_verified_at"}
 """The changes of an account that leave the tokens which were sent before as they are. Every other one voids them."""
 
-SURVIVES_CHANGES = {TokenPurpose.UNDO_EMAIL}
-"""The purposes whose tokens no change of the account voids.
-
-Otherwise whoever stole a session could change the address, and then the password, and so void the owner's undo link.
-``domain/email/previous_addresses.py`` says which of these tokens still count.
-"""
-
 _IS_CURRENT = and_(User.status == UserStatus.ACTIVE, User.email_key == OneTimeToken.address_key)
+
+
+class TooManyTokens(Exception):
+    """The account has ``MAX_PER_PURPOSE`` live tokens for the purpose, so no other is issued."""
 
 
 class OneTimeTokens:
@@ -118,20 +127,18 @@ class OneTimeTokens:
     ) -> str:
         """Return a new token for ``purpose``, to be sent to the address ``sent_to``; it expires after ``lifetime``.
 
-        If the account would then have more than ``MAX_PER_PURPOSE`` tokens for the purpose, the oldest is deleted.
         ``challenge_hash`` binds a login link to the client that requested it, which may also send ``code`` instead.
+
+        Raises ``TooManyTokens`` if the account has ``MAX_PER_PURPOSE`` live ones, for ``sent_to`` alone if the purpose
+        survives changes.
         """
         now, token = clock.now(), user_id.bytes + token_bytes(SECRET_BYTES)
         same_purpose = _same_purpose(user_id, purpose, lookup_key(sent_to))
-        newest = (
-            select(OneTimeToken.token_hash)
-            .where(*same_purpose, OneTimeToken.expires_at > now)
-            .order_by(OneTimeToken.created_at.desc(), OneTimeToken.token_hash)
-            .limit(MAX_PER_PURPOSE - 1)
-        )
         self._lock(user_id)
-        surplus = delete(OneTimeToken).where(*same_purpose, OneTimeToken.token_hash.not_in(newest))
-        db.session.execute(surplus.execution_options(synchronize_session=False))
+        self._delete(*same_purpose, OneTimeToken.expires_at <= now)
+        live = select(func.count()).select_from(OneTimeToken).where(*same_purpose)
+        if (db.session.scalar(live) or 0) >= MAX_PER_PURPOSE:
+            raise TooManyTokens
         db.session.add(
             OneTimeToken(
                 user_id=user_id,
@@ -181,7 +188,7 @@ class OneTimeTokens:
         Returns ``None`` if it is unknown, expired, already used, or for another purpose, or was requested with another
         challenge. The answer is the same for all of these, so that it reveals nothing. If a token is used twice at
         once, DELETE lets only one succeed. A link that restores an address leaves those for other addresses as they
-        are: see ``SURVIVES_CHANGES``.
+        are: see ``PurposeRule``.
         """
         key = _key_of(token)
         if key is None:
@@ -190,10 +197,11 @@ class OneTimeTokens:
         bound = () if challenge_hash is None else (OneTimeToken.challenge_hash == challenge_hash,)
         return self._use(*key, purpose, *bound)
 
-    def challenged(self, challenge_hash: bytes) -> UUID | None:
+    def find_challenged_user(self, challenge_hash: bytes) -> UUID | None:
         """Return the account whose login link was requested with this challenge, if there is one."""
         login = (OneTimeToken.challenge_hash == challenge_hash, OneTimeToken.purpose == TokenPurpose.LOGIN)
-        return db.session.scalar(select(OneTimeToken.user_id).where(*login).limit(1))
+        row = read_one(select(OneTimeToken.user_id).where(*login).limit(1))
+        return row and row.user_id
 
     def use_code(self, user_id: UUID, challenge_hash: bytes, code: str) -> UsedToken | None:
         """Use the login link of an account that was requested with this challenge, by the code in its mail.
@@ -240,9 +248,10 @@ class OneTimeTokens:
         self._delete(OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
 
     def void_all(self, user_id: UUID) -> None:
-        """Delete all tokens of an account but those in ``SURVIVES_CHANGES``. A change of the account does so itself."""
+        """Delete the tokens of an account, but those that survive changes. A change of the account does so itself."""
+        kept = [name for name, rule in token_purposes.items() if rule.survives_changes]
         self._lock(user_id)
-        self._delete(OneTimeToken.user_id == user_id, OneTimeToken.purpose.not_in(SURVIVES_CHANGES))
+        self._delete(OneTimeToken.user_id == user_id, OneTimeToken.purpose.not_in(kept))
 
     def _lock(self, user_id: UUID) -> None:
         # The account first, like every other change of it: two in another order would wait for each other for ever.
@@ -273,13 +282,13 @@ def _is_token(user_id: UUID, token_hash: bytes, purpose: str) -> tuple[ColumnEle
 
 
 def _same_purpose(user_id: UUID, purpose: str, address_key: str) -> tuple[ColumnElement[bool], ...]:
-    """Return the condition for the tokens that one voids when it is used, and pushes out when it is issued.
+    """Return the condition for the tokens that one voids when it is used, and counts among when it is issued.
 
     Of those that survive changes, only the ones for the same address: whoever changed the address several times gets
     such links too, and must not void the link to the first one.
     """
     which = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
-    return (*which, OneTimeToken.address_key == address_key) if purpose in SURVIVES_CHANGES else which
+    return (*which, OneTimeToken.address_key == address_key) if token_purposes[purpose].survives_changes else which
 
 
 def _key_of(token: str) -> tuple[UUID, bytes] | None:

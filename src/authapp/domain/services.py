@@ -11,13 +11,13 @@ from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.email import required_verification
 from authapp.domain.email.address_change import AddressChange
 from authapp.domain.email.address_undo import AddressUndo
+from authapp.domain.email.confirmations import Confirm, EmailConfirmations, without_password
 from authapp.domain.email.delivery import MailDelivery
 from authapp.domain.email.forced_resets import ForcedResets
 from authapp.domain.email.login_links import LoginLinks
 from authapp.domain.email.notices import Notices
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.password_resets import PasswordResets
-from authapp.domain.email.proofs import Confirm, EmailProofs, without_password
 from authapp.domain.email.registration import VerifiedRegistration
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.email.verifications import EmailVerifications
@@ -92,7 +92,7 @@ class Services:
     verified_registration: VerifiedRegistration
     password_resets: PasswordResets
     email_verifications: EmailVerifications
-    email_proofs: EmailProofs
+    email_confirmations: EmailConfirmations
     mail_delivery: MailDelivery | None
     pruning: Pruning
     health: Health
@@ -132,9 +132,9 @@ class Services:
         verifications = EmailVerifications(
             mail_requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
         )
-        proofs: dict[str, Confirm] = {
+        handlers: dict[str, Confirm] = {
             TokenPurpose.VERIFY_EMAIL: verifications.confirm,
-            TokenPurpose.CHANGE_EMAIL: without_password(address_change.confirm),
+            TokenPurpose.CHANGE_EMAIL: address_change.confirm,
             TokenPurpose.UNDO_EMAIL: without_password(address_undo.confirm),
         }
         return cls(
@@ -165,7 +165,7 @@ class Services:
             address_change=address_change,
             address_undo=address_undo,
             forced_resets=ForcedResets(throttles, outbox, hooks),
-            login_links=LoginLinks(mail_requests, one_time_tokens, sessions, hooks),
+            login_links=LoginLinks(mail_requests, one_time_tokens, throttles, sessions, hooks),
             notices=Notices(
                 outbox,
                 mail_requests,
@@ -175,7 +175,7 @@ class Services:
             verified_registration=VerifiedRegistration(accounts, mail_requests),
             password_resets=PasswordResets(mail_requests, outbox, one_time_tokens, policy, hasher, throttles, hooks),
             email_verifications=verifications,
-            email_proofs=EmailProofs(one_time_tokens, proofs),
+            email_confirmations=EmailConfirmations(one_time_tokens, handlers),
             mail_delivery=mail_delivery(settings, outbox, one_time_tokens, fast_path),
             pruning=Pruning(leeway=settings.leeway),
             health=Health(migrations),

@@ -1,4 +1,4 @@
-"""One-time tokens: sent to an email address to verify that its owner reads it, or to reset a password."""
+"""One-time tokens: sent to an email address, to verify, change or restore it, to reset a password, or to log in."""
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -11,7 +11,8 @@ class OneTimeToken(db.Model):  # type: ignore[name-defined,misc]
     """One token that was sent: its SHA-256, its purpose, and the address that it was sent to.
 
     The token itself is not stored anywhere. ``address_key`` is the lookup key of that address
-    (``models.user.lookup_key``). ``address`` is the new email address, if the token confirms a change to one.
+    (``models.user.lookup_key``). ``address`` is that address as it was typed, if the account gets it with the
+    token: the new one if it confirms a change, and the one before if it undoes a change.
 
     A login can also be completed with a code of eight digits, by the client that holds the challenge: ``code_hash`` is
     that code's hash, ``challenge_hash`` the SHA-256 of the challenge, and ``failures`` counts wrong codes.

@@ -130,6 +130,10 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
         self.email_verified_at = now
         self.first_verified_at = self.first_verified_at or now
 
+    def forget_pending_email(self) -> None:
+        """Note that the user no longer wants another address."""
+        self.pending_email = self.pending_email_until = None
+
     @property
     def roles(self) -> list[str]:
         """The names of the user's roles, sorted."""

@@ -10,6 +10,13 @@ const LINKS = {
   "undo-email": ["Put my address back", "auth/email-verifications", "Your address is back"],
 };
 
+/** Fill the field for the password of the account, and return what is sent of it. */
+async function fillPassword(page, name) {
+  if (name !== "change-email") return {};
+  await field(page, "Your password").fill(PASSWORD);
+  return { password: PASSWORD };
+}
+
 test("opening a link sends nothing, and takes the token out of the address and the history", async ({ page, open, api }) => {
   for (const name of ["verify-email", "reset-password", "change-email", "undo-email", "login"]) {
     const requests = [];
@@ -30,9 +37,10 @@ test("a press sends the token once, as JSON, without cookies or the address of t
   await context.addCookies([{ name: "session", value: "secret", url: settings.url }]);
   for (const [name, [button, path, done]] of Object.entries(LINKS)) {
     await open(name, { token: TOKEN });
+    const password = await fillPassword(page, name);
     await press(page, button);
     await heading(page, done);
-    assert.deepEqual(api.sent(), [["PUT", path, { token: TOKEN }]]);
+    assert.deepEqual(api.sent(), [["PUT", path, { token: TOKEN, ...password }]]);
     const { headers } = api.calls.pop();
     assert.equal(headers["content-type"], "application/json");
     assert.equal(headers.cookie, undefined);
@@ -79,6 +87,7 @@ test("a link for a change of address that cannot be used says what to do", async
   for (const name of ["change-email", "undo-email"]) {
     api.answer(UNUSABLE);
     await open(name, { token: TOKEN });
+    await fillPassword(page, name);
     await press(page, LINKS[name][0]);
     await heading(page, "This link has expired or was used");
     api.answer(refusal(409, "email_taken"));
@@ -86,9 +95,24 @@ test("a link for a change of address that cannot be used says what to do", async
     await page.reload();
     await heading(page, "This page needs the link in the mail");
     await open(name, { token: TOKEN });
+    await fillPassword(page, name);
     await press(page, LINKS[name][0]);
     await heading(page, "Another account has this address");
   }
+});
+
+test("a new address is confirmed with the password, and a wrong one can be typed again", async ({ page, open, api }) => {
+  api.answer(refusal(403, "wrong_password"));
+  await open("change-email", { token: TOKEN });
+  await press(page, "Use this address");
+  assert.deepEqual(api.sent(), [], "the field has to be filled in");
+  await field(page, "Your password").fill("not the password");
+  await press(page, "Use this address");
+  await alerted(page, "That is not the password of this account. Please try again.");
+  await fillPassword(page, "change-email");
+  await press(page, "Use this address");
+  await heading(page, "Your address is changed");
+  assert.deepEqual(api.sent().at(-1), ["PUT", "auth/email-verifications", { token: TOKEN, password: PASSWORD }]);
 });
 
 test("without a token, the page offers to send a mail", async ({ page, open, api }) => {

@@ -13,12 +13,12 @@ class OneTimeTokenSchema(Schema):
 
 
 class EmailVerificationSchema(OneTimeTokenSchema):
-    """The token in the link of the mail, and the password where verification is required before a login."""
+    """The token in the link of the mail, and the password if what it confirms needs one."""
 
     password = fields.String(
         metadata={
             **KNOWN_PASSWORD,
-            "description": "Needed beside a token that verifies the address of an account, where verification is "
-            "required and the request has no access token of the account.",
+            "description": "Needed beside a token that confirms a new address, and where verification is required "
+            "also beside one that verifies an address, unless the request has an access token of the account.",
         }
     )

@@ -5,15 +5,13 @@ from marshmallow import Schema, fields
 from authapp.api.schemas.fields import NO_NUL
 from authapp.models.user import EMAIL_MAX_LENGTH
 
-TOKEN = fields.String(
-    required=True,
-    metadata={
-        **NO_NUL,
-        "description": "The token in the link of the mail.",
-        "writeOnly": True,
-        "examples": ["AZrHxFs-fVOmsjwdng9KdwyVsUgtBoEDNHFDSg7ZYdzKE0ZN9qOWYzMDbTM3G1J_"],
-    },
-)
+TOKEN_RULE = {
+    **NO_NUL,
+    "description": "The token in the link of the mail, from behind the `#`.",
+    "writeOnly": True,
+    "examples": ["AZrHxFs-fVOmsjwdng9KdwyVsUgtBoEDNHFDSg7ZYdzKE0ZN9qOWYzMDbTM3G1J_"],
+}
+TOKEN = fields.String(required=True, metadata=TOKEN_RULE)
 
 
 class MailRequestSchema(Schema):

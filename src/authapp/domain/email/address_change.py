@@ -1,24 +1,28 @@
 """Changing the address of an account: asked for by its owner, and confirmed with the link in a mail to the new one."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
+
+from sqlalchemy import Row, bindparam, select
 
 from authapp import clock
 from authapp.context import RequestContext
-from authapp.database.session import db, transaction
+from authapp.database.session import db, read_one, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
+from authapp.domain.email.address_proofs import is_owner
 from authapp.domain.email.kinds import ADDRESS_REPLACED, CHANGE_EMAIL, EMAIL_CHANGED
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import HARMLESS_CHANGES, LIFETIMES, OneTimeTokens, TokenPurpose, UsedToken
+from authapp.domain.one_time_tokens import HARMLESS_CHANGES, OneTimeTokens, TokenPurpose, token_purposes
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.roles.grants import require_live
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.rows import lock_account, lock_if_unchanged, unique_names
-from authapp.errors import OneTimeTokenInvalid
+from authapp.errors import OneTimeTokenInvalid, WrongPassword
 from authapp.models import User, UserStatus
 from authapp.models.user import email_key
 
@@ -56,8 +60,11 @@ class AddressChange:
             require_live(context)
             if email_key(address) == user.email_key:
                 return
+            if address != user.pending_email:
+                # They confirm nothing any more, and an account has room for few.
+                self._tokens.void(user_id, TokenPurpose.CHANGE_EMAIL)
             user.pending_email = address
-            user.pending_email_until = clock.now() + LIFETIMES[TokenPurpose.CHANGE_EMAIL]
+            user.pending_email_until = clock.now() + token_purposes[TokenPurpose.CHANGE_EMAIL].lifetime
             audit.record(EventType.EMAIL_CHANGE_REQUESTED, context=context, subject_id=user_id)
             self._mail_requests.store(CHANGE_EMAIL, address, context, user_id=user_id)
 
@@ -67,31 +74,46 @@ class AddressChange:
             user = lock_account(user_id)
             if user.pending_email is None:
                 return
-            user.pending_email = user.pending_email_until = None
+            user.forget_pending_email()
             self._tokens.void(user_id, TokenPurpose.CHANGE_EMAIL)
             audit.record(EventType.EMAIL_CHANGE_WITHDRAWN, context=context, subject_id=user_id)
 
-    def confirm(self, token: str, context: RequestContext) -> None:
+    def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
         """Give an account the address that its owner asked for, and tell the address before, with a link to undo it.
 
-        The sessions go on. Every other link to this account is void, but for those that undo a change.
+        The link is not enough: a thief can ask for the address of somebody else, whose click would bind it to an
+        account that the thief can take back. The principal has to be the account's, or ``password`` its. The sessions
+        go on. Every other link to this account is void, but for those that undo a change.
 
-        Raises ``OneTimeTokenInvalid``, or ``EmailTaken`` if another account has the address by now; the token then
-        stays good.
+        Raises ``OneTimeTokenInvalid`` before any hash is computed; and ``WrongPassword``, also outside a session of an
+        account without a password, ``ValidationFailed`` without a password, ``TooManyRequests``, ``ServiceUnavailable``
+        or ``EmailTaken`` if another account has the address by now, which leave the token good.
         """
+        self._require_owner(token, password, context)
         with unique_names(), transaction():
             used = self._tokens.use(token, TokenPurpose.CHANGE_EMAIL)
             if used is None:
                 raise OneTimeTokenInvalid
             user, now = lock_account(used.user_id), clock.now()
-            self._replace(user, _pending_address(user, used, now), now, context)
+            self._replace(user, _pending_address(user, used.address_key, now), now, context)
+
+    def _require_owner(self, token: str, password: str | None, context: RequestContext) -> None:
+        found = self._tokens.find(token, TokenPurpose.CHANGE_EMAIL)
+        if found is None:
+            raise OneTimeTokenInvalid
+        row = read_one(_PENDING, {"user_id": found.user_id})
+        if row is None:
+            raise OneTimeTokenInvalid
+        _pending_address(row, found.address_key, clock.now())
+        if not is_owner(self._verifier, found.user_id, password, context):
+            raise WrongPassword("This account has no password: confirm the address in a session of it.")
 
     def _replace(self, user: User, address: str, now: datetime, context: RequestContext) -> None:
         previous = user.email
         user.email = address
         user.updated_at = now
         user.set_verified(now)
-        user.pending_email = user.pending_email_until = None
+        user.forget_pending_email()
         kind = EMAIL_CHANGED if previous_addresses.remember(user, previous) else ADDRESS_REPLACED
         self._outbox.add(kind, user_id=user.id, address=previous, context=context)
         audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)
@@ -103,14 +125,17 @@ def _withdraw_after_change(_app: object, *, user_id: UUID, fields: set[str], **_
     # Voiding the tokens is not enough: a mail that is still to be sent would get a new one.
     if fields - HARMLESS_CHANGES:
         user = db.session.get_one(User, user_id)
-        user.pending_email = user.pending_email_until = None
+        user.forget_pending_email()
 
 
-def _pending_address(user: User, used: UsedToken, now: datetime) -> str:
+_PENDING = select(User.status, User.pending_email, User.pending_email_until).where(User.id == bindparam("user_id"))
+
+
+def _pending_address(user: User | Row[Any], address_key: str, now: datetime) -> str:
     """Return the address that the account still asks for. Raises ``OneTimeTokenInvalid``."""
     address, until = user.pending_email, user.pending_email_until
     if user.status != UserStatus.ACTIVE or address is None or until is None or until <= now:
         raise OneTimeTokenInvalid
-    if email_key(address) != used.address_key:
+    if email_key(address) != address_key:
         raise OneTimeTokenInvalid
     return address

@@ -56,7 +56,7 @@ class AddressUndo:
     def _restore(self, user: User, address: str, context: RequestContext) -> int:
         replaced = user.email
         user.email = address
-        user.pending_email = user.pending_email_until = None
+        user.forget_pending_email()
         ended = void_password(user, context)
         # The link was sent to this address.
         user.set_verified(user.updated_at)

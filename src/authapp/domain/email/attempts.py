@@ -18,14 +18,15 @@ from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit.events import EventType
 from authapp.domain.email import one_time_secrets
-from authapp.domain.email.kinds import MailKind, mail_kinds
+from authapp.domain.email.ages import GIVE_UP_AFTER
+from authapp.domain.email.kinds import MailKind, Recipient, mail_kinds
 from authapp.domain.email.messages import MailMessages, envelope_address
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
-from authapp.domain.email.outbox import GIVE_UP_AFTER, Outbox
+from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.outcomes import MailOutcome
 from authapp.domain.email.templates import BadTemplate
 from authapp.domain.email.transports import RecipientRefused, ServerUnavailable, TemporaryFailure, Transport
-from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.one_time_tokens import OneTimeTokens, TooManyTokens
 from authapp.models import OutgoingMail
 
 logger = logging.getLogger(__name__)
@@ -84,17 +85,17 @@ class MailAttempts:
 
     def _prepare(self, attempt: _Attempt, transport: Transport) -> _PreparedMail | MailOutcome:
         """Return the mail with its token, or what became of it instead. If anything raises, no token was stored."""
-        kind = _kind_of(attempt.mail)
-        if outcome := self._check(attempt, kind):
+        if outcome := self._check(attempt):
             return outcome
         # Before the token is made: while the server is away, none is.
         transport.open()
-        return self._make(attempt, kind)
+        return self._make(attempt)
 
-    def _check(self, attempt: _Attempt, kind: MailKind) -> MailOutcome | None:
+    def _check(self, attempt: _Attempt) -> MailOutcome | None:
         """Renew the claim, and return nothing; or return why the mail is not to be sent, or not by this sender."""
         mail = attempt.mail
         with transaction():
+            kind = _kind_of(mail)
             recipient = kind.recipient(mail)
             if recipient is None:
                 # Without having connected: mails to nobody, which guests can ask for, reach no server.
@@ -107,15 +108,19 @@ class MailAttempts:
             return self._give_up(attempt, f"It could not be sent in time. {mail.last_error or ''}".strip())
         return None
 
-    def _make(self, attempt: _Attempt, kind: MailKind) -> _PreparedMail | MailOutcome:
+    def _make(self, attempt: _Attempt) -> _PreparedMail | MailOutcome:
         mail = attempt.mail
         with transaction():
+            kind = _kind_of(mail)
             recipient = kind.recipient(mail)
+            try:
+                secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient) if recipient else None
+            except TooManyTokens:
+                kind, recipient, secrets = _without_token(mail, kind)
             if recipient is None:
                 self._outbox.remove(mail)
                 return MailOutcome.DROPPED
             attempt.user_id = recipient.user.id
-            secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient)
             address = envelope_address(recipient.address)
             variables = self._messages.variables(mail, recipient, secrets)
             # In the transaction, so that a template that is broken leaves no token behind.
@@ -194,9 +199,23 @@ class MailAttempts:
 
 
 def _kind_of(mail: OutgoingMail) -> MailKind:
+    """Return the kind of a mail; if nobody is to get one of that kind, the one to fall back to, which the mail gets."""
     if mail.kind not in mail_kinds:
         raise UnknownKind(f"There is no kind of mail {mail.kind!r}.")
-    return mail_kinds[mail.kind]
+    kind = mail_kinds[mail.kind]
+    if kind.fallback is None or kind.recipient(mail) is not None:
+        return kind
+    mail.kind = kind.fallback
+    return _kind_of(mail)
+
+
+def _without_token(mail: OutgoingMail, kind: MailKind) -> tuple[MailKind, Recipient | None, None]:
+    """Return what to send instead of a mail that can have no token, and to whom: nobody without a fallback."""
+    if kind.fallback is None:
+        return kind, None, None
+    mail.kind = kind.fallback
+    kind = _kind_of(mail)
+    return kind, kind.recipient(mail), None
 
 
 def _is_outage(error: Exception) -> bool:

@@ -18,7 +18,7 @@ class ForcedResets:
         self._outbox = outbox
         self._hooks = hooks
 
-    def start(self, ref: UserRef, context: RequestContext) -> None:
+    def force(self, ref: UserRef, context: RequestContext) -> None:
         """Void the password of an account, end its sessions, forget its failed logins, and store a reset mail.
 
         A disabled account gets no mail. Raises ``ResourceNotFound``, or the refusals of ``GrantPolicy``.

@@ -14,14 +14,12 @@ from sqlalchemy.orm import aliased
 from authapp import clock
 from authapp.database.session import db
 from authapp.domain.audit.events import EventType, event_types
+from authapp.domain.email.ages import NOTICE_MAX_AGE
 from authapp.domain.email.previous_addresses import can_be_restored
-from authapp.domain.one_time_tokens import LIFETIMES, TokenPurpose
+from authapp.domain.one_time_tokens import TokenPurpose, token_purposes
 from authapp.models import OutgoingMail, User, UserStatus
 from authapp.models.user import lookup_key
 from authapp.registry import Registry
-
-NOTICE_MAX_AGE = timedelta(days=3)
-"""How old a notice may get. Its reader can still act on it after a weekend without a mail server."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +37,17 @@ class MailKind:
     ``recipient`` returns who gets a mail of it, or ``None`` if it is to be dropped; it may read the database.
     ``purpose`` is that of the one-time token in its link, if it has one. ``event`` is a registered type of audit event
     that is recorded when the mail has been sent: its request could not record one, because it did not know the account.
-    A mail older than ``max_age`` is given up rather than sent; whatever it says, pruning removes mails that have been
-    due for a week. ``details`` names what its templates need and ``Outbox.add`` is given.
+    ``fallback`` is the kind that is sent if nobody is to get this one, or no token can be issued. A mail older than
+    ``max_age`` is given up rather than sent; whatever it says, pruning removes mails that have been due for a week.
+    ``details`` names what its templates need and ``Outbox.add`` is given.
 
     Raises ``KeyError`` if ``event`` is not registered: a mail that has been sent must be recorded.
     """
 
     recipient: Callable[[OutgoingMail], Recipient | None]
-    purpose: TokenPurpose | None = None
+    purpose: str | None = None
     event: str | None = None
+    fallback: str | None = None
     max_age: timedelta = NOTICE_MAX_AGE
     details: frozenset[str] = frozenset()
 
@@ -111,10 +111,10 @@ def _one(*conditions: ColumnElement[bool]) -> User | None:
 
 
 def _requested(
-    recipient: Callable[[OutgoingMail], Recipient | None], purpose: TokenPurpose, event: str | None = None
+    recipient: Callable[[OutgoingMail], Recipient | None], purpose: str, event: str | None = None
 ) -> MailKind:
     """Return a kind with a link that somebody waits for: later than its token lives, they have asked again."""
-    return MailKind(recipient, purpose, event, max_age=LIFETIMES[purpose])
+    return MailKind(recipient, purpose, event, max_age=token_purposes[purpose].lifetime)
 
 
 VERIFY_EMAIL = mail_kinds.register(
@@ -128,11 +128,13 @@ LOGIN_LINK = mail_kinds.register(
     "login_link", _requested(recipient_by_address, TokenPurpose.LOGIN, EventType.LOGIN_LINK_SENT)
 )
 CHANGE_EMAIL = mail_kinds.register("change_email", _requested(pending_recipient, TokenPurpose.CHANGE_EMAIL))
-EMAIL_CHANGED = mail_kinds.register("email_changed", MailKind(previous_recipient, TokenPurpose.UNDO_EMAIL))
 ADDRESS_REPLACED = mail_kinds.register("address_replaced", MailKind(stored_recipient))
+EMAIL_CHANGED = mail_kinds.register(
+    "email_changed", MailKind(previous_recipient, TokenPurpose.UNDO_EMAIL, fallback=ADDRESS_REPLACED)
+)
 PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(recipient_by_id))
 # It answers a registration, in place of the mail with the link that verifies an address.
 ACCOUNT_EXISTS = mail_kinds.register(
-    "account_exists", MailKind(recipient_by_address, max_age=LIFETIMES[TokenPurpose.VERIFY_EMAIL])
+    "account_exists", MailKind(recipient_by_address, max_age=token_purposes[TokenPurpose.VERIFY_EMAIL].lifetime)
 )
 NEW_LOGIN = mail_kinds.register("new_login", MailKind(recipient_by_id))

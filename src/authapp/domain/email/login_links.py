@@ -10,18 +10,19 @@ from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.email.claims import prove_address
+from authapp.domain.email.address_proofs import prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import LIFETIMES, OneTimeTokens, TokenPurpose, UsedToken
+from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose, UsedToken, token_purposes
+from authapp.domain.passwords.throttles import LOGIN_CODE, LoginThrottles, unknown_account
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import lock_account
-from authapp.errors import OneTimeTokenInvalid, Refusal
+from authapp.errors import OneTimeTokenInvalid, Refusal, TooManyRequests
 from authapp.models import User, UserStatus
 from authapp.security import base64url
 
@@ -43,9 +44,17 @@ class LoginChallenge:
 class LoginLinks:
     """The use cases of login links."""
 
-    def __init__(self, mail_requests: MailRequests, tokens: OneTimeTokens, sessions: Sessions, hooks: Hooks) -> None:
+    def __init__(
+        self,
+        mail_requests: MailRequests,
+        tokens: OneTimeTokens,
+        throttles: LoginThrottles,
+        sessions: Sessions,
+        hooks: Hooks,
+    ) -> None:
         self._mail_requests = mail_requests
         self._tokens = tokens
+        self._throttles = throttles
         self._sessions = sessions
         self._hooks = hooks
 
@@ -57,7 +66,8 @@ class LoginLinks:
         """
         address, challenge = checked_names(email=email)["email"], token_bytes(CHALLENGE_BYTES)
         self._mail_requests.add(LOGIN_LINK, address, context, challenge_hash=sha256(challenge).digest())
-        return LoginChallenge(base64url.encode(challenge), int(LIFETIMES[TokenPurpose.LOGIN].total_seconds()))
+        lifetime = token_purposes[TokenPurpose.LOGIN].lifetime
+        return LoginChallenge(base64url.encode(challenge), int(lifetime.total_seconds()))
 
     def log_in(
         self, challenge: str, context: RequestContext, *, token: str | None = None, code: str | None = None
@@ -86,15 +96,18 @@ class LoginLinks:
         self, challenge_hash: bytes, token: str | None, code: str | None, context: RequestContext
     ) -> AuthenticationResult:
         """Use the link up, and return whom it authenticates. Raises ``OneTimeTokenInvalid``."""
+        # The statements are the same whether there is such an account or not. The guess that is counted in the row of a
+        # known challenge, and the select behind a refused reservation, are not; that difference is accepted.
+        challenged = self._tokens.find_challenged_user(challenge_hash)
+        guesser = challenged or _NOBODY
+        if token is None and not self._may_guess(challenged, challenge_hash):
+            guesser = _NOBODY
         ended = 0
         with transaction():
-            # The same statements and one event whether there is such an account or not, so that the time of the answer
-            # to a guess does not tell whether the address that a challenge was requested for has one.
-            challenged = self._tokens.challenged(challenge_hash)
             if token is not None:
                 used = self._tokens.use(token, TokenPurpose.LOGIN, challenge_hash=challenge_hash)
             else:
-                used = self._tokens.use_code(challenged or _NOBODY, challenge_hash, _digits(code or ""))
+                used = self._tokens.use_code(guesser, challenge_hash, _digits(code or ""))
             user = _active_user(used) if used else None
             if user is None:
                 audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=challenged)
@@ -104,7 +117,25 @@ class LoginLinks:
         if user is None:
             raise OneTimeTokenInvalid
         send_sessions_ended(user.id, ended, self._hooks, context)
-        return AuthenticationResult(user.id, (EMAIL,), auth_time=clock.now(), account_version=user.updated_at)
+        return AuthenticationResult(
+            user.id,
+            (EMAIL,),
+            auth_time=clock.now(),
+            account_version=user.updated_at,
+            throttle_scope=LOGIN_CODE.name,
+        )
+
+    def _may_guess(self, challenged: UUID | None, challenge_hash: bytes) -> bool:
+        """Count a guess of a code, and tell whether it may be compared.
+
+        Guesses are counted by account, over all challenges. Those for a challenge of nobody are counted by challenge.
+        A refusal is not shown: for an address without an account, there is nothing to count over its challenges.
+        """
+        try:
+            self._throttles.reserve(challenged or unknown_account(challenge_hash.hex()), LOGIN_CODE)
+        except TooManyRequests:
+            return False
+        return True
 
 
 def _active_user(used: UsedToken) -> User | None:

@@ -17,7 +17,7 @@ from authapp.domain.email.links import MailLinks
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
 from authapp.domain.email.templates import MailTemplates
 from authapp.domain.email.transports import ASCII_POLICY
-from authapp.domain.one_time_tokens import LIFETIMES
+from authapp.domain.one_time_tokens import token_purposes
 from authapp.models import OutgoingMail
 from authapp.models.user import lookup_key
 from authapp.security import identifiers
@@ -47,7 +47,7 @@ class MailMessages:
         """
         user = recipient.user
         is_verified = user.email_verified_at is not None and lookup_key(recipient.address) == user.email_key
-        lifetime = LIFETIMES[secrets.purpose] if secrets else None
+        lifetime = token_purposes[secrets.purpose].lifetime if secrets else None
         return {
             "username": user.username if is_verified else None,
             "link": self._links.with_token(secrets.purpose, secrets.token) if secrets else None,

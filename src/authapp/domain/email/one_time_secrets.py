@@ -5,7 +5,7 @@ from secrets import randbelow
 
 from authapp.database.session import transaction
 from authapp.domain.email.kinds import MailKind, Recipient
-from authapp.domain.one_time_tokens import LIFETIMES, OneTimeTokens, TokenPurpose
+from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose, token_purposes
 from authapp.models import OutgoingMail
 
 CODE_DIGITS = 8
@@ -18,13 +18,16 @@ _WITH_ADDRESS = {TokenPurpose.CHANGE_EMAIL, TokenPurpose.UNDO_EMAIL}
 class OneTimeSecrets:
     """A token for ``purpose``, and for a login a code of ``CODE_DIGITS`` digits that can be typed instead."""
 
-    purpose: TokenPurpose
+    purpose: str
     token: str
     code: str | None
 
 
 def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: Recipient) -> OneTimeSecrets | None:
-    """Issue what a mail of ``kind`` carries, within the open transaction; ``None`` if that is nothing."""
+    """Issue what a mail of ``kind`` carries, within the open transaction; ``None`` if that is nothing.
+
+    Raises ``TooManyTokens`` if as many links as an account may have are in its mailbox.
+    """
     if kind.purpose is None:
         return None
     code = f"{randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}" if mail.challenge_hash else None
@@ -32,7 +35,7 @@ def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: 
         recipient.user.id,
         kind.purpose,
         sent_to=recipient.address,
-        lifetime=LIFETIMES[kind.purpose],
+        lifetime=token_purposes[kind.purpose].lifetime,
         new_address=mail.address if kind.purpose in _WITH_ADDRESS else None,
         challenge_hash=mail.challenge_hash,
         code=code,

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Delete, Update, delete, func, select, upda
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
+from authapp.domain.email.ages import KEPT_FOR
 from authapp.domain.email.devices import device_name
 from authapp.domain.email.kinds import mail_kinds
 from authapp.domain.pruning import Prunable, prunables
@@ -23,12 +24,6 @@ DEFERRAL = FIRST_RETRY
 """How long a mail waits at which the server stopped taking mails, so that the next attempt begins with another."""
 
 MAX_RETRY_DELAY = timedelta(hours=1)
-GIVE_UP_AFTER = timedelta(days=1)
-"""How long after it was stored a mail is tried again when it could not be delivered."""
-
-KEPT_FOR = timedelta(days=7)
-"""How long after it was due a mail is kept that no sender has dealt with. It is longer than any kind's ``max_age``."""
-
 MAX_JITTER_PERCENT = 20
 """By how much a delay is prolonged at random, so that mails that failed together are not all tried at once."""
 

@@ -3,7 +3,7 @@
 from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain.audit import EventType
-from authapp.domain.email.claims import prove_address, use_token
+from authapp.domain.email.address_proofs import prove_address, use_token
 from authapp.domain.email.kinds import RESET_PASSWORD
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
@@ -24,7 +24,7 @@ class PasswordResets:
 
     def __init__(
         self,
-        requests: MailRequests,
+        mail_requests: MailRequests,
         outbox: Outbox,
         tokens: OneTimeTokens,
         policy: PasswordPolicy,
@@ -32,7 +32,7 @@ class PasswordResets:
         throttles: LoginThrottles,
         hooks: Hooks,
     ) -> None:
-        self._requests = requests
+        self._mail_requests = mail_requests
         self._outbox = outbox
         self._tokens = tokens
         self._policy = policy
@@ -41,11 +41,14 @@ class PasswordResets:
         self._hooks = hooks
 
     def request(self, address: str, context: RequestContext) -> None:
-        """Send a link to the account that has ``address``, if one has. Raises ``ValidationFailed`` for no address."""
-        self._requests.add(RESET_PASSWORD, checked_names(email=address)["email"], context)
+        """Store a mail with a link to the account that has ``address``, if one has.
+
+        Raises ``ValidationFailed`` for no address.
+        """
+        self._mail_requests.add(RESET_PASSWORD, checked_names(email=address)["email"], context)
 
     def send(self, ref: UserRef, context: RequestContext) -> User:
-        """Send a link to an account, and return the account. Raises ``ResourceNotFound``."""
+        """Store a mail with a link to an account, and return the account. Raises ``ResourceNotFound``."""
         with transaction():
             user = lock_account(ref)
             self._outbox.add(RESET_PASSWORD, user_id=user.id, address=user.email, context=context)

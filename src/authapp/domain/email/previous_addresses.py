@@ -5,15 +5,16 @@ which a thief may have used, and leaves those of earlier ones as they are: a thi
 then undoes the second change, has not voided the link of the owner.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from authapp import clock
-from authapp.domain.one_time_tokens import LIFETIMES, TokenPurpose
+from authapp.domain.email.ages import NOTICE_MAX_AGE
+from authapp.domain.one_time_tokens import TokenPurpose, token_purposes
 from authapp.models import User
 from authapp.models.user import email_key
 
-KEPT_FOR = LIFETIMES[TokenPurpose.UNDO_EMAIL] + timedelta(hours=12)
-"""How long an address can be restored: as long as a link to it can live whose mail was sent 12 hours late."""
+KEPT_FOR = token_purposes[TokenPurpose.UNDO_EMAIL].lifetime + NOTICE_MAX_AGE
+"""How long an address can be restored: as long as a link to it lives whose mail was sent as late as mails are."""
 
 MAX_KEPT = 5
 

@@ -17,9 +17,9 @@ from authapp.security import identifiers
 class VerifiedRegistration:
     """The use case of registering where verification is required."""
 
-    def __init__(self, accounts: Accounts, requests: MailRequests) -> None:
+    def __init__(self, accounts: Accounts, mail_requests: MailRequests) -> None:
         self._accounts = accounts
-        self._requests = requests
+        self._mail_requests = mail_requests
 
     def register(self, *, username: str, email: str, password: str, context: RequestContext) -> None:
         """Create an account for a guest, and send a link that verifies its address.
@@ -38,7 +38,7 @@ class VerifiedRegistration:
             if not created:
                 self._store_and_undo(user, context)
             # Counted in both cases, so that nobody can flood the address.
-            self._requests.store(VERIFY_EMAIL if created else ACCOUNT_EXISTS, user.email, context)
+            self._mail_requests.store(VERIFY_EMAIL if created else ACCOUNT_EXISTS, user.email, context)
         if created:
             self._accounts.announce(user, context)
 

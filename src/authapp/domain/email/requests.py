@@ -36,7 +36,7 @@ class MailRequests:
     """Stores the mails that guests request."""
 
     def __init__(self, fast_path: FastPath, limit: RateLimit | None) -> None:
-        """Take the ``limit`` of requests for one address; ``None`` means no limit."""
+        """Take the ``limit`` of requests for mails of one kind to one address; ``None`` means no limit."""
         self._fast_path = fast_path
         self._limit = limit or _UNLIMITED
 
@@ -65,7 +65,7 @@ class MailRequests:
         user_id: UUID | None = None,
     ) -> dict[str, Any]:
         return {
-            **charge_params(_limited_key(address), LIMIT_NAME, self._limit),
+            **charge_params(_limited_key(kind, address), LIMIT_NAME, self._limit),
             "mail_id": identifiers.time_ordered(),
             "kind": kind,
             "user_id": user_id,
@@ -76,9 +76,10 @@ class MailRequests:
         }
 
 
-def _limited_key(address: str) -> str:
-    # A hash: the table would otherwise list the addresses that guests typed.
-    return "mail:" + sha256(lookup_key(address).encode()).hexdigest()
+def _limited_key(kind: str, address: str) -> str:
+    # By kind: requests of one kind, which may be dropped silently, must not use up those of another. A hash: the table
+    # would otherwise list the addresses that guests typed.
+    return "mail:" + sha256(f"{kind} {lookup_key(address)}".encode()).hexdigest()
 
 
 def _add() -> ReturningInsert[UUID]:

@@ -1,12 +1,9 @@
 """Verifying that the owner of an account reads mail at its address."""
 
-from dataclasses import replace
-from uuid import UUID
-
-from authapp.context import Principal, RequestContext
+from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain import hooks
-from authapp.domain.email.claims import mark_verified, use_token
+from authapp.domain.email.address_proofs import is_owner, mark_verified, use_token
 from authapp.domain.email.kinds import VERIFY_EMAIL
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
@@ -22,21 +19,27 @@ class EmailVerifications:
     """The use cases of verification."""
 
     def __init__(
-        self, requests: MailRequests, tokens: OneTimeTokens, verifier: PasswordVerifier, hooks: Hooks, *, required: bool
+        self,
+        mail_requests: MailRequests,
+        tokens: OneTimeTokens,
+        verifier: PasswordVerifier,
+        hooks: Hooks,
+        *,
+        required: bool,
     ) -> None:
         """With ``required``, nobody logs in before, and the link alone verifies nothing."""
-        self._requests = requests
+        self._mail_requests = mail_requests
         self._tokens = tokens
         self._verifier = verifier
         self._hooks = hooks
         self._required = required
 
     def request(self, address: str, context: RequestContext) -> None:
-        """Send a link to the account that has ``address``, if one has and is not verified.
+        """Store a mail with a link to the account that has ``address``, if one has and is not verified.
 
         Raises ``ValidationFailed`` for no address.
         """
-        self._requests.add(VERIFY_EMAIL, checked_names(email=address)["email"], context)
+        self._mail_requests.add(VERIFY_EMAIL, checked_names(email=address)["email"], context)
 
     def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
         """Verify the address that ``token`` was sent to. The password that was registered stays.
@@ -50,10 +53,9 @@ class EmailVerifications:
         found = self._tokens.find(token, TokenPurpose.VERIFY_EMAIL)
         if found is None or not found.is_current:
             raise OneTimeTokenInvalid
-        if self._required and not _is_in_session(found.user_id, context):
-            # As a guest: attempts are counted by account, not by the session of somebody else.
-            guest = replace(context, principal=None)
-            self._verifier.confirm(found.user_id, password, guest, field="password")
+        if self._required:
+            # An account without a password needs the link alone: nobody chose one who could log in with it.
+            is_owner(self._verifier, found.user_id, password, context)
         with transaction():
             mark_verified(use_token(self._tokens, token, TokenPurpose.VERIFY_EMAIL), self._hooks, context)
 
@@ -77,8 +79,3 @@ class EmailVerifications:
             user = lock_account(ref)
             mark_verified(user, self._hooks, context)
         return user
-
-
-def _is_in_session(user_id: UUID, context: RequestContext) -> bool:
-    principal = context.principal
-    return isinstance(principal, Principal) and principal.id == user_id and principal.session_id is not None

@@ -55,6 +55,9 @@ LOGIN_BY_EMAIL = ThrottleScope("login_by_email", _LOCKED_NAME, share=NAMES_PER_A
 CONFIRMATION = ThrottleScope(
     "confirmation", "There were too many wrong passwords in this session: log in again.", share=NAMES_PER_ACCOUNT
 )
+# Each challenge has guesses of its own, and whoever knows an address can ask for many. The sentence is shown to nobody:
+# the answer must not tell whether the address has an account.
+LOGIN_CODE = ThrottleScope("login_code", "There were too many wrong codes.", share=NAMES_PER_ACCOUNT)
 
 
 class OnSuccess(Enum):

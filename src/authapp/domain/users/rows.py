@@ -99,7 +99,8 @@ def change_names(user: User, names: Mapping[str, str], context: RequestContext) 
     for name, value in changes.items():
         setattr(user, name, value)
     if "email" in changes:
-        user.email_verified_at = user.pending_email = user.pending_email_until = None
+        user.email_verified_at = None
+        user.forget_pending_email()
         if context.actor_id != user.id:
             user.previous_emails = None
     if changes:

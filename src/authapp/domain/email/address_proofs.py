@@ -4,12 +4,16 @@ Pre-hijacking (Sudhodanan and Paverd, USENIX Security 2022): somebody registers 
 ``docs/decisions/0039-proofs-of-an-address.md`` goes through its five classes.
 """
 
+from dataclasses import replace
+from uuid import UUID
+
 from authapp import clock
-from authapp.context import RequestContext
+from authapp.context import Principal, RequestContext
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks, account_claimed
 from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.users.rows import lock_account
 from authapp.errors import OneTimeTokenInvalid
 from authapp.models import User, UserStatus
@@ -27,6 +31,22 @@ def use_token(tokens: OneTimeTokens, token: str, purpose: str) -> User:
     return user
 
 
+def is_owner(verifier: PasswordVerifier, user_id: UUID, password: str | None, context: RequestContext) -> bool:
+    """Tell whether a request comes from the owner of an account: in a session of it, or with its password.
+
+    Whoever opens a link reads the mail of the address, and need not be the one who asked for the link. Returns
+    ``False`` only if the account has no password: then a guest cannot prove to be its owner.
+
+    Raises ``WrongPassword``, ``ValidationFailed`` without a password, ``TooManyRequests`` or ``ServiceUnavailable``.
+    """
+    principal = context.principal
+    if isinstance(principal, Principal) and principal.id == user_id and principal.session_id is not None:
+        return True
+    # As a guest: attempts are counted by account, not by the session of somebody else.
+    guest = replace(context, principal=None)
+    return verifier.confirm(user_id, password, guest, field="password").password_hash is not None
+
+
 def mark_verified(user: User, hooks: Hooks, context: RequestContext) -> None:
     """Mark the address of a locked account as verified, unless it is."""
     if user.email_verified_at is None:
@@ -40,12 +60,13 @@ def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
     """Mark the address of a locked account as verified by somebody who may not be the one who registered it.
 
     Returns whether no address of it was ever verified. Then whoever registered it loses the account: a pending address
-    ends, receivers of ``account_claimed`` remove other credentials, and the caller voids the password or sets another
-    one, which ends the sessions.
+    ends, no address before can be restored, receivers of ``account_claimed`` remove other credentials, and the caller
+    voids the password or sets another one, which ends the sessions.
     """
     is_claimed = user.first_verified_at is None
     mark_verified(user, hooks, context)
     if is_claimed:
-        user.pending_email = user.pending_email_until = None
+        user.forget_pending_email()
+        user.previous_emails = None
         hooks.send(account_claimed, context=context, user_id=user.id)
     return is_claimed

@@ -10,7 +10,7 @@ Confirm = Callable[[str, str | None, RequestContext], None]
 """Uses a token, given with the password that was sent beside it, if one was. Raises a refusal."""
 
 
-class EmailProofs:
+class EmailConfirmations:
     """The use cases by the purpose of their tokens. A link leads to one route, whatever it proves."""
 
     def __init__(self, tokens: OneTimeTokens, handlers: Mapping[str, Confirm]) -> None:
