@@ -39,7 +39,7 @@ class HTTPBasic:
         scheme, _, encoded = request.environ.get("HTTP_AUTHORIZATION", "").strip(" \t").partition(" ")
         if scheme.lower() != "basic":
             return None
-        # First the body: authenticators that did not wait for it are asked again when it is here, which would hash twice.
+        # First the body: who did not wait for it is asked again when it is here, and would hash twice.
         receive(request)
         services = Services.of(current_app)
         try:

@@ -62,7 +62,7 @@ class Bulkhead:
         start = time.monotonic()
         try:
             yield
-            # The whole turn, since others wait for all of it: the attempt is counted in it, before the hash. But not one
+            # The whole turn, since others wait for all of it: the attempt is counted in it, before the hash. Not a turn
             # that failed: it may have hashed nothing, and a flood of those would make the queue look short.
             self._seconds += WEIGHT * (time.monotonic() - start - self._seconds)
         finally:
