@@ -37,7 +37,7 @@ def request_email_verification(body: dict[str, str]) -> dict[str, str]:
 @blueprint.response(204)
 @refuses(OneTimeTokenInvalid, WrongPassword, TooManyRequests, ServiceUnavailable, signals=(hooks.user_changing,))
 def verify_email(body: dict[str, str]) -> Response:
-    """Verify an address, confirm a new one, or undo a change.
+    """Verify, change or restore an address.
 
     To confirm a new address, also send the password, or an access token of the account; to verify one, where that is
     required before a login. A refused password leaves the token good.
