@@ -156,6 +156,7 @@ def test_a_blocklist_that_is_locked_while_forty_clients_call(postgres: Postgres,
     locker.close()
 
 
+@pytest.mark.alone  # clients that get too little of the processors meet no trouble, and so nothing is shown
 def test_a_database_that_has_no_connection_left(postgres: Postgres, url: str, server: Server) -> None:
     tokens = Tokens(url)
     with under_load(server, tokens):

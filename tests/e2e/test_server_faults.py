@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psutil
+import pytest
 
 from databases import Databases
 from e2e.clients import clients
@@ -59,6 +60,7 @@ def renewed(server: Server) -> None:
     until(lambda: server.log.count("Worker ready") >= ready + 2, lambda: server.log)
 
 
+@pytest.mark.alone  # how long clients wait for new workers is measured
 def test_a_reload_under_load_costs_no_request(databases: Databases, tmp_path: Path) -> None:
     with databases.migrated() as url:
         tokens = Tokens(url)
