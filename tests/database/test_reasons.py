@@ -31,7 +31,7 @@ local all no_login trust
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
-    server = Postgres(tmp_path_factory.mktemp("reasons"), ("max_connections=5", "superuser_reserved_connections=1"))
+    server = Postgres(tmp_path_factory.mktemp("reasons"), ("max_connections=20", "superuser_reserved_connections=1"))
     server.start()
     try:
         server.execute("postgres", f"CREATE ROLE asks LOGIN PASSWORD '{SECRET}'")

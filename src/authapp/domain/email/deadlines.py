@@ -57,7 +57,8 @@ class ConnectionDeadline:
                 connection.close()
                 failure = error
             else:
-                connection.settimeout(self.seconds)
+                # Longer than the deadline, which ends each wait and says so. A timeout would look like a closed connection.
+                connection.settimeout(2 * self.seconds)
                 return connection
         raise failure
 
