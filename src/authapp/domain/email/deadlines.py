@@ -57,7 +57,7 @@ class ConnectionDeadline:
                 connection.close()
                 failure = error
             else:
-                # Longer than the deadline, which ends each wait and says so. A timeout would look like a closed connection.
+                # Longer than the deadline, which ends each wait: a timeout would look like a closed connection.
                 connection.settimeout(2 * self.seconds)
                 return connection
         raise failure
