@@ -271,7 +271,7 @@ def test_the_thief_of_a_token_does_not_guess_on_whatever_the_owner_does(
         Services.of(app).pruning.prune()
     token = api.post("/auth/refresh", {"refresh_token": refresh_token}).get_json()["access_token"]
     body = problem(confirm(api, token, PASSWORD), 429, "too_many_requests")
-    assert body["detail"] == "There were too many wrong passwords in this session: log in again."
+    assert body["detail"] == "There were too many wrong passwords: log in again, or reset the password."
 
 
 def test_every_guess_of_a_thief_is_recorded(app: Flask, api: Api, ada: User, time: Time) -> None:

@@ -38,7 +38,7 @@ What a receiver writes is committed at once: no connection to the database is he
 before_session_start = _signals.signal("before-session-start")
 """``result``: sent when a user has been authenticated (``AuthenticationResult``), before the session starts.
 
-What a receiver writes is not committed, and is lost at the end of the request, unless the receiver commits it itself.
+What a receiver writes may be lost: commit it in the receiver, in a transaction of its own.
 """
 
 user_creating = _signals.signal("user-creating")
@@ -57,19 +57,18 @@ the change, and an exception undoes both.
 
 account_claimed = _signals.signal("account-claimed")
 """``user_id``: sent within the transaction in which an address that was never verified is proven by somebody who may
-not be the one who registered it: by a password reset or a login link.
+not be the one who registered it, by a password reset or a login link; and in which a change of address is undone.
 
-Whoever registered may have prepared the account for the owner of the address to use. The password, the sessions and a
-pending address have already ended; a receiver removes every other credential that was set before, such as a second
-factor, a passkey, an API key or the link to a provider. What it writes is committed together with the proof, and an
-exception undoes both.
+Somebody else may have prepared the account, or taken it. Its password and its sessions end in the same transaction; a
+receiver removes every other credential that was set before, such as a second factor, a passkey, an API key or the link
+to a provider. What it writes is committed together with the proof, and an exception undoes both.
 """
 
 user_registered = _signals.signal("user-registered")
 """``user_id``, ``username``, ``email``: a guest registered an account, or an administrator created one."""
 
 user_deleted = _signals.signal("user-deleted")
-"""``user_id``, ``username``: an account was deleted, by its owner or by an administrator."""
+"""``user_id``, ``username``: an account was deleted by its owner, by that of its address, or by an administrator."""
 
 session_started = _signals.signal("session-started")
 """``user_id``, ``session_id``, ``amr``: a user logged in."""

@@ -128,7 +128,7 @@ class Services:
         mail_requests = MailRequests(fast_path, settings.mail_rate_limit)
         accounts = Accounts(verifier, policy, hasher, hooks, registration_open=settings.registration == "open")
         address_change = AddressChange(verifier, one_time_tokens, mail_requests, outbox, hooks)
-        address_undo = AddressUndo(one_time_tokens, outbox, hooks)
+        address_undo = AddressUndo(one_time_tokens, hooks)
         verifications = EmailVerifications(
             mail_requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
         )
@@ -164,7 +164,7 @@ class Services:
             mail_requests=mail_requests,
             address_change=address_change,
             address_undo=address_undo,
-            forced_resets=ForcedResets(throttles, outbox, hooks),
+            forced_resets=ForcedResets(throttles, hooks),
             login_links=LoginLinks(mail_requests, one_time_tokens, throttles, sessions, hooks),
             notices=Notices(
                 outbox,

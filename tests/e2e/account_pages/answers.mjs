@@ -102,7 +102,7 @@ test("a link for a change of address that cannot be used says what to do", async
 });
 
 test("a new address is confirmed with the password, and a wrong one can be typed again", async ({ page, open, api }) => {
-  api.answer(refusal(403, "wrong_password"));
+  api.answer(refusal(403, "wrong_password"), { status: 204 });
   await open("change-email", { token: TOKEN });
   await press(page, "Use this address");
   assert.deepEqual(api.sent(), [], "the field has to be filled in");

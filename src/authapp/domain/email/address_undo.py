@@ -9,8 +9,6 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
-from authapp.domain.email.kinds import RESET_PASSWORD
-from authapp.domain.email.outbox import Outbox
 from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens, TokenPurpose
 from authapp.domain.users.new_password import send_sessions_ended, void_password
@@ -22,16 +20,16 @@ from authapp.models import User, UserStatus
 class AddressUndo:
     """The use case of undoing a change of address: the account goes back to who had it, as they were robbed of it."""
 
-    def __init__(self, tokens: OneTimeTokens, outbox: Outbox, hooks: Hooks) -> None:
+    def __init__(self, tokens: OneTimeTokens, hooks: Hooks) -> None:
         self._tokens = tokens
-        self._outbox = outbox
         self._hooks = hooks
 
     def confirm(self, token: str, context: RequestContext) -> None:
         """Restore the address that the token was sent to, end every session, and void the password.
 
-        A mail to the address has a link to choose another password. Links to later addresses are void. Another account
-        that has taken the address meanwhile is deleted, if it never proved to read its mail and has no role.
+        ``Notices`` stores the mail with a link to choose another password. Links to later addresses are void. Another
+        account that has taken the address meanwhile is deleted, if none of its addresses was ever verified and it has
+        no role.
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled, or ``EmailTaken``. The token then stays.
         """
@@ -58,9 +56,10 @@ class AddressUndo:
         user.email = address
         user.forget_pending_email()
         ended = void_password(user, context)
+        # Whoever undoes a change was robbed of the account, and the thief may have added credentials.
+        self._hooks.send(hooks.account_claimed, context=context, user_id=user.id)
         # The link was sent to this address.
         user.set_verified(user.updated_at)
-        self._outbox.add(RESET_PASSWORD, user_id=user.id, address=address, context=context)
         audit.record(EventType.EMAIL_CHANGE_UNDONE, context=context, subject_id=user.id, sessions_ended=ended)
         self._hooks.send_user_changing(user, {"email", "password"}, context=context, previous={"email": replaced})
         return ended
@@ -81,7 +80,7 @@ def _make_way(user: User, address_key: str, locked: set[UUID], context: RequestC
         return None
     # Whoever reads the address has the link; the holder has only typed it. An account with a role was given it by an
     # administrator, who is to decide. One that has come since the locks were taken is left to the next attempt.
-    if holder.email_verified_at is not None or holder.roles or holder.id not in locked:
+    if holder.first_verified_at is not None or holder.roles or holder.id not in locked:
         raise EmailTaken
     delete_account(holder, context)
     return holder

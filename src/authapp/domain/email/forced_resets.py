@@ -2,8 +2,6 @@
 
 from authapp.context import RequestContext
 from authapp.database.session import transaction
-from authapp.domain.email.kinds import RESET_PASSWORD
-from authapp.domain.email.outbox import Outbox
 from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.throttles import LoginThrottles
 from authapp.domain.users.new_password import send_sessions_ended, void_password
@@ -13,20 +11,20 @@ from authapp.domain.users.rows import UserRef, lock_managed
 class ForcedResets:
     """The use case of forcing a reset. Administrators do not choose passwords of others (ASVS 5.0, 6.4.6)."""
 
-    def __init__(self, throttles: LoginThrottles, outbox: Outbox, hooks: Hooks) -> None:
+    def __init__(self, throttles: LoginThrottles, hooks: Hooks) -> None:
         self._throttles = throttles
-        self._outbox = outbox
         self._hooks = hooks
 
     def force(self, ref: UserRef, context: RequestContext) -> None:
-        """Void the password of an account, end its sessions, forget its failed logins, and store a reset mail.
+        """Void the password of an account, end its sessions, and forget its failed logins.
 
-        A disabled account gets no mail. Raises ``ResourceNotFound``, or the refusals of ``GrantPolicy``.
+        ``Notices`` stores the mail with a link to choose another password; a disabled account gets none.
+
+        Raises ``ResourceNotFound``, or the refusals of ``GrantPolicy``.
         """
         with transaction():
             user = lock_managed(ref, context)
             ended = void_password(user, context)
             self._throttles.forgive(user.id)
             self._hooks.send_user_changing(user, {"password"}, context=context)
-            self._outbox.add(RESET_PASSWORD, user_id=user.id, address=user.email, context=context)
         send_sessions_ended(user.id, ended, self._hooks, context)

@@ -80,6 +80,12 @@ def recipient_by_id(mail: OutgoingMail) -> Recipient | None:
     return user and Recipient(user, user.email)
 
 
+def active_recipient_by_id(mail: OutgoingMail) -> Recipient | None:
+    """Return the same, unless the account is disabled."""
+    recipient = recipient_by_id(mail)
+    return recipient if recipient and recipient.user.status == UserStatus.ACTIVE else None
+
+
 def pending_recipient(mail: OutgoingMail) -> Recipient | None:
     """Return the account at the address that it asked for, if it still asks for that one and no account has it."""
     holder = aliased(User)
@@ -132,6 +138,7 @@ ADDRESS_REPLACED = mail_kinds.register("address_replaced", MailKind(stored_recip
 EMAIL_CHANGED = mail_kinds.register(
     "email_changed", MailKind(previous_recipient, TokenPurpose.UNDO_EMAIL, fallback=ADDRESS_REPLACED)
 )
+PASSWORD_VOIDED = mail_kinds.register("password_voided", MailKind(active_recipient_by_id, TokenPurpose.RESET_PASSWORD))
 PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(recipient_by_id))
 # It answers a registration, in place of the mail with the link that verifies an address.
 ACCOUNT_EXISTS = mail_kinds.register(

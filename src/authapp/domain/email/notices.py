@@ -7,7 +7,14 @@ from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
 from authapp.domain.email import previous_addresses
-from authapp.domain.email.kinds import ADDRESS_REPLACED, EMAIL_CHANGED, NEW_LOGIN, PASSWORD_CHANGED, VERIFY_EMAIL
+from authapp.domain.email.kinds import (
+    ADDRESS_REPLACED,
+    EMAIL_CHANGED,
+    NEW_LOGIN,
+    PASSWORD_CHANGED,
+    PASSWORD_VOIDED,
+    VERIFY_EMAIL,
+)
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
 from authapp.models import User
@@ -54,9 +61,9 @@ class Notices:
         case stores its own mail.
         """
         user = db.session.get_one(User, user_id)
-        # A password that was voided is told of by the mail with the link to choose another.
-        if "password" in fields and user.password_hash is not None:
-            self._outbox.add(PASSWORD_CHANGED, user_id=user_id, address=None, context=context)
+        if "password" in fields:
+            kind = PASSWORD_VOIDED if user.password_hash is None else PASSWORD_CHANGED
+            self._outbox.add(kind, user_id=user_id, address=None, context=context)
         if "email" in fields and user.email_verified_at is None:
             self._store_address_set(user, previous["email"], context)
 

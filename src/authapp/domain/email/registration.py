@@ -24,38 +24,42 @@ class VerifiedRegistration:
     def register(self, *, username: str, email: str, password: str, context: RequestContext) -> None:
         """Create an account for a guest, and send a link that verifies its address.
 
-        If an account has the address already, a mail tells its owner, and nothing is created. The statements are the
-        same in both cases, so that the time does not tell them apart: the account is stored under an address that
-        nobody has, and taken back. That also decides about the username first, which is not secret.
+        If an account has the address already, a mail tells its owner, and the account that is created has an address
+        that nobody can verify. So neither the answer nor its time, nor what follows, tells the two apart: the username
+        is taken, and a login is refused until an address is verified.
 
         Raises ``RegistrationClosed``, ``ValidationFailed``, ``PasswordRejected``, ``UsernameTaken``,
         ``ServiceUnavailable``, and whatever a hook raises.
         """
         user = self._accounts.prepare(username=username, email=email, password=password, context=context)
+        address, key = user.email, user.email_key
+        # Under a key that nobody has, so that the username decides first, which is not secret.
+        user.email_key = f"{identifiers.random_text()}@taken.invalid"
         with unique_names(), transaction() as session:
-            is_taken = session.scalar(select(User.id).where(User.email_key == user.email_key)) is not None
-            created = not is_taken and self._store(user, context)
-            if not created:
-                self._store_and_undo(user, context)
+            self._accounts.store(user, context)
+            is_free = session.scalar(select(User.id).where(User.email_key == key)) is None
+            has_address = is_free and _give_key(user, key)
+            if not has_address:
+                _take_address(user)
             # Counted in both cases, so that nobody can flood the address.
-            self._mail_requests.store(VERIFY_EMAIL if created else ACCOUNT_EXISTS, user.email, context)
-        if created:
+            self._mail_requests.store(VERIFY_EMAIL if has_address else ACCOUNT_EXISTS, address, context)
+        if has_address:
             self._accounts.announce(user, context)
 
-    def _store(self, user: User, context: RequestContext) -> bool:
-        """Store the account, and return whether its address was free: another request may have taken it just now."""
-        try:
-            with db.session.begin_nested():
-                self._accounts.store(user, context)
-        except IntegrityError as error:
-            if broken_constraint(error) != UNIQUE_EMAIL:
-                raise
-            return False
-        return True
 
-    def _store_and_undo(self, user: User, context: RequestContext) -> None:
-        # Under the key alone: receivers of user_creating may look at the address.
-        user.email_key = f"{identifiers.random_text()}@taken.invalid"
-        with db.session.begin_nested() as savepoint:
-            self._accounts.store(user, context)
-            savepoint.rollback()
+def _give_key(user: User, key: str) -> bool:
+    """Give the account its address, and return whether it was free: another request may have taken it just now."""
+    try:
+        with db.session.begin_nested():
+            user.email_key = key
+    except IntegrityError as error:
+        if broken_constraint(error) != UNIQUE_EMAIL:
+            raise
+        return False
+    return True
+
+
+def _take_address(user: User) -> None:
+    # In a savepoint as well, and one UPDATE, as in the other case.
+    with db.session.begin_nested():
+        user.email = user.email_key

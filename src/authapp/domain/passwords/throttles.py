@@ -51,9 +51,9 @@ _LOCKED_NAME = "There were too many failed attempts under this name: only an adm
 # are one account.
 LOGIN_BY_USERNAME = ThrottleScope("login", _LOCKED_NAME, share=NAMES_PER_ACCOUNT)
 LOGIN_BY_EMAIL = ThrottleScope("login_by_email", _LOCKED_NAME, share=NAMES_PER_ACCOUNT)
-# Only a live session can send a confirmation, for example to change the password.
+# A live session confirms, for example, a new password; and a guest with a token from a mail that it is theirs.
 CONFIRMATION = ThrottleScope(
-    "confirmation", "There were too many wrong passwords in this session: log in again.", share=NAMES_PER_ACCOUNT
+    "confirmation", "There were too many wrong passwords: log in again, or reset the password.", share=NAMES_PER_ACCOUNT
 )
 # Each challenge has guesses of its own, and whoever knows an address can ask for many. The sentence is shown to nobody:
 # the answer must not tell whether the address has an account.
