@@ -65,6 +65,7 @@ test("a challenge that has expired is not used", async ({ page, open, api }) => 
   api.answer({ status: 202, body: { challenge: "an-old-one", expires_in: -1 } });
   await ask(page, open);
   await open("login", { token: TOKEN });
+  await heading(page, "You asked for this link elsewhere");
   await page.reload();
   await heading(page, "Log in with a mail");
   assert.equal(await page.evaluate(() => localStorage.length), 0);
