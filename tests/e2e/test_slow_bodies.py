@@ -11,14 +11,14 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
-from api.access_table import ACCESS, FRESH, GUEST, REFRESH, TABLE
+from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE
 from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.domain.services import Services
 from authapp.models.role import ADMIN
 from conftest import dispose
 from databases import Databases
-from e2e.processes import Server, environment, serving
+from e2e.processes import Server, environment, serving, with_mail
 from factories import PASSWORD, a_session, a_user
 from settings import settings
 
@@ -31,7 +31,10 @@ HEAD = (
 @pytest.fixture
 def alone(databases: Databases, tmp_path: Path) -> Iterator[Server]:
     """A server with one worker, so that whatever happens to its connections can be seen."""
-    with databases.migrated() as url, serving(tmp_path, environment(url, WEB_CONCURRENCY="1")) as server:
+    with (
+        databases.migrated() as url,
+        serving(tmp_path, with_mail(environment(url, WEB_CONCURRENCY="1"), tmp_path)) as server,
+    ):
         yield server
 
 
@@ -93,7 +96,7 @@ def test_no_unsafe_route_uses_what_was_taken_away_while_its_body_was_on_the_way(
     app = create_app(settings(database_url=alone.database_url))
     levels = {route: level for route, level in TABLE.items() if level != GUEST and not route.startswith("GET")}
     if taken_away == "role":
-        levels = {route: level for route, level in levels.items() if level not in {ACCESS, FRESH, REFRESH}}
+        levels = {route: level for route, level in levels.items() if level not in {ACCESS, FRESH, RECENT, REFRESH}}
     a_user(app, roles=[ADMIN])
     users = {route: a_user(app, roles=[ADMIN]) for route in levels}
     clients = {}
