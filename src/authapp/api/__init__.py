@@ -48,13 +48,12 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         auth.blueprint: f"{BASE_PATH}/auth",
         step_ups.blueprint: f"{BASE_PATH}/auth",
         registrations.verified if is_verified else registrations.blueprint: f"{BASE_PATH}/auth/register",
-        **(_mail() if settings.mail_url else {}),
         introspection.blueprint: f"{BASE_PATH}/auth",
         forward_auth.blueprint: f"{BASE_PATH}/auth",
         users.blueprint: f"{BASE_PATH}/users",
         sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
         audit_events.activity: f"{BASE_PATH}/users/me/activity",
-        **_of_mail(settings),
+        **(_of_mail(settings) if settings.mail_url else {}),
         roles.blueprint: f"{BASE_PATH}/roles",
         audit_events.blueprint: f"{BASE_PATH}/audit-events",
         ping.blueprint: BASE_PATH,
@@ -69,20 +68,13 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
 
 
 def _of_mail(settings: Settings) -> dict[Blueprint, str | None]:
-    if settings.mail_url is None:
-        return {}
     links = settings.login_links == "on"
-    return {
-        email.blueprint: f"{BASE_PATH}/users/me/email",
-        forced_resets.blueprint: f"{BASE_PATH}/users",
-        **({login_links.blueprint: f"{BASE_PATH}/auth/login-links"} if links else {}),
-    }
-
-
-def _mail() -> dict[Blueprint, str | None]:
     return {
         password_resets.blueprint: f"{BASE_PATH}/auth/password-resets",
         email_verifications.blueprint: f"{BASE_PATH}/auth/email-verifications",
+        email.blueprint: f"{BASE_PATH}/users/me/email",
+        forced_resets.blueprint: f"{BASE_PATH}/users",
+        **({login_links.blueprint: f"{BASE_PATH}/auth/login-links"} if links else {}),
     }
 
 

@@ -34,7 +34,14 @@ def is_project_object(item: Any, name: str | None, type_: str, _reflected: bool,
 
 
 def _run_migrations(**options: Any) -> None:
-    options = {"target_metadata": db.metadata, "process_revision_directives": _skip_when_empty, **options}
+    options = {
+        "target_metadata": db.metadata,
+        "process_revision_directives": _skip_when_empty,
+        # In one transaction, the rows that one migration has changed would stay locked while the next waits for a lock
+        # on their table: a deadlock with an old node that waits for one of those rows.
+        "transaction_per_migration": True,
+        **options,
+    }
     if context.is_offline_mode():
         context.configure(url=db.engine.url.render_as_string(), literal_binds=True, **options)
         with context.begin_transaction():

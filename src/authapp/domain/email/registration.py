@@ -40,7 +40,7 @@ class VerifiedRegistration:
             is_free = session.scalar(select(User.id).where(User.email_key == key)) is None
             has_address = is_free and _give_key(user, key)
             if not has_address:
-                _take_address(user)
+                _give_decoy_address(user)
             # Counted in both cases, so that nobody can flood the address.
             self._mail_requests.store(VERIFY_EMAIL if has_address else ACCOUNT_EXISTS, address, context)
         if has_address:
@@ -59,7 +59,7 @@ def _give_key(user: User, key: str) -> bool:
     return True
 
 
-def _take_address(user: User) -> None:
+def _give_decoy_address(user: User) -> None:
     # In a savepoint as well, and one UPDATE, as in the other case.
     with db.session.begin_nested():
         user.email = user.email_key
