@@ -223,3 +223,15 @@ def test_the_deletion_is_one_event_with_the_number_of_holders(
         deleted = select(AuditEvent).where(AuditEvent.type == EventType.ROLE_DELETED)
         recorded = db.session.scalars(deleted).one()
         assert (recorded.subject_id, recorded.details) == (None, {"role": "support", **details})
+
+
+def test_who_may_not_create_a_role_removes_nothing_of_a_deleted_one(app: Flask, api: Api, admin: str) -> None:
+    a_role(app)
+    delete(app)
+    left = rows(app)
+    wanted = {"name": "editors", "permissions": ["roles:write"], "description": ""}
+    assert api.post("/roles", wanted, admin).status_code == 201
+    editor = a_session(app, a_user(app, roles=["editors"])).access_token
+
+    problem(api.post("/roles", {"name": "support", "permissions": ["users:read"]}, editor), 403, "permission_denied")
+    assert rows(app) == left

@@ -38,7 +38,6 @@ NOT_PROVOKED_BY = {
     "DELETE /api/v1/users/me/email: permission_denied": "the same",
     "POST /api/v1/auth/logout: permission_denied": "it takes a project's own authenticator",
     "POST /api/v1/auth/step-ups: permission_denied": "it takes a project's own authenticator",
-    "DELETE /api/v1/auth/email-verifications: last_admin": "it takes a token, which is in a mail",
     "PUT /api/v1/auth/email-verifications: wrong_password": "passwords are only asked for where it is configured",
     "PUT /api/v1/auth/password-resets: password_rejected": "it takes a token, which is in a mail",
     **{

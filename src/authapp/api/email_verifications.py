@@ -11,7 +11,7 @@ from authapp.api.schemas.email_verifications import EmailVerificationSchema, One
 from authapp.api.schemas.mail import AcceptedSchema, MailRequestSchema
 from authapp.domain import hooks
 from authapp.domain.services import EXTENSION, Services
-from authapp.errors import LastAdmin, OneTimeTokenInvalid, ServiceUnavailable, TooManyRequests, WrongPassword
+from authapp.errors import OneTimeTokenInvalid, ServiceUnavailable, TooManyRequests, WrongPassword
 
 blueprint = Blueprint("email_verifications", __name__, description="Verification of email addresses")
 
@@ -51,12 +51,12 @@ def verify_email(body: dict[str, str]) -> Response:
 @public
 @blueprint.arguments(OneTimeTokenSchema)
 @blueprint.response(204)
-@refuses(OneTimeTokenInvalid, LastAdmin, ServiceUnavailable)
+@refuses(OneTimeTokenInvalid, ServiceUnavailable)
 def delete_unverified_account(body: dict[str, str]) -> Response:
     """Delete an account that you did not register.
 
-    The token is that of the mail which asks to verify your address. An account that was never verified is deleted, with
-    its sessions.
+    The token is that of the mail which asks to verify your address. An account that was never verified, and
+    has no role, is deleted with its sessions.
     """
     Services.of(current_app).email_verifications.reject(body["token"], request_context())
     return no_content()

@@ -62,13 +62,14 @@ class EmailVerifications:
     def reject(self, token: str, context: RequestContext) -> None:
         """Delete an account that was never verified, because the owner of its address did not register it.
 
-        Raises ``OneTimeTokenInvalid``, also if an address of the account was verified, or ``LastAdmin``.
+        Raises ``OneTimeTokenInvalid``, also if an address of the account was verified, or if the account has a role: an
+        administrator gave it, and may have mistyped the address.
         """
         if self._tokens.find(token, TokenPurpose.VERIFY_EMAIL) is None:
             raise OneTimeTokenInvalid
         with transaction():
             user = use_token(self._tokens, token, TokenPurpose.VERIFY_EMAIL)
-            if user.first_verified_at is not None:
+            if user.first_verified_at is not None or user.roles:
                 raise OneTimeTokenInvalid
             delete_account(user, context)
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user.id, username=user.username)

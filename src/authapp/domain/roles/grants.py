@@ -89,7 +89,7 @@ def no_such_role() -> ValidationFailed:
 
 
 def _lock_roles(names: Collection[str]) -> None:
-    """Lock roles against their deletion, until the end of the transaction. Raises ``ValidationFailed`` without one."""
+    """Lock roles against their deletion, in the open transaction. Raises ``ValidationFailed`` if one does not exist."""
     live = select(Role.name).where(Role.name.in_(names), Role.is_live)
     if names and set(db.session.scalars(live.with_for_update(read=True, key_share=True))) != set(names):
         raise no_such_role()

@@ -73,6 +73,9 @@ class Roles:
         """
         wanted = _checked(name, permissions, description)
         role = Role(name=name, description=description, permissions=wanted)
+        with transaction():
+            # Also checked before: who may not create the role is not to remove anything.
+            GrantPolicy.of(context).require_permissions(wanted)
         deletion.remove_deleted_role(name)
         with transaction() as session:
             GrantPolicy.of(context).require_permissions(wanted)
