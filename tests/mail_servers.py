@@ -22,6 +22,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
 from authapp.config import MailServer
+from ports import free_port
 
 USERNAME, PASSWORD = "authapp", "s%cret"
 
@@ -107,13 +108,6 @@ class Certificates:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         (self._authority if trusted else trustme.CA()).issue_cert(host).configure_cert(context)
         return context
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -26,7 +26,8 @@ from conftest import dispose
 from databases import Databases
 from e2e.processes import ROOT, environment, flask, serving
 from factories import a_user
-from mail_servers import Certificates, Mailbox, free_port, mail_host, raw_host
+from mail_servers import Certificates, Mailbox, mail_host, raw_host
+from ports import free_port
 from settings import settings
 
 CAUSE = RequestContext(ip_address="192.0.2.7", user_agent="curl/8", request_id="r-1", principal=None)
