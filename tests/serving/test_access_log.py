@@ -173,8 +173,11 @@ def test_the_alerts_of_the_documentation_ask_for_fields_and_codes_that_there_are
     rows = [row.split("|")[1:3] for row in section.splitlines() if row.startswith("| `")]
     words = {word for row in rows for cell in row for word in re.findall("`([a-z_]+)`", cell)}
     fields, codes = set(json.loads(line(RESPONSE, ENVIRON, TOOK))), set(catalogue())
-    assert len(rows) == 9
+    assert len(rows) == 11
     assert words <= fields | codes, words - fields - codes
+    sources = "".join(path.read_text() for path in (ROOT / "src/authapp").rglob("*.py"))
+    messages = re.findall("begins with `([^`]+)`", section)
+    assert [message for message in messages if f'"{message}' not in sources] == []
 
 
 def test_a_dash_is_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
