@@ -7,8 +7,11 @@ from authapp.models.blocklisted_token import BlocklistedToken
 from authapp.models.login_throttle import LoginThrottle
 from authapp.models.one_time_token import OneTimeToken
 from authapp.models.outgoing_mail import OutgoingMail
+from authapp.models.recovery_code import RecoveryCode
 from authapp.models.role import Role, UserRole
+from authapp.models.second_factor_challenge import SecondFactorChallenge
 from authapp.models.session import EndReason, Session
+from authapp.models.totp_factor import TotpFactor
 from authapp.models.user import User, UserStatus
 
 TABLES = frozenset(
@@ -27,8 +30,11 @@ __all__ = [
     "LoginThrottle",
     "OneTimeToken",
     "OutgoingMail",
+    "RecoveryCode",
     "Role",
+    "SecondFactorChallenge",
     "Session",
+    "TotpFactor",
     "User",
     "UserRole",
     "UserStatus",
