@@ -401,6 +401,46 @@ class StepUpRequired(Unauthenticated):
         }
 
 
+# --- second factors --------------------------------------------------------------------------------------------------
+
+
+class SecondFactorRequired(Unauthenticated):
+    """The first factor was right, and the account has a second one.
+
+    Send `challenge` with one of `factors` to `POST /api/v1/auth/second-factors`, within five minutes.
+    """
+
+    code = "second_factor_required"
+    title = "A second factor is required."
+    is_final = False
+
+    def __init__(self, challenge: str, factors: Sequence[str]) -> None:
+        """Take the challenge, and the names of the factors that complete the login."""
+        super().__init__()
+        self.members = MappingProxyType({"challenge": challenge, "factors": tuple(factors)})
+
+
+class SecondFactorInvalid(Unauthenticated):
+    """The second factor was not right, or its challenge is not valid, or no longer.
+
+    A challenge is good for five minutes, five wrong codes and one login, and void when the account changes. Try the
+    next code; if that is refused as well, log in again.
+    """
+
+    code = "second_factor_invalid"
+    title = "The second factor was not accepted."
+
+
+class SecondFactorEnrolmentRequired(Forbidden):
+    """A role of the account requires a second factor, and the account has none.
+
+    Add one: `POST /api/v1/users/me/totp` or `POST /api/v1/users/me/passkeys/challenges`.
+    """
+
+    code = "second_factor_enrolment_required"
+    title = "This account has to get a second factor first."
+
+
 # --- one-time tokens -------------------------------------------------------------------------------------------------
 
 

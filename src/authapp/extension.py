@@ -11,7 +11,7 @@ from authapp import api, cli
 from authapp.api.authenticate import Authenticator, BearerJWT
 from authapp.api.openapi import Blueprint as DocumentedBlueprint
 from authapp.api.openapi import OpenAPIDocument, new_document
-from authapp.api.requirements import Requirement
+from authapp.api.requirements import Requirement, SecondFactorOfRole
 from authapp.api.trusted_proxies import TrustedProxies
 from authapp.cli import migrations
 from authapp.cli.commands import SETTINGS_ERROR
@@ -91,6 +91,8 @@ class AuthApp:
         except SettingsError as error:
             cli.without_settings(app, error)
             return
+        if roles := settings.second_factor_required_roles:
+            self.requirements.append(SecondFactorOfRole(roles))
         if settings.mail_sender == "workers":
             self.background += _mail_senders(app, self.services)
         if cover_all:
@@ -171,8 +173,7 @@ def _build_services(app: Flask, settings: Settings, folders: Sequence[MigrationF
         services = Services.build(settings, fast_path, app, folders)
     except InvalidKey as error:
         raise SettingsError([f"AUTHAPP_JWT_KEYS: {error}"]) from None
-    if settings.mail_url is not None:
-        services.connect_mail(app)
+    services.connect(app)
     _bind_database(app, _database_config(settings, arguments), orphaned)
     return services
 

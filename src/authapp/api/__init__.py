@@ -15,6 +15,7 @@ from authapp.api import (
     email,
     email_verifications,
     errors,
+    factors,
     forced_resets,
     forward_auth,
     guards,
@@ -26,10 +27,13 @@ from authapp.api import (
     password_resets,
     ping,
     problems,
+    recovery_codes,
     registrations,
     roles,
+    second_factors,
     sessions,
     step_ups,
+    totp,
     users,
 )
 from authapp.api.paths import BASE_PATH
@@ -54,6 +58,7 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
         audit_events.activity: f"{BASE_PATH}/users/me/activity",
         **(_of_mail(settings) if settings.mail_url else {}),
+        **(_of_factors() if settings.encryption_keys else {}),
         roles.blueprint: f"{BASE_PATH}/roles",
         audit_events.blueprint: f"{BASE_PATH}/audit-events",
         ping.blueprint: BASE_PATH,
@@ -75,6 +80,16 @@ def _of_mail(settings: Settings) -> dict[Blueprint, str | None]:
         email.blueprint: f"{BASE_PATH}/users/me/email",
         forced_resets.blueprint: f"{BASE_PATH}/users",
         **({login_links.blueprint: f"{BASE_PATH}/auth/login-links"} if links else {}),
+    }
+
+
+def _of_factors() -> dict[Blueprint, str | None]:
+    return {
+        second_factors.blueprint: f"{BASE_PATH}/auth",
+        factors.blueprint: f"{BASE_PATH}/users/me/factors",
+        totp.blueprint: f"{BASE_PATH}/users/me/totp",
+        recovery_codes.blueprint: f"{BASE_PATH}/users/me/recovery-codes",
+        factors.resets: f"{BASE_PATH}/users",
     }
 
 

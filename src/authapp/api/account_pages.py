@@ -22,7 +22,7 @@ from authapp.domain.passwords.checks import MIN_LENGTH
 
 PURPOSES = (
     *(TokenPurpose.VERIFY_EMAIL, TokenPurpose.RESET_PASSWORD, TokenPurpose.CHANGE_EMAIL, TokenPurpose.UNDO_EMAIL),
-    TokenPurpose.LOGIN,
+    *(TokenPurpose.UNDO_FACTORS, TokenPurpose.LOGIN),
 )
 """The purposes with a page. For one that you register, serve a page of your own, and set ``AUTHAPP_LINK_URL``."""
 

@@ -14,7 +14,16 @@ from flask import Flask, Request, Response, current_app, request
 from authapp.api import bodies, middleware
 from authapp.api.authenticate import Authenticator, authenticate, authenticate_refresh_token
 from authapp.api.client import counted_address
-from authapp.api.requirements import Fresh, HasPermission, MultiFactor, Recent, Requirement, Verified, in_order
+from authapp.api.requirements import (
+    Fresh,
+    HasPermission,
+    MultiFactor,
+    Recent,
+    Requirement,
+    SecondFactorOfRole,
+    Verified,
+    in_order,
+)
 from authapp.api.responses import no_content
 from authapp.config import rate_limits
 from authapp.database import deadline
@@ -91,6 +100,11 @@ def requires(permission: str) -> Callable[[View], View]:
 def verified(view: View) -> View:
     """Require a principal whose email address is verified. It is read from the database on each request."""
     return mark(view, Guard(requirements=(Verified(),)))
+
+
+def enrolment(view: View) -> View:
+    """Mark a view as part of getting a second factor: it is open to users whose role requires one they lack."""
+    return mark(view, Guard(exempt=(SecondFactorOfRole,)))
 
 
 def accepts(*authenticators: Authenticator) -> Callable[[View], View]:

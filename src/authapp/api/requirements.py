@@ -7,10 +7,18 @@ from typing import ClassVar, Protocol
 from flask import current_app
 
 from authapp.context import Principal
+from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.principals.recent import require_recent, require_session
 from authapp.domain.services import Services
 from authapp.domain.sessions.authentication import MULTI_FACTOR
-from authapp.errors import EmailNotVerified, FreshTokenRequired, PermissionDenied, Refusal, StepUpRequired
+from authapp.errors import (
+    EmailNotVerified,
+    FreshTokenRequired,
+    PermissionDenied,
+    Refusal,
+    SecondFactorEnrolmentRequired,
+    StepUpRequired,
+)
 
 
 class Requirement(Protocol):
@@ -102,6 +110,31 @@ class Verified:
         """Raise ``EmailNotVerified``."""
         if principal.email_verified_at is None:
             raise EmailNotVerified
+
+
+@dataclass(frozen=True)
+class SecondFactorOfRole:
+    """The user was authenticated by more than one factor, or has none of the ``roles`` that require it."""
+
+    roles: frozenset[str]
+    refusals: ClassVar[Sequence[type[Refusal]]] = (StepUpRequired, SecondFactorEnrolmentRequired)
+
+    @property
+    def description(self) -> str:
+        """Name the roles."""
+        names = ", ".join(f"`{role}`" for role in sorted(self.roles))
+        return f"Users with one of the roles {names} need a second factor."
+
+    def check(self, principal: Principal) -> None:
+        """Raise ``StepUpRequired`` if the account has a second factor, else ``SecondFactorEnrolmentRequired``.
+
+        The database is asked for a refusal alone.
+        """
+        if MULTI_FACTOR in principal.amr or self.roles.isdisjoint(principal.roles):
+            return
+        if factors_of(principal.id).second():
+            raise StepUpRequired(acr_values=MULTI_FACTOR)
+        raise SecondFactorEnrolmentRequired
 
 
 def in_order(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:

@@ -4,22 +4,23 @@ from flask import current_app
 
 from authapp.api import jwt_extended
 from authapp.api.context import request_context
-from authapp.api.guards import limited
+from authapp.api.guards import enrolment, limited
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.schemas.step_ups import StepUpSchema
 from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
-from authapp.errors import PermissionDenied, StepUpRequired, WrongPassword
+from authapp.errors import PermissionDenied, SecondFactorInvalid, StepUpRequired, WrongPassword
 
 blueprint = Blueprint("step_ups", __name__, description="Authenticating again")
 
 
 @blueprint.post("/step-ups")
 @limited("password")
-@blueprint.arguments(StepUpSchema)
+@enrolment
+@blueprint.arguments(StepUpSchema, example={"password": "a long sentence is easy to keep"})
 @blueprint.response(200, TokenPairSchema)
-@refuses(WrongPassword, StepUpRequired, PermissionDenied)
+@refuses(WrongPassword, SecondFactorInvalid, StepUpRequired, PermissionDenied)
 def create_step_up(body: dict[str, str]) -> TokenPair:
     """Authenticate again.
 

@@ -8,6 +8,7 @@ import click
 from authapp import clock
 from authapp.cli.commands import Commands, json_option, password_option, print_json, read_password, services
 from authapp.context import OPERATOR
+from authapp.domain.factors.enrolled import factors_of
 from authapp.models import User, UserStatus
 
 users = Commands("users", help="Create and manage accounts.")
@@ -89,6 +90,30 @@ def set_password(name: str, password_stdin: bool) -> None:
     password = read_password(from_stdin=password_stdin)
     user = services().administration.set_password(name, password, OPERATOR)
     click.echo(f"Set the password of {user.username}, and ended its sessions.")
+
+
+@users.command("factors")
+@name_argument
+@json_option
+def factors(name: str, as_json: bool) -> None:
+    """Show what an account can be logged in to with: its password and its second factors."""
+    user = services().accounts.find(name)
+    found = asdict(factors_of(user.id))
+    enabled_at = found["totp_enabled_at"]
+    found["totp_enabled_at"] = enabled_at and clock.rfc3339(enabled_at)
+    if as_json:
+        print_json(found)
+        return
+    for field, value in found.items():
+        click.echo(f"{field}: {value or '-'}")
+
+
+@users.command("reset-factors")
+@name_argument
+def reset_factors(name: str) -> None:
+    """Remove all second factors of an account, and end its sessions: for an owner who has lost them."""
+    user = services().factor_resets.reset(name, OPERATOR)
+    click.echo(f"Removed the second factors of {user.username}, and ended its sessions.")
 
 
 @users.command("verify-email")

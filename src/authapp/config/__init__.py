@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
 from authapp.config.mail import MailServer, link_url, mail_from, mail_server
-from authapp.config.parsers import breach_source, folder
+from authapp.config.parsers import breach_source, folder, names
 from authapp.config.rate_limits import RateLimit, rate_limits
 
 __all__ = ["MailServer", "RateLimit", "Settings", "SettingsError", "normalised_database_url", "rate_limits"]
@@ -141,6 +141,9 @@ class Settings:
 
     step_up_max_age: int = _integer(300, 10, 86_400)
     """For how many seconds an authentication counts as recent: sensitive requests ask for one (RFC 9470)."""
+
+    second_factor_required_roles: frozenset[str] = _read(EnvironmentReader.text, frozenset(), names)
+    """Roles whose holders need a second factor: without one, they can do nothing but get one. Comma-separated."""
 
     mail_url: MailServer | None = _read(EnvironmentReader.text, None, mail_server, secret=True)  # noqa: RUF009 - a field
     """Where mail goes. Without it, nothing that needs mail exists. Secret: it may hold a password."""

@@ -28,3 +28,8 @@ def folder(value: str) -> Path:
     if not path.is_dir():
         raise ValueError("must name a folder that exists.")
     return path
+
+
+def names(text: str) -> frozenset[str]:
+    """Return the names in a list with commas between them."""
+    return frozenset(filter(None, (name.strip() for name in text.split(","))))

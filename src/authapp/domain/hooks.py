@@ -64,6 +64,15 @@ receiver removes every other credential that was set before, such as a second fa
 to a provider. What it writes is committed together with the proof, and an exception undoes both.
 """
 
+factors_changing = _signals.signal("factors-changing")
+"""``user_id``, ``event``, ``factor``: sent within the transaction that adds, removes or resets second factors.
+
+``event`` is the type of the audit event, such as ``factor.added``. ``factor`` is ``totp`` or ``passkey``, or ``all``.
+"""
+
+recovery_code_used = _signals.signal("recovery-code-used")
+"""``user_id``, ``remaining``: sent within the transaction that uses a recovery code; so many are left."""
+
 user_registered = _signals.signal("user-registered")
 """``user_id``, ``username``, ``email``: a guest registered an account, or an administrator created one."""
 

@@ -48,6 +48,8 @@ class TokenPurpose:
     CHANGE_EMAIL = token_purposes.register("change_email", PurposeRule(timedelta(hours=24)))
     # ``domain/email/previous_addresses.py`` says which of these tokens still count.
     UNDO_EMAIL = token_purposes.register("undo_email", PurposeRule(timedelta(hours=72), survives_changes=True))
+    # A thief who adds a factor, and so voids other links, must not void this one.
+    UNDO_FACTORS = token_purposes.register("undo_factors", PurposeRule(timedelta(hours=72), survives_changes=True))
     # ASVS 5.0, 6.5.5: an out-of-band authentication is valid for at most 10 minutes.
     LOGIN = token_purposes.register("login", PurposeRule(timedelta(minutes=10)))
 

@@ -10,7 +10,7 @@ from authapp.models.columns import Id, Timestamp
 class SecondFactorChallenge(db.Model):  # type: ignore[name-defined,misc]
     """One login that waits for its second factor. The challenge itself is not stored, only its SHA-256.
 
-    ``amr`` and ``auth_time`` say what was proven, and ``account_version`` is ``users.updated_at`` as it was then: any
+    ``amr`` says what was proven, and ``account_version`` is ``users.updated_at`` as it was then: any
     change of the account since voids the challenge. ``failures`` counts wrong codes.
     """
 
@@ -20,7 +20,6 @@ class SecondFactorChallenge(db.Model):  # type: ignore[name-defined,misc]
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     challenge_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     amr: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    auth_time: Mapped[Timestamp]
     account_version: Mapped[Timestamp]
     failures: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     created_at: Mapped[Timestamp]

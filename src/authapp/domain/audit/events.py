@@ -48,6 +48,14 @@ class EventType:
     EMAIL_CHANGE_UNDONE = event_types.register(
         "email.change_undone", "The address before was restored with the link in the mail to it."
     )
+    FACTOR_ADDED = event_types.register("factor.added", "A second factor was added to an account.")
+    FACTOR_REMOVED = event_types.register("factor.removed", "A second factor was removed from an account.")
+    FACTORS_RESET = event_types.register("factor.reset", "All second factors of an account were removed.")
+    SECOND_FACTOR_REFUSED = event_types.register(
+        "second_factor.refused", "A wrong second factor was sent, after the right first one or in a session."
+    )
+    RECOVERY_CODE_USED = event_types.register("recovery_code.used", "A recovery code was used in place of a factor.")
+    RECOVERY_CODES_CREATED = event_types.register("recovery_codes.created", "An account got new recovery codes.")
     ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
     ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
     ROLE_CREATED = event_types.register("role.created", "A role was created.")

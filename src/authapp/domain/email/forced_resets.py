@@ -3,7 +3,7 @@
 from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain.hooks import Hooks
-from authapp.domain.passwords.throttles import LoginThrottles
+from authapp.domain.passwords.throttles import PASSWORD_SCOPES, LoginThrottles
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import UserRef, lock_managed
 
@@ -25,6 +25,6 @@ class ForcedResets:
         with transaction():
             user = lock_managed(ref, context)
             ended = void_password(user, context)
-            self._throttles.forgive(user.id)
+            self._throttles.forgive(user.id, *PASSWORD_SCOPES)
             self._hooks.send_user_changing(user, {"password"}, context=context)
         send_sessions_ended(user.id, ended, self._hooks, context)

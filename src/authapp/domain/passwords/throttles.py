@@ -59,6 +59,17 @@ CONFIRMATION = ThrottleScope(
 # the answer must not tell whether the address has an account.
 LOGIN_CODE = ThrottleScope("login_code", "There were too many wrong codes.", share=NAMES_PER_ACCOUNT)
 
+# Who sends codes has proven the first factor, or has a session: strangers cannot lock an owner out. Nothing but a right
+# factor and an administrator resets these failures: with six digits, each reset would be so many guesses more.
+SECOND_FACTOR = ThrottleScope(
+    "second_factor",
+    "There were too many wrong codes: use a passkey or a recovery code, or ask an administrator.",
+    share=NAMES_PER_ACCOUNT,
+)
+
+PASSWORD_SCOPES = tuple(scope.name for scope in (LOGIN_BY_USERNAME, LOGIN_BY_EMAIL, LOGIN_CODE, CONFIRMATION))
+"""What a new password resets."""
+
 
 class OnSuccess(Enum):
     """What a right password does to the failures that were counted under the same name."""

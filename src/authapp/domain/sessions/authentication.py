@@ -5,6 +5,10 @@ from datetime import datetime
 from uuid import UUID
 
 PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
+ONE_TIME_PASSWORD = "otp"  # noqa: S105
+RECOVERY = "recovery_code"
+"""The method of a recovery code. RFC 8176 has no name for it."""
+
 MULTI_FACTOR = "mfa"
 """What ``amr`` contains if methods of more than one factor were used (RFC 8176)."""
 

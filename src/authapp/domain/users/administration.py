@@ -13,7 +13,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
-from authapp.domain.passwords.throttles import LoginThrottles
+from authapp.domain.passwords.throttles import PASSWORD_SCOPES, LoginThrottles
 from authapp.domain.principals.recent import require_recent_actor
 from authapp.domain.roles.grants import GrantPolicy, require_another_admin
 from authapp.domain.roles.roles import check_exists
@@ -129,7 +129,7 @@ class Administration:
         new_hash = self._hasher.hash(password, context)
         with transaction():
             user = lock_managed(user.id, context)
-            self._throttles.forgive(user.id)
+            self._throttles.forgive(user.id, *PASSWORD_SCOPES)
             ended = set_password_hash(user, new_hash, self._hooks, context)
         send_password_changed(user.id, ended, self._hooks, context)
         return user

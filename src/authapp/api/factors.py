@@ -1,0 +1,51 @@
+"""Blueprint ``factors``: which second factors an account has. ``resets``: removing those of somebody else."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, current_app
+
+from authapp.api.authenticate import current_principal
+from authapp.api.context import request_context
+from authapp.api.guards import enrolment, multi_factor, recent, requires
+from authapp.api.openapi import Blueprint, refuses
+from authapp.api.responses import no_content
+from authapp.api.schemas.factors import FactorsSchema
+from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.roles.permissions import Permission
+from authapp.domain.services import Services
+from authapp.errors import ResourceNotFound
+
+blueprint = Blueprint("factors", __name__, description="Second factors")
+resets = Blueprint("factor_resets", __name__, description="Second factors")
+
+
+@blueprint.get("")
+@enrolment
+@blueprint.response(200, FactorsSchema)
+def list_own_factors() -> dict[str, Any]:
+    """List one's own factors."""
+    factors = factors_of(current_principal().id)
+    enabled_at = factors.totp_enabled_at
+    return {
+        "password": factors.has_password,
+        "totp": enabled_at and {"enabled_at": enabled_at},
+        "passkeys": [],
+        "recovery_codes": {"remaining": factors.recovery_codes},
+        "providers": [],
+    }
+
+
+@resets.delete("/<uuid:user_id>/factors")
+@recent()
+@multi_factor
+@requires(Permission.USERS_WRITE)
+@resets.response(204)
+@refuses(ResourceNotFound)
+def reset_factors(user_id: UUID) -> Response:
+    """Remove all second factors of a user.
+
+    It is for an owner who has lost them all. Every session of the account ends, and its owner gets a mail.
+    """
+    Services.of(current_app).factor_resets.reset(user_id, request_context())
+    return no_content()

@@ -1,0 +1,29 @@
+"""Removing factors that somebody else has added, with the link in the mail about it."""
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import transaction
+from authapp.domain.email.address_proofs import use_token
+from authapp.domain.factors.factor_resets import FactorResets
+from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose, token_purposes
+
+
+class FactorUndo:
+    """The use case of undoing the factors that were added lately: they may keep the owner of the account out."""
+
+    def __init__(self, tokens: OneTimeTokens, resets: FactorResets) -> None:
+        self._tokens = tokens
+        self._resets = resets
+
+    def confirm(self, token: str, context: RequestContext) -> None:
+        """Remove the factors that were added while links like this one are good, and end every session.
+
+        One link removes them all: a thief who adds several must not outrun the owner. Factors from before stay.
+
+        Raises ``OneTimeTokenInvalid``, also while the account is disabled or has another address than the token's.
+        """
+        lifetime = token_purposes[TokenPurpose.UNDO_FACTORS].lifetime
+        with transaction():
+            user = use_token(self._tokens, token, TokenPurpose.UNDO_FACTORS)
+            ended = self._resets.remove(user, context, since=clock.now() - lifetime)
+        self._resets.announce(user.id, ended, context)

@@ -1,0 +1,149 @@
+"""Challenges for a second factor: what a client holds between the two steps of a login.
+
+A challenge is the base64url of the user's id and 256 random bits. It contains the id so that a lookup needs only the
+database shard of that user. Only its SHA-256 is stored.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from secrets import token_bytes
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, delete, select, tuple_, update
+
+from authapp import clock
+from authapp.database.session import db, read_one, transaction
+from authapp.domain.pruning import Prunable, prunables
+from authapp.domain.sessions.authentication import AuthenticationResult
+from authapp.models import SecondFactorChallenge, User, UserStatus
+from authapp.security import base64url
+
+LIFETIME = timedelta(minutes=5)
+ID_BYTES = 16
+SECRET_BYTES = 32
+MAX_FAILURES = 5
+"""After so many wrong codes the challenge is spent, and the login starts again."""
+
+MAX_PER_ACCOUNT = 5
+"""Of more live challenges of an account, the oldest go: only those who know its password can make them."""
+
+prunables.register(
+    "second_factor_challenges",
+    Prunable(
+        "second_factor_challenges",
+        SecondFactorChallenge.expires_at,
+        lambda now: SecondFactorChallenge.expires_at < now,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A login that waits: its user, the SHA-256 of its challenge, and what was proven.
+
+    ``account_version`` is ``users.updated_at`` as it was then.
+    """
+
+    user_id: UUID
+    challenge_hash: bytes
+    amr: tuple[str, ...]
+    account_version: datetime
+
+
+def issue(result: AuthenticationResult) -> str:
+    """Store a challenge for the login of ``result``, and return it. It commits by itself.
+
+    If the account has been deleted meanwhile, nothing is stored, and the challenge is one that is not known.
+    """
+    now, challenge = clock.now(), result.user_id.bytes + token_bytes(SECRET_BYTES)
+    with transaction() as session:
+        if session.scalar(_locked_account(result.user_id)) is not None:
+            _make_room(result.user_id)
+            session.add(
+                SecondFactorChallenge(
+                    user_id=result.user_id,
+                    challenge_hash=sha256(challenge).digest(),
+                    amr=list(result.amr),
+                    account_version=result.account_version,
+                    created_at=now,
+                    expires_at=now + LIFETIME,
+                )
+            )
+    return base64url.encode(challenge)
+
+
+def find(challenge: str) -> Challenge | None:
+    """Return the login that waits with this challenge, unless it is over or the account has changed since."""
+    key = _key_of(challenge)
+    row = key and read_one(_waiting(*key))
+    return Challenge(key[0], key[1], tuple(row.amr), row.account_version) if key and row else None
+
+
+def lock(challenge: Challenge) -> bool:
+    """Lock a challenge within the open transaction, and return whether its login still waits.
+
+    Of several requests that complete one login, the others wait here, and then find it completed.
+    """
+    db.session.execute(_locked_account(challenge.user_id))
+    key = (challenge.user_id, challenge.challenge_hash)
+    return db.session.execute(_waiting(*key)).one_or_none() is not None
+
+
+def use(challenge: Challenge) -> None:
+    """Delete a locked challenge within the open transaction."""
+    db.session.execute(_without_sync(delete(SecondFactorChallenge).where(_is(challenge))))
+
+
+def count_failure(challenge: Challenge) -> None:
+    """Count a wrong code for a locked challenge within the open transaction. The last one spends it."""
+    failures = SecondFactorChallenge.failures + 1
+    db.session.execute(_without_sync(update(SecondFactorChallenge).where(_is(challenge)).values(failures=failures)))
+
+
+def _waiting(user_id: UUID, challenge_hash: bytes) -> Select[list[str], datetime]:
+    return (
+        select(SecondFactorChallenge.amr, SecondFactorChallenge.account_version)
+        .join(User, User.id == SecondFactorChallenge.user_id)
+        .where(
+            SecondFactorChallenge.user_id == user_id,
+            SecondFactorChallenge.challenge_hash == challenge_hash,
+            SecondFactorChallenge.expires_at > clock.now(),
+            SecondFactorChallenge.failures < MAX_FAILURES,
+            SecondFactorChallenge.account_version == User.updated_at,
+            User.status == UserStatus.ACTIVE,
+        )
+    )
+
+
+def _locked_account(user_id: UUID) -> Select[UUID]:
+    # The account first, like every other change of it: two in another order would wait for each other for ever.
+    return select(User.id).where(User.id == user_id).with_for_update(key_share=True)
+
+
+def _make_room(user_id: UUID) -> None:
+    """Delete the challenges of a locked account that are the oldest, so that there is room for one more."""
+    key = (SecondFactorChallenge.user_id, SecondFactorChallenge.challenge_hash)
+    newest_first = (SecondFactorChallenge.created_at.desc(), SecondFactorChallenge.challenge_hash)
+    surplus = select(*key).where(key[0] == user_id).order_by(*newest_first).offset(MAX_PER_ACCOUNT - 1)
+    db.session.execute(_without_sync(delete(SecondFactorChallenge).where(tuple_(*key).in_(surplus))))
+
+
+def _is(challenge: Challenge) -> ColumnElement[bool]:
+    key = (SecondFactorChallenge.user_id, SecondFactorChallenge.challenge_hash)
+    return tuple_(*key) == (challenge.user_id, challenge.challenge_hash)
+
+
+def _key_of(challenge: str) -> tuple[UUID, bytes] | None:
+    try:
+        data = base64url.decode(challenge)
+    except ValueError:
+        return None
+    if len(data) != ID_BYTES + SECRET_BYTES:
+        return None
+    return UUID(bytes=data[:ID_BYTES]), sha256(data).digest()
+
+
+def _without_sync(statement: Any) -> Any:
+    return statement.execution_options(synchronize_session=False)

@@ -1,0 +1,142 @@
+"""The second factor of a login, and of a step-up.
+
+Any first factor passes through ``Sessions.start``, whose hook asks here: no route that hands out tokens can forget it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import transaction
+from authapp.domain import audit, hooks
+from authapp.domain.audit import EventType
+from authapp.domain.factors import challenges, totp
+from authapp.domain.factors.challenges import Challenge
+from authapp.domain.factors.enrolled import RECOVERY_CODE, TOTP, factors_of
+from authapp.domain.factors.totp_enrolment import digits_of
+from authapp.domain.hooks import Hooks
+from authapp.domain.passwords.throttles import SECOND_FACTOR, LoginThrottles
+from authapp.domain.sessions.authentication import MULTI_FACTOR, AuthenticationResult
+from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.domain.users.rows import lock_account
+from authapp.errors import SecondFactorInvalid, SecondFactorRequired, TooManyRequests
+
+
+@dataclass(frozen=True)
+class SecondFactor:
+    """One kind of second factor.
+
+    ``prove`` takes the user's id, what the client sent, and what it is bound to. It works within the open transaction,
+    where the account is locked, uses up what can be used once, and returns the methods (``amr``) that it has proven;
+    none if it refuses. ``is_guessable`` is whether wrong ones are counted, and delay and lock further attempts.
+    """
+
+    prove: Callable[[UUID, Any, RequestContext], tuple[str, ...]]
+    is_guessable: bool
+
+
+class SecondFactors:
+    """The use cases of second factors."""
+
+    def __init__(
+        self, factors: Mapping[str, SecondFactor], sessions: Sessions, throttles: LoginThrottles, hooks: Hooks
+    ) -> None:
+        """Take the kinds of factors by their names in the API."""
+        self._factors = factors
+        self._sessions = sessions
+        self._throttles = throttles
+        self._hooks = hooks
+
+    def connect(self, app: object) -> None:
+        """Require the second factor of every session of ``app``, and of every request with HTTP Basic.
+
+        Keep this object: a hook does not.
+        """
+        hooks.before_session_start.connect(self._require, sender=app)
+        self._hooks.may_refuse(hooks.before_session_start, SecondFactorRequired)
+
+    def _require(self, _app: object, *, result: AuthenticationResult, **_: object) -> None:
+        if MULTI_FACTOR in result.amr:
+            return
+        if names := factors_of(result.user_id).completing():
+            raise SecondFactorRequired(challenges.issue(result), names)
+
+    def log_in(self, challenge: str, factor: str, proof: Any, context: RequestContext) -> TokenPair:
+        """Start the session of the login that waits with ``challenge``, and return its tokens.
+
+        Raises ``SecondFactorInvalid``; ``TooManyRequests`` after too many wrong codes, over all challenges and
+        step-ups of the account; or what a hook raises.
+        """
+        waiting = challenges.find(challenge)
+        if waiting is None:
+            raise SecondFactorInvalid
+        self._count(waiting.user_id, factor)
+        amr = self._use(waiting, factor, proof, context)
+        result = AuthenticationResult(
+            waiting.user_id,
+            (*waiting.amr, *amr, MULTI_FACTOR),
+            auth_time=clock.now(),
+            account_version=waiting.account_version,
+            throttle_scope=SECOND_FACTOR.name,
+        )
+        pair = self._sessions.start(result, context)
+        if pair is None:
+            raise SecondFactorInvalid
+        return pair
+
+    def reauthenticate(self, user_id: UUID, code: str, context: RequestContext) -> AuthenticationResult:
+        """Authenticate the user of a live session by a code: of an app, or a recovery code. Raises as ``log_in``."""
+        factor = TOTP if _is_totp(code) else RECOVERY_CODE
+        self._count(user_id, factor)
+        with transaction():
+            user = lock_account(user_id)
+            amr = self._factors[factor].prove(user_id, code, context)
+            if amr:
+                self._throttles.forgive(user_id, SECOND_FACTOR.name)
+            else:
+                _record_refusal(user_id, factor, context)
+        if not amr:
+            raise SecondFactorInvalid
+        return AuthenticationResult(
+            user_id, (*amr, MULTI_FACTOR), auth_time=clock.now(), account_version=user.updated_at
+        )
+
+    def _use(self, waiting: Challenge, factor: str, proof: Any, context: RequestContext) -> tuple[str, ...]:
+        """Use up the challenge together with the factor, or count a failure. Raises ``SecondFactorInvalid``."""
+        with transaction():
+            amr: tuple[str, ...] = ()
+            if challenges.lock(waiting):
+                amr = self._factors[factor].prove(waiting.user_id, proof, context)
+                if amr:
+                    challenges.use(waiting)
+                else:
+                    challenges.count_failure(waiting)
+                    _record_refusal(waiting.user_id, factor, context)
+        if not amr:
+            raise SecondFactorInvalid
+        return amr
+
+    def _count(self, user_id: UUID, factor: str) -> None:
+        """Count an attempt at a code before it is compared. Raises ``TooManyRequests``.
+
+        A recovery code cannot be guessed, and opens an account whose codes are locked. Its failures are counted.
+        """
+        if not self._factors[factor].is_guessable:
+            return
+        try:
+            self._throttles.reserve(user_id, SECOND_FACTOR)
+        except TooManyRequests:
+            if factor != RECOVERY_CODE:
+                raise
+
+
+def _is_totp(code: str) -> bool:
+    return len(digits_of(code)) <= totp.DIGITS
+
+
+def _record_refusal(user_id: UUID, factor: str, context: RequestContext) -> None:
+    audit.record(EventType.SECOND_FACTOR_REFUSED, context=context, subject_id=user_id, factor=factor)
