@@ -40,7 +40,7 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
 
     def __init__(self, cfg: Any) -> None:
         """Open the log when the first line is written."""
-        self._lines = LineWriter(self._opened)
+        self._lines = LineWriter(self._open_output)
         self._next_report = dict.fromkeys((True, False), 0.0)
         super().__init__(cfg)
 
@@ -66,7 +66,7 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
         super().reopen_files()
         self._lines.close()
 
-    def _opened(self) -> LogOutput:
+    def _open_output(self) -> LogOutput:
         to = self.cfg.accesslog
         return LogOutput.of(sys.stdout) if to == "-" else LogOutput(to)
 

@@ -80,16 +80,16 @@ class LineWriter:
     error: OSError | ValueError | None = None
     """Why the last of them could not be written."""
 
-    def __init__(self, opened: Callable[[], LogOutput]) -> None:
+    def __init__(self, open_output: Callable[[], LogOutput]) -> None:
         """Take a function that opens the output. It may raise ``OSError``, or ``ValueError`` for a closed stream."""
-        self._opened = opened
+        self._open_output = open_output
         self._output: LogOutput | None = None
 
     def write(self, data: bytes) -> bool:
         """Write ``data``, a line below 4,096 bytes; return whether that was possible. Never raises."""
         try:
             if self._output is None:
-                self._output = self._opened()
+                self._output = self._open_output()
             self._output.write(data)
         except (OSError, ValueError) as error:
             self.lost += 1

@@ -10,7 +10,6 @@ and a single request that is proven by a password (HTTP Basic) uncounts its own 
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum, auto
 from hashlib import sha256
 from uuid import UUID
 
@@ -60,22 +59,13 @@ CONFIRMATION = ThrottleScope(
 LOGIN_CODE = ThrottleScope("login_code", "There were too many wrong codes.", share=NAMES_PER_ACCOUNT)
 
 
-class OnSuccess(Enum):
-    """What a right password does to the failures that were counted under the same name."""
-
-    RESET = auto()
-    """All are reset, when the session starts. The attempt stays counted until then."""
-    UNCOUNT = auto()
-    """The attempt alone is uncounted, at once."""
-
-
-def _forgotten(now: datetime) -> ColumnElement[bool]:
+def _is_prunable(now: datetime) -> ColumnElement[bool]:
     # Only counters of unknown names, deleted accounts and sessions. A counter may keep an existing account locked.
     unowned = ~exists().where(User.id == LoginThrottle.account_id)
     return unowned & (LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION)
 
 
-prunables.register("login_throttles", Prunable("limits", LoginThrottle.last_attempt_at, _forgotten))
+prunables.register("login_throttles", Prunable("limits", LoginThrottle.last_attempt_at, _is_prunable))
 
 
 def unknown_account(key: str) -> UUID:
