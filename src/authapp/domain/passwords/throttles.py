@@ -8,6 +8,7 @@ and a single request that is proven by a password (HTTP Basic) uncounts its own 
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -19,7 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from authapp import clock
 from authapp.config import NAMES_PER_ACCOUNT
 from authapp.database.fast_path import FastPath, PreparedStatement
-from authapp.database.session import db, read_one
+from authapp.database.session import db, read_one, transaction
 from authapp.domain.pruning import Prunable, prunables
 from authapp.errors import Quota, Refusal, TooManyRequests
 from authapp.models import LoginThrottle, User
@@ -94,6 +95,8 @@ class LoginThrottles:
         self._free = free_failures
         self._max = max_failures
         self._reserve = _reservation(free_failures)
+        self._left_over: Counter[tuple[UUID, str]] = Counter()
+        """How many attempts with a right password are still counted, because the database failed."""
 
     def check(self, scope: ThrottleScope, failures: int | None, blocked_until: datetime | None) -> None:
         """Raise ``TooManyRequests`` if attempts with this state are locked or must wait."""
@@ -115,22 +118,30 @@ class LoginThrottles:
         return Attempt(now, row.failures, row.failures >= most)
 
     def uncount(self, account_id: UUID, scope: ThrottleScope, attempt: Attempt) -> None:
-        """Uncount one attempt, whose password was right, within the open transaction. Other failures stay counted.
+        """Uncount one attempt, whose password was right. Other failures stay counted.
+
+        If the database fails meanwhile, this worker uncounts it with the next right password. Otherwise every outage
+        would leave some, until the account is locked.
 
         If a login has reset the failures since the attempt, one that was counted after that is uncounted in its place:
         a guesser has one more guess while the owner logs in and sends the password with a request at the same moment.
         The number of failures cannot tell: it is also lower when other right passwords were uncounted meanwhile.
         """
-        left = LoginThrottle.failures - 1
+        right = 1 + self._left_over.pop((account_id, scope.name), 0)
+        left = func.greatest(LoginThrottle.failures - right, 0)
         # A delay that began with an attempt after this one stays. The delay before this one was over.
         is_over = (left < self._free) | (LoginThrottle.last_attempt_at == attempt.counted_at)
-        counter = (LoginThrottle.account_id == account_id, LoginThrottle.scope == scope.name)
         uncounted = (
             update(LoginThrottle)
-            .where(*counter, LoginThrottle.failures > 0)
+            .where(LoginThrottle.account_id == account_id, LoginThrottle.scope == scope.name)
             .values(failures=left, blocked_until=case((is_over, None), else_=LoginThrottle.blocked_until))
         )
-        db.session.execute(uncounted.execution_options(synchronize_session=False))
+        try:
+            with transaction() as session:
+                session.execute(uncounted.execution_options(synchronize_session=False))
+        except BaseException:
+            self._left_over[account_id, scope.name] += right
+            raise
 
     def forgive(self, account_id: UUID, *scopes: str) -> bool:
         """Reset the failures of an account within the open transaction; return whether there were any.

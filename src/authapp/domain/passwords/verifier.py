@@ -145,8 +145,7 @@ class PasswordVerifier:
             correct, new_hash = self._hasher.verify(password, row.password_hash)
             # Within the turn: of right passwords at once, no more count as failures than are hashed at once.
             if correct and uncount:
-                with transaction():
-                    self._throttles.uncount(account_id, scope, attempt)
+                self._throttles.uncount(account_id, scope, attempt)
         return attempt, correct, new_hash
 
     def _record_refused_login(
