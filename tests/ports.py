@@ -33,7 +33,7 @@ def _is_free(port: int) -> bool:
 
 
 def _cycle(ports: range) -> Iterator[int]:
-    # Another run on this machine begins elsewhere.
+    # From a random one on, so that two runs on one machine seldom try the same port at the same time.
     start = random.randrange(len(ports))
     return itertools.cycle([*ports[start:], *ports[:start]])
 

@@ -3,9 +3,7 @@
 import ast
 import inspect
 import itertools
-import json
 import os
-from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,56 +15,12 @@ from authapp.extension import INSTANCE, load_settings
 from authapp.factory import create_app
 from authapp.security.keys import Key, KeyRing
 from settings import KEYS
-
-Set = Callable[..., None]
-GOOD = {
-    "AUTHAPP_ENV": "production",
-    "DATABASE_URL": "postgresql://authapp:db-Passw0rd@db.example/authapp",
-    "AUTHAPP_JWT_KEYS": KEYS,
-    "AUTHAPP_ISSUER": "https://auth.example.com",
-    "AUTHAPP_AUDIENCE": "authapp",
-}
-RATES = ["LOGIN", "REGISTER", "REFRESH", "PASSWORD", "MAIL", "DEFAULT"]
-"""The general limit is a setting of its own; the others are registered by name."""
-REQUIRED = ["DATABASE_URL", "AUTHAPP_JWT_KEYS", "AUTHAPP_ISSUER", "AUTHAPP_AUDIENCE"]
-SERVER = ["PORT", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"]
-HMAC_SECRET = "bXktdmVyeS1vd24tc2hvcnQta2V5"
-
-
-def jwks(*keys: Any) -> str:
-    return json.dumps({"keys": keys})
+from variables import GOOD, HMAC_SECRET, RATES, REQUIRED, SERVER, Set, jwks, problems, production, the_problem
 
 
 @pytest.fixture
 def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Set:
-    """Set the environment to that of a good production server, with changes; nothing else is set."""
-
-    def change(**changes: str | None) -> None:
-        for name in list(os.environ):
-            if name.startswith(("AUTHAPP_", "DATABASE_URL")) or name in SERVER:
-                monkeypatch.delenv(name)
-        for name, value in {**GOOD, **changes}.items():
-            if value is not None:
-                monkeypatch.setenv(name, value)
-
-    monkeypatch.chdir(tmp_path)
-    change()
-    return change
-
-
-def problems() -> list[str]:
-    with pytest.raises(SettingsError) as error:
-        load_settings()
-    message = str(error.value)
-    assert all(message.count(f"\n  - {problem}\n") == 1 for problem in error.value.problems), message
-    assert f"{len(error.value.problems)} problem" in message
-    return list(error.value.problems)
-
-
-def the_problem() -> str:
-    found = problems()
-    assert len(found) == 1, found
-    return found[0]
+    return production(monkeypatch, tmp_path)
 
 
 def test_good_settings_are_read(env: Set) -> None:
@@ -241,40 +195,6 @@ def test_lifetimes_may_be_equal(env: Set) -> None:
     assert load_settings().session_ttl == 600
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "AUTHAPP_DATABASE_URL", "AUTHAPP_JWT_KEYS"])
-def test_a_secret_may_come_from_a_file(env: Set, tmp_path: Path, name: str) -> None:
-    expected = load_settings()
-    file = tmp_path / "secret"
-    file.write_text(GOOD[name if name in GOOD else "DATABASE_URL"] + "\n")
-    env(**{name.replace("AUTHAPP_DATABASE", "DATABASE"): None, name + "_FILE": str(file)})
-
-    assert load_settings().database_url == expected.database_url
-    assert KeyRing.from_json(load_settings().jwt_keys).signing.kid == KeyRing.from_json(KEYS).signing.kid
-
-
-@pytest.mark.parametrize("name", ["DATABASE_URL", "AUTHAPP_JWT_KEYS"])
-@pytest.mark.parametrize("content", [None, b"\xff\xfe secret"])
-def test_a_file_that_cannot_be_read_is_named(env: Set, tmp_path: Path, name: str, content: bytes | None) -> None:
-    file = tmp_path / "secret"
-    if content:
-        file.write_bytes(content)
-    env(**{name: None, name + "_FILE": str(file)})
-
-    assert name + "_FILE" in the_problem()
-
-
-def test_a_folder_is_no_file(env: Set, tmp_path: Path) -> None:
-    env(AUTHAPP_JWT_KEYS=None, AUTHAPP_JWT_KEYS_FILE=str(tmp_path))
-
-    assert "AUTHAPP_JWT_KEYS_FILE" in the_problem()
-
-
-def test_one_file_that_cannot_be_read_is_one_problem(env: Set, tmp_path: Path) -> None:
-    env(DATABASE_URL=None, AUTHAPP_DATABASE_URL_FILE=str(tmp_path / "missing"))
-
-    assert "AUTHAPP_DATABASE_URL_FILE" in the_problem()
-
-
 def test_the_longer_name_of_the_database_wins(env: Set) -> None:
     env(AUTHAPP_DATABASE_URL="postgresql://db.example/other")
 
@@ -330,46 +250,6 @@ def test_production_makes_no_keys(env: Set, tmp_path: Path) -> None:
 
     assert "AUTHAPP_JWT_KEYS is missing" in the_problem()
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "secrets"),
-    [
-        ("DATABASE_URL", "mysql://authapp:hunter2-x@db.example/authapp", ["hunter2"]),
-        ("DATABASE_URL", "postgresql://authapp:hunter2-x@db.example:port/authapp", ["hunter2"]),
-        ("DATABASE_URL", "postgresql://authapp:top@hunter2:hunter3@db.example/authapp", ["hunter2", "hunter3"]),
-        ("DATABASE_URL", "hunter2:hunter3@db.example", ["hunter2", "hunter3"]),
-        (
-            "DATABASE_URL",
-            "postgresql://db.example/authapp?user=authapp&password=top&hunter2=hunter3",
-            ["hunter2", "hunter3"],
-        ),
-        ("AUTHAPP_JWT_KEYS", HMAC_SECRET, [HMAC_SECRET]),
-        ("AUTHAPP_JWT_KEYS", jwks({"kty": "oct", "k": HMAC_SECRET}), [HMAC_SECRET]),
-        ("AUTHAPP_JWT_KEYS", jwks({"kty": HMAC_SECRET, "k": 5}, HMAC_SECRET), [HMAC_SECRET]),
-    ],
-)
-def test_the_error_shows_no_secret(env: Set, name: str, value: str, secrets: list[str]) -> None:
-    env(**{name: value})
-    with pytest.raises(SettingsError) as error:
-        load_settings()
-
-    shown = str(error.value) + repr(error.value) + repr(error.value.problems)
-    assert [secret for secret in secrets if secret in shown] == []
-
-
-def test_settings_show_no_secret(env: Set) -> None:
-    settings = load_settings()
-    shown = f"{settings!r} {settings}"
-
-    assert "db-Passw0rd" not in shown
-    assert KeyRing.from_json(KEYS).signing.jwk["d"] not in shown
-    assert {field.name for field in fields(Settings) if not field.repr} == {
-        "database_url",
-        "jwt_keys",
-        "mail_url",
-        "rate_limit_storage",
-    }
 
 
 def test_settings_are_frozen() -> None:
@@ -504,14 +384,6 @@ def test_keys_are_judged_as_the_ring_judges_them(env: Set) -> None:
     env(AUTHAPP_JWT_KEYS=KeyRing([current, retired]).to_json())
 
     assert KeyRing.from_json(load_settings().jwt_keys).signing.kid == current.kid
-
-
-def test_a_secret_in_the_place_of_its_files_name_is_not_shown(env: Set) -> None:
-    env(AUTHAPP_JWT_KEYS=None, AUTHAPP_JWT_KEYS_FILE=KEYS * 3)
-
-    problem = the_problem()
-
-    assert problem == "AUTHAPP_JWT_KEYS_FILE must name a file that can be read."
 
 
 def test_a_setting_that_is_not_utf_8_is_named(env: Set) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import quote_plus
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from werkzeug.test import TestResponse
 
 from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE
@@ -156,6 +156,35 @@ def test_a_client_that_sends_its_password_all_the_time_resets_no_failures_of_who
         assert failures(app) == [count]
     problem(introspect(api, basic("reports", "a guess")), 401, "invalid_credentials")
     problem(introspect(api, basic("reports")), 429, "too_many_requests")
+
+
+OUTAGE = """
+    CREATE FUNCTION outage() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE 'no uncounting' USING ERRCODE = 'admin_shutdown'; END $$;
+    CREATE TRIGGER outage BEFORE UPDATE ON login_throttles FOR EACH ROW
+        WHEN (NEW.failures <= OLD.failures) EXECUTE FUNCTION outage();
+"""
+
+
+@pytest.mark.committed
+@pytest.mark.usefixtures("service")
+def test_attempts_that_an_outage_left_counted_are_uncounted_with_the_next_right_password(app: Flask, api: Api) -> None:
+    problem(introspect(api, basic("reports", "a guess")), 401, "invalid_credentials")
+    execute(app, OUTAGE)
+    for _ in range(2):
+        problem(introspect(api, basic("reports")), 503, "service_unavailable")
+    assert failures(app) == [3]
+    execute(app, "DROP FUNCTION outage CASCADE")
+    problem(introspect(api, basic("reports", "a guess")), 401, "invalid_credentials")
+    for _ in range(2):
+        assert introspect(api, basic("reports")).status_code == 200
+        assert failures(app) == [2], "the guesses stay counted"
+
+
+def execute(app: Flask, statement: str) -> None:
+    with app.app_context():
+        db.session.execute(text(statement))
+        db.session.commit()
 
 
 @pytest.mark.usefixtures("service")

@@ -10,7 +10,6 @@ from werkzeug.security import generate_password_hash
 
 from authapp.context import OPERATOR
 from authapp.database.session import db
-from authapp.domain.passwords.throttles import OnSuccess
 from authapp.domain.services import Services
 from authapp.models import Session, User
 from factories import GUEST, PASSWORD, Api, a_user, problem
@@ -121,7 +120,7 @@ def test_a_password_changed_while_it_was_checked_opens_nothing(
     user = a_user(app)
     services = Services.of(app)
     with app.app_context():
-        result = services.password_verifier.verify(user.username, PASSWORD, GUEST, on_success=OnSuccess.RESET)
+        result = services.password_verifier.verify(user.username, PASSWORD, GUEST, uncount=False)
         services.administration.set_password(user.username, "another long sentence", OPERATOR)
     monkeypatch.setattr(services.password_verifier, "verify", lambda *_, **_options: result)
     problem(api.log_in(user.username), 401, "invalid_credentials")
@@ -133,7 +132,7 @@ def test_an_account_disabled_while_its_password_was_checked_opens_nothing(
     user = a_user(app)
     services = Services.of(app)
     with app.app_context():
-        result = services.password_verifier.verify(user.username, PASSWORD, GUEST, on_success=OnSuccess.RESET)
+        result = services.password_verifier.verify(user.username, PASSWORD, GUEST, uncount=False)
         services.administration.disable(user.username, OPERATOR)
     monkeypatch.setattr(services.password_verifier, "verify", lambda *_, **_options: result)
     problem(api.log_in(user.username), 401, "invalid_credentials")

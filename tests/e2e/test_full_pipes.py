@@ -68,7 +68,10 @@ def garbage(server: Server) -> None:
 @pytest.mark.parametrize("streams", [["stdout"], ["stderr"], ["stdout", "stderr"]], ids=" and ".join)
 def test_a_pipe_that_nobody_reads_holds_no_request(databases: Databases, tmp_path: Path, streams: list[str]) -> None:
     pipe = Pipe()
-    with databases.migrated() as url, serving_into(pipe, streams, tmp_path, environment(url)) as server:
+    with (
+        databases.migrated() as url,
+        serving_into(pipe, streams, tmp_path, environment(url, WEB_CONCURRENCY="1")) as server,
+    ):
         pipe.fill()
         for _ in range(20):
             assert server.call("GET", "/health/live").status_code == 200
@@ -83,6 +86,6 @@ def test_a_pipe_that_nobody_reads_holds_no_request(databases: Databases, tmp_pat
     read = pipe.close()
     text = read if "stderr" in streams else server.log
     events = [json.loads(line) for line in text.splitlines() if line.strip()]
-    lost = [event["message"] for event in events if "Lines lost by this worker" in event["message"]]
+    lost = [event["message"] for event in events if "Lines lost since this worker started" in event["message"]]
     numbers = [int(re.findall(r"lost.*: (\d+)$", message)[0]) for message in lost]
-    assert sum(numbers) >= 20, lost
+    assert max(numbers) >= 20, lost

@@ -21,6 +21,7 @@ PROGRAM = """
     listening.listen(16)
     address = listening.getsockname()
     server = {kind}(listening, handle=answer, spawn=Pool(8))
+    server.backlog = {backlog}
     server.start()
     # Nothing yields to the loop here, so that nobody has been accepted when the server closes.
     waiting = []
@@ -49,7 +50,11 @@ PROGRAM = """
 
 @pytest.mark.parametrize(("kind", "answers"), [("DrainingListener", 5), ("StreamServer", 0)])
 def test_whoever_waits_in_the_queue_is_served_before_the_listener_closes(kind: str, answers: int) -> None:
-    assert printed(PROGRAM.format(kind=kind)) == f"{answers}\nclosed\n"
+    assert printed(PROGRAM.format(kind=kind, backlog=16)) == f"{answers}\nclosed\n"
+
+
+def test_no_more_are_served_than_fit_into_the_queue_however_fast_others_connect() -> None:
+    assert printed(PROGRAM.format(kind="DrainingListener", backlog=2)) == "3\nclosed\n"
 
 
 def test_whoever_connects_while_it_closes_is_served() -> None:

@@ -4,10 +4,12 @@ import contextlib
 import json
 import logging
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -83,14 +85,22 @@ def test_a_pipe_whose_reader_is_gone_is_an_error(pipe: tuple[int, int]) -> None:
         output.write(b"x\n")
 
 
+def test_a_line_after_a_part_of_one_begins_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    output, write = LogOutput(str(tmp_path / "log")), os.write
+    output.write(b"whole\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+        with pytest.raises(OSError, match="only a part"):
+            output.write(b"part\n")
+    for line in (b"first\n", b"second\n"):
+        output.write(line)
+    assert (tmp_path / "log").read_bytes() == b"whole\npar\nfirst\nsecond\n"
+
+
 def test_the_handler_counts_what_it_cannot_write_and_says_so_with_the_next_line(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    log, handler = logging.getLogger("a test of the handler"), EventHandler()
-    handler.setFormatter(EventFormatter(["level", "name", "message"]))
-    monkeypatch.setattr(log, "handlers", [handler])
-    monkeypatch.setattr(log, "propagate", False)
-    log.setLevel(logging.INFO)
+    log = handled_log(monkeypatch)
     with Path(os.devnull).open("w") as stream:
         pass
     for closed in (None, stream):
@@ -98,11 +108,40 @@ def test_the_handler_counts_what_it_cannot_write_and_says_so_with_the_next_line(
             patch.setattr(sys, "stderr", closed)
             for _ in range(3):
                 log.info("lost")
-    log.info("%d is no number", "one")
+    report = "This log could not be written. Lines lost since this worker started: "
     log.info("é")
-    events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
-    assert [event["message"] for event in events] == [
-        "This log could not be written. Lines lost by this worker: 6",
-        "a message could not be formatted: '%d is no number'",
-        "é",
-    ]
+    log.info("nothing new is lost")
+    assert messages(capfd) == [f"{report}6", "é", "nothing new is lost"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", Mock(side_effect=BrokenPipeError))
+        log.info("lost")
+    log.info("é")
+    assert messages(capfd) == [f"{report}7", "é"]
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("message", ["%d is no number", Unprintable()], ids=["arguments", "no text"])
+def test_a_message_that_cannot_be_formatted_is_named_by_its_place(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], message: object
+) -> None:
+    handled_log(monkeypatch).info(message, "one")
+    [written] = messages(capfd)
+    assert re.fullmatch(rf"A message could not be formatted: line \d+ of {__file__}", written)
+
+
+def handled_log(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    """Return a logger with a new handler of the server's."""
+    log, handler = logging.getLogger("a test of the handler"), EventHandler()
+    handler.setFormatter(EventFormatter(["level", "name", "message"]))
+    monkeypatch.setattr(log, "handlers", [handler])
+    monkeypatch.setattr(log, "propagate", False)
+    log.setLevel(logging.INFO)
+    return log
+
+
+def messages(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    return [json.loads(line)["message"] for line in capfd.readouterr().err.splitlines()]

@@ -72,7 +72,7 @@ def test_only_a_request_with_a_body_gets_a_time_limit(environ: dict[str, Any], l
 def test_a_listener_that_is_closed_still_has_its_name(workers: int, accepted_at_once: int) -> None:
     seen: list[Any] = []
     worker = SimpleNamespace(
-        cfg=SimpleNamespace(workers=workers), handle=lambda listener, *_: seen.append(listener.getsockname())
+        cfg=SimpleNamespace(workers=workers, backlog=9), handle=lambda listener, *_: seen.append(listener.getsockname())
     )
     listening = socket.create_server(("127.0.0.1", 0))
     name = listening.getsockname()
@@ -80,11 +80,11 @@ def test_a_listener_that_is_closed_still_has_its_name(workers: int, accepted_at_
     listening.close()
     server._handle(None, None)
     assert seen == [name]
-    assert server.max_accept == accepted_at_once
+    assert (server.max_accept, server.backlog) == (accepted_at_once, 9)
 
 
 def test_the_kernel_keeps_little_for_a_client_that_does_not_read() -> None:
-    worker = SimpleNamespace(cfg=SimpleNamespace(workers=1), handle=print)
+    worker = SimpleNamespace(cfg=SimpleNamespace(workers=1, backlog=9), handle=print)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         Worker.server_class(worker, listening, spawn=None, application=None, log=None)  # type: ignore[arg-type]
         with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:

@@ -45,8 +45,8 @@ def within(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def counted(*, leaving: float) -> Iterator[None]:
-    """Count the time that the block takes, but leave ``leaving`` seconds after it.
+def counted(*, leaving_at_least: float) -> Iterator[None]:
+    """Count the time that the block takes, but leave at least ``leaving_at_least`` seconds after it.
 
     If fewer were left before the block, as many are left after it.
     """
@@ -56,7 +56,7 @@ def counted(*, leaving: float) -> Iterator[None]:
     finally:
         if (deadline := _deadline.get()) is not None:
             now = time.monotonic()
-            _deadline.set(max(deadline, min(deadline + now - start_time, now + leaving)))
+            _deadline.set(max(deadline, min(deadline + now - start_time, now + leaving_at_least)))
 
 
 @contextmanager

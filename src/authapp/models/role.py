@@ -96,7 +96,7 @@ _IS_OF_LIVE_ROLE = with_loader_criteria(UserRole, UserRole.role_name.not_in(sele
 
 
 @event.listens_for(db.session, "do_orm_execute")
-def _hide_deleted_roles(state: ORMExecuteState) -> None:
+def _hide_holders_of_deleted_roles(state: ORMExecuteState) -> None:
     """Hide the rows of ``user_roles`` whose role is deleted from each SELECT of a session, until they are removed."""
     if state.is_select and not state.is_column_load and not state.is_relationship_load:
         state.statement = state.statement.options(_IS_OF_LIVE_ROLE)

@@ -9,13 +9,13 @@ import logging
 import os
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from gunicorn.glogging import Logger
 
 from authapp.serving.event_formatter import REQUEST_ID
-from authapp.serving.json_lines import quoted
+from authapp.serving.json_lines import quoted, utc
 from authapp.serving.log_output import LineWriter, LogOutput, lost_lines
 
 ROUTE = "authapp.route"
@@ -24,7 +24,7 @@ PRINCIPAL = "authapp.principal"
 """Keys of the WSGI environ, which ``authapp.api`` writes; a test compares them."""
 
 REPORT_SECONDS = 60.0
-"""That lines are lost is said at most so often, and as often that the log is written again."""
+"""At most once in this time a worker reports that lines are lost, and once that lines are written again."""
 
 USER_AGENT = "authapp.user_agent"
 """The key of the decoded user agent in the WSGI environ; ``authapp.api.client`` writes it, and a test compares them."""
@@ -40,7 +40,7 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
 
     def __init__(self, cfg: Any) -> None:
         """Open the log when the first line is written."""
-        self._lines = LineWriter(self._opened)
+        self._lines = LineWriter(self._open_output)
         self._next_report = dict.fromkeys((True, False), 0.0)
         super().__init__(cfg)
 
@@ -58,7 +58,7 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
             return
         # At once, so that lines of two workers do not mix on a pipe (below 4,096 bytes).
         is_written = self._lines.write(line(resp, environ, request_time).encode("ascii"))
-        if self._lines.lost and time.monotonic() >= self._next_report[is_written]:
+        if self._lines.lost > self._lines.reported and time.monotonic() >= self._next_report[is_written]:
             self._report_lost_lines(is_written)
 
     def reopen_files(self) -> None:
@@ -66,7 +66,7 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
         super().reopen_files()
         self._lines.close()
 
-    def _opened(self) -> LogOutput:
+    def _open_output(self) -> LogOutput:
         to = self.cfg.accesslog
         return LogOutput.of(sys.stdout) if to == "-" else LogOutput(to)
 
@@ -75,7 +75,7 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
         reason = getattr(self._lines.error, "strerror", None) or self._lines.error
         state = "is written again" if is_written else f"cannot be written ({reason})"
         self.error(f"The log of requests {state}. {lost_lines(self._lines.lost)}")
-        self._lines.lost = 0
+        self._lines.reported = self._lines.lost
 
 
 def is_good_probe(resp: Any, environ: dict[str, Any]) -> bool:
@@ -89,9 +89,8 @@ def line(resp: Any, environ: dict[str, Any], request_time: timedelta) -> str:
     The query and the referrer are left out, because people put tokens there. What comes from outside is quoted as JSON:
     it cannot forge a line.
     """
-    now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
     return (
-        f'{{"timestamp": "{now}", "level": "INFO", "name": "gunicorn.access", "message": "request", '
+        f'{{"timestamp": "{utc(time.time())}", "level": "INFO", "name": "gunicorn.access", "message": "request", '
         f'"method": {quoted(environ.get("REQUEST_METHOD", "-"), 32)}, '
         f'"path": {quoted(environ.get("PATH_INFO", "-"), 1000)}, "route": {quoted(environ.get(ROUTE, "-"), 256)}, '
         f'"status": {int(str(resp.status)[:3])}, "code": {quoted(environ.get(CODE, "-"), 64)}, "bytes": {resp.sent}, '

@@ -1,7 +1,7 @@
 """A listener that serves the connections in its queue before it closes.
 
 Names of gevent that this file depends on (tests/serving/test_gunicorn_names.py): ``StreamServer.do_read()``,
-``do_handle(*args)``, ``stop_accepting()``, ``started``, ``socket``, ``pool``, ``max_accept`` and ``close()``, of which
+``do_handle(*args)``, ``stop_accepting()``, ``started``, ``backlog``, ``pool``, ``max_accept`` and ``close()``, of which
 the last two are overridden.
 """
 
@@ -27,18 +27,21 @@ class DrainingListener(StreamServer):  # type: ignore[misc]  # gevent has no typ
         return 1 if self.shared and not crowded else 16
 
     def close(self) -> None:
-        """Accept and serve every connection in the backlog, then stop listening.
+        """Accept and serve the connections that are in the backlog, and no more than fit into it; then stop listening.
 
-        The socket is closed right after the backlog was found empty: whoever connects in between is reset.
+        Whoever connects after that is reset, unless another process listens on the same socket.
         """
         self.stop_accepting()
-        while self.started:
+        if self.started:
+            self._drain()
+        super().close()
+
+    def _drain(self) -> None:
+        for _ in range(self.backlog + 1):  # Linux queues one more than was asked for
             try:
                 connection = self.do_read()
             except OSError:
-                connection = None
+                return
             if not connection:
-                self.socket.close()
-                break
+                return
             self.do_handle(*connection)
-        super().close()

@@ -2,12 +2,11 @@
 
 import logging
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-from authapp.serving.json_lines import fitted
+from authapp.serving.json_lines import fitted, utc
 
 REQUEST_ID = "authapp.request_id"
 """The key of the request id in the WSGI environ; ``authapp.api.middleware`` writes it, and a test compares the two."""
@@ -19,7 +18,7 @@ class EventFormatter(JsonFormatter):
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
         """Add the timestamp (UTC, milliseconds), the level and, within a request, its id."""
         super().add_fields(log_data, record, message_dict)
-        log_data["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        log_data["timestamp"] = utc(record.created)
         log_data["level"] = record.levelname
         flask = sys.modules.get("flask")
         if flask is not None and flask.has_request_context():

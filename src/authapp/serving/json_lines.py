@@ -1,6 +1,7 @@
 """JSON of a bounded length: a pipe keeps a write apart from those of other processes below 4,096 bytes (PIPE_BUF)."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -8,6 +9,11 @@ MAX_LENGTH = 4095
 """The most bytes of a line, its newline included."""
 
 OMITTED = " [...] "
+
+
+def utc(seconds: float) -> str:
+    """Return a Unix time in ISO 8601, in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def quoted(text: str, most: int) -> str:

@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from authapp.serving.json_lines import quoted, utc
 from authapp.serving.log_output import LineWriter, LogOutput, lost_lines
 
 
@@ -16,19 +17,21 @@ class EventHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; never raises."""
-        try:
-            line = f"{self.format(record)}\n"
-        except Exception:  # noqa: BLE001 - a message that does not fit its arguments is a bug of who logs it
-            line = f"{self.format(_record(f'a message could not be formatted: {record.msg!r:.200}'))}\n"
-        if lost := self._lines.lost:
-            if not self._write(f"{self.format(_record(f'This log could not be written. {lost_lines(lost)}'))}\n"):
+        if (lost := self._lines.lost) > self._lines.reported:
+            if not self._write(_line(record, f"This log could not be written. {lost_lines(lost)}")):
                 return  # which counted this record, as it would be lost too
-            self._lines.lost = 0
+            self._lines.reported = lost
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - a message that does not fit its arguments is a bug of who logs it
+            line = _line(record, f"A message could not be formatted: line {record.lineno} of {record.pathname}")
         self._write(line)
 
     def _write(self, line: str) -> bool:
-        return self._lines.write(line.encode("ascii", "backslashreplace"))
+        return self._lines.write(f"{line}\n".encode("ascii", "backslashreplace"))
 
 
-def _record(message: str) -> logging.LogRecord:
-    return logging.LogRecord(__name__, logging.ERROR, __file__, 0, message, None, None)
+def _line(record: logging.LogRecord, message: str) -> str:
+    """Return a line at the time of ``record``, by hand: a formatter may fail again."""
+    timestamp = utc(record.created)
+    return f'{{"timestamp": "{timestamp}", "level": "ERROR", "name": "{__name__}", "message": {quoted(message, 1000)}}}'

@@ -39,6 +39,7 @@ class LogOutput:
         self._is_file, self._is_pipe = stat.S_ISREG(mode), stat.S_ISFIFO(mode)
         if self._is_pipe:
             self._room = _room(self._descriptor)
+        self._is_within_line = False
 
     @classmethod
     def of(cls, stream: Any) -> "LogOutput":
@@ -48,10 +49,16 @@ class LogOutput:
         return cls(stream.fileno())
 
     def write(self, data: bytes) -> None:
-        """Write ``data``, a line below 4,096 bytes. Raises ``OSError`` if there is no room for it now."""
+        """Write ``data``, a line below 4,096 bytes. Raises ``OSError`` if there is no room for it now.
+
+        If only a part of a line found room, the next line begins anew after it.
+        """
         if not self._is_ready():
             raise BlockingIOError("nobody reads it")
-        if os.write(self._descriptor, data) < len(data):
+        if self._is_within_line:
+            data = b"\n" + data
+        self._is_within_line = os.write(self._descriptor, data) < len(data)
+        if self._is_within_line:
             raise OSError("only a part of a line could be written")
 
     def close(self) -> None:
@@ -75,21 +82,24 @@ class LineWriter:
     """Writes lines to an output, which it opens with the first, and counts those that it could not write."""
 
     lost = 0
-    """How many lines could not be written since this was last reported; whoever reports it sets it to 0."""
+    """How many lines could not be written so far."""
+
+    reported = 0
+    """How many of them were reported; whoever reports them sets it."""
 
     error: OSError | ValueError | None = None
     """Why the last of them could not be written."""
 
-    def __init__(self, opened: Callable[[], LogOutput]) -> None:
+    def __init__(self, open_output: Callable[[], LogOutput]) -> None:
         """Take a function that opens the output. It may raise ``OSError``, or ``ValueError`` for a closed stream."""
-        self._opened = opened
+        self._open_output = open_output
         self._output: LogOutput | None = None
 
     def write(self, data: bytes) -> bool:
         """Write ``data``, a line below 4,096 bytes; return whether that was possible. Never raises."""
         try:
             if self._output is None:
-                self._output = self._opened()
+                self._output = self._open_output()
             self._output.write(data)
         except (OSError, ValueError) as error:
             self.lost += 1
@@ -105,8 +115,8 @@ class LineWriter:
 
 
 def lost_lines(count: int) -> str:
-    """Return the sentence in which a worker reports how many lines it lost since its last report."""
-    return f"Lines lost by this worker: {count}"
+    """Return the sentence in which a worker reports how many lines it has lost."""
+    return f"Lines lost since this worker started: {count}"
 
 
 def _room(pipe: int) -> int:

@@ -68,6 +68,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             ssl["do_handshake_on_connect"] = False
         server = DrainingListener(listener, handle=functools.partial(self.handle, named), spawn=spawn, **ssl)
         server.shared = self.cfg.workers > 1
+        server.backlog = self.cfg.backlog
         return server
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:

@@ -32,7 +32,7 @@ class PasswordHasher:
         Raises ``ServiceUnavailable`` if it would wait too long, or if its client has hung up.
         """
         with ExitStack() as stack:
-            with deadline.counted(leaving=SECONDS_AFTER_WAIT):
+            with deadline.counted(leaving_at_least=SECONDS_AFTER_WAIT):
                 stack.enter_context(self._bulkhead.turn(context.client_gone))
             yield
 

@@ -9,7 +9,6 @@ from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
-from authapp.domain.passwords.throttles import OnSuccess
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.principals import Principals
 from authapp.domain.sessions.authentication import AuthenticationResult
@@ -36,7 +35,7 @@ class PasswordLogin:
         a ``before_session_start`` hook raises.
         """
         for _ in range(ATTEMPTS):
-            result = self._verifier.verify(name, password, context, on_success=OnSuccess.RESET)
+            result = self._verifier.verify(name, password, context, uncount=False)
             # No session starts if the account changed meanwhile. It may only have been renamed or got a role, so the
             # password is verified once more, against the account as it is now.
             with self._recorded_refusal(result, context):
@@ -53,7 +52,7 @@ class PasswordLogin:
 
         Raises ``InvalidCredentials``, ``TooManyRequests``, ``ServiceUnavailable``, or what a hook raises.
         """
-        result = self._verifier.verify(name, password, context, on_success=OnSuccess.UNCOUNT)
+        result = self._verifier.verify(name, password, context, uncount=True)
         with self._recorded_refusal(result, context):
             self._hooks.send(hooks.before_session_start, context=context, result=result)
         principal = self._principals.of_account(

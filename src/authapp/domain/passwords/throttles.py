@@ -8,9 +8,9 @@ and a single request that is proven by a password (HTTP Basic) uncounts its own 
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum, auto
 from hashlib import sha256
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from authapp import clock
 from authapp.config import NAMES_PER_ACCOUNT
 from authapp.database.fast_path import FastPath, PreparedStatement
-from authapp.database.session import db, read_one
+from authapp.database.session import db, read_one, transaction
 from authapp.domain.pruning import Prunable, prunables
 from authapp.errors import Quota, Refusal, TooManyRequests
 from authapp.models import LoginThrottle, User
@@ -71,22 +71,13 @@ PASSWORD_SCOPES = tuple(scope.name for scope in (LOGIN_BY_USERNAME, LOGIN_BY_EMA
 """What a new password resets."""
 
 
-class OnSuccess(Enum):
-    """What a right password does to the failures that were counted under the same name."""
-
-    RESET = auto()
-    """All are reset, when the session starts. The attempt stays counted until then."""
-    UNCOUNT = auto()
-    """The attempt alone is uncounted, at once."""
-
-
-def _forgotten(now: datetime) -> ColumnElement[bool]:
+def _is_prunable(now: datetime) -> ColumnElement[bool]:
     # Only counters of unknown names, deleted accounts and sessions. A counter may keep an existing account locked.
     unowned = ~exists().where(User.id == LoginThrottle.account_id)
     return unowned & (LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION)
 
 
-prunables.register("login_throttles", Prunable("limits", LoginThrottle.last_attempt_at, _forgotten))
+prunables.register("login_throttles", Prunable("limits", LoginThrottle.last_attempt_at, _is_prunable))
 
 
 def unknown_account(key: str) -> UUID:
@@ -115,6 +106,8 @@ class LoginThrottles:
         self._free = free_failures
         self._max = max_failures
         self._reserve = _reservation(free_failures)
+        self._left_over: Counter[tuple[UUID, str]] = Counter()
+        """How many attempts with a right password are still counted, because the database failed."""
 
     def check(self, scope: ThrottleScope, failures: int | None, blocked_until: datetime | None) -> None:
         """Raise ``TooManyRequests`` if attempts with this state are locked or must wait."""
@@ -136,22 +129,30 @@ class LoginThrottles:
         return Attempt(now, row.failures, row.failures >= most)
 
     def uncount(self, account_id: UUID, scope: ThrottleScope, attempt: Attempt) -> None:
-        """Uncount one attempt, whose password was right, within the open transaction. Other failures stay counted.
+        """Uncount one attempt, whose password was right. Other failures stay counted.
+
+        If the database fails meanwhile, this worker uncounts it with the next right password. Otherwise every outage
+        would leave some, until the account is locked.
 
         If a login has reset the failures since the attempt, one that was counted after that is uncounted in its place:
         a guesser has one more guess while the owner logs in and sends the password with a request at the same moment.
         The number of failures cannot tell: it is also lower when other right passwords were uncounted meanwhile.
         """
-        left = LoginThrottle.failures - 1
+        right = 1 + self._left_over.pop((account_id, scope.name), 0)
+        left = func.greatest(LoginThrottle.failures - right, 0)
         # A delay that began with an attempt after this one stays. The delay before this one was over.
         is_over = (left < self._free) | (LoginThrottle.last_attempt_at == attempt.counted_at)
-        counter = (LoginThrottle.account_id == account_id, LoginThrottle.scope == scope.name)
         uncounted = (
             update(LoginThrottle)
-            .where(*counter, LoginThrottle.failures > 0)
+            .where(LoginThrottle.account_id == account_id, LoginThrottle.scope == scope.name)
             .values(failures=left, blocked_until=case((is_over, None), else_=LoginThrottle.blocked_until))
         )
-        db.session.execute(uncounted.execution_options(synchronize_session=False))
+        try:
+            with transaction() as session:
+                session.execute(uncounted.execution_options(synchronize_session=False))
+        except BaseException:
+            self._left_over[account_id, scope.name] += right
+            raise
 
     def forgive(self, account_id: UUID, *scopes: str) -> bool:
         """Reset the failures of an account within the open transaction; return whether there were any.

@@ -20,7 +20,6 @@ from authapp.domain.passwords.throttles import (
     LOGIN_BY_USERNAME,
     Attempt,
     LoginThrottles,
-    OnSuccess,
     ThrottleScope,
     unknown_account,
 )
@@ -51,13 +50,11 @@ class PasswordVerifier:
         self._throttles = throttles
         self._fast_path = fast_path
 
-    def verify(
-        self, name: str, password: str, context: RequestContext, *, on_success: OnSuccess
-    ) -> AuthenticationResult:
+    def verify(self, name: str, password: str, context: RequestContext, *, uncount: bool) -> AuthenticationResult:
         """Authenticate the user with this username or email address.
 
-        ``on_success`` says what a right password does to the failed logins under this name. To reset them is left to
-        ``sessions.start`` or ``forgive``.
+        With ``uncount``, a right password uncounts its own attempt at once, and no other. Otherwise the attempt stays
+        counted until ``sessions.start`` or ``forgive`` resets all failures under this name.
 
         Raises ``InvalidCredentials``, ``TooManyRequests`` after too many failures, or ``ServiceUnavailable``. The work
         is the same whether the account is missing, disabled or without a password, or the password is wrong, so that
@@ -71,8 +68,8 @@ class PasswordVerifier:
             raise RuntimeError("a select without a condition has a row")
         is_active = row.id is not None and row.status == UserStatus.ACTIVE
         # An attempt at an account that is not active stays counted: it is refused like a wrong password.
-        outcome = on_success if is_active else OnSuccess.RESET
-        attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password, context, outcome)
+        uncount_right = uncount and is_active
+        attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password, context, uncount_right)
         if not correct or not is_active:
             self._record_refused_login(row.id, attempt, scope, context)
             raise InvalidCredentials
@@ -83,7 +80,7 @@ class PasswordVerifier:
             (PASSWORD,),
             auth_time=clock.now(),
             account_version=row.updated_at,
-            throttle_scope=scope.name if on_success is OnSuccess.RESET else None,
+            throttle_scope=None if uncount else scope.name,
         )
 
     def confirm(self, user_id: UUID, password: str | None, context: RequestContext, *, field: str) -> ConfirmedUser:
@@ -104,7 +101,7 @@ class PasswordVerifier:
             return confirmed
         if password is None:
             raise ValidationFailed(field_errors=[FieldError(f"#/{field}", "Missing data for required field.")])
-        attempt, correct, _ = self._try(row, counted_id, CONFIRMATION, password, context, OnSuccess.RESET)
+        attempt, correct, _ = self._try(row, counted_id, CONFIRMATION, password, context)
         if not correct:
             with transaction():
                 refused = EventType.PASSWORD_REFUSED
@@ -127,7 +124,7 @@ class PasswordVerifier:
         )
 
     def forgive(self, result: AuthenticationResult) -> None:
-        """Do what ``OnSuccess.RESET`` promised, where no session starts. ``sessions.start`` does so by itself."""
+        """Reset the failures that ``verify`` left counted, where no session starts."""
         if result.throttle_scope is not None:
             with transaction():
                 self._throttles.forgive(result.user_id, result.throttle_scope)
@@ -139,7 +136,7 @@ class PasswordVerifier:
         scope: ThrottleScope,
         password: str,
         context: RequestContext,
-        on_success: OnSuccess,
+        uncount: bool = False,
     ) -> tuple[Attempt, bool, str | None]:
         self._throttles.check(scope, row.failures, row.blocked_until)
         # Counted only when its turn has come: not if it is refused with 503, or if its client has gone.
@@ -147,9 +144,8 @@ class PasswordVerifier:
             attempt = self._throttles.reserve(account_id, scope)
             correct, new_hash = self._hasher.verify(password, row.password_hash)
             # Within the turn: of right passwords at once, no more count as failures than are hashed at once.
-            if correct and on_success is OnSuccess.UNCOUNT:
-                with transaction():
-                    self._throttles.uncount(account_id, scope, attempt)
+            if correct and uncount:
+                self._throttles.uncount(account_id, scope, attempt)
         return attempt, correct, new_hash
 
     def _record_refused_login(

@@ -60,8 +60,8 @@ class GrantPolicy:
         """
         self._require_cover(user.roles)
 
-    def require_can_grant(self, roles: Collection[str]) -> None:
-        """Raise ``PermissionDenied`` unless the principal may grant all of ``roles``. Locks the roles against deletion.
+    def lock_grantable_roles(self, roles: Collection[str]) -> None:
+        """Lock ``roles`` against deletion. Raises ``PermissionDenied`` unless the principal may grant all of them.
 
         Otherwise a principal with ``users:write`` could make themselves an administrator. Other services may give
         access by the name of a role alone (forward auth, introspection), whatever permissions it has here. So the

@@ -100,10 +100,10 @@ class Accounts:
         require_room_for_roles(len(role_names))
         with transaction():
             # Also checked before hashing, so that a refusal does not cost a hash.
-            GrantPolicy.of(context).require_can_grant(role_names)
+            GrantPolicy.of(context).lock_grantable_roles(role_names)
         user = self._new(UserNames.checked(username, email), password, context, role_names)
         with unique_names(), transaction() as session:
-            GrantPolicy.of(context).require_can_grant(role_names)
+            GrantPolicy.of(context).lock_grantable_roles(role_names)
             session.add(user)
             audit.record(EventType.USER_CREATED, context=context, subject_id=user.id)
             for role in role_names:

@@ -194,7 +194,7 @@ class Administration:
         granted, revoked = sorted(set(wanted) - links.keys()), sorted(links.keys() - set(wanted))
         if granted:
             require_room_for_roles(len(set(wanted)))
-            GrantPolicy.of(context).require_can_grant(granted)
+            GrantPolicy.of(context).lock_grantable_roles(granted)
         if ADMIN in revoked:
             require_another_admin(user)
         user.role_links = [links.get(role) or UserRole(role_name=role) for role in sorted(set(wanted))]
