@@ -15,8 +15,9 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.email import kinds
 from authapp.domain.email.previous_addresses import MAX_KEPT
-from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, TokenPurpose, token_purposes
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
 from authapp.errors import EmailTaken, OneTimeTokenInvalid
 from authapp.models import AuditEvent, LoginThrottle, OneTimeToken, OutgoingMail, User, UserStatus

@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from authapp.database.session import db, transaction
 from authapp.domain.email import previous_addresses
-from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OneTimeToken, User
 from conftest import reconfigured
 from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, problem

@@ -29,8 +29,9 @@ from authapp.domain.email.previous_addresses import remember
 from authapp.domain.email.sender import MailSender
 from authapp.domain.email.smtp import SMTPTransport
 from authapp.domain.email.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
-from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, TokenPurpose, code_hash
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, code_hash
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import AuditEvent, OneTimeToken, OutgoingMail, User, UserStatus
 from clocks import Time
 from conftest import reconfigured

@@ -24,7 +24,7 @@ from authapp.domain.email.messages import VARIABLES, MailMessages, envelope_addr
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
 from authapp.domain.email.templates import SHIPPED, BadTemplate, MailTemplates
 from authapp.domain.email.transports import ASCII_POLICY
-from authapp.domain.one_time_tokens import TokenPurpose
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OutgoingMail, User
 from authapp.security import identifiers
 

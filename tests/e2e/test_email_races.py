@@ -15,8 +15,9 @@ from sqlalchemy import func, select
 from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.one_time_tokens import MAX_GUESSES, TokenPurpose
+from authapp.domain.one_time_tokens import MAX_GUESSES
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.errors import EmailTaken, OneTimeTokenInvalid, WrongPassword
 from authapp.models import OneTimeToken, OutgoingMail, Session, User
 from conftest import dispose

@@ -24,7 +24,7 @@ from authapp.domain.email.verifications import EmailVerifications
 from authapp.domain.email.wiring import mail_delivery
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose
+from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.pages import Pages
 from authapp.domain.passwords.breached import breached_passwords
 from authapp.domain.passwords.hashing import PasswordHasher
@@ -39,6 +39,7 @@ from authapp.domain.roles.roles import Roles
 from authapp.domain.sessions.introspection import Introspection
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.step_up import StepUps
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
 from authapp.domain.users.name_keys import NameKeys

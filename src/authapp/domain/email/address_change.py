@@ -17,9 +17,10 @@ from authapp.domain.email.kinds import ADDRESS_REPLACED, CHANGE_EMAIL, EMAIL_CHA
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import HARMLESS_CHANGES, OneTimeTokens, TokenPurpose, token_purposes
+from authapp.domain.one_time_tokens import HARMLESS_CHANGES, OneTimeTokens
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.roles.grants import require_live
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.rows import lock_account, lock_if_unchanged, unique_names
 from authapp.errors import OneTimeTokenInvalid, WrongPassword

@@ -10,7 +10,8 @@ from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens, TokenPurpose
+from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import delete_account, lock_account, unique_names
 from authapp.errors import EmailTaken, OneTimeTokenInvalid

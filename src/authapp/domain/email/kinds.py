@@ -16,7 +16,7 @@ from authapp.database.session import db
 from authapp.domain.audit.events import EventType, event_types
 from authapp.domain.email.ages import NOTICE_MAX_AGE
 from authapp.domain.email.previous_addresses import can_be_restored
-from authapp.domain.one_time_tokens import TokenPurpose, token_purposes
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.models import OutgoingMail, User, UserStatus
 from authapp.models.user import lookup_key
 from authapp.registry import Registry

@@ -14,11 +14,12 @@ from authapp.domain.email.address_proofs import prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose, UsedToken, token_purposes
+from authapp.domain.one_time_tokens import OneTimeTokens, UsedToken
 from authapp.domain.passwords.throttles import LOGIN_CODE, LoginThrottles, unknown_account
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import lock_account

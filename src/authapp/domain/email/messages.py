@@ -17,7 +17,7 @@ from authapp.domain.email.links import MailLinks
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
 from authapp.domain.email.templates import MailTemplates
 from authapp.domain.email.transports import ASCII_POLICY
-from authapp.domain.one_time_tokens import token_purposes
+from authapp.domain.token_purposes import token_purposes
 from authapp.models import OutgoingMail
 from authapp.models.user import lookup_key
 from authapp.security import identifiers

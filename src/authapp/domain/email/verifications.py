@@ -7,8 +7,9 @@ from authapp.domain.email.address_proofs import is_owner, mark_verified, use_tok
 from authapp.domain.email.kinds import VERIFY_EMAIL
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose
+from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.rows import UserRef, delete_account, lock_account
 from authapp.errors import OneTimeTokenInvalid
