@@ -8,19 +8,18 @@ from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.audit.trail import AuditTrail
-from authapp.domain.email import required_verification
-from authapp.domain.email.address_change import AddressChange
+from authapp.domain.email.address_changes import AddressChanges
 from authapp.domain.email.address_undo import AddressUndo
 from authapp.domain.email.confirmations import Confirm, EmailConfirmations, without_password
 from authapp.domain.email.delivery import MailDelivery
+from authapp.domain.email.email_verifications import EmailVerifications
 from authapp.domain.email.forced_resets import ForcedResets
 from authapp.domain.email.login_links import LoginLinks
 from authapp.domain.email.notices import Notices
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.password_resets import PasswordResets
-from authapp.domain.email.registration import VerifiedRegistration
 from authapp.domain.email.requests import MailRequests
-from authapp.domain.email.verifications import EmailVerifications
+from authapp.domain.email.verified_registrations import VerifiedRegistrations
 from authapp.domain.email.wiring import mail_delivery
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
@@ -85,12 +84,12 @@ class Services:
     one_time_tokens: OneTimeTokens
     outbox: Outbox
     mail_requests: MailRequests
-    address_change: AddressChange
+    address_changes: AddressChanges
     address_undo: AddressUndo
     forced_resets: ForcedResets
     login_links: LoginLinks
     notices: Notices
-    verified_registration: VerifiedRegistration
+    verified_registrations: VerifiedRegistrations
     password_resets: PasswordResets
     email_verifications: EmailVerifications
     email_confirmations: EmailConfirmations
@@ -128,14 +127,14 @@ class Services:
         one_time_tokens, outbox = OneTimeTokens(), Outbox()
         mail_requests = MailRequests(fast_path, settings.mail_rate_limit)
         accounts = Accounts(verifier, policy, hasher, hooks, registration_open=settings.registration == "open")
-        address_change = AddressChange(verifier, one_time_tokens, mail_requests, outbox, hooks)
+        address_changes = AddressChanges(verifier, one_time_tokens, mail_requests, outbox, hooks)
         address_undo = AddressUndo(one_time_tokens, hooks)
         verifications = EmailVerifications(
             mail_requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
         )
         handlers: dict[str, Confirm] = {
             TokenPurpose.VERIFY_EMAIL: verifications.confirm,
-            TokenPurpose.CHANGE_EMAIL: address_change.confirm,
+            TokenPurpose.CHANGE_EMAIL: address_changes.confirm,
             TokenPurpose.UNDO_EMAIL: without_password(address_undo.confirm),
         }
         return cls(
@@ -163,7 +162,7 @@ class Services:
             one_time_tokens=one_time_tokens,
             outbox=outbox,
             mail_requests=mail_requests,
-            address_change=address_change,
+            address_changes=address_changes,
             address_undo=address_undo,
             forced_resets=ForcedResets(throttles, hooks),
             login_links=LoginLinks(mail_requests, one_time_tokens, throttles, sessions, hooks),
@@ -173,7 +172,7 @@ class Services:
                 verification=settings.email_verification,
                 new_login=settings.mail_new_login == "on",
             ),
-            verified_registration=VerifiedRegistration(accounts, mail_requests),
+            verified_registrations=VerifiedRegistrations(accounts, mail_requests),
             password_resets=PasswordResets(mail_requests, outbox, one_time_tokens, policy, hasher, throttles, hooks),
             email_verifications=verifications,
             email_confirmations=EmailConfirmations(one_time_tokens, handlers),
@@ -185,8 +184,7 @@ class Services:
     def connect_mail(self, app: object) -> None:
         """Connect what mail does when accounts change, for an application that has mail."""
         self.notices.connect(app)
-        if self.settings.email_verification == "required":
-            required_verification.connect(app, self.hooks)
+        self.email_verifications.connect(app)
 
     @classmethod
     def of(cls, app: HasExtensions) -> Self:

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
+from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,13 +24,25 @@ from authapp.domain.email.kinds import MailKind, Recipient, mail_kinds
 from authapp.domain.email.messages import MailMessages, envelope_address
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
 from authapp.domain.email.outbox import Outbox
-from authapp.domain.email.outcomes import MailOutcome
 from authapp.domain.email.templates import BadTemplate
 from authapp.domain.email.transports import RecipientRefused, ServerUnavailable, TemporaryFailure, Transport
 from authapp.domain.one_time_tokens import OneTimeTokens, TooManyTokens
 from authapp.models import OutgoingMail
 
 logger = logging.getLogger(__name__)
+
+
+class MailOutcome(StrEnum):
+    """What became of a mail."""
+
+    SENT = "sent"
+    POSTPONED = "postponed"
+    FAILED = "failed"
+    """It was given up: the recipient was refused, or it could not be sent in time."""
+    DROPPED = "dropped"
+    """Nobody is to get it, because no account has the address, or the request is out of date."""
+    TAKEN = "taken"
+    """The claim ended before it was this mail's turn, and another sender has it."""
 
 
 class UnknownKind(Exception):

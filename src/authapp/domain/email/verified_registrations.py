@@ -14,7 +14,7 @@ from authapp.models import User
 from authapp.security import identifiers
 
 
-class VerifiedRegistration:
+class VerifiedRegistrations:
     """The use case of registering where verification is required."""
 
     def __init__(self, accounts: Accounts, mail_requests: MailRequests) -> None:

@@ -28,7 +28,7 @@ from authapp.models import User, UserStatus
 from authapp.models.user import email_key
 
 
-class AddressChange:
+class AddressChanges:
     """The use cases of changing the address of an account."""
 
     def __init__(
