@@ -495,6 +495,29 @@ def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_bef
     assert account("ada").email == "set@example.com"
 
 
+def test_an_address_that_is_set_again_and_again_is_asked_no_more_often_than_the_limit_allows(
+    user: User, mailbox: Mailbox, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.notices, "_verification", "optional")
+    monkeypatch.setattr(services.mail_requests, "_limit", RateLimit(3, 3600))
+    for _ in range(5):
+        for address in ("set@example.com", "ada@example.com"):
+            services.administration.change(user.id, Changes(email=address), OPERATOR)
+    sent = [address for kind, address in mailbox.mails() if kind == "verify_email"]
+    assert sent == ["set@example.com", "ada@example.com"] * 3
+
+
+def test_whoever_changes_the_account_withdraws_the_address_that_its_user_asked_for(
+    api: Api, token: str, user: User, mailbox: Mailbox, services: Services
+) -> None:
+    ask(api, token)
+    services.administration.change(user.id, Changes(username="countess"), OPERATOR)
+    assert account("countess").pending_email is not None
+    services.administration.change(user.id, Changes(email="set@example.com"), OPERATOR)
+    assert account("countess").pending_email is None
+    assert mailbox.sends_no_link("change_email")
+
+
 def test_an_administrator_who_sets_their_own_address_can_be_undone_as_well(app: Flask, api: Api) -> None:
     services, boss = Services.of(app), a_user(app, "boss", roles=[ADMIN])
     session = a_session(app, boss).access_token

@@ -67,7 +67,7 @@ class AddressChanges:
             user.pending_email = address
             user.pending_email_until = clock.now() + token_purposes[TokenPurpose.CHANGE_EMAIL].lifetime
             audit.record(EventType.EMAIL_CHANGE_REQUESTED, context=context, subject_id=user_id)
-            self._mail_requests.store(CHANGE_EMAIL, address, context, user_id=user_id)
+            self._mail_requests.store_in_transaction(CHANGE_EMAIL, address, context, user_id=user_id)
 
     def withdraw(self, user_id: UUID, context: RequestContext) -> None:
         """Forget the address that a user asked for, and void the links that confirm it. No request is no error."""
@@ -114,7 +114,6 @@ class AddressChanges:
         user.email = address
         user.updated_at = now
         user.set_verified(now)
-        user.forget_pending_email()
         kind = EMAIL_CHANGED if previous_addresses.remember(user, previous) else ADDRESS_REPLACED
         self._outbox.add(kind, user_id=user.id, address=previous, context=context)
         audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)
@@ -122,11 +121,10 @@ class AddressChanges:
 
 
 @hooks.user_changing.connect
-def _withdraw_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
+def _forget_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
     # Voiding the tokens is not enough: a mail that is still to be sent would get a new one.
     if fields - HARMLESS_CHANGES:
-        user = db.session.get_one(User, user_id)
-        user.forget_pending_email()
+        db.session.get_one(User, user_id).forget_pending_email()
 
 
 _PENDING = select(User.status, User.pending_email, User.pending_email_until).where(User.id == bindparam("user_id"))

@@ -55,7 +55,6 @@ class AddressUndo:
     def _restore(self, user: User, address: str, context: RequestContext) -> int:
         replaced = user.email
         user.email = address
-        user.forget_pending_email()
         ended = void_password(user, context)
         # Whoever undoes a change was robbed of the account, and the thief may have added credentials.
         self._hooks.send(hooks.account_claimed, context=context, user_id=user.id)

@@ -49,7 +49,7 @@ class EmailVerifications:
 
         Raises ``ValidationFailed`` for no address.
         """
-        self._mail_requests.add(VERIFY_EMAIL, checked_names(email=address)["email"], context)
+        self._mail_requests.store_and_commit(VERIFY_EMAIL, checked_names(email=address)["email"], context)
 
     def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
         """Verify the address that ``token`` was sent to. The password that was registered stays.

@@ -66,7 +66,7 @@ class LoginLinks:
         a valid address.
         """
         address, challenge = checked_names(email=email)["email"], token_bytes(CHALLENGE_BYTES)
-        self._mail_requests.add(LOGIN_LINK, address, context, challenge_hash=sha256(challenge).digest())
+        self._mail_requests.store_and_commit(LOGIN_LINK, address, context, challenge_hash=sha256(challenge).digest())
         lifetime = token_purposes[TokenPurpose.LOGIN].lifetime
         return LoginChallenge(base64url.encode(challenge), int(lifetime.total_seconds()))
 

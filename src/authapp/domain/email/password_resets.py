@@ -46,7 +46,7 @@ class PasswordResets:
 
         Raises ``ValidationFailed`` for no address.
         """
-        self._mail_requests.add(RESET_PASSWORD, checked_names(email=address)["email"], context)
+        self._mail_requests.store_and_commit(RESET_PASSWORD, checked_names(email=address)["email"], context)
 
     def send(self, ref: UserRef, context: RequestContext) -> User:
         """Store a mail with a link to an account, and return the account. Raises ``ResourceNotFound``."""

@@ -40,14 +40,18 @@ class MailRequests:
         self._fast_path = fast_path
         self._limit = limit or _UNLIMITED
 
-    def add(self, kind: str, address: str, context: RequestContext, *, challenge_hash: bytes | None = None) -> None:
+    def store_and_commit(
+        self, kind: str, address: str, context: RequestContext, *, challenge_hash: bytes | None = None
+    ) -> None:
         """Store a mail of ``kind`` to the account that has ``address``, if one has. Above the limit, do nothing.
 
         ``challenge_hash`` binds a login link to the client that requested it.
         """
         self._fast_path.write(_ADD, self._parameters(kind, address, context, challenge_hash=challenge_hash))
 
-    def store(self, kind: str, address: str, context: RequestContext, *, user_id: UUID | None = None) -> None:
+    def store_in_transaction(
+        self, kind: str, address: str, context: RequestContext, *, user_id: UUID | None = None
+    ) -> None:
         """Do the same within the open transaction, for a mail that belongs to a change.
 
         It counts as a request of a guest does, because the address may be that of somebody else. ``user_id`` is the
