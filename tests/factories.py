@@ -12,9 +12,9 @@ from werkzeug.test import TestResponse
 
 from authapp.context import OPERATOR, RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain.one_time_tokens import TokenPurpose, token_purposes
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.models import AuditEvent, OutgoingMail, User
 
 PASSWORD = "correct horse battery staple"

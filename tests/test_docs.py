@@ -22,6 +22,7 @@ from flask.testing import FlaskClient
 from authapp.api.errors import documentation, status_of
 from authapp.cli import COMMANDS
 from authapp.config import RateLimit, Settings, SettingsError, rate_limits
+from authapp.domain import email
 from authapp.errors import catalogue
 from authapp.extension import load_settings
 from databases import Databases
@@ -324,6 +325,11 @@ def anchors_of(text: str) -> set[str]:
     """Return the anchors that GitHub gives to the headings."""
     headings = re.findall(r"^#+ (.+)$", without_blocks(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_the_map_of_the_email_wing_lists_each_of_its_modules() -> None:
+    named = re.findall(r"``([a-z_]+)``", "".join(re.findall(r"^- (.+?):", email.__doc__ or "", re.MULTILINE)))
+    assert sorted(named) == sorted(path.stem for path in Path(email.__file__).parent.glob("[a-z]*.py"))
 
 
 @every_page

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from authapp.domain.audit import event_types as event_types
     from authapp.domain.health import HealthProblem as HealthProblem
     from authapp.domain.health import readiness_checks as readiness_checks
-    from authapp.domain.one_time_tokens import PurposeRule as PurposeRule
-    from authapp.domain.one_time_tokens import token_purposes as token_purposes
     from authapp.domain.passwords.checks import password_checks as password_checks
     from authapp.domain.pruning import Prunable as Prunable
     from authapp.domain.pruning import prunables as prunables
@@ -47,6 +45,8 @@ if TYPE_CHECKING:
     from authapp.domain.services import Services as Services
     from authapp.domain.sessions.authentication import AuthenticationResult as AuthenticationResult
     from authapp.domain.sessions.token_claims import token_claims as token_claims
+    from authapp.domain.token_purposes import PurposeRule as PurposeRule
+    from authapp.domain.token_purposes import token_purposes as token_purposes
     from authapp.extension import AuthApp as AuthApp
     from authapp.factory import create_app as create_app
 
@@ -66,13 +66,13 @@ _MODULES = {
     "authapp.domain": ["audit", "hooks"],
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.health": ["HealthProblem", "readiness_checks"],
-    "authapp.domain.one_time_tokens": ["PurposeRule", "token_purposes"],
     "authapp.domain.passwords.checks": ["password_checks"],
     "authapp.domain.pruning": ["Prunable", "prunables"],
     "authapp.domain.roles.permissions": ["permissions"],
     "authapp.domain.services": ["Services"],
     "authapp.domain.sessions.authentication": ["AuthenticationResult"],
     "authapp.domain.sessions.token_claims": ["token_claims"],
+    "authapp.domain.token_purposes": ["PurposeRule", "token_purposes"],
     "authapp.extension": ["AuthApp"],
     "authapp.factory": ["create_app"],
 }

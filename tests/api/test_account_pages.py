@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from authapp import create_app
 from authapp.config import SettingsError
-from authapp.domain.one_time_tokens import token_purposes
+from authapp.domain.token_purposes import token_purposes
 from settings import settings
 
 PAGES = ["verify-email", "reset-password", "change-email", "undo-email", "login"]

@@ -15,8 +15,9 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.email import kinds
 from authapp.domain.email.previous_addresses import MAX_KEPT
-from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, TokenPurpose, token_purposes
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
 from authapp.errors import EmailTaken, OneTimeTokenInvalid
 from authapp.models import AuditEvent, LoginThrottle, OneTimeToken, OutgoingMail, User, UserStatus
@@ -97,8 +98,8 @@ def change(api: Api, token: str, mailbox: Mailbox, services: Services) -> Callab
     """A function that gives the account another address, as its owner does."""
 
     def run(address: str) -> None:
-        services.address_change.request(account("ada").id, address, PASSWORD, GUEST)
-        services.address_change.confirm(mailbox.link("change_email", address), PASSWORD, GUEST)
+        services.address_changes.request(account("ada").id, address, PASSWORD, GUEST)
+        services.address_changes.confirm(mailbox.link("change_email", address), PASSWORD, GUEST)
 
     return run
 
@@ -201,7 +202,7 @@ def test_a_change_that_is_withdrawn_cannot_be_confirmed(
         assert api("DELETE", "/users/me/email", token).status_code == 204
     assert api.get("/users/me", token).get_json()["pending_email"] is None
     with pytest.raises(OneTimeTokenInvalid):
-        services.address_change.confirm(link, PASSWORD, GUEST)
+        services.address_changes.confirm(link, PASSWORD, GUEST)
     assert mailbox.sends_no_link("change_email")
     assert events(user.id).count("email.change_withdrawn") == 1
     assert db.session.scalar(select(func.count()).select_from(OneTimeToken)) == 0
@@ -215,7 +216,7 @@ def test_the_link_changes_the_address_and_the_one_before_is_told(
 ) -> None:
     ask(api, token)
     link, other = mailbox.link("change_email"), issue(services, user, TokenPurpose.RESET_PASSWORD)
-    services.address_change.confirm(link, PASSWORD, GUEST)
+    services.address_changes.confirm(link, PASSWORD, GUEST)
     account_json = api.get("/users/me", token).get_json()
     assert (account_json["email"], account_json["pending_email"]) == ("Countess@example.org", None)
     assert account_json["email_verified_at"] is not None
@@ -223,7 +224,7 @@ def test_the_link_changes_the_address_and_the_one_before_is_told(
     assert events(user.id)[-1] == "email.changed"
     assert not is_good(services, other, TokenPurpose.RESET_PASSWORD), "a link to the old address resets nothing"
     with pytest.raises(OneTimeTokenInvalid):
-        services.address_change.confirm(link, PASSWORD, GUEST)
+        services.address_changes.confirm(link, PASSWORD, GUEST)
 
 
 def issue(services: Services, user: User, purpose: str) -> str:
@@ -253,7 +254,7 @@ def test_the_link_to_an_address_that_is_no_longer_wanted_is_void(
     link = mailbox.link("change_email")
     ask(api, token, "second@example.com")
     with pytest.raises(OneTimeTokenInvalid):
-        services.address_change.confirm(link, PASSWORD, GUEST)
+        services.address_changes.confirm(link, PASSWORD, GUEST)
 
 
 def test_the_link_is_void_for_a_disabled_account(
@@ -268,7 +269,7 @@ def test_the_link_is_void_for_a_disabled_account(
             stored.id, TokenPurpose.CHANGE_EMAIL, sent_to=NEW, lifetime=timedelta(hours=1), new_address=NEW
         )
     with pytest.raises(OneTimeTokenInvalid):
-        services.address_change.confirm(link, PASSWORD, GUEST)
+        services.address_changes.confirm(link, PASSWORD, GUEST)
     assert account("ada").email == "ada@example.com"
 
 
@@ -279,9 +280,9 @@ def test_an_address_that_was_taken_meanwhile_leaves_the_link_good(
     link = mailbox.link("change_email")
     grace = a_user(app, "grace")
     with pytest.raises(EmailTaken):
-        services.address_change.confirm(link, PASSWORD, GUEST)
+        services.address_changes.confirm(link, PASSWORD, GUEST)
     services.administration.delete(grace.id, OPERATOR)
-    services.address_change.confirm(link, PASSWORD, GUEST)
+    services.address_changes.confirm(link, PASSWORD, GUEST)
     assert account("ada").email == "grace@example.com"
 
 
@@ -293,7 +294,7 @@ def test_the_request_expires_after_a_day(
     link = mailbox.link("change_email")
     time.passes(hours=23)
     with pytest.raises(OneTimeTokenInvalid):
-        services.address_change.confirm(link, PASSWORD, GUEST)
+        services.address_changes.confirm(link, PASSWORD, GUEST)
 
 
 # --- undoing it -------------------------------------------------------------------------------------------------------
@@ -305,7 +306,7 @@ def test_the_undo_link_restores_the_address_and_takes_everything_from_the_thief(
     change("thief@example.com")
     link = mailbox.link("email_changed")
     services.accounts.change_password(user.id, None, PASSWORD, STOLEN, GUEST)
-    services.address_change.request(user.id, "more@example.com", STOLEN, GUEST)
+    services.address_changes.request(user.id, "more@example.com", STOLEN, GUEST)
     later = issue(services, account("ada"), TokenPurpose.RESET_PASSWORD)
     session = api.log_in("ada", STOLEN).get_json()["access_token"]
 
@@ -445,7 +446,7 @@ def test_who_proved_to_have_the_address_keeps_it_and_so_does_who_has_a_role(
 def test_what_is_no_token_confirms_nothing(services: Services, app: Flask, token: str) -> None:
     with app.app_context():
         with pytest.raises(OneTimeTokenInvalid):
-            services.address_change.confirm(token, PASSWORD, GUEST)
+            services.address_changes.confirm(token, PASSWORD, GUEST)
         with pytest.raises(OneTimeTokenInvalid):
             services.address_undo.confirm(token, GUEST)
 
@@ -455,10 +456,10 @@ def test_a_token_of_one_purpose_confirms_nothing_else(
 ) -> None:
     change("b@example.com")
     undo = mailbox.link("email_changed")
-    services.address_change.request(user.id, "c@example.com", PASSWORD, GUEST)
+    services.address_changes.request(user.id, "c@example.com", PASSWORD, GUEST)
     confirm = mailbox.link("change_email")
     with pytest.raises(OneTimeTokenInvalid):
-        services.address_change.confirm(undo, PASSWORD, GUEST)
+        services.address_changes.confirm(undo, PASSWORD, GUEST)
     with pytest.raises(OneTimeTokenInvalid):
         services.address_undo.confirm(confirm, GUEST)
 
@@ -492,6 +493,29 @@ def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_bef
     with pytest.raises(OneTimeTokenInvalid):
         services.address_undo.confirm(undo, GUEST)
     assert account("ada").email == "set@example.com"
+
+
+def test_an_address_that_is_set_again_and_again_is_asked_no_more_often_than_the_limit_allows(
+    user: User, mailbox: Mailbox, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.notices, "_verification", "optional")
+    monkeypatch.setattr(services.mail_requests, "_limit", RateLimit(3, 3600))
+    for _ in range(5):
+        for address in ("set@example.com", "ada@example.com"):
+            services.administration.change(user.id, Changes(email=address), OPERATOR)
+    sent = [address for kind, address in mailbox.mails() if kind == "verify_email"]
+    assert sent == ["set@example.com", "ada@example.com"] * 3
+
+
+def test_whoever_changes_the_account_withdraws_the_address_that_its_user_asked_for(
+    api: Api, token: str, user: User, mailbox: Mailbox, services: Services
+) -> None:
+    ask(api, token)
+    services.administration.change(user.id, Changes(username="countess"), OPERATOR)
+    assert account("countess").pending_email is not None
+    services.administration.change(user.id, Changes(email="set@example.com"), OPERATOR)
+    assert account("countess").pending_email is None
+    assert mailbox.sends_no_link("change_email")
 
 
 def test_an_administrator_who_sets_their_own_address_can_be_undone_as_well(app: Flask, api: Api) -> None:

@@ -11,8 +11,8 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
 from authapp.domain.email.confirmations import EmailConfirmations, without_password
-from authapp.domain.one_time_tokens import TokenPurpose, token_purposes
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
 from authapp.models import Session, User, UserStatus
 from clocks import Time

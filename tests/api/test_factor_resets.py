@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
-from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, TotpFactor, User
 from authapp.models.role import ADMIN
 from cli.invoking import flask_users, succeeded

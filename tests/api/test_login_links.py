@@ -13,8 +13,9 @@ from authapp import hooks
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.email.login_links import LoginChallenge
-from authapp.domain.one_time_tokens import MAX_GUESSES, TokenPurpose, token_purposes
+from authapp.domain.one_time_tokens import MAX_GUESSES
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.errors import PermissionDenied
 from authapp.models import AuditEvent, LoginThrottle, OneTimeToken, OutgoingMail, User
 from authapp.security import base64url

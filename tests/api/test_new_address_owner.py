@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from authapp.database.session import db, transaction
 from authapp.domain.email import previous_addresses
-from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OneTimeToken, User
 from conftest import reconfigured
 from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, problem
@@ -38,7 +38,7 @@ def link(app: Flask, mallory: User) -> str:
 
 def asked_for(app: Flask, user: User, address: str) -> str:
     with app.app_context():
-        Services.of(app).address_change.request(user.id, address, PASSWORD, GUEST)
+        Services.of(app).address_changes.request(user.id, address, PASSWORD, GUEST)
     return a_token(app, user, TokenPurpose.CHANGE_EMAIL, sent_to=address, new_address=address)
 
 

@@ -68,7 +68,7 @@ def test_every_code_that_it_names_exists(document: dict[str, Any]) -> None:
         for response in operation["responses"].values()
         for code in response.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
-    # The last one is only there where addresses must be verified: tests/api/test_verified_registration.py.
+    # The last one is only there where addresses must be verified: tests/api/test_verified_registrations.py.
     not_of_an_operation = {"method_not_allowed", "internal_error", "email_not_verified"}
     assert named == set(catalogue()) - not_of_an_operation
 

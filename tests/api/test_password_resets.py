@@ -13,9 +13,9 @@ from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
-from authapp.domain.one_time_tokens import TokenPurpose, token_purposes
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
 from authapp.errors import PermissionDenied
 from authapp.models import LoginThrottle, OneTimeToken, User, UserStatus

@@ -14,8 +14,8 @@ from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
 from authapp.domain.factors.challenges import MAX_FAILURES, MAX_PER_ACCOUNT
-from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, SecondFactorChallenge, User
 from clocks import Time
 from factories import PASSWORD, Api, a_token, a_user, problem

@@ -21,16 +21,23 @@ from sqlalchemy.exc import OperationalError
 from authapp.config import MailServer
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
+from authapp.domain.email.attempts import MailOutcome
 from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.files import MAX_FILES, ConsoleTransport, FolderTransport
 from authapp.domain.email.kinds import MailKind, mail_kinds, recipient_by_id
-from authapp.domain.email.outcomes import MailOutcome
 from authapp.domain.email.previous_addresses import remember
 from authapp.domain.email.sender import MailSender
 from authapp.domain.email.smtp import SMTPTransport
-from authapp.domain.email.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
-from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, TokenPurpose, code_hash
+from authapp.domain.email.transports import (
+    MAX_FILES,
+    ConsoleTransport,
+    FolderTransport,
+    RecipientRefused,
+    ServerUnavailable,
+    TemporaryFailure,
+)
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, code_hash
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import AuditEvent, OneTimeToken, OutgoingMail, User, UserStatus
 from clocks import Time
 from conftest import reconfigured

@@ -17,14 +17,13 @@ import pytest
 from authapp import clock
 from authapp.config.mail import mail_from
 from authapp.domain import email as email_wing
-from authapp.domain.email.devices import device_name
 from authapp.domain.email.kinds import MailKind, Recipient, mail_kinds, recipient_by_id
-from authapp.domain.email.links import MailLinks
-from authapp.domain.email.messages import VARIABLES, MailMessages, envelope_address
+from authapp.domain.email.mail_context import device_name
+from authapp.domain.email.messages import VARIABLES, MailLinks, MailMessages, envelope_address
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
 from authapp.domain.email.templates import SHIPPED, BadTemplate, MailTemplates
 from authapp.domain.email.transports import ASCII_POLICY
-from authapp.domain.one_time_tokens import TokenPurpose
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OutgoingMail, User
 from authapp.security import identifiers
 

@@ -12,17 +12,9 @@ from sqlalchemy import func, select
 
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.one_time_tokens import (
-    MAX_PER_PURPOSE,
-    SECRET_BYTES,
-    OneTimeTokens,
-    PurposeRule,
-    TokenPurpose,
-    TooManyTokens,
-    UsedToken,
-    token_purposes,
-)
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, SECRET_BYTES, OneTimeTokens, TooManyTokens, UsedToken
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import PurposeRule, TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
 from authapp.models import OneTimeToken, User, UserStatus
 from authapp.security import base64url

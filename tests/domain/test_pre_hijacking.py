@@ -17,8 +17,8 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
 from authapp.domain.email.kinds import mail_kinds
-from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.administration import Changes
 from authapp.errors import InvalidCredentials, LastAdmin, OneTimeTokenInvalid
 from authapp.models import OutgoingMail, User

@@ -101,7 +101,7 @@ def test_a_request_takes_as_long_while_the_worker_sends(
 
 
 def test_a_registration_takes_as_long_whether_or_not_the_address_is_taken(server: Server) -> None:
-    # The hash hides much of the difference: tests/api/test_verified_registration.py compares the statements themselves.
+    # The hash hides much of the difference: test_verified_registrations.py compares the statements.
     numbers = itertools.count()
     with requests.Session() as session:
 

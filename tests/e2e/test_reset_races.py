@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db
-from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OneTimeToken, User
 from conftest import dispose
 from databases import Databases

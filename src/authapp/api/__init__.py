@@ -7,12 +7,12 @@ from flask import Blueprint, Flask
 
 from authapp.api import (
     account_pages,
+    address_changes,
     audit_events,
     auth,
     dev_mail,
     discovery,
     docs,
-    email,
     email_verifications,
     errors,
     factors,
@@ -35,6 +35,7 @@ from authapp.api import (
     step_ups,
     totp,
     users,
+    verified_registrations,
 )
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings, SettingsError
@@ -47,11 +48,11 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
 
     Raises ``SettingsError`` if a template in ``AUTHAPP_MAIL_TEMPLATES`` cannot be used.
     """
-    is_verified = settings.email_verification == "required"
+    register = verified_registrations if settings.email_verification == "required" else registrations
     return {
         auth.blueprint: f"{BASE_PATH}/auth",
         step_ups.blueprint: f"{BASE_PATH}/auth",
-        registrations.verified if is_verified else registrations.blueprint: f"{BASE_PATH}/auth/register",
+        register.blueprint: f"{BASE_PATH}/auth/register",
         introspection.blueprint: f"{BASE_PATH}/auth",
         forward_auth.blueprint: f"{BASE_PATH}/auth",
         users.blueprint: f"{BASE_PATH}/users",
@@ -77,7 +78,7 @@ def _of_mail(settings: Settings) -> dict[Blueprint, str | None]:
     return {
         password_resets.blueprint: f"{BASE_PATH}/auth/password-resets",
         email_verifications.blueprint: f"{BASE_PATH}/auth/email-verifications",
-        email.blueprint: f"{BASE_PATH}/users/me/email",
+        address_changes.blueprint: f"{BASE_PATH}/users/me/email",
         forced_resets.blueprint: f"{BASE_PATH}/users",
         **({login_links.blueprint: f"{BASE_PATH}/auth/login-links"} if links else {}),
     }

@@ -17,8 +17,8 @@ from authapp.api.html import html, templates
 from authapp.api.paths import BASE_PATH
 from authapp.api.responses import cacheable
 from authapp.config import Settings, SettingsError
-from authapp.domain.one_time_tokens import TokenPurpose
 from authapp.domain.passwords.checks import MIN_LENGTH
+from authapp.domain.token_purposes import TokenPurpose
 
 PURPOSES = (
     *(TokenPurpose.VERIFY_EMAIL, TokenPurpose.RESET_PASSWORD, TokenPurpose.CHANGE_EMAIL, TokenPurpose.UNDO_EMAIL),

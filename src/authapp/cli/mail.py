@@ -10,9 +10,9 @@ from flask import current_app
 from authapp import clock
 from authapp.cli.commands import Commands, json_option, print_json, services
 from authapp.context import OPERATOR
+from authapp.domain.email.attempts import MailOutcome
 from authapp.domain.email.delivery import MailDelivery
 from authapp.domain.email.messages import envelope_address
-from authapp.domain.email.outcomes import MailOutcome
 from authapp.domain.email.queue import list_mails, read_queue
 from authapp.domain.email.sender import MAILS_PER_PASS, MailSender
 from authapp.domain.email.templates import BadTemplate

@@ -8,20 +8,19 @@ from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.audit.trail import AuditTrail
-from authapp.domain.email import required_verification
-from authapp.domain.email.address_change import AddressChange
+from authapp.domain.email.address_changes import AddressChanges
 from authapp.domain.email.address_undo import AddressUndo
 from authapp.domain.email.confirmations import Confirm, EmailConfirmations, without_password
 from authapp.domain.email.delivery import MailDelivery
+from authapp.domain.email.email_verifications import EmailVerifications
 from authapp.domain.email.factor_undo import FactorUndo
 from authapp.domain.email.forced_resets import ForcedResets
 from authapp.domain.email.login_links import LoginLinks
 from authapp.domain.email.notices import Notices
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.password_resets import PasswordResets
-from authapp.domain.email.registration import VerifiedRegistration
 from authapp.domain.email.requests import MailRequests
-from authapp.domain.email.verifications import EmailVerifications
+from authapp.domain.email.verified_registrations import VerifiedRegistrations
 from authapp.domain.email.wiring import mail_delivery
 from authapp.domain.factors.enrolled import RECOVERY_CODE, TOTP
 from authapp.domain.factors.factor_changes import FactorChanges
@@ -33,7 +32,7 @@ from authapp.domain.factors.totp_enrolment import TotpEnrolment
 from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose
+from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.pages import Pages
 from authapp.domain.passwords.breached import breached_passwords
 from authapp.domain.passwords.hashing import PasswordHasher
@@ -48,6 +47,7 @@ from authapp.domain.roles.roles import Roles
 from authapp.domain.sessions.introspection import Introspection
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.step_up import StepUps
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
 from authapp.domain.users.name_keys import NameKeys
@@ -98,12 +98,12 @@ class Services:
     one_time_tokens: OneTimeTokens
     outbox: Outbox
     mail_requests: MailRequests
-    address_change: AddressChange
+    address_changes: AddressChanges
     address_undo: AddressUndo
     forced_resets: ForcedResets
     login_links: LoginLinks
     notices: Notices
-    verified_registration: VerifiedRegistration
+    verified_registrations: VerifiedRegistrations
     password_resets: PasswordResets
     email_verifications: EmailVerifications
     email_confirmations: EmailConfirmations
@@ -141,7 +141,7 @@ class Services:
         one_time_tokens, outbox = OneTimeTokens(), Outbox()
         mail_requests = MailRequests(fast_path, settings.mail_rate_limit)
         accounts = Accounts(verifier, policy, hasher, hooks, registration_open=settings.registration == "open")
-        address_change = AddressChange(verifier, one_time_tokens, mail_requests, outbox, hooks)
+        address_changes = AddressChanges(verifier, one_time_tokens, mail_requests, outbox, hooks)
         address_undo = AddressUndo(one_time_tokens, hooks)
         verifications = EmailVerifications(
             mail_requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
@@ -166,7 +166,7 @@ class Services:
         )
         handlers: dict[str, Confirm] = {
             TokenPurpose.VERIFY_EMAIL: verifications.confirm,
-            TokenPurpose.CHANGE_EMAIL: address_change.confirm,
+            TokenPurpose.CHANGE_EMAIL: address_changes.confirm,
             TokenPurpose.UNDO_EMAIL: without_password(address_undo.confirm),
             TokenPurpose.UNDO_FACTORS: without_password(FactorUndo(one_time_tokens, factor_resets).confirm),
         }
@@ -199,7 +199,7 @@ class Services:
             one_time_tokens=one_time_tokens,
             outbox=outbox,
             mail_requests=mail_requests,
-            address_change=address_change,
+            address_changes=address_changes,
             address_undo=address_undo,
             forced_resets=ForcedResets(throttles, hooks),
             login_links=LoginLinks(mail_requests, one_time_tokens, throttles, sessions, hooks),
@@ -209,7 +209,7 @@ class Services:
                 verification=settings.email_verification,
                 new_login=settings.mail_new_login == "on",
             ),
-            verified_registration=VerifiedRegistration(accounts, mail_requests),
+            verified_registrations=VerifiedRegistrations(accounts, mail_requests),
             password_resets=PasswordResets(mail_requests, outbox, one_time_tokens, policy, hasher, throttles, hooks),
             email_verifications=verifications,
             email_confirmations=EmailConfirmations(one_time_tokens, handlers),
@@ -228,8 +228,7 @@ class Services:
         if self.settings.mail_url is None:
             return
         self.notices.connect(app)
-        if self.settings.email_verification == "required":
-            required_verification.connect(app, self.hooks)
+        self.email_verifications.connect(app)
 
     @classmethod
     def of(cls, app: HasExtensions) -> Self:

@@ -59,14 +59,13 @@ def mark_verified(user: User, hooks: Hooks, context: RequestContext) -> None:
 def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
     """Mark the address of a locked account as verified by somebody who may not be the one who registered it.
 
-    Returns whether no address of it was ever verified. Then whoever registered it loses the account: a pending address
-    ends, no address before can be restored, receivers of ``account_claimed`` remove other credentials, and the caller
-    voids the password or sets another one, which ends the sessions.
+    Returns whether no address of it was ever verified. Then whoever registered it loses the account: no address before
+    can be restored, receivers of ``account_claimed`` remove other credentials, and the caller voids the password or
+    sets another one, which ends the sessions and what was asked for with ``pending_email``.
     """
     is_claimed = user.first_verified_at is None
     mark_verified(user, hooks, context)
     if is_claimed:
-        user.forget_pending_email()
         user.previous_emails = None
         hooks.send(account_claimed, context=context, user_id=user.id)
     return is_claimed

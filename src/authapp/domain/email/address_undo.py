@@ -10,7 +10,8 @@ from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens, TokenPurpose
+from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import delete_account, lock_account, unique_names
 from authapp.errors import EmailTaken, OneTimeTokenInvalid
@@ -54,7 +55,6 @@ class AddressUndo:
     def _restore(self, user: User, address: str, context: RequestContext) -> int:
         replaced = user.email
         user.email = address
-        user.forget_pending_email()
         ended = void_password(user, context)
         # Whoever undoes a change was robbed of the account, and the thief may have added credentials.
         self._hooks.send(hooks.account_claimed, context=context, user_id=user.id)

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
+from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,11 +20,10 @@ from authapp.domain import audit
 from authapp.domain.audit.events import EventType
 from authapp.domain.email import one_time_secrets
 from authapp.domain.email.ages import GIVE_UP_AFTER
-from authapp.domain.email.kinds import MailKind, Recipient, mail_kinds
+from authapp.domain.email.kinds import UnknownKind, mail_kinds, resolve
 from authapp.domain.email.messages import MailMessages, envelope_address
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
 from authapp.domain.email.outbox import Outbox
-from authapp.domain.email.outcomes import MailOutcome
 from authapp.domain.email.templates import BadTemplate
 from authapp.domain.email.transports import RecipientRefused, ServerUnavailable, TemporaryFailure, Transport
 from authapp.domain.one_time_tokens import OneTimeTokens, TooManyTokens
@@ -32,16 +32,30 @@ from authapp.models import OutgoingMail
 logger = logging.getLogger(__name__)
 
 
-class UnknownKind(Exception):
-    """A mail is of a kind that this process does not know."""
+class MailOutcome(StrEnum):
+    """What became of a mail."""
+
+    SENT = "sent"
+    POSTPONED = "postponed"
+    FAILED = "failed"
+    """It was given up: the recipient was refused, or it could not be sent in time."""
+    DROPPED = "dropped"
+    """Nobody is to get it, because no account has the address, or the request is out of date."""
+    TAKEN = "taken"
+    """The claim ended before it was this mail's turn, and another sender has it."""
 
 
 @dataclass
 class _Attempt:
-    """One attempt to send a mail, the request that caused it, and the account, once that is known."""
+    """One attempt to send a mail, and the request that caused it.
+
+    ``kind`` is what is sent: the kind of the mail, or the one that it falls back to. ``user_id`` is the account, once
+    that is known.
+    """
 
     mail: OutgoingMail
     context: RequestContext
+    kind: str
     user_id: UUID | None
 
 
@@ -49,7 +63,6 @@ class _Attempt:
 class _PreparedMail:
     """What is handed to the mail server, and the token in it, which is stored already."""
 
-    kind: MailKind
     message: EmailMessage
     address: str
     secrets: OneTimeSecrets | None
@@ -68,7 +81,7 @@ class MailAttempts:
         Raises ``ServerUnavailable`` if the mail server takes no mail, and ``SQLAlchemyError`` in an outage of the
         database.
         """
-        attempt = _Attempt(mail, context, mail.user_id)
+        attempt = _Attempt(mail, context, mail.kind, mail.user_id)
         try:
             prepared = self._prepare(attempt, transport)
         except ServerUnavailable:
@@ -77,11 +90,11 @@ class MailAttempts:
             if _is_outage(error):
                 raise
             # One mail that cannot be made, such as one of an unknown kind, must not hold up the others.
-            logger.exception("a mail of the kind %s cannot be made", mail.kind)
+            logger.exception("a mail of the kind %s cannot be made", attempt.kind)
             return self._postpone_unmade(attempt, error)
         if isinstance(prepared, MailOutcome):
             return prepared
-        return self._send(attempt, prepared, transport) or self._record(attempt, prepared)
+        return self._send(attempt, prepared, transport) or self._record(attempt)
 
     def _prepare(self, attempt: _Attempt, transport: Transport) -> _PreparedMail | MailOutcome:
         """Return the mail with its token, or what became of it instead. If anything raises, no token was stored."""
@@ -95,8 +108,7 @@ class MailAttempts:
         """Renew the claim, and return nothing; or return why the mail is not to be sent, or not by this sender."""
         mail = attempt.mail
         with transaction():
-            kind = _kind_of(mail)
-            recipient = kind.recipient(mail)
+            attempt.kind, recipient = resolve(mail, attempt.kind)
             if recipient is None:
                 # Without having connected: mails to nobody, which guests can ask for, reach no server.
                 self._outbox.remove(mail)
@@ -104,19 +116,20 @@ class MailAttempts:
             attempt.user_id = recipient.user.id
             if not self._outbox.renew(mail, self._lease):
                 return MailOutcome.TAKEN
-        if clock.now() - mail.created_at >= kind.max_age:
+        if clock.now() - mail.created_at >= mail_kinds[attempt.kind].max_age:
             return self._give_up(attempt, f"It could not be sent in time. {mail.last_error or ''}".strip())
         return None
 
     def _make(self, attempt: _Attempt) -> _PreparedMail | MailOutcome:
         mail = attempt.mail
         with transaction():
-            kind = _kind_of(mail)
-            recipient = kind.recipient(mail)
+            attempt.kind, recipient = resolve(mail, attempt.kind)
+            kind = mail_kinds[attempt.kind]
             try:
                 secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient) if recipient else None
             except TooManyTokens:
-                kind, recipient, secrets = _without_token(mail, kind)
+                attempt.kind, recipient = resolve(mail, kind.fallback) if kind.fallback else (attempt.kind, None)
+                secrets = None
             if recipient is None:
                 self._outbox.remove(mail)
                 return MailOutcome.DROPPED
@@ -124,8 +137,8 @@ class MailAttempts:
             address = envelope_address(recipient.address)
             variables = self._messages.variables(mail, recipient, secrets)
             # In the transaction, so that a template that is broken leaves no token behind.
-            message = self._messages.build(mail.kind, mail.id, address, mail.context.get("locale"), variables)
-        return _PreparedMail(kind, message, address, secrets)
+            message = self._messages.build(attempt.kind, mail.id, address, mail.context.get("locale"), variables)
+        return _PreparedMail(message, address, secrets)
 
     def _send(self, attempt: _Attempt, prepared: _PreparedMail, transport: Transport) -> MailOutcome | None:
         """Hand the mail over. Return nothing if the server took it; otherwise void its token, and return what became.
@@ -148,7 +161,7 @@ class MailAttempts:
                 self._void(prepared)
             return self._postpone(attempt, str(error))
         except Exception as error:
-            logger.exception("a mail of the kind %s cannot be handed over", attempt.mail.kind)
+            logger.exception("a mail of the kind %s cannot be handed over", attempt.kind)
             self._void(prepared)
             return self._postpone_unmade(attempt, error)
         return None
@@ -156,7 +169,7 @@ class MailAttempts:
     def _void(self, prepared: _PreparedMail) -> None:
         one_time_secrets.void(self._tokens, prepared.secrets)
 
-    def _record(self, attempt: _Attempt, prepared: _PreparedMail) -> MailOutcome:
+    def _record(self, attempt: _Attempt) -> MailOutcome:
         """Record that the server took the mail. Its link is in somebody's mailbox, so its token stays in any case.
 
         In an outage of the database the row stays as well, and the mail is sent again when the claim is over.
@@ -165,12 +178,12 @@ class MailAttempts:
         try:
             with transaction():
                 self._outbox.remove(mail)
-                for event in filter(None, (EventType.MAIL_SENT, prepared.kind.event)):
-                    audit.record(event, context=attempt.context, subject_id=attempt.user_id, kind=mail.kind)
+                for event in filter(None, (EventType.MAIL_SENT, mail_kinds[attempt.kind].event)):
+                    audit.record(event, context=attempt.context, subject_id=attempt.user_id, kind=attempt.kind)
         except Exception as error:
             if _is_outage(error):
                 raise
-            logger.exception("a mail of the kind %s was sent, and its events cannot be recorded", mail.kind)
+            logger.exception("a mail of the kind %s was sent, and its events cannot be recorded", attempt.kind)
             # Otherwise it would be sent again whenever a claim ends, until it is too old.
             with transaction():
                 self._outbox.remove(mail)
@@ -188,34 +201,17 @@ class MailAttempts:
         return MailOutcome.POSTPONED
 
     def _give_up(self, attempt: _Attempt, reason: str) -> MailOutcome:
-        kind = attempt.mail.kind
-        logger.warning("a mail of the kind %s was given up: %s", kind, reason)
+        logger.warning("a mail of the kind %s was given up: %s", attempt.kind, reason)
         with transaction():
             self._outbox.remove(attempt.mail)
             audit.record(
-                EventType.MAIL_FAILED, context=attempt.context, subject_id=attempt.user_id, kind=kind, reason=reason
+                EventType.MAIL_FAILED,
+                context=attempt.context,
+                subject_id=attempt.user_id,
+                kind=attempt.kind,
+                reason=reason,
             )
         return MailOutcome.FAILED
-
-
-def _kind_of(mail: OutgoingMail) -> MailKind:
-    """Return the kind of a mail; if nobody is to get one of that kind, the one to fall back to, which the mail gets."""
-    if mail.kind not in mail_kinds:
-        raise UnknownKind(f"There is no kind of mail {mail.kind!r}.")
-    kind = mail_kinds[mail.kind]
-    if kind.fallback is None or kind.recipient(mail) is not None:
-        return kind
-    mail.kind = kind.fallback
-    return _kind_of(mail)
-
-
-def _without_token(mail: OutgoingMail, kind: MailKind) -> tuple[MailKind, Recipient | None, None]:
-    """Return what to send instead of a mail that can have no token, and to whom: nobody without a fallback."""
-    if kind.fallback is None:
-        return kind, None, None
-    mail.kind = kind.fallback
-    kind = _kind_of(mail)
-    return kind, kind.recipient(mail), None
 
 
 def _is_outage(error: Exception) -> bool:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import bindparam, func, literal, select
@@ -11,10 +10,10 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, transaction
-from authapp.domain.email.attempts import MailAttempts
+from authapp.domain.email.attempts import MailAttempts, MailOutcome
+from authapp.domain.email.mail_context import sender_context
 from authapp.domain.email.messages import MailMessages
 from authapp.domain.email.outbox import Outbox
-from authapp.domain.email.outcomes import MailOutcome
 from authapp.domain.email.transports import ServerUnavailable, Transport, TransportFactory
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.models import OutgoingMail
@@ -92,7 +91,7 @@ class MailDelivery:
                 if not running():
                     self._release(mails[number:])
                     break
-                outcomes.append(self._attempts.attempt(mail, transport, _caused(mail, context)))
+                outcomes.append(self._attempts.attempt(mail, transport, sender_context(mail, context)))
             except ServerUnavailable:
                 self._release(mails[number:])
                 raise
@@ -101,12 +100,6 @@ class MailDelivery:
     def _release(self, mails: Sequence[OutgoingMail]) -> None:
         with transaction():
             self._outbox.release(mails)
-
-
-def _caused(mail: OutgoingMail, context: RequestContext) -> RequestContext:
-    """Return the context of the sender with the request that caused the mail."""
-    cause = mail.context
-    return replace(context, request_id=cause.get("request_id"), ip_address=cause.get("ip_address"), user_agent=None)
 
 
 _DUE = PreparedStatement(

@@ -5,7 +5,8 @@ from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain.email.address_proofs import use_token
 from authapp.domain.factors.factor_resets import FactorResets
-from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose, token_purposes
+from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 
 
 class FactorUndo:

@@ -16,7 +16,7 @@ from authapp.database.session import db
 from authapp.domain.audit.events import EventType, event_types
 from authapp.domain.email.ages import NOTICE_MAX_AGE
 from authapp.domain.email.previous_addresses import can_be_restored
-from authapp.domain.one_time_tokens import TokenPurpose, token_purposes
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.models import OutgoingMail, User, UserStatus
 from authapp.models.user import lookup_key
 from authapp.registry import Registry
@@ -56,10 +56,26 @@ class MailKind:
             event_types.require(self.event)
 
 
+class UnknownKind(Exception):
+    """A mail is of a kind that this process does not know."""
+
+
 mail_kinds: Registry[MailKind] = Registry(
     "kind of mail", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _, such as invoice_ready."
 )
 """All kinds of mail. Register your own before ``create_app()``, with a template of the same name."""
+
+
+def resolve(mail: OutgoingMail, name: str) -> tuple[str, Recipient | None]:
+    """Return the kind to send and who gets it: the one of this name, or its fallback if nobody gets one of that kind.
+
+    Raises ``UnknownKind``.
+    """
+    if name not in mail_kinds:
+        raise UnknownKind(f"There is no kind of mail {name!r}.")
+    kind = mail_kinds[name]
+    recipient = kind.recipient(mail)
+    return resolve(mail, kind.fallback) if recipient is None and kind.fallback else (name, recipient)
 
 
 def recipient_by_address(mail: OutgoingMail) -> Recipient | None:

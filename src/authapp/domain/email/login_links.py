@@ -14,11 +14,12 @@ from authapp.domain.email.address_proofs import prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose, UsedToken, token_purposes
+from authapp.domain.one_time_tokens import OneTimeTokens, UsedToken
 from authapp.domain.passwords.throttles import LOGIN_CODE, LoginThrottles, unknown_account
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import lock_account
@@ -65,7 +66,7 @@ class LoginLinks:
         a valid address.
         """
         address, challenge = checked_names(email=email)["email"], token_bytes(CHALLENGE_BYTES)
-        self._mail_requests.add(LOGIN_LINK, address, context, challenge_hash=sha256(challenge).digest())
+        self._mail_requests.store_and_commit(LOGIN_LINK, address, context, challenge_hash=sha256(challenge).digest())
         lifetime = token_purposes[TokenPurpose.LOGIN].lifetime
         return LoginChallenge(base64url.encode(challenge), int(lifetime.total_seconds()))
 

@@ -1,4 +1,4 @@
-"""The messages: what a template gets to say, and the headers around what it made of it."""
+"""The messages: what a template gets to say, its link, and the headers around what it made of it."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -6,18 +6,17 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import idna
 
 from authapp import clock
 from authapp.domain.email.kinds import Recipient, mail_kinds
-from authapp.domain.email.links import MailLinks
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
 from authapp.domain.email.templates import MailTemplates
 from authapp.domain.email.transports import ASCII_POLICY
-from authapp.domain.one_time_tokens import token_purposes
+from authapp.domain.token_purposes import token_purposes
 from authapp.models import OutgoingMail
 from authapp.models.user import lookup_key
 from authapp.security import identifiers
@@ -29,6 +28,22 @@ VARIABLES = ("username", "link", "code", "lifetime", "lifetime_minutes", "when",
 
 _POLICY = ASCII_POLICY.clone(max_line_length=900)
 """A text of ASCII stays as it is, also where a link makes a line longer than usual (RFC 5321 allows 998 characters)."""
+
+
+class MailLinks:
+    """Makes links to the pages of a front end, or to those below the issuer, whatever a request said about its host."""
+
+    def __init__(self, issuer: str, link_url: str | None) -> None:
+        """Take the issuer, and a template with ``{purpose}``, and ``{token}`` in its fragment."""
+        base = issuer.rstrip("/")
+        self._template = link_url or _braces_doubled(base) + "/account/{purpose}#token={token}"
+        url = urlsplit(self._template)
+        self.site = f"{url.scheme}://{url.netloc}" if link_url else base
+        """The address of the front end, or the issuer."""
+
+    def with_token(self, purpose: str, token: str) -> str:
+        """Return the link that carries a one-time token. Browsers send the fragment, where it is, to no server."""
+        return self._template.format(purpose=purpose.replace("_", "-"), token=quote(token, safe=""))
 
 
 class MailMessages:
@@ -120,3 +135,7 @@ def _in_words(duration: timedelta) -> str:
 
 def _in_utc(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _braces_doubled(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")

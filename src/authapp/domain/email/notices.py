@@ -48,8 +48,11 @@ class Notices:
         """Store the mail with a link that verifies the address of a new account, in its transaction."""
         if self._verification == "required" and context.principal is None:
             return  # a guest's registration stores it itself, whether or not the address was free
-        # Counted: accounts that are registered and deleted again must not flood an address.
-        self._mail_requests.store(VERIFY_EMAIL, db.session.get_one(User, user_id).email, context)
+        self._store_verification(db.session.get_one(User, user_id), context)
+
+    def _store_verification(self, user: User, context: RequestContext) -> None:
+        # Counted: accounts that are created and deleted, or changed back and forth, must not flood an address.
+        self._mail_requests.store_in_transaction(VERIFY_EMAIL, user.email, context)
 
     def store_changes(
         self,
@@ -79,7 +82,7 @@ class Notices:
         kind = EMAIL_CHANGED if can_undo else ADDRESS_REPLACED
         self._outbox.add(kind, user_id=user.id, address=previous, context=context)
         if self._verification != "off":
-            self._outbox.add(VERIFY_EMAIL, user_id=user.id, address=user.email, context=context)
+            self._store_verification(user, context)
 
     def store_factor_change(
         self, _app: object, *, user_id: UUID, event: str, factor: str, context: RequestContext, **_: object

@@ -5,7 +5,8 @@ from secrets import randbelow
 
 from authapp.database.session import transaction
 from authapp.domain.email.kinds import MailKind, Recipient
-from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose, token_purposes
+from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.models import OutgoingMail
 
 CODE_DIGITS = 8

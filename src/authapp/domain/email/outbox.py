@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, Delete, Update, delete, func, select, upda
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
-from authapp.domain.email.ages import KEPT_FOR
-from authapp.domain.email.devices import device_name
+from authapp.domain.email.ages import UNSENT_KEPT_FOR
 from authapp.domain.email.kinds import mail_kinds
+from authapp.domain.email.mail_context import mail_context
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OutgoingMail
 from authapp.security import identifiers
@@ -33,20 +33,12 @@ MAX_ATTEMPTS = 32_767
 # Senders give up what is too old. This bounds the table also where no sender runs.
 prunables.register(
     "outgoing_mail",
-    Prunable("unsent_mails", OutgoingMail.next_attempt_at, lambda now: OutgoingMail.next_attempt_at < now - KEPT_FOR),
+    Prunable(
+        "unsent_mails", OutgoingMail.next_attempt_at, lambda now: OutgoingMail.next_attempt_at < now - UNSENT_KEPT_FOR
+    ),
 )
 
 _DOUBLINGS = math.ceil(math.log2(MAX_RETRY_DELAY / FIRST_RETRY))
-
-
-def mail_context(context: RequestContext) -> dict[str, Any]:
-    """Return what a mail is to know of the request that caused it."""
-    return {
-        "request_id": context.request_id,
-        "ip_address": context.ip_address,
-        "device": device_name(context.user_agent),
-        "locale": context.locale,
-    }
 
 
 class Outbox:

@@ -8,10 +8,11 @@ from authapp.domain.email.kinds import RESET_PASSWORD
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose
+from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.passwords.throttles import PASSWORD_SCOPES, LoginThrottles
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.new_password import send_password_changed, set_password_hash
 from authapp.domain.users.rows import UserRef, lock_account
@@ -45,7 +46,7 @@ class PasswordResets:
 
         Raises ``ValidationFailed`` for no address.
         """
-        self._mail_requests.add(RESET_PASSWORD, checked_names(email=address)["email"], context)
+        self._mail_requests.store_and_commit(RESET_PASSWORD, checked_names(email=address)["email"], context)
 
     def send(self, ref: UserRef, context: RequestContext) -> User:
         """Store a mail with a link to an account, and return the account. Raises ``ResourceNotFound``."""

@@ -9,11 +9,11 @@ from datetime import datetime
 
 from authapp import clock
 from authapp.domain.email.ages import NOTICE_MAX_AGE
-from authapp.domain.one_time_tokens import TokenPurpose, token_purposes
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.models import User
 from authapp.models.user import email_key
 
-KEPT_FOR = token_purposes[TokenPurpose.UNDO_EMAIL].lifetime + NOTICE_MAX_AGE
+RESTORABLE_FOR = token_purposes[TokenPurpose.UNDO_EMAIL].lifetime + NOTICE_MAX_AGE
 """How long an address can be restored: as long as a link to it lives whose mail was sent as late as mails are."""
 
 MAX_KEPT = 5
@@ -25,7 +25,7 @@ def remember(user: User, email: str) -> bool:
     It cannot if there are ``MAX_KEPT`` others. The first ones are kept, because the later ones may be a thief's.
     """
     kept = _kept(user)
-    until = (clock.now() + KEPT_FOR).isoformat()
+    until = (clock.now() + RESTORABLE_FOR).isoformat()
     known = _position(kept, email_key(email))
     if known is not None:
         kept[known] = {**kept[known], "until": until}

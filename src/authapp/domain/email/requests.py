@@ -19,7 +19,7 @@ from authapp.config import RateLimit
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db
-from authapp.domain.email.outbox import mail_context
+from authapp.domain.email.mail_context import mail_context
 from authapp.domain.rate_limits import charge_params, charge_statement
 from authapp.models import OutgoingMail
 from authapp.models.user import lookup_key
@@ -40,14 +40,18 @@ class MailRequests:
         self._fast_path = fast_path
         self._limit = limit or _UNLIMITED
 
-    def add(self, kind: str, address: str, context: RequestContext, *, challenge_hash: bytes | None = None) -> None:
+    def store_and_commit(
+        self, kind: str, address: str, context: RequestContext, *, challenge_hash: bytes | None = None
+    ) -> None:
         """Store a mail of ``kind`` to the account that has ``address``, if one has. Above the limit, do nothing.
 
         ``challenge_hash`` binds a login link to the client that requested it.
         """
         self._fast_path.write(_ADD, self._parameters(kind, address, context, challenge_hash=challenge_hash))
 
-    def store(self, kind: str, address: str, context: RequestContext, *, user_id: UUID | None = None) -> None:
+    def store_in_transaction(
+        self, kind: str, address: str, context: RequestContext, *, user_id: UUID | None = None
+    ) -> None:
         """Do the same within the open transaction, for a mail that belongs to a change.
 
         It counts as a request of a guest does, because the address may be that of somebody else. ``user_id`` is the

@@ -9,8 +9,7 @@ from contextlib import suppress
 from email.message import EmailMessage
 
 from authapp.config import MailServer
-from authapp.domain.email.deadlines import ConnectionDeadline
-from authapp.domain.email.smtp_client import SMTPClient
+from authapp.domain.email.smtp_client import ConnectionDeadline, SMTPClient
 from authapp.domain.email.smtp_failures import connection_failure, failure_of, reply_of, reply_text
 from authapp.domain.email.transports import (
     ASCII_POLICY,

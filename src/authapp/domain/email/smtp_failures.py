@@ -5,7 +5,7 @@ import smtplib
 import socket
 import ssl
 
-from authapp.domain.email.deadlines import ConnectionDeadline
+from authapp.domain.email.smtp_client import ConnectionDeadline
 from authapp.domain.email.transports import RecipientRefused, TemporaryFailure
 
 TEXT_MAX_LENGTH = 200

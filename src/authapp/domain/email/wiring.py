@@ -5,13 +5,11 @@ from email.headerregistry import Address
 from authapp.config import MailServer, Settings
 from authapp.database.fast_path import FastPath
 from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.files import ConsoleTransport, FolderTransport
-from authapp.domain.email.links import MailLinks
-from authapp.domain.email.messages import MailMessages
+from authapp.domain.email.messages import MailLinks, MailMessages
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.smtp import SMTPTransport
 from authapp.domain.email.templates import MailTemplates
-from authapp.domain.email.transports import Transport
+from authapp.domain.email.transports import ConsoleTransport, FolderTransport, Transport
 from authapp.domain.one_time_tokens import OneTimeTokens
 
 

@@ -100,7 +100,6 @@ def change_names(user: User, names: Mapping[str, str], context: RequestContext) 
         setattr(user, name, value)
     if "email" in changes:
         user.email_verified_at = None
-        user.forget_pending_email()
         if context.actor_id != user.id:
             user.previous_emails = None
     if changes:

@@ -1,4 +1,4 @@
-"""Blueprint ``email``: changing one's own address."""
+"""Blueprint ``address_changes``: changing one's own address."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from authapp.api.context import request_context
 from authapp.api.guards import limited, recent
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
-from authapp.api.schemas.email import AddressChangeSchema
+from authapp.api.schemas.address_changes import AddressChangeSchema
 from authapp.api.schemas.mail import AcceptedSchema
 from authapp.domain.services import Services
 from authapp.errors import WrongPassword
 
-blueprint = Blueprint("email", __name__, description="Addresses and mails")
+blueprint = Blueprint("address_changes", __name__, description="Changes of one's own address")
 
 
 @blueprint.put("")
@@ -29,7 +29,7 @@ def change_own_email(body: dict[str, str]) -> dict[str, Any]:
     A mail to it has a link that confirms it. Until then, the account keeps its address. The answer is the same if
     another account has the address.
     """
-    change = Services.of(current_app).address_change
+    change = Services.of(current_app).address_changes
     change.request(current_principal().id, body["email"], body.get("password"), request_context())
     return {}
 
@@ -42,5 +42,5 @@ def delete_pending_email() -> Response:
 
     The links that confirm it are void.
     """
-    Services.of(current_app).address_change.withdraw(current_principal().id, request_context())
+    Services.of(current_app).address_changes.withdraw(current_principal().id, request_context())
     return no_content()

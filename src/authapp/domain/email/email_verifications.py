@@ -1,17 +1,21 @@
-"""Verifying that the owner of an account reads mail at its address."""
+"""Verifying that the owner of an account reads mail at its address, and no login before that where it is required."""
+
+from sqlalchemy import bindparam, select
 
 from authapp.context import RequestContext
-from authapp.database.session import transaction
+from authapp.database.session import read_one, transaction
 from authapp.domain import hooks
 from authapp.domain.email.address_proofs import is_owner, mark_verified, use_token
 from authapp.domain.email.kinds import VERIFY_EMAIL
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose
+from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.sessions.authentication import AuthenticationResult
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.rows import UserRef, delete_account, lock_account
-from authapp.errors import OneTimeTokenInvalid
+from authapp.errors import EmailNotVerified, OneTimeTokenInvalid
 from authapp.models import User
 
 
@@ -34,12 +38,18 @@ class EmailVerifications:
         self._hooks = hooks
         self._required = required
 
+    def connect(self, app: object) -> None:
+        """Where verification is required, refuse sessions of ``app`` before it, and requests with HTTP Basic."""
+        if self._required:
+            hooks.before_session_start.connect(_require_verified, sender=app)
+            self._hooks.may_refuse(hooks.before_session_start, EmailNotVerified)
+
     def request(self, address: str, context: RequestContext) -> None:
         """Store a mail with a link to the account that has ``address``, if one has and is not verified.
 
         Raises ``ValidationFailed`` for no address.
         """
-        self._mail_requests.add(VERIFY_EMAIL, checked_names(email=address)["email"], context)
+        self._mail_requests.store_and_commit(VERIFY_EMAIL, checked_names(email=address)["email"], context)
 
     def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
         """Verify the address that ``token`` was sent to. The password that was registered stays.
@@ -80,3 +90,13 @@ class EmailVerifications:
             user = lock_account(ref)
             mark_verified(user, self._hooks, context)
         return user
+
+
+_VERIFIED_AT = select(User.email_verified_at).where(User.id == bindparam("user_id"))
+
+
+def _require_verified(_app: object, *, result: AuthenticationResult, **_: object) -> None:
+    row = read_one(_VERIFIED_AT, {"user_id": result.user_id})
+    # Without a row the account has just been deleted, and no session starts.
+    if row is not None and row.email_verified_at is None:
+        raise EmailNotVerified

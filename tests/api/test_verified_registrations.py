@@ -14,8 +14,8 @@ from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain import hooks
-from authapp.domain.one_time_tokens import TokenPurpose, token_purposes
 from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
 from authapp.errors import RegistrationClosed
 from authapp.models import User
@@ -282,7 +282,7 @@ def test_the_owner_of_an_address_that_somebody_else_registered_needs_no_password
 
 @pytest.mark.committed
 def test_of_two_who_register_an_address_at_once_one_gets_it_and_neither_learns_which(app: Flask) -> None:
-    registration = Services.of(app).verified_registration
+    registration = Services.of(app).verified_registrations
 
     def register(name: str) -> None:
         names = {"username": name, "email": "ada@example.com"}

@@ -17,9 +17,10 @@ from authapp.domain.email.kinds import ADDRESS_REPLACED, CHANGE_EMAIL, EMAIL_CHA
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import HARMLESS_CHANGES, OneTimeTokens, TokenPurpose, token_purposes
+from authapp.domain.one_time_tokens import HARMLESS_CHANGES, OneTimeTokens
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.roles.grants import require_live
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.rows import lock_account, lock_if_unchanged, unique_names
 from authapp.errors import OneTimeTokenInvalid, WrongPassword
@@ -27,7 +28,7 @@ from authapp.models import User, UserStatus
 from authapp.models.user import email_key
 
 
-class AddressChange:
+class AddressChanges:
     """The use cases of changing the address of an account."""
 
     def __init__(
@@ -66,7 +67,7 @@ class AddressChange:
             user.pending_email = address
             user.pending_email_until = clock.now() + token_purposes[TokenPurpose.CHANGE_EMAIL].lifetime
             audit.record(EventType.EMAIL_CHANGE_REQUESTED, context=context, subject_id=user_id)
-            self._mail_requests.store(CHANGE_EMAIL, address, context, user_id=user_id)
+            self._mail_requests.store_in_transaction(CHANGE_EMAIL, address, context, user_id=user_id)
 
     def withdraw(self, user_id: UUID, context: RequestContext) -> None:
         """Forget the address that a user asked for, and void the links that confirm it. No request is no error."""
@@ -113,7 +114,6 @@ class AddressChange:
         user.email = address
         user.updated_at = now
         user.set_verified(now)
-        user.forget_pending_email()
         kind = EMAIL_CHANGED if previous_addresses.remember(user, previous) else ADDRESS_REPLACED
         self._outbox.add(kind, user_id=user.id, address=previous, context=context)
         audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)
@@ -121,11 +121,10 @@ class AddressChange:
 
 
 @hooks.user_changing.connect
-def _withdraw_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
+def _forget_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
     # Voiding the tokens is not enough: a mail that is still to be sent would get a new one.
     if fields - HARMLESS_CHANGES:
-        user = db.session.get_one(User, user_id)
-        user.forget_pending_email()
+        db.session.get_one(User, user_id).forget_pending_email()
 
 
 _PENDING = select(User.status, User.pending_email, User.pending_email_until).where(User.id == bindparam("user_id"))

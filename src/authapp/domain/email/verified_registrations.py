@@ -14,7 +14,7 @@ from authapp.models import User
 from authapp.security import identifiers
 
 
-class VerifiedRegistration:
+class VerifiedRegistrations:
     """The use case of registering where verification is required."""
 
     def __init__(self, accounts: Accounts, mail_requests: MailRequests) -> None:
@@ -42,7 +42,7 @@ class VerifiedRegistration:
             if not has_address:
                 _give_decoy_address(user)
             # Counted in both cases, so that nobody can flood the address.
-            self._mail_requests.store(VERIFY_EMAIL if has_address else ACCOUNT_EXISTS, address, context)
+            self._mail_requests.store_in_transaction(VERIFY_EMAIL if has_address else ACCOUNT_EXISTS, address, context)
         if has_address:
             self._accounts.announce(user, context)
 
