@@ -1,11 +1,22 @@
 """The context of a request: its principal and its client, for use cases, sessions and the audit trail."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 USER_AGENT_MAX_LENGTH = 256
+
+MULTI_FACTOR = "mfa"
+"""What ``amr`` contains if methods of more than one factor were used (RFC 8176); also an ``acr``."""
+
+SINGLE_FACTOR = "sfa"
+"""The ``acr`` of every other authentication."""
+
+
+def acr_of(amr: Sequence[str]) -> str:
+    """Return the authentication context class (``acr``, RFC 9470) of an authentication by the methods ``amr``."""
+    return MULTI_FACTOR if MULTI_FACTOR in amr else SINGLE_FACTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,11 @@ class Principal:
     fresh: bool
     pending_email: str | None = None
     pending_email_until: datetime | None = None
+
+    @property
+    def acr(self) -> str:
+        """The authentication context class: ``mfa`` or ``sfa``."""
+        return acr_of(self.amr)
 
     def may(self, permission: str) -> bool:
         """Tell whether this credential allows what needs ``permission``."""

@@ -85,7 +85,7 @@ def test_a_wrong_password_does_not_tell_that_there_is_a_second_factor(
 
 def test_a_factor_that_waits_for_its_first_code_is_not_asked_for(app: Flask, api: Api, user: User) -> None:
     with app.app_context():
-        Services.of(app).totp_enrolment.begin(user.id)
+        Services.of(app).factors.totp_enrolment.begin(user.id)
     assert api.log_in(user.username).status_code == 200
 
 
@@ -128,8 +128,8 @@ def test_a_challenge_of_nobody_is_refused_and_counts_nothing(
 CHANGES: dict[str, Callable[[Services, User], object]] = {
     "a new password": lambda to, user: to.administration.set_password(user.id, NEW_PASSWORD, OPERATOR),
     "disabled": lambda to, user: to.administration.disable(user.id, OPERATOR),
-    "a factor removed": lambda to, user: to.totp_enrolment.remove(user.id, OPERATOR, scope=None),
-    "factors reset": lambda to, user: to.factor_resets.reset(user.id, OPERATOR),
+    "a factor removed": lambda to, user: to.factors.totp_enrolment.remove(user.id, OPERATOR, scope=None),
+    "factors reset": lambda to, user: to.factors.resets.reset(user.id, OPERATOR),
     "renamed": lambda to, user: to.accounts.rename(user.id, username="another", context=OPERATOR),
     "deleted": lambda to, user: to.administration.delete(user.id, OPERATOR),
 }

@@ -47,5 +47,5 @@ def reset_factors(user_id: UUID) -> Response:
 
     It is for an owner who has lost them all. Every session of the account ends, and its owner gets a mail.
     """
-    Services.of(current_app).factor_resets.reset(user_id, request_context())
+    Services.of(current_app).factors.resets.reset(user_id, request_context())
     return no_content()

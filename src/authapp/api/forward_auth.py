@@ -14,7 +14,10 @@ from authapp.api.responses import no_content
 blueprint = Blueprint("forward_auth", __name__, description="For proxies")
 
 _PLAIN = "".join(set(map(chr, range(0x21, 0x7F))) - {"%", ","})
-_HEADERS = ("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id", "X-Auth-Email-Verified")
+_HEADERS = (
+    *("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id", "X-Auth-Email-Verified"),
+    *("X-Auth-Amr", "X-Auth-Acr", "X-Auth-Time"),
+)
 
 
 def _without_automatic_options(view: View) -> View:
@@ -30,8 +33,10 @@ def verify_request() -> Response:
     """Verify a request for a proxy.
 
     It is made for nginx's auth_request and for forward auth. A 204 lets the request through. Its headers hold the
-    user's id, username, roles and session id, and whether the email address is verified (`true` or `false`); what is
-    not ASCII in a name is percent-encoded UTF-8. Every method is answered, for proxies that ask with the client's own.
+    user's id, username, roles and session id, whether the email address is verified (`true` or `false`), and how the
+    user was authenticated: by which methods (RFC 8176), with one factor or more (`sfa` or `mfa`), and when, in seconds
+    since 1970. What is not ASCII in a name is percent-encoded UTF-8. Every method is answered, for proxies that ask
+    with the client's own.
     """
     return _identified(no_content())
 
@@ -69,7 +74,11 @@ def _identified(response: Response) -> Response:
     principal = current_principal()
     roles = ",".join(map(_ascii, principal.roles))
     is_verified = "false" if principal.email_verified_at is None else "true"
-    values = (str(principal.id), _ascii(principal.username), roles, str(principal.session_id or ""), is_verified)
+    auth_time = "" if principal.auth_time is None else str(int(principal.auth_time.timestamp()))
+    values = (
+        *(str(principal.id), _ascii(principal.username), roles, str(principal.session_id or ""), is_verified),
+        *(",".join(map(_ascii, principal.amr)), principal.acr, auth_time),
+    )
     response.headers.update(dict(zip(_HEADERS, values, strict=True)))
     return response
 

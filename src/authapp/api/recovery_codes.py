@@ -27,4 +27,4 @@ def renew_recovery_codes(body: dict[str, Any]) -> dict[str, list[str]]:  # noqa:
     Those from before are void.
     """
     services = Services.of(current_app)
-    return {"recovery_codes": services.recovery.renew(current_principal().id, request_context())}
+    return {"recovery_codes": services.factors.recovery.renew(current_principal().id, request_context())}

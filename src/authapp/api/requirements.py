@@ -6,11 +6,10 @@ from typing import ClassVar, Protocol
 
 from flask import current_app
 
-from authapp.context import Principal
+from authapp.context import MULTI_FACTOR, Principal
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.principals.recent import require_recent, require_session
 from authapp.domain.services import Services
-from authapp.domain.sessions.authentication import MULTI_FACTOR
 from authapp.errors import (
     EmailNotVerified,
     FreshTokenRequired,

@@ -27,5 +27,5 @@ def complete_login(body: dict[str, str]) -> TokenPair:
     A login whose first factor was right is answered with 401 `second_factor_required`, which has the challenge. Five
     wrong codes spend it.
     """
-    second_factors = Services.of(current_app).second_factors
+    second_factors = Services.of(current_app).factors.second_factors
     return second_factors.log_in(body["challenge"], body["factor"], body["code"], request_context())

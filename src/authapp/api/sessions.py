@@ -11,6 +11,7 @@ from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.pages import PageQuerySchema
 from authapp.api.schemas.sessions import SessionPageSchema
+from authapp.context import acr_of
 from authapp.domain.services import Services
 from authapp.errors import ResourceNotFound
 
@@ -27,7 +28,15 @@ def list_own_sessions(query: dict[str, Any]) -> dict[str, Any]:
     """
     principal = current_principal()
     page = Services.of(current_app).sessions.list_live(principal.id, **query)
-    items = [{**vars(session), "current": session.id == principal.session_id} for session in page.items]
+    items = [
+        {
+            **vars(session),
+            "current": session.id == principal.session_id,
+            "acr": acr_of(session.amr),
+            "auth_time": session.auth_time or session.created_at,
+        }
+        for session in page.items
+    ]
     return {"items": items, "next_cursor": page.next_cursor}
 
 

@@ -35,7 +35,7 @@ def begin_totp(body: dict[str, Any]) -> Enrolment:  # noqa: ARG001 - it is empty
 
     It counts once a code of it is sent with PUT, within ten minutes. Another request replaces it.
     """
-    return Services.of(current_app).totp_enrolment.begin(current_principal().id)
+    return Services.of(current_app).factors.totp_enrolment.begin(current_principal().id)
 
 
 @blueprint.put("")
@@ -52,7 +52,7 @@ def confirm_totp(body: dict[str, str], query: dict[str, str]) -> dict[str, list[
     From now on, a login with the password asks for a code as well. The answer has recovery codes, which are not shown
     again. The other sessions end, and the owner gets a mail.
     """
-    enrolment_ = Services.of(current_app).totp_enrolment
+    enrolment_ = Services.of(current_app).factors.totp_enrolment
     scope = ended_scope(query)
     codes = enrolment_.confirm(current_principal().id, body["code"], request_context(), scope=scope)
     return {"recovery_codes": codes}
@@ -70,5 +70,5 @@ def delete_totp(query: dict[str, str]) -> Response:
     The other sessions end, and the owner gets a mail.
     """
     services = Services.of(current_app)
-    services.totp_enrolment.remove(current_principal().id, request_context(), scope=ended_scope(query))
+    services.factors.totp_enrolment.remove(current_principal().id, request_context(), scope=ended_scope(query))
     return no_content()

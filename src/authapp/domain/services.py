@@ -22,14 +22,7 @@ from authapp.domain.email.password_resets import PasswordResets
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.email.verified_registrations import VerifiedRegistrations
 from authapp.domain.email.wiring import mail_delivery
-from authapp.domain.factors.enrolled import RECOVERY_CODE, TOTP
-from authapp.domain.factors.factor_changes import FactorChanges
-from authapp.domain.factors.factor_resets import FactorResets
-from authapp.domain.factors.recovery import Recovery
-from authapp.domain.factors.recovery_codes import RecoveryCodes
-from authapp.domain.factors.second_factors import SecondFactor, SecondFactors
-from authapp.domain.factors.totp_enrolment import TotpEnrolment
-from authapp.domain.factors.totp_factors import TotpFactors
+from authapp.domain.factors.services import FactorServices
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import OneTimeTokens
@@ -54,7 +47,6 @@ from authapp.domain.users.name_keys import NameKeys
 from authapp.domain.users.search import UserSearch
 from authapp.security.bulkhead import Bulkhead
 from authapp.security.cursors import Cursors
-from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import KeyRing
 from authapp.security.passwords import Passwords
 from authapp.security.tokens import TokenRules, Tokens
@@ -83,10 +75,7 @@ class Services:
     principals: Principals
     sessions: Sessions
     step_ups: StepUps
-    second_factors: SecondFactors
-    totp_enrolment: TotpEnrolment
-    recovery: Recovery
-    factor_resets: FactorResets
+    factors: FactorServices
     introspection: Introspection
     accounts: Accounts
     administration: Administration
@@ -146,29 +135,12 @@ class Services:
         verifications = EmailVerifications(
             mail_requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
         )
-        recovery_codes, changes = RecoveryCodes(), FactorChanges(hooks)
-        recovery, factor_resets = Recovery(recovery_codes, hooks), FactorResets(throttles, changes)
-        totp_factors = TotpFactors(
-            EncryptionKeys.from_json(settings.encryption_keys)
-            if settings.encryption_keys
-            else EncryptionKeys.generate(0),
-            "issuer",
-        )
-        totp_enrolment = TotpEnrolment(totp_factors, recovery_codes, changes)
-        second_factors = SecondFactors(
-            {
-                TOTP: SecondFactor(totp_enrolment.prove, is_guessable=True),
-                RECOVERY_CODE: SecondFactor(recovery.prove, is_guessable=True),
-            },
-            sessions,
-            throttles,
-            hooks,
-        )
+        factors = FactorServices.build(settings, encryption_keys, sessions, throttles, hooks)
         handlers: dict[str, Confirm] = {
             TokenPurpose.VERIFY_EMAIL: verifications.confirm,
             TokenPurpose.CHANGE_EMAIL: address_changes.confirm,
             TokenPurpose.UNDO_EMAIL: without_password(address_undo.confirm),
-            TokenPurpose.UNDO_FACTORS: without_password(FactorUndo(one_time_tokens, factor_resets).confirm),
+            TokenPurpose.UNDO_FACTORS: without_password(FactorUndo(one_time_tokens, factors.resets).confirm),
         }
         return cls(
             settings=settings,
@@ -181,11 +153,10 @@ class Services:
             password_login=PasswordLogin(verifier, sessions, principals, hooks),
             principals=principals,
             sessions=sessions,
-            step_ups=StepUps(tokens, {"password": verifier.reauthenticate, "code": second_factors.reauthenticate}),
-            second_factors=second_factors,
-            totp_enrolment=totp_enrolment,
-            recovery=recovery,
-            factor_resets=factor_resets,
+            step_ups=StepUps(
+                tokens, {"password": verifier.reauthenticate, "code": factors.second_factors.reauthenticate}
+            ),
+            factors=factors,
             introspection=Introspection(tokens, principals, sessions, refresh_grace=grace),
             accounts=accounts,
             administration=Administration(
@@ -223,8 +194,7 @@ class Services:
 
         Second factors are asked for whether or not their routes are there: an account that has one needs it.
         """
-        self.second_factors.connect(app)
-        self.factor_resets.connect(app)
+        self.factors.connect(app)
         if self.settings.mail_url is None:
             return
         self.notices.connect(app)

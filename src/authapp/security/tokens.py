@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 from uuid import UUID
 
 from authapp import clock
+from authapp.context import acr_of
 from authapp.errors import TokenExpired, TokenInvalid
 from authapp.security import base64url, strict_json
 from authapp.security.keys import Key, KeyRing
@@ -34,7 +35,7 @@ _HEADER = {"alg", "kid", "typ"}
 
 
 class Claims(TypedDict):
-    """The claims of a token; all of them are required."""
+    """The claims of a token. All are required, but for ``acr``: version 0.2.0 did not write it."""
 
     iss: str
     aud: str
@@ -49,6 +50,7 @@ class Claims(TypedDict):
     client_id: str
     auth_time: int
     amr: list[str]
+    acr: NotRequired[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,7 @@ class Tokens:
             "client_id": self.rules.audience,
             "auth_time": int(auth_time.timestamp()),
             "amr": amr,
+            "acr": acr_of(amr),
         }
         signing_input = f"{self._headers[type_]}.{_segment({**(extra or {}), **claims})}"
         return f"{signing_input}.{base64url.encode(key.sign(signing_input.encode()))}"
@@ -175,6 +178,8 @@ class Tokens:
                 return False
             if claims["client_id"] != self.rules.audience:
                 return False
+        if not _is_text(claims.get("acr", "")):
+            return False
         # Compared with ==, because "in" would accept any substring of the issuer (CVE-2024-53861).
         is_for_us = bool(claims["iss"] == self.rules.issuer and claims["aud"] == self.rules.audience)
         return is_for_us and 0 < claims["exp"] - claims["iat"] <= self.rules.lifetime(claims["type"])

@@ -27,6 +27,10 @@ class SessionSchema(Schema):
         required=True,
         metadata={"description": "How the user was authenticated (RFC 8176).", "examples": [["pwd"]]},
     )
+    acr = fields.String(
+        required=True, metadata={"enum": ["sfa", "mfa"], "description": "Whether by one factor or by more (RFC 9470)."}
+    )
+    auth_time = Timestamp(required=True, metadata={"description": "When the user was last authenticated in it."})
 
 
 class SessionPageSchema(PageSchema):

@@ -87,6 +87,9 @@ class IntrospectionSchema(Schema):
         fields.String(),
         metadata={"description": "How the user was authenticated (RFC 8176).", "examples": [["pwd"]]},
     )
+    acr = fields.String(
+        metadata={"enum": ["sfa", "mfa"], "description": "Whether by one factor or by more (RFC 9470)."}
+    )
 
 
 class LogoutSchema(Schema):

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from authapp import clock
-from authapp.context import RequestContext
+from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
@@ -19,7 +19,7 @@ from authapp.domain.factors.enrolled import RECOVERY_CODE, TOTP, factors_of
 from authapp.domain.factors.totp_enrolment import digits_of
 from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.throttles import SECOND_FACTOR, LoginThrottles
-from authapp.domain.sessions.authentication import MULTI_FACTOR, AuthenticationResult
+from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.domain.users.rows import lock_account

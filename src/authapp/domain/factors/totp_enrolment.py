@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from authapp.context import RequestContext
+from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
@@ -10,7 +10,7 @@ from authapp.domain.factors.enrolled import TOTP, factors_of
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.recovery_codes import RecoveryCodes
 from authapp.domain.factors.totp_factors import Enrolment, TotpFactors
-from authapp.domain.sessions.authentication import MULTI_FACTOR, ONE_TIME_PASSWORD
+from authapp.domain.sessions.authentication import ONE_TIME_PASSWORD
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.users.rows import lock_account
 from authapp.errors import ResourceNotFound, SecondFactorInvalid

@@ -9,9 +9,6 @@ ONE_TIME_PASSWORD = "otp"  # noqa: S105
 RECOVERY = "recovery_code"
 """The method of a recovery code. RFC 8176 has no name for it."""
 
-MULTI_FACTOR = "mfa"
-"""What ``amr`` contains if methods of more than one factor were used (RFC 8176)."""
-
 
 @dataclass(frozen=True)
 class AuthenticationResult:
