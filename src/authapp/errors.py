@@ -276,6 +276,16 @@ class TooManyRequests(TooMany):
     title = "There were too many requests."
 
 
+class FactorExists(Conflict):
+    """The account already has a factor of this kind.
+
+    Remove it first; or go on to use it.
+    """
+
+    code = "factor_exists"
+    title = "There is such a factor already."
+
+
 class LastAdmin(Conflict):
     """The change would leave no active account with the role `admin`.
 

@@ -1,10 +1,10 @@
 """The key ring: a private JWK Set (RFC 7517). The first key signs; each key verifies tokens of its own algorithm."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -33,6 +33,14 @@ _THUMBPRINT_MEMBERS = {"EC": "crv kty x y", "OKP": "crv kty x", "RSA": "e kty n"
 
 class InvalidKey(ValueError):
     """A JWK or a JWK Set cannot be used. The message says why, and never contains the key."""
+
+
+class HasKid(Protocol):
+    """A key that is known by an id."""
+
+    @property
+    def kid(self) -> str:
+        """The id of the key."""
 
 
 def thumbprint(jwk: dict[str, Any]) -> str:
@@ -69,7 +77,7 @@ class Key:
         _check_members(jwk, kid)
         _check_strength(canonical, pyjwk.key, kid)
         public = pyjwk.key if alg == "HS256" else pyjwk.key.public_key()
-        dates = {name: _date(jwk, name) for name in ("iat", "exp") if name in jwk}
+        dates = {name: jwk_date(jwk, name) for name in ("iat", "exp") if name in jwk}
         whole = {**canonical, "kid": kid, "alg": alg, "use": "sig", **dates}
         return cls(kid, alg, whole, pyjwk.Algorithm, pyjwk.key, public)
 
@@ -111,27 +119,12 @@ class KeyRing:
         """Read a JWK Set. Raises ``InvalidKey`` with every problem in it."""
         if problems := list(cls.problems(text)):
             raise InvalidKey(" ".join(problems))
-        return cls([Key.from_jwk(jwk) for jwk in json.loads(text)["keys"]])
+        return cls([Key.from_jwk(jwk) for jwk in jwks_in(text)])
 
     @classmethod
     def problems(cls, text: str) -> Iterator[str]:
         """Yield one sentence for each reason why ``text`` is not a valid key ring."""
-        try:
-            jwks = json.loads(text)["keys"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            yield 'is not a JWK Set: {"keys": [...]}.'
-            return
-        if not isinstance(jwks, list) or not jwks:
-            yield "holds no key."
-            return
-        kids = []
-        for number, jwk in enumerate(jwks, start=1):
-            try:
-                kids.append(Key.from_jwk(jwk).kid)
-            except InvalidKey as error:
-                yield f"key {number} {error}"
-        if len(set(kids)) != len(kids):
-            yield "holds one key twice."
+        yield from problems_of_set(text, Key.from_jwk)
 
     def public(self) -> list[dict[str, Any]]:
         """Return the public JWKs, with which others verify tokens. HMAC keys are left out: they have no public part."""
@@ -146,7 +139,39 @@ class KeyRing:
         return json.dumps({"keys": [key.jwk for key in self]}, indent=2)
 
 
-def _date(jwk: dict[str, Any], name: str) -> int:
+def jwks_in(text: str) -> list[Any]:
+    """Return what stands in the list of a JWK Set, unchecked. Raises ``InvalidKey``."""
+    try:
+        jwks = json.loads(text)["keys"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise InvalidKey('is not a JWK Set: {"keys": [...]}.') from None
+    if not isinstance(jwks, list) or not jwks:
+        raise InvalidKey("holds no key.")
+    return jwks
+
+
+def problems_of_set(text: str, read: Callable[[Any], HasKid]) -> Iterator[str]:
+    """Yield one sentence for each reason why ``text`` is not a JWK Set of keys that ``read`` accepts.
+
+    ``read`` takes a JWK, and raises ``InvalidKey`` with the end of a sentence.
+    """
+    try:
+        jwks = jwks_in(text)
+    except InvalidKey as error:
+        yield str(error)
+        return
+    kids = []
+    for number, jwk in enumerate(jwks, start=1):
+        try:
+            kids.append(read(jwk).kid)
+        except InvalidKey as error:
+            yield f"key {number} {error}"
+    if len(set(kids)) != len(kids):
+        yield "holds one key twice."
+
+
+def jwk_date(jwk: dict[str, Any], name: str) -> int:
+    """Return the date ``name`` of a JWK, in seconds since the epoch. Raises ``InvalidKey``."""
     value = jwk[name]
     if not isinstance(value, int) or not 0 <= value < YEAR_10000:
         raise InvalidKey(f'has an "{name}" that is no date: use seconds since 1970.')

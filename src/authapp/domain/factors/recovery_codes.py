@@ -1,0 +1,89 @@
+"""Recovery codes: each of them replaces a second factor once. Only their hashes are stored.
+
+A code has 120 random bits, so its SHA-256 needs neither salt nor a slow hash (ASVS 5.0, 6.5.2: from 112 bits). It is
+written in Crockford's base32, whose letters are not mistaken for digits.
+"""
+
+import re
+from hashlib import sha256
+from secrets import choice
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select
+
+from authapp import clock
+from authapp.database.session import db
+from authapp.domain.factors.locking import lock_account
+from authapp.models import RecoveryCode
+
+COUNT = 10
+GROUPS = 6
+GROUP_LENGTH = 4
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base32, without I, L, O and U: 5 bits for each character."""
+
+MAX_INPUT_LENGTH = 64
+"""Longer input is not looked at: a code has 29 characters with its dashes."""
+
+_MISREAD = str.maketrans("OIL", "011")
+_SEPARATORS = re.compile(r"[\s\u002d\u2010-\u2015\u2212]+")
+"""Blanks, hyphens, and the dashes that word processors make of hyphens."""
+
+_CODE = re.compile(rf"[{ALPHABET}]{{{GROUPS * GROUP_LENGTH}}}")
+
+
+def new_code() -> str:
+    """Return a new code, in groups with dashes between them."""
+    return "-".join("".join(choice(ALPHABET) for _ in range(GROUP_LENGTH)) for _ in range(GROUPS))
+
+
+def code_hash(code: str) -> bytes | None:
+    """Return the hash of a code as somebody typed it, or ``None`` for what cannot be a code.
+
+    Case, blanks and dashes do not matter; O is read as 0, and I and L as 1.
+    """
+    if len(code) > MAX_INPUT_LENGTH:
+        return None
+    folded = _SEPARATORS.sub("", code).upper().translate(_MISREAD)
+    return sha256(folded.encode()).digest() if _CODE.fullmatch(folded) else None
+
+
+class RecoveryCodes:
+    """The recovery codes of accounts. Each method works within the caller's open transaction."""
+
+    def replace_all(self, user_id: UUID) -> list[str]:
+        """Delete the codes of an account, and return ``COUNT`` new ones, which are never shown again.
+
+        Like every method here that writes, it raises ``ResourceNotFound`` if the account has been deleted.
+        """
+        codes, now = [new_code() for _ in range(COUNT)], clock.now()
+        # Two at once would each delete the codes of before, and leave twenty.
+        lock_account(user_id)
+        self._delete(user_id)
+        rows = [{"user_id": user_id, "code_hash": code_hash(code), "created_at": now} for code in codes]
+        db.session.execute(insert(RecoveryCode), rows)
+        return codes
+
+    def use(self, user_id: UUID, code: str) -> bool:
+        """Use a code of an account; return whether it was one. If it is used twice at once, only one succeeds."""
+        hashed = code_hash(code)
+        if hashed is None:
+            return False
+        lock_account(user_id)
+        which = (RecoveryCode.user_id == user_id, RecoveryCode.code_hash == hashed)
+        used = delete(RecoveryCode).where(*which).returning(RecoveryCode.user_id)
+        return db.session.execute(used.execution_options(synchronize_session=False)).first() is not None
+
+    def remaining(self, user_id: UUID) -> int:
+        """Return how many codes of an account have not been used."""
+        count = select(func.count()).select_from(RecoveryCode).where(RecoveryCode.user_id == user_id)
+        return db.session.scalar(count) or 0
+
+    def delete_all(self, user_id: UUID) -> None:
+        """Delete the codes of an account."""
+        lock_account(user_id)
+        self._delete(user_id)
+
+    def _delete(self, user_id: UUID) -> None:
+        statement = delete(RecoveryCode).where(RecoveryCode.user_id == user_id)
+        db.session.execute(statement.execution_options(synchronize_session=False))

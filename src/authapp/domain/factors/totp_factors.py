@@ -1,0 +1,117 @@
+"""TOTP factors: set up, confirmed with a first code, used, and removed."""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from authapp import clock
+from authapp.database.session import db
+from authapp.domain.factors import totp
+from authapp.domain.factors.locking import lock_account
+from authapp.errors import FactorExists, ServiceUnavailable
+from authapp.models import TotpFactor
+from authapp.security.encryption_keys import CannotDecrypt, EncryptionKeys
+
+logger = logging.getLogger(__name__)
+
+PURPOSE = "totp"
+"""For what the secrets are encrypted."""
+
+PENDING_LIFETIME = timedelta(minutes=10)
+"""For how long a factor waits for its first code."""
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What an authenticator app needs, shown once: the secret in base32, the same as a URI, and that as a QR code."""
+
+    secret: str = field(repr=False)
+    otpauth_uri: str = field(repr=False)
+    qr_svg: str = field(repr=False)
+
+
+class TotpFactors:
+    """The TOTP factors of accounts, one each. Each method works within the caller's open transaction.
+
+    A code is good for one use, whoever else sends it at the same moment: the time step of each code that is accepted
+    must be later than the one before. The time at which it was accepted would not do, because a code of the next step
+    that was used early would be good again later.
+    """
+
+    def __init__(self, keys: EncryptionKeys, issuer_name: str) -> None:
+        """Take the keys that encrypt the secrets, and the name of this service in authenticator apps."""
+        self._keys, self._issuer_name = keys, issuer_name
+
+    def begin(self, user_id: UUID, username: str) -> Enrolment:
+        """Give an account a factor that counts once ``confirm`` has seen a code; it replaces a pending one.
+
+        Raises ``FactorExists`` if the account has a confirmed factor, and ``ResourceNotFound`` if it was deleted.
+        """
+        lock_account(user_id)
+        secret = totp.new_secret()
+        sealed = self._keys.encrypt(secret, PURPOSE, user_id)
+        values = {
+            "secret": sealed.data,
+            "key_id": sealed.key_id,
+            "last_step": 0,
+            "confirmed_at": None,
+            "created_at": clock.now(),
+        }
+        statement = insert(TotpFactor).values(user_id=user_id, **values)
+        pending = statement.on_conflict_do_update(
+            index_elements=[TotpFactor.user_id], set_=values, where=TotpFactor.confirmed_at.is_(None)
+        )
+        if db.session.execute(pending.returning(TotpFactor.user_id)).first() is None:
+            raise FactorExists
+        uri = totp.otpauth_uri(secret, self._issuer_name, username)
+        return Enrolment(totp.secret_text(secret), uri, totp.qr_svg(uri))
+
+    def confirm(self, user_id: UUID, code: str) -> bool:
+        """Confirm the pending factor of an account with a code; return whether it was right.
+
+        The code counts as used. Raises what ``use`` raises.
+        """
+        now = clock.now()
+        pending = (TotpFactor.confirmed_at.is_(None), TotpFactor.created_at > now - PENDING_LIFETIME)
+        return self._accept(user_id, code, *pending, confirmed_at=now)
+
+    def use(self, user_id: UUID, code: str) -> bool:
+        """Use a code of the confirmed factor of an account; return whether it was right and of a later step than the
+        last one that was accepted.
+
+        Raises ``ServiceUnavailable`` if the secret cannot be decrypted, and ``ResourceNotFound`` if the account was
+        deleted.
+        """
+        return self._accept(user_id, code, TotpFactor.confirmed_at.is_not(None))
+
+    def remove(self, user_id: UUID) -> bool:
+        """Delete the factor of an account, a pending one as well; return whether there was a confirmed one."""
+        lock_account(user_id)
+        removed = delete(TotpFactor).where(TotpFactor.user_id == user_id).returning(TotpFactor.confirmed_at)
+        confirmed_at = db.session.scalars(removed.execution_options(synchronize_session=False)).one_or_none()
+        return confirmed_at is not None
+
+    def _accept(self, user_id: UUID, code: str, *which: ColumnElement[bool], **changes: Any) -> bool:
+        """Accept a code of the factor that meets these conditions, if its step is later than the last one."""
+        lock_account(user_id)
+        columns = (TotpFactor.secret, TotpFactor.key_id)
+        row = db.session.execute(select(*columns).where(TotpFactor.user_id == user_id, *which)).one_or_none()
+        step = row and totp.matching_step(self._secret(user_id, row), code, clock.now())
+        if step is None:
+            return False
+        later = (TotpFactor.user_id == user_id, TotpFactor.last_step < step, *which)
+        accepted = update(TotpFactor).where(*later).values(last_step=step, **changes).returning(TotpFactor.user_id)
+        return db.session.execute(accepted.execution_options(synchronize_session=False)).first() is not None
+
+    def _secret(self, user_id: UUID, row: Row[bytes, str]) -> bytes:
+        try:
+            return self._keys.decrypt(row.key_id, row.secret, PURPOSE, user_id)
+        except CannotDecrypt as error:
+            # Nothing that the owner sends would help, and a wrong code would be counted against them.
+            logger.error("The TOTP factor of %s cannot be used: %s", user_id, error)  # noqa: TRY400 - no bug of ours
+            raise ServiceUnavailable("Codes cannot be checked now.") from None
