@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from authapp.config import MailServer, Settings
+from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import Key, KeyRing
 
 KEYS = KeyRing([Key.generate()]).to_json()
+ENCRYPTION_KEYS = EncryptionKeys.generate(0).to_json()
 CHEAP_HASHING = {"argon2_memory_kib": 8, "argon2_time_cost": 1}
 WIDE_LIMITS = {
     "rate_limits": dict.fromkeys(["login", "register", "refresh", "password", "mail"]),
@@ -40,6 +42,7 @@ def settings(**changes: Any) -> Settings:
         **WIDE_LIMITS,
         **MANY_SESSIONS,
         **MAIL,
+        "encryption_keys": ENCRYPTION_KEYS,
         **changes,
     }
     return Settings(**values)

@@ -142,6 +142,9 @@ class Settings:
     step_up_max_age: int = _integer(300, 10, 86_400)
     """For how many seconds an authentication counts as recent: sensitive requests ask for one (RFC 9470)."""
 
+    encryption_keys: str | None = _read(EnvironmentReader.text, None, str, secret=True)
+    """The private JWK Set as JSON that encrypts stored secrets; without it there are no authenticator apps. Secret."""
+
     second_factor_required_roles: frozenset[str] = _read(EnvironmentReader.text, frozenset(), names)
     """Roles whose holders need a second factor: without one, they can do nothing but get one. Comma-separated."""
 

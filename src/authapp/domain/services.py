@@ -47,6 +47,7 @@ from authapp.domain.users.name_keys import NameKeys
 from authapp.domain.users.search import UserSearch
 from authapp.security.bulkhead import Bulkhead
 from authapp.security.cursors import Cursors
+from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import KeyRing
 from authapp.security.passwords import Passwords
 from authapp.security.tokens import TokenRules, Tokens
@@ -135,7 +136,8 @@ class Services:
         verifications = EmailVerifications(
             mail_requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
         )
-        factors = FactorServices.build(settings, encryption_keys, sessions, throttles, hooks)
+        sealing = EncryptionKeys.from_json(settings.encryption_keys) if settings.encryption_keys else None
+        factors = FactorServices.build(settings, sealing, sessions, throttles, hooks)
         handlers: dict[str, Confirm] = {
             TokenPurpose.VERIFY_EMAIL: verifications.confirm,
             TokenPurpose.CHANGE_EMAIL: address_changes.confirm,

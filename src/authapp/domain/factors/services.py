@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import urlsplit
 
 from authapp.config import Settings
 from authapp.domain.factors.enrolled import RECOVERY_CODE, TOTP
@@ -38,7 +39,9 @@ class FactorServices:
     ) -> Self:
         """Create the use cases. Without ``keys``, no code of an authenticator app can be checked."""
         codes, changes = RecoveryCodes(), FactorChanges(hooks)
-        totp_enrolment = TotpEnrolment(TotpFactors(keys, settings.issuer), codes, changes)
+        totp_enrolment = TotpEnrolment(
+            TotpFactors(keys, urlsplit(settings.issuer).hostname or settings.issuer), codes, changes
+        )
         recovery = Recovery(codes, hooks)
         factors = {
             TOTP: SecondFactor(totp_enrolment.prove, is_guessable=True),

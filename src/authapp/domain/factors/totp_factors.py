@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
@@ -43,9 +43,9 @@ class TotpFactors:
     that was used early would be good again later.
     """
 
-    def __init__(self, keys: EncryptionKeys, issuer_name: str) -> None:
-        """Take the keys that encrypt the secrets, and the name of this service in authenticator apps."""
-        self._keys, self._issuer_name = keys, issuer_name
+    def __init__(self, keys: EncryptionKeys | None, issuer_name: str) -> None:
+        """Take the keys that encrypt the secrets, if there are any, and the name of this service in such apps."""
+        self._optional_keys, self._issuer_name = keys, issuer_name
 
     def begin(self, user_id: UUID, username: str) -> Enrolment:
         """Give an account a factor that counts once ``confirm`` has seen a code; it replaces a pending one.
@@ -108,7 +108,13 @@ class TotpFactors:
         accepted = update(TotpFactor).where(*later).values(last_step=step, **changes).returning(TotpFactor.user_id)
         return db.session.execute(accepted.execution_options(synchronize_session=False)).first() is not None
 
-    def _secret(self, user_id: UUID, row: Row[bytes, str]) -> bytes:
+    @property
+    def _keys(self) -> EncryptionKeys:
+        if self._optional_keys is None:
+            raise ServiceUnavailable("There are no keys to encrypt secrets with.")
+        return self._optional_keys
+
+    def _secret(self, user_id: UUID, row: Any) -> bytes:
         try:
             return self._keys.decrypt(row.key_id, row.secret, PURPOSE, user_id)
         except CannotDecrypt as error:
