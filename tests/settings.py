@@ -24,6 +24,10 @@ MAIL: dict[str, Any] = {
 """With these, everything that needs mail exists. Nothing sends in a test's application: rows stay in the outbox."""
 
 
+PASSKEYS: dict[str, Any] = {"origins": ("https://app.example.com", "https://example.co.uk"), "rp_id": "example.com"}
+"""With these, everything that needs passkeys exists; the second origin is of another domain."""
+
+
 def mail(folder: Path, **changes: Any) -> dict[str, Any]:
     """Return the settings of an application whose mails go to ``folder``, and which has everything that needs mail."""
     server = MailServer("file", folder=folder)
@@ -40,6 +44,7 @@ def settings(**changes: Any) -> Settings:
         **WIDE_LIMITS,
         **MANY_SESSIONS,
         **MAIL,
+        **PASSKEYS,
         **changes,
     }
     return Settings(**values)

@@ -23,6 +23,7 @@ from authapp.api import (
     jwt_extended,
     login_links,
     middleware,
+    passkeys,
     password_resets,
     ping,
     problems,
@@ -54,6 +55,7 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
         audit_events.activity: f"{BASE_PATH}/users/me/activity",
         **(_of_mail(settings) if settings.mail_url else {}),
+        **(_of_passkeys(settings) if settings.origins else {}),
         roles.blueprint: f"{BASE_PATH}/roles",
         audit_events.blueprint: f"{BASE_PATH}/audit-events",
         ping.blueprint: BASE_PATH,
@@ -75,6 +77,14 @@ def _of_mail(settings: Settings) -> dict[Blueprint, str | None]:
         email.blueprint: f"{BASE_PATH}/users/me/email",
         forced_resets.blueprint: f"{BASE_PATH}/users",
         **({login_links.blueprint: f"{BASE_PATH}/auth/login-links"} if links else {}),
+    }
+
+
+def _of_passkeys(settings: Settings) -> dict[Blueprint, str | None]:
+    return {
+        passkeys.blueprint: f"{BASE_PATH}/users/me/passkeys",
+        passkeys.logins: f"{BASE_PATH}/auth",
+        **({passkeys.related_origins: "/.well-known"} if passkeys.has_related_origins(settings) else {}),
     }
 
 

@@ -64,6 +64,18 @@ receiver removes every other credential that was set before, such as a second fa
 to a provider. What it writes is committed together with the proof, and an exception undoes both.
 """
 
+factors_changing = _signals.signal("factors-changing")
+"""``user_id``, ``event``, ``factor``: sent within the transaction that adds, removes or resets second factors.
+
+``event`` is the type of the audit event, such as ``factor.added``. ``factor`` is ``totp`` or ``passkey``, or ``all``.
+"""
+
+passkey_counter_reversed = _signals.signal("passkey-counter-reversed")
+"""``user_id``, ``passkey_id``, ``name``, ``refused``: sent within the transaction that uses or refuses such a passkey.
+
+Its signature counter went back, so there may be a copy of it. ``refused`` is whether it was not accepted.
+"""
+
 user_registered = _signals.signal("user-registered")
 """``user_id``, ``username``, ``email``: a guest registered an account, or an administrator created one."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from authapp.config import Settings
+from authapp.config import RelyingParty, Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.audit.trail import AuditTrail
@@ -22,6 +22,10 @@ from authapp.domain.email.registration import VerifiedRegistration
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.email.verifications import EmailVerifications
 from authapp.domain.email.wiring import mail_delivery
+from authapp.domain.factors.factor_changes import FactorChanges
+from authapp.domain.factors.passkey_login import PasskeyLogin
+from authapp.domain.factors.passkey_proofs import PasskeyProofs
+from authapp.domain.factors.passkeys import Passkeys
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import OneTimeTokens, TokenPurpose
@@ -47,6 +51,7 @@ from authapp.security.bulkhead import Bulkhead
 from authapp.security.cursors import Cursors
 from authapp.security.keys import KeyRing
 from authapp.security.passwords import Passwords
+from authapp.security.sealed_challenges import SealedChallenges
 from authapp.security.tokens import TokenRules, Tokens
 
 EXTENSION = "authapp"
@@ -73,6 +78,9 @@ class Services:
     principals: Principals
     sessions: Sessions
     step_ups: StepUps
+    passkeys: Passkeys
+    passkey_proofs: PasskeyProofs
+    passkey_login: PasskeyLogin
     introspection: Introspection
     accounts: Accounts
     administration: Administration
@@ -137,6 +145,10 @@ class Services:
             TokenPurpose.CHANGE_EMAIL: address_change.confirm,
             TokenPurpose.UNDO_EMAIL: without_password(address_undo.confirm),
         }
+        # Without origins, nothing is accepted. Accounts keep the passkeys that they have.
+        challenges, party = SealedChallenges(keys), settings.relying_party or RelyingParty("", "", ())
+        proofs = PasskeyProofs(challenges, party, hooks)
+        passkey_login = PasskeyLogin(proofs, sessions)
         return cls(
             settings=settings,
             fast_path=fast_path,
@@ -148,7 +160,10 @@ class Services:
             password_login=PasswordLogin(verifier, sessions, principals, hooks),
             principals=principals,
             sessions=sessions,
-            step_ups=StepUps(tokens, {"password": verifier.reauthenticate}),
+            step_ups=StepUps(tokens, {"password": verifier.reauthenticate, "credential": passkey_login.reauthenticate}),
+            passkeys=Passkeys(challenges, party, FactorChanges(hooks)),
+            passkey_proofs=proofs,
+            passkey_login=passkey_login,
             introspection=Introspection(tokens, principals, sessions, refresh_grace=grace),
             accounts=accounts,
             administration=Administration(

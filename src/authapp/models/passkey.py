@@ -8,8 +8,7 @@ from authapp.models.columns import Id, Timestamp
 
 PASSKEYS_PER_ACCOUNT = 20
 NAME_MAX_LENGTH = 64
-CREDENTIAL_ID_MAX_BYTES = 1023
-"""WebAuthn L3, section 7.1, step 26."""
+NAME_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 
 
 class Passkey(db.Model):  # type: ignore[name-defined,misc]
@@ -22,7 +21,7 @@ class Passkey(db.Model):  # type: ignore[name-defined,misc]
     """
 
     __tablename__ = "passkeys"
-    # Of all users together: otherwise one could register the credential of another (section 7.1, step 27).
+    # Of all users together: otherwise one could register the credential of another (section 7.1, step 26).
     __table_args__ = (UniqueConstraint("credential_id"),)
 
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)

@@ -18,6 +18,7 @@ class EndReason(StrEnum):
     REVOKED = "revoked"
     REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105 - a reason, not a secret
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    FACTORS_CHANGED = "factors_changed"
     DISABLED = "disabled"
     SESSION_LIMIT = "session_limit"
 

@@ -48,6 +48,14 @@ class EventType:
     EMAIL_CHANGE_UNDONE = event_types.register(
         "email.change_undone", "The address before was restored with the link in the mail to it."
     )
+    FACTOR_ADDED = event_types.register("factor.added", "A second factor was added to an account.")
+    FACTOR_REMOVED = event_types.register("factor.removed", "A second factor was removed from an account.")
+    PASSKEY_REFUSED = event_types.register(
+        "passkey.refused", "A passkey was refused, after the right first factor or in a session."
+    )
+    PASSKEY_COUNTER_REVERSED = event_types.register(
+        "passkey.counter_reversed", "The signature counter of a passkey went back: there may be a copy of it."
+    )
     ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
     ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
     ROLE_CREATED = event_types.register("role.created", "A role was created.")

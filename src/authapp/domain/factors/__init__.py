@@ -1,0 +1,1 @@
+"""Factors of an account: what it can be logged in to with."""
