@@ -26,6 +26,10 @@ MAIL: dict[str, Any] = {
 """With these, everything that needs mail exists. Nothing sends in a test's application: rows stay in the outbox."""
 
 
+PASSKEYS: dict[str, Any] = {"origins": ("https://app.example.com", "https://example.co.uk"), "rp_id": "example.com"}
+"""With these, everything that needs passkeys exists; the second origin is of another domain."""
+
+
 def mail(folder: Path, **changes: Any) -> dict[str, Any]:
     """Return the settings of an application whose mails go to ``folder``, and which has everything that needs mail."""
     server = MailServer("file", folder=folder)
@@ -43,6 +47,7 @@ def settings(**changes: Any) -> Settings:
         **MANY_SESSIONS,
         **MAIL,
         "encryption_keys": ENCRYPTION_KEYS,
+        **PASSKEYS,
         **changes,
     }
     return Settings(**values)

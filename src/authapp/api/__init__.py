@@ -24,6 +24,7 @@ from authapp.api import (
     jwt_extended,
     login_links,
     middleware,
+    passkeys,
     password_resets,
     ping,
     problems,
@@ -60,6 +61,7 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         audit_events.activity: f"{BASE_PATH}/users/me/activity",
         **(_of_mail(settings) if settings.mail_url else {}),
         **(_of_factors() if settings.encryption_keys else {}),
+        **(_of_passkeys(settings) if settings.origins else {}),
         roles.blueprint: f"{BASE_PATH}/roles",
         audit_events.blueprint: f"{BASE_PATH}/audit-events",
         ping.blueprint: BASE_PATH,
@@ -91,6 +93,14 @@ def _of_factors() -> dict[Blueprint, str | None]:
         totp.blueprint: f"{BASE_PATH}/users/me/totp",
         recovery_codes.blueprint: f"{BASE_PATH}/users/me/recovery-codes",
         factors.resets: f"{BASE_PATH}/users",
+    }
+
+
+def _of_passkeys(settings: Settings) -> dict[Blueprint, str | None]:
+    return {
+        passkeys.blueprint: f"{BASE_PATH}/users/me/passkeys",
+        passkeys.logins: f"{BASE_PATH}/auth",
+        **({passkeys.related_origins: "/.well-known"} if passkeys.has_related_origins(settings) else {}),
     }
 
 

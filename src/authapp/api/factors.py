@@ -25,12 +25,13 @@ resets = Blueprint("factor_resets", __name__, description="Second factors")
 @blueprint.response(200, FactorsSchema)
 def list_own_factors() -> dict[str, Any]:
     """List one's own factors."""
-    factors = factors_of(current_principal().id)
+    services, user_id = Services.of(current_app), current_principal().id
+    factors = factors_of(user_id)
     enabled_at = factors.totp_enabled_at
     return {
         "password": factors.has_password,
         "totp": enabled_at and {"enabled_at": enabled_at},
-        "passkeys": [],
+        "passkeys": services.factors.passkeys.list(user_id),
         "recovery_codes": {"remaining": factors.recovery_codes},
         "providers": [],
     }

@@ -8,7 +8,8 @@ from authapp.api.authenticate import current_principal
 from authapp.api.context import request_context
 from authapp.api.guards import multi_factor, recent
 from authapp.api.openapi import Blueprint, refuses
-from authapp.api.schemas.factors import NoMembersSchema, RecoveryCodesSchema
+from authapp.api.schemas.factor_changes import NoMembersSchema
+from authapp.api.schemas.factors import RecoveryCodesSchema
 from authapp.domain.services import Services
 from authapp.errors import ResourceNotFound
 

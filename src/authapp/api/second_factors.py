@@ -1,31 +1,46 @@
 """Blueprint ``second_factors``: the second step of a login."""
 
-from flask import current_app
+from typing import Any
+
+from flask import Response, current_app
 
 from authapp.api.context import request_context
 from authapp.api.guards import limited, public
 from authapp.api.openapi import Blueprint, refuses
-from authapp.api.schemas.factors import SecondFactorSchema
+from authapp.api.responses import as_json
+from authapp.api.schemas.factors import CHALLENGE, TOTP_CODE, SecondFactorSchema
+from authapp.api.schemas.passkeys import PasskeyRequestOptionsSchema
 from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain import hooks
+from authapp.domain.factors.enrolled import TOTP
 from authapp.domain.services import Services
-from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import SecondFactorInvalid
 
 blueprint = Blueprint("second_factors", __name__, description="Second factors")
+
+_EITHER = {"oneOf": [TokenPairSchema, PasskeyRequestOptionsSchema]}
 
 
 @blueprint.post("/second-factors")
 @public
 @limited("login")
-@blueprint.arguments(SecondFactorSchema)
-@blueprint.response(200, TokenPairSchema)
+@blueprint.arguments(SecondFactorSchema, example={"challenge": CHALLENGE, "factor": TOTP, "code": TOTP_CODE})
+@blueprint.response(200, description="The tokens, or what to ask a passkey with.")
+@blueprint.doc(responses={"200": {"content": {"application/json": {"schema": _EITHER}}}})
 @refuses(SecondFactorInvalid, signals=(hooks.before_session_start,))
-def complete_login(body: dict[str, str]) -> TokenPair:
+def complete_login(body: dict[str, Any]) -> Response:
     """Complete a login with a second factor.
 
     A login whose first factor was right is answered with 401 `second_factor_required`, which has the challenge. Five
-    wrong codes spend it.
+    wrong codes spend it. The factor `passkey` alone is answered with what to pass to `navigator.credentials.get()`;
+    send it again with the `credential` that this returns.
     """
-    second_factors = Services.of(current_app).factors.second_factors
-    return second_factors.log_in(body["challenge"], body["factor"], body["code"], request_context())
+    second_factors, context = Services.of(current_app).factors.second_factors, request_context()
+    challenge, factor = body["challenge"], body["factor"]
+    if "code" in body:
+        pair = second_factors.log_in_with_code(challenge, factor, body["code"], context)
+    elif "credential" in body:
+        pair = second_factors.log_in_with_passkey(challenge, body["credential"], context)
+    else:
+        return as_json(PasskeyRequestOptionsSchema().dump(second_factors.passkey_options(challenge)), 200)
+    return as_json(TokenPairSchema().dump(pair), 200)

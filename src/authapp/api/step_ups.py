@@ -1,5 +1,7 @@
 """Blueprint ``step_ups``: the user of a session is authenticated again."""
 
+from typing import Any
+
 from flask import current_app
 
 from authapp.api import jwt_extended
@@ -10,7 +12,7 @@ from authapp.api.schemas.step_ups import StepUpSchema
 from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
-from authapp.errors import PermissionDenied, SecondFactorInvalid, StepUpRequired, WrongPassword
+from authapp.errors import PasskeyInvalid, PermissionDenied, SecondFactorInvalid, StepUpRequired, WrongPassword
 
 blueprint = Blueprint("step_ups", __name__, description="Authenticating again")
 
@@ -20,8 +22,8 @@ blueprint = Blueprint("step_ups", __name__, description="Authenticating again")
 @enrolment
 @blueprint.arguments(StepUpSchema, example={"password": "a long sentence is easy to keep"})
 @blueprint.response(200, TokenPairSchema)
-@refuses(WrongPassword, SecondFactorInvalid, StepUpRequired, PermissionDenied)
-def create_step_up(body: dict[str, str]) -> TokenPair:
+@refuses(WrongPassword, SecondFactorInvalid, PasskeyInvalid, StepUpRequired, PermissionDenied)
+def create_step_up(body: dict[str, Any]) -> TokenPair:
     """Authenticate again.
 
     The answer is a new token pair of the same session (RFC 9470): it is fresh, and `auth_time` is now. The access token

@@ -9,14 +9,8 @@ from authapp.api.context import request_context
 from authapp.api.guards import enrolment, limited, multi_factor, recent
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
-from authapp.api.schemas.factors import (
-    EnrolmentSchema,
-    KeptSessionsSchema,
-    NoMembersSchema,
-    RecoveryCodesSchema,
-    TotpCodeSchema,
-    ended_scope,
-)
+from authapp.api.schemas.factor_changes import KeptSessionsSchema, NoMembersSchema, ended_scope
+from authapp.api.schemas.factors import EnrolmentSchema, RecoveryCodesSchema, TotpCodeSchema
 from authapp.domain.factors.totp_factors import Enrolment
 from authapp.domain.services import Services
 from authapp.errors import FactorExists, ResourceNotFound, SecondFactorInvalid

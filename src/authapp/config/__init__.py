@@ -9,9 +9,18 @@ from typing import Any, Literal, Self
 from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
 from authapp.config.mail import MailServer, link_url, mail_from, mail_server
 from authapp.config.parsers import breach_source, folder, names
+from authapp.config.passkeys import RelyingParty, origins, problems_of_passkeys, relying_party, rp_id
 from authapp.config.rate_limits import RateLimit, rate_limits
 
-__all__ = ["MailServer", "RateLimit", "Settings", "SettingsError", "normalised_database_url", "rate_limits"]
+__all__ = [
+    "MailServer",
+    "RateLimit",
+    "RelyingParty",
+    "Settings",
+    "SettingsError",
+    "normalised_database_url",
+    "rate_limits",
+]
 
 OWASP_ARGON2 = {"argon2_memory_kib": 19_456, "argon2_time_cost": 2}
 """The minimum for argon2id in the OWASP Password Storage Cheat Sheet."""
@@ -181,6 +190,20 @@ class Settings:
     breached_passwords: str = _read(EnvironmentReader.text, "off", breach_source)
     """Where new passwords are looked up in lists of breached ones: ``off``, a range address, or a file."""
 
+    origins: tuple[str, ...] = _read(EnvironmentReader.text, (), origins)
+    """The origins whose pages may use passkeys, compared exactly. Without them, there are no passkeys."""
+
+    rp_id: str | None = _read(EnvironmentReader.text, None, rp_id)
+    """The domain that passkeys belong to. By default the issuer's host, or that of the first origin."""
+
+    rp_name: str | None = _read(EnvironmentReader.text, None, str)
+    """The name of this service that people see when they make a passkey. By default ``rp_id``."""
+
+    @property
+    def relying_party(self) -> RelyingParty | None:
+        """Whom passkeys are made for; ``None`` if there are none. Raises ``ValueError`` as ``relying_party`` does."""
+        return relying_party(self.origins, self.issuer, self.rp_id, self.rp_name) if self.origins else None
+
     def rate_limit(self, name: str) -> RateLimit | None:
         """Return the limit ``name``; ``None`` means no limit. Raises ``KeyError`` if no such limit is registered."""
         return self.rate_limits[name] if name in self.rate_limits else rate_limits[name]
@@ -198,7 +221,7 @@ class Settings:
         """
         reader = EnvironmentReader(check_keys)
         if reader.choice("env", cls.env, ["production", "development"]) == "development":
-            reader.development = _development_defaults(instance, development_keys)
+            reader.development = _development_defaults(reader, instance, development_keys)
         values = {}
         for setting in fields(cls):
             read, *arguments = setting.metadata["read"]
@@ -210,6 +233,9 @@ class Settings:
             reader.require_value(values, "mail_from", "AUTHAPP_MAIL_URL needs a sender.")
         if values["email_verification"] == "required":
             reader.require_value(values, "mail_url", "AUTHAPP_EMAIL_VERIFICATION=required needs it.")
+        if values["rp_id"] is not None:
+            reader.require_value({"origins": values["origins"] or None}, "origins", "AUTHAPP_RP_ID needs it.")
+        reader.problems += problems_of_passkeys(values)
         reader.server()
         reader.unknown()
         if reader.problems:
@@ -217,11 +243,15 @@ class Settings:
         return cls(**values)
 
 
-def _development_defaults(instance: Path, development_keys: Callable[[Path], str]) -> dict[str, Default]:
+def _development_defaults(
+    reader: EnvironmentReader, instance: Path, development_keys: Callable[[Path], str]
+) -> dict[str, Default]:
     url_file = instance / "database-url"
     return {
         "database_url": lambda: url_file.read_text().strip() if url_file.is_file() else None,
         "jwt_keys": lambda: development_keys(instance / "jwt-keys.json"),
         "mail_url": (instance / "mail").as_uri,
         "mail_from": lambda: "authapp <no-reply@localhost.example>",
+        # Passkeys belong to a domain, and 127.0.0.1 is none.
+        "origins": lambda: f"http://localhost:{reader.port()}",
     }

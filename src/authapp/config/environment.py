@@ -124,7 +124,7 @@ class EnvironmentReader:
 
     def issuer(self, name: str, development: str) -> Any:
         """Read the issuer. In development the default has the port of ``PORT``."""
-        value = self.required(name, development.replace(str(DEFAULT_PORT), str(self._port() or DEFAULT_PORT)))
+        value = self.required(name, development.replace(str(DEFAULT_PORT), str(self.port())))
         if value is not None and not _is_issuer(value):
             self.problems.append("AUTHAPP_ISSUER must be an http(s) address without query or fragment (RFC 8414).")
         return value
@@ -155,8 +155,12 @@ class EnvironmentReader:
     def server(self) -> None:
         """Check the variables that gunicorn and ``make run`` read."""
         self._workers()
-        self._port()
+        self.port()
         self._read("GUNICORN_CMD_ARGS", lambda: None, _words)
+
+    def port(self) -> int:
+        """Return the port of ``make run``; the default, if ``PORT`` cannot be used."""
+        return self._number("PORT", int, DEFAULT_PORT, 1, 65_535) or DEFAULT_PORT
 
     def unknown(self) -> None:
         """Add a problem for each variable that is named like a setting and is none. Call this after all are read."""
@@ -167,9 +171,6 @@ class EnvironmentReader:
 
     def _workers(self) -> Any:
         return self._number("WEB_CONCURRENCY", int, DEFAULT_WORKERS, 1, 1000)
-
-    def _port(self) -> Any:
-        return self._number("PORT", int, DEFAULT_PORT, 1, 65_535)
 
     def _development(self, name: str) -> Default:
         return (self.development or {}).get(name, lambda: None)

@@ -73,6 +73,12 @@ factors_changing = _signals.signal("factors-changing")
 recovery_code_used = _signals.signal("recovery-code-used")
 """``user_id``, ``remaining``: sent within the transaction that uses a recovery code; so many are left."""
 
+passkey_counter_reversed = _signals.signal("passkey-counter-reversed")
+"""``user_id``, ``passkey_id``, ``name``, ``refused``: sent within the transaction that uses or refuses such a passkey.
+
+Its signature counter went back, so there may be a copy of it. ``refused`` is whether it was not accepted.
+"""
+
 user_registered = _signals.signal("user-registered")
 """``user_id``, ``username``, ``email``: a guest registered an account, or an administrator created one."""
 

@@ -47,7 +47,6 @@ from authapp.domain.users.name_keys import NameKeys
 from authapp.domain.users.search import UserSearch
 from authapp.security.bulkhead import Bulkhead
 from authapp.security.cursors import Cursors
-from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import KeyRing
 from authapp.security.passwords import Passwords
 from authapp.security.tokens import TokenRules, Tokens
@@ -136,8 +135,7 @@ class Services:
         verifications = EmailVerifications(
             mail_requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
         )
-        sealing = EncryptionKeys.from_json(settings.encryption_keys) if settings.encryption_keys else None
-        factors = FactorServices.build(settings, sealing, sessions, throttles, hooks)
+        factors = FactorServices.build(settings, keys, sessions, throttles, hooks)
         handlers: dict[str, Confirm] = {
             TokenPurpose.VERIFY_EMAIL: verifications.confirm,
             TokenPurpose.CHANGE_EMAIL: address_changes.confirm,
@@ -156,7 +154,12 @@ class Services:
             principals=principals,
             sessions=sessions,
             step_ups=StepUps(
-                tokens, {"password": verifier.reauthenticate, "code": factors.second_factors.reauthenticate}
+                tokens,
+                {
+                    "password": verifier.reauthenticate,
+                    "code": factors.second_factors.reauthenticate,
+                    "credential": factors.passkey_login.reauthenticate,
+                },
             ),
             factors=factors,
             introspection=Introspection(tokens, principals, sessions, refresh_grace=grace),

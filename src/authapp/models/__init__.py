@@ -7,10 +7,12 @@ from authapp.models.blocklisted_token import BlocklistedToken
 from authapp.models.login_throttle import LoginThrottle
 from authapp.models.one_time_token import OneTimeToken
 from authapp.models.outgoing_mail import OutgoingMail
+from authapp.models.passkey import Passkey
 from authapp.models.recovery_code import RecoveryCode
 from authapp.models.role import Role, UserRole
 from authapp.models.second_factor_challenge import SecondFactorChallenge
 from authapp.models.session import EndReason, Session
+from authapp.models.spent_challenge import SpentChallenge
 from authapp.models.totp_factor import TotpFactor
 from authapp.models.user import User, UserStatus
 
@@ -30,10 +32,12 @@ __all__ = [
     "LoginThrottle",
     "OneTimeToken",
     "OutgoingMail",
+    "Passkey",
     "RecoveryCode",
     "Role",
     "SecondFactorChallenge",
     "Session",
+    "SpentChallenge",
     "TotpFactor",
     "User",
     "UserRole",

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from itsdangerous import BadData, URLSafeSerializer
 
+from authapp.security.derived_keys import derived_keys
 from authapp.security.keys import KeyRing
 
 MAX_LENGTH = 1024
@@ -21,7 +20,7 @@ class Cursors:
     def __init__(self, keys: KeyRing) -> None:
         # itsdangerous signs with the last secret, so the order is reversed: the ring's first key signs. The older keys
         # still verify, so cursors stay valid when keys are rotated.
-        self._secrets = [_derived(key.jwk) for key in keys][::-1]
+        self._secrets = derived_keys(keys, "cursors")[::-1]
 
     def write(self, list_name: str, filters: Mapping[str, Any], position: list[str]) -> str:
         """Return the cursor for ``position``. It is valid only for the list ``list_name`` with the same ``filters``."""
@@ -39,9 +38,3 @@ class Cursors:
         bound = sha256(json.dumps(dict(filters), sort_keys=True, default=str).encode()).hexdigest()
         options = {"key_derivation": "hmac", "digest_method": sha256}
         return URLSafeSerializer(self._secrets, salt=f"authapp.cursor.{list_name}.{bound}", signer_kwargs=options)
-
-
-def _derived(jwk: Mapping[str, Any]) -> bytes:
-    # Derived with HKDF (RFC 5869), because each key should have one purpose only.
-    secret = str(jwk["k"] if jwk["kty"] == "oct" else jwk["d"])
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"authapp cursors").derive(secret.encode())

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from authapp.api.schemas.fields import NO_NUL, Timestamp
-from authapp.domain.sessions.sessions import LogoutScope
+from authapp.api.schemas.fields import NO_NUL, RECOVERY_CODES, Timestamp
+from authapp.api.schemas.passkeys import AuthenticationCredentialSchema, PasskeySchema
+from authapp.domain.factors.enrolled import PASSKEY, RECOVERY_CODE, TOTP
 
 CHALLENGE = "AZrHxFs-fVOmsjwdng9KdwyVsUgtBoEDNHFDSg7ZYdzKE0ZN9qOWYzMDbTM3G1J_"
 TOTP_CODE = "287082"
-RECOVERY_CODES = ["7Q4N-2ZKD-X9F3-A0VB-5MTC-JR8H", "D1PW-6YSE-K4G2-Z7XQ-N0CM-V3TB"]
 
 CODE_RULE = {**NO_NUL, "writeOnly": True, "maxLength": 64}
 
@@ -33,7 +33,7 @@ class FactorsSchema(Schema):
     totp = fields.Nested(
         EnabledFactorSchema, required=True, allow_none=True, metadata={"description": "The authenticator app."}
     )
-    passkeys = fields.List(fields.Dict(), required=True, metadata={"examples": [[]]})
+    passkeys = fields.List(fields.Nested(PasskeySchema), required=True)
     recovery_codes = fields.Nested(RemainingCodesSchema, required=True)
     providers = fields.List(fields.Dict(), required=True, metadata={"examples": [[]]})
 
@@ -53,10 +53,6 @@ class EnrolmentSchema(Schema):
     qr_svg = fields.String(required=True, metadata={"examples": ['<svg xmlns="http://www.w3.org/2000/svg"></svg>']})
 
 
-class NoMembersSchema(Schema):
-    """Nothing."""
-
-
 class TotpCodeSchema(Schema):
     """The code that the authenticator app shows."""
 
@@ -74,20 +70,18 @@ class SecondFactorSchema(Schema):
 
     challenge = fields.String(required=True, metadata={**NO_NUL, "examples": [CHALLENGE]})
     factor = fields.String(
-        required=True, validate=validate.OneOf(["totp", "recovery_code"]), metadata={"examples": ["totp"]}
+        required=True, validate=validate.OneOf([TOTP, PASSKEY, RECOVERY_CODE]), metadata={"examples": [TOTP]}
     )
-    code = fields.String(required=True, metadata={**CODE_RULE, "examples": [TOTP_CODE]})
-
-
-class KeptSessionsSchema(Schema):
-    """What happens to the other sessions of the account."""
-
-    sessions = fields.String(
-        validate=validate.Equal("keep"),
-        metadata={"enum": ["keep"], "description": "`keep` does not end the other sessions."},
+    code = fields.String(metadata={**CODE_RULE, "description": "The code, but for a passkey.", "examples": [TOTP_CODE]})
+    credential = fields.Nested(
+        AuthenticationCredentialSchema,
+        metadata={"description": "The answer of a passkey. Without it, the response has the options to ask it with."},
     )
 
-
-def ended_scope(query: dict[str, Any]) -> LogoutScope | None:
-    """Return which sessions a change of factors ends, as the query says."""
-    return None if query.get("sessions") == "keep" else LogoutScope.OTHERS
+    @validates_schema
+    def validate_proof(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse a code for a passkey, and a credential for anything else."""
+        if ("code" in data) != (data["factor"] != PASSKEY):
+            raise ValidationError("Send a code for a factor that has codes.", "code")
+        if "credential" in data and data["factor"] != PASSKEY:
+            raise ValidationError("Send it for a passkey.", "credential")

@@ -9,6 +9,7 @@ from authapp import clock
 
 ACCESS_JWT = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.claims.signature"
 REFRESH_JWT = "eyJhbGciOiJFZERTQSIsInR5cCI6InJ0K2p3dCJ9.claims.signature"
+RECOVERY_CODES = ["7Q4N-2ZKD-X9F3-A0VB-5MTC-JR8H", "D1PW-6YSE-K4G2-Z7XQ-N0CM-V3TB"]
 IP_ADDRESS = "192.0.2.1"
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 """For the examples of the OpenAPI document."""

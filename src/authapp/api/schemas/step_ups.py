@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from authapp.api.schemas.factors import CODE_RULE, TOTP_CODE
+from authapp.api.schemas.passkeys import CHALLENGE_ID, AuthenticationCredentialSchema, Base64Url
 from authapp.api.schemas.users import KNOWN_PASSWORD
+from authapp.domain.factors.passkey_challenges import PasskeyAnswer
 
 
 class StepUpSchema(Schema):
@@ -19,9 +21,22 @@ class StepUpSchema(Schema):
             "examples": [TOTP_CODE],
         }
     )
+    credential = fields.Nested(
+        AuthenticationCredentialSchema,
+        metadata={"description": "The answer of a passkey of yours. It is sent together with `challenge_id`."},
+    )
+    challenge_id = Base64Url(example=CHALLENGE_ID, description="From `POST /auth/passkey-challenges`.")
 
     @validates_schema
     def validate_choice(self, data: dict[str, Any], **_: Any) -> None:
         """Refuse none and several."""
-        if len(data) != 1:
-            raise ValidationError("Send either the password or the code.", "password")
+        if len(data.keys() - {"challenge_id"}) != 1:
+            raise ValidationError("Send one of password, code and credential.", "password")
+        if ("credential" in data) != ("challenge_id" in data):
+            raise ValidationError("Send it together with a credential.", "challenge_id")
+
+    @post_load
+    def join_answer(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Return the method alone, with what it takes."""
+        challenge_id = data.pop("challenge_id", None)
+        return {"credential": PasskeyAnswer(data["credential"], challenge_id)} if challenge_id else data

@@ -56,6 +56,12 @@ class EventType:
     )
     RECOVERY_CODE_USED = event_types.register("recovery_code.used", "A recovery code was used in place of a factor.")
     RECOVERY_CODES_CREATED = event_types.register("recovery_codes.created", "An account got new recovery codes.")
+    PASSKEY_REFUSED = event_types.register(
+        "passkey.refused", "A passkey was refused, after the right first factor or in a session."
+    )
+    PASSKEY_COUNTER_REVERSED = event_types.register(
+        "passkey.counter_reversed", "The signature counter of a passkey went back: there may be a copy of it."
+    )
     ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
     ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
     ROLE_CREATED = event_types.register("role.created", "A role was created.")

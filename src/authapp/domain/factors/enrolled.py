@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, func, select
+from sqlalchemy import Uuid, bindparam, exists, func, select
 
 from authapp.database.session import read_one
-from authapp.models import RecoveryCode, TotpFactor, User
+from authapp.models import Passkey, RecoveryCode, TotpFactor, User
 
 TOTP = "totp"
+PASSKEY = "passkey"
 RECOVERY_CODE = "recovery_code"
 
 
@@ -19,11 +20,12 @@ class EnrolledFactors:
 
     has_password: bool
     totp_enabled_at: datetime | None
+    has_passkey: bool
     recovery_codes: int
 
     def second(self) -> list[str]:
         """Return the names of the second factors."""
-        return [TOTP] if self.totp_enabled_at else []
+        return [*([TOTP] if self.totp_enabled_at else []), *([PASSKEY] if self.has_passkey else [])]
 
     def completing(self) -> list[str]:
         """Return the names of what a login may be completed with: the second factors, and what replaces them."""
@@ -37,6 +39,7 @@ _ENROLLED = (
     select(
         (User.password_hash.is_not(None)).label("has_password"),
         TotpFactor.confirmed_at.label("totp_enabled_at"),
+        exists().where(Passkey.user_id == _USER_ID).label("has_passkey"),
         _REMAINING.label("recovery_codes"),
     )
     .select_from(User)
@@ -49,5 +52,5 @@ def factors_of(user_id: UUID) -> EnrolledFactors:
     """Return the factors of an account, in one statement. A deleted account has none."""
     row = read_one(_ENROLLED, {"user_id": user_id})
     if row is None:
-        return EnrolledFactors(has_password=False, totp_enabled_at=None, recovery_codes=0)
-    return EnrolledFactors(row.has_password, row.totp_enabled_at, row.recovery_codes)
+        return EnrolledFactors(has_password=False, totp_enabled_at=None, has_passkey=False, recovery_codes=0)
+    return EnrolledFactors(row.has_password, row.totp_enabled_at, row.has_passkey, row.recovery_codes)

@@ -10,6 +10,9 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.factors.recovery_codes import RecoveryCodes
 from authapp.domain.hooks import Hooks, factors_changing
 from authapp.domain.sessions import revocation
 from authapp.domain.sessions.sessions import LogoutScope
@@ -37,12 +40,14 @@ class FactorChanges:
 
         ``event`` is ``FACTOR_ADDED``, ``FACTOR_REMOVED`` or ``FACTORS_RESET``, and ``details`` are for that event.
         ``proven`` are the methods that the session of ``context`` has proven by it. No login from before can be
-        completed, since ``users.updated_at`` changes.
+        completed, since ``users.updated_at`` changes. Recovery codes go with the last factor that they replace.
 
         Returns how many sessions were ended; pass it to ``announce`` after the commit.
         """
         user.updated_at = now = clock.now()
         _add_methods(user.id, context.session_id, proven)
+        if event == EventType.FACTOR_REMOVED and not factors_of(user.id).second():
+            RecoveryCodes().delete_all(user.id)
         kept = context.session_id if scope is LogoutScope.OTHERS else None
         ended = revocation.end_all(user.id, EndReason.FACTORS_CHANGED, now, keep=kept) if scope else 0
         audit.record(event, context=context, subject_id=user.id, factor=factor, sessions_ended=ended, **details)

@@ -1,9 +1,10 @@
 """Removing the second factors of an account: for an owner who has lost them, or who was robbed."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import ColumnElement, delete
 
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
@@ -13,7 +14,7 @@ from authapp.domain.hooks import account_claimed
 from authapp.domain.passwords.throttles import SECOND_FACTOR, LoginThrottles
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.users.rows import UserRef, lock_managed
-from authapp.models import RecoveryCode, SecondFactorChallenge, TotpFactor, User
+from authapp.models import Passkey, RecoveryCode, SecondFactorChallenge, TotpFactor, User
 
 ALL = "all"
 """What a reset says in place of one factor."""
@@ -58,13 +59,17 @@ class FactorResets:
 
 def remove_factors(user_id: UUID, since: datetime | None = None) -> None:
     """Delete the factors of an account that were added after ``since``, and all its recovery codes and challenges."""
-    added = () if since is None else (TotpFactor.confirmed_at > since,)
     for rows in (
-        delete(TotpFactor).where(TotpFactor.user_id == user_id, *added),
+        delete(TotpFactor).where(TotpFactor.user_id == user_id, *_after(TotpFactor.confirmed_at, since)),
+        delete(Passkey).where(Passkey.user_id == user_id, *_after(Passkey.created_at, since)),
         delete(RecoveryCode).where(RecoveryCode.user_id == user_id),
         delete(SecondFactorChallenge).where(SecondFactorChallenge.user_id == user_id),
     ):
         db.session.execute(rows.execution_options(synchronize_session=False))
+
+
+def _after(time: Any, since: datetime | None) -> tuple[ColumnElement[bool], ...]:
+    return () if since is None else (time > since,)
 
 
 def _remove_from_claimed(_app: object, *, user_id: UUID, **_: object) -> None:

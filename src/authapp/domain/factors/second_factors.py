@@ -4,7 +4,6 @@ Any first factor passes through ``Sessions.start``, whose hook asks here: no rou
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +15,8 @@ from authapp.domain.audit import EventType
 from authapp.domain.factors import challenges, totp
 from authapp.domain.factors.challenges import Challenge
 from authapp.domain.factors.enrolled import RECOVERY_CODE, TOTP, factors_of
+from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer
+from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.totp_enrolment import digits_of
 from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.throttles import SECOND_FACTOR, LoginThrottles
@@ -24,29 +25,29 @@ from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.domain.users.rows import lock_account
 from authapp.errors import SecondFactorInvalid, SecondFactorRequired, TooManyRequests
+from authapp.security.passkey_responses import Credential
 
+ProveCode = Callable[[UUID, str, RequestContext], tuple[str, ...]]
+"""Takes the user's id and a code, and returns the methods (``amr``) that it proves; none if it is wrong.
 
-@dataclass(frozen=True)
-class SecondFactor:
-    """One kind of second factor.
-
-    ``prove`` takes the user's id, what the client sent, and what it is bound to. It works within the open transaction,
-    where the account is locked, uses up what can be used once, and returns the methods (``amr``) that it has proven;
-    none if it refuses. ``is_guessable`` is whether wrong ones are counted, and delay and lock further attempts.
-    """
-
-    prove: Callable[[UUID, Any, RequestContext], tuple[str, ...]]
-    is_guessable: bool
+It works within the open transaction, where the account is locked, and uses the code up.
+"""
 
 
 class SecondFactors:
     """The use cases of second factors."""
 
     def __init__(
-        self, factors: Mapping[str, SecondFactor], sessions: Sessions, throttles: LoginThrottles, hooks: Hooks
+        self,
+        codes: Mapping[str, ProveCode],
+        passkeys: PasskeyProofs,
+        sessions: Sessions,
+        throttles: LoginThrottles,
+        hooks: Hooks,
     ) -> None:
-        """Take the kinds of factors by their names in the API."""
-        self._factors = factors
+        """Take the kinds of codes by the names of their factors in the API."""
+        self._codes = codes
+        self._passkeys = passkeys
         self._sessions = sessions
         self._throttles = throttles
         self._hooks = hooks
@@ -65,20 +66,49 @@ class SecondFactors:
         if names := factors_of(result.user_id).completing():
             raise SecondFactorRequired(challenges.issue(result), names)
 
-    def log_in(self, challenge: str, factor: str, proof: Any, context: RequestContext) -> TokenPair:
+    def passkey_options(self, challenge: str) -> dict[str, Any]:
+        """Return what is passed to the authenticator to complete the login that waits with ``challenge``.
+
+        Raises ``SecondFactorInvalid``.
+        """
+        waiting = _waiting(challenge)
+        return self._passkeys.second_factor_options(waiting.user_id, waiting.challenge_hash)
+
+    def log_in_with_code(self, challenge: str, factor: str, code: str, context: RequestContext) -> TokenPair:
         """Start the session of the login that waits with ``challenge``, and return its tokens.
 
         Raises ``SecondFactorInvalid``; ``TooManyRequests`` after too many wrong codes, over all challenges and
         step-ups of the account; or what a hook raises.
         """
-        waiting = challenges.find(challenge)
-        if waiting is None:
-            raise SecondFactorInvalid
+        waiting = _waiting(challenge)
         self._count(waiting.user_id, factor)
-        amr = self._use(waiting, factor, proof, context)
+        with transaction():
+            amr = self._codes[factor](waiting.user_id, code, context) if challenges.lock(waiting) else ()
+            if amr:
+                challenges.use(waiting)
+            else:
+                challenges.count_failure(waiting)
+                _record_refusal(waiting.user_id, factor, context)
+        return self._start(waiting, amr, context)
+
+    def log_in_with_passkey(self, challenge: str, credential: Credential, context: RequestContext) -> TokenPair:
+        """Do the same with the answer of an authenticator. It cannot be guessed, so that no failures are counted."""
+        waiting = _waiting(challenge)
+        answer, purpose = PasskeyAnswer(credential), ChallengePurpose.SECOND_FACTOR
+        with transaction():
+            amr: tuple[str, ...] = ()
+            if challenges.lock(waiting):
+                amr = self._passkeys.prove(waiting.user_id, answer, purpose, waiting.challenge_hash, context)
+            if amr:
+                challenges.use(waiting)
+        return self._start(waiting, amr, context)
+
+    def _start(self, waiting: Challenge, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
+        if not amr:
+            raise SecondFactorInvalid
         result = AuthenticationResult(
             waiting.user_id,
-            (*waiting.amr, *amr, MULTI_FACTOR),
+            tuple(dict.fromkeys((*waiting.amr, *amr, MULTI_FACTOR))),
             auth_time=clock.now(),
             account_version=waiting.account_version,
             throttle_scope=SECOND_FACTOR.name,
@@ -94,7 +124,7 @@ class SecondFactors:
         self._count(user_id, factor)
         with transaction():
             user = lock_account(user_id)
-            amr = self._factors[factor].prove(user_id, code, context)
+            amr = self._codes[factor](user_id, code, context)
             if amr:
                 self._throttles.forgive(user_id, SECOND_FACTOR.name)
             else:
@@ -105,33 +135,23 @@ class SecondFactors:
             user_id, (*amr, MULTI_FACTOR), auth_time=clock.now(), account_version=user.updated_at
         )
 
-    def _use(self, waiting: Challenge, factor: str, proof: Any, context: RequestContext) -> tuple[str, ...]:
-        """Use up the challenge together with the factor, or count a failure. Raises ``SecondFactorInvalid``."""
-        with transaction():
-            amr: tuple[str, ...] = ()
-            if challenges.lock(waiting):
-                amr = self._factors[factor].prove(waiting.user_id, proof, context)
-                if amr:
-                    challenges.use(waiting)
-                else:
-                    challenges.count_failure(waiting)
-                    _record_refusal(waiting.user_id, factor, context)
-        if not amr:
-            raise SecondFactorInvalid
-        return amr
-
     def _count(self, user_id: UUID, factor: str) -> None:
         """Count an attempt at a code before it is compared. Raises ``TooManyRequests``.
 
         A recovery code cannot be guessed, and opens an account whose codes are locked. Its failures are counted.
         """
-        if not self._factors[factor].is_guessable:
-            return
         try:
             self._throttles.reserve(user_id, SECOND_FACTOR)
         except TooManyRequests:
             if factor != RECOVERY_CODE:
                 raise
+
+
+def _waiting(challenge: str) -> Challenge:
+    waiting = challenges.find(challenge)
+    if waiting is None:
+        raise SecondFactorInvalid
+    return waiting
 
 
 def _is_totp(code: str) -> bool:

@@ -6,7 +6,7 @@ from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors.enrolled import TOTP, factors_of
+from authapp.domain.factors.enrolled import TOTP
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.recovery_codes import RecoveryCodes
 from authapp.domain.factors.totp_factors import Enrolment, TotpFactors
@@ -64,8 +64,6 @@ class TotpEnrolment:
             user = lock_account(user_id)
             if not self._factors.remove(user.id):
                 raise ResourceNotFound
-            if not factors_of(user.id).second():
-                self._codes.delete_all(user.id)
             ended = self._changes.note(user, EventType.FACTOR_REMOVED, context, scope=scope, factor=TOTP)
         self._changes.announce(user_id, ended, context)
 

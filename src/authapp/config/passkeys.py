@@ -1,0 +1,110 @@
+"""The settings of passkeys: the origins where they are used, and the domain that they belong to (WebAuthn Level 3)."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from authapp.config.parsers import is_https_or_local
+
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_ANDROID_APP = re.compile(r"android:apk-key-hash:[A-Za-z0-9_-]{43}")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class RelyingParty:
+    """Whom passkeys are made for: the domain ``id``, a ``name`` for people, and the origins where they are used."""
+
+    id: str
+    name: str
+    origins: tuple[str, ...]
+
+    @property
+    def related_origins(self) -> list[str]:
+        """The origins of other domains: browsers accept them only if ``id`` names them (WebAuthn L3, section 5.11)."""
+        return [origin for origin in self.origins if (host := host_of(origin)) and not is_within(host, self.id)]
+
+
+def relying_party(origins: Sequence[str], issuer: str, rp_id: str | None, rp_name: str | None) -> RelyingParty:
+    """Return the relying party of these settings.
+
+    Without an ``rp_id`` it is the issuer's host, if an origin belongs to that domain, otherwise the first origin's
+    host. Raises ``ValueError`` if no origin belongs to the domain: no browser would make a passkey for it.
+    """
+    hosts = [host for origin in origins if (host := host_of(origin))]
+    own = urlsplit(issuer).hostname or ""
+    if rp_id is None:
+        is_own = _is_domain(own) and (not hosts or any(is_within(host, own) for host in hosts))
+        rp_id = own if is_own else next(iter(hosts), None)
+    if rp_id is None or (hosts and not any(is_within(host, rp_id) for host in hosts)):
+        raise ValueError("must be the host of one of AUTHAPP_ORIGINS, or a domain above it.")
+    return RelyingParty(rp_id, rp_name or rp_id, tuple(origins))
+
+
+def problems_of_passkeys(values: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each problem of the settings of passkeys together."""
+    if not values["origins"] or values["issuer"] is None:
+        return []
+    try:
+        relying_party(values["origins"], values["issuer"], values["rp_id"], values["rp_name"])
+    except ValueError as error:
+        return [f"AUTHAPP_RP_ID {error}"]
+    return []
+
+
+def origins(value: str) -> tuple[str, ...]:
+    """Return the origins of an ``AUTHAPP_ORIGINS``, separated by blanks or commas. Raises ``ValueError``.
+
+    An origin is written as browsers do: without a path and a default port, in lower case.
+    """
+    return tuple(dict.fromkeys(_origin(each) for each in re.split(r"[\s,]+", value) if each))
+
+
+def rp_id(value: str) -> str:
+    """Return the domain of an ``AUTHAPP_RP_ID``. Raises ``ValueError``."""
+    if not _is_domain(value):
+        raise ValueError("must be a domain such as example.com, in lower case and ASCII, or localhost.")
+    return value
+
+
+def host_of(origin: str) -> str | None:
+    """Return the host of an origin, or ``None`` for an app's."""
+    return urlsplit(origin).hostname
+
+
+def is_within(host: str, domain: str) -> bool:
+    """Return whether ``host`` is ``domain``, or below it."""
+    return host == domain or host.endswith(f".{domain}")
+
+
+def _origin(text: str) -> str:
+    if _ANDROID_APP.fullmatch(text):
+        return text
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        host, port = "", None
+    if _is_ip_address(host):
+        raise ValueError("must name hosts: passkeys belong to domains, so write http://localhost:8000 for this one.")
+    if not host or text.lower() not in {f"{url.scheme}://{host}", f"{url.scheme}://{host}:{port}"}:
+        raise ValueError("must be origins such as https://app.example.com, without a path, separated by blanks.")
+    if not is_https_or_local(url) or not _is_domain(host):
+        raise ValueError("must be https origins with a host in ASCII, or http ones of localhost.")
+    suffix = "" if port in {None, _DEFAULT_PORTS[url.scheme]} else f":{port}"
+    return f"{url.scheme}://{host}{suffix}"
+
+
+def _is_domain(text: str) -> bool:
+    return len(text) <= 253 and _DOMAIN.fullmatch(text) is not None and (text == "localhost" or "." in text)
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,70 @@
+"""Challenges of passkeys: sealed for a purpose, and used once."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+
+from authapp.database.session import db
+from authapp.domain.pruning import Prunable, prunables
+from authapp.models import SpentChallenge
+from authapp.security import base64url
+from authapp.security.passkey_responses import Credential, ResponseRefused, challenge_of
+from authapp.security.sealed_challenges import OpenedChallenge, SealedChallenges
+
+prunables.register(
+    "spent_challenges",
+    Prunable(
+        "spent_challenges",
+        SpentChallenge.expires_at,
+        lambda now: SpentChallenge.expires_at < now,
+        # A node whose clock is slow still accepts the challenge.
+        after_leeway=True,
+    ),
+)
+
+
+class ChallengePurpose(StrEnum):
+    """What a challenge is for. It is good for nothing else.
+
+    A challenge for a registration is bound to the session, one for a second factor to the challenge of its login. One
+    for a login is bound to nothing, since there is nobody yet; it also serves a step-up, which needs a session besides.
+    """
+
+    REGISTER = "register"
+    LOGIN = "login"
+    SECOND_FACTOR = "second_factor"
+
+    @property
+    def requires_user_verification(self) -> bool:
+        """Whether the authenticator must verify the user. A second factor stands beside a first one."""
+        return self is not ChallengePurpose.SECOND_FACTOR
+
+
+@dataclass(frozen=True)
+class PasskeyAnswer:
+    """What a client sends: an authenticator's answer, and the ``challenge_id`` that it was asked with, if given."""
+
+    credential: Credential
+    challenge_id: str | None = None
+
+
+def open_challenge(
+    sealed: SealedChallenges, purpose: ChallengePurpose, bound_to: bytes, answer: PasskeyAnswer
+) -> tuple[bytes, OpenedChallenge]:
+    """Return the challenge that was answered, as bytes and opened. Raises ``ResponseRefused``."""
+    challenge = challenge_of(answer.credential)
+    if answer.challenge_id not in {None, base64url.encode(challenge)}:
+        raise ResponseRefused("the answer is for another challenge")
+    try:
+        return challenge, sealed.open(purpose, bound_to, challenge)
+    except ValueError as error:
+        raise ResponseRefused(str(error)) from None
+
+
+def spend(challenge: OpenedChallenge, user_id: UUID) -> bool:
+    """Note within the open transaction that a user has used the challenge. Return ``False`` if they had before."""
+    row = {"user_id": user_id, "challenge_hash": challenge.hash, "expires_at": challenge.expires_at}
+    noted = insert(SpentChallenge).values(row).on_conflict_do_nothing().returning(SpentChallenge.challenge_hash)
+    return db.session.execute(noted).one_or_none() is not None

@@ -1,0 +1,181 @@
+"""Proving to be a user with one of their passkeys (WebAuthn Level 3, section 7.2)."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import Row, select
+from webauthn.helpers import encode_cbor
+
+from authapp import clock
+from authapp.config import RelyingParty
+from authapp.context import MULTI_FACTOR, RequestContext
+from authapp.database.session import db
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, open_challenge, spend
+from authapp.domain.factors.passkey_options import request_options
+from authapp.domain.hooks import Hooks, passkey_counter_reversed
+from authapp.models import Passkey, User, UserStatus
+from authapp.security.passkey_responses import (
+    Assertion,
+    ResponseRefused,
+    credential_id_of,
+    user_handle_of,
+    verify_assertion,
+)
+from authapp.security.sealed_challenges import OpenedChallenge, SealedChallenges
+
+logger = logging.getLogger(__name__)
+
+HARDWARE_KEY, SOFTWARE_KEY, USER_VERIFIED = "hwk", "swk", "user"
+"""The methods (``amr``, RFC 8176) of a passkey of one device, of one that may be synced, and of a PIN or the like."""
+
+
+@dataclass(frozen=True)
+class VerifiedAnswer:
+    """An answer that one of a user's passkeys has signed. It proves nothing before its challenge is spent."""
+
+    user_id: UUID
+    passkey_id: UUID
+    challenge: OpenedChallenge
+    assertion: Assertion
+
+
+class PasskeyProofs:
+    """Verifies answers of authenticators, and uses them up."""
+
+    def __init__(self, challenges: SealedChallenges, party: RelyingParty, hooks: Hooks) -> None:
+        self._challenges = challenges
+        self._party = party
+        self._hooks = hooks
+        self._nobodys_key = _public_key_of_nobody()
+
+    def login_options(self) -> dict[str, Any]:
+        """Return what a guest passes to the authenticator. It names nobody: the passkey says whose it is."""
+        challenge = self._challenges.seal(ChallengePurpose.LOGIN, b"")
+        return request_options(self._party, challenge, user_verification="required")
+
+    def second_factor_options(self, user_id: UUID, bound_to: bytes) -> dict[str, Any]:
+        """Return what somebody who has proven to be this user passes to the authenticator as a second factor."""
+        challenge = self._challenges.seal(ChallengePurpose.SECOND_FACTOR, bound_to)
+        allowed = db.session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id))
+        return request_options(self._party, challenge, allowed=allowed, user_verification="preferred")
+
+    def exist(self, user_id: UUID) -> bool:
+        """Tell whether a user has a passkey."""
+        return db.session.scalar(select(Passkey.id).where(Passkey.user_id == user_id).limit(1)) is not None
+
+    def prove(
+        self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes, context: RequestContext
+    ) -> tuple[str, ...]:
+        """Verify an answer and use it up, within the open transaction; return the methods (``amr``) that it proves.
+
+        It must be by a passkey of this user. Returns none if it is refused; that is recorded, so commit also then.
+        """
+        try:
+            verified = self.verify(user_id, answer, purpose, bound_to)
+        except ResponseRefused:
+            audit.record(EventType.PASSKEY_REFUSED, context=context, subject_id=user_id)
+            return ()
+        return self.use(verified, context)
+
+    def verify(
+        self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
+    ) -> VerifiedAnswer:
+        """Verify an answer by a passkey of this user, without using it up. Raises ``ResponseRefused``.
+
+        The work is the same if the user does not exist, is disabled or has no such passkey, so that the time does not
+        tell.
+        """
+        try:
+            return self._verify(user_id, answer, purpose, bound_to)
+        except ResponseRefused as refused:
+            logger.info("a passkey was refused: %.200r", str(refused))
+            raise
+
+    def _verify(
+        self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
+    ) -> VerifiedAnswer:
+        challenge, opened = open_challenge(self._challenges, purpose, bound_to, answer)
+        credential = answer.credential
+        if user_handle_of(credential) not in {None, user_id.bytes}:
+            raise ResponseRefused("the passkey is another user's")
+        stored = _find(user_id, credential_id_of(credential))
+        assertion = verify_assertion(
+            credential,
+            challenge,
+            self._party,
+            public_key=stored.public_key if stored else self._nobodys_key,
+            backup_eligible=stored.backup_eligible if stored else False,
+            require_user_verification=purpose.requires_user_verification,
+        )
+        if stored is None:
+            raise ResponseRefused("no active user has this passkey")
+        return VerifiedAnswer(user_id, stored.id, opened, assertion)
+
+    def use(self, verified: VerifiedAnswer, context: RequestContext) -> tuple[str, ...]:
+        """Use a verified answer up, within the open transaction; return the methods (``amr``) that it proves.
+
+        Returns none if it was used before, or meanwhile the passkey is gone, or its counter says that it is a copy. Of
+        several requests at once, the others wait for the account's lock, and then find the challenge spent.
+        """
+        # The account first, like every other change of it: two in another order would wait for each other for ever.
+        account = select(User.id).where(User.id == verified.user_id, User.status == UserStatus.ACTIVE)
+        if db.session.scalar(account.with_for_update(key_share=True)) is None:
+            return ()
+        key = (Passkey.user_id == verified.user_id, Passkey.id == verified.passkey_id)
+        found = select(Passkey).where(*key).execution_options(populate_existing=True)
+        passkey = db.session.scalars(found).one_or_none()
+        if passkey is None or not spend(verified.challenge, verified.user_id):
+            return ()
+        assertion = verified.assertion
+        if not self._accept_counter(passkey, assertion.sign_count, context):
+            return ()
+        passkey.sign_count = max(passkey.sign_count, assertion.sign_count)
+        passkey.backed_up = assertion.backed_up
+        passkey.user_verified = passkey.user_verified or assertion.user_verified
+        passkey.last_used_at = clock.now()
+        return methods(backup_eligible=passkey.backup_eligible, user_verified=assertion.user_verified)
+
+    def _accept_counter(self, passkey: Passkey, sign_count: int, context: RequestContext) -> bool:
+        """Record a counter that went back or stood still, and return whether the passkey is accepted (step 22).
+
+        Synced passkeys do so honestly: each device counts by itself. A passkey of one device has been copied.
+        """
+        if sign_count > passkey.sign_count or sign_count == passkey.sign_count == 0:
+            return True
+        refused = not passkey.backup_eligible
+        details: dict[str, Any] = {"name": passkey.name, "refused": refused}
+        audit.record(
+            EventType.PASSKEY_COUNTER_REVERSED,
+            context=context,
+            subject_id=passkey.user_id,
+            passkey_id=str(passkey.id),
+            **details,
+        )
+        self._hooks.send(
+            passkey_counter_reversed, context=context, user_id=passkey.user_id, passkey_id=passkey.id, **details
+        )
+        return not refused
+
+
+def methods(*, backup_eligible: bool, user_verified: bool) -> tuple[str, ...]:
+    """Return the methods (``amr``) that a passkey proves. With the user verified, they are of two factors."""
+    key = SOFTWARE_KEY if backup_eligible else HARDWARE_KEY
+    return (key, USER_VERIFIED, MULTI_FACTOR) if user_verified else (key,)
+
+
+def _find(user_id: UUID, credential_id: bytes) -> Row[UUID, bytes, bool] | None:
+    columns = (Passkey.id, Passkey.public_key, Passkey.backup_eligible)
+    active = select(*columns).join(User, User.id == Passkey.user_id).where(User.status == UserStatus.ACTIVE)
+    which = (Passkey.user_id == user_id, Passkey.credential_id == credential_id)
+    return db.session.execute(active.where(*which)).one_or_none()
+
+
+def _public_key_of_nobody() -> bytes:
+    numbers = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
+    key = {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
+    return encode_cbor(key)

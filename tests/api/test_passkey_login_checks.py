@@ -1,0 +1,298 @@
+"""WebAuthn Level 3, section 7.2: each check of an assertion, broken alone. A name has the number of its step."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from authapp.database.session import transaction
+from authapp.domain import hooks
+from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer
+from authapp.domain.services import Services
+from authapp.models import User
+from authapp.security import base64url
+from authenticator import (
+    BE,
+    BS,
+    EDDSA,
+    ORIGIN,
+    RS256,
+    UP,
+    UV,
+    Authenticator,
+    add_passkey,
+    creation_options,
+    log_in,
+    request_options,
+    send_login,
+)
+from clocks import Time
+from factories import GUEST, Api, a_session, a_user, events_of, problem
+
+SYNCED = UP | UV | BE
+
+
+@pytest.fixture
+def user(app: Flask) -> User:
+    return a_user(app)
+
+
+@pytest.fixture
+def token(app: Flask, user: User) -> str:
+    return a_session(app, user).access_token
+
+
+@pytest.fixture
+def authenticator(api: Api, token: str) -> Authenticator:
+    return add_passkey(api, token)
+
+
+def refused(api: Api, authenticator: Authenticator, **changes: Any) -> None:
+    """Check that a change is refused, and that it was the change: without it, the passkey is accepted."""
+    problem(log_in(api, authenticator, **changes), 401, "passkey_invalid")
+
+
+@pytest.fixture(autouse=True)
+def _honest_after_all(api: Api, authenticator: Authenticator) -> Any:
+    """Log in with the same passkey when the test is over: what was refused has changed nothing."""
+    flags = authenticator.flags
+    yield
+    authenticator.flags, authenticator.sign_count = flags, authenticator.sign_count + 1_000
+    assert log_in(api, authenticator).status_code == 200
+
+
+@pytest.mark.parametrize("handle", [None, "AA", base64url.encode(UUID(int=7).bytes)])
+def test_step_6_the_passkey_must_say_whose_it_is(api: Api, authenticator: Authenticator, handle: str | None) -> None:
+    refused(api, authenticator, userHandle=handle)
+
+
+def test_step_6_the_handle_of_another_user_is_refused(app: Flask, api: Api, authenticator: Authenticator) -> None:
+    other = a_user(app)
+    refused(api, authenticator, userHandle=base64url.encode(other.id.bytes))
+    add_passkey(api, a_session(app, other).access_token)
+    refused(api, authenticator, userHandle=base64url.encode(other.id.bytes))
+
+
+def test_step_6_an_unknown_credential_is_refused(api: Api, authenticator: Authenticator) -> None:
+    refused(api, Authenticator(user_handle=authenticator.user_handle))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\xff\xfe{}", id="8-not-utf-8"),
+        pytest.param(b"no json", id="9-not-json"),
+        pytest.param(b"[]", id="9-not-an-object"),
+        pytest.param(b'{"type":"webauthn.get","type":"webauthn.get"}', id="9-twice"),
+        pytest.param(b'{"type":"webauthn.get"}', id="11-no-challenge"),
+    ],
+)
+def test_client_data_that_cannot_be_read_is_refused(api: Api, authenticator: Authenticator, data: bytes) -> None:
+    refused(api, authenticator, clientDataJSON=base64url.encode(data))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"type": "webauthn.create"}, id="10-create"),
+        pytest.param({"type": "payment.get"}, id="10-payment"),
+        pytest.param({"type": None}, id="10-none"),
+        pytest.param({"challenge": base64url.encode(b"challenge")}, id="11-another"),
+        pytest.param({"crossOrigin": True}, id="13-cross-origin"),
+        pytest.param({"crossOrigin": "true"}, id="13-text"),
+        pytest.param({"topOrigin": ORIGIN}, id="14-top-origin"),
+    ],
+)
+def test_client_data_of_something_else_is_refused(
+    api: Api, authenticator: Authenticator, changes: dict[str, Any]
+) -> None:
+    refused(api, authenticator, client_data=changes)
+
+
+@pytest.mark.parametrize("purpose", [ChallengePurpose.REGISTER, ChallengePurpose.SECOND_FACTOR])
+def test_step_11_a_challenge_for_something_else_is_refused(
+    app: Flask, api: Api, token: str, authenticator: Authenticator, purpose: ChallengePurpose
+) -> None:
+    options = request_options(api)
+    with app.app_context():
+        proofs, user_id = Services.of(app).factors.passkey_proofs, UUID(bytes=authenticator.user_handle)
+        other = proofs.second_factor_options(user_id, b"") if "second" in purpose else creation_options(api, token)
+    options["challenge"] = options["challenge_id"] = other["challenge"]
+    problem(send_login(api, options, authenticator.get(options)), 401, "passkey_invalid")
+
+
+def test_step_11_the_challenge_that_is_named_must_be_the_one_that_was_signed(
+    api: Api, authenticator: Authenticator
+) -> None:
+    options, other = request_options(api), request_options(api)
+    problem(send_login(api, other, authenticator.get(options)), 401, "passkey_invalid")
+
+
+def test_step_11_a_challenge_is_good_for_one_login(api: Api, authenticator: Authenticator) -> None:
+    options = request_options(api)
+    assert send_login(api, options, authenticator.get(options)).status_code == 200
+    problem(send_login(api, options, authenticator.get(options)), 401, "passkey_invalid")
+
+
+def test_step_11_a_challenge_expires_after_five_minutes(api: Api, authenticator: Authenticator, time: Time) -> None:
+    options = request_options(api)
+    time.passes(minutes=5)
+    problem(send_login(api, options, authenticator.get(options)), 401, "passkey_invalid")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://example.com",
+        "https://app.example.com.",
+        "https://app.example.com:8443",
+        "https://APP.example.com",
+        "https://app.example.com/",
+        "https://app.example.com.other.example",
+        "http://app.example.com",
+        "null",
+        None,
+    ],
+    ids=str,
+)
+def test_step_12_only_the_exact_origins_pass(api: Api, authenticator: Authenticator, origin: str | None) -> None:
+    refused(api, authenticator, client_data={"origin": origin})
+
+
+@pytest.mark.parametrize("rp_id", ["app.example.com", "other.example"])
+def test_step_15_the_hash_of_another_domain_is_refused(api: Api, authenticator: Authenticator, rp_id: str) -> None:
+    refused(api, authenticator, rp_id=rp_id)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param(UV, id="16-not-present"),
+        pytest.param(UP, id="17-not-verified"),
+        pytest.param(UP | UV | BS, id="18-backed-up-and-not-eligible"),
+        pytest.param(UP | UV | BE, id="19-eligible-now"),
+        pytest.param(UP | UV | BE | BS, id="19-eligible-and-backed-up-now"),
+    ],
+)
+def test_wrong_flags_are_refused(api: Api, authenticator: Authenticator, flags: int) -> None:
+    authenticator.flags = flags
+    refused(api, authenticator)
+
+
+def test_step_19_a_passkey_that_was_synced_stays_so(api: Api, token: str) -> None:
+    synced = add_passkey(api, token, Authenticator(flags=SYNCED | BS))
+    synced.flags = UP | UV
+    refused(api, synced)
+
+
+def _flipped(signature: bytes) -> bytes:
+    return signature[:-1] + bytes([signature[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(_flipped, id="flipped"),
+        pytest.param(lambda _signature: b"\0", id="zero"),
+        pytest.param(lambda signature: signature + b"\0", id="longer"),
+    ],
+)
+@pytest.mark.parametrize("algorithm", [EDDSA, RS256])
+def test_step_21_a_changed_signature_is_refused(
+    api: Api, token: str, change: Callable[[bytes], bytes], algorithm: int
+) -> None:
+    signer = add_passkey(api, token, Authenticator(algorithm))
+    options = request_options(api)
+    credential = signer.get(options)
+    credential["response"]["signature"] = base64url.encode(
+        change(base64url.decode(credential["response"]["signature"]))
+    )
+    problem(send_login(api, options, credential), 401, "passkey_invalid")
+
+
+def test_step_21_the_signature_of_another_key_is_refused(api: Api, authenticator: Authenticator) -> None:
+    thief = Authenticator(credential_id=authenticator.credential_id, user_handle=authenticator.user_handle)
+    refused(api, thief)
+
+
+@pytest.mark.parametrize("name", ["clientDataJSON", "authenticatorData"])
+def test_step_21_the_signature_is_over_all_data(api: Api, authenticator: Authenticator, name: str) -> None:
+    options = request_options(api)
+    first, second = authenticator.get(options), authenticator.get(options, client_data={"other": True})
+    first["response"][name] = second["response"][name]
+    problem(send_login(api, options, first), 401, "passkey_invalid")
+
+
+@pytest.mark.parametrize("step", [0, -3])
+def test_step_22_a_copy_of_a_passkey_of_one_device_is_refused_and_recorded(
+    app: Flask, api: Api, user: User, authenticator: Authenticator, step: int
+) -> None:
+    authenticator.sign_count = 41
+    assert log_in(api, authenticator).status_code == 200
+    reversed_counters = []
+
+    def receive(_app: object, **details: Any) -> None:
+        reversed_counters.append((details["user_id"], details["name"], details["refused"]))
+
+    with hooks.passkey_counter_reversed.connected_to(receive, sender=app):
+        authenticator.step = step
+        refused(api, authenticator)
+    assert reversed_counters == [(user.id, "A key", True)]
+    (event,) = events_of(app, user, "passkey.counter_reversed")
+    assert event.details.keys() == {"passkey_id", "name", "refused"}
+    assert event.details["refused"] is True
+
+
+def test_step_22_a_synced_passkey_counts_on_each_device_by_itself(app: Flask, api: Api, user: User, token: str) -> None:
+    synced = add_passkey(api, token, Authenticator(flags=SYNCED))
+    for counter in (41, 3, 3, 4, 42):
+        synced.sign_count = counter - 1
+        assert log_in(api, synced).status_code == 200
+    assert [each.details["refused"] for each in events_of(app, user, "passkey.counter_reversed")] == [False] * 3
+
+
+@pytest.mark.parametrize("change", [{"rawId": "AA"}, {"id": "AA"}, {"id": "AA", "rawId": "AA"}], ids=str)
+def test_ids_that_differ_are_refused(api: Api, authenticator: Authenticator, change: dict[str, str]) -> None:
+    options = request_options(api)
+    problem(send_login(api, options, {**authenticator.get(options), **change}), 401, "passkey_invalid")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0" * 36, b"\0" * 37, b"\0" * 200, b"\xff" * 200], ids=["none", "36", "zeros", "long", "ones"]
+)
+def test_authenticator_data_that_cannot_be_read_are_refused(
+    api: Api, authenticator: Authenticator, data: bytes
+) -> None:
+    options = request_options(api)
+    credential = authenticator.get(options, authenticatorData=base64url.encode(data) or "AA")
+    problem(send_login(api, options, credential), 401, "passkey_invalid")
+
+
+def test_step_5_a_second_factor_is_bound_to_its_login_and_to_the_user(
+    app: Flask, api: Api, user: User, authenticator: Authenticator
+) -> None:
+    other = a_user(app)
+    theirs = add_passkey(api, a_session(app, other).access_token)
+    proofs = Services.of(app).factors.passkey_proofs
+
+    def prove(signer: Authenticator, *, sealed_for: bytes = b"login", sent_with: bytes = b"login") -> tuple[str, ...]:
+        with app.app_context(), transaction():
+            options = proofs.second_factor_options(user.id, sealed_for)
+            answer = PasskeyAnswer(signer.get(options, userHandle=None))
+            return proofs.prove(user.id, answer, ChallengePurpose.SECOND_FACTOR, sent_with, GUEST)
+
+    assert prove(authenticator) == ("hwk", "user", "mfa")
+    assert prove(authenticator, sent_with=b"another") == ()
+    assert prove(theirs) == ()
+    authenticator.flags = UP
+    assert prove(authenticator) == ("hwk",)
+    authenticator.flags = UV
+    assert prove(authenticator) == ()
+    authenticator.flags = UP | UV
+    with app.app_context():
+        options = proofs.second_factor_options(user.id, b"login")
+        assert proofs.exist(user.id)
+    assert [each["id"] for each in options["allowCredentials"]] == [base64url.encode(authenticator.credential_id)]
+    assert options["userVerification"] == "preferred"
