@@ -30,6 +30,7 @@ from authenticator import (
 from clocks import Time
 from conftest import reconfigured
 from factories import PASSWORD, Api, a_session, a_user, events_of, problem
+from factors import challenge_of, second_step
 
 
 @pytest.fixture
@@ -162,10 +163,12 @@ def test_adding_and_deleting_a_passkey_ends_the_other_sessions_unless_they_are_k
     options = creation_options(api, token)
     credential = Authenticator().create(options)
     body = {"challenge_id": options["challenge_id"], "name": "A key", "credential": credential}
-    assert api.post(f"/users/me/passkeys{query}", body, token).status_code == 201
+    response = api.post(f"/users/me/passkeys{query}", body, token)
+    assert response.status_code == 201
     assert api.get("/ping", before).status_code == others
     assert api.get("/ping", token).status_code == 200
-    before = a_session(app, user).access_token
+    codes = response.get_json()["recovery_codes"]
+    before = second_step(api, challenge_of(api, user), codes[0], "recovery_code").get_json()["access_token"]
     assert api("DELETE", f"/users/me/passkeys/{passkeys(api, token)[0]['id']}{query}", token).status_code == 204
     assert api.get("/ping", before).status_code == others
     assert api.get("/ping", token).status_code == 200

@@ -142,9 +142,10 @@ def log_in_with_passkey(body: dict[str, Any]) -> TokenPair:
 @public
 @related_origins.response(200, RelatedOriginsSchema)
 def list_related_origins() -> tuple[dict[str, list[str]], dict[str, str]]:
-    """List the origins of other domains that use the passkeys of this one.
+    """List related origins.
 
-    Browsers look here, at the domain of the passkeys (WebAuthn Level 3, section 5.11).
+    They are of other domains, and use the passkeys of this one. Browsers look here, at the domain of the passkeys
+    (WebAuthn Level 3, section 5.11).
     """
     party = Services.of(current_app).settings.relying_party
     return {"origins": party.related_origins if party else []}, {"Cache-Control": CACHEABLE}

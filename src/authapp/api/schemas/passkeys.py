@@ -86,29 +86,41 @@ class PasskeyNameSchema(Schema):
     )
 
 
-class _RelyingPartySchema(Schema):
+class PasskeyRelyingPartySchema(Schema):
+    """This service, as the authenticator shows it."""
+
     id = fields.String(required=True, metadata={"examples": ["example.com"]})
     name = fields.String(required=True, metadata={"examples": ["Example"]})
 
 
-class _CredentialOwnerSchema(Schema):
+class PasskeyCredentialOwnerSchema(Schema):
+    """The account of the passkey."""
+
     id = Base64Url(required=True, example=_USER_HANDLE)
     name = fields.String(required=True, metadata={"examples": ["ada"]})
-    display_name = fields.String(required=True, data_key="displayName", attribute="displayName")
+    display_name = fields.String(
+        required=True, data_key="displayName", attribute="displayName", metadata={"examples": ["ada"]}
+    )
 
 
-class _AlgorithmSchema(Schema):
+class PasskeyAlgorithmSchema(Schema):
+    """An algorithm of its key."""
+
     type = fields.String(required=True, metadata={"examples": ["public-key"]})
     alg = fields.Integer(required=True, metadata={"examples": [-8]})
 
 
-class _DescriptorSchema(Schema):
+class PasskeyDescriptorSchema(Schema):
+    """A passkey that there is."""
+
     type = fields.String(required=True, metadata={"examples": ["public-key"]})
     id = Base64Url(required=True, example=CREDENTIAL_ID)
     transports = fields.List(fields.String(), required=True, metadata={"examples": [["internal", "hybrid"]]})
 
 
-class _SelectionSchema(Schema):
+class PasskeySelectionSchema(Schema):
+    """Which authenticators will do."""
+
     resident_key = fields.String(
         required=True, data_key="residentKey", attribute="residentKey", metadata={"examples": ["required"]}
     )
@@ -120,35 +132,40 @@ class _SelectionSchema(Schema):
     )
 
 
-class _OptionsSchema(Schema):
+class PasskeyOptionsSchema(Schema):
+    """What a page gets for an authenticator."""
+
     challenge_id = Base64Url(required=True, example=CHALLENGE_ID, description="To be sent with the answer.")
     challenge = Base64Url(required=True, example=CHALLENGE_ID)
     timeout = fields.Integer(required=True, metadata={"description": "In milliseconds.", "examples": [300_000]})
 
 
-class PasskeyCreationOptionsSchema(_OptionsSchema):
+class PasskeyCreationOptionsSchema(PasskeyOptionsSchema):
     """What `PublicKeyCredential.parseCreationOptionsFromJSON()` takes."""
 
-    rp = fields.Nested(_RelyingPartySchema, required=True)
-    user = fields.Nested(_CredentialOwnerSchema, required=True)
+    rp = fields.Nested(PasskeyRelyingPartySchema, required=True)
+    user = fields.Nested(PasskeyCredentialOwnerSchema, required=True)
     pub_key_cred_params = fields.List(
-        fields.Nested(_AlgorithmSchema), required=True, data_key="pubKeyCredParams", attribute="pubKeyCredParams"
+        fields.Nested(PasskeyAlgorithmSchema), required=True, data_key="pubKeyCredParams", attribute="pubKeyCredParams"
     )
     exclude_credentials = fields.List(
-        fields.Nested(_DescriptorSchema), required=True, data_key="excludeCredentials", attribute="excludeCredentials"
+        fields.Nested(PasskeyDescriptorSchema),
+        required=True,
+        data_key="excludeCredentials",
+        attribute="excludeCredentials",
     )
     authenticator_selection = fields.Nested(
-        _SelectionSchema, required=True, data_key="authenticatorSelection", attribute="authenticatorSelection"
+        PasskeySelectionSchema, required=True, data_key="authenticatorSelection", attribute="authenticatorSelection"
     )
     attestation = fields.String(required=True, metadata={"examples": ["none"]})
 
 
-class PasskeyRequestOptionsSchema(_OptionsSchema):
+class PasskeyRequestOptionsSchema(PasskeyOptionsSchema):
     """What `PublicKeyCredential.parseRequestOptionsFromJSON()` takes."""
 
     rp_id = fields.String(required=True, data_key="rpId", attribute="rpId", metadata={"examples": ["example.com"]})
     allow_credentials = fields.List(
-        fields.Nested(_DescriptorSchema), required=True, data_key="allowCredentials", attribute="allowCredentials"
+        fields.Nested(PasskeyDescriptorSchema), required=True, data_key="allowCredentials", attribute="allowCredentials"
     )
     user_verification = fields.String(
         required=True, data_key="userVerification", attribute="userVerification", metadata={"examples": ["required"]}
@@ -159,7 +176,9 @@ def _client_data() -> Base64Url:
     return Base64Url(required=True, data_key="clientDataJSON", attribute="clientDataJSON", example=CLIENT_DATA)
 
 
-class _AttestationSchema(_WebAuthnSchema):
+class PasskeyAttestationSchema(_WebAuthnSchema):
+    """What an authenticator answers to a registration."""
+
     client_data = _client_data()
     attestation_object = Base64Url(
         required=True, data_key="attestationObject", attribute="attestationObject", example="o2NmbXRkbm9uZQ"
@@ -169,7 +188,9 @@ class _AttestationSchema(_WebAuthnSchema):
     )
 
 
-class _AssertionSchema(_WebAuthnSchema):
+class PasskeyAssertionSchema(_WebAuthnSchema):
+    """What an authenticator answers to a challenge."""
+
     client_data = _client_data()
     authenticator_data = Base64Url(
         required=True, data_key="authenticatorData", attribute="authenticatorData", example=_DATA
@@ -178,22 +199,24 @@ class _AssertionSchema(_WebAuthnSchema):
     user_handle = Base64Url(allow_none=True, data_key="userHandle", attribute="userHandle", example=_USER_HANDLE)
 
 
-class _CredentialSchema(_WebAuthnSchema):
+class PasskeyCredentialSchema(_WebAuthnSchema):
+    """A credential."""
+
     id = Base64Url(required=True, example=CREDENTIAL_ID)
     raw_id = Base64Url(required=True, data_key="rawId", attribute="rawId", example=CREDENTIAL_ID)
     type = fields.String(required=True, validate=validate.Equal("public-key"), metadata={"enum": ["public-key"]})
 
 
-class RegistrationCredentialSchema(_CredentialSchema):
+class RegistrationCredentialSchema(PasskeyCredentialSchema):
     """A new credential: what `toJSON()` of it returns."""
 
-    response = fields.Nested(_AttestationSchema, required=True)
+    response = fields.Nested(PasskeyAttestationSchema, required=True)
 
 
-class AuthenticationCredentialSchema(_CredentialSchema):
+class AuthenticationCredentialSchema(PasskeyCredentialSchema):
     """An answer of an authenticator: what `toJSON()` of it returns."""
 
-    response = fields.Nested(_AssertionSchema, required=True)
+    response = fields.Nested(PasskeyAssertionSchema, required=True)
 
 
 class PasskeyRegistrationSchema(PasskeyNameSchema):

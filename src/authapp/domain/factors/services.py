@@ -52,7 +52,7 @@ class FactorServices:
         proofs = PasskeyProofs(challenges, party, hooks)
         codes, changes = RecoveryCodes(), FactorChanges(hooks)
         totp_enrolment = TotpEnrolment(
-            TotpFactors(keys, urlsplit(settings.issuer).hostname or settings.issuer), codes, changes
+            TotpFactors(encryption_keys, urlsplit(settings.issuer).hostname or settings.issuer), codes, changes
         )
         recovery = Recovery(codes, hooks)
         by_code = {TOTP: totp_enrolment.prove, RECOVERY_CODE: recovery.prove}
