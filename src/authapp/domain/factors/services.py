@@ -41,18 +41,21 @@ class FactorServices:
         cls,
         settings: Settings,
         keys: KeyRing,
+        encryption_keys: EncryptionKeys | None,
         sessions: Sessions,
         throttles: LoginThrottles,
         hooks: Hooks,
     ) -> Self:
-        """Create the use cases. ``keys`` are those that sign tokens: others are derived from them."""
-        encryption_keys = EncryptionKeys.from_json(settings.encryption_keys) if settings.encryption_keys else None
+        """Create the use cases. ``keys`` are those that sign tokens: others are derived from them.
+
+        Without ``encryption_keys``, no code of an authenticator app can be checked.
+        """
         # Without origins, no passkey is accepted. Accounts keep those that they have.
         challenges, party = SealedChallenges(keys), settings.relying_party or RelyingParty("", "", ())
         proofs = PasskeyProofs(challenges, party, hooks)
         codes, changes = RecoveryCodes(), FactorChanges(hooks)
         totp_enrolment = TotpEnrolment(
-            TotpFactors(keys, urlsplit(settings.issuer).hostname or settings.issuer), codes, changes
+            TotpFactors(encryption_keys, urlsplit(settings.issuer).hostname or settings.issuer), codes, changes
         )
         recovery = Recovery(codes, hooks)
         by_code = {TOTP: totp_enrolment.prove, RECOVERY_CODE: recovery.prove}
