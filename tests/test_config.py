@@ -14,7 +14,7 @@ from authapp.config import RateLimit, Settings, SettingsError, normalised_databa
 from authapp.extension import INSTANCE, load_settings
 from authapp.factory import create_app
 from authapp.security.keys import Key, KeyRing
-from settings import KEYS
+from settings import ENCRYPTION_KEYS, KEYS
 from variables import GOOD, HMAC_SECRET, RATES, REQUIRED, SERVER, Set, jwks, problems, production, the_problem
 
 
@@ -242,7 +242,7 @@ def test_development_takes_what_is_set(env: Set, tmp_path: Path) -> None:
     settings = load_settings()
 
     assert (settings.jwt_keys, settings.issuer, settings.argon2_memory_kib) == (KEYS, GOOD["AUTHAPP_ISSUER"], 8)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in (tmp_path / INSTANCE).iterdir()] == ["encryption-keys.json"]
 
 
 def test_production_makes_no_keys(env: Set, tmp_path: Path) -> None:
@@ -315,6 +315,7 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "LOGIN_LINKS": "on",
         "LINK_URL": "https://app.example.com/{purpose}#token={token}",
         "BREACHED_PASSWORDS": "https://range.example.com/",
+        "ENCRYPTION_KEYS": ENCRYPTION_KEYS,
     }
     rates = {f"RATE_LIMIT_{name}": f"{number} per 30 seconds" for number, name in enumerate(RATES, start=7)}
     env(**{f"AUTHAPP_{name}": str(value) for name, value in {**others, **rates}.items()})

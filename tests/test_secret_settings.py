@@ -85,6 +85,7 @@ def test_settings_show_no_secret(env: Set) -> None:
     assert KeyRing.from_json(KEYS).signing.jwk["d"] not in shown
     assert {field.name for field in fields(Settings) if not field.repr} == {
         "database_url",
+        "encryption_keys",
         "jwt_keys",
         "mail_url",
         "rate_limit_storage",

@@ -26,8 +26,9 @@ from authapp.database.session import db, discard
 from authapp.database.session_settings import TRANSACTION_ISOLATION
 from authapp.domain.email.sender import MailSender
 from authapp.domain.services import EXTENSION, Services
-from authapp.security.key_files import ensure_key_file
-from authapp.security.keys import InvalidKey, KeyRing
+from authapp.security.encryption_keys import EncryptionKeys
+from authapp.security.key_files import ensure_encryption_key_file, ensure_key_file
+from authapp.security.keys import InvalidKey, KeyRing, kids_in
 
 BackgroundTask = Callable[[Callable[[], bool]], None]
 """Takes a function that tells whether the worker still runs, and returns soon after it does not."""
@@ -153,7 +154,8 @@ def load_settings() -> Settings:
     """Read the settings from the environment. Raises ``SettingsError``, which lists every problem."""
     return Settings.from_env(
         check_keys=lambda text: list(KeyRing.problems(text)),
-        development_keys=ensure_key_file,
+        check_encryption_keys=lambda text, jwt_keys: list(EncryptionKeys.problems(text, reserved=kids_in(jwt_keys))),
+        development_keys={"jwt_keys": ensure_key_file, "encryption_keys": ensure_encryption_key_file},
         instance=INSTANCE.absolute(),
     )
 
@@ -172,7 +174,7 @@ def _build_services(app: Flask, settings: Settings, folders: Sequence[MigrationF
     try:
         services = Services.build(settings, fast_path, app, folders)
     except InvalidKey as error:
-        raise SettingsError([f"AUTHAPP_JWT_KEYS: {error}"]) from None
+        raise SettingsError([str(error)]) from None
     services.connect(app)
     _bind_database(app, _database_config(settings, arguments), orphaned)
     return services

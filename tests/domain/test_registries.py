@@ -169,7 +169,9 @@ def from_env(monkeypatch: pytest.MonkeyPatch, url: str, **variables: str) -> Set
         **variables,
     }.items():
         monkeypatch.setenv(f"AUTHAPP_{name}", value)
-    return Settings.from_env(check_keys=lambda _: [], development_keys=Mock(), instance=Mock())
+    return Settings.from_env(
+        check_keys=lambda _: [], check_encryption_keys=Mock(), development_keys={}, instance=Mock()
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from email.headerregistry import Address
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -63,6 +64,9 @@ class Settings:
 
     jwt_keys: str = field(repr=False, metadata={"read": (EnvironmentReader.keys,)})
     """The private JWK Set (RFC 7517) as JSON; its first key signs, all of them verify. Secret."""
+
+    encryption_keys: str | None = _read(EnvironmentReader.text, None, str, secret=True)
+    """The JWK Set of the keys that encrypt TOTP secrets; the first encrypts. Without it there is no TOTP. Secret."""
 
     env: Literal["production", "development"] = _choice("production", "development")
     """``production`` refuses to start with a missing or weak setting; ``development`` uses defaults instead."""
@@ -151,9 +155,6 @@ class Settings:
     step_up_max_age: int = _integer(300, 10, 86_400)
     """For how many seconds an authentication counts as recent: sensitive requests ask for one (RFC 9470)."""
 
-    encryption_keys: str | None = _read(EnvironmentReader.text, None, str, secret=True)
-    """The private JWK Set as JSON that encrypts stored secrets; without it there are no authenticator apps. Secret."""
-
     second_factor_required_roles: frozenset[str] = _read(EnvironmentReader.text, frozenset(), names)
     """Roles whose holders need a second factor: without one, they can do nothing but get one. Comma-separated."""
 
@@ -209,13 +210,21 @@ class Settings:
         return self.rate_limits[name] if name in self.rate_limits else rate_limits[name]
 
     @classmethod
-    def from_env(cls, *, check_keys: KeyChecker, development_keys: Callable[[Path], str], instance: Path) -> Self:
+    def from_env(
+        cls,
+        *,
+        check_keys: KeyChecker,
+        check_encryption_keys: Callable[[str, str], Sequence[str]],
+        development_keys: Mapping[str, Callable[[Path], str]],
+        instance: Path,
+    ) -> Self:
         """Return the settings from the environment.
 
-        ``check_keys`` returns the problems of a JWK Set. In development, ``development_keys`` creates one in
-        ``instance``, the folder where ``make run`` keeps its data. A secret may also be read from a file whose path is
-        in the variable with ``_FILE`` appended to its name. A variable that starts with ``AUTHAPP_`` and is no setting
-        is a problem, and so is one of the server's, such as ``PORT``, that cannot be used.
+        ``check_keys`` returns the problems of a JWK Set, and ``check_encryption_keys`` those of the one that encrypts,
+        next to the one that signs. In development, each function in ``development_keys``, by the name of the setting,
+        creates a set in ``instance``, the folder where ``make run`` keeps its data. A secret may also be read from a
+        file whose path is in the variable with ``_FILE`` appended to its name. A variable that starts with ``AUTHAPP_``
+        and is no setting is a problem, and so is one of the server's, such as ``PORT``, that cannot be used.
 
         Raises ``SettingsError``, which lists every problem.
         """
@@ -236,6 +245,9 @@ class Settings:
         if values["rp_id"] is not None:
             reader.require_value({"origins": values["origins"] or None}, "origins", "AUTHAPP_RP_ID needs it.")
         reader.problems += problems_of_passkeys(values)
+        if values["encryption_keys"] is not None:
+            problems = check_encryption_keys(values["encryption_keys"], values["jwt_keys"] or "")
+            reader.problems.extend(f"AUTHAPP_ENCRYPTION_KEYS {problem}" for problem in problems)
         reader.server()
         reader.unknown()
         if reader.problems:
@@ -244,12 +256,15 @@ class Settings:
 
 
 def _development_defaults(
-    reader: EnvironmentReader, instance: Path, development_keys: Callable[[Path], str]
+    reader: EnvironmentReader, instance: Path, development_keys: Mapping[str, Callable[[Path], str]]
 ) -> dict[str, Default]:
     url_file = instance / "database-url"
     return {
         "database_url": lambda: url_file.read_text().strip() if url_file.is_file() else None,
-        "jwt_keys": lambda: development_keys(instance / "jwt-keys.json"),
+        **{
+            name: partial(create, instance / f"{name.replace('_', '-')}.json")
+            for name, create in development_keys.items()
+        },
         "mail_url": (instance / "mail").as_uri,
         "mail_from": lambda: "authapp <no-reply@localhost.example>",
         # Passkeys belong to a domain, and 127.0.0.1 is none.

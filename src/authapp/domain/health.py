@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -35,8 +36,12 @@ class HealthProblem:
     for_operator: str = ""
 
 
-readiness_checks: Registry[Callable[[], HealthProblem | None]] = Registry(
-    "readiness check", r"(?!database$|privileges$|migrations$)[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _."
+ReadinessCheck = Callable[[], HealthProblem | None]
+
+readiness_checks: Registry[ReadinessCheck] = Registry(
+    "readiness check",
+    r"(?!database$|privileges$|migrations$|encryption_keys$)[a-z][a-z_]{0,39}",
+    "use 1 to 40 of a-z and _.",
 )
 """What else must hold before requests are served, by the component. Each returns a problem, or ``None``.
 
@@ -47,9 +52,14 @@ They are asked when the database is as it should be, so they may query it.
 class Health:
     """Checks whether the service is ready for requests."""
 
-    def __init__(self, migrations: Sequence[MigrationFolder]) -> None:
-        """Take the folders of migrations that must have been applied to the database."""
-        self._migrations = migrations
+    def __init__(
+        self, migrations: Sequence[MigrationFolder], checks: Mapping[str, ReadinessCheck] = MappingProxyType({})
+    ) -> None:
+        """Take the folders of migrations that must have been applied to the database.
+
+        ``checks`` are asked like ``readiness_checks``, and before them; they know the settings of one application.
+        """
+        self._migrations, self._checks = migrations, checks
         self._privileged_until = 0.0
 
     def require_ready(self) -> None:
@@ -66,14 +76,15 @@ class Health:
     def problems(self) -> dict[str, HealthProblem]:
         """Return each component with a problem, empty if ready.
 
-        These are ``database``, ``privileges`` or ``migrations``, and if none of these has one, ``readiness_checks``.
+        These are ``database``, ``privileges`` or ``migrations``, and if none of these has one, what ``checks`` and
+        ``readiness_checks`` find.
         """
         try:
             row = read_one(select(func.current_setting("transaction_read_only").label("read_only")))
             if row is not None and row.read_only == "on":
                 sentence = "The database is read-only: a standby, or in the middle of a failover."
                 return {"database": HealthProblem(sentence)}
-            return self._privileges() or self._behind() or _registered()
+            return self._privileges() or self._behind() or self._others()
         except SQLAlchemyError as error:
             return {"database": HealthProblem("The database cannot be asked.", f"Reason: {_reason(error)}.")}
 
@@ -90,13 +101,13 @@ class Health:
         behind = [problem for folder in self._migrations if (problem := folder.problem())]
         return {"migrations": HealthProblem(_BEHIND, behind[0])} if behind else {}
 
+    def _others(self) -> dict[str, HealthProblem]:
+        checks = {**self._checks, **dict(readiness_checks.items())}
+        found = {component: _outcome(check) for component, check in checks.items()}
+        return {component: problem for component, problem in found.items() if problem}
 
-def _registered() -> dict[str, HealthProblem]:
-    found = {component: _outcome(check) for component, check in readiness_checks.items()}
-    return {component: problem for component, problem in found.items() if problem}
 
-
-def _outcome(check: Callable[[], HealthProblem | None]) -> HealthProblem | None:
+def _outcome(check: ReadinessCheck) -> HealthProblem | None:
     try:
         return check()
     except Exception as error:  # noqa: BLE001 - whatever it is, what was to be checked is not known to hold

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, Self
 
 from authapp.config import Settings
@@ -23,6 +24,7 @@ from authapp.domain.email.requests import MailRequests
 from authapp.domain.email.verified_registrations import VerifiedRegistrations
 from authapp.domain.email.wiring import mail_delivery
 from authapp.domain.factors.services import FactorServices
+from authapp.domain.factors.stored_keys import missing_keys_problem
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import OneTimeTokens
@@ -47,7 +49,8 @@ from authapp.domain.users.name_keys import NameKeys
 from authapp.domain.users.search import UserSearch
 from authapp.security.bulkhead import Bulkhead
 from authapp.security.cursors import Cursors
-from authapp.security.keys import KeyRing
+from authapp.security.encryption_keys import EncryptionKeys
+from authapp.security.keys import InvalidKey, KeyRing
 from authapp.security.passwords import Passwords
 from authapp.security.tokens import TokenRules, Tokens
 
@@ -97,13 +100,18 @@ class Services:
     email_verifications: EmailVerifications
     email_confirmations: EmailConfirmations
     mail_delivery: MailDelivery | None
+    encryption_keys: EncryptionKeys | None
     pruning: Pruning
     health: Health
 
     @classmethod
     def build(cls, settings: Settings, fast_path: FastPath, app: object, migrations: Sequence[MigrationFolder]) -> Self:
-        """Create the use cases. Raises ``authapp.security.keys.InvalidKey`` if the keys cannot be used."""
-        keys = KeyRing.from_json(settings.jwt_keys)
+        """Create the use cases.
+
+        Raises ``authapp.security.keys.InvalidKey``, with the name of the setting, if the keys cannot be used.
+        """
+        keys = _key_ring(settings)
+        encryption_keys = _encryption_keys(settings, keys)
         tokens, pages, hooks = Tokens(keys, _rules(settings)), Pages(Cursors(keys)), Hooks(app)
         passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
         bulkhead = Bulkhead(
@@ -135,7 +143,7 @@ class Services:
         verifications = EmailVerifications(
             mail_requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
         )
-        factors = FactorServices.build(settings, keys, sessions, throttles, hooks)
+        factors = FactorServices.build(settings, keys, encryption_keys, sessions, throttles, hooks)
         handlers: dict[str, Confirm] = {
             TokenPurpose.VERIFY_EMAIL: verifications.confirm,
             TokenPurpose.CHANGE_EMAIL: address_changes.confirm,
@@ -190,8 +198,9 @@ class Services:
             email_verifications=verifications,
             email_confirmations=EmailConfirmations(one_time_tokens, handlers),
             mail_delivery=mail_delivery(settings, outbox, one_time_tokens, fast_path),
+            encryption_keys=encryption_keys,
             pruning=Pruning(leeway=settings.leeway),
-            health=Health(migrations),
+            health=Health(migrations, {"encryption_keys": partial(missing_keys_problem, encryption_keys)}),
         )
 
     def connect(self, app: object) -> None:
@@ -210,6 +219,22 @@ class Services:
         """Return the services of ``app``."""
         services: Self = app.extensions[EXTENSION].services
         return services
+
+
+def _key_ring(settings: Settings) -> KeyRing:
+    try:
+        return KeyRing.from_json(settings.jwt_keys)
+    except InvalidKey as error:
+        raise InvalidKey(f"AUTHAPP_JWT_KEYS: {error}") from None
+
+
+def _encryption_keys(settings: Settings, signing: KeyRing) -> EncryptionKeys | None:
+    if settings.encryption_keys is None:
+        return None
+    try:
+        return EncryptionKeys.from_json(settings.encryption_keys, reserved={key.kid for key in signing})
+    except InvalidKey as error:
+        raise InvalidKey(f"AUTHAPP_ENCRYPTION_KEYS: {error}") from None
 
 
 def _rules(settings: Settings) -> TokenRules:

@@ -1,22 +1,32 @@
-"""The file that holds the private keys in development."""
+"""The files that hold the secret keys."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
 
+from authapp import clock
+from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import Key, KeyRing
 
 
 def ensure_key_file(path: Path) -> str:
-    """Return the JWK Set in ``path``; create the file with a new key if it does not exist.
+    """Return the JWK Set in ``path``; create the file with a new key that signs if it does not exist."""
+    return _ensure(path, lambda: KeyRing([Key.generate()]).to_json())
 
-    Several workers may start at once. The first one creates the file, and the others read it.
-    """
+
+def ensure_encryption_key_file(path: Path) -> str:
+    """Return the JWK Set in ``path``; create the file with a new key that encrypts if it does not exist."""
+    return _ensure(path, lambda: EncryptionKeys.generate(int(clock.now().timestamp())).to_json())
+
+
+def _ensure(path: Path, create: Callable[[], str]) -> str:
+    # Several workers may start at once. The first one creates the file, and the others read it.
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{token_hex(8)}")
         try:
-            write_private(draft, KeyRing([Key.generate()]).to_json())
+            write_private(draft, create())
             os.link(draft, path)
         except FileExistsError:
             pass

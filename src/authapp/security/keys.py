@@ -150,6 +150,11 @@ def jwks_in(text: str) -> list[Any]:
     return jwks
 
 
+def kids_in(text: str) -> set[str]:
+    """Return the ids of the keys in a JWK Set; of one that cannot be used, none."""
+    return {key.kid for key in KeyRing.from_json(text)} if not list(KeyRing.problems(text)) else set()
+
+
 def problems_of_set(text: str, read: Callable[[Any], HasKid]) -> Iterator[str]:
     """Yield one sentence for each reason why ``text`` is not a JWK Set of keys that ``read`` accepts.
 

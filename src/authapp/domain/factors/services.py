@@ -41,12 +41,15 @@ class FactorServices:
         cls,
         settings: Settings,
         keys: KeyRing,
+        encryption_keys: EncryptionKeys | None,
         sessions: Sessions,
         throttles: LoginThrottles,
         hooks: Hooks,
     ) -> Self:
-        """Create the use cases. ``keys`` are those that sign tokens: others are derived from them."""
-        encryption_keys = EncryptionKeys.from_json(settings.encryption_keys) if settings.encryption_keys else None
+        """Create the use cases. ``keys`` are those that sign tokens: others are derived from them.
+
+        Without ``encryption_keys``, no code of an authenticator app can be checked.
+        """
         # Without origins, no passkey is accepted. Accounts keep those that they have.
         challenges, party = SealedChallenges(keys), settings.relying_party or RelyingParty("", "", ())
         proofs = PasskeyProofs(challenges, party, hooks)

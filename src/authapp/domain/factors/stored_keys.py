@@ -1,0 +1,48 @@
+"""Which encryption keys the stored secrets need. One that is missing is found before its owner wants to log in."""
+
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import aliased
+
+from authapp.database.session import read_one
+from authapp.domain.health import HealthProblem
+from authapp.models import TotpFactor
+from authapp.security.encryption_keys import EncryptionKeys
+
+
+def needed_key_ids() -> list[str]:
+    """Return the ids of the keys with which rows are encrypted, in order.
+
+    It looks into the index once for each key, and not at each row: PostgreSQL's DISTINCT would read all of them.
+    """
+    row = read_one(_NEEDED)
+    return list((row and row.key_ids) or ())
+
+
+def missing_key_ids(keys: EncryptionKeys | None) -> list[str]:
+    """Return the ids of the keys that rows need and that are not among ``keys``."""
+    return [key_id for key_id in needed_key_ids() if keys is None or key_id not in keys]
+
+
+def missing_keys_problem(keys: EncryptionKeys | None) -> HealthProblem | None:
+    """Return what is wrong if rows need keys that are not among ``keys``: their owners could not log in."""
+    missing = missing_key_ids(keys)
+    if not missing:
+        return None
+    advice = (
+        f"AUTHAPP_ENCRYPTION_KEYS lacks {', '.join(missing)}, with which TOTP factors are encrypted: add it after the"
+        " first key. docs/factors.md says what to do if it is lost."
+    )
+    return HealthProblem("Some second factors cannot be checked.", advice)
+
+
+def _needed() -> Select[Any]:
+    first = select(func.min(TotpFactor.key_id).label("key_id")).cte("needed", recursive=True)
+    later = aliased(TotpFactor)
+    following = select(func.min(later.key_id)).where(later.key_id > first.c.key_id).scalar_subquery()
+    needed = first.union_all(select(following).where(first.c.key_id.is_not(None)))
+    return select(func.array_agg(needed.c.key_id).label("key_ids")).where(needed.c.key_id.is_not(None))
+
+
+_NEEDED = _needed()
