@@ -185,7 +185,7 @@ class Services:
         """Connect what mail does when accounts change, for an application that has mail."""
         self.notices.connect(app)
         if self.settings.email_verification == "required":
-            required_verification.connect(app, self.hooks)
+            required_verification.connect(app)
 
     @classmethod
     def of(cls, app: HasExtensions) -> Self:

@@ -68,5 +68,5 @@ def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
     if is_claimed:
         user.forget_pending_email()
         user.previous_emails = None
-        hooks.send(account_claimed, context=context, user_id=user.id)
+        hooks.send_within(account_claimed, context=context, user_id=user.id)
     return is_claimed

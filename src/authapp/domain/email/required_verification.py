@@ -4,7 +4,6 @@ from sqlalchemy import bindparam, select
 
 from authapp.database.session import read_one
 from authapp.domain import hooks
-from authapp.domain.hooks import Hooks
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.errors import EmailNotVerified
 from authapp.models import User
@@ -12,12 +11,12 @@ from authapp.models import User
 _VERIFIED_AT = select(User.email_verified_at).where(User.id == bindparam("user_id"))
 
 
-def connect(app: object, app_hooks: Hooks) -> None:
+def connect(app: object) -> None:
     """Refuse every session of ``app``, and every request with HTTP Basic, whose user has no verified address."""
     hooks.before_session_start.connect(_require_verified, sender=app)
-    app_hooks.may_refuse(hooks.before_session_start, EmailNotVerified)
 
 
+@hooks.may_refuse(EmailNotVerified)
 def _require_verified(_app: object, *, result: AuthenticationResult, **_: object) -> None:
     row = read_one(_VERIFIED_AT, {"user_id": result.user_id})
     # Without a row the account has just been deleted, and no session starts.
