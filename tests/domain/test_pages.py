@@ -24,7 +24,7 @@ from authapp.domain.pages import Page
 from authapp.domain.services import Services
 from authapp.domain.users import search
 from authapp.domain.users.search import UserFilter
-from authapp.models import AuditEvent, User, UserStatus
+from authapp.models import AuditEvent, Role, User, UserStatus
 from factories import GUEST, Api, a_session, a_user
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -243,6 +243,17 @@ def test_the_work_of_a_page_does_not_depend_on_what_postgresql_knows_of_the_rows
         db.session.commit()
     read = rows_of_pages(app, api, many, {"since then": ("users", query)})
     assert max(read["since then"]) <= MOST
+
+
+def test_rows_that_are_left_of_a_deleted_role_pass_no_filter(app: Flask) -> None:
+    with app.app_context():
+        Services.of(app).roles.create("gone", [], context=OPERATOR)
+        user = a_user(app, roles=["gone"])
+        holders = select(User.id).where(UserFilter(role="gone").condition())
+        # As a scan asks: on the connection, where nothing hides the rows.
+        assert db.session.connection().scalars(holders).all() == [user.id]
+        db.session.execute(update(Role).where(Role.name == "gone").values(deleted_at=clock.now()))
+        assert db.session.connection().scalars(holders).all() == []
 
 
 @pytest.mark.committed

@@ -1,6 +1,7 @@
 """Hooks that are told before something happens, and may refuse it: within its transaction, or before there is one."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 from unittest.mock import Mock
 from uuid import UUID
@@ -11,7 +12,8 @@ from sqlalchemy import func, insert, select, text, update
 
 from authapp import hooks
 from authapp.context import OPERATOR, RequestContext
-from authapp.database.session import db
+from authapp.database.session import db, transaction
+from authapp.domain import audit
 from authapp.domain.services import Services
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.users.administration import Changes
@@ -98,6 +100,34 @@ def test_a_login_can_be_vetoed_after_the_user_is_authenticated(app: Flask, api: 
     assert asked == [(user.id, ("pwd",), "127.0.0.1")]
     assert heard.signals == []
     assert api.log_in(user.username).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["before_registration", "before_session_start"])
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_receiver_before_a_transaction_commits_what_it_writes_and_the_rest_is_rolled_back(
+    app: Flask, name: str, refuses: bool
+) -> None:
+    user, signal = a_user(app), getattr(hooks, name)
+
+    def write(_app: Flask, *, context: RequestContext, **_: Any) -> None:
+        with transaction():
+            audit.record("user.enabled", context=context, subject_id=user.id)
+        audit.record("user.disabled", context=context, subject_id=user.id)
+        if refuses:
+            raise PermissionDenied
+
+    acts: dict[str, Callable[[Services], Any]] = {
+        "before_registration": lambda on: on.accounts.register(
+            username="new", email="new@example.com", password=PASSWORD, context=GUEST
+        ),
+        "before_session_start": lambda on: on.password_login.log_in(user.username, PASSWORD, GUEST),
+    }
+    refused = pytest.raises(PermissionDenied) if refuses else nullcontext()
+    with app.app_context(), signal.connected_to(write), refused:
+        acts[name](Services.of(app))
+    with app.app_context():
+        types = select(AuditEvent.type).where(AuditEvent.type.in_(["user.enabled", "user.disabled"]))
+        assert db.session.scalars(types).all() == ["user.enabled"]
 
 
 def test_receivers_are_asked_in_the_order_in_which_they_were_connected(app: Flask, api: Api) -> None:

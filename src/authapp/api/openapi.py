@@ -200,7 +200,7 @@ class OpenAPIDocument(Api):  # type: ignore[misc]
             sources += [each for each in extension.requirements if type(each) not in guard.exempt]
         added = {each for source in sources for each in source.refusals}
         hooks = extension.services.hooks
-        added.update(each for signal in getattr(view, "signals", ()) for each in hooks.refusals_of(signal))
+        added.update(each for signal in getattr(view, "signals", ()) for each in hooks.refusals(signal))
         for status, response in _responses(added, _PROBLEM).items():
             present = operation["responses"].setdefault(status, response)
             examples = present["content"][CONTENT_TYPE]["examples"]

@@ -5,17 +5,21 @@ Connect a function that takes the application and keyword arguments::
     @hooks.user_registered.connect
     def welcome(app, *, user_id, context, **_): ...
 
-``context`` is the ``RequestContext`` of the request. A receiver of ``before_registration``, ``before_session_start``,
-``user_creating``, ``user_changing`` or ``account_claimed`` can refuse by raising a ``Refusal``. Every other signal is
-sent after the commit, and an exception in a receiver is only logged. Receivers are called in the order in which they
-were connected. Future versions may add keyword arguments, so accept ``**_``.
+``context`` is the ``RequestContext`` of the request. Receivers are called in the order in which they were connected.
+Future versions may add keyword arguments, so accept ``**_``.
+
+- ``before_registration`` and ``before_session_start`` are sent before any transaction. A receiver can refuse by raising
+  a ``Refusal``. It commits what it writes in a ``transaction()`` of its own; what it leaves open is rolled back.
+- ``user_creating``, ``user_changing``, ``account_claimed``, ``factors_changing``, ``recovery_code_used`` and
+  ``passkey_counter_reversed`` are sent within the transaction of the change. A receiver can refuse, too. What it writes
+  is committed together with the change, and an exception undoes both.
+- Every other signal is sent after the commit. An exception in a receiver is only logged.
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 from weakref import ref
 
@@ -26,33 +30,25 @@ from authapp.database.session import db
 from authapp.errors import Refusal
 from authapp.models import User
 
+Receiver = TypeVar("Receiver", bound=Callable[..., object])
+
 logger = logging.getLogger(__name__)
 _signals = Namespace()
 
 before_registration = _signals.signal("before-registration")
-"""``username``, ``email``: sent before a guest's account is created.
-
-What a receiver writes is committed at once: no connection to the database is held while the password is hashed.
-"""
+"""``username``, ``email``: sent before a guest's account is created."""
 
 before_session_start = _signals.signal("before-session-start")
-"""``result``: sent when a user has been authenticated (``AuthenticationResult``), before the session starts.
-
-What a receiver writes may be lost: commit it in the receiver, in a transaction of its own.
-"""
+"""``result``: sent when a user has been authenticated (``AuthenticationResult``), before the session starts."""
 
 user_creating = _signals.signal("user-creating")
-"""``user_id``: sent within the transaction that creates an account, by a guest or an administrator.
-
-What a receiver writes is committed together with the account, and an exception undoes both.
-"""
+"""``user_id``: sent within the transaction that creates an account, by a guest or an administrator."""
 
 user_changing = _signals.signal("user-changing")
 """``user_id``, ``fields``, ``previous``: sent within the transaction that changes an account.
 
 ``fields`` is a set of what changes: ``username``, ``email``, ``password``, ``status``, ``roles``, or more. ``previous``
-has the username and the email address as they were, if they change. What a receiver writes is committed together with
-the change, and an exception undoes both.
+has the username and the email address as they were, if they change.
 """
 
 account_claimed = _signals.signal("account-claimed")
@@ -61,7 +57,7 @@ not be the one who registered it, by a password reset or a login link; and in wh
 
 Somebody else may have prepared the account, or taken it. Its password and its sessions end in the same transaction; a
 receiver removes every other credential that was set before, such as a second factor, a passkey, an API key or the link
-to a provider. What it writes is committed together with the proof, and an exception undoes both.
+to a provider.
 """
 
 factors_changing = _signals.signal("factors-changing")
@@ -95,13 +91,14 @@ password_changed = _signals.signal("password-changed")
 """``user_id``: the password was changed, by its owner or by an administrator."""
 
 
-refusals: defaultdict[NamedSignal, set[type[Refusal]]] = defaultdict(set)
-"""What the receivers of a signal may raise, for the OpenAPI document."""
+def may_refuse(*refusals: type[Refusal]) -> Callable[[Receiver], Receiver]:
+    """Return a decorator that says which refusals a receiver raises, so that the OpenAPI document lists them."""
 
+    def marked(receiver: Receiver) -> Receiver:
+        receiver.refusals = refusals  # type: ignore[attr-defined]
+        return receiver
 
-def may_refuse(signal: NamedSignal, *raised: type[Refusal]) -> None:
-    """Say which refusals your receiver of ``signal`` raises, so that the OpenAPI documents list them."""
-    refusals[signal].update(raised)
+    return marked
 
 
 class Hooks:
@@ -110,18 +107,23 @@ class Hooks:
     def __init__(self, app: object) -> None:
         """Take the application, which is the sender of the signals (``connect(receiver, sender=app)``)."""
         self._app = app
-        self._refusals: defaultdict[NamedSignal, set[type[Refusal]]] = defaultdict(set)
 
-    def may_refuse(self, signal: NamedSignal, *raised: type[Refusal]) -> None:
-        """Say which refusals a receiver of ``signal`` raises that is connected to this application alone."""
-        self._refusals[signal].update(raised)
+    def refusals(self, signal: NamedSignal) -> set[type[Refusal]]:
+        """Return what the receivers of ``signal`` in this application raise, as they say with ``may_refuse``."""
+        return {each for receiver in self._receivers(signal) for each in getattr(receiver, "refusals", ())}
 
-    def refusals_of(self, signal: NamedSignal) -> set[type[Refusal]]:
-        """Return what the receivers of ``signal`` may raise in this application."""
-        return refusals[signal] | self._refusals[signal]
+    def send_before(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
+        """Send a signal before any transaction. Raises what the first receiver that refuses raises.
 
-    def send(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
-        """Send a signal whose receivers may refuse. Raises what the first receiver that refuses raises."""
+        Whatever comes next would commit what receivers left open, or hold its connection while a password is hashed.
+        """
+        try:
+            self.send_within(signal, context=context, **details)
+        finally:
+            _roll_back()
+
+    def send_within(self, signal: NamedSignal, *, context: RequestContext, **details: Any) -> None:
+        """Send a signal within the open transaction. Raises what the first receiver that refuses raises."""
         for receiver in self._receivers(signal):
             receiver(self._app, context=context, **details)
 
@@ -133,8 +135,7 @@ class Hooks:
             except Exception:
                 logger.exception("a receiver of the signal %s failed", signal.name)
                 # What it left open, and may have spoilt, is not for the others to use or to commit.
-                if db.session().in_transaction():
-                    db.session.rollback()
+                _roll_back()
 
     def _receivers(self, signal: NamedSignal) -> list[Callable[..., object]]:
         # In the order in which they were connected; blinker itself calls them in the order of a set.
@@ -144,7 +145,7 @@ class Hooks:
 
     def send_user_creating(self, user: User, *, context: RequestContext) -> None:
         """Send ``user_creating``, within the transaction of the new account. Raises whatever a receiver raises."""
-        self._send_within(user_creating, user, context=context)
+        self._send_about(user_creating, user, context=context)
 
     def send_user_changing(
         self,
@@ -155,12 +156,12 @@ class Hooks:
         previous: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Send ``user_changing``, within the transaction of the change. Raises whatever a receiver raises."""
-        self._send_within(user_changing, user, context=context, fields=set(fields), previous=dict(previous))
+        self._send_about(user_changing, user, context=context, fields=set(fields), previous=dict(previous))
 
-    def _send_within(self, signal: NamedSignal, user: User, *, context: RequestContext, **details: Any) -> None:
+    def _send_about(self, signal: NamedSignal, user: User, *, context: RequestContext, **details: Any) -> None:
         if self._receivers(signal):
             db.session.flush()  # so that receivers can write rows that refer to the account
-            self.send(signal, context=context, user_id=user.id, **details)
+            self.send_within(signal, context=context, user_id=user.id, **details)
             # What they wrote, such as a role, belongs to the account that the use case returns.
             db.session.flush()
             db.session.refresh(user)
@@ -172,3 +173,8 @@ class Hooks:
         self.send_after_commit(
             session_ended, context=context, user_id=user_id, reason=str(reason), session_id=session_id
         )
+
+
+def _roll_back() -> None:
+    if db.session().in_transaction():
+        db.session.rollback()

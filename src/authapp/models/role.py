@@ -97,6 +97,10 @@ _IS_OF_LIVE_ROLE = with_loader_criteria(UserRole, UserRole.role_name.not_in(sele
 
 @event.listens_for(db.session, "do_orm_execute")
 def _hide_holders_of_deleted_roles(state: ORMExecuteState) -> None:
-    """Hide the rows of ``user_roles`` whose role is deleted from each SELECT of a session, until they are removed."""
+    """Hide the rows of ``user_roles`` whose role is deleted from each SELECT of a session, until they are removed.
+
+    What goes around the ORM asks for ``Role.is_live`` or ``is_live_role`` itself: a statement on a connection, such as
+    a bounded scan or the prepared one that authenticates a request, and one on the table ``UserRole.__table__``.
+    """
     if state.is_select and not state.is_column_load and not state.is_relationship_load:
         state.statement = state.statement.options(_IS_OF_LIVE_ROLE)

@@ -67,5 +67,5 @@ def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
     mark_verified(user, hooks, context)
     if is_claimed:
         user.previous_emails = None
-        hooks.send(account_claimed, context=context, user_id=user.id)
+        hooks.send_within(account_claimed, context=context, user_id=user.id)
     return is_claimed

@@ -57,7 +57,7 @@ class AddressUndo:
         user.email = address
         ended = void_password(user, context)
         # Whoever undoes a change was robbed of the account, and the thief may have added credentials.
-        self._hooks.send(hooks.account_claimed, context=context, user_id=user.id)
+        self._hooks.send_within(hooks.account_claimed, context=context, user_id=user.id)
         # The link was sent to this address.
         user.set_verified(user.updated_at)
         audit.record(EventType.EMAIL_CHANGE_UNDONE, context=context, subject_id=user.id, sessions_ended=ended)

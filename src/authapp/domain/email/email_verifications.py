@@ -42,7 +42,6 @@ class EmailVerifications:
         """Where verification is required, refuse sessions of ``app`` before it, and requests with HTTP Basic."""
         if self._required:
             hooks.before_session_start.connect(_require_verified, sender=app)
-            self._hooks.may_refuse(hooks.before_session_start, EmailNotVerified)
 
     def request(self, address: str, context: RequestContext) -> None:
         """Store a mail with a link to the account that has ``address``, if one has and is not verified.
@@ -95,6 +94,7 @@ class EmailVerifications:
 _VERIFIED_AT = select(User.email_verified_at).where(User.id == bindparam("user_id"))
 
 
+@hooks.may_refuse(EmailNotVerified)
 def _require_verified(_app: object, *, result: AuthenticationResult, **_: object) -> None:
     row = read_one(_VERIFIED_AT, {"user_id": result.user_id})
     # Without a row the account has just been deleted, and no session starts.

@@ -51,7 +51,7 @@ class FactorChanges:
         kept = context.session_id if scope is LogoutScope.OTHERS else None
         ended = revocation.end_all(user.id, EndReason.FACTORS_CHANGED, now, keep=kept) if scope else 0
         audit.record(event, context=context, subject_id=user.id, factor=factor, sessions_ended=ended, **details)
-        self._hooks.send(factors_changing, context=context, user_id=user.id, event=event, factor=factor)
+        self._hooks.send_within(factors_changing, context=context, user_id=user.id, event=event, factor=factor)
         self._hooks.send_user_changing(user, {"factors"}, context=context)
         return ended
 

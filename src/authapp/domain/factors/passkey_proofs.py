@@ -156,7 +156,7 @@ class PasskeyProofs:
             passkey_id=str(passkey.id),
             **details,
         )
-        self._hooks.send(
+        self._hooks.send_within(
             passkey_counter_reversed, context=context, user_id=passkey.user_id, passkey_id=passkey.id, **details
         )
         return not refused

@@ -27,7 +27,7 @@ class Recovery:
             return ()
         remaining = self._codes.remaining(user_id)
         audit.record(EventType.RECOVERY_CODE_USED, context=context, subject_id=user_id, remaining=remaining)
-        self._hooks.send(recovery_code_used, context=context, user_id=user_id, remaining=remaining)
+        self._hooks.send_within(recovery_code_used, context=context, user_id=user_id, remaining=remaining)
         return (RECOVERY,)
 
     def renew(self, user_id: UUID, context: RequestContext) -> list[str]:

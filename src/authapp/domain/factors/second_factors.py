@@ -58,8 +58,8 @@ class SecondFactors:
         Keep this object: a hook does not.
         """
         hooks.before_session_start.connect(self._require, sender=app)
-        self._hooks.may_refuse(hooks.before_session_start, SecondFactorRequired)
 
+    @hooks.may_refuse(SecondFactorRequired)
     def _require(self, _app: object, *, result: AuthenticationResult, **_: object) -> None:
         if MULTI_FACTOR in result.amr:
             return

@@ -54,7 +54,7 @@ class PasswordLogin:
         """
         result = self._verifier.verify(name, password, context, uncount=True)
         with self._recorded_refusal(result, context):
-            self._hooks.send(hooks.before_session_start, context=context, result=result)
+            self._hooks.send_before(hooks.before_session_start, context=context, result=result)
         principal = self._principals.of_account(
             result.user_id, result.account_version, amr=list(result.amr), auth_time=result.auth_time
         )

@@ -87,7 +87,7 @@ class Sessions:
         Returns ``None`` if the authentication is no longer valid: the account has been changed, disabled or deleted
         meanwhile. Raises what ``extra_claims`` or a ``before_session_start`` hook raises; then no session starts.
         """
-        self._hooks.send(hooks.before_session_start, context=context, result=result)
+        self._hooks.send_before(hooks.before_session_start, context=context, result=result)
         state = self._new_state(result)
         extra = extra_claims(state.user_id, state.id)
         if not insert_session(self._fast_path, state, result, context):

@@ -72,8 +72,7 @@ class Accounts:
         if not self._registration_open:
             raise RegistrationClosed
         names = UserNames.checked(username, email)
-        with transaction():  # no connection may be held while the password is hashed
-            self._hooks.send(hooks.before_registration, context=context, username=names.username, email=names.email)
+        self._hooks.send_before(hooks.before_registration, context=context, username=names.username, email=names.email)
         return self._new(names, password, context)
 
     def store(self, user: User, context: RequestContext) -> None:

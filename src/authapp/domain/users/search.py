@@ -62,7 +62,8 @@ class UserFilter:
         """Return the SQL condition that a row of ``users`` has the role, the status, and a verified address or none."""
         # A scalar subquery is one index lookup per row. PostgreSQL may turn EXISTS into a hash of all holders.
         holder = select(literal(True)).where(UserRole.user_id == User.id, UserRole.role_name == self.role)
-        has_role = holder.correlate(User).scalar_subquery() if self.role else true()
+        is_holder = holder.correlate(User).scalar_subquery()
+        has_role = and_(is_live_role(self.role), is_holder) if self.role else true()
         is_verified = true() if self.email_verified is None else User.email_verified_at.is_not(None)
         # The role is tested last, because PostgreSQL stops at the first test that fails and the role needs a lookup.
         return and_(

@@ -9,6 +9,7 @@ RESERVED = {"notes", "support"}
 
 
 @hooks.before_registration.connect
+@hooks.may_refuse(errors.UsernameTaken)
 def refuse_reserved_names(_app, *, username, **_):
     """Keep names for the service itself."""
     if username.lower() in RESERVED:
