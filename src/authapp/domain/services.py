@@ -152,7 +152,13 @@ class Services:
             introspection=Introspection(tokens, principals, sessions, refresh_grace=grace),
             accounts=accounts,
             administration=Administration(
-                accounts, policy, hasher, throttles, hooks, step_up_max_age=settings.step_up_max_age
+                accounts,
+                policy,
+                hasher,
+                throttles,
+                hooks,
+                step_up_max_age=settings.step_up_max_age,
+                has_mail=settings.mail_url is not None,
             ),
             user_search=UserSearch(pages),
             name_keys=NameKeys(),

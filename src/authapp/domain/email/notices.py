@@ -6,10 +6,8 @@ from uuid import UUID
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
-from authapp.domain.email import previous_addresses
 from authapp.domain.email.kinds import (
     ADDRESS_REPLACED,
-    EMAIL_CHANGED,
     NEW_LOGIN,
     PASSWORD_CHANGED,
     PASSWORD_VOIDED,
@@ -68,15 +66,9 @@ class Notices:
             kind = PASSWORD_VOIDED if user.password_hash is None else PASSWORD_CHANGED
             self._outbox.add(kind, user_id=user_id, address=None, context=context)
         if "email" in fields and user.email_verified_at is None:
-            self._store_address_set(user, previous["email"], context)
-
-    def _store_address_set(self, user: User, previous: str, context: RequestContext) -> None:
-        # An administrator's own address may have been set by the thief of a session, so that change can be undone.
-        can_undo = context.actor_id == user.id and previous_addresses.remember(user, previous)
-        kind = EMAIL_CHANGED if can_undo else ADDRESS_REPLACED
-        self._outbox.add(kind, user_id=user.id, address=previous, context=context)
-        if self._verification != "off":
-            self._store_verification(user, context)
+            self._outbox.add(ADDRESS_REPLACED, user_id=user_id, address=previous["email"], context=context)
+            if self._verification != "off":
+                self._store_verification(user, context)
 
     def store_new_login(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
         """Store the mail about a login. It is sent after the commit, so a failure is logged and the login stands."""
