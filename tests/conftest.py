@@ -19,6 +19,8 @@ from databases import Databases, server
 from factories import Api
 from settings import settings
 
+pytest_plugins = ["account_mails", "mail_deliveries"]
+
 
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:

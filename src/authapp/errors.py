@@ -417,24 +417,34 @@ class StepUpRequired(Unauthenticated):
 class SecondFactorRequired(Unauthenticated):
     """The first factor was right, and the account has a second one.
 
-    Send `challenge` with one of `factors` to `POST /api/v1/auth/second-factors`, within five minutes.
+    Send `challenge` with one of `factors` to `POST /api/v1/auth/second-factors`, within `expires_in` seconds.
     """
 
     code = "second_factor_required"
     title = "A second factor is required."
     is_final = False
 
-    def __init__(self, challenge: str, factors: Sequence[str]) -> None:
-        """Take the challenge, and the names of the factors that complete the login."""
+    def __init__(self, challenge: str, factors: Sequence[str], expires_in: int) -> None:
+        """Take the challenge, the names of the factors that complete the login, and for how many seconds it waits."""
         super().__init__()
-        self.members = MappingProxyType({"challenge": challenge, "factors": tuple(factors)})
+        members = {"challenge": challenge, "factors": tuple(factors), "expires_in": expires_in}
+        self.members = MappingProxyType(members)
+
+
+class ChallengeInvalid(Unauthenticated):
+    """The challenge is not that of a login that waits for its second factor, or no longer.
+
+    It is good for five minutes, five wrong codes and one login, and void when the account changes. Log in again.
+    """
+
+    code = "challenge_invalid"
+    title = "The challenge is not valid."
 
 
 class SecondFactorInvalid(Unauthenticated):
-    """The second factor was not right, or its challenge is not valid, or no longer.
+    """The second factor was not right, or was used before.
 
-    A challenge is good for five minutes, five wrong codes and one login, and void when the account changes. Try the
-    next code; if that is refused as well, log in again.
+    Ask the user for the next code. After five wrong ones, log in again.
     """
 
     code = "second_factor_invalid"

@@ -48,8 +48,8 @@ def test_an_administrator_removes_the_factors_of_somebody_who_lost_them(
     with app.app_context():
         newest = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id.desc())).first()
         assert newest is not None
-        assert (newest.kind, newest.user_id) == ("factors_changed", user.id)
-        assert newest.details == {"factor": "all", "change": "reset"}
+        assert (newest.kind, newest.user_id) == ("factor_removed", user.id)
+        assert newest.details == {"factor": "all"}
         (event,) = db.session.scalars(select(AuditEvent).where(AuditEvent.type == EventType.FACTORS_RESET)).all()
         assert (event.subject_id, event.details) == (user.id, {"factor": "all", "sessions_ended": 1})
 

@@ -63,7 +63,7 @@ def events(app: Flask, event_type: str) -> list[AuditEvent]:
 
 def test_a_login_takes_two_steps(api: Api, user: User, phone: AuthenticatorApp) -> None:
     body = problem(api.log_in(user.username), 401, "second_factor_required")
-    assert body["factors"] == ["totp", "recovery_code"]
+    assert (body["factors"], body["expires_in"]) == (["totp", "recovery_code"], 300)
     pair = second_step(api, body["challenge"], phone.code())
     assert pair.status_code == 200
     assert claims(pair.get_json())["amr"] == ["pwd", "otp", "mfa"]
@@ -93,7 +93,7 @@ def test_a_code_and_a_challenge_are_good_once(api: Api, user: User, phone: Authe
     challenge, other = challenge_of(api, user), challenge_of(api, user)
     assert second_step(api, challenge, phone.code()).status_code == 200
     problem(second_step(api, other, phone.code()), 401, "second_factor_invalid")
-    problem(second_step(api, challenge, phone.code(1)), 401, "second_factor_invalid")
+    problem(second_step(api, challenge, phone.code(1)), 401, "challenge_invalid")
     time.passes(seconds=30)
     assert second_step(api, other, phone.code()).status_code == 200
 
@@ -103,14 +103,14 @@ def test_a_challenge_lives_for_five_minutes(api: Api, user: User, phone: Authent
     time.passes(minutes=4, seconds=59)
     assert second_step(api, other, phone.code()).status_code == 200
     time.passes(minutes=1)
-    problem(second_step(api, challenge, phone.code()), 401, "second_factor_invalid")
+    problem(second_step(api, challenge, phone.code()), 401, "challenge_invalid")
 
 
 def test_wrong_codes_spend_a_challenge_and_no_other(app: Flask, api: Api, user: User, phone: AuthenticatorApp) -> None:
     challenge, other = challenge_of(api, user), challenge_of(api, user)
     for _ in range(MAX_FAILURES):
         problem(second_step(api, challenge, phone.wrong_code()), 401, "second_factor_invalid")
-    problem(second_step(api, challenge, phone.code()), 401, "second_factor_invalid")
+    problem(second_step(api, challenge, phone.code()), 401, "challenge_invalid")
     assert second_step(api, other, phone.code()).status_code == 200
     refused = events(app, EventType.SECOND_FACTOR_REFUSED)
     assert [(event.subject_id, event.details) for event in refused] == [(user.id, {"factor": "totp"})] * MAX_FAILURES
@@ -120,7 +120,7 @@ def test_wrong_codes_spend_a_challenge_and_no_other(app: Flask, api: Api, user: 
 def test_a_challenge_of_nobody_is_refused_and_counts_nothing(
     app: Flask, api: Api, user: User, phone: AuthenticatorApp, challenge: str
 ) -> None:
-    problem(second_step(api, challenge, phone.code()), 401, "second_factor_invalid")
+    problem(second_step(api, challenge, phone.code()), 401, "challenge_invalid")
     assert events(app, EventType.SECOND_FACTOR_REFUSED) == []
     assert second_step(api, challenge_of(api, user), phone.code()).status_code == 200
 
@@ -146,7 +146,7 @@ def test_a_change_of_the_account_voids_the_challenge_and_spends_no_code(
         CHANGES[change](Services.of(app), user)
         codes = db.session.scalar(select(func.count()).select_from(RecoveryCode))
     code = phone.code() if factor == "totp" else phone.recovery_codes[0]
-    problem(second_step(api, challenge, code, factor), 401, "second_factor_invalid")
+    problem(second_step(api, challenge, code, factor), 401, "challenge_invalid")
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(RecoveryCode)) == codes
 
@@ -160,7 +160,7 @@ def test_an_account_has_few_challenges_and_the_oldest_go(
         time.passes(seconds=1)
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(SecondFactorChallenge)) == MAX_PER_ACCOUNT
-    problem(second_step(api, challenges[0], phone.code()), 401, "second_factor_invalid")
+    problem(second_step(api, challenges[0], phone.code()), 401, "challenge_invalid")
     assert second_step(api, challenges[1], phone.code()).status_code == 200
 
 

@@ -265,10 +265,17 @@ def test_a_session_of_the_account_takes_the_place_of_the_password_and_no_other_d
     assert verified.actor_id == user.id
 
 
-def test_an_account_without_a_password_needs_the_link_alone(app: Flask, api: Api) -> None:
-    """Nobody has chosen a password for its owner to use."""
+def test_an_account_without_a_password_is_not_verified_by_the_link_alone(app: Flask, api: Api) -> None:
+    """Whoever has prepared it may get in with another credential. A reset proves the address, and ends those."""
     user = a_user(app, password=None)
-    assert confirm(api, a_token(app, user, TokenPurpose.VERIFY_EMAIL)).status_code == 204
+    link = a_token(app, user, TokenPurpose.VERIFY_EMAIL)
+    for body in ({}, {"password": PASSWORD}):
+        refused = problem(confirm(api, link, **body), 403, "wrong_password")
+        assert "reset" in refused["detail"]
+    assert user_named(app, user.username).email_verified_at is None
+    reset = {"token": a_token(app, user), "new_password": "another good pass phrase"}
+    assert api("PUT", "/auth/password-resets", json=reset).status_code == 204
+    assert user_named(app, user.username).email_verified_at is not None
 
 
 def test_the_owner_of_an_address_that_somebody_else_registered_needs_no_password_to_end_it(

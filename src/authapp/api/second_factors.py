@@ -14,7 +14,7 @@ from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain import hooks
 from authapp.domain.factors.enrolled import TOTP
 from authapp.domain.services import Services
-from authapp.errors import SecondFactorInvalid
+from authapp.errors import ChallengeInvalid, SecondFactorInvalid
 
 blueprint = Blueprint("second_factors", __name__, description="Second factors")
 
@@ -27,7 +27,7 @@ _EITHER = {"oneOf": [TokenPairSchema, PasskeyRequestOptionsSchema]}
 @blueprint.arguments(SecondFactorSchema, example={"challenge": CHALLENGE, "factor": TOTP, "code": TOTP_CODE})
 @blueprint.response(200, description="The tokens, or what to ask a passkey with.")
 @blueprint.doc(responses={"200": {"content": {"application/json": {"schema": _EITHER}}}})
-@refuses(SecondFactorInvalid, signals=(hooks.before_session_start,))
+@refuses(SecondFactorInvalid, ChallengeInvalid, signals=(hooks.before_session_start,))
 def complete_login(body: dict[str, Any]) -> Response:
     """Complete a login with a second factor.
 

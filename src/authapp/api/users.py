@@ -141,7 +141,8 @@ def update_user(body: dict[str, Any], user_id: UUID) -> User:
     """Change an account.
 
     What is left out stays as it is. With status `disabled`, its tokens are refused from the next request on. With
-    status `active`, its failed logins are also reset. Another email address needs a recent login or step-up.
+    status `active`, its failed logins are also reset. Another email address needs a recent login or step-up. For your
+    own, use `PUT /users/me/email` if it exists.
     """
     return Services.of(current_app).administration.change(user_id, Changes(**body), request_context())
 

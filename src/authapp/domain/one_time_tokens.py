@@ -167,7 +167,10 @@ class OneTimeTokens:
         return self._use(*key, purpose, *bound)
 
     def find_challenged_user(self, challenge_hash: bytes) -> UUID | None:
-        """Return the account whose login link was requested with this challenge, if there is one."""
+        """Return the account whose login link was requested with this challenge, if there is one.
+
+        The only look-up here without the user's id: ``docs/decisions/0036-login-links.md`` says why, and what it costs.
+        """
         login = (OneTimeToken.challenge_hash == challenge_hash, OneTimeToken.purpose == TokenPurpose.LOGIN)
         row = read_one(select(OneTimeToken.user_id).where(*login).limit(1))
         return row and row.user_id

@@ -14,6 +14,7 @@ from authapp.domain.email.address_undo import AddressUndo
 from authapp.domain.email.confirmations import Confirm, EmailConfirmations, without_password
 from authapp.domain.email.delivery import MailDelivery
 from authapp.domain.email.email_verifications import EmailVerifications
+from authapp.domain.email.factor_notices import FactorNotices
 from authapp.domain.email.factor_undo import FactorUndo
 from authapp.domain.email.forced_resets import ForcedResets
 from authapp.domain.email.login_links import LoginLinks
@@ -95,6 +96,7 @@ class Services:
     forced_resets: ForcedResets
     login_links: LoginLinks
     notices: Notices
+    factor_notices: FactorNotices
     verified_registrations: VerifiedRegistrations
     password_resets: PasswordResets
     email_verifications: EmailVerifications
@@ -173,7 +175,13 @@ class Services:
             introspection=Introspection(tokens, principals, sessions, refresh_grace=grace),
             accounts=accounts,
             administration=Administration(
-                accounts, policy, hasher, throttles, hooks, step_up_max_age=settings.step_up_max_age
+                accounts,
+                policy,
+                hasher,
+                throttles,
+                hooks,
+                step_up_max_age=settings.step_up_max_age,
+                has_mail=settings.mail_url is not None,
             ),
             user_search=UserSearch(pages),
             name_keys=NameKeys(),
@@ -187,6 +195,7 @@ class Services:
             address_undo=address_undo,
             forced_resets=ForcedResets(throttles, hooks),
             login_links=LoginLinks(mail_requests, one_time_tokens, throttles, sessions, hooks),
+            factor_notices=FactorNotices(outbox),
             notices=Notices(
                 outbox,
                 mail_requests,
@@ -212,6 +221,7 @@ class Services:
         if self.settings.mail_url is None:
             return
         self.notices.connect(app)
+        self.factor_notices.connect(app)
         self.email_verifications.connect(app)
 
     @classmethod

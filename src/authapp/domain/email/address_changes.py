@@ -12,7 +12,7 @@ from authapp.database.session import db, read_one, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
-from authapp.domain.email.address_proofs import is_owner
+from authapp.domain.email.address_proofs import require_owner
 from authapp.domain.email.kinds import ADDRESS_REPLACED, CHANGE_EMAIL, EMAIL_CHANGED
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
@@ -23,7 +23,7 @@ from authapp.domain.roles.grants import require_live
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.rows import lock_account, lock_if_unchanged, unique_names
-from authapp.errors import OneTimeTokenInvalid, WrongPassword
+from authapp.errors import OneTimeTokenInvalid
 from authapp.models import User, UserStatus
 from authapp.models.user import email_key
 
@@ -86,9 +86,8 @@ class AddressChanges:
         account that the thief can take back. The principal has to be the account's, or ``password`` its. The sessions
         go on. Every other link to this account is void, but for those that undo a change.
 
-        Raises ``OneTimeTokenInvalid`` before any hash is computed; and ``WrongPassword``, also outside a session of an
-        account without a password, ``ValidationFailed`` without a password, ``TooManyRequests``, ``ServiceUnavailable``
-        or ``EmailTaken`` if another account has the address by now, which leave the token good.
+        Raises ``OneTimeTokenInvalid`` before any hash is computed; and what ``require_owner`` raises, or ``EmailTaken``
+        if another account has the address by now, which leave the token good.
         """
         self._require_owner(token, password, context)
         with unique_names(), transaction():
@@ -106,8 +105,7 @@ class AddressChanges:
         if row is None:
             raise OneTimeTokenInvalid
         _pending_address(row, found.address_key, clock.now())
-        if not is_owner(self._verifier, found.user_id, password, context):
-            raise WrongPassword("This account has no password: confirm the address in a session of it.")
+        require_owner(self._verifier, found.user_id, password, context)
 
     def _replace(self, user: User, address: str, now: datetime, context: RequestContext) -> None:
         previous = user.email

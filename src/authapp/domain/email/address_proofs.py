@@ -15,7 +15,7 @@ from authapp.domain.hooks import Hooks, account_claimed
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.users.rows import lock_account
-from authapp.errors import OneTimeTokenInvalid
+from authapp.errors import OneTimeTokenInvalid, WrongPassword
 from authapp.models import User, UserStatus
 
 
@@ -31,20 +31,21 @@ def use_token(tokens: OneTimeTokens, token: str, purpose: str) -> User:
     return user
 
 
-def is_owner(verifier: PasswordVerifier, user_id: UUID, password: str | None, context: RequestContext) -> bool:
-    """Tell whether a request comes from the owner of an account: in a session of it, or with its password.
+def require_owner(verifier: PasswordVerifier, user_id: UUID, password: str | None, context: RequestContext) -> None:
+    """Refuse a request that is not from the owner of an account: in a session of it, or with its password.
 
-    Whoever opens a link reads the mail of the address, and need not be the one who asked for the link. Returns
-    ``False`` only if the account has no password: then a guest cannot prove to be its owner.
+    Whoever opens a link reads the mail of the address, and need not be the one who asked for the link.
 
-    Raises ``WrongPassword``, ``ValidationFailed`` without a password, ``TooManyRequests`` or ``ServiceUnavailable``.
+    Raises ``WrongPassword``, also outside a session of an account without a password; ``ValidationFailed`` without a
+    password, ``TooManyRequests`` or ``ServiceUnavailable``.
     """
     principal = context.principal
     if isinstance(principal, Principal) and principal.id == user_id and principal.session_id is not None:
-        return True
+        return
     # As a guest: attempts are counted by account, not by the session of somebody else.
     guest = replace(context, principal=None)
-    return verifier.confirm(user_id, password, guest, field="password").password_hash is not None
+    if verifier.confirm(user_id, password, guest, field="password").password_hash is None:
+        raise WrongPassword("This account has no password: send an access token of it, or reset the password.")
 
 
 def mark_verified(user: User, hooks: Hooks, context: RequestContext) -> None:

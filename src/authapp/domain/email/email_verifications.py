@@ -5,7 +5,7 @@ from sqlalchemy import bindparam, select
 from authapp.context import RequestContext
 from authapp.database.session import read_one, transaction
 from authapp.domain import hooks
-from authapp.domain.email.address_proofs import is_owner, mark_verified, use_token
+from authapp.domain.email.address_proofs import mark_verified, require_owner, use_token
 from authapp.domain.email.kinds import VERIFY_EMAIL
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
@@ -56,15 +56,14 @@ class EmailVerifications:
         Where verification is required, the link is not enough: somebody may have registered the address of another
         person, whose click would open the account to them. The principal has to be the account's, or ``password`` its.
 
-        Raises ``OneTimeTokenInvalid``; and where it is required, ``WrongPassword``, ``ValidationFailed`` without a
-        password, ``TooManyRequests`` or ``ServiceUnavailable``, which leave the token good.
+        Raises ``OneTimeTokenInvalid``; and where it is required what ``require_owner`` raises, which leaves the token
+        good.
         """
         found = self._tokens.find(token, TokenPurpose.VERIFY_EMAIL)
         if found is None or not found.is_current:
             raise OneTimeTokenInvalid
         if self._required:
-            # An account without a password needs the link alone: nobody chose one who could log in with it.
-            is_owner(self._verifier, found.user_id, password, context)
+            require_owner(self._verifier, found.user_id, password, context)
         with transaction():
             mark_verified(use_token(self._tokens, token, TokenPurpose.VERIFY_EMAIL), self._hooks, context)
 

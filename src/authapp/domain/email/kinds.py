@@ -160,19 +160,21 @@ PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(recipient_by
 ACCOUNT_EXISTS = mail_kinds.register(
     "account_exists", MailKind(recipient_by_address, max_age=token_purposes[TokenPurpose.VERIFY_EMAIL].lifetime)
 )
-FACTORS_CHANGED = mail_kinds.register(
-    "factors_changed", MailKind(recipient_by_id, details=frozenset({"factor", "change"}))
+FACTOR_ADDED_NOTICE = mail_kinds.register(
+    "factor_added_notice", MailKind(recipient_by_id, details=frozenset({"factor"}))
 )
 FACTOR_ADDED = mail_kinds.register(
     "factor_added",
     MailKind(
         active_recipient_by_id,
         TokenPurpose.UNDO_FACTORS,
-        fallback=FACTORS_CHANGED,
-        details=frozenset({"factor", "change"}),
+        fallback=FACTOR_ADDED_NOTICE,
+        details=frozenset({"factor"}),
     ),
 )
+FACTOR_REMOVED = mail_kinds.register("factor_removed", MailKind(recipient_by_id, details=frozenset({"factor"})))
 RECOVERY_CODE_USED = mail_kinds.register(
     "recovery_code_used", MailKind(recipient_by_id, details=frozenset({"remaining"}))
 )
+PASSKEY_COPIED = mail_kinds.register("passkey_copied", MailKind(recipient_by_id))
 NEW_LOGIN = mail_kinds.register("new_login", MailKind(recipient_by_id))

@@ -6,17 +6,11 @@ from uuid import UUID
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
-from authapp.domain.audit import EventType
-from authapp.domain.email import previous_addresses
 from authapp.domain.email.kinds import (
     ADDRESS_REPLACED,
-    EMAIL_CHANGED,
-    FACTOR_ADDED,
-    FACTORS_CHANGED,
     NEW_LOGIN,
     PASSWORD_CHANGED,
     PASSWORD_VOIDED,
-    RECOVERY_CODE_USED,
     VERIFY_EMAIL,
 )
 from authapp.domain.email.outbox import Outbox
@@ -39,8 +33,6 @@ class Notices:
         hooks.user_changing.connect(self.store_changes, sender=app)
         if self._verification != "off":
             hooks.user_creating.connect(self.store_verification, sender=app)
-        hooks.factors_changing.connect(self.store_factor_change, sender=app)
-        hooks.recovery_code_used.connect(self.store_recovery_code_used, sender=app)
         if self._new_login:
             hooks.session_started.connect(self.store_new_login, sender=app)
 
@@ -74,30 +66,9 @@ class Notices:
             kind = PASSWORD_VOIDED if user.password_hash is None else PASSWORD_CHANGED
             self._outbox.add(kind, user_id=user_id, address=None, context=context)
         if "email" in fields and user.email_verified_at is None:
-            self._store_address_set(user, previous["email"], context)
-
-    def _store_address_set(self, user: User, previous: str, context: RequestContext) -> None:
-        # An administrator's own address may have been set by the thief of a session, so that change can be undone.
-        can_undo = context.actor_id == user.id and previous_addresses.remember(user, previous)
-        kind = EMAIL_CHANGED if can_undo else ADDRESS_REPLACED
-        self._outbox.add(kind, user_id=user.id, address=previous, context=context)
-        if self._verification != "off":
-            self._store_verification(user, context)
-
-    def store_factor_change(
-        self, _app: object, *, user_id: UUID, event: str, factor: str, context: RequestContext, **_: object
-    ) -> None:
-        """Store the mail about a second factor, in the transaction of its change."""
-        kind = FACTOR_ADDED if event == EventType.FACTOR_ADDED else FACTORS_CHANGED
-        details = {"factor": factor, "change": event.partition(".")[2]}
-        self._outbox.add(kind, user_id=user_id, address=None, context=context, details=details)
-
-    def store_recovery_code_used(
-        self, _app: object, *, user_id: UUID, remaining: int, context: RequestContext, **_: object
-    ) -> None:
-        """Store the mail about a recovery code, in the transaction that uses it."""
-        details = {"remaining": remaining}
-        self._outbox.add(RECOVERY_CODE_USED, user_id=user_id, address=None, context=context, details=details)
+            self._outbox.add(ADDRESS_REPLACED, user_id=user_id, address=previous["email"], context=context)
+            if self._verification != "off":
+                self._store_verification(user, context)
 
     def store_new_login(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
         """Store the mail about a login. It is sent after the commit, so a failure is logged and the login stands."""

@@ -24,7 +24,7 @@ from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.domain.users.rows import lock_account
-from authapp.errors import SecondFactorInvalid, SecondFactorRequired, TooManyRequests
+from authapp.errors import ChallengeInvalid, SecondFactorInvalid, SecondFactorRequired, TooManyRequests
 from authapp.security.passkey_responses import Credential
 
 ProveCode = Callable[[UUID, str, RequestContext], tuple[str, ...]]
@@ -64,12 +64,12 @@ class SecondFactors:
         if MULTI_FACTOR in result.amr:
             return
         if names := factors_of(result.user_id).completing():
-            raise SecondFactorRequired(challenges.issue(result), names)
+            raise SecondFactorRequired(challenges.issue(result), names, int(challenges.LIFETIME.total_seconds()))
 
     def passkey_options(self, challenge: str) -> dict[str, Any]:
         """Return what is passed to the authenticator to complete the login that waits with ``challenge``.
 
-        Raises ``SecondFactorInvalid``.
+        Raises ``ChallengeInvalid``.
         """
         waiting = _waiting(challenge)
         return self._passkeys.second_factor_options(waiting.user_id, waiting.challenge_hash)
@@ -77,13 +77,14 @@ class SecondFactors:
     def log_in_with_code(self, challenge: str, factor: str, code: str, context: RequestContext) -> TokenPair:
         """Start the session of the login that waits with ``challenge``, and return its tokens.
 
-        Raises ``SecondFactorInvalid``; ``TooManyRequests`` after too many wrong codes, over all challenges and
+        Raises ``ChallengeInvalid``; ``SecondFactorInvalid``; ``TooManyRequests`` after too many wrong codes, over all challenges and
         step-ups of the account; or what a hook raises.
         """
         waiting = _waiting(challenge)
         self._count(waiting.user_id, factor)
         with transaction():
-            amr = self._codes[factor](waiting.user_id, code, context) if challenges.lock(waiting) else ()
+            _lock(waiting)
+            amr = self._codes[factor](waiting.user_id, code, context)
             if amr:
                 challenges.use(waiting)
             else:
@@ -96,9 +97,8 @@ class SecondFactors:
         waiting = _waiting(challenge)
         answer, purpose = PasskeyAnswer(credential), ChallengePurpose.SECOND_FACTOR
         with transaction():
-            amr: tuple[str, ...] = ()
-            if challenges.lock(waiting):
-                amr = self._passkeys.prove(waiting.user_id, answer, purpose, waiting.challenge_hash, context)
+            _lock(waiting)
+            amr = self._passkeys.prove(waiting.user_id, answer, purpose, waiting.challenge_hash, context)
             if amr:
                 challenges.use(waiting)
         return self._start(waiting, amr, context)
@@ -115,11 +115,14 @@ class SecondFactors:
         )
         pair = self._sessions.start(result, context)
         if pair is None:
-            raise SecondFactorInvalid
+            raise ChallengeInvalid
         return pair
 
     def reauthenticate(self, user_id: UUID, code: str, context: RequestContext) -> AuthenticationResult:
-        """Authenticate the user of a live session by a code: of an app, or a recovery code. Raises as ``log_in``."""
+        """Authenticate the user of a live session by a code: of an app, or a recovery code.
+
+        Raises ``SecondFactorInvalid``, or ``TooManyRequests`` as above.
+        """
         factor = TOTP if _is_totp(code) else RECOVERY_CODE
         self._count(user_id, factor)
         with transaction():
@@ -150,8 +153,13 @@ class SecondFactors:
 def _waiting(challenge: str) -> Challenge:
     waiting = challenges.find(challenge)
     if waiting is None:
-        raise SecondFactorInvalid
+        raise ChallengeInvalid
     return waiting
+
+
+def _lock(waiting: Challenge) -> None:
+    if not challenges.lock(waiting):
+        raise ChallengeInvalid
 
 
 def _is_totp(code: str) -> bool:

@@ -29,6 +29,7 @@ from authapp.domain.users.rows import (
     require_room_for_roles,
     unique_names,
 )
+from authapp.errors import FieldError, ValidationFailed
 from authapp.models import EndReason, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
 
@@ -60,21 +61,23 @@ class Administration:
         hooks: Hooks,
         *,
         step_up_max_age: int,
+        has_mail: bool,
     ) -> None:
-        """Take for how many seconds an authentication counts as recent."""
+        """Take for how many seconds an authentication counts as recent, and whether users change their own address."""
         self._accounts = accounts
         self._policy = policy
         self._hasher = hasher
         self._throttles = throttles
         self._hooks = hooks
         self._step_up_max_age = step_up_max_age
+        self._has_mail = has_mail
 
     def change(self, ref: UserRef, changes: Changes, context: RequestContext) -> User:
         """Change an account. Values that are the same as before change nothing and are not recorded.
 
         Disabling ends the sessions, so that the tokens are refused from the next request on. Enabling also resets the
         failed logins. Another email address needs a recent login of the principal, because who has the address can get
-        into the account.
+        into the account. One's own is not set here if there is mail.
 
         Raises ``ValidationFailed``, ``UsernameTaken``, ``EmailTaken``, ``LastAdmin``, or what ``require_recent_actor``
         raises.
@@ -84,7 +87,7 @@ class Administration:
             now = clock.now()
             previous = change_names(user, changes.names(), context)
             if "email" in previous:
-                require_recent_actor(context, self._step_up_max_age)
+                self._require_may_set_address(user, context)
             changed = set(previous)
             if self._set_roles(user, changes.roles, context):
                 changed.add("roles")
@@ -96,6 +99,14 @@ class Administration:
         if "status" in changed and changes.status == UserStatus.DISABLED:
             self._hooks.send_session_ended(user.id, EndReason.DISABLED, context=context)
         return user
+
+    def _require_may_set_address(self, user: User, context: RequestContext) -> None:
+        # With mail, one's own new address takes the password and a link to it, which a thief of the session has not.
+        if self._has_mail and context.actor_id == user.id:
+            raise ValidationFailed(
+                field_errors=[FieldError("#/email", "Ask for your own new address with /users/me/email.")]
+            )
+        require_recent_actor(context, self._step_up_max_age)
 
     def disable(self, ref: UserRef, context: RequestContext) -> User:
         """Disable an account and end its sessions. Raises ``LastAdmin``."""

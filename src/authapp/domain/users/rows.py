@@ -91,8 +91,8 @@ def lock_if_unchanged(user_id: UUID, confirmed: ConfirmedUser) -> User:
 def change_names(user: User, names: Mapping[str, str], context: RequestContext) -> dict[str, str]:
     """Set the ``username`` and ``email`` in ``names`` on a locked account.
 
-    Returns the previous values of those that changed. A new address is not verified. If somebody else than the owner
-    sets it, no link in a mail that was sent before changes it again. Raises ``ValidationFailed``.
+    Returns the previous values of those that changed. A new address is not verified, and no link in a mail that was
+    sent before changes it again. Raises ``ValidationFailed``.
     """
     changes = {name: value for name, value in checked_names(**names).items() if value != getattr(user, name)}
     previous: dict[str, str] = {name: getattr(user, name) for name in changes}
@@ -100,8 +100,7 @@ def change_names(user: User, names: Mapping[str, str], context: RequestContext) 
         setattr(user, name, value)
     if "email" in changes:
         user.email_verified_at = None
-        if context.actor_id != user.id:
-            user.previous_emails = None
+        user.previous_emails = None
     if changes:
         audit.record(EventType.USER_CHANGED, context=context, subject_id=user.id, fields=list(changes))
     return previous

@@ -1,0 +1,114 @@
+"""An account, ada, and the mails to it that are stored: fixtures and helpers for the tests of what they are about."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from authapp.database.session import db, transaction
+from authapp.domain.email import kinds
+from authapp.domain.services import Services
+from authapp.domain.token_purposes import token_purposes
+from authapp.models import AuditEvent, OutgoingMail, User
+from authapp.models.role import ADMIN
+from factories import GUEST, PASSWORD, Api, a_session, a_user
+
+
+class AccountMails:
+    """The mails of one account that are stored and that delivery would send, and their links."""
+
+    def __init__(self, app: Flask, user: User) -> None:
+        self._services, self._user_id = Services.of(app), user.id
+
+    def mails(self) -> list[tuple[str, str | None]]:
+        """Return the kind and the address of each mail that is stored."""
+        rows = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id)).all()
+        return [(row.kind, row.address) for row in rows if row.user_id in {None, self._user_id}]
+
+    def link(self, kind: str, address: str | None = None) -> str:
+        """Send the newest mail of a kind, as delivery does, and return the token in its link."""
+        token = self._send(kind, address)
+        assert token is not None, f"a {kind} is dropped, or has no link"
+        return token
+
+    def sends_no_link(self, kind: str, address: str | None = None) -> bool:
+        """Tell whether the newest mail of a kind is dropped when it is to be sent, or has no link."""
+        return self._send(kind, address) is None
+
+    def _send(self, kind: str, address: str | None) -> str | None:
+        with transaction():
+            newest = select(OutgoingMail).where(OutgoingMail.kind == kind).order_by(OutgoingMail.id.desc())
+            if address is not None:
+                newest = newest.where(OutgoingMail.address == address)
+            row = db.session.scalars(newest.limit(1)).one()
+            recipient = kinds.mail_kinds[kind].recipient(row)
+            purpose = kinds.mail_kinds[kind].purpose
+            if recipient is None or purpose is None:
+                return None
+            return self._services.one_time_tokens.issue(
+                recipient.user.id,
+                purpose,
+                sent_to=recipient.address,
+                lifetime=token_purposes[purpose].lifetime,
+                new_address=recipient.address,
+            )
+
+
+@pytest.fixture
+def user(app: Flask) -> User:
+    return a_user(app, "ada")
+
+
+@pytest.fixture
+def token(app: Flask, user: User) -> str:
+    return a_session(app, user).access_token
+
+
+@pytest.fixture
+def mailbox(app: Flask, user: User) -> Any:
+    with app.app_context():
+        yield AccountMails(app, user)
+
+
+@pytest.fixture
+def services(app: Flask) -> Services:
+    return Services.of(app)
+
+
+@pytest.fixture
+def change(api: Api, token: str, mailbox: AccountMails, services: Services) -> Callable[[str], None]:
+    """A function that gives the account another address, as its owner does."""
+
+    def run(address: str) -> None:
+        services.address_changes.request(account("ada").id, address, PASSWORD, GUEST)
+        services.address_changes.confirm(mailbox.link("change_email", address), PASSWORD, GUEST)
+
+    return run
+
+
+@pytest.fixture
+def admin(app: Flask) -> str:
+    return a_session(app, a_user(app, roles=[ADMIN])).access_token
+
+
+def account(username: str) -> User:
+    found = select(User).where(User.username == username)
+    return db.session.scalars(found.execution_options(populate_existing=True)).one()
+
+
+def events(user_id: UUID) -> list[str]:
+    ordered = select(AuditEvent).order_by(AuditEvent.occurred_at, AuditEvent.id)
+    return [event.type for event in db.session.scalars(ordered.where(AuditEvent.subject_id == user_id))]
+
+
+def issue(services: Services, user: User, purpose: str) -> str:
+    with transaction():
+        return services.one_time_tokens.issue(user.id, purpose, sent_to=user.email, lifetime=timedelta(hours=1))
+
+
+def is_good(services: Services, token: str, purpose: str) -> bool:
+    return services.one_time_tokens.find(token, purpose) is not None

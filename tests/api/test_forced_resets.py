@@ -1,0 +1,43 @@
+"""An administrator voids a password, and its owner chooses another with the link in a mail."""
+
+from uuid import UUID
+
+from flask import Flask
+from sqlalchemy import func, select
+
+from account_mails import AccountMails, events
+from authapp.context import OPERATOR
+from authapp.database.session import db
+from authapp.domain.services import Services
+from authapp.models import LoginThrottle, User
+from authapp.models.role import ADMIN
+from factories import Api, a_session, a_user, problem
+
+
+def test_a_forced_reset_voids_the_password_and_mails_a_link(
+    app: Flask, api: Api, admin: str, user: User, token: str, mailbox: AccountMails
+) -> None:
+    for _ in range(3):
+        api.log_in("ada", "not the password")
+    failures = select(func.count()).select_from(LoginThrottle).where(LoginThrottle.account_id == user.id)
+    assert db.session.scalar(failures) == 1
+    assert api("PUT", f"/users/{user.id}/password", admin, json={}).status_code == 204
+    assert db.session.scalar(failures) == 0
+    problem(api.get("/users/me", token), 401, "token_revoked")
+    problem(api.log_in("ada"), 401, "invalid_credentials")
+    assert mailbox.mails() == [("password_voided", None)]
+    mailbox.link("password_voided")
+    assert events(user.id)[-2:] == ["password.voided", "login.refused"]
+
+
+def test_a_forced_reset_takes_no_password_and_keeps_to_what_one_may_manage(
+    app: Flask, api: Api, admin: str, user: User, services: Services
+) -> None:
+    problem(api("PUT", f"/users/{user.id}/password", admin, json={"new_password": "x" * 12}), 422, "validation_failed")
+    with app.app_context():
+        services.roles.create("support", ["users:write"], context=OPERATOR)
+    support = a_session(app, a_user(app, roles=["support"])).access_token
+    boss = a_user(app, roles=[ADMIN])
+    problem(api("PUT", f"/users/{boss.id}/password", support, json={}), 403, "permission_denied")
+    assert api("PUT", f"/users/{user.id}/password", support, json={}).status_code == 204
+    problem(api("PUT", f"/users/{UUID(int=1)}/password", admin, json={}), 404, "not_found")

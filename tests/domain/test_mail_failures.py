@@ -1,0 +1,343 @@
+"""The failures of a delivery: at least once, and no failure of one mail is that of another."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from email.message import EmailMessage
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
+
+from authapp.database.session import db, transaction
+from authapp.domain.email.delivery import MailDelivery
+from authapp.domain.email.kinds import MailKind, mail_kinds, recipient_by_id
+from authapp.domain.email.previous_addresses import remember
+from authapp.domain.email.smtp import SMTPTransport
+from authapp.domain.email.transports import (
+    RecipientRefused,
+    ServerUnavailable,
+    TemporaryFailure,
+)
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE
+from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose
+from authapp.models import OutgoingMail, User
+from clocks import Time
+from factories import a_user
+from mail_deliveries import (
+    HOUR,
+    SENDER,
+    FakeTransport,
+    add,
+    count,
+    deliver,
+    events,
+    raising,
+    row,
+    token_in,
+    tokens,
+    user_id,
+)
+from mail_servers import Mailbox, cutting_proxy, mail_host
+
+
+def test_a_refused_recipient_is_given_up_at_once_with_an_event(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport
+) -> None:
+    user = a_user(app, "ada")
+    transport.on_send = raising(RecipientRefused("The server refuses the recipient: 550 5.1.1."))
+    add()
+    assert deliver(delivery) == {"failed": 1}
+    assert (count(OutgoingMail), tokens()) == (0, [])
+    (event,) = events("mail.failed")
+    reason = "The server refuses the recipient: 550 5.1.1."
+    assert (event.subject_id, event.details) == (user.id, {"kind": "reset_password", "reason": reason})
+
+
+def test_a_temporary_failure_is_tried_again_for_a_day(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, time: Time
+) -> None:
+    user = a_user(app, "ada")
+    transport.on_send = raising(TemporaryFailure("The server answered 450."))
+    mail_id, start, outcomes = add("password_changed", user_id=user.id), time.now, Counter[str]()
+    while count(OutgoingMail):
+        outcomes.update(deliver(delivery))
+        if count(OutgoingMail):
+            assert row(mail_id).last_error == "The server answered 450."
+            assert deliver(delivery) == {}, "not before it is due"
+            time.now = row(mail_id).next_attempt_at
+    assert outcomes["failed"] == 1
+    assert 20 < outcomes["postponed"] < 35
+    assert timedelta(hours=24) <= time.now - start < timedelta(hours=26)
+    (event,) = events("mail.failed")
+    assert event.details["reason"] == "The server answered 450."
+
+
+def test_undelivered_mails_void_no_link_in_the_mailbox(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, time: Time
+) -> None:
+    a_user(app, "ada")
+    add()
+    deliver(delivery)
+    transport.on_send = raising(TemporaryFailure("greylisted"))
+    mail_id = add()
+    for _ in range(MAX_PER_PURPOSE + 2):
+        deliver(delivery)
+        time.now = min(row(mail_id).next_attempt_at, time.now + timedelta(minutes=5))
+        with transaction():
+            db.session.execute(update(OutgoingMail).values(next_attempt_at=time.now))
+    with transaction():
+        used = Services.of(app).one_time_tokens.use(token_in(transport.messages[0]), TokenPurpose.RESET_PASSWORD)
+    assert used is not None
+
+
+def test_a_mail_that_may_have_arrived_is_sent_again_with_the_same_id_and_both_links_work(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, time: Time
+) -> None:
+    a_user(app, "ada")
+    seen: list[EmailMessage] = []
+
+    def take_and_hang_up(message: EmailMessage) -> None:
+        seen.append(message)
+        raise TemporaryFailure("hung up", may_have_arrived=True)
+
+    transport.on_send = take_and_hang_up
+    add()
+    assert deliver(delivery) == {"postponed": 1}
+    transport.on_send = seen.append
+    time.passes(timedelta(minutes=1))
+    assert deliver(delivery) == {"sent": 1}
+    assert seen[0]["Message-ID"] == seen[1]["Message-ID"]
+    assert token_in(seen[0]) != token_in(seen[1])
+    assert len(tokens()) == 2
+
+
+@pytest.mark.parametrize("step", ["open", "send"])
+def test_a_server_that_takes_no_mail_costs_no_mail_an_attempt(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, step: str, time: Time
+) -> None:
+    user = a_user(app, "ada")
+    ids = [add("password_changed", user_id=user.id) for _ in range(25)]
+    failing = raising(ServerUnavailable("the login is refused"))
+    if step == "open":
+        transport.on_open = failing
+    else:
+        transport.on_send = failing
+    for _ in range(40):
+        with pytest.raises(ServerUnavailable):
+            delivery.deliver(SENDER, limit=1000)
+        time.passes(HOUR)
+    for mail_id in ids:
+        assert (row(mail_id).attempts, row(mail_id).claimed_until, row(mail_id).last_error) == (0, None, None)
+    transport.on_open, transport.on_send = (lambda: None), (lambda _: None)
+    assert deliver(delivery) == {"sent": 25}, "also after a day"
+    assert sorted(transport.ids) == sorted(map(str, ids))
+
+
+@pytest.mark.parametrize(
+    "failure", [TemporaryFailure("no"), RecipientRefused("no"), ServerUnavailable("no"), KeyError()]
+)
+def test_a_token_that_was_not_sent_does_not_stay(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, failure: Exception
+) -> None:
+    a_user(app, "ada")
+    add()
+    transport.on_send = raising(failure)
+    with suppress(ServerUnavailable):
+        delivery.deliver(SENDER, limit=1)
+    assert tokens() == []
+
+
+def test_one_mail_at_which_the_server_stops_holds_up_no_other(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, time: Time
+) -> None:
+    user = a_user(app, "ada")
+    bad, *others = [str(add("password_changed", user_id=user.id)) for _ in range(120)]
+
+    def stop_at_one(message: EmailMessage) -> None:
+        if bad in message["Message-ID"]:
+            raise ServerUnavailable("The server refuses the sender.")
+
+    transport.on_send = stop_at_one
+    for seconds in (0, 2, 60, 60):
+        time.passes(timedelta(seconds=seconds))
+        with suppress(ServerUnavailable):
+            delivery.deliver(SENDER, limit=100)
+    assert sorted(transport.ids) == sorted(others)
+    assert row(UUID(bad)).attempts == 0
+
+
+@pytest.mark.parametrize(
+    ("box", "utf8"), [(Mailbox(utf8_answer="555 5.5.4 No such parameter"), True), (Mailbox(), False)]
+)
+def test_one_address_that_the_server_cannot_write_to_is_given_up_and_holds_up_no_other(
+    app: Flask, delivery: MailDelivery, box: Mailbox, utf8: bool
+) -> None:
+    user, ueda = a_user(app, "ada"), a_user(app, "ueda", email="\u00fcda@example.com")
+    add(address="\u00fcda@example.com")
+    for _ in range(119):
+        add("password_changed", user_id=user.id)
+    with mail_host(None, box, utf8=utf8) as host:
+        delivery.transports = lambda: SMTPTransport(replace(host.server, username=""), "no-reply@example.com", 5)
+        assert deliver(delivery) == {"failed": 1, "sent": 119}
+    (event,) = events("mail.failed")
+    assert event.subject_id == ueda.id
+    assert (len(set(box.ids)), tokens()) == (119, [])
+
+
+def test_a_mail_whose_connection_breaks_within_its_text_is_sent_again(
+    app: Flask, delivery: MailDelivery, time: Time
+) -> None:
+    """At the level of SMTP: the first connection goes through a proxy that cuts it where the text begins."""
+    user = a_user(app, "ada")
+    mail_id = add("password_changed", user_id=user.id)
+    with mail_host(None) as host:
+        server = replace(host.server, username="")
+        with cutting_proxy(host.port, after=b"\r\nSubject:") as port:
+            delivery.transports = lambda: SMTPTransport(replace(server, port=port), "no-reply@example.com", 5)
+            assert deliver(delivery) == {"postponed": 1}
+        assert host.mailbox.ids == []
+        delivery.transports = lambda: SMTPTransport(server, "no-reply@example.com", 5)
+        time.passes(timedelta(minutes=1))
+        assert deliver(delivery) == {"sent": 1}
+    assert [str(mail_id) in each for each in host.mailbox.ids] == [True]
+
+
+@pytest.fixture
+def unrecordable(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A kind of mail whose event is registered no longer when it is sent."""
+    kind = MailKind(mail_kinds["reset_password"].recipient, TokenPurpose.RESET_PASSWORD, "password.reset_requested")
+    object.__setattr__(kind, "event", "nothing.registered")
+    monkeypatch.setitem(mail_kinds._values, "reset_password", kind)
+    return "reset_password"
+
+
+def test_a_mail_that_was_sent_and_cannot_be_recorded_is_sent_once_and_its_link_works(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, unrecordable: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    a_user(app, "ada")
+    add(unrecordable)
+    assert deliver(delivery) == {"sent": 1}
+    assert "was sent, and its events cannot be recorded" in caplog.text
+    assert count(OutgoingMail) == 0
+    with transaction():
+        used = Services.of(app).one_time_tokens.use(token_in(transport.messages[0]), TokenPurpose.RESET_PASSWORD)
+    assert used is not None
+
+
+def test_an_outage_when_a_mail_was_sent_leaves_its_link_and_its_claim(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch, time: Time
+) -> None:
+    a_user(app, "ada")
+    add()
+    with monkeypatch.context() as patch:
+        patch.setattr("authapp.domain.audit.record", raising(OperationalError("INSERT", {}, Exception("gone"))))
+        with pytest.raises(OperationalError):
+            delivery.deliver(SENDER, limit=10)
+    assert len(tokens()) == 1
+    assert deliver(delivery) == {}, "the claim is not over"
+    time.passes(HOUR - timedelta(minutes=1))
+    assert deliver(delivery) == {"sent": 1}
+    assert len(set(transport.ids)) == 1
+
+
+def test_a_kind_with_an_event_that_is_not_registered_is_refused_at_once() -> None:
+    with pytest.raises(KeyError, match=r"nothing\.registered"):
+        MailKind(recipient_by_id, event="nothing.registered")
+
+
+@pytest.mark.parametrize("kind", sorted(mail_kinds))
+def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, kind: str, time: Time
+) -> None:
+    user = a_user(app, "ada")
+    with transaction():
+        stored = db.session.get_one(User, user.id)
+        stored.pending_email, stored.pending_email_until = "new@example.org", time.now + timedelta(days=9)
+        remember(stored, "new@example.org")
+    address = "new@example.org" if kind in {"change_email", "email_changed"} else user.email
+    add(kind, user_id=user.id, address=address)
+    transport.on_open = raising(ServerUnavailable("away"))
+    time.passes(mail_kinds[kind].max_age - timedelta(seconds=1))
+    with pytest.raises(ServerUnavailable):
+        delivery.deliver(SENDER, limit=10)
+    time.passes(timedelta(seconds=1))
+    assert deliver(delivery) == {"failed": 1}
+    (event,) = events("mail.failed")
+    assert (event.subject_id, event.details) == (user.id, {"kind": kind, "reason": "It could not be sent in time."})
+
+
+def test_a_mail_that_is_too_old_says_why_it_could_not_be_sent(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, time: Time
+) -> None:
+    a_user(app, "ada")
+    add("login_link")
+    transport.on_send = raising(TemporaryFailure("The server answered 450."))
+    assert deliver(delivery) == {"postponed": 1}
+    time.passes(timedelta(minutes=10))
+    assert deliver(delivery) == {"failed": 1}
+    assert events("mail.failed")[0].details["reason"] == "It could not be sent in time. The server answered 450."
+
+
+def unknown_kind(_monkeypatch: pytest.MonkeyPatch) -> str:
+    return "invoice_ready"
+
+
+def failing_recipient(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(mail_kinds._values, "new_login", MailKind(raising(ZeroDivisionError())))
+    return "new_login"
+
+
+def without_a_template(monkeypatch: pytest.MonkeyPatch) -> str:
+    kind = mail_kinds["reset_password"]
+    monkeypatch.setitem(mail_kinds._values, "untold", MailKind(kind.recipient, kind.purpose))
+    return "untold"
+
+
+@pytest.mark.parametrize("poison", [unknown_kind, failing_recipient, without_a_template])
+def test_one_poisoned_mail_among_a_hundred_holds_up_no_other(
+    app: Flask,
+    delivery: MailDelivery,
+    transport: FakeTransport,
+    poison: Callable[[pytest.MonkeyPatch], str],
+    monkeypatch: pytest.MonkeyPatch,
+    time: Time,
+) -> None:
+    a_user(app, "ada")
+    bad = add(poison(monkeypatch))
+    others = [str(add("password_changed", user_id=user_id())) for _ in range(99)]
+    assert deliver(delivery) == {"postponed": 1, "sent": 99}
+    assert sorted(transport.ids) == sorted(others)
+    assert (row(bad).last_error or "").startswith("The mail cannot be made: ")
+    assert row(bad).claimed_until is None
+    time.passes(timedelta(days=1))
+    assert deliver(delivery) == {"failed": 1}
+    assert len(events("mail.failed")) == 1
+
+
+def test_an_error_in_a_transaction_of_one_mail_does_not_leave_it_claimed(
+    app: Flask, delivery: MailDelivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rollback takes back a renewed claim, by which the mail is recognised when it is postponed."""
+    a_user(app, "ada")
+    mail_id = add()
+    monkeypatch.setattr(delivery.messages, "variables", raising(ZeroDivisionError()))
+    assert deliver(delivery) == {"postponed": 1}
+    assert row(mail_id).claimed_until is None
+
+
+def test_an_outage_of_the_database_is_not_the_mails_fault(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_user(app, "ada")
+    mail_id = add()
+    outage = OperationalError("SELECT", {}, Exception("gone"))
+    monkeypatch.setattr(delivery.messages, "variables", raising(outage))
+    with pytest.raises(OperationalError):
+        delivery.deliver(SENDER, limit=10)
+    assert row(mail_id).last_error is None
