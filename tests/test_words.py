@@ -83,6 +83,8 @@ RETIRED_OPERATIONS = {"usersClose", "rolesEvery", "sessionsLive", "activityMine"
 VERBS = {
     *(
         "change",
+        "complete",
+        "confirm",
         "create",
         "delete",
         "force",

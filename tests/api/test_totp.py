@@ -70,9 +70,9 @@ def test_without_factors_the_list_is_empty(app: Flask, api: Api, user: User) -> 
 
 
 def test_an_added_app_ends_the_other_sessions_tells_the_owner_and_is_recorded(app: Flask, api: Api, user: User) -> None:
-    mine, other = a_session(app, user), a_session(app, user)
-    added(api, mine.access_token)
-    assert api.get("/ping", mine.access_token).status_code == 200
+    current, other = a_session(app, user), a_session(app, user)
+    added(api, current.access_token)
+    assert api.get("/ping", current.access_token).status_code == 200
     problem(api.get("/ping", other.access_token), 401, "token_revoked")
     assert mails(app, user) == [("factor_added", {"factor": "totp"})]
     (event,) = events(app, EventType.FACTOR_ADDED)
@@ -81,18 +81,20 @@ def test_an_added_app_ends_the_other_sessions_tells_the_owner_and_is_recorded(ap
 
 
 def test_the_other_sessions_stay_if_their_owner_wants_it(app: Flask, api: Api, user: User) -> None:
-    mine, other = a_session(app, user), a_session(app, user)
-    added(api, mine.access_token, "?sessions=keep")
+    current, other = a_session(app, user), a_session(app, user)
+    added(api, current.access_token, "?sessions=keep")
     assert api.get("/ping", other.access_token).status_code == 200
-    problem(api("PUT", "/users/me/totp?sessions=drop", mine.access_token, json={"code": "1"}), 422, "validation_failed")
+    problem(
+        api("PUT", "/users/me/totp?sessions=drop", current.access_token, json={"code": "1"}), 422, "validation_failed"
+    )
 
 
 def test_the_session_that_adds_an_app_has_two_factors_and_a_kept_one_has_not(
     app: Flask, api: Api, user: User, time: Time
 ) -> None:
-    mine, other = a_session(app, user), a_session(app, user)
-    phone = added(api, mine.access_token, "?sessions=keep")
-    assert api.post("/users/me/recovery-codes", {}, mine.access_token).status_code == 201
+    current, other = a_session(app, user), a_session(app, user)
+    phone = added(api, current.access_token, "?sessions=keep")
+    assert api.post("/users/me/recovery-codes", {}, current.access_token).status_code == 201
     refused = api.post("/users/me/recovery-codes", {}, other.access_token)
     problem(refused, 401, "step_up_required")
     assert 'acr_values="mfa"' in refused.headers["WWW-Authenticate"]
@@ -176,14 +178,14 @@ def test_removing_a_factor_and_new_recovery_codes_need_two_factors(
 
 def test_a_removed_app_is_not_asked_for_and_its_recovery_codes_are_void(app: Flask, api: Api, user: User) -> None:
     phone = an_app(app, user)
-    mine = a_session_with_two_factors(app, api, user, phone)
+    current = a_session_with_two_factors(app, api, user, phone)
     other = second_step(api, challenge_of(api, user), phone.recovery_codes[0], "recovery_code").get_json()
-    assert api("DELETE", "/users/me/totp", mine.access_token).status_code == 204
+    assert api("DELETE", "/users/me/totp", current.access_token).status_code == 204
     problem(api.get("/ping", other["access_token"]), 401, "token_revoked")
     assert api.log_in(user.username).status_code == 200
-    shown = api.get("/users/me/factors", mine.access_token).get_json()
+    shown = api.get("/users/me/factors", current.access_token).get_json()
     assert (shown["totp"], shown["recovery_codes"]) == (None, {"remaining": 0})
-    problem(api("DELETE", "/users/me/totp", mine.access_token), 404, "not_found")
+    problem(api("DELETE", "/users/me/totp", current.access_token), 404, "not_found")
     assert mails(app, user)[-1] == ("factor_removed", {"factor": "totp"})
     (event,) = events(app, EventType.FACTOR_REMOVED)
     assert event.details == {"factor": "totp", "sessions_ended": 1}

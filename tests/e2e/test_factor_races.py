@@ -64,9 +64,9 @@ def sessions_of(app: Flask, user: User) -> int:
 def test_of_twenty_who_send_one_code_at_once_one_logs_in(
     neighbour: Flask, server: Server, user: User, phone: AuthenticatorApp, factor: str, challenges: int
 ) -> None:
-    held = [challenge_of(server, user) for _ in range(challenges)]
+    all_challenges = [challenge_of(server, user) for _ in range(challenges)]
     code = phone.code() if factor == "totp" else phone.recovery_codes[0]
-    calls = [second_step(server, held[number % challenges], code, factor) for number in range(AT_ONCE)]
+    calls = [second_step(server, all_challenges[number % challenges], code, factor) for number in range(AT_ONCE)]
     statuses = calls_at_once(calls)
     # Failures in a row are counted while the code is compared, so some are told to wait.
     assert statuses.count(200) == 1, Counter(statuses)
@@ -92,9 +92,9 @@ def test_one_challenge_starts_one_session_whatever_completes_it(
 def test_of_many_guesses_at_once_no_more_are_compared_than_are_allowed(
     neighbour: Flask, server: Server, user: User, phone: AuthenticatorApp
 ) -> None:
-    held = [challenge_of(server, user) for _ in range(5)]
+    all_challenges = [challenge_of(server, user) for _ in range(5)]
     wrong = phone.wrong_code()
-    calls_at_once([second_step(server, held[number % 5], wrong, "totp") for number in range(40)])
+    calls_at_once([second_step(server, all_challenges[number % 5], wrong, "totp") for number in range(40)])
     allowed = settings().login_failures_per_account
     with neighbour.app_context():
         compared = select(func.count()).where(

@@ -22,7 +22,7 @@ blueprint = Blueprint("recovery_codes", __name__, description="Second factors")
 @blueprint.arguments(NoMembersSchema)
 @blueprint.response(201, RecoveryCodesSchema)
 @refuses(ResourceNotFound)
-def renew_recovery_codes(body: dict[str, Any]) -> dict[str, list[str]]:  # noqa: ARG001 - it is empty
+def create_recovery_codes(body: dict[str, Any]) -> dict[str, list[str]]:  # noqa: ARG001 - it is empty
     """Make new recovery codes.
 
     Those from before are void.

@@ -24,7 +24,7 @@ blueprint = Blueprint("totp", __name__, description="Second factors")
 @blueprint.arguments(NoMembersSchema)
 @blueprint.response(201, EnrolmentSchema)
 @refuses(FactorExists)
-def begin_totp(body: dict[str, Any]) -> Enrolment:  # noqa: ARG001 - it is empty
+def create_totp_secret(body: dict[str, Any]) -> Enrolment:  # noqa: ARG001 - it is empty
     """Get a secret for an authenticator app.
 
     It counts once a code of it is sent with PUT, within ten minutes. Another request replaces it.
@@ -46,9 +46,9 @@ def confirm_totp(body: dict[str, str], query: dict[str, str]) -> dict[str, list[
     From now on, a login with the password asks for a code as well. The answer has recovery codes, which are not shown
     again. The other sessions end, and the owner gets a mail.
     """
-    enrolment_ = Services.of(current_app).factors.totp_enrolment
+    totp_enrolment = Services.of(current_app).factors.totp_enrolment
     scope = ended_scope(query)
-    codes = enrolment_.confirm(current_principal().id, body["code"], request_context(), scope=scope)
+    codes = totp_enrolment.confirm(current_principal().id, body["code"], request_context(), scope=scope)
     return {"recovery_codes": codes}
 
 

@@ -40,7 +40,7 @@ prunables.register(
 
 
 @dataclass(frozen=True)
-class Challenge:
+class PendingLogin:
     """A login that waits: its user, the SHA-256 of its challenge, and what was proven.
 
     ``account_version`` is ``users.updated_at`` as it was then.
@@ -74,35 +74,35 @@ def issue(result: AuthenticationResult) -> str:
     return base64url.encode(challenge)
 
 
-def find(challenge: str) -> Challenge | None:
+def find(challenge: str) -> PendingLogin | None:
     """Return the login that waits with this challenge, unless it is over or the account has changed since."""
     key = _key_of(challenge)
-    row = key and read_one(_waiting(*key))
-    return Challenge(key[0], key[1], tuple(row.amr), row.account_version) if key and row else None
+    row = key and read_one(_pending(*key))
+    return PendingLogin(key[0], key[1], tuple(row.amr), row.account_version) if key and row else None
 
 
-def lock(challenge: Challenge) -> bool:
+def lock(login: PendingLogin) -> bool:
     """Lock a challenge within the open transaction, and return whether its login still waits.
 
     Of several requests that complete one login, the others wait here, and then find it completed.
     """
-    db.session.execute(_locked_account(challenge.user_id))
-    key = (challenge.user_id, challenge.challenge_hash)
-    return db.session.execute(_waiting(*key)).one_or_none() is not None
+    db.session.execute(_locked_account(login.user_id))
+    key = (login.user_id, login.challenge_hash)
+    return db.session.execute(_pending(*key)).one_or_none() is not None
 
 
-def use(challenge: Challenge) -> None:
+def use(login: PendingLogin) -> None:
     """Delete a locked challenge within the open transaction."""
-    db.session.execute(_without_sync(delete(SecondFactorChallenge).where(_is(challenge))))
+    db.session.execute(_without_sync(delete(SecondFactorChallenge).where(_is(login))))
 
 
-def count_failure(challenge: Challenge) -> None:
+def count_failure(login: PendingLogin) -> None:
     """Count a wrong code for a locked challenge within the open transaction. The last one spends it."""
     failures = SecondFactorChallenge.failures + 1
-    db.session.execute(_without_sync(update(SecondFactorChallenge).where(_is(challenge)).values(failures=failures)))
+    db.session.execute(_without_sync(update(SecondFactorChallenge).where(_is(login)).values(failures=failures)))
 
 
-def _waiting(user_id: UUID, challenge_hash: bytes) -> Select[list[str], datetime]:
+def _pending(user_id: UUID, challenge_hash: bytes) -> Select[list[str], datetime]:
     return (
         select(SecondFactorChallenge.amr, SecondFactorChallenge.account_version)
         .join(User, User.id == SecondFactorChallenge.user_id)
@@ -130,9 +130,9 @@ def _make_room(user_id: UUID) -> None:
     db.session.execute(_without_sync(delete(SecondFactorChallenge).where(tuple_(*key).in_(surplus))))
 
 
-def _is(challenge: Challenge) -> ColumnElement[bool]:
+def _is(login: PendingLogin) -> ColumnElement[bool]:
     key = (SecondFactorChallenge.user_id, SecondFactorChallenge.challenge_hash)
-    return tuple_(*key) == (challenge.user_id, challenge.challenge_hash)
+    return tuple_(*key) == (login.user_id, login.challenge_hash)
 
 
 def _key_of(challenge: str) -> tuple[UUID, bytes] | None:

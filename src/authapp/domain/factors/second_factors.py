@@ -13,7 +13,7 @@ from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.factors import challenges, totp
-from authapp.domain.factors.challenges import Challenge
+from authapp.domain.factors.challenges import PendingLogin
 from authapp.domain.factors.enrolled import RECOVERY_CODE, TOTP, factors_of
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
@@ -71,46 +71,46 @@ class SecondFactors:
 
         Raises ``ChallengeInvalid``.
         """
-        waiting = _waiting(challenge)
-        return self._passkeys.second_factor_options(waiting.user_id, waiting.challenge_hash)
+        login = _pending_login(challenge)
+        return self._passkeys.second_factor_options(login.user_id, login.challenge_hash)
 
     def log_in_with_code(self, challenge: str, factor: str, code: str, context: RequestContext) -> TokenPair:
         """Start the session of the login that waits with ``challenge``, and return its tokens.
 
-        Raises ``ChallengeInvalid``; ``SecondFactorInvalid``; ``TooManyRequests`` after too many wrong codes, over all challenges and
-        step-ups of the account; or what a hook raises.
+        Raises ``ChallengeInvalid``, ``SecondFactorInvalid``, what a hook raises, or ``TooManyRequests`` after too many
+        wrong codes, over all challenges and step-ups of the account.
         """
-        waiting = _waiting(challenge)
-        self._count(waiting.user_id, factor)
+        login = _pending_login(challenge)
+        self._count(login.user_id, factor)
         with transaction():
-            _lock(waiting)
-            amr = self._codes[factor](waiting.user_id, code, context)
+            _lock(login)
+            amr = self._codes[factor](login.user_id, code, context)
             if amr:
-                challenges.use(waiting)
+                challenges.use(login)
             else:
-                challenges.count_failure(waiting)
-                _record_refusal(waiting.user_id, factor, context)
-        return self._start(waiting, amr, context)
+                challenges.count_failure(login)
+                _record_refusal(login.user_id, factor, context)
+        return self._start(login, amr, context)
 
     def log_in_with_passkey(self, challenge: str, credential: Credential, context: RequestContext) -> TokenPair:
         """Do the same with the answer of an authenticator. It cannot be guessed, so that no failures are counted."""
-        waiting = _waiting(challenge)
+        login = _pending_login(challenge)
         answer, purpose = PasskeyAnswer(credential), ChallengePurpose.SECOND_FACTOR
         with transaction():
-            _lock(waiting)
-            amr = self._passkeys.prove(waiting.user_id, answer, purpose, waiting.challenge_hash, context)
+            _lock(login)
+            amr = self._passkeys.prove(login.user_id, answer, purpose, login.challenge_hash, context)
             if amr:
-                challenges.use(waiting)
-        return self._start(waiting, amr, context)
+                challenges.use(login)
+        return self._start(login, amr, context)
 
-    def _start(self, waiting: Challenge, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
+    def _start(self, login: PendingLogin, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
         if not amr:
             raise SecondFactorInvalid
         result = AuthenticationResult(
-            waiting.user_id,
-            tuple(dict.fromkeys((*waiting.amr, *amr, MULTI_FACTOR))),
+            login.user_id,
+            tuple(dict.fromkeys((*login.amr, *amr, MULTI_FACTOR))),
             auth_time=clock.now(),
-            account_version=waiting.account_version,
+            account_version=login.account_version,
             throttle_scope=SECOND_FACTOR.name,
         )
         pair = self._sessions.start(result, context)
@@ -150,15 +150,15 @@ class SecondFactors:
                 raise
 
 
-def _waiting(challenge: str) -> Challenge:
-    waiting = challenges.find(challenge)
-    if waiting is None:
+def _pending_login(challenge: str) -> PendingLogin:
+    login = challenges.find(challenge)
+    if login is None:
         raise ChallengeInvalid
-    return waiting
+    return login
 
 
-def _lock(waiting: Challenge) -> None:
-    if not challenges.lock(waiting):
+def _lock(login: PendingLogin) -> None:
+    if not challenges.lock(login):
         raise ChallengeInvalid
 
 
