@@ -300,7 +300,7 @@ def test_what_could_not_be_written_is_not_reported_as_done(
     stand_at(monkeypatch, NOW + timedelta(days=31))
     text = file.read_text()
 
-    monkeypatch.setattr("authapp.cli.keys.replace_private", full)
+    monkeypatch.setattr("authapp.cli.key_rings.replace_private", full)
     for command in ("retire", "rotate"):
         result = invoke(app, keys, command, "--file", str(file))
         refused(result, f"{file} cannot be written: No space left on device.")
@@ -353,7 +353,7 @@ def test_a_rotation_is_in_the_audit_trail_and_so_is_that_one_failed(
     done = {"signs": after["signs"], "standby": after["standby"]}
     assert rotations(app) == [done]
 
-    monkeypatch.setattr("authapp.cli.keys.replace_private", full)
+    monkeypatch.setattr("authapp.cli.key_rings.replace_private", full)
     refused(rotate(app, file), "cannot be written")
     _, tried, failed = rotations(app)
     assert tried["signs"] == after["standby"]
@@ -376,7 +376,7 @@ def test_what_the_operator_reads_is_what_failed_first(app: Flask, file: Path, mo
         monkeypatch.setattr(db.session, "commit", down)
         full()
 
-    monkeypatch.setattr("authapp.cli.keys.replace_private", full_and_down)
+    monkeypatch.setattr("authapp.cli.key_rings.replace_private", full_and_down)
     refused(rotate(app, file), "cannot be written: No space left on device.")
     monkeypatch.undo()
     (tried,) = rotations(app)

@@ -1,4 +1,4 @@
-"""``flask keys``: the keys that sign tokens.
+"""``flask keys``: the keys that sign tokens, and in the group ``encryption`` those that encrypt.
 
 ``generate`` and ``list`` work without settings, because the settings require the keys.
 """
@@ -8,16 +8,20 @@ from pathlib import Path
 import click
 
 from authapp import clock
+from authapp.cli import key_rings
 from authapp.cli.commands import Commands, json_option, print_json, services
+from authapp.cli.encryption_keys import encryption, reencrypt
+from authapp.cli.key_rings import out_option
 from authapp.context import OPERATOR
 from authapp.domain.audit import EventType
 from authapp.security import key_rotation
-from authapp.security.key_files import replace_private, write_private
 from authapp.security.key_generation import GENERATORS
 from authapp.security.key_rotation import KeyRole
 from authapp.security.keys import InvalidKey, KeyRing
 
-keys = Commands("keys", help="Generate and rotate the keys that sign tokens.")
+keys = Commands("keys", help="Generate and rotate the keys that sign tokens, and those that encrypt.")
+keys.add_command(encryption)
+keys.command("reencrypt")(reencrypt)
 
 RELOAD_MARGIN = 3_600
 """How long, in seconds, servers may continue to sign with the old key before they are reloaded."""
@@ -35,24 +39,11 @@ file_option = click.option(
 
 @keys.command("generate", with_appcontext=False)
 @alg_option
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Write to this new file, which only its owner can read, instead of printing.",
-)
+@out_option
 def generate(alg: str, out: Path | None) -> None:
     """Generate a private JWK Set with one new key, for AUTHAPP_JWT_KEYS or AUTHAPP_JWT_KEYS_FILE."""
-    ring = KeyRing([key_rotation.new_key(alg, _now())])
-    if out is None:
-        click.echo(ring.to_json())
-        return
-    try:
-        write_private(out, ring.to_json())
-    except FileExistsError:
-        raise click.ClickException(f"{out} exists; it is not overwritten, because tokens may depend on it.") from None
-    except OSError as error:
-        raise click.ClickException(f"{out} cannot be written: {error.strerror}.") from None
-    click.echo(f"Wrote {out} with the key {ring.signing.kid}.", err=True)
+    ring = KeyRing([key_rotation.new_key(alg, key_rings.now())])
+    key_rings.print_new(ring.to_json(), out, kid=ring.signing.kid, depends="tokens")
 
 
 @keys.command("list", with_appcontext=False)
@@ -60,7 +51,7 @@ def generate(alg: str, out: Path | None) -> None:
 @json_option
 def list_(path: Path, as_json: bool) -> None:
     """List the keys in the ring, with the role of each."""
-    ring, now = _read(path), _now()
+    ring, now = _read(path), key_rings.now()
     rows = [
         {
             "kid": key.kid,
@@ -88,7 +79,7 @@ def rotate(alg: str, path: Path) -> None:
     If there is no standby key yet, this adds one, and the next rotation signs with it. After each rotation reload the
     servers (`kill -HUP`) and wait five minutes before the next one, so that every cache has the new key.
     """
-    ring, now = _read(path), _now()
+    ring, now = _read(path), key_rings.now()
     if any(key_rotation.role_of(key, ring, now) is KeyRole.STANDBY for key in ring):
         rules = services().tokens.rules
         ring = key_rotation.rotated(ring, now, rules.refresh_ttl + rules.leeway + RELOAD_MARGIN)
@@ -98,7 +89,7 @@ def rotate(alg: str, path: Path) -> None:
     ring = key_rotation.with_standby(ring, alg, now)
     standby = list(ring)[-1].kid
     with services().audit.recorded(EventType.KEY_ROTATED, context=OPERATOR, signs=ring.signing.kid, standby=standby):
-        _write(path, ring)
+        key_rings.write(path, ring.to_json())
     click.echo(message)
     click.echo(f"{standby} is the standby key.")
 
@@ -114,7 +105,7 @@ def retire(kid: str | None, path: Path, force: bool) -> None:
 
     Like `rotate`, this needs the settings and the database, because it is recorded in the audit trail.
     """
-    ring, now = _read(path), _now()
+    ring, now = _read(path), key_rings.now()
     roles = {key.kid: key_rotation.role_of(key, ring, now) for key in ring}
     expired = [each for each, role in roles.items() if role is KeyRole.EXPIRED]
     if not kid and not expired:
@@ -132,26 +123,10 @@ def retire(kid: str | None, path: Path, force: bool) -> None:
             raise click.ClickException(f"{each} is not retired: {error}") from None
     forced = any(roles[each] is KeyRole.VERIFIES for each in retired)
     with services().audit.recorded(EventType.KEY_RETIRED, context=OPERATOR, keys=retired, forced=forced):
-        _write(path, ring)
+        key_rings.write(path, ring.to_json())
     for each in retired:
         click.echo(f"Retired {each}.")
 
 
 def _read(path: Path) -> KeyRing:
-    try:
-        return KeyRing.from_json(path.read_text())
-    except (InvalidKey, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{path} {error}") from None
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _write(path: Path, ring: KeyRing) -> None:
-    try:
-        replace_private(path, ring.to_json())
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be written: {error.strerror}.") from None
-
-
-def _now() -> int:
-    return int(clock.now().timestamp())
+    return key_rings.read(path, KeyRing.from_json)

@@ -37,6 +37,8 @@ def run_checks(services: Services) -> Iterator[CheckResult]:
     if "privileges" in problems:
         return
     yield database.migrations(problems)
+    if "migrations" not in problems:
+        yield keys.encryption(services, problems)
     for component in problems.keys() & readiness_checks.keys():
         yield CheckResult(CheckLevel.FAIL, component, problems[component].for_guests, problems[component].for_operator)
     if not problems:

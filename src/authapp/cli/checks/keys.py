@@ -1,7 +1,10 @@
-"""Checks of the signing keys."""
+"""Checks of the keys that sign, and of those that encrypt."""
+
+from collections.abc import Mapping
 
 from authapp import clock
 from authapp.cli.checks.result import CheckLevel, CheckResult
+from authapp.domain.health import HealthProblem
 from authapp.domain.services import Services
 from authapp.security.keys import Key
 
@@ -26,6 +29,17 @@ def age(services: Services) -> CheckResult:
 def strengths(services: Services) -> list[CheckResult]:
     """Check the algorithm of each key."""
     return [_strength(key) for key in services.tokens.keys]
+
+
+def encryption(services: Services, problems: Mapping[str, HealthProblem]) -> CheckResult:
+    """Check that every key is there with which secrets are encrypted, from the problems of the readiness check."""
+    subject, keys = "encryption keys", services.encryption_keys
+    if problem := problems.get("encryption_keys"):
+        advice = "Add the missing key to AUTHAPP_ENCRYPTION_KEYS: until then the owners of these factors cannot log in."
+        return CheckResult(CheckLevel.FAIL, subject, problem.for_operator, advice)
+    if keys is None:
+        return CheckResult(CheckLevel.OK, subject, "AUTHAPP_ENCRYPTION_KEYS is not set: nobody can use TOTP.")
+    return CheckResult(CheckLevel.OK, subject, f"{keys.first.kid} encrypts, and every key that is needed is there.")
 
 
 def _strength(key: Key) -> CheckResult:

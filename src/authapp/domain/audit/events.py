@@ -67,7 +67,7 @@ class EventType:
     ROLE_CREATED = event_types.register("role.created", "A role was created.")
     ROLE_CHANGED = event_types.register("role.changed", "A role was changed.")
     ROLE_DELETED = event_types.register("role.deleted", "A role was deleted.")
-    KEY_ROTATED = event_types.register("key.rotated", "The key that signs tokens was rotated.")
+    KEY_ROTATED = event_types.register("key.rotated", "The keys that sign tokens, or those that encrypt, were rotated.")
     KEY_RETIRED = event_types.register("key.retired", "Keys were removed from the key ring.")
     MAIL_SENT = event_types.register("mail.sent", "The mail server accepted a mail to an account.")
     MAIL_FAILED = event_types.register("mail.failed", "A mail to an account was given up.")

@@ -9,4 +9,9 @@ A login that has passed its first factor and needs a second one gets a challenge
 - ``enrolled.py``         which factors an account has
 - ``totp_enrolment.py``   adding and removing an authenticator app
 - ``recovery.py``         making recovery codes anew
+- ``totp.py``             codes, the URI and the QR code for an app: pure functions
+- ``totp_factors.py``     the rows of authenticator apps
+- ``recovery_codes.py``   the rows of recovery codes, and how they are written and read
+- ``stored_keys.py``      which encryption keys the rows need
+- ``reencryption.py``     encrypting the rows anew after a rotation
 """

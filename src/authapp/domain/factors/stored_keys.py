@@ -30,11 +30,9 @@ def missing_keys_problem(keys: EncryptionKeys | None) -> HealthProblem | None:
     missing = missing_key_ids(keys)
     if not missing:
         return None
-    advice = (
-        f"AUTHAPP_ENCRYPTION_KEYS lacks {', '.join(missing)}, with which TOTP factors are encrypted: add it after the"
-        " first key. docs/factors.md says what to do if it is lost."
-    )
-    return HealthProblem("Some second factors cannot be checked.", advice)
+    state = "lacks" if keys else "is not set, and so lacks"
+    sentence = f"AUTHAPP_ENCRYPTION_KEYS {state} {', '.join(missing)}, with which TOTP factors are encrypted."
+    return HealthProblem("Some second factors cannot be checked.", sentence)
 
 
 def _needed() -> Select[Any]:
