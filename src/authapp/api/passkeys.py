@@ -89,7 +89,7 @@ def list_own_passkeys() -> dict[str, Sequence[Passkey]]:
 @blueprint.arguments(PasskeyNameSchema)
 @blueprint.response(200, PasskeySchema)
 @refuses(ResourceNotFound)
-def rename_passkey(body: dict[str, str], passkey_id: UUID) -> Passkey:
+def update_passkey(body: dict[str, str], passkey_id: UUID) -> Passkey:
     """Rename one of your own passkeys."""
     return Services.of(current_app).factors.passkeys.rename(current_principal().id, passkey_id, body["name"])
 
