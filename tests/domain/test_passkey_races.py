@@ -31,7 +31,7 @@ def authenticator(app: Flask, api: Api, user: User) -> Authenticator:
 
 
 def test_one_answer_sent_twenty_times_at_once_starts_one_session(app: Flask, authenticator: Authenticator) -> None:
-    login = Services.of(app).passkey_login
+    login = Services.of(app).factors.passkey_login
     with app.app_context():
         answer = PasskeyAnswer(authenticator.get(login.options()))
     outcomes = at_once(app, *[lambda: login.log_in(answer, GUEST)] * AT_ONCE)
@@ -42,7 +42,7 @@ def test_one_answer_sent_twenty_times_at_once_starts_one_session(app: Flask, aut
 def test_one_answer_sent_twenty_times_at_once_proves_one_second_factor(
     app: Flask, user: User, authenticator: Authenticator
 ) -> None:
-    proofs = Services.of(app).passkey_proofs
+    proofs = Services.of(app).factors.passkey_proofs
     with app.app_context():
         answer = PasskeyAnswer(authenticator.get(proofs.second_factor_options(user.id, b"login")))
 
@@ -55,7 +55,7 @@ def test_one_answer_sent_twenty_times_at_once_proves_one_second_factor(
 
 
 def test_of_a_passkey_and_its_copy_at_once_one_is_accepted(app: Flask, authenticator: Authenticator) -> None:
-    login = Services.of(app).passkey_login
+    login = Services.of(app).factors.passkey_login
     copy = Authenticator(
         key=authenticator.key, credential_id=authenticator.credential_id, user_handle=authenticator.user_handle
     )
@@ -68,7 +68,7 @@ def test_of_a_passkey_and_its_copy_at_once_one_is_accepted(app: Flask, authentic
 def test_of_the_last_two_ways_in_that_are_deleted_at_once_one_stays(
     app: Flask, api: Api, user: User, authenticator: Authenticator
 ) -> None:
-    services = Services.of(app)
+    services = Services.of(app).factors
     with app.app_context():
         pair = services.passkey_login.log_in(PasskeyAnswer(authenticator.get(services.passkey_login.options())), GUEST)
     add_passkey(api, pair.access_token, Authenticator(flags=UP | UV))
