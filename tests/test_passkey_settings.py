@@ -83,6 +83,7 @@ def test_origins_are_compared_as_browsers_write_them(env: Set, written: str, com
         "https://com",
         "null",
         "*",
+        ",",
         "android:apk-key-hash:short",
     ],
 )

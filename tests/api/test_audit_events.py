@@ -137,6 +137,11 @@ ELSEWHERE = {
     EventType.KEY_RETIRED: "tests/cli/test_keys.py",
     EventType.AUDIT_PRUNED: "tests/api/test_audit_events.py",
     EventType.SESSION_STEPPED_UP: "tests/api/test_step_ups.py",
+    # These need an authenticator.
+    EventType.FACTOR_ADDED: "tests/api/test_passkeys.py",
+    EventType.FACTOR_REMOVED: "tests/api/test_passkeys.py",
+    EventType.PASSKEY_REFUSED: "tests/api/test_passkeys.py",
+    EventType.PASSKEY_COUNTER_REVERSED: "tests/api/test_passkey_login_checks.py",
     # These need a token, which is in a mail alone, or a sender.
     EventType.PASSWORD_RESET: "tests/api/test_password_resets.py",
     EventType.PASSWORD_VOIDED: "tests/api/test_forced_resets.py",

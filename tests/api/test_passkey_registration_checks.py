@@ -1,13 +1,19 @@
 """WebAuthn Level 3, section 7.1: each check of a registration, broken alone. A name has the number of its step."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import cbor2
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask
 
+from authapp import clock
 from authapp.models import User
 from authapp.security import base64url
 from authenticator import (
@@ -233,6 +239,29 @@ def test_other_keys_are_refused(api: Api, token: str, cose: dict[int, Any]) -> N
 )
 def test_attestations_that_were_not_asked_for_are_refused(api: Api, token: str, attestation: dict[str, Any]) -> None:
     refused(api, token, attestation=attestation)
+
+
+@pytest.mark.parametrize("is_signed_by_itself", [True, False])
+def test_step_24_only_a_passkey_attests_itself(api: Api, token: str, is_signed_by_itself: bool) -> None:
+    authenticator, options = Authenticator(), creation_options(api, token)
+    credential = authenticator.create(options)
+    attestation = cbor2.loads(base64url.decode(credential["response"]["attestationObject"]))
+    client_data = base64url.decode(credential["response"]["clientDataJSON"])
+    signature = authenticator.sign(attestation["authData"] + sha256(client_data).digest())
+    certificates = {} if is_signed_by_itself else {"x5c": [certificate(authenticator.key)]}
+    statement = {"alg": ES256, "sig": signature, **certificates}
+    changed = {**attestation, "fmt": "packed", "attStmt": statement}
+    credential["response"]["attestationObject"] = base64url.encode(cbor2.dumps(changed))
+    response = send_registration(api, token, options, credential)
+    assert response.status_code == (201 if is_signed_by_itself else 401), response.get_json()
+
+
+def certificate(key: Any) -> bytes:
+    """Return a certificate that the library accepts where no roots are given."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "An authenticator")])
+    start = clock.now() - timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start + timedelta(days=2))
+    return builder.sign(key, SHA256()).public_bytes(Encoding.DER)
 
 
 def test_step_25_an_id_has_at_most_1023_bytes(api: Api, token: str) -> None:

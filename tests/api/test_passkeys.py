@@ -279,5 +279,5 @@ def test_without_origins_no_passkey_is_accepted(
 ) -> None:
     authenticator = add_passkey(api, token)
     options = request_options(api)
-    reconfigured(app, monkeypatch, origins=(), rp_id=None)
+    reconfigured(app, monkeypatch, origins=None, rp_id=None)
     problem(send_login(api, options, authenticator.get(options)), 401, "passkey_invalid")

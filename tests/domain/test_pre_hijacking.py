@@ -22,6 +22,7 @@ from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.administration import Changes
 from authapp.errors import InvalidCredentials, LastAdmin, OneTimeTokenInvalid
 from authapp.models import OutgoingMail, User
+from authenticator import add_passkey, log_in
 from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, problem
 
 NEW = "another good pass phrase"
@@ -74,6 +75,15 @@ def test_trojan_identifier_the_other_credentials_of_the_thief_are_for_receivers_
         assert claimed == [hijacked.id]
         recover(app, hijacked)  # the second reset is by the owner of a verified account
         assert claimed == [hijacked.id]
+
+
+def test_trojan_identifier_the_passkeys_of_the_thief_are_gone(app: Flask, api: Api, hijacked: User) -> None:
+    authenticator = add_passkey(api, a_session(app, hijacked).access_token)
+    recover(app, hijacked)
+    problem(log_in(api, authenticator), 401, "passkey_invalid")
+    kept = add_passkey(api, a_session(app, hijacked, NEW).access_token)
+    recover(app, hijacked)  # the second reset is by the owner of a verified account
+    assert log_in(api, kept).status_code == 200
 
 
 def test_trojan_identifier_no_reset_without_their_removal(app: Flask, hijacked: User) -> None:

@@ -21,7 +21,7 @@ from e2e.processes import Server, environment, free_port
 
 SCRIPTS = Path(__file__).parent / "account_pages"
 SUITES = ["answers", "login", "mails", "looks"]
-JOURNEY = "journey"
+JOURNEY, PASSKEYS = "journey", "passkeys"
 ROUTES_OF_JOURNEY = [f"/api/v1/auth/{noun}" for noun in ("email-verifications", "login-links", "password-resets")]
 Outcomes = dict[str, str | None]
 
@@ -72,6 +72,7 @@ def running(databases: Databases, folder: Path, **changes: str) -> Iterator[Serv
         "AUTHAPP_MAIL_FROM": "Example accounts <no-reply@example.com>",
         "AUTHAPP_LOGIN_LINKS": "on",
         "AUTHAPP_RATE_LIMIT_MAIL": "off",
+        "AUTHAPP_ORIGINS": f"http://localhost:{port}",
         "WEB_CONCURRENCY": "1",
     }
     with databases.migrated() as url:
@@ -161,3 +162,13 @@ def journeys(scripts: Path, chromium: str, optional: Server, development: Server
 @pytest.mark.parametrize("name", names_in(JOURNEY))
 def test_a_journey_with_the_true_api(journeys: Outcomes, name: str) -> None:
     assert journeys[name] is None, journeys[name]
+
+
+@pytest.fixture(scope="module")
+def ceremonies(scripts: Path, chromium: str, optional: Server, development: Server) -> Outcomes:
+    return drive(scripts, chromium=chromium, suites=[PASSKEYS], optional=optional.url, required=development.url)
+
+
+@pytest.mark.parametrize("name", names_in(PASSKEYS))
+def test_a_passkey_in_the_browser(ceremonies: Outcomes, name: str) -> None:
+    assert ceremonies[name] is None, ceremonies[name]

@@ -191,7 +191,7 @@ class Settings:
     breached_passwords: str = _read(EnvironmentReader.text, "off", breach_source)
     """Where new passwords are looked up in lists of breached ones: ``off``, a range address, or a file."""
 
-    origins: tuple[str, ...] = _read(EnvironmentReader.text, (), origins)
+    origins: tuple[str, ...] | None = _read(EnvironmentReader.text, None, origins)
     """The origins whose pages may use passkeys, compared exactly. Without them, there are no passkeys."""
 
     rp_id: str | None = _read(EnvironmentReader.text, None, rp_id)
@@ -243,7 +243,7 @@ class Settings:
         if values["email_verification"] == "required":
             reader.require_value(values, "mail_url", "AUTHAPP_EMAIL_VERIFICATION=required needs it.")
         if values["rp_id"] is not None:
-            reader.require_value({"origins": values["origins"] or None}, "origins", "AUTHAPP_RP_ID needs it.")
+            reader.require_value(values, "origins", "AUTHAPP_RP_ID needs it.")
         reader.problems += problems_of_passkeys(values)
         if values["encryption_keys"] is not None:
             problems = check_encryption_keys(values["encryption_keys"], values["jwt_keys"] or "")

@@ -35,10 +35,10 @@ def relying_party(origins: Sequence[str], issuer: str, rp_id: str | None, rp_nam
     host. Raises ``ValueError`` if no origin belongs to the domain: no browser would make a passkey for it.
     """
     hosts = [host for origin in origins if (host := host_of(origin))]
-    own = urlsplit(issuer).hostname or ""
+    issuer_host = urlsplit(issuer).hostname or ""
     if rp_id is None:
-        is_own = _is_domain(own) and (not hosts or any(is_within(host, own) for host in hosts))
-        rp_id = own if is_own else next(iter(hosts), None)
+        is_own = _is_domain(issuer_host) and (not hosts or any(is_within(host, issuer_host) for host in hosts))
+        rp_id = issuer_host if is_own else next(iter(hosts), None)
     if rp_id is None or (hosts and not any(is_within(host, rp_id) for host in hosts)):
         raise ValueError("must be the host of one of AUTHAPP_ORIGINS, or a domain above it.")
     return RelyingParty(rp_id, rp_name or rp_id, tuple(origins))
@@ -46,7 +46,7 @@ def relying_party(origins: Sequence[str], issuer: str, rp_id: str | None, rp_nam
 
 def problems_of_passkeys(values: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each problem of the settings of passkeys together."""
-    if not values["origins"] or values["issuer"] is None:
+    if values["origins"] is None or values["issuer"] is None:
         return []
     try:
         relying_party(values["origins"], values["issuer"], values["rp_id"], values["rp_name"])
@@ -60,7 +60,10 @@ def origins(value: str) -> tuple[str, ...]:
 
     An origin is written as browsers do: without a path and a default port, in lower case.
     """
-    return tuple(dict.fromkeys(_origin(each) for each in re.split(r"[\s,]+", value) if each))
+    found = tuple(dict.fromkeys(_origin(each) for each in re.split(r"[\s,]+", value) if each))
+    if not found:
+        raise ValueError("must be origins such as https://app.example.com, separated by blanks.")
+    return found
 
 
 def rp_id(value: str) -> str:

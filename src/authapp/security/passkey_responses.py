@@ -184,9 +184,9 @@ def _decoded(text: Any) -> bytes:
 
 def _check_attestation(attestation: bytes) -> None:
     """Refuse attestations that were not asked for: parsers of certificates are not for everybody to reach."""
-    parsed = parse_attestation_object(attestation)
-    is_self = parsed.fmt == AttestationFormat.PACKED and parsed.att_stmt.x5c is None
-    if parsed.fmt != AttestationFormat.NONE and not is_self:
+    made = parse_attestation_object(attestation)
+    is_self = made.fmt == AttestationFormat.PACKED and made.att_stmt.x5c is None
+    if made.fmt != AttestationFormat.NONE and not is_self:
         raise ResponseRefused("the attestation is neither none nor by the credential itself")
 
 

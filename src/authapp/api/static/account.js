@@ -39,7 +39,7 @@
     button.textContent = button.dataset.busy;
     let outcome;
     try {
-      outcome = await send(form);
+      outcome = form.dataset.passkey ? await sendPasskey() : await send(form.dataset, fieldsOf(form));
     } finally {
       button.disabled = false;
       button.textContent = text;
@@ -52,13 +52,13 @@
   }
 
   /** Return `{body}` of a success, or `{problem}`: what went wrong, with the code of its message. */
-  async function send(form) {
+  async function send({ method, path }, fields) {
     let response;
     try {
-      response = await fetch(main.dataset.api + form.dataset.path, {
-        method: form.dataset.method,
+      response = await fetch(main.dataset.api + path, {
+        method,
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify(fieldsOf(form)),
+        body: JSON.stringify(fields),
         credentials: "omit",
         redirect: "error",
         signal: AbortSignal.timeout(TIMEOUT_MS),
@@ -71,6 +71,28 @@
     const code = body.code ?? { 429: "too_many_requests" }[response.status] ?? `HTTP ${response.status}`;
     const retryAfter = Number(response.headers.get("Retry-After")) || 60;
     return { problem: { code, status: response.status, errors: body.errors ?? [], retryAfter } };
+  }
+
+  /** Ask the browser for a passkey, and log in with it. It says itself whose it is. */
+  async function sendPasskey() {
+    const asked = await send({ method: "POST", path: "auth/passkey-challenges" }, {});
+    if (asked.problem) return asked;
+    let credential;
+    try {
+      const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(asked.body);
+      credential = await navigator.credentials.get({ publicKey });
+    } catch { /* The user has closed the question, or has no passkey: browsers do not say which. */ }
+    if (!credential) return { problem: { code: "passkey_unused" } };
+    const answer = { challenge_id: asked.body.challenge_id, credential: credential.toJSON() };
+    return send({ method: "POST", path: "auth/passkey-logins" }, answer);
+  }
+
+  /** Offer passkeys where the browser has them, on the pages that may use them. */
+  function offerPasskeys() {
+    for (const form of main.querySelectorAll("[data-passkey]")) {
+      const isUsable = form.dataset.passkey.split(" ").includes(location.origin);
+      form.hidden = !(isUsable && globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON);
+    }
   }
 
   function fieldsOf(form) {
@@ -164,5 +186,6 @@
   });
   // Another link that is opened in this tab changes nothing but the fragment.
   addEventListener("hashchange", () => start({ moveFocus: true }));
+  offerPasskeys();
   start();
 })();

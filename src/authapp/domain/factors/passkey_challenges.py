@@ -66,5 +66,5 @@ def open_challenge(
 def spend(challenge: OpenedChallenge, user_id: UUID) -> bool:
     """Note within the open transaction that a user has used the challenge. Return ``False`` if they had before."""
     row = {"user_id": user_id, "challenge_hash": challenge.hash, "expires_at": challenge.expires_at}
-    noted = insert(SpentChallenge).values(row).on_conflict_do_nothing().returning(SpentChallenge.challenge_hash)
-    return db.session.execute(noted).one_or_none() is not None
+    stored = insert(SpentChallenge).values(row).on_conflict_do_nothing().returning(SpentChallenge.challenge_hash)
+    return db.session.execute(stored).one_or_none() is not None
