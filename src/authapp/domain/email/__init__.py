@@ -8,6 +8,7 @@ What people do, each with its file in ``api/`` and its tests in ``tests/api/``:
 - ``forced_resets``: an administrator has a user choose another password
 - ``address_changes``: another address, asked for and confirmed
 - ``address_undo``: the address before restored; its link goes to ``email_verifications``
+- ``factor_undo``: second factors removed that somebody else has added; its link goes to ``email_verifications``
 - ``login_links``: logging in with a link or a code
 
 What these share:
@@ -17,6 +18,7 @@ What these share:
 - ``previous_addresses``: those that an account can get back
 - ``requests``: mails that are requested, counted by address
 - ``notices``: mails that tell owners what happened
+- ``factor_notices``: the same about their second factors
 
 How a mail is stored:
 
