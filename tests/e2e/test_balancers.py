@@ -40,12 +40,13 @@ def nginx_before(folder: Path, ports: list[int]) -> Iterator[int]:
 
 
 @contextmanager
-def haproxy_before(folder: Path, ports: list[int]) -> Iterator[int]:
-    """Lend the port of an HAProxy with the shipped configuration for two nodes."""
+def haproxy_before(folder: Path, ports: list[int], timeout: str = "10s") -> Iterator[int]:
+    """Lend the port of an HAProxy with the shipped configuration for two nodes, which waits ``timeout`` for them."""
     folder.mkdir()
     port = free_port()
     replacements = {f"node{number}:8000": f"127.0.0.1:{each}" for number, each in enumerate(ports, start=1)}
     replacements["    bind :80"] = f"    bind 127.0.0.1:{port}"
+    replacements["timeout server 10s"] = f"timeout server {timeout}"
     configuration = folder / "haproxy.cfg"
     configuration.write_text(rendered("haproxy/haproxy.cfg", replacements))
     with running([installed("haproxy"), "-db", "-f", str(configuration)], port, folder / "log"):
@@ -102,13 +103,13 @@ def started(stack: ExitStack, folder: Path, variables: dict[str, str], port: int
     return node
 
 
-def unavailable(response: requests.Response) -> None:
-    """Check that a balancer without a node answers as authapp does."""
-    assert response.status_code == 503, response.text
+def unavailable(response: requests.Response, status: int = 503) -> None:
+    """Check that a balancer without a node, or without its answer, answers as authapp does."""
+    assert response.status_code == status, response.text
     assert response.headers["Retry-After"]
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["Cache-Control"] == "no-store"
-    assert response.json()["status"] == 503
+    assert response.json()["status"] == status
 
 
 class Lost(threading.Thread):
@@ -130,11 +131,29 @@ class Lost(threading.Thread):
                         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                         continue
                     self.requests.append(head.split()[0])
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self._leave(connection)
+
+    def _leave(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+
+
+class Silent(Lost):
+    """A node that takes requests and answers none of them; health checks get their answer."""
+
+    def _leave(self, connection: socket.socket) -> None:
+        connection.recv(1)  # until the other side hangs up
+
+
+@pytest.mark.parametrize(("node", "status"), [(Lost, 502), (Silent, 504)])
+def test_haproxy_says_in_json_that_a_node_gave_no_answer(tmp_path: Path, node: type[Lost], status: int) -> None:
+    failing = node()
+    failing.start()
+    with closing(failing), haproxy_before(tmp_path / "haproxy", [failing.port, free_port()], "500ms") as port:
+        unavailable(requests.post(f"http://127.0.0.1:{port}/nothing", data=b"{}", timeout=5), status)
 
 
 @pytest.mark.parametrize("before", [nginx_before, haproxy_before])

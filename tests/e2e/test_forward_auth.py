@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
+import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,32 @@ def guarding(folder: Path, authapp: int, service: int) -> Iterator[str]:
     command = [installed("nginx"), "-p", str(folder), "-e", str(log), "-c", str(folder / "nginx.conf")]
     with running(command, port, log):
         yield f"http://127.0.0.1:{port}"
+
+
+class HangsUp(threading.Thread):
+    """An authapp that answers the first request of each connection, and resets the connection at the second."""
+
+    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.requests: list[bytes] = []
+
+    def run(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                connection, _ = self._listening.accept()
+                with connection, suppress(OSError, IndexError):  # nginx closed it
+                    self.requests.append(connection.recv(4096).split()[0])
+                    connection.sendall(self.ANSWER)
+                    self.requests.append(connection.recv(4096).split()[0])
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
 
 
 @pytest.fixture(scope="module")
@@ -298,3 +326,19 @@ def test_an_authapp_without_its_database_lets_nobody_in(
             assert_unavailable(ask(gate, token))
     finally:
         authapp.stop()
+
+
+@pytest.mark.parametrize(("method", "sent"), [("GET", 2), ("POST", 1), ("PATCH", 1), ("PUT", 1), ("DELETE", 1)])
+def test_of_requests_on_a_connection_that_ends_only_a_get_is_sent_again(
+    tmp_path: Path, service: int, method: str, sent: int
+) -> None:
+    authapp = HangsUp()
+    authapp.start()
+    with closing(authapp), guarding(tmp_path / "nginx", authapp.port, service) as gate:
+        assert ask(gate, path="/warm", method="OPTIONS").status_code == 200
+        answer = ask(gate, path="/nothing", method=method)
+        assert authapp.requests == [b"OPTIONS", *[method.encode()] * sent]
+    if method == "GET":
+        assert answer.status_code == 200
+    else:
+        assert_unavailable(answer)
