@@ -3,8 +3,6 @@
 import contextlib
 import os
 import socket
-import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -16,10 +14,11 @@ import requests
 
 from databases import Databases
 from e2e.clients import clients
-from e2e.others import installed, rendered, running
+from e2e.failing_nodes import FailingNode, Lost, Silent
+from e2e.others import installed, rendered, running, unavailable
 from e2e.processes import Server, environment
 from e2e.test_forward_auth import NGINX
-from e2e.trouble import LIVE, PING, Tokens, judge, wait
+from e2e.trouble import PING, Tokens, judge, wait
 from ports import free_port
 
 
@@ -103,53 +102,8 @@ def started(stack: ExitStack, folder: Path, variables: dict[str, str], port: int
     return node
 
 
-def unavailable(response: requests.Response, status: int = 503) -> None:
-    """Check that a balancer without a node, or without its answer, answers as authapp does."""
-    assert response.status_code == status, response.text
-    assert response.headers["Retry-After"]
-    assert response.headers["Content-Type"] == "application/problem+json"
-    assert response.headers["Cache-Control"] == "no-store"
-    assert response.json()["status"] == status
-
-
-class Lost(threading.Thread):
-    """A node that takes connections, and resets each when it has the request; health checks get their answer."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        self.requests: list[bytes] = []
-
-    def run(self) -> None:
-        with contextlib.suppress(OSError):  # closed
-            while True:
-                connection, _ = self._listening.accept()
-                with connection, contextlib.suppress(OSError):
-                    head = connection.recv(4096)
-                    if LIVE.encode() in head:
-                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                        continue
-                    self.requests.append(head.split()[0])
-                    self._leave(connection)
-
-    def _leave(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-
-class Silent(Lost):
-    """A node that takes requests and answers none of them; health checks get their answer."""
-
-    def _leave(self, connection: socket.socket) -> None:
-        connection.recv(1)  # until the other side hangs up
-
-
 @pytest.mark.parametrize(("node", "status"), [(Lost, 502), (Silent, 504)])
-def test_haproxy_says_in_json_that_a_node_gave_no_answer(tmp_path: Path, node: type[Lost], status: int) -> None:
+def test_haproxy_says_in_json_that_a_node_gave_no_answer(tmp_path: Path, node: type[FailingNode], status: int) -> None:
     failing = node()
     failing.start()
     with closing(failing), haproxy_before(tmp_path / "haproxy", [failing.port, free_port()], "500ms") as port:

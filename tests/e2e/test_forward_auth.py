@@ -2,11 +2,9 @@
 
 import json
 import os
-import socket
-import struct
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ import psutil
 import pytest
 import requests
 
-from e2e.others import installed, rendered, running
+from e2e.failing_nodes import HangsUp
+from e2e.others import installed, rendered, running, unavailable
 from e2e.processes import Server, environment, flask, serving
 from factories import PASSWORD
 from ports import free_port
@@ -96,32 +95,6 @@ def guarding(folder: Path, authapp: int, service: int) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-class HangsUp(threading.Thread):
-    """An authapp that answers the first request of each connection, and resets the connection at the second."""
-
-    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        self.requests: list[bytes] = []
-
-    def run(self) -> None:
-        with suppress(OSError):  # closed
-            while True:
-                connection, _ = self._listening.accept()
-                with connection, suppress(OSError, IndexError):  # nginx closed it
-                    self.requests.append(connection.recv(4096).split()[0])
-                    connection.sendall(self.ANSWER)
-                    self.requests.append(connection.recv(4096).split()[0])
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-
 @pytest.fixture(scope="module")
 def variables(variables: dict[str, str]) -> dict[str, str]:
     return variables | {"AUTHAPP_TRUSTED_PROXIES": "1"}
@@ -182,13 +155,6 @@ def suspended(authapp: Server) -> Iterator[None]:
     finally:
         for worker in workers:
             worker.resume()
-
-
-def assert_unavailable(answer: requests.Response) -> None:
-    assert answer.status_code == 503, answer.text
-    assert int(answer.headers["Retry-After"]) > 0
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json()["status"] == 503
 
 
 def test_a_guest_is_told_what_is_missing(gate: str) -> None:
@@ -311,7 +277,7 @@ def test_an_authapp_that_stops_or_hangs_lets_nobody_in(
         stopped = [ask(gate, token), ask(gate)]
 
     for answer in hanging + stopped:
-        assert_unavailable(answer)
+        unavailable(answer)
 
 
 def test_an_authapp_without_its_database_lets_nobody_in(
@@ -323,7 +289,7 @@ def test_an_authapp_without_its_database_lets_nobody_in(
     try:
         authapp.wait_until("/health/live")
         with guarding(tmp_path / "gate", authapp.port, service) as gate:
-            assert_unavailable(ask(gate, token))
+            unavailable(ask(gate, token))
     finally:
         authapp.stop()
 
@@ -341,4 +307,4 @@ def test_of_requests_on_a_connection_that_ends_only_a_get_is_sent_again(
     if method == "GET":
         assert answer.status_code == 200
     else:
-        assert_unavailable(answer)
+        unavailable(answer)
