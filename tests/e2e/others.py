@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 
 from e2e.processes import ROOT
 
@@ -58,3 +59,12 @@ def listening(port: int) -> bool:
     """Tell whether something takes connections there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def unavailable(response: requests.Response, status: int = 503) -> None:
+    """Check that a proxy without a node, or without its answer, says so as authapp does."""
+    assert response.status_code == status, response.text
+    assert int(response.headers["Retry-After"]) > 0
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.json()["status"] == status

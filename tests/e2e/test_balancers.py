@@ -3,8 +3,6 @@
 import contextlib
 import os
 import socket
-import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -16,10 +14,11 @@ import requests
 
 from databases import Databases
 from e2e.clients import clients
-from e2e.others import installed, rendered, running
+from e2e.failing_nodes import FailingNode, Lost, Silent
+from e2e.others import installed, rendered, running, unavailable
 from e2e.processes import Server, environment
 from e2e.test_forward_auth import NGINX
-from e2e.trouble import LIVE, PING, Tokens, judge, wait
+from e2e.trouble import PING, Tokens, judge, wait
 from ports import free_port
 
 
@@ -40,12 +39,13 @@ def nginx_before(folder: Path, ports: list[int]) -> Iterator[int]:
 
 
 @contextmanager
-def haproxy_before(folder: Path, ports: list[int]) -> Iterator[int]:
-    """Lend the port of an HAProxy with the shipped configuration for two nodes."""
+def haproxy_before(folder: Path, ports: list[int], timeout: str = "10s") -> Iterator[int]:
+    """Lend the port of an HAProxy with the shipped configuration for two nodes, which waits ``timeout`` for them."""
     folder.mkdir()
     port = free_port()
     replacements = {f"node{number}:8000": f"127.0.0.1:{each}" for number, each in enumerate(ports, start=1)}
     replacements["    bind :80"] = f"    bind 127.0.0.1:{port}"
+    replacements["timeout server 10s"] = f"timeout server {timeout}"
     configuration = folder / "haproxy.cfg"
     configuration.write_text(rendered("haproxy/haproxy.cfg", replacements))
     with running([installed("haproxy"), "-db", "-f", str(configuration)], port, folder / "log"):
@@ -102,39 +102,12 @@ def started(stack: ExitStack, folder: Path, variables: dict[str, str], port: int
     return node
 
 
-def unavailable(response: requests.Response) -> None:
-    """Check that a balancer without a node answers as authapp does."""
-    assert response.status_code == 503, response.text
-    assert response.headers["Retry-After"]
-    assert response.headers["Content-Type"] == "application/problem+json"
-    assert response.headers["Cache-Control"] == "no-store"
-    assert response.json()["status"] == 503
-
-
-class Lost(threading.Thread):
-    """A node that takes connections, and resets each when it has the request; health checks get their answer."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        self.requests: list[bytes] = []
-
-    def run(self) -> None:
-        with contextlib.suppress(OSError):  # closed
-            while True:
-                connection, _ = self._listening.accept()
-                with connection, contextlib.suppress(OSError):
-                    head = connection.recv(4096)
-                    if LIVE.encode() in head:
-                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                        continue
-                    self.requests.append(head.split()[0])
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+@pytest.mark.parametrize(("node", "status"), [(Lost, 502), (Silent, 504)])
+def test_haproxy_says_in_json_that_a_node_gave_no_answer(tmp_path: Path, node: type[FailingNode], status: int) -> None:
+    failing = node()
+    failing.start()
+    with closing(failing), haproxy_before(tmp_path / "haproxy", [failing.port, free_port()], "500ms") as port:
+        unavailable(requests.post(f"http://127.0.0.1:{port}/nothing", data=b"{}", timeout=5), status)
 
 
 @pytest.mark.parametrize("before", [nginx_before, haproxy_before])

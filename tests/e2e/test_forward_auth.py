@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import psutil
 import pytest
 import requests
 
-from e2e.others import installed, rendered, running
+from e2e.failing_nodes import HangsUp
+from e2e.others import installed, rendered, running, unavailable
 from e2e.processes import Server, environment, flask, serving
 from factories import PASSWORD
 from ports import free_port
@@ -156,13 +157,6 @@ def suspended(authapp: Server) -> Iterator[None]:
             worker.resume()
 
 
-def assert_unavailable(answer: requests.Response) -> None:
-    assert answer.status_code == 503, answer.text
-    assert int(answer.headers["Retry-After"]) > 0
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json()["status"] == 503
-
-
 def test_a_guest_is_told_what_is_missing(gate: str) -> None:
     refused = ask(gate)
 
@@ -283,7 +277,7 @@ def test_an_authapp_that_stops_or_hangs_lets_nobody_in(
         stopped = [ask(gate, token), ask(gate)]
 
     for answer in hanging + stopped:
-        assert_unavailable(answer)
+        unavailable(answer)
 
 
 def test_an_authapp_without_its_database_lets_nobody_in(
@@ -295,6 +289,22 @@ def test_an_authapp_without_its_database_lets_nobody_in(
     try:
         authapp.wait_until("/health/live")
         with guarding(tmp_path / "gate", authapp.port, service) as gate:
-            assert_unavailable(ask(gate, token))
+            unavailable(ask(gate, token))
     finally:
         authapp.stop()
+
+
+@pytest.mark.parametrize(("method", "sent"), [("GET", 2), ("POST", 1), ("PATCH", 1), ("PUT", 1), ("DELETE", 1)])
+def test_of_requests_on_a_connection_that_ends_only_a_get_is_sent_again(
+    tmp_path: Path, service: int, method: str, sent: int
+) -> None:
+    authapp = HangsUp()
+    authapp.start()
+    with closing(authapp), guarding(tmp_path / "nginx", authapp.port, service) as gate:
+        assert ask(gate, path="/warm", method="OPTIONS").status_code == 200
+        answer = ask(gate, path="/nothing", method=method)
+        assert authapp.requests == [b"OPTIONS", *[method.encode()] * sent]
+    if method == "GET":
+        assert answer.status_code == 200
+    else:
+        unavailable(answer)
