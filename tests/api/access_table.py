@@ -6,6 +6,7 @@ GUEST = "guest"
 ACCESS = "access"
 FRESH = "fresh"
 RECENT = "recent"
+TWO_FACTORS = "recent, with two factors"
 REFRESH = "refresh"
 
 Access = str
@@ -24,6 +25,9 @@ TABLE: dict[str, Access] = {
     "GET    /api/v1/auth/verify": ACCESS,
     "POST   /api/v1/auth/introspect": Permission.TOKENS_INTROSPECT,
     "POST   /api/v1/auth/revoke": ACCESS,
+    "POST   /api/v1/auth/second-factors": GUEST,
+    "POST   /api/v1/auth/passkey-challenges": GUEST,
+    "POST   /api/v1/auth/passkey-logins": GUEST,
     "POST   /api/v1/auth/login-links": GUEST,
     "PUT    /api/v1/auth/login-links": GUEST,
     "POST   /api/v1/auth/passkey-challenges": GUEST,
@@ -40,6 +44,16 @@ TABLE: dict[str, Access] = {
     "PUT    /api/v1/users/me/password": ACCESS,
     "PUT    /api/v1/users/me/email": RECENT,
     "DELETE /api/v1/users/me/email": RECENT,
+    "GET    /api/v1/users/me/factors": ACCESS,
+    "POST   /api/v1/users/me/totp": RECENT,
+    "PUT    /api/v1/users/me/totp": RECENT,
+    "DELETE /api/v1/users/me/totp": TWO_FACTORS,
+    "POST   /api/v1/users/me/recovery-codes": TWO_FACTORS,
+    "POST   /api/v1/users/me/passkeys/challenges": RECENT,
+    "POST   /api/v1/users/me/passkeys": RECENT,
+    "GET    /api/v1/users/me/passkeys": ACCESS,
+    "PATCH  /api/v1/users/me/passkeys/<uuid:passkey_id>": ACCESS,
+    "DELETE /api/v1/users/me/passkeys/<uuid:passkey_id>": RECENT,
     "GET    /api/v1/users/me/sessions": ACCESS,
     "DELETE /api/v1/users/me/sessions/<uuid:session_id>": ACCESS,
     "GET    /api/v1/users/me/activity": ACCESS,
@@ -59,6 +73,7 @@ TABLE: dict[str, Access] = {
     "GET    /health/live": GUEST,
     "GET    /health/ready": GUEST,
     "GET    /.well-known/jwks.json": GUEST,
+    "GET    /.well-known/webauthn": GUEST,
     "GET    /.well-known/oauth-authorization-server": GUEST,
     "GET    /.well-known/openid-configuration": GUEST,
     "GET    /openapi.json": GUEST,
@@ -69,6 +84,7 @@ TABLE: dict[str, Access] = {
     "GET    /account/reset-password": GUEST,
     "GET    /account/change-email": GUEST,
     "GET    /account/undo-email": GUEST,
+    "GET    /account/undo-factors": GUEST,
     "GET    /account/login": GUEST,
     "GET    /account/assets/<name>": GUEST,
 }

@@ -155,7 +155,7 @@ class Settings:
     step_up_max_age: int = _integer(300, 10, 86_400)
     """For how many seconds an authentication counts as recent: sensitive requests ask for one (RFC 9470)."""
 
-    second_factor_required_roles: frozenset[str] = _read(EnvironmentReader.text, frozenset(), names)
+    second_factor_required_roles: frozenset[str] | None = _read(EnvironmentReader.text, None, names)  # noqa: RUF009
     """Roles whose holders need a second factor: without one, they can do nothing but get one. Comma-separated."""
 
     mail_url: MailServer | None = _read(EnvironmentReader.text, None, mail_server, secret=True)  # noqa: RUF009 - a field
