@@ -16,6 +16,7 @@ from authapp.domain.token_purposes import token_purposes
 from authapp.models import AuditEvent, OutgoingMail, User
 from authapp.models.role import ADMIN
 from factories import GUEST, PASSWORD, Api, a_session, a_user
+from factors import a_session_with_two_factors, an_app
 
 
 class AccountMails:
@@ -91,8 +92,10 @@ def change(api: Api, token: str, mailbox: AccountMails, services: Services) -> C
 
 
 @pytest.fixture
-def admin(app: Flask) -> str:
-    return a_session(app, a_user(app, roles=[ADMIN])).access_token
+def admin(app: Flask, api: Api) -> str:
+    """The access token of an administrator with two factors."""
+    user = a_user(app, roles=[ADMIN])
+    return a_session_with_two_factors(app, api, user, an_app(app, user)).access_token
 
 
 def account(username: str) -> User:

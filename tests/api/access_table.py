@@ -6,7 +6,8 @@ GUEST = "guest"
 ACCESS = "access"
 FRESH = "fresh"
 RECENT = "recent"
-TWO_FACTORS = "recent, with two factors"
+WITH_TWO_FACTORS = " with two factors"
+TWO_FACTORS = RECENT + WITH_TWO_FACTORS
 REFRESH = "refresh"
 
 Access = str
@@ -30,8 +31,6 @@ TABLE: dict[str, Access] = {
     "POST   /api/v1/auth/passkey-logins": GUEST,
     "POST   /api/v1/auth/login-links": GUEST,
     "PUT    /api/v1/auth/login-links": GUEST,
-    "POST   /api/v1/auth/passkey-challenges": GUEST,
-    "POST   /api/v1/auth/passkey-logins": GUEST,
     "POST   /api/v1/users/me/passkeys/challenges": RECENT,
     "POST   /api/v1/users/me/passkeys": RECENT,
     "GET    /api/v1/users/me/passkeys": ACCESS,
@@ -49,11 +48,6 @@ TABLE: dict[str, Access] = {
     "PUT    /api/v1/users/me/totp": RECENT,
     "DELETE /api/v1/users/me/totp": TWO_FACTORS,
     "POST   /api/v1/users/me/recovery-codes": TWO_FACTORS,
-    "POST   /api/v1/users/me/passkeys/challenges": RECENT,
-    "POST   /api/v1/users/me/passkeys": RECENT,
-    "GET    /api/v1/users/me/passkeys": ACCESS,
-    "PATCH  /api/v1/users/me/passkeys/<uuid:passkey_id>": ACCESS,
-    "DELETE /api/v1/users/me/passkeys/<uuid:passkey_id>": RECENT,
     "GET    /api/v1/users/me/sessions": ACCESS,
     "DELETE /api/v1/users/me/sessions/<uuid:session_id>": ACCESS,
     "GET    /api/v1/users/me/activity": ACCESS,
@@ -63,7 +57,8 @@ TABLE: dict[str, Access] = {
     "PATCH  /api/v1/users/<uuid:user_id>": Permission.USERS_WRITE,
     "DELETE /api/v1/users/<uuid:user_id>": Permission.USERS_WRITE,
     "DELETE /api/v1/users/<uuid:user_id>/sessions": Permission.USERS_WRITE,
-    "PUT    /api/v1/users/<uuid:user_id>/password": Permission.USERS_WRITE,
+    "PUT    /api/v1/users/<uuid:user_id>/password": Permission.USERS_WRITE + WITH_TWO_FACTORS,
+    "DELETE /api/v1/users/<uuid:user_id>/factors": Permission.USERS_WRITE + WITH_TWO_FACTORS,
     "GET    /api/v1/roles": Permission.ROLES_READ,
     "POST   /api/v1/roles": Permission.ROLES_WRITE,
     "PATCH  /api/v1/roles/<name>": Permission.ROLES_WRITE,
@@ -73,7 +68,6 @@ TABLE: dict[str, Access] = {
     "GET    /health/live": GUEST,
     "GET    /health/ready": GUEST,
     "GET    /.well-known/jwks.json": GUEST,
-    "GET    /.well-known/webauthn": GUEST,
     "GET    /.well-known/oauth-authorization-server": GUEST,
     "GET    /.well-known/openid-configuration": GUEST,
     "GET    /openapi.json": GUEST,
@@ -88,6 +82,8 @@ TABLE: dict[str, Access] = {
     "GET    /account/login": GUEST,
     "GET    /account/assets/<name>": GUEST,
 }
+
+TWO_FACTOR_ADMIN = "admin with two factors"
 
 IN = "in"
 """The view answers; what it says is not the guard's business."""
@@ -112,6 +108,15 @@ REFUSED: dict[str, str] = {
 
 def expected(level: Access, credential: str) -> str:
     """Return what a route of this level answers to a request with this credential: one cell of the table."""
+    base = level.removesuffix(WITH_TWO_FACTORS)
+    answer = expected_without_factors(base, "admin" if credential == TWO_FACTOR_ADMIN else credential)
+    if answer == IN and base != level and credential != TWO_FACTOR_ADMIN:
+        return _NOT_RECENT
+    return answer
+
+
+def expected_without_factors(level: Access, credential: str) -> str:
+    """Return the same, for a route that asks for no second factor."""
     if level == GUEST:
         return IN
     if level == REFRESH and credential in {"logged out", "disabled"}:

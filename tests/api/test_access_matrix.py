@@ -8,15 +8,16 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from api.access_table import IN, REFUSED, TABLE, expected
+from api.access_table import IN, REFUSED, TABLE, TWO_FACTOR_ADMIN, expected
 from authapp import clock
 from authapp.context import OPERATOR
 from authapp.domain.roles.permissions import permissions
 from authapp.domain.services import Services
 from factories import Api, a_session, a_user
+from factors import a_session_with_two_factors, an_app
 
 ROLES = {f"role with {permission}": permission for permission in permissions}
-CREDENTIALS = [*REFUSED, "refresh token", "not fresh", "not recent", "plain", *ROLES, "admin"]
+CREDENTIALS = [*REFUSED, "refresh token", "not fresh", "not recent", "plain", *ROLES, "admin", TWO_FACTOR_ADMIN]
 
 
 @pytest.fixture
@@ -44,6 +45,8 @@ def tokens(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> dict[str, s
             role = str(permission).replace(":", "-")
             services.roles.create(role, [permission], context=OPERATOR)
             made[name] = a_session(app, a_user(app, roles=[role])).access_token
+    second = a_user(app, roles=["admin"])
+    made[TWO_FACTOR_ADMIN] = a_session_with_two_factors(app, api, second, an_app(app, second)).access_token
     made["plain"] = a_session(app, a_user(app)).access_token
     refreshed = api.post("/auth/refresh", token=a_session(app, a_user(app)).refresh_token).get_json()
     made["not fresh"] = refreshed["access_token"]

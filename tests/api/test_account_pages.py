@@ -16,7 +16,7 @@ from authapp.config import SettingsError
 from authapp.domain.token_purposes import token_purposes
 from settings import settings
 
-PAGES = ["verify-email", "reset-password", "change-email", "undo-email", "login"]
+PAGES = ["verify-email", "reset-password", "change-email", "undo-email", "undo-factors", "login"]
 NOWHERE = "postgresql+psycopg2:///nowhere"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

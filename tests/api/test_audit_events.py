@@ -142,6 +142,10 @@ ELSEWHERE = {
     EventType.FACTOR_REMOVED: "tests/api/test_passkeys.py",
     EventType.PASSKEY_REFUSED: "tests/api/test_passkeys.py",
     EventType.PASSKEY_COUNTER_REVERSED: "tests/api/test_passkey_login_checks.py",
+    EventType.FACTOR_RESET: "tests/api/test_factor_resets.py",
+    EventType.SECOND_FACTOR_REFUSED: "tests/api/test_second_factors.py",
+    EventType.RECOVERY_CODE_USED: "tests/api/test_second_factors.py",
+    EventType.RECOVERY_CODES_CREATED: "tests/api/test_totp.py",
     # These need a token, which is in a mail alone, or a sender.
     EventType.PASSWORD_RESET: "tests/api/test_password_resets.py",
     EventType.PASSWORD_VOIDED: "tests/api/test_forced_resets.py",

@@ -50,7 +50,7 @@ def test_an_administrator_removes_the_factors_of_somebody_who_lost_them(
         assert newest is not None
         assert (newest.kind, newest.user_id) == ("factor_removed", user.id)
         assert newest.details == {"factor": "all"}
-        (event,) = db.session.scalars(select(AuditEvent).where(AuditEvent.type == EventType.FACTORS_RESET)).all()
+        (event,) = db.session.scalars(select(AuditEvent).where(AuditEvent.type == EventType.FACTOR_RESET)).all()
         assert (event.subject_id, event.details) == (user.id, {"factor": "all", "sessions_ended": 1})
 
 

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
@@ -11,7 +12,9 @@ from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.models import LoginThrottle, User
 from authapp.models.role import ADMIN
+from conftest import reconfigured
 from factories import Api, a_session, a_user, problem
+from factors import a_session_with_two_factors, an_app
 
 
 def test_a_forced_reset_voids_the_password_and_mails_a_link(
@@ -36,8 +39,19 @@ def test_a_forced_reset_takes_no_password_and_keeps_to_what_one_may_manage(
     problem(api("PUT", f"/users/{user.id}/password", admin, json={"new_password": "x" * 12}), 422, "validation_failed")
     with app.app_context():
         services.roles.create("support", ["users:write"], context=OPERATOR)
-    support = a_session(app, a_user(app, roles=["support"])).access_token
+    supporter = a_user(app, roles=["support"])
+    support = a_session_with_two_factors(app, api, supporter, an_app(app, supporter)).access_token
     boss = a_user(app, roles=[ADMIN])
     problem(api("PUT", f"/users/{boss.id}/password", support, json={}), 403, "permission_denied")
     assert api("PUT", f"/users/{user.id}/password", support, json={}).status_code == 204
     problem(api("PUT", f"/users/{UUID(int=1)}/password", admin, json={}), 404, "not_found")
+
+
+def test_a_forced_reset_needs_two_factors_where_the_service_has_them(
+    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_factor = a_session(app, a_user(app, roles=[ADMIN])).access_token
+    path = f"/users/{user.id}/password"
+    problem(api("PUT", path, one_factor, json={}), 401, "step_up_required")
+    reconfigured(app, monkeypatch, encryption_keys=None, origins=None)
+    assert api("PUT", path, one_factor, json={}).status_code == 204

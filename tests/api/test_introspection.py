@@ -40,14 +40,17 @@ def introspect(api: Api, service: str, token: str) -> dict[str, object]:
 def test_a_proxy_learns_whose_request_it_is(app: Flask, api: Api, user: User, pair: TokenPair) -> None:
     response = api.get("/auth/verify", pair.access_token)
     assert (response.status_code, response.data) == (204, b"")
-    sid = Services.of(app).tokens.read(pair.access_token)["sid"]
+    claims = Services.of(app).tokens.read(pair.access_token)
     seen = {name: value for name, value in response.headers if name.startswith("X-Auth")}
     assert seen == {
         "X-Auth-User-Id": str(user.id),
         "X-Auth-Username": "Ada",
         "X-Auth-Roles": "",
-        "X-Auth-Session-Id": sid,
+        "X-Auth-Session-Id": claims["sid"],
         "X-Auth-Email-Verified": "false",
+        "X-Auth-Amr": "pwd",
+        "X-Auth-Acr": "sfa",
+        "X-Auth-Time": str(claims["auth_time"]),
     }
     with app.app_context():
         Services.of(app).administration.grant("ada", "admin", OPERATOR)

@@ -35,11 +35,27 @@ def test_the_tokens_say_what_the_contract_says(app: Flask, api: Api) -> None:
     )
     kid = Services.of(app).tokens.keys.signing.kid
     assert headers == [{"alg": "ES256", "kid": kid, "typ": typ} for typ in ("at+jwt", "rt+jwt")]
-    names = {"iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "type", "fresh", "client_id", "auth_time", "amr"}
+    names = {
+        "iss",
+        "aud",
+        "sub",
+        "iat",
+        "nbf",
+        "exp",
+        "jti",
+        "sid",
+        "type",
+        "fresh",
+        "client_id",
+        "auth_time",
+        "amr",
+        "acr",
+    }
     assert set(access) == set(refresh) == names
     assert (access["iss"], access["aud"], access["sub"]) == ("https://auth.example.com", "authapp", str(user.id))
     assert (access["type"], access["fresh"], refresh["type"], refresh["fresh"]) == ("access", True, "refresh", False)
     assert access["sid"] == refresh["sid"]
+    assert access["acr"] == refresh["acr"] == "sfa"
     assert (access["client_id"], access["amr"]) == (refresh["client_id"], refresh["amr"]) == ("authapp", ["pwd"])
     assert access["auth_time"] == refresh["auth_time"] <= access["iat"]
     assert access["jti"] != refresh["jti"]

@@ -34,9 +34,11 @@ def test_users_see_their_live_sessions_and_which_is_current(app: Flask, api: Api
         (True, "tests", "192.0.2.1"),
     ]
     assert list(items[0]) == [
-        "id", "current", "created_at", "last_used_at", "expires_at", "ip_address", "user_agent", "amr"
+        *("id", "current", "created_at", "last_used_at", "expires_at", "ip_address", "user_agent"),
+        *("amr", "acr", "auth_time"),
     ]  # fmt: skip
-    assert [item["amr"] for item in items] == [["pwd"], ["pwd"]]
+    assert [(item["amr"], item["acr"]) for item in items] == [(["pwd"], "sfa")] * 2
+    assert all(item["auth_time"] <= item["created_at"] for item in items)
     items = api.get("/users/me/sessions", newer["access_token"]).get_json()["items"]
     assert [item["current"] for item in items] == [True, False]
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from flask import Response, current_app
 
 from authapp.api.context import request_context
-from authapp.api.guards import recent, requires
+from authapp.api.guards import offered_multi_factor, recent, requires
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.forced_resets import ForcedResetSchema
@@ -19,6 +19,7 @@ blueprint = Blueprint("forced_resets", __name__, description="Passwords that adm
 
 @blueprint.put("/<uuid:user_id>/password")
 @recent()
+@offered_multi_factor
 @requires(Permission.USERS_WRITE)
 @blueprint.arguments(ForcedResetSchema)
 @blueprint.response(204)

@@ -18,6 +18,7 @@ from authapp.api.requirements import (
     Fresh,
     HasPermission,
     MultiFactor,
+    OfferedMultiFactor,
     Recent,
     Requirement,
     SecondFactorOfRole,
@@ -86,6 +87,11 @@ def recent(max_age: int | None = None) -> Callable[[View], View]:
 def multi_factor(view: View) -> View:
     """Require a session whose user was authenticated by more than one factor: its ``amr`` contains ``mfa``."""
     return mark(view, Guard(requirements=(MultiFactor(),)))
+
+
+def offered_multi_factor(view: View) -> View:
+    """Require the same where this service has second factors; without them, nobody could have such a session."""
+    return mark(view, Guard(requirements=(OfferedMultiFactor(),)))
 
 
 def requires(permission: str) -> Callable[[View], View]:

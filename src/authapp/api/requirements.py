@@ -81,6 +81,19 @@ class MultiFactor:
 
 
 @dataclass(frozen=True)
+class OfferedMultiFactor:
+    """The user was authenticated by more than one factor, where this service has second factors."""
+
+    refusals: ClassVar[Sequence[type[Refusal]]] = MultiFactor.refusals
+    description: ClassVar[str] = "Needs a session with a second factor, where the service has second factors."
+
+    def check(self, principal: Principal) -> None:
+        """Raise what ``MultiFactor`` raises."""
+        if Services.of(current_app).settings.has_second_factors:
+            MultiFactor().check(principal)
+
+
+@dataclass(frozen=True)
 class HasPermission:
     """The principal has ``permission`` in one of their roles."""
 
@@ -145,4 +158,4 @@ def in_order(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
     return tuple(sorted(dict.fromkeys(requirements), key=lambda each: _LAST.get(type(each), 0)))
 
 
-_LAST: dict[type[Requirement], int] = {MultiFactor: 1, Recent: 2}
+_LAST: dict[type[Requirement], int] = {MultiFactor: 1, OfferedMultiFactor: 1, Recent: 2}

@@ -155,7 +155,7 @@ class Settings:
     step_up_max_age: int = _integer(300, 10, 86_400)
     """For how many seconds an authentication counts as recent: sensitive requests ask for one (RFC 9470)."""
 
-    second_factor_required_roles: frozenset[str] | None = _read(EnvironmentReader.text, None, names)  # noqa: RUF009
+    second_factor_required_roles: frozenset[str] | None = _read(EnvironmentReader.text, None, names)
     """Roles whose holders need a second factor: without one, they can do nothing but get one. Comma-separated."""
 
     mail_url: MailServer | None = _read(EnvironmentReader.text, None, mail_server, secret=True)  # noqa: RUF009 - a field
@@ -204,6 +204,11 @@ class Settings:
     def relying_party(self) -> RelyingParty | None:
         """Whom passkeys are made for; ``None`` if there are none. Raises ``ValueError`` as ``relying_party`` does."""
         return relying_party(self.origins, self.issuer, self.rp_id, self.rp_name) if self.origins else None
+
+    @property
+    def has_second_factors(self) -> bool:
+        """Whether users can add a second factor: an authenticator app or a passkey."""
+        return self.encryption_keys is not None or self.origins is not None
 
     def rate_limit(self, name: str) -> RateLimit | None:
         """Return the limit ``name``; ``None`` means no limit. Raises ``KeyError`` if no such limit is registered."""

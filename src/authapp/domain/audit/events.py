@@ -50,7 +50,7 @@ class EventType:
     )
     FACTOR_ADDED = event_types.register("factor.added", "A second factor was added to an account.")
     FACTOR_REMOVED = event_types.register("factor.removed", "A second factor was removed from an account.")
-    FACTORS_RESET = event_types.register("factor.reset", "All second factors of an account were removed.")
+    FACTOR_RESET = event_types.register("factor.reset", "All second factors of an account were removed.")
     SECOND_FACTOR_REFUSED = event_types.register(
         "second_factor.refused", "A wrong second factor was sent, after the right first one or in a session."
     )

@@ -38,13 +38,14 @@ class FactorChanges:
     ) -> int:
         """Note a change within the open transaction, on a locked account, and end the sessions that ``scope`` selects.
 
-        ``event`` is ``FACTOR_ADDED``, ``FACTOR_REMOVED`` or ``FACTORS_RESET``, and ``details`` are for that event.
+        ``event`` is ``FACTOR_ADDED``, ``FACTOR_REMOVED`` or ``FACTOR_RESET``, and ``details`` are for that event.
         ``proven`` are the methods that the session of ``context`` has proven by it. No login from before can be
         completed, since ``users.updated_at`` changes. Recovery codes go with the last factor that they replace.
 
         Returns how many sessions were ended; pass it to ``announce`` after the commit.
         """
         user.updated_at = now = clock.now()
+        db.session.flush()
         _add_methods(user.id, context.session_id, proven)
         if event == EventType.FACTOR_REMOVED and not factors_of(user.id).second():
             RecoveryCodes().delete_all(user.id)

@@ -50,7 +50,7 @@ class FactorResets:
         """
         remove_factors(user.id, since)
         self._throttles.forgive(user.id, SECOND_FACTOR.name)
-        return self._changes.note(user, EventType.FACTORS_RESET, context, scope=LogoutScope.GLOBAL, factor=ALL)
+        return self._changes.note(user, EventType.FACTOR_RESET, context, scope=LogoutScope.GLOBAL, factor=ALL)
 
     def announce(self, user_id: UUID, ended: int, context: RequestContext) -> None:
         """Send the signal that the sessions ended, after the commit."""
