@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, send_from_directory
 from jinja2 import TemplateError
@@ -75,7 +76,7 @@ def _rendered(name: str, settings: Settings) -> str:
                 service=(sender.display_name or sender.domain) if sender else "",
                 password_needed=settings.email_verification == "required",
                 password_min=MIN_LENGTH,
-                passkey_origins=settings.origins or (),
+                passkey_hosts=[url.netloc for origin in settings.origins or () if (url := urlsplit(origin)).netloc],
                 development=settings.env == "development",
             )
         )
