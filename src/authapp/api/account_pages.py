@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, send_from_directory
 from jinja2 import TemplateError
@@ -76,7 +75,7 @@ def _rendered(name: str, settings: Settings) -> str:
                 service=(sender.display_name or sender.domain) if sender else "",
                 password_needed=settings.email_verification == "required",
                 password_min=MIN_LENGTH,
-                passkey_hosts=[url.netloc for origin in settings.origins or () if (url := urlsplit(origin)).netloc],
+                passkey_hosts=party.hosts if (party := settings.relying_party) else [],
                 development=settings.env == "development",
             )
         )
