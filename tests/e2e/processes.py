@@ -36,6 +36,7 @@ def environment(database_url: str, **changes: str) -> dict[str, str]:
         "AUTHAPP_JWT_KEYS": KEYS,
         "AUTHAPP_ISSUER": "https://auth.example.com",
         "AUTHAPP_AUDIENCE": "authapp",
+        "AUTHAPP_ORIGINS": "https://app.example.com",
         **WIDE_LIMITS,
         **changes,
     }

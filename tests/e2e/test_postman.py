@@ -24,10 +24,12 @@ NEWMAN = ROOT / "node_modules" / ".bin" / "newman"
 NOT_PROVOKED = {
     "email_not_verified": "logins need no verified address unless it is configured otherwise",
     "internal_error": "it takes a bug",
+    "last_way_in": "it takes a passkey",
     "registration_closed": "registration is open unless it is configured otherwise",
     "service_unavailable": "it takes an outage of the database",
     "step_up_required": "it takes a login that is five minutes old, or a race",
     "token_expired": "an access token lives for 15 minutes",
+    "too_many_passkeys": "it takes passkeys",
     "too_many_requests": "it takes more attempts than a collection that is run again and again may leave behind",
 }
 """The codes that a client of a healthy server with the default settings does not meet within a run."""
@@ -38,6 +40,14 @@ NOT_PROVOKED_BY = {
     "DELETE /api/v1/users/me/email: permission_denied": "the same",
     "POST /api/v1/auth/logout: permission_denied": "it takes a project's own authenticator",
     "POST /api/v1/auth/step-ups: permission_denied": "it takes a project's own authenticator",
+    "POST /api/v1/users/me/passkeys/challenges: permission_denied": "the same",
+    "POST /api/v1/users/me/passkeys: permission_denied": "the same",
+    "DELETE /api/v1/users/me/passkeys/{passkey_id}: permission_denied": "the same",
+    "POST /api/v1/auth/passkey-logins: 200": "it takes an authenticator",
+    "POST /api/v1/auth/passkey-logins: second_factor_required": "a passkey alone counts as two factors",
+    "POST /api/v1/users/me/passkeys: 201": "the same",
+    "PATCH /api/v1/users/me/passkeys/{passkey_id}: 200": "it takes a passkey",
+    "DELETE /api/v1/users/me/passkeys/{passkey_id}: 204": "the same",
     "PUT /api/v1/auth/email-verifications: wrong_password": "passwords are only asked for where it is configured",
     "PUT /api/v1/auth/password-resets: password_rejected": "it takes a token, which is in a mail",
     **{

@@ -75,7 +75,7 @@ def _rendered(name: str, settings: Settings) -> str:
                 service=(sender.display_name or sender.domain) if sender else "",
                 password_needed=settings.email_verification == "required",
                 password_min=MIN_LENGTH,
-                passkey_origins=settings.origins or (),
+                passkey_hosts=party.hosts if (party := settings.relying_party) else [],
                 development=settings.env == "development",
             )
         )

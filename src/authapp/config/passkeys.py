@@ -23,6 +23,11 @@ class RelyingParty:
     origins: tuple[str, ...]
 
     @property
+    def hosts(self) -> list[str]:
+        """The hosts of the origins that are pages, each with its port if it is not the default."""
+        return [page for origin in self.origins if (page := urlsplit(origin).netloc)]
+
+    @property
     def related_origins(self) -> list[str]:
         """The origins of other domains: browsers accept them only if ``id`` names them (WebAuthn L3, section 5.11)."""
         return [origin for origin in self.origins if (host := host_of(origin)) and not is_within(host, self.id)]

@@ -90,7 +90,7 @@
   /** Offer passkeys where the browser has them, on the pages that may use them. */
   function offerPasskeys() {
     for (const form of main.querySelectorAll("[data-passkey]")) {
-      const isUsable = form.dataset.passkey.split(" ").includes(location.origin);
+      const isUsable = form.dataset.passkey.split(" ").includes(location.host);
       form.hidden = !(isUsable && globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON);
     }
   }
