@@ -5,15 +5,16 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from authapp.context import OPERATOR
-from authapp.database.session import db
+from authapp.database.session import db, transaction
 from authapp.domain.audit import EventType
+from authapp.domain.email import previous_addresses
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, TotpFactor, User
 from authapp.models.role import ADMIN
 from cli.invoking import flask_users, succeeded
 from clocks import Time
-from factories import Api, a_session, a_token, a_user, problem
+from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, problem
 from factors import AuthenticatorApp, a_session_with_two_factors, an_app, challenge_of, second_step
 
 
@@ -145,3 +146,33 @@ def test_a_reset_of_the_password_keeps_the_factors_of_a_verified_account(app: Fl
     new = "another sentence, just as long"
     assert api("PUT", "/auth/password-resets", json={"token": reset, "new_password": new}).status_code == 204
     assert second_step(api, challenge_of(api, user, new), phone.code()).status_code == 200
+
+
+@pytest.mark.parametrize("added", ["before", "since"])
+def test_undoing_a_change_of_address_removes_what_was_added_since_and_leaves_the_owners_factors(
+    app: Flask, api: Api, user: User, time: Time, added: str
+) -> None:
+    old = user.email
+    with app.app_context():
+        Services.of(app).email_verifications.mark(user.username, OPERATOR)
+    if added == "before":
+        phone = an_app(app, user)
+    time.passes(hours=1)
+    with app.app_context(), transaction():
+        row = db.session.get_one(User, user.id)
+        assert previous_addresses.remember(row, old)
+        row.email = "thief@example.com"
+    time.passes(hours=1)
+    if added == "since":
+        phone = an_app(app, user)
+    with app.app_context():
+        Services.of(app).address_undo.confirm(a_token(app, user, TokenPurpose.UNDO_EMAIL, sent_to=old), GUEST)
+        Services.of(app).administration.set_password(user.id, PASSWORD, OPERATOR)
+        resets = select(AuditEvent).where(AuditEvent.type == EventType.FACTOR_RESET)
+        recorded = len(db.session.scalars(resets).all())
+    if added == "before":
+        assert second_step(api, challenge_of(api, user), phone.code()).status_code == 200
+        assert recorded == 0
+    else:
+        assert api.log_in(user.username).status_code == 200
+        assert (stored(app), recorded) == (0, 1)

@@ -8,7 +8,7 @@ from flask import current_app
 
 from authapp.context import MULTI_FACTOR, Principal
 from authapp.domain.factors.enrolled import factors_of
-from authapp.domain.principals.recent import require_recent, require_session
+from authapp.domain.principals.recent import require_multi_factor, require_recent, require_session
 from authapp.domain.services import Services
 from authapp.errors import (
     EmailNotVerified,
@@ -75,9 +75,7 @@ class MultiFactor:
 
     def check(self, principal: Principal) -> None:
         """Raise ``StepUpRequired``, or ``PermissionDenied`` for a credential that no login can give a second factor."""
-        require_session(principal)
-        if MULTI_FACTOR not in principal.amr:
-            raise StepUpRequired(acr_values=MULTI_FACTOR)
+        require_multi_factor(principal)
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class OfferedMultiFactor:
     def check(self, principal: Principal) -> None:
         """Raise what ``MultiFactor`` raises."""
         if Services.of(current_app).settings.has_second_factors:
-            MultiFactor().check(principal)
+            require_multi_factor(principal)
 
 
 @dataclass(frozen=True)

@@ -110,11 +110,12 @@ def list_users(query: dict[str, Any]) -> Page[User]:
 @requires(Permission.USERS_WRITE)
 @blueprint.arguments(UserCreationSchema)
 @blueprint.response(201, UserSchema, headers=LOCATION)
-@refuses(UsernameTaken, EmailTaken, PasswordRejected, signals=(hooks.user_creating,))
+@refuses(UsernameTaken, EmailTaken, PasswordRejected, StepUpRequired, signals=(hooks.user_creating,))
 def create_user(body: dict[str, Any]) -> tuple[User, dict[str, str]]:
     """Create an account.
 
-    This also works when registration is closed. The roles cannot have permissions that you do not have yourself.
+    This also works when registration is closed. The roles cannot have permissions that you do not have yourself, and
+    need a recent login.
     """
     user = Services.of(current_app).accounts.create(**body, context=request_context())
     return user, {"Location": user_path(user.id)}

@@ -37,6 +37,7 @@ from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.passwords.throttles import LoginThrottles
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.principals import Principals
+from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.pruning import Pruning
 from authapp.domain.rate_limits import RateLimits
 from authapp.domain.roles.roles import Roles
@@ -139,7 +140,10 @@ class Services:
         policy = PasswordPolicy(breached_passwords(settings.breached_passwords))
         one_time_tokens, outbox = OneTimeTokens(), Outbox()
         mail_requests = MailRequests(fast_path, settings.mail_rate_limit)
-        accounts = Accounts(verifier, policy, hasher, hooks, registration_open=settings.registration == "open")
+        actor_policy = ActorPolicy(settings.step_up_max_age, two_factors=settings.has_second_factors)
+        accounts = Accounts(
+            verifier, policy, hasher, hooks, actor_policy, registration_open=settings.registration == "open"
+        )
         address_changes = AddressChanges(verifier, one_time_tokens, mail_requests, outbox, hooks)
         address_undo = AddressUndo(one_time_tokens, hooks)
         verifications = EmailVerifications(
@@ -180,7 +184,7 @@ class Services:
                 hasher,
                 throttles,
                 hooks,
-                step_up_max_age=settings.step_up_max_age,
+                actor_policy,
                 has_mail=settings.mail_url is not None,
             ),
             user_search=UserSearch(pages),

@@ -9,6 +9,7 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
+from authapp.domain.email.previous_addresses import Restored
 from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
 from authapp.domain.token_purposes import TokenPurpose
@@ -42,22 +43,23 @@ class AddressUndo:
             if self._tokens.use(token, TokenPurpose.UNDO_EMAIL) is None:
                 raise OneTimeTokenInvalid
             user = lock_account(found.user_id)
-            address = previous_addresses.restore(user, found.address_key)
-            if address is None or user.status != UserStatus.ACTIVE:
+            restored = previous_addresses.restore(user, found.address_key)
+            if restored is None or user.status != UserStatus.ACTIVE:
                 raise OneTimeTokenInvalid
             deleted = _make_way(user, found.address_key, locked, context)
-            ended = self._restore(user, address, context)
+            ended = self._restore(user, restored, context)
         send_sessions_ended(user.id, ended, self._hooks, context)
         if deleted is not None:
             details = {"user_id": deleted.id, "username": deleted.username}
             self._hooks.send_after_commit(hooks.user_deleted, context=context, **details)
 
-    def _restore(self, user: User, address: str, context: RequestContext) -> int:
+    def _restore(self, user: User, restored: Restored, context: RequestContext) -> int:
         replaced = user.email
-        user.email = address
+        user.email = restored.email
         ended = void_password(user, context)
-        # Whoever undoes a change was robbed of the account, and the thief may have added credentials.
-        self._hooks.send_within(hooks.account_claimed, context=context, user_id=user.id)
+        # A thief may have added credentials since. Those from before are the owner's: a mailbox that somebody has left
+        # must not be a way past them.
+        self._hooks.send_within(hooks.account_reclaimed, context=context, user_id=user.id, since=restored.replaced_at)
         # The link was sent to this address.
         user.set_verified(user.updated_at)
         audit.record(EventType.EMAIL_CHANGE_UNDONE, context=context, subject_id=user.id, sessions_ended=ended)

@@ -5,6 +5,7 @@ which a thief may have used, and leaves those of earlier ones as they are: a thi
 then undoes the second change, has not voided the link of the owner.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from authapp import clock
@@ -19,32 +20,40 @@ RESTORABLE_FOR = token_purposes[TokenPurpose.UNDO_EMAIL].lifetime + NOTICE_MAX_A
 MAX_KEPT = 5
 
 
+@dataclass(frozen=True)
+class Restored:
+    """An address that comes back, and when it was first replaced."""
+
+    email: str
+    replaced_at: datetime
+
+
 def remember(user: User, email: str) -> bool:
     """Note that another address has just replaced ``email``, on a locked account; return whether it can be restored.
 
     It cannot if there are ``MAX_KEPT`` others. The first ones are kept, because the later ones may be a thief's.
     """
-    kept = _kept(user)
-    until = (clock.now() + RESTORABLE_FOR).isoformat()
+    kept, now = _kept(user), clock.now()
+    until = (now + RESTORABLE_FOR).isoformat()
     known = _position(kept, email_key(email))
     if known is not None:
         kept[known] = {**kept[known], "until": until}
     elif len(kept) < MAX_KEPT:
-        kept.append({"email": email, "until": until})
+        kept.append({"email": email, "since": now.isoformat(), "until": until})
     else:
         return False
     user.previous_emails = kept
     return True
 
 
-def restore(user: User, address_key: str) -> str | None:
+def restore(user: User, address_key: str) -> Restored | None:
     """Return the address with this key if it can be restored; then it and all later ones no longer can be."""
     kept = _kept(user)
     position = _position(kept, address_key)
     if position is None:
         return None
     user.previous_emails = kept[:position] or None
-    return kept[position]["email"]
+    return Restored(kept[position]["email"], datetime.fromisoformat(kept[position]["since"]))
 
 
 def can_be_restored(user: User, address_key: str) -> bool:

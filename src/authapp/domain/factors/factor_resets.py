@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete
+from sqlalchemy import ColumnElement, Delete, delete
 
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain.audit import EventType
 from authapp.domain.factors.factor_changes import FactorChanges
-from authapp.domain.hooks import account_claimed
+from authapp.domain.hooks import account_claimed, account_reclaimed
 from authapp.domain.passwords.throttles import SECOND_FACTOR, LoginThrottles
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.users.rows import UserRef, lock_managed
@@ -28,8 +28,9 @@ class FactorResets:
         self._changes = changes
 
     def connect(self, app: object) -> None:
-        """Remove the factors of an account of ``app`` whose owner takes it back from somebody who had prepared it."""
-        account_claimed.connect(_remove_from_claimed, sender=app)
+        """Remove the factors that somebody else may have added to an account of ``app``. Keep this object."""
+        account_claimed.connect(self._remove_foreign, sender=app)
+        account_reclaimed.connect(self._remove_foreign, sender=app)
 
     def reset(self, ref: UserRef, context: RequestContext) -> User:
         """Remove all factors of an account, end its sessions, and forget its wrong codes.
@@ -45,10 +46,10 @@ class FactorResets:
     def remove(self, user: User, context: RequestContext, *, since: datetime | None = None) -> int:
         """Do the same within the open transaction, on a locked account; return how many sessions were ended.
 
-        With ``since``, only factors that were added after that time are removed. Recovery codes go in any case:
-        whoever added a factor may have seen new ones. Send ``session_ended`` after the commit, with ``announce``.
+        With ``since``, only factors and recovery codes that were added after that time are removed. Send
+        ``session_ended`` after the commit, with ``announce``.
         """
-        remove_factors(user.id, since)
+        _delete_factors(user.id, since)
         self._throttles.forgive(user.id, SECOND_FACTOR.name)
         return self._changes.note(user, EventType.FACTOR_RESET, context, scope=LogoutScope.GLOBAL, factor=ALL)
 
@@ -56,21 +57,30 @@ class FactorResets:
         """Send the signal that the sessions ended, after the commit."""
         self._changes.announce(user_id, ended, context)
 
+    def _remove_foreign(
+        self, _app: object, *, user_id: UUID, context: RequestContext, since: datetime | None = None, **_: object
+    ) -> None:
+        # Who sends the signal ends the sessions.
+        if _delete_factors(user_id, since):
+            user = db.session.get_one(User, user_id)
+            self._changes.note(user, EventType.FACTOR_RESET, context, scope=None, factor=ALL)
 
-def remove_factors(user_id: UUID, since: datetime | None = None) -> None:
-    """Delete the factors of an account that were added after ``since``, and all its recovery codes and challenges."""
-    for rows in (
-        delete(TotpFactor).where(TotpFactor.user_id == user_id, *_after(TotpFactor.confirmed_at, since)),
-        delete(Passkey).where(Passkey.user_id == user_id, *_after(Passkey.created_at, since)),
-        delete(RecoveryCode).where(RecoveryCode.user_id == user_id),
-        delete(SecondFactorChallenge).where(SecondFactorChallenge.user_id == user_id),
-    ):
-        db.session.execute(rows.execution_options(synchronize_session=False))
+
+def _delete_factors(user_id: UUID, since: datetime | None = None) -> bool:
+    """Delete the factors and recovery codes of an account that were added after ``since``, and all its challenges.
+
+    Returns whether there were such factors.
+    """
+    _execute(delete(SecondFactorChallenge).where(SecondFactorChallenge.user_id == user_id))
+    _execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id, *_after(RecoveryCode.created_at, since)))
+    apps = _execute(delete(TotpFactor).where(TotpFactor.user_id == user_id, *_after(TotpFactor.confirmed_at, since)))
+    return apps + _execute(delete(Passkey).where(Passkey.user_id == user_id, *_after(Passkey.created_at, since))) > 0
+
+
+def _execute(statement: Delete) -> int:
+    result: Any = db.session.execute(statement.execution_options(synchronize_session=False))
+    return int(result.rowcount)
 
 
 def _after(time: Any, since: datetime | None) -> tuple[ColumnElement[bool], ...]:
     return () if since is None else (time > since,)
-
-
-def _remove_from_claimed(_app: object, *, user_id: UUID, **_: object) -> None:
-    remove_factors(user_id)

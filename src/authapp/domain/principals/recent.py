@@ -1,9 +1,10 @@
 """Requiring a recent authentication (RFC 9470): of every request to a view, or within a use case for some of them."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from authapp import clock
-from authapp.context import Principal, RequestContext
+from authapp.context import MULTI_FACTOR, Principal, RequestContext
 from authapp.errors import PermissionDenied, StepUpRequired
 
 
@@ -24,7 +25,34 @@ def require_session(principal: Principal) -> None:
         raise PermissionDenied("This needs a login: no other credential will do.")
 
 
-def require_recent_actor(context: RequestContext, max_age: int) -> None:
-    """Raise what ``require_recent`` raises for the principal in ``context``. Operators need no recent login."""
-    if isinstance(context.principal, Principal):
-        require_recent(context.principal, max_age)
+def require_multi_factor(principal: Principal) -> None:
+    """Do nothing if the principal was authenticated by more than one factor in this session.
+
+    Raises ``StepUpRequired``, or ``PermissionDenied`` for a credential that no login can give a second factor.
+    """
+    require_session(principal)
+    if MULTI_FACTOR not in principal.amr:
+        raise StepUpRequired(acr_values=MULTI_FACTOR)
+
+
+@dataclass(frozen=True)
+class ActorPolicy:
+    """What a use case asks of the principal who acts on somebody else's account. Operators need nothing.
+
+    ``max_age`` is in seconds. ``two_factors`` is whether this service has second factors; where it has none, nobody
+    could have such a session.
+    """
+
+    max_age: int
+    two_factors: bool
+
+    def require_recent(self, context: RequestContext) -> None:
+        """Raise what ``require_recent`` raises for the principal in ``context``."""
+        if isinstance(context.principal, Principal):
+            require_recent(context.principal, self.max_age)
+
+    def require_recent_two_factors(self, context: RequestContext) -> None:
+        """Raise that, and what ``require_multi_factor`` raises."""
+        if self.two_factors and isinstance(context.principal, Principal):
+            require_multi_factor(context.principal)
+        self.require_recent(context)

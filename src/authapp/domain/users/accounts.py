@@ -14,6 +14,7 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.roles.grants import GrantPolicy, require_live
 from authapp.domain.users.names import UserNames
 from authapp.domain.users.new_password import send_password_changed, set_password_hash
@@ -43,6 +44,7 @@ class Accounts:
         policy: PasswordPolicy,
         hasher: PasswordHasher,
         hooks: Hooks,
+        actor_policy: ActorPolicy,
         *,
         registration_open: bool,
     ) -> None:
@@ -50,6 +52,7 @@ class Accounts:
         self._policy = policy
         self._hasher = hasher
         self._hooks = hooks
+        self._actor_policy = actor_policy
         self._registration_open = registration_open
 
     def register(self, *, username: str, email: str, password: str, context: RequestContext) -> User:
@@ -91,11 +94,14 @@ class Accounts:
     ) -> User:
         """Create an account with ``roles``. Without a ``password``, it cannot log in with a password.
 
-        Raises ``ValidationFailed``, ``PasswordRejected``, ``UsernameTaken``, ``EmailTaken``, or ``PermissionDenied``
-        for a role that the principal may not grant. If two requests want the same name at once, only one succeeds,
-        because a database constraint decides and not a query beforehand.
+        Raises ``ValidationFailed``, ``PasswordRejected``, ``UsernameTaken``, ``EmailTaken``; ``StepUpRequired`` without
+        a recent login, if there are roles; or ``PermissionDenied`` for a role that the principal may not grant. If two
+        requests want the same name at once, only one succeeds, because a database constraint decides and not a query
+        beforehand.
         """
         role_names = checked_roles(roles)
+        if role_names:
+            self._actor_policy.require_recent(context)
         require_room_for_roles(len(role_names))
         with transaction():
             # Also checked before hashing, so that a refusal does not cost a hash.

@@ -14,7 +14,7 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.passwords.throttles import PASSWORD_SCOPES, LoginThrottles
-from authapp.domain.principals.recent import require_recent_actor
+from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.roles.grants import GrantPolicy, require_another_admin
 from authapp.domain.roles.roles import check_exists
 from authapp.domain.sessions import revocation
@@ -59,28 +59,28 @@ class Administration:
         hasher: PasswordHasher,
         throttles: LoginThrottles,
         hooks: Hooks,
+        actor_policy: ActorPolicy,
         *,
-        step_up_max_age: int,
         has_mail: bool,
     ) -> None:
-        """Take for how many seconds an authentication counts as recent, and whether users change their own address."""
+        """Take whether users change their own address, with a link to the new one."""
         self._accounts = accounts
         self._policy = policy
         self._hasher = hasher
         self._throttles = throttles
         self._hooks = hooks
-        self._step_up_max_age = step_up_max_age
+        self._actor_policy = actor_policy
         self._has_mail = has_mail
 
     def change(self, ref: UserRef, changes: Changes, context: RequestContext) -> User:
         """Change an account. Values that are the same as before change nothing and are not recorded.
 
         Disabling ends the sessions, so that the tokens are refused from the next request on. Enabling also resets the
-        failed logins. Another email address needs a recent login of the principal, because who has the address can get
-        into the account. One's own is not set here if there is mail.
+        failed logins. Another email address needs a recent login of the principal with two factors, because who has the
+        address can get into the account; another role needs a recent login. One's own address is not set here if there
+        is mail.
 
-        Raises ``ValidationFailed``, ``UsernameTaken``, ``EmailTaken``, ``LastAdmin``, or what ``require_recent_actor``
-        raises.
+        Raises ``ValidationFailed``, ``UsernameTaken``, ``EmailTaken``, ``LastAdmin``, or what ``ActorPolicy`` raises.
         """
         with unique_names(), transaction():
             user = lock_managed(ref, context)
@@ -106,7 +106,7 @@ class Administration:
             raise ValidationFailed(
                 field_errors=[FieldError("#/email", "Ask for your own new address with /users/me/email.")]
             )
-        require_recent_actor(context, self._step_up_max_age)
+        self._actor_policy.require_recent_two_factors(context)
 
     def disable(self, ref: UserRef, context: RequestContext) -> User:
         """Disable an account and end its sessions. Raises ``LastAdmin``."""
@@ -204,6 +204,7 @@ class Administration:
         links = {link.role_name: link for link in user.role_links}
         granted, revoked = sorted(set(wanted) - links.keys()), sorted(links.keys() - set(wanted))
         if granted:
+            self._actor_policy.require_recent(context)
             require_room_for_roles(len(set(wanted)))
             GrantPolicy.of(context).lock_grantable_roles(granted)
         if ADMIN in revoked:
