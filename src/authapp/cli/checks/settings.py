@@ -1,11 +1,13 @@
 """Checks of the settings."""
 
 import time
+from collections.abc import Iterator
 
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.config import OWASP_ARGON2
 from authapp.context import OPERATOR
 from authapp.domain.services import Services
+from authapp.models.role import ADMIN
 
 HASH_SECONDS = (0.005, 0.5)
 
@@ -36,6 +38,18 @@ def proxies(services: Services) -> CheckResult:
         advice = "Serve it by TLS and set AUTHAPP_ISSUER to https://..."
         return CheckResult(CheckLevel.WARN, "proxies", "The issuer is plain http: tokens travel in the open.", advice)
     return CheckResult(CheckLevel.OK, "proxies", f"{hops} trusted.")
+
+
+def required_factors(services: Services) -> Iterator[CheckResult]:
+    """Check that administrators need a second factor, where the service has second factors."""
+    settings, subject = services.settings, "second factors"
+    if not settings.has_second_factors:
+        return
+    if ADMIN in (settings.second_factor_required_roles or ()):
+        yield CheckResult(CheckLevel.OK, subject, "Administrators need one.")
+        return
+    sentence, advice = "Administrators need none.", "Set AUTHAPP_SECOND_FACTOR_REQUIRED_ROLES=admin."
+    yield CheckResult(CheckLevel.WARN, subject, sentence, advice)
 
 
 def hashing(services: Services) -> CheckResult:
