@@ -14,7 +14,10 @@ from factories import Api, a_session, a_user, problem
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
 PATHS = ["/auth/verify/", "/auth/verify/orders/7", "/auth/verify//a//b/", "/auth/verify/auth/login", "/auth/verify/%ff"]
-IDENTITY = ["X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id", "X-Auth-Email-Verified"]
+IDENTITY = [
+    *("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id", "X-Auth-Email-Verified"),
+    *("X-Auth-Amr", "X-Auth-Acr", "X-Auth-Time"),
+]
 
 
 def identity(response: TestResponse) -> dict[str, str]:

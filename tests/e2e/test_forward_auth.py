@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from factories import PASSWORD
 from ports import free_port
 
 GUEST = 'Bearer realm="authapp"'
-IDENTITY = ["X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id", "X-Auth-Email-Verified"]
+IDENTITY = [
+    *("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id", "X-Auth-Email-Verified"),
+    *("X-Auth-Amr", "X-Auth-Acr", "X-Auth-Time"),
+]
 FORGED = dict.fromkeys(IDENTITY, "root")
 
 # What Debian's nginx would write below /var is written to the test's own folder.
@@ -179,13 +183,17 @@ def test_the_service_learns_who_is_asking(gate: str, server: Server, ada: str) -
 
     headers = received(ask(gate, token))
 
-    session = next(session["id"] for session in sessions if session["current"])
+    session = next(session for session in sessions if session["current"])
+    auth_time = datetime.fromisoformat(session["auth_time"])
     assert {name: headers.get(name) for name in IDENTITY} == {
         "X-Auth-User-Id": ada,
         "X-Auth-Username": "Ada",
         "X-Auth-Roles": "admin",
-        "X-Auth-Session-Id": session,
+        "X-Auth-Session-Id": session["id"],
         "X-Auth-Email-Verified": "false",
+        "X-Auth-Amr": "pwd",
+        "X-Auth-Acr": "sfa",
+        "X-Auth-Time": str(int(auth_time.timestamp())),
     }
 
 
