@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from ports import free_port
-from settings import KEYS
+from settings import ENCRYPTION_KEYS, KEYS, PASSKEYS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -28,7 +28,7 @@ WIDE_LIMITS = {
 
 
 def environment(database_url: str, **changes: str) -> dict[str, str]:
-    """Return the environment of a production server."""
+    """Return the environment of a production server, which has second factors and passkeys."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("AUTHAPP_", "DATABASE_URL"))}
     return ours | {
         "AUTHAPP_ENV": "production",
@@ -36,7 +36,8 @@ def environment(database_url: str, **changes: str) -> dict[str, str]:
         "AUTHAPP_JWT_KEYS": KEYS,
         "AUTHAPP_ISSUER": "https://auth.example.com",
         "AUTHAPP_AUDIENCE": "authapp",
-        "AUTHAPP_ORIGINS": "https://app.example.com",
+        "AUTHAPP_ENCRYPTION_KEYS": ENCRYPTION_KEYS,
+        "AUTHAPP_ORIGINS": " ".join(PASSKEYS["origins"]),
         **WIDE_LIMITS,
         **changes,
     }

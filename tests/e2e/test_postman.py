@@ -26,8 +26,8 @@ NOT_PROVOKED = {
     "internal_error": "it takes a bug",
     "last_way_in": "it takes a passkey",
     "registration_closed": "registration is open unless it is configured otherwise",
+    "second_factor_enrolment_required": "no role requires a second factor unless it is configured otherwise",
     "service_unavailable": "it takes an outage of the database",
-    "step_up_required": "it takes a login that is five minutes old, or a race",
     "token_expired": "an access token lives for 15 minutes",
     "too_many_passkeys": "it takes passkeys",
     "too_many_requests": "it takes more attempts than a collection that is run again and again may leave behind",
@@ -43,6 +43,12 @@ NOT_PROVOKED_BY = {
     "POST /api/v1/users/me/passkeys/challenges: permission_denied": "the same",
     "POST /api/v1/users/me/passkeys: permission_denied": "the same",
     "DELETE /api/v1/users/me/passkeys/{passkey_id}: permission_denied": "the same",
+    "POST /api/v1/users/me/totp: permission_denied": "the same",
+    "PUT /api/v1/users/me/totp: permission_denied": "the same",
+    "DELETE /api/v1/users/me/totp: permission_denied": "the same",
+    "POST /api/v1/users/me/recovery-codes: permission_denied": "the same",
+    "POST /api/v1/auth/second-factors: second_factor_required": "it takes a hook of a project's own",
+    "PUT /api/v1/auth/login-links: second_factor_required": "it takes a code, which is in a mail",
     "POST /api/v1/auth/passkey-logins: 200": "it takes an authenticator",
     "POST /api/v1/auth/passkey-logins: second_factor_required": "a passkey alone counts as two factors",
     "POST /api/v1/users/me/passkeys: 201": "the same",
@@ -54,6 +60,20 @@ NOT_PROVOKED_BY = {
         f"POST /api/v1/auth/{route}: {code}": "mails are limited by the hour, and a collection is run again and again"
         for route in ("email-verifications", "password-resets")
         for code in ("malformed_request", "payload_too_large", "unsupported_media_type")
+    },
+    **{
+        f"{operation}: step_up_required": "it takes a login that is five minutes old, or a race"
+        for operation in (
+            "POST /api/v1/auth/step-ups",
+            "POST /api/v1/users",
+            "PUT /api/v1/users/me/email",
+            "DELETE /api/v1/users/me/email",
+            "POST /api/v1/users/me/totp",
+            "PUT /api/v1/users/me/totp",
+            "POST /api/v1/users/me/passkeys/challenges",
+            "POST /api/v1/users/me/passkeys",
+            "DELETE /api/v1/users/me/passkeys/{passkey_id}",
+        )
     },
 }
 """Outcomes of one operation that the default settings do not produce, although other operations do."""
