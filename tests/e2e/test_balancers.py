@@ -1,11 +1,14 @@
 """Two nodes behind the balancers that deploy/ ships configurations for: one may go at any time, and is not missed."""
 
 import contextlib
+import json
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from http.client import HTTPResponse
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +26,19 @@ from ports import free_port
 
 
 @contextmanager
-def nginx_before(folder: Path, ports: list[int]) -> Iterator[int]:
-    """Lend the port of an nginx with the shipped configuration for two nodes."""
+def nginx_before(folder: Path, ports: list[int], *, addresses: bool = False) -> Iterator[int]:
+    """Lend the port of an nginx with the shipped configuration for two nodes.
+
+    With ``addresses``, each client begins with a line of the PROXY protocol, which says what its address is.
+    """
     folder.mkdir()
     port = free_port()
     replacements = {
         f"server node{number}:8000": f"server 127.0.0.1:{each}" for number, each in enumerate(ports, start=1)
     }
-    replacements["    listen 80;"] = f"    listen 127.0.0.1:{port};"
+    listen = f"    listen 127.0.0.1:{port}"
+    believed = f"{listen} proxy_protocol; set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol;"
+    replacements["    listen 80;"] = believed if addresses else f"{listen};"
     (folder / "authapp.conf").write_text(rendered("nginx/balanced.conf", replacements))
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
     log = folder / "error.log"
@@ -142,14 +150,45 @@ def test_a_request_that_a_node_does_not_accept_goes_to_the_other_node(
             assert answer.status_code == 404
 
 
-def test_an_address_may_hold_a_hundred_connections_of_nginx(tmp_path: Path) -> None:
-    with nginx_before(tmp_path / "nginx", [free_port(), free_port()]) as port, ExitStack() as stack:
-        for _ in range(100):
+@pytest.mark.parametrize("before", [nginx_before])
+@pytest.mark.parametrize(
+    ("held", "refused", "answered"),
+    [
+        (["192.0.2.1"], "192.0.2.1", "192.0.2.2"),
+        ([f"2001:db8:1:2:{number:x}::{number:x}" for number in range(100)], "2001:db8:1:2::a", "2001:db8:1:3::a"),
+        (["::ffff:192.0.2.1"], "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+    ],
+    ids=["IPv4", "IPv6", "IPv4 on a socket for both"],
+)
+def test_a_client_may_hold_a_hundred_connections(
+    server: Server,
+    tmp_path: Path,
+    before: Callable[..., AbstractContextManager[int]],
+    held: list[str],
+    refused: str,
+    answered: str,
+) -> None:
+    with (
+        before(tmp_path / "balancer", [server.port, server.port], addresses=True) as port,
+        ExitStack() as stack,
+    ):
+
+        def sent(address: str, data: bytes) -> socket.socket:
             client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
-            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody")
+            family = "TCP6" if ":" in address else "TCP4"
+            client.sendall(f"PROXY {family} {address} {address} 1 1\r\n".encode() + data)
+            return client
+
+        for _, address in zip(range(100), cycle(held), strict=False):
+            sent(address, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody")
         wait(0.5)
-        refused = requests.get(f"http://127.0.0.1:{port}{PING}", timeout=5)
-    assert refused.status_code == 429
-    assert refused.headers["Content-Type"] == "application/problem+json"
-    assert refused.headers["Retry-After"]
-    assert refused.json()["status"] == 429
+        ping = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+        answers = {}
+        for address in (refused, answered):
+            answers[address] = HTTPResponse(sent(address, ping))
+            answers[address].begin()
+        assert answers[answered].status == 200
+        assert answers[refused].status == 429
+        assert answers[refused].headers["Content-Type"] == "application/problem+json"
+        assert answers[refused].headers["Retry-After"]
+        assert json.load(answers[refused])["status"] == 429

@@ -5,6 +5,8 @@ from unittest.mock import Mock
 
 from authapp.serving.connections import Connections
 
+A, B, C = "192.0.2.1", "192.0.2.2", "2001:db8::1"
+
 
 def client(waiting_since: float | None) -> Mock:
     made = Mock(waiting_since=waiting_since)
@@ -27,20 +29,29 @@ def dropped(limit: int, peers: list[tuple[str, float | None]]) -> list[int]:
 
 
 def test_nobody_goes_while_there_is_room() -> None:
-    assert dropped(3, [("a", 1.0), ("a", 2.0), ("b", 3.0)]) == []
+    assert dropped(3, [(A, 1.0), (A, 2.0), (B, 3.0)]) == []
 
 
 def test_whoever_has_been_waited_for_longest_goes() -> None:
-    assert dropped(3, [("a", 2.0), ("a", 1.0), ("a", 3.0), ("a", 4.0)]) == [1]
+    assert dropped(3, [(A, 2.0), (A, 1.0), (A, 3.0), (A, 4.0)]) == [1]
 
 
 def test_it_is_one_of_the_address_that_has_most() -> None:
-    assert dropped(3, [("b", 1.0), ("a", 2.0), ("a", 3.0), ("b", 4.0), ("c", 5.0)]) == [0, 1]
+    assert dropped(3, [(B, 1.0), (A, 2.0), (A, 3.0), (B, 4.0), (C, 5.0)]) == [0, 1]
+
+
+def test_a_household_that_connects_from_many_addresses_is_one_client() -> None:
+    household = [(f"2001:db8:1:2::{number:x}", 2.0 + number) for number in range(1, 6)]
+    assert dropped(7, [(C, 1.0), (C, 1.5), *household, (B, 1.0)]) == [2]
+
+
+def test_ipv4_clients_of_a_socket_for_both_families_are_many() -> None:
+    assert dropped(4, [("::ffff:192.0.2.1", 1.0), (C, 4.0), (C, 3.0), ("::ffff:192.0.2.2", 2.0), (B, 1.0)]) == [2]
 
 
 def test_a_request_that_is_being_answered_is_left_alone() -> None:
-    assert dropped(2, [("a", None), ("a", None), ("b", 3.0)]) == []
-    assert dropped(3, [("a", None), ("a", None), ("b", 3.0), ("b", 4.0)]) == [2]
+    assert dropped(2, [(A, None), (A, None), (B, 3.0)]) == []
+    assert dropped(3, [(A, None), (A, None), (B, 3.0), (B, 4.0)]) == [2]
 
 
 def test_clients_of_a_unix_socket_have_one_address() -> None:

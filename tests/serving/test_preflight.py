@@ -88,6 +88,9 @@ def test_the_package_is_forgotten_but_not_what_else_is_imported(monkeypatch: pyt
         "authapp.serving",
         "authapp.serving.worker",
         "authapp.servings",
+        "authapp.domain",
+        "authapp.domain.addresses",
+        "authapp.domain.audit",
         "authapp.api",
         "authapp2",
         "os",
@@ -95,7 +98,7 @@ def test_the_package_is_forgotten_but_not_what_else_is_imported(monkeypatch: pyt
     modules = dict.fromkeys(names)
     monkeypatch.setattr(preflight, "sys", SimpleNamespace(modules=modules))
     preflight.forget_package()
-    assert list(modules) == ["authapp.servings", "authapp.api", "authapp2", "os"]
+    assert list(modules) == ["authapp.servings", "authapp.domain.audit", "authapp.api", "authapp2", "os"]
 
 
 def test_a_gunicorn_that_serves_the_app_of_another_project_starts_and_reloads(tmp_path: Path) -> None:
@@ -118,7 +121,8 @@ def test_a_reload_imports_the_package_that_is_installed_then(tmp_path: Path) -> 
     old = Path(preflight.__file__).parent.parent
     copy = tmp_path / "site" / "authapp"
     copy.mkdir(parents=True)
-    (copy / "serving").symlink_to(old / "serving")
+    for folder in ("serving", "domain"):
+        (copy / folder).symlink_to(old / folder)
     (copy / "__init__.py").write_text("")
     (tmp_path / "hello.py").write_text(APPLICATION)
     with gunicorn(tmp_path, "hello:app", path=copy.parent) as running:

@@ -10,7 +10,7 @@ from limits.errors import ConfigurationError
 from authapp.api.client import counted_address
 from authapp.api.errors import render
 from authapp.config import Settings, SettingsError
-from authapp.domain.rate_limits import client_network
+from authapp.domain.addresses import client_network
 from authapp.domain.services import EXTENSION, Services
 from authapp.errors import Quota, TooManyRequests
 

@@ -1,8 +1,11 @@
-"""Addresses of clients, as proxies and load balancers write them. This is the one place that parses them."""
+"""Addresses of clients, as proxies and load balancers write them. This is the one place that parses them.
+
+gunicorn's master loads this file, which therefore imports nothing of authapp.
+"""
 
 import re
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 MAX_LENGTH = 100
 """In characters. The longest form, an IPv6 address in brackets with a zone and a port, takes about 70."""
@@ -37,6 +40,18 @@ def canonical_address(text: str | None) -> str | None:
     except ValueError:
         return None
     return str(_embedded_ipv4(address) if isinstance(address, IPv6Address) else address)
+
+
+def client_network(address: str | None) -> str:
+    """Return the network that counts as one client: an IPv4 address, or the /64 of an IPv6 address.
+
+    A /64 usually belongs to one household. Without an address (a Unix socket, with no trusted proxy), all clients share
+    one count.
+    """
+    client = canonical_address(address)
+    if client is None:
+        return "unknown"
+    return str(ip_network((client, 64), strict=False)) if ":" in client else client
 
 
 def _embedded_ipv4(address: IPv6Address) -> IPv4Address | IPv6Address:

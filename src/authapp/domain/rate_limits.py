@@ -7,7 +7,6 @@ burst of the whole quota is allowed; after that, requests are allowed at the ave
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from ipaddress import ip_network
 from typing import Any
 
 from sqlalchemy import Interval, bindparam, func, select
@@ -17,7 +16,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from authapp import clock
 from authapp.config import RateLimit
 from authapp.database.fast_path import FastPath, PreparedStatement
-from authapp.domain.addresses import canonical_address
+from authapp.domain.addresses import client_network
 from authapp.domain.pruning import Prunable, prunables
 from authapp.errors import Quota, TooManyRequests
 from authapp.models import AddressLimit
@@ -25,18 +24,6 @@ from authapp.models import AddressLimit
 prunables.register(
     "address_limits", Prunable("limits", AddressLimit.arrival_at, lambda now: AddressLimit.arrival_at < now)
 )
-
-
-def client_network(address: str | None) -> str:
-    """Return the network that counts as one client: an IPv4 address, or the /64 of an IPv6 address.
-
-    A /64 usually belongs to one household. Without an address (a Unix socket, with no trusted proxy), all clients share
-    one count.
-    """
-    client = canonical_address(address)
-    if client is None:
-        return "unknown"
-    return str(ip_network((client, 64), strict=False)) if ":" in client else client
 
 
 class RateLimits:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from authapp.domain.addresses import client_network
 from authapp.serving.client_socket import ClientSocket
 
 
@@ -17,30 +18,31 @@ class Connections:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._count = 0
-        self._of_address: defaultdict[str, set[ClientSocket]] = defaultdict(set)
+        self._of_network: defaultdict[str, set[ClientSocket]] = defaultdict(set)
 
     @contextmanager
     def registered(self, client: ClientSocket, peer: Any) -> Iterator[None]:
         """Count ``client`` while the block runs; ``peer`` is its address as ``accept`` returns it."""
-        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        network = client_network(str(peer[0]) if isinstance(peer, tuple) else None)
         if self._count >= self._limit:
             self._drop_one()
         self._count += 1
-        self._of_address[address].add(client)
+        self._of_network[network].add(client)
         try:
             yield
         finally:
             self._count -= 1
-            self._of_address[address].discard(client)
-            if not self._of_address[address]:
-                del self._of_address[address]
+            self._of_network[network].discard(client)
+            if not self._of_network[network]:
+                del self._of_network[network]
 
     def _drop_one(self) -> None:
-        """Close the connection that has been waited for longest, of the address with the most connections.
+        """Close the connection that has been waited for longest, of the network with the most connections.
 
-        A request that is being answered is never dropped.
+        It is what the limits count as one client: whoever has one IPv6 address has the whole /64 to connect from. A
+        request that is being answered is never dropped.
         """
-        for clients in sorted(self._of_address.values(), key=len, reverse=True):
+        for clients in sorted(self._of_network.values(), key=len, reverse=True):
             idle = [(client.waiting_since, client) for client in clients if client.waiting_since is not None]
             if idle:
                 min(idle, key=lambda pair: pair[0])[1].drop()

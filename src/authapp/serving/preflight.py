@@ -17,6 +17,9 @@ from typing import Any
 
 DEFAULT_APP = "wsgi:app"
 
+MASTER_IMPORTS = ("authapp", "authapp.domain", "authapp.domain.addresses")
+"""What the master imports of authapp besides ``authapp.serving``."""
+
 _PROGRAM = """
 import sys
 from gunicorn.util import import_app
@@ -65,11 +68,10 @@ def can_load(server: Any) -> bool:
 
 
 def forget_package() -> None:
-    """Drop ``authapp`` and ``authapp.serving`` from ``sys.modules``, so that the next import reads the installed files.
+    """Drop what the master imports of authapp from ``sys.modules``, so that the next import reads the installed files.
 
     The master has to import ``authapp`` to reach ``authapp.serving``. After an upgrade in place, an application that
     imports a new name from the old ``authapp`` could not be loaded by any worker.
     """
-    package, serving = "authapp", "authapp.serving"
-    for name in [name for name in sys.modules if name == package or f"{name}.".startswith(f"{serving}.")]:
+    for name in [name for name in sys.modules if name in MASTER_IMPORTS or f"{name}.".startswith("authapp.serving.")]:
         del sys.modules[name]
