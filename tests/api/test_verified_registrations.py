@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
 from authapp.errors import RegistrationClosed
-from authapp.models import User
+from authapp.models import AuditEvent, User
 from conftest import reconfigured
 from domain.concurrently import at_once
 from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, events_of, mails, problem
@@ -33,6 +33,12 @@ PATH = "/auth/email-verifications"
 def user_named(app: Flask, username: str) -> User:
     with app.app_context():
         return Services.of(app).accounts.find(username)
+
+
+def all_events(app: Flask, event_type: str) -> list[AuditEvent]:
+    with app.app_context():
+        found = select(AuditEvent).where(AuditEvent.type == event_type).order_by(AuditEvent.id)
+        return list(db.session.scalars(found))
 
 
 def accounts(app: Flask) -> int:
@@ -63,13 +69,55 @@ def test_the_answer_is_the_same_whether_or_not_the_address_is_taken(app: Flask, 
         assert [each.type for each in events_of(app, user_named(app, name))] == ["user.registered"]
 
 
-def test_what_follows_tells_no_more(app: Flask, api: Api) -> None:
-    a_user(app, "grace")
-    for name, email in (("free", "free@example.com"), ("taken", "grace@example.com")):
-        assert api.post("/auth/register", ADA | {"username": name, "email": email}).status_code == 202
-        problem(api.log_in(name), 403, "email_not_verified")
+@pytest.fixture(params=["verified", "never verified"])
+def grace(app: Flask, request: pytest.FixtureRequest) -> User:
+    """An account whose address guests try."""
+    user = a_user(app, "grace")
+    if request.param == "verified":
+        with app.app_context():
+            Services.of(app).email_verifications.mark("grace", OPERATOR)
+    return user
+
+
+def by_login(api: Api, name: str, password: str) -> Any:
+    return api.log_in(name, password)
+
+
+def by_basic(api: Api, name: str, password: str) -> Any:
+    basic = {"Authorization": "Basic " + b64encode(f"{name}:{password}".encode()).decode()}
+    return api.post("/auth/revoke", headers=basic, data={"token": "x"})
+
+
+BOTH_WAYS = pytest.mark.parametrize("log_in", [by_login, by_basic])
+MALLORYS = "another good pass phrase"
+
+
+@BOTH_WAYS
+def test_what_follows_tells_no_more(app: Flask, api: Api, grace: User, log_in: Callable[..., Any]) -> None:
+    for name, email in (("free", "free@example.com"), ("taken", grace.email)):
+        body = {"username": name, "email": email, "password": MALLORYS}
+        assert api.post("/auth/register", body).status_code == 202
+        problem(log_in(api, name, MALLORYS), 403, "email_not_verified")
+        problem(log_in(api, email, MALLORYS), 401, "invalid_credentials")
         again = ADA | {"username": name, "email": "other@example.com"}
         problem(api.post("/auth/register", again), 409, "username_taken")
+    refused = [each for each in all_events(app, "login.refused") if "failures" in each.details]
+    assert [each.details for each in refused] == [{"failures": 1}] * 2
+
+
+@BOTH_WAYS
+def test_neither_does_the_count_of_failures_under_the_address(
+    app: Flask, api: Api, grace: User, log_in: Callable[..., Any]
+) -> None:
+    most = Services.of(app).settings.login_failures_per_account
+    codes: dict[str, list[str]] = {}
+    for name, email in (("free", "free@example.com"), ("taken", grace.email)):
+        first = [log_in(api, email, MALLORYS) for _ in range(most - 1)]
+        body = {"username": name, "email": email, "password": MALLORYS}
+        assert api.post("/auth/register", body).status_code == 202
+        codes[name] = [each.get_json()["code"] for each in (*first, *(log_in(api, email, MALLORYS) for _ in range(3)))]
+    assert codes["free"] == codes["taken"]
+    assert codes["free"][-1] == "too_many_requests"
 
 
 def test_the_statements_are_the_same_whether_or_not_the_address_is_taken(app: Flask, api: Api) -> None:
@@ -186,16 +234,27 @@ def test_nobody_logs_in_before_the_address_is_verified(app: Flask, api: Api) -> 
 
     assert confirm(api, a_token(app, user, TokenPurpose.VERIFY_EMAIL), password=PASSWORD).status_code == 204
     assert api.log_in("ada").status_code == 200
+    assert api.log_in("ada@example.com").status_code == 200
 
 
 def test_http_basic_is_no_way_around(app: Flask, api: Api) -> None:
     a_user(app, "ada")
-    basic = {"Authorization": "Basic " + b64encode(f"ada:{PASSWORD}".encode()).decode()}
-    refused = api.post("/auth/revoke", headers=basic, data={"token": "x"})
-    problem(refused, 403, "email_not_verified")
+    problem(by_basic(api, "ada", PASSWORD), 403, "email_not_verified")
     with app.app_context():
         Services.of(app).email_verifications.mark("ada", OPERATOR)
-    assert api.post("/auth/revoke", headers=basic, data={"token": "x"}).status_code == 200
+    for name in ("ada", "ada@example.com"):
+        assert by_basic(api, name, PASSWORD).status_code == 200
+
+
+@BOTH_WAYS
+def test_a_new_address_of_a_verified_account_is_known_at_once(app: Flask, api: Api, log_in: Callable[..., Any]) -> None:
+    """An administrator has set it, so that no guest learns anything by it."""
+    user = a_user(app, "ada")
+    with app.app_context():
+        services = Services.of(app)
+        services.email_verifications.mark("ada", OPERATOR)
+        services.administration.change(user.id, Changes(email="moved@example.com"), OPERATOR)
+    problem(log_in(api, "moved@example.com", PASSWORD), 403, "email_not_verified")
 
 
 def test_a_reset_opens_the_account_too(app: Flask, api: Api) -> None:

@@ -126,7 +126,9 @@ class Services:
         throttles = LoginThrottles(
             fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
         )
-        verifier, principals = PasswordVerifier(hasher, throttles, fast_path), Principals(fast_path)
+        must_verify = settings.email_verification == "required"
+        verifier = PasswordVerifier(hasher, throttles, fast_path, verified_addresses=must_verify)
+        principals = Principals(fast_path)
         grace = max(settings.refresh_grace, settings.refresh_retry)
         sessions = Sessions(
             tokens,
@@ -146,9 +148,7 @@ class Services:
         )
         address_changes = AddressChanges(verifier, one_time_tokens, mail_requests, outbox, hooks)
         address_undo = AddressUndo(one_time_tokens, hooks)
-        verifications = EmailVerifications(
-            mail_requests, one_time_tokens, verifier, hooks, required=settings.email_verification == "required"
-        )
+        verifications = EmailVerifications(mail_requests, one_time_tokens, verifier, hooks, required=must_verify)
         factors = FactorServices.build(settings, keys, encryption_keys, sessions, throttles, hooks)
         handlers: dict[str, Confirm] = {
             TokenPurpose.VERIFY_EMAIL: verifications.confirm,

@@ -45,10 +45,15 @@ class ConfirmedUser:
 class PasswordVerifier:
     """Verifies passwords and counts attempts."""
 
-    def __init__(self, hasher: PasswordHasher, throttles: LoginThrottles, fast_path: FastPath) -> None:
+    def __init__(
+        self, hasher: PasswordHasher, throttles: LoginThrottles, fast_path: FastPath, *, verified_addresses: bool
+    ) -> None:
+        """With ``verified_addresses``, an account of which no address was ever verified has its username alone."""
         self._hasher = hasher
         self._throttles = throttles
         self._fast_path = fast_path
+        by_email = _BY_VERIFIED_EMAIL if verified_addresses else _BY_EMAIL
+        self._lookups = {LOGIN_BY_USERNAME: _BY_USERNAME, LOGIN_BY_EMAIL: by_email}
 
     def verify(self, name: str, password: str, context: RequestContext, *, uncount: bool) -> AuthenticationResult:
         """Authenticate the user with this username or email address.
@@ -63,7 +68,7 @@ class PasswordVerifier:
         key = lookup_key(name)
         unknown_id = unknown_account(key)
         scope = LOGIN_BY_EMAIL if "@" in name else LOGIN_BY_USERNAME
-        row = self._fast_path.read(_LOOKUPS[scope], {"key": key, "unknown_id": unknown_id})
+        row = self._fast_path.read(self._lookups[scope], {"key": key, "unknown_id": unknown_id})
         if row is None:
             raise RuntimeError("a select without a condition has a row")
         is_active = row.id is not None and row.status == UserStatus.ACTIVE
@@ -176,19 +181,20 @@ def _failures(scope: ThrottleScope, account: Any) -> ColumnElement[bool]:
     return and_(_THROTTLES.c.account_id == account, _THROTTLES.c.scope == scope.name)
 
 
-def _lookup(key: ColumnElement[str], scope: ThrottleScope) -> PreparedStatement:
+def _lookup(key: ColumnElement[str], scope: ThrottleScope, *conditions: ColumnElement[bool]) -> PreparedStatement:
     """Return the statement that reads an account and its failures, with the same work if there is no such account."""
     always = select(literal(1).label("one")).subquery()
-    named = always.outerjoin(_USERS, key == bindparam("key"))
+    named = always.outerjoin(_USERS, and_(key == bindparam("key"), *conditions))
     account = func.coalesce(_USERS.c.id, bindparam("unknown_id", type_=_USERS.c.id.type))
     throttled = named.outerjoin(_THROTTLES, _failures(scope, account))
     return PreparedStatement(select(*_COLUMNS).select_from(throttled))
 
 
-_LOOKUPS = {
-    LOGIN_BY_USERNAME: _lookup(_USERS.c.username_key, LOGIN_BY_USERNAME),
-    LOGIN_BY_EMAIL: _lookup(_USERS.c.email_key, LOGIN_BY_EMAIL),
-}
+_BY_USERNAME = _lookup(_USERS.c.username_key, LOGIN_BY_USERNAME)
+_BY_EMAIL = _lookup(_USERS.c.email_key, LOGIN_BY_EMAIL)
+# Where addresses must be verified, a guest who registers an address and then logs in with it must not learn whether it
+# was free. So it is unknown until it is verified, also to the count of failures, which the account would begin anew.
+_BY_VERIFIED_EMAIL = _lookup(_USERS.c.email_key, LOGIN_BY_EMAIL, _USERS.c.first_verified_at.is_not(None))
 _BY_ID = (
     select(*_COLUMNS)
     .select_from(_USERS.outerjoin(_THROTTLES, _failures(CONFIRMATION, bindparam("counted_id"))))
