@@ -11,8 +11,9 @@ from account_mails import AccountMails, account, events, is_good, issue
 from authapp import hooks
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
+from authapp.domain.email import address_undo
 from authapp.domain.email.previous_addresses import MAX_KEPT
-from authapp.domain.one_time_tokens import MAX_PER_PURPOSE
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, FoundToken
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.errors import EmailTaken, OneTimeTokenInvalid
@@ -152,6 +153,29 @@ def test_who_only_typed_the_address_gives_way_to_who_reads_its_mail(
     assert deleted == [squatter.id]
     assert db.session.scalar(select(User.id).where(User.id == squatter.id)) is None
     assert events(squatter.id)[-1] == "user.deleted"
+
+
+def test_an_account_that_took_the_address_after_the_locks_is_not_deleted(
+    app: Flask,
+    change: Callable[[str], None],
+    mailbox: AccountMails,
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    change("b@example.com")
+    link, lock = mailbox.link("email_changed"), address_undo._lock_with_holder
+
+    def lock_and_be_late(found: FoundToken) -> set[UUID]:
+        locked = lock(found)
+        a_user(app, "late", email="ada@example.com")
+        return locked
+
+    with monkeypatch.context() as late:
+        late.setattr(address_undo, "_lock_with_holder", lock_and_be_late)
+        with pytest.raises(EmailTaken):
+            services.address_undo.confirm(link, GUEST)
+    services.address_undo.confirm(link, GUEST)
+    assert account("ada").email == "ada@example.com"
 
 
 @pytest.mark.parametrize("kept_for", ["verified", "role"])

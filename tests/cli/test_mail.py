@@ -1,6 +1,7 @@
 """``flask mail`` and what the doctor says of mail."""
 
 from email.headerregistry import Address
+from inspect import getmembers, isfunction
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from authapp.cli.checks import CheckLevel, CheckResult
+from authapp.cli.checks import CheckLevel, CheckResult, doctor_checks, without_database
 from authapp.cli.checks import mail as checks
 from authapp.cli.mail import mail
 from authapp.config import MailServer
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import audit
+from authapp.domain.email.transports import ConsoleTransport
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from cli.invoking import data, invoke, refused, succeeded
@@ -77,6 +79,13 @@ def test_the_commands_need_a_mail_server(app: Flask, monkeypatch: pytest.MonkeyP
     reconfigured(app, monkeypatch, mail_url=None)
     for arguments in (["deliver"], ["queue"], ["test", "ada@example.com"]):
         refused(invoke(app, mail, *arguments), "AUTHAPP_MAIL_URL is not set")
+
+
+def test_the_doctor_runs_every_check_of_mail() -> None:
+    defined = {check for _, check in getmembers(checks, isfunction) if check.__module__ == checks.__name__}
+    public = {check for check in defined if not check.__name__.startswith("_")}
+    assert public <= {*without_database, *doctor_checks}
+    assert {checks.server, checks.sender, checks.templates, checks.queue} <= public
 
 
 def test_the_doctor_says_nothing_of_mail_that_is_off(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +157,19 @@ def test_the_doctor_warns_of_mails_that_wait_and_of_those_that_were_given_up(
         )
 
 
-def test_the_doctor_warns_of_a_password_without_tls() -> None:
-    assert [checks._is_local(host) for host in ("localhost", "127.0.0.1", "::1", "mail.example.com")] == [
-        *(True, True, True),
-        False,
-    ]
+@pytest.mark.parametrize(
+    ("host", "tls", "level"),
+    [
+        ("mail.example.com", "off", CheckLevel.WARN),
+        ("192.0.2.7", "off", CheckLevel.WARN),
+        ("mail.example.com", "starttls", CheckLevel.OK),
+        *((host, "off", CheckLevel.OK) for host in ("localhost", "127.0.0.1", "::1")),
+    ],
+)
+def test_the_doctor_warns_of_a_password_without_tls(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, tls: str, level: CheckLevel
+) -> None:
+    services = with_mail(app, monkeypatch, tmp_path, mail_url=MailServer("smtp", host=host, port=25, tls=tls))
+    assert services.mail_delivery is not None
+    services.mail_delivery.transports = ConsoleTransport
+    assert result(checks.server(services))[0] is level

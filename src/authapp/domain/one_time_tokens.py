@@ -189,7 +189,6 @@ class OneTimeTokens:
                 OneTimeToken.purpose == TokenPurpose.LOGIN,
                 OneTimeToken.challenge_hash == challenge_hash,
                 OneTimeToken.failures < MAX_GUESSES,
-                OneTimeToken.expires_at > clock.now(),
             )
             .values(failures=OneTimeToken.failures + 1)
             .returning(OneTimeToken.token_hash, OneTimeToken.code_hash)

@@ -92,6 +92,7 @@ test("a link for a change of address that cannot be used says what to do", async
     await heading(page, "This link has expired or was used");
     api.answer(refusal(409, "email_taken"));
     await open(name, { token: TOKEN });
+    await page.waitForURL(({ hash }) => hash === "");
     await page.reload();
     await heading(page, "This page needs the link in the mail");
     await open(name, { token: TOKEN });
@@ -168,6 +169,7 @@ test("too many requests, an outage, a lost connection and the unforeseen are sai
     [refusal(503, "service_unavailable"), "The service did not answer. Please try again in a moment."],
     [{ status: 502 }, "The service did not answer. Please try again in a moment."],
     [{ abort: true }, "The service did not answer. Please try again in a moment."],
+    [{ status: 307, headers: { Location: "/health/live" } }, "The service did not answer. Please try again in a moment."],
     [refusal(403, "something_new"), "contact support with the words “something_new”"],
     [refusal(422, "validation_failed", { errors: [{ pointer: "#/email", detail: "It is no address." }] }), "It is no address."],
   ];

@@ -36,6 +36,16 @@ async function inspect(page, name) {
   }
 }
 
+/** WCAG 2.4.7: what has the focus of the keyboard shows it. */
+async function assertFocusIsSeen(page, name) {
+  await page.keyboard.press("Tab");
+  const outline = await page.evaluate(() => {
+    const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+    return [document.activeElement !== document.body, outlineStyle, outlineWidth];
+  });
+  assert.deepEqual(outline, [true, "solid", "3px"], name);
+}
+
 function everyStepOf(name) {
   return async ({ page, open }) => {
     await page.addInitScript(AXE);
@@ -47,6 +57,8 @@ function everyStepOf(name) {
       await page.evaluate(showStep, id);
       await inspect(page, `${name}-${id}`);
     }
+    await page.evaluate(showStep, steps[0]);
+    await assertFocusIsSeen(page, name);
   };
 }
 
