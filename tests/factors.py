@@ -46,7 +46,7 @@ def an_app(app: Flask, user: User) -> AuthenticatorApp:
     """Add an authenticator app to an account. The code of the step before is used up by that."""
     with app.app_context():
         services = Services.of(app)
-        enrolment = services.factors.totp_enrolment.begin(user.id)
+        enrolment = services.factors.totp_enrolment.begin(user.id, GUEST)
         phone = AuthenticatorApp.scanned(enrolment.otpauth_uri)
         phone.recovery_codes = services.factors.totp_enrolment.confirm(user.id, phone.code(-1), GUEST, scope=None)
     return phone

@@ -23,6 +23,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_totp_factors")),
     )
     op.create_index(op.f("ix_totp_factors_key_id_user_id"), "totp_factors", ["key_id", "user_id"])
+    op.create_index(
+        op.f("ix_totp_factors_created_at"),
+        "totp_factors",
+        ["created_at"],
+        postgresql_where=sa.text("confirmed_at IS NULL"),
+    )
     op.create_table(
         "recovery_codes",
         sa.Column("user_id", sa.Uuid(), nullable=False),

@@ -393,8 +393,8 @@ class StepUpRequired(Unauthenticated):
     """The token is valid, but its user has to be authenticated again: more recently, or by more factors (RFC 9470).
 
     `WWW-Authenticate` says what is needed: `max_age` is how many seconds ago the last authentication may have been, and
-    `acr_values="mfa"` asks for a second factor. Ask the user for the password, send it to
-    `POST /api/v1/auth/step-ups`, and repeat the request with the new token.
+    `acr_values="mfa"` asks for a second factor. Ask the user for a code or a passkey, or for the password if only
+    `max_age` is named, send it to `POST /api/v1/auth/step-ups`, and repeat the request with the new token.
     """
 
     code = "step_up_required"

@@ -145,7 +145,7 @@ ELSEWHERE = {
     EventType.FACTOR_RESET: "tests/api/test_factor_resets.py",
     EventType.SECOND_FACTOR_REFUSED: "tests/api/test_second_factors.py",
     EventType.RECOVERY_CODE_USED: "tests/api/test_second_factors.py",
-    EventType.RECOVERY_CODES_CREATED: "tests/api/test_totp.py",
+    EventType.RECOVERY_CODES_CREATED: "tests/api/test_totp_enrolment.py",
     # These need a token, which is in a mail alone, or a sender.
     EventType.PASSWORD_RESET: "tests/api/test_password_resets.py",
     EventType.PASSWORD_VOIDED: "tests/api/test_forced_resets.py",

@@ -105,7 +105,7 @@ def test_the_link_in_the_mail_removes_what_a_thief_has_added(app: Flask, api: Ap
 
 def test_the_link_leaves_what_was_there_before(app: Flask, api: Api, user: User, time: Time) -> None:
     phone = an_app(app, user)
-    time.passes(hours=73)
+    time.passes(days=30)
     link = undo_link(app, user)
     assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
     challenge = challenge_of(api, user)

@@ -92,6 +92,7 @@ def test_wrong_passkeys_are_not_counted_and_locked_codes_do_not_block_them(
     for _ in range(2):
         for _ in range(MAX_FAILURES):
             second_step(api, challenge_of(api, user), phone.wrong_code())
+    challenge = challenge_of(api, user)
     problem(second_step(api, challenge, phone.code()), 429, "too_many_requests")
     assert answer(api, challenge, key.get(options_for(api, challenge))).status_code == 200
     time.passes(seconds=1)
@@ -148,7 +149,7 @@ def test_a_counter_that_goes_back_is_mailed_to_the_owner(app: Flask, api: Api, u
         key.sign_count = sign_count
         api.post("/auth/passkey-logins", {"challenge_id": options["challenge_id"], "credential": key.get(options)})
     with app.app_context():
-        mails = db.session.scalars(select(OutgoingMail).where(OutgoingMail.kind == "passkey_copied")).all()
+        mails = db.session.scalars(select(OutgoingMail).where(OutgoingMail.kind == "passkey_counter_reversed")).all()
         assert [mail.user_id for mail in mails] == [user.id]
         events = select(AuditEvent).where(AuditEvent.type == EventType.PASSKEY_COUNTER_REVERSED)
         assert [event.subject_id for event in db.session.scalars(events)] == [user.id]

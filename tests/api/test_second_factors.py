@@ -18,7 +18,7 @@ from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, SecondFactorChallenge, User
 from clocks import Time
-from factories import PASSWORD, Api, a_token, a_user, problem
+from factories import GUEST, PASSWORD, Api, a_token, a_user, problem
 from factors import AuthenticatorApp, a_session_with_two_factors, an_app, challenge_of, second_step
 
 NEW_PASSWORD = "another sentence, just as long"
@@ -85,7 +85,7 @@ def test_a_wrong_password_does_not_tell_that_there_is_a_second_factor(
 
 def test_a_factor_that_waits_for_its_first_code_is_not_asked_for(app: Flask, api: Api, user: User) -> None:
     with app.app_context():
-        Services.of(app).factors.totp_enrolment.begin(user.id)
+        Services.of(app).factors.totp_enrolment.begin(user.id, GUEST)
     assert api.log_in(user.username).status_code == 200
 
 

@@ -4,7 +4,7 @@ from flask import Response, current_app
 
 from authapp.api import jwt_extended
 from authapp.api.context import request_context
-from authapp.api.guards import enrolment, limited, public, refresh_token
+from authapp.api.guards import limited, public, refresh_token, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.tokens import LoginSchema, LogoutSchema, TokenPairSchema
@@ -33,7 +33,7 @@ def log_in(body: dict[str, str]) -> TokenPair:
 
 @blueprint.post("/refresh")
 @refresh_token
-@enrolment
+@without_required_factor
 @limited("refresh")
 @blueprint.response(200, TokenPairSchema)
 @refuses(RefreshTokenReused)
@@ -46,7 +46,7 @@ def refresh_tokens() -> TokenPair:
 
 
 @blueprint.post("/logout")
-@enrolment
+@without_required_factor
 @blueprint.arguments(LogoutSchema, location="query")
 @blueprint.response(204)
 @refuses(PermissionDenied)

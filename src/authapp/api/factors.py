@@ -7,7 +7,7 @@ from flask import Response, current_app
 
 from authapp.api.authenticate import current_principal
 from authapp.api.context import request_context
-from authapp.api.guards import enrolment, multi_factor, recent, requires
+from authapp.api.guards import multi_factor, recent, requires, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.factors import FactorsSchema
@@ -21,7 +21,7 @@ resets = Blueprint("factor_resets", __name__, description="Second factors")
 
 
 @blueprint.get("")
-@enrolment
+@without_required_factor
 @blueprint.response(200, FactorsSchema)
 def list_own_factors() -> dict[str, Any]:
     """List one's own factors."""

@@ -108,8 +108,8 @@ def verified(view: View) -> View:
     return mark(view, Guard(requirements=(Verified(),)))
 
 
-def enrolment(view: View) -> View:
-    """Mark a view as part of getting a second factor: it is open to users whose role requires one they lack."""
+def without_required_factor(view: View) -> View:
+    """Open a view to users who lack a second factor that their role requires: so they get one."""
     return mark(view, Guard(exempt=(SecondFactorOfRole,)))
 
 

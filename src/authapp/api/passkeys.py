@@ -8,7 +8,7 @@ from flask import Response, current_app
 
 from authapp.api.authenticate import current_principal
 from authapp.api.context import request_context
-from authapp.api.guards import enrolment, limited, public, recent
+from authapp.api.guards import limited, public, recent, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import CACHEABLE, no_content
 from authapp.api.schemas.factor_changes import KeptSessionsSchema, NoMembersSchema, ended_scope
@@ -43,7 +43,7 @@ def has_related_origins(settings: Settings) -> bool:
 
 
 @blueprint.post("/challenges")
-@enrolment
+@without_required_factor
 @recent()
 @blueprint.arguments(NoMembersSchema)
 @blueprint.response(201, PasskeyCreationOptionsSchema)
@@ -57,7 +57,7 @@ def create_passkey_challenge(body: dict[str, Any]) -> dict[str, Any]:  # noqa: A
 
 
 @blueprint.post("")
-@enrolment
+@without_required_factor
 @recent()
 @blueprint.arguments(PasskeyRegistrationSchema)
 @blueprint.arguments(KeptSessionsSchema, location="query")

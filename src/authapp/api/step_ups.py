@@ -6,7 +6,7 @@ from flask import current_app
 
 from authapp.api import jwt_extended
 from authapp.api.context import request_context
-from authapp.api.guards import enrolment, limited
+from authapp.api.guards import limited, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.schemas.step_ups import StepUpSchema
 from authapp.api.schemas.tokens import TokenPairSchema
@@ -19,7 +19,7 @@ blueprint = Blueprint("step_ups", __name__, description="Authenticating again")
 
 @blueprint.post("/step-ups")
 @limited("password")
-@enrolment
+@without_required_factor
 @blueprint.arguments(StepUpSchema, example={"password": "a long sentence is easy to keep"})
 @blueprint.response(200, TokenPairSchema)
 @refuses(WrongPassword, SecondFactorInvalid, PasskeyInvalid, StepUpRequired, PermissionDenied)

@@ -6,7 +6,7 @@ from flask import Response, current_app
 
 from authapp.api.authenticate import current_principal
 from authapp.api.context import request_context
-from authapp.api.guards import enrolment, limited, multi_factor, recent
+from authapp.api.guards import limited, multi_factor, recent, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.factor_changes import KeptSessionsSchema, NoMembersSchema, ended_scope
@@ -19,7 +19,7 @@ blueprint = Blueprint("totp", __name__, description="Second factors")
 
 
 @blueprint.post("")
-@enrolment
+@without_required_factor
 @recent()
 @blueprint.arguments(NoMembersSchema)
 @blueprint.response(201, EnrolmentSchema)
@@ -29,11 +29,11 @@ def create_totp_secret(body: dict[str, Any]) -> Enrolment:  # noqa: ARG001 - it 
 
     It counts once a code of it is sent with PUT, within ten minutes. Another request replaces it.
     """
-    return Services.of(current_app).factors.totp_enrolment.begin(current_principal().id)
+    return Services.of(current_app).factors.totp_enrolment.begin(current_principal().id, request_context())
 
 
 @blueprint.put("")
-@enrolment
+@without_required_factor
 @recent()
 @limited("password")
 @blueprint.arguments(TotpCodeSchema)

@@ -11,7 +11,8 @@ Future versions may add keyword arguments, so accept ``**_``.
 - ``before_registration`` and ``before_session_start`` are sent before any transaction. A receiver can refuse by raising
   a ``Refusal``. It commits what it writes in a ``transaction()`` of its own; what it leaves open is rolled back.
 - ``user_creating``, ``user_changing``, ``account_claimed``, ``account_reclaimed``, ``factors_changing``,
-  ``recovery_code_used`` and ``passkey_counter_reversed`` are sent within the transaction of the change. A receiver can
+  ``recovery_code_used``, ``recovery_codes_created`` and ``passkey_counter_reversed`` are sent within the transaction of
+  the change. A receiver can
   refuse, too. What it writes is committed together with the change, and an exception undoes both.
 - Every other signal is sent after the commit. An exception in a receiver is only logged.
 """
@@ -70,11 +71,15 @@ every other credential that was added since, and leaves those from before.
 factors_changing = _signals.signal("factors-changing")
 """``user_id``, ``event``, ``factor``: sent within the transaction that adds, removes or resets second factors.
 
-``event`` is the type of the audit event, such as ``factor.added``. ``factor`` is ``totp`` or ``passkey``, or ``all``.
+``event`` is the type of the audit event, such as ``factor.added``. ``factor`` is ``totp`` or ``passkey``; of a
+reset ``all``, or ``recent`` for those that were added lately.
 """
 
 recovery_code_used = _signals.signal("recovery-code-used")
 """``user_id``, ``remaining``: sent within the transaction that uses a recovery code; so many are left."""
+
+recovery_codes_created = _signals.signal("recovery-codes-created")
+"""``user_id``: sent within the transaction in which a user makes new recovery codes, in place of those from before."""
 
 passkey_counter_reversed = _signals.signal("passkey-counter-reversed")
 """``user_id``, ``passkey_id``, ``name``, ``refused``: sent within the transaction that uses or refuses such a passkey.

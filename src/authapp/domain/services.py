@@ -149,7 +149,7 @@ class Services:
         address_changes = AddressChanges(verifier, one_time_tokens, mail_requests, outbox, hooks)
         address_undo = AddressUndo(one_time_tokens, hooks)
         verifications = EmailVerifications(mail_requests, one_time_tokens, verifier, hooks, required=must_verify)
-        factors = FactorServices.build(settings, keys, encryption_keys, sessions, throttles, hooks)
+        factors = FactorServices.build(settings, keys, encryption_keys, verifier, sessions, throttles, hooks)
         handlers: dict[str, Confirm] = {
             TokenPurpose.VERIFY_EMAIL: verifications.confirm,
             TokenPurpose.CHANGE_EMAIL: address_changes.confirm,
@@ -170,8 +170,8 @@ class Services:
             step_ups=StepUps(
                 tokens,
                 {
-                    "password": verifier.reauthenticate,
-                    "code": factors.second_factors.reauthenticate,
+                    "password": factors.second_factors.reauthenticate_by_password,
+                    "code": factors.second_factors.reauthenticate_by_code,
                     "credential": factors.passkey_login.reauthenticate,
                 },
             ),

@@ -1,6 +1,6 @@
 """TOTP factors (RFC 6238): the secret that an account shares with an authenticator app."""
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authapp.database.session import db
@@ -15,8 +15,12 @@ class TotpFactor(db.Model):  # type: ignore[name-defined,misc]
     """
 
     __tablename__ = "totp_factors"
-    # Which keys are needed, and which rows are still to be encrypted with another key.
-    __table_args__ = (Index(None, "key_id", "user_id"),)
+    __table_args__ = (
+        # Which keys are needed, and which rows are still to be encrypted with another key.
+        Index(None, "key_id", "user_id"),
+        # Those that nobody has confirmed, to prune.
+        Index(None, "created_at", postgresql_where=text("confirmed_at IS NULL")),
+    )
 
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     secret: Mapped[bytes] = mapped_column(LargeBinary)

@@ -4,10 +4,18 @@ from typing import Any
 from uuid import UUID
 
 from authapp.context import RequestContext
+from authapp.database.session import db
 from authapp.domain import hooks
 from authapp.domain.audit import EventType
-from authapp.domain.email.kinds import FACTOR_ADDED, FACTOR_REMOVED, PASSKEY_COPIED, RECOVERY_CODE_USED
+from authapp.domain.email.kinds import (
+    FACTOR_ADDED,
+    FACTOR_REMOVED,
+    PASSKEY_COUNTER_REVERSED,
+    RECOVERY_CODE_USED,
+    RECOVERY_CODES_CREATED,
+)
 from authapp.domain.email.outbox import Outbox
+from authapp.models import User
 
 
 class FactorNotices:
@@ -20,14 +28,23 @@ class FactorNotices:
         """Connect to the hooks of ``app``. Keep this object: a hook does not."""
         hooks.factors_changing.connect(self.store_change, sender=app)
         hooks.recovery_code_used.connect(self.store_recovery_code_used, sender=app)
-        hooks.passkey_counter_reversed.connect(self.store_passkey_copied, sender=app)
+        hooks.recovery_codes_created.connect(self.store_codes_created, sender=app)
+        hooks.passkey_counter_reversed.connect(self.store_counter_reversed, sender=app)
 
     def store_change(
         self, _app: object, *, user_id: UUID, event: str, factor: str, context: RequestContext, **_: object
     ) -> None:
-        """Store the mail about a factor that was added, with a link to undo that; or about removed ones."""
+        """Store the mail about a factor that was added, with a link to undo that; or about removed ones.
+
+        The link goes to the address of this moment: a thief may change it before the mail is sent.
+        """
         kind = FACTOR_ADDED if event == EventType.FACTOR_ADDED else FACTOR_REMOVED
-        self._store(kind, user_id, context, factor=factor)
+        address = db.session.get_one(User, user_id).email if kind == FACTOR_ADDED else None
+        self._store(kind, user_id, context, address, factor=factor)
+
+    def store_codes_created(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
+        """Store the mail about new recovery codes."""
+        self._store(RECOVERY_CODES_CREATED, user_id, context)
 
     def store_recovery_code_used(
         self, _app: object, *, user_id: UUID, remaining: int, context: RequestContext, **_: object
@@ -35,9 +52,11 @@ class FactorNotices:
         """Store the mail about a recovery code that was used."""
         self._store(RECOVERY_CODE_USED, user_id, context, remaining=remaining)
 
-    def store_passkey_copied(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
+    def store_counter_reversed(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
         """Store the mail about a passkey of which there may be a copy."""
-        self._store(PASSKEY_COPIED, user_id, context)
+        self._store(PASSKEY_COUNTER_REVERSED, user_id, context)
 
-    def _store(self, kind: str, user_id: UUID, context: RequestContext, **details: Any) -> None:
-        self._outbox.add(kind, user_id=user_id, address=None, context=context, details=details)
+    def _store(
+        self, kind: str, user_id: UUID, context: RequestContext, address: str | None = None, **details: Any
+    ) -> None:
+        self._outbox.add(kind, user_id=user_id, address=address, context=context, details=details)

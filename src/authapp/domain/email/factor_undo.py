@@ -4,9 +4,13 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain.email.address_proofs import use_token
+from authapp.domain.email.ages import NOTICE_MAX_AGE
 from authapp.domain.factors.factor_resets import FactorResets
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
+
+UNDONE_FOR = token_purposes[TokenPurpose.UNDO_FACTORS].lifetime + NOTICE_MAX_AGE
+"""How long ago a factor may have been added: as long as a link lives whose mail was sent as late as mails are."""
 
 
 class FactorUndo:
@@ -23,8 +27,7 @@ class FactorUndo:
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled or has another address than the token's.
         """
-        lifetime = token_purposes[TokenPurpose.UNDO_FACTORS].lifetime
         with transaction():
             user = use_token(self._tokens, token, TokenPurpose.UNDO_FACTORS)
-            ended = self._resets.remove(user, context, since=clock.now() - lifetime)
-        self._resets.announce(user.id, ended, context)
+            ended = self._resets.remove(user, context, since=clock.now() - UNDONE_FOR)
+        self._resets.send_sessions_ended(user.id, ended, context)

@@ -121,8 +121,14 @@ def stored_recipient(mail: OutgoingMail) -> Recipient | None:
     return user and Recipient(user, mail.address or "")
 
 
+def active_stored_recipient(mail: OutgoingMail) -> Recipient | None:
+    """Return the same, unless the account is disabled."""
+    recipient = stored_recipient(mail)
+    return recipient if recipient and recipient.user.status == UserStatus.ACTIVE else None
+
+
 def previous_recipient(mail: OutgoingMail) -> Recipient | None:
-    """Return the same, if that address can still be restored."""
+    """Return the account at the address that is stored, if that can still be restored."""
     recipient = stored_recipient(mail)
     is_due = recipient is not None and can_be_restored(recipient.user, lookup_key(recipient.address))
     return recipient if is_due else None
@@ -161,20 +167,21 @@ ACCOUNT_EXISTS = mail_kinds.register(
     "account_exists", MailKind(recipient_by_address, max_age=token_purposes[TokenPurpose.VERIFY_EMAIL].lifetime)
 )
 FACTOR_ADDED_NOTICE = mail_kinds.register(
-    "factor_added_notice", MailKind(recipient_by_id, details=frozenset({"factor"}))
+    "factor_added_notice", MailKind(stored_recipient, details=frozenset({"factor"}))
 )
 FACTOR_ADDED = mail_kinds.register(
     "factor_added",
     MailKind(
-        active_recipient_by_id,
+        active_stored_recipient,
         TokenPurpose.UNDO_FACTORS,
         fallback=FACTOR_ADDED_NOTICE,
         details=frozenset({"factor"}),
     ),
 )
 FACTOR_REMOVED = mail_kinds.register("factor_removed", MailKind(recipient_by_id, details=frozenset({"factor"})))
+RECOVERY_CODES_CREATED = mail_kinds.register("recovery_codes_created", MailKind(recipient_by_id))
 RECOVERY_CODE_USED = mail_kinds.register(
     "recovery_code_used", MailKind(recipient_by_id, details=frozenset({"remaining"}))
 )
-PASSKEY_COPIED = mail_kinds.register("passkey_copied", MailKind(recipient_by_id))
+PASSKEY_COUNTER_REVERSED = mail_kinds.register("passkey_counter_reversed", MailKind(recipient_by_id))
 NEW_LOGIN = mail_kinds.register("new_login", MailKind(recipient_by_id))

@@ -87,6 +87,10 @@ class LoginLinks:
         except Refusal as refusal:
             if refusal.is_final:
                 _record_refusal(result, refusal, context)
+            else:
+                # The code was right, and no session starts that would reset the failures before it.
+                with transaction():
+                    self._throttles.forgive(result.user_id, LOGIN_CODE.name)
             raise
         if pair is None:
             _record_refusal(result, OneTimeTokenInvalid(), context)

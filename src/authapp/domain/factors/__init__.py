@@ -1,17 +1,34 @@
 """Second factors: what an account has, the login that asks for one, and how factors are added, removed and lost.
 
-A login that has passed its first factor and needs a second one gets a challenge:
+- ``services``: all of these, wired for one application
 
-- ``second_factors.py``   asks for the second factor, and completes the login or the step-up with it
-- ``challenges.py``       the logins that wait for it
-- ``factor_changes.py``   what every added or removed factor does to the account
-- ``factor_resets.py``    removing all factors: for an owner who lost them, or who was robbed
-- ``enrolled.py``         which factors an account has
-- ``totp_enrolment.py``   adding and removing an authenticator app
-- ``recovery.py``         making recovery codes anew
-- ``totp.py``             codes, the URI and the QR code for an app: pure functions
-- ``totp_factors.py``     the rows of authenticator apps
-- ``recovery_codes.py``   the rows of recovery codes, and how they are written and read
-- ``stored_keys.py``      which encryption keys the rows need
-- ``reencryption.py``     encrypting the rows anew after a rotation
+The login in two steps:
+
+- ``second_factors``: asks for the second factor, and completes the login or the step-up with it
+- ``challenges``: the logins that wait for it
+- ``enrolled``: which factors an account has
+
+Changes of factors:
+
+- ``factor_changes``: what every added or removed factor does to the account
+- ``factor_resets``: removing factors of an owner who has lost them, or was robbed
+- ``ways_in``: what an account can be logged in to with, so that the last one stays
+
+Codes:
+
+- ``totp``: one-time passwords (RFC 6238), as functions
+- ``totp_factors``: the stored secrets
+- ``totp_enrolment``: adding and removing an authenticator app
+- ``recovery_codes``: the stored codes
+- ``recovery``: using one, and making new ones
+- ``stored_keys``: which encryption keys the stored secrets need
+- ``reencryption``: encrypting them anew
+
+Passkeys:
+
+- ``passkeys``: those of one's own account
+- ``passkey_options``: what a page passes to the authenticator
+- ``passkey_challenges``: what an answer must be for, once
+- ``passkey_proofs``: verifying an answer, and using it up
+- ``passkey_login``: logging in with a passkey alone, and stepping up with one
 """

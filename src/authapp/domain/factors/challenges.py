@@ -18,6 +18,7 @@ from authapp.database.session import db, read_one, transaction
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.models import SecondFactorChallenge, User, UserStatus
+from authapp.models.session import server_time
 from authapp.security import base64url
 
 LIFETIME = timedelta(minutes=5)
@@ -67,7 +68,7 @@ def issue(result: AuthenticationResult) -> str:
                     challenge_hash=sha256(challenge).digest(),
                     amr=list(result.amr),
                     account_version=result.account_version,
-                    created_at=now,
+                    created_at=server_time(),
                     expires_at=now + LIFETIME,
                 )
             )
@@ -112,6 +113,8 @@ def _pending(user_id: UUID, challenge_hash: bytes) -> Select[list[str], datetime
             SecondFactorChallenge.expires_at > clock.now(),
             SecondFactorChallenge.failures < MAX_FAILURES,
             SecondFactorChallenge.account_version == User.updated_at,
+            # Logging out everywhere voids the logins that are half done, too.
+            SecondFactorChallenge.created_at >= User.sessions_valid_from,
             User.status == UserStatus.ACTIVE,
         )
     )

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import Uuid, bindparam, exists, func, select
 
+from authapp.context import MULTI_FACTOR, Principal, RequestContext
 from authapp.database.session import read_one
+from authapp.errors import StepUpRequired
 from authapp.models import Passkey, RecoveryCode, TotpFactor, User
 
 TOTP = "totp"
@@ -46,6 +48,16 @@ _ENROLLED = (
     .outerjoin(TotpFactor, TotpFactor.user_id == User.id)
     .where(User.id == _USER_ID)
 )
+
+
+def require_second_factor(user_id: UUID, context: RequestContext) -> None:
+    """Raise ``StepUpRequired`` if the account has a second factor that the session of ``context`` has not proven.
+
+    Otherwise a thief of a session from before could add a factor of their own, and so prove it.
+    """
+    principal = context.principal
+    if isinstance(principal, Principal) and MULTI_FACTOR not in principal.amr and factors_of(user_id).second():
+        raise StepUpRequired(acr_values=MULTI_FACTOR)
 
 
 def factors_of(user_id: UUID) -> EnrolledFactors:

@@ -16,8 +16,8 @@ from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.users.rows import UserRef, lock_managed
 from authapp.models import Passkey, RecoveryCode, SecondFactorChallenge, TotpFactor, User
 
-ALL = "all"
-"""What a reset says in place of one factor."""
+ALL, RECENT = "all", "recent"
+"""What a reset says in place of one factor: all of them, or those that were added since a time."""
 
 
 class FactorResets:
@@ -29,8 +29,8 @@ class FactorResets:
 
     def connect(self, app: object) -> None:
         """Remove the factors that somebody else may have added to an account of ``app``. Keep this object."""
-        account_claimed.connect(self._remove_foreign, sender=app)
-        account_reclaimed.connect(self._remove_foreign, sender=app)
+        account_claimed.connect(self._remove_added_since, sender=app)
+        account_reclaimed.connect(self._remove_added_since, sender=app)
 
     def reset(self, ref: UserRef, context: RequestContext) -> User:
         """Remove all factors of an account, end its sessions, and forget its wrong codes.
@@ -40,30 +40,32 @@ class FactorResets:
         with transaction():
             user = lock_managed(ref, context)
             ended = self.remove(user, context)
-        self._changes.announce(user.id, ended, context)
+        self._changes.send_sessions_ended(user.id, ended, context)
         return user
 
     def remove(self, user: User, context: RequestContext, *, since: datetime | None = None) -> int:
         """Do the same within the open transaction, on a locked account; return how many sessions were ended.
 
         With ``since``, only factors and recovery codes that were added after that time are removed. Send
-        ``session_ended`` after the commit, with ``announce``.
+        ``session_ended`` after the commit, with ``send_sessions_ended``.
         """
         _delete_factors(user.id, since)
         self._throttles.forgive(user.id, SECOND_FACTOR.name)
-        return self._changes.note(user, EventType.FACTOR_RESET, context, scope=LogoutScope.GLOBAL, factor=ALL)
+        factor = ALL if since is None else RECENT
+        return self._changes.apply(user, EventType.FACTOR_RESET, context, scope=LogoutScope.GLOBAL, factor=factor)
 
-    def announce(self, user_id: UUID, ended: int, context: RequestContext) -> None:
+    def send_sessions_ended(self, user_id: UUID, ended: int, context: RequestContext) -> None:
         """Send the signal that the sessions ended, after the commit."""
-        self._changes.announce(user_id, ended, context)
+        self._changes.send_sessions_ended(user_id, ended, context)
 
-    def _remove_foreign(
+    def _remove_added_since(
         self, _app: object, *, user_id: UUID, context: RequestContext, since: datetime | None = None, **_: object
     ) -> None:
         # Who sends the signal ends the sessions.
         if _delete_factors(user_id, since):
             user = db.session.get_one(User, user_id)
-            self._changes.note(user, EventType.FACTOR_RESET, context, scope=None, factor=ALL)
+            factor = ALL if since is None else RECENT
+            self._changes.apply(user, EventType.FACTOR_RESET, context, scope=None, factor=factor)
 
 
 def _delete_factors(user_id: UUID, since: datetime | None = None) -> bool:

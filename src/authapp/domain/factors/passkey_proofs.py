@@ -53,6 +53,11 @@ class PasskeyProofs:
         self._hooks = hooks
         self._nobodys_key = _public_key_of_nobody()
 
+    @property
+    def are_accepted(self) -> bool:
+        """Whether any passkey is: the settings name origins."""
+        return bool(self._party.origins)
+
     def login_options(self) -> dict[str, Any]:
         """Return what a guest passes to the authenticator. It names nobody: the passkey says whose it is."""
         challenge = self._challenges.seal(ChallengePurpose.LOGIN, b"")

@@ -16,16 +16,15 @@ from authapp.database.errors import broken_constraint
 from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors.enrolled import PASSKEY, factors_of
+from authapp.domain.factors.enrolled import PASSKEY, factors_of, require_second_factor
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, open_challenge, spend
 from authapp.domain.factors.passkey_options import creation_options
 from authapp.domain.factors.passkey_proofs import methods
 from authapp.domain.factors.recovery_codes import RecoveryCodes
 from authapp.domain.factors.ways_in import require_another_way_in, ways_in
-from authapp.domain.roles.grants import require_live
 from authapp.domain.sessions.sessions import LogoutScope
-from authapp.domain.users.rows import lock_account
+from authapp.domain.users.rows import lock_own
 from authapp.errors import PasskeyInvalid, PermissionDenied, ResourceNotFound, TooManyPasskeys
 from authapp.models import Passkey, User
 from authapp.models.passkey import PASSKEYS_PER_ACCOUNT
@@ -70,8 +69,8 @@ class Passkeys:
         """
         opened, made = self._verified(answer, context)
         with _unique_credential(), transaction() as session:
-            user = lock_account(user_id)
-            require_live(context)
+            user = lock_own(user_id, context)
+            require_second_factor(user.id, context)
             if not spend(opened, user_id):
                 raise PasskeyInvalid
             _require_room(_count(user))
@@ -81,13 +80,13 @@ class Passkeys:
             session.flush()
             proven = methods(backup_eligible=made.backup_eligible, user_verified=True)
             details = {"passkey_id": str(passkey.id), "name": name}
-            ended = self._changes.note(
+            ended = self._changes.apply(
                 user, EventType.FACTOR_ADDED, context, scope=scope, factor=PASSKEY, proven=proven, **details
             )
             codes = self._codes.replace_all(user_id) if is_first else []
             if codes:
                 audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=user_id)
-        self._changes.announce(user_id, ended, context)
+        self._changes.send_sessions_ended(user_id, ended, context)
         return passkey, codes
 
     def list(self, user_id: UUID) -> Sequence[Passkey]:
@@ -109,15 +108,15 @@ class Passkeys:
         Raises ``ResourceNotFound`` if it is another user's, or ``LastWayIn``.
         """
         with transaction() as session:
-            user = lock_account(user_id)
+            user = lock_own(user_id, context)
             passkey = session.scalars(select(Passkey).where(*_is(user_id, passkey_id))).one_or_none()
             if passkey is None:
                 raise ResourceNotFound
             require_another_way_in(user)
             session.delete(passkey)
             details = {"passkey_id": str(passkey.id), "name": passkey.name}
-            ended = self._changes.note(user, EventType.FACTOR_REMOVED, context, scope=scope, factor=PASSKEY, **details)
-        self._changes.announce(user_id, ended, context)
+            ended = self._changes.apply(user, EventType.FACTOR_REMOVED, context, scope=scope, factor=PASSKEY, **details)
+        self._changes.send_sessions_ended(user_id, ended, context)
 
     def _verified(self, answer: PasskeyAnswer, context: RequestContext) -> tuple[OpenedChallenge, RegisteredCredential]:
         try:

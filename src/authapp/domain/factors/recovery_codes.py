@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, insert, select
 
 from authapp import clock
 from authapp.database.session import db
-from authapp.domain.factors.locking import lock_account
+from authapp.domain.users.rows import lock_account
 from authapp.models import RecoveryCode
 
 COUNT = 10

@@ -3,7 +3,8 @@
 Any first factor passes through ``Sessions.start``, whose hook asks here: no route that hands out tokens can forget it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -14,17 +15,25 @@ from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.factors import challenges, totp
 from authapp.domain.factors.challenges import PendingLogin
-from authapp.domain.factors.enrolled import RECOVERY_CODE, TOTP, factors_of
+from authapp.domain.factors.enrolled import PASSKEY, RECOVERY_CODE, TOTP, factors_of
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.totp_enrolment import digits_of
 from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.throttles import SECOND_FACTOR, LoginThrottles
+from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.domain.users.rows import lock_account
-from authapp.errors import ChallengeInvalid, SecondFactorInvalid, SecondFactorRequired, TooManyRequests
+from authapp.errors import (
+    ChallengeInvalid,
+    SecondFactorInvalid,
+    SecondFactorRequired,
+    ServiceUnavailable,
+    StepUpRequired,
+    TooManyRequests,
+)
 from authapp.security.passkey_responses import Credential
 
 ProveCode = Callable[[UUID, str, RequestContext], tuple[str, ...]]
@@ -41,6 +50,7 @@ class SecondFactors:
         self,
         codes: Mapping[str, ProveCode],
         passkeys: PasskeyProofs,
+        verifier: PasswordVerifier,
         sessions: Sessions,
         throttles: LoginThrottles,
         hooks: Hooks,
@@ -48,6 +58,7 @@ class SecondFactors:
         """Take the kinds of codes by the names of their factors in the API."""
         self._codes = codes
         self._passkeys = passkeys
+        self._verifier = verifier
         self._sessions = sessions
         self._throttles = throttles
         self._hooks = hooks
@@ -63,7 +74,9 @@ class SecondFactors:
     def _require(self, _app: object, *, result: AuthenticationResult, **_: object) -> None:
         if MULTI_FACTOR in result.amr:
             return
-        if names := factors_of(result.user_id).completing():
+        factors = factors_of(result.user_id)
+        if factors.second():
+            names = [name for name in factors.completing() if name != PASSKEY or self._passkeys.are_accepted]
             raise SecondFactorRequired(challenges.issue(result), names, int(challenges.LIFETIME.total_seconds()))
 
     def passkey_options(self, challenge: str) -> dict[str, Any]:
@@ -81,8 +94,7 @@ class SecondFactors:
         wrong codes, over all challenges and step-ups of the account.
         """
         login = _pending_login(challenge)
-        self._count(login.user_id, factor)
-        with transaction():
+        with self._counted(login.user_id, factor), transaction():
             _lock(login)
             amr = self._codes[factor](login.user_id, code, context)
             if amr:
@@ -118,14 +130,23 @@ class SecondFactors:
             raise ChallengeInvalid
         return pair
 
-    def reauthenticate(self, user_id: UUID, code: str, context: RequestContext) -> AuthenticationResult:
+    def reauthenticate_by_password(self, user_id: UUID, password: str, context: RequestContext) -> AuthenticationResult:
+        """Authenticate the user of a live session by the password. Raises what ``PasswordVerifier`` raises.
+
+        Raises ``StepUpRequired`` if the account has a second factor: a stolen session and the password would be enough
+        to remove it.
+        """
+        if factors_of(user_id).second():
+            raise StepUpRequired(acr_values=MULTI_FACTOR)
+        return self._verifier.reauthenticate(user_id, password, context)
+
+    def reauthenticate_by_code(self, user_id: UUID, code: str, context: RequestContext) -> AuthenticationResult:
         """Authenticate the user of a live session by a code: of an app, or a recovery code.
 
         Raises ``SecondFactorInvalid``, or ``TooManyRequests`` as above.
         """
         factor = TOTP if _is_totp(code) else RECOVERY_CODE
-        self._count(user_id, factor)
-        with transaction():
+        with self._counted(user_id, factor), transaction():
             user = lock_account(user_id)
             amr = self._codes[factor](user_id, code, context)
             if amr:
@@ -138,16 +159,27 @@ class SecondFactors:
             user_id, (*amr, MULTI_FACTOR), auth_time=clock.now(), account_version=user.updated_at
         )
 
-    def _count(self, user_id: UUID, factor: str) -> None:
-        """Count an attempt at a code before it is compared. Raises ``TooManyRequests``.
+    @contextmanager
+    def _counted(self, user_id: UUID, factor: str) -> Iterator[None]:
+        """Count an attempt at a code before it is compared. Raises ``TooManyRequests``, or ``SecondFactorInvalid``.
 
-        A recovery code cannot be guessed, and opens an account whose codes are locked. Its failures are counted.
+        A recovery code cannot be guessed, and opens an account whose codes are locked. Its failures are counted. What
+        the account does not have is not, or a thief of a session could lock it before its owner adds it.
         """
+        if factor not in factors_of(user_id).completing():
+            raise SecondFactorInvalid
+        attempt = None
         try:
-            self._throttles.reserve(user_id, SECOND_FACTOR)
+            attempt = self._throttles.reserve(user_id, SECOND_FACTOR)
         except TooManyRequests:
             if factor != RECOVERY_CODE:
                 raise
+        try:
+            yield
+        except ServiceUnavailable:
+            if attempt is not None:
+                self._throttles.uncount(user_id, SECOND_FACTOR, attempt)
+            raise
 
 
 def _pending_login(challenge: str) -> PendingLogin:

@@ -18,6 +18,7 @@ from authapp.domain.factors.totp_enrolment import TotpEnrolment
 from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.throttles import LoginThrottles
+from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.sessions import Sessions
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import KeyRing
@@ -42,6 +43,7 @@ class FactorServices:
         settings: Settings,
         keys: KeyRing,
         encryption_keys: EncryptionKeys | None,
+        verifier: PasswordVerifier,
         sessions: Sessions,
         throttles: LoginThrottles,
         hooks: Hooks,
@@ -53,14 +55,15 @@ class FactorServices:
         # Without origins, no passkey is accepted. Accounts keep those that they have.
         challenges, party = SealedChallenges(keys), settings.relying_party or RelyingParty("", "", ())
         proofs = PasskeyProofs(challenges, party, hooks)
-        codes, changes = RecoveryCodes(), FactorChanges(hooks)
+        codes = RecoveryCodes()
+        changes = FactorChanges(codes, hooks)
         totp_enrolment = TotpEnrolment(
             TotpFactors(encryption_keys, urlsplit(settings.issuer).hostname or settings.issuer), codes, changes
         )
         recovery = Recovery(codes, hooks)
         by_code = {TOTP: totp_enrolment.prove, RECOVERY_CODE: recovery.prove}
         return cls(
-            second_factors=SecondFactors(by_code, proofs, sessions, throttles, hooks),
+            second_factors=SecondFactors(by_code, proofs, verifier, sessions, throttles, hooks),
             totp_enrolment=totp_enrolment,
             recovery=recovery,
             resets=FactorResets(throttles, changes),

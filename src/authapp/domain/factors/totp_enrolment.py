@@ -6,13 +6,13 @@ from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors.enrolled import TOTP
+from authapp.domain.factors.enrolled import TOTP, require_second_factor
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.recovery_codes import RecoveryCodes
 from authapp.domain.factors.totp_factors import Enrolment, TotpFactors
 from authapp.domain.sessions.authentication import ONE_TIME_PASSWORD
 from authapp.domain.sessions.sessions import LogoutScope
-from authapp.domain.users.rows import lock_account
+from authapp.domain.users.rows import lock_own
 from authapp.errors import ResourceNotFound, SecondFactorInvalid
 
 
@@ -25,16 +25,17 @@ class TotpEnrolment:
         self._changes = changes
 
     def prove(self, user_id: UUID, code: str, _context: RequestContext) -> tuple[str, ...]:
-        """Use a code, within the open transaction; see ``SecondFactor.prove``."""
+        """Use a code, within the open transaction; see ``ProveCode``."""
         return (ONE_TIME_PASSWORD,) if self._factors.use(user_id, digits_of(code)) else ()
 
-    def begin(self, user_id: UUID) -> Enrolment:
+    def begin(self, user_id: UUID, context: RequestContext) -> Enrolment:
         """Return the secret for an app. It counts once ``confirm`` gets a code, and replaces one that waits for that.
 
-        Raises ``FactorExists``.
+        Raises ``FactorExists``, or what ``require_second_factor`` raises.
         """
         with transaction():
-            user = lock_account(user_id)
+            user = lock_own(user_id, context)
+            require_second_factor(user.id, context)
             return self._factors.begin(user.id, user.username)
 
     def confirm(self, user_id: UUID, code: str, context: RequestContext, *, scope: LogoutScope | None) -> list[str]:
@@ -45,14 +46,15 @@ class TotpEnrolment:
         Raises ``SecondFactorInvalid`` if the code is wrong, or no secret has been given out for ten minutes.
         """
         with transaction():
-            user = lock_account(user_id)
+            user = lock_own(user_id, context)
+            require_second_factor(user.id, context)
             if not self._factors.confirm(user.id, digits_of(code)):
                 raise SecondFactorInvalid
             codes = self._codes.replace_all(user.id)
             proven = (ONE_TIME_PASSWORD, MULTI_FACTOR)
-            ended = self._changes.note(user, EventType.FACTOR_ADDED, context, scope=scope, factor=TOTP, proven=proven)
+            ended = self._changes.apply(user, EventType.FACTOR_ADDED, context, scope=scope, factor=TOTP, proven=proven)
             audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=user.id)
-        self._changes.announce(user_id, ended, context)
+        self._changes.send_sessions_ended(user_id, ended, context)
         return codes
 
     def remove(self, user_id: UUID, context: RequestContext, *, scope: LogoutScope | None) -> None:
@@ -61,11 +63,11 @@ class TotpEnrolment:
         Raises ``ResourceNotFound`` if there is no app.
         """
         with transaction():
-            user = lock_account(user_id)
+            user = lock_own(user_id, context)
             if not self._factors.remove(user.id):
                 raise ResourceNotFound
-            ended = self._changes.note(user, EventType.FACTOR_REMOVED, context, scope=scope, factor=TOTP)
-        self._changes.announce(user_id, ended, context)
+            ended = self._changes.apply(user, EventType.FACTOR_REMOVED, context, scope=scope, factor=TOTP)
+        self._changes.send_sessions_ended(user_id, ended, context)
 
 
 def digits_of(code: str) -> str:

@@ -12,18 +12,28 @@ from sqlalchemy.dialects.postgresql import insert
 from authapp import clock
 from authapp.database.session import db
 from authapp.domain.factors import totp
-from authapp.domain.factors.locking import lock_account
+from authapp.domain.pruning import Prunable, prunables
+from authapp.domain.users.rows import lock_account
 from authapp.errors import FactorExists, ServiceUnavailable
 from authapp.models import TotpFactor
 from authapp.security.encryption_keys import CannotDecrypt, EncryptionKeys
+
+PENDING_LIFETIME = timedelta(minutes=10)
+"""For how long a factor waits for its first code."""
+
+prunables.register(
+    "totp_factors",
+    Prunable(
+        "unconfirmed_totp_factors",
+        TotpFactor.created_at,
+        lambda now: TotpFactor.confirmed_at.is_(None) & (TotpFactor.created_at < now - PENDING_LIFETIME),
+    ),
+)
 
 logger = logging.getLogger(__name__)
 
 PURPOSE = "totp"
 """For what the secrets are encrypted."""
-
-PENDING_LIFETIME = timedelta(minutes=10)
-"""For how long a factor waits for its first code."""
 
 
 @dataclass(frozen=True)

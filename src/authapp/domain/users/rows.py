@@ -13,7 +13,7 @@ from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.passwords.verifier import ConfirmedUser
-from authapp.domain.roles.grants import GrantPolicy, lock_in_order, no_such_role, require_another_admin
+from authapp.domain.roles.grants import GrantPolicy, lock_in_order, no_such_role, require_another_admin, require_live
 from authapp.domain.users.names import checked_names
 from authapp.errors import (
     EmailTaken,
@@ -65,6 +65,16 @@ def lock_account(user: UserRef) -> User:
     """
     statement = select(User).where(refers_to(user)).execution_options(populate_existing=True)
     return require_found(db.session.scalars(statement.with_for_update(key_share=True, of=User)).one_or_none(), user)
+
+
+def lock_own(user_id: UUID, context: RequestContext) -> User:
+    """Lock the principal's own account as ``lock_account`` does.
+
+    Raises ``TokenRevoked`` if the session of ``context`` has ended meanwhile, as by the owner whose session it was.
+    """
+    user = lock_account(user_id)
+    require_live(context)
+    return user
 
 
 def lock_managed(ref: UserRef, context: RequestContext) -> User:

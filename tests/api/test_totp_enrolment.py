@@ -185,7 +185,7 @@ def test_a_removed_app_is_not_asked_for_and_its_recovery_codes_are_void(app: Fla
     assert api.log_in(user.username).status_code == 200
     shown = api.get("/users/me/factors", current.access_token).get_json()
     assert (shown["totp"], shown["recovery_codes"]) == (None, {"remaining": 0})
-    problem(api("DELETE", "/users/me/totp", current.access_token), 404, "not_found")
+    problem(api("DELETE", "/users/me/totp", current.access_token), 401, "step_up_required")
     assert mails(app, user)[-1] == ("factor_removed", {"factor": "totp"})
     (event,) = events(app, EventType.FACTOR_REMOVED)
     assert event.details == {"factor": "totp", "sessions_ended": 1}

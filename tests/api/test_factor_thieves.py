@@ -1,0 +1,241 @@
+"""What thieves try with second factors: of a session, of a password, of a mailbox."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from account_mails import AccountMails
+from authapp import create_app
+from authapp.api import passkeys, recovery_codes, totp
+from authapp.context import OPERATOR
+from authapp.database.session import db
+from authapp.domain.services import Services
+from authapp.domain.token_purposes import TokenPurpose
+from authapp.models import OutgoingMail, User
+from authenticator import Authenticator, add_passkey
+from clocks import Time
+from conftest import dispose, reconfigured
+from databases import Databases
+from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, problem
+from factors import AuthenticatorApp, a_session_with_two_factors, an_app, challenge_of, second_step
+from settings import settings
+
+
+@pytest.fixture
+def user(app: Flask, time: Time) -> User:
+    del time
+    user = a_user(app)
+    with app.app_context():
+        return Services.of(app).email_verifications.mark(user.username, OPERATOR)
+
+
+def mails(app: Flask, user: User) -> list[str]:
+    with app.app_context():
+        stored = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id)).all()
+        return [mail.kind for mail in stored if mail.user_id == user.id]
+
+
+def test_with_passkeys_alone_a_login_of_two_steps_can_be_completed(databases: Databases) -> None:
+    with databases.migrated() as url:
+        app = create_app(settings(database_url=url, encryption_keys=None))
+        api, user = Api(app.test_client()), a_user(app)
+        token = a_session(app, user).access_token
+        key = add_passkey(api, token)
+        challenge = challenge_of(api, user)
+        body = {"challenge": challenge, "factor": "passkey"}
+        options = api.post("/auth/second-factors", body).get_json()
+        assert api.post("/auth/second-factors", {**body, "credential": key.get(options)}).status_code == 200
+        assert api.get("/users/me/factors", token).status_code == 200
+        assert api.post("/users/me/recovery-codes", {}, token).status_code == 201
+        assert api.post("/users/me/totp", {}, token).status_code == 404
+        dispose(app)
+
+
+def test_without_origins_no_passkey_is_asked_for_and_the_login_needs_another_factor(
+    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_passkey(api, a_session(app, user).access_token)
+    before = Services.of(app)
+    reconfigured(app, monkeypatch, origins=None, rp_id=None)
+    monkeypatch.setattr(before.factors.second_factors, "_passkeys", Services.of(app).factors.passkey_proofs)
+    assert problem(api.log_in(user.username), 401, "second_factor_required")["factors"] == ["recovery_code"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/users/me/recovery-codes"), ("DELETE", "/users/me/totp")])
+def test_a_stolen_session_and_the_password_are_no_recent_login_with_two_factors(
+    app: Flask, api: Api, user: User, time: Time, method: str, path: str
+) -> None:
+    phone = an_app(app, user)
+    token = a_session_with_two_factors(app, api, user, phone).access_token
+    time.passes(minutes=10)
+    body = {} if method == "POST" else None
+    problem(api(method, path, token, json=body), 401, "step_up_required")
+    refused = api.post("/auth/step-ups", {"password": PASSWORD}, token)
+    problem(refused, 401, "step_up_required")
+    assert 'acr_values="mfa"' in refused.headers["WWW-Authenticate"]
+    stepped_up = api.post("/auth/step-ups", {"code": phone.code()}, token).get_json()["access_token"]
+    assert api(method, path, stepped_up, json=body).status_code in {201, 204}
+
+
+@pytest.mark.parametrize("factor", ["totp", "passkey"])
+def test_a_session_that_never_proved_the_factor_adds_none(
+    app: Flask, api: Api, user: User, time: Time, factor: str
+) -> None:
+    current, kept = a_session(app, user).access_token, a_session(app, user).access_token
+    if factor == "passkey":
+        phone = AuthenticatorApp.scanned(api.post("/users/me/totp", {}, current).get_json()["otpauth_uri"])
+        confirmed = api("PUT", "/users/me/totp?sessions=keep", current, json={"code": phone.code()})
+        assert confirmed.status_code == 200
+        options = api.post("/users/me/passkeys/challenges", {}, kept).get_json()
+        body = {"challenge_id": options["challenge_id"], "name": "x", "credential": Authenticator().create(options)}
+        refused = api.post("/users/me/passkeys", body, kept)
+    else:
+        options = api.post("/users/me/passkeys/challenges", {}, current).get_json()
+        body = {"challenge_id": options["challenge_id"], "name": "x", "credential": Authenticator().create(options)}
+        assert api.post("/users/me/passkeys?sessions=keep", body, current).status_code == 201
+        refused = api.post("/users/me/totp", {}, kept)
+    problem(refused, 401, "step_up_required")
+    time.passes(seconds=1)
+
+
+def test_right_codes_in_mails_and_of_the_app_do_not_lock_their_owner_out(
+    app: Flask, api: Api, user: User, time: Time
+) -> None:
+    phone = an_app(app, user)
+    for _ in range(30):
+        time.passes(minutes=1)
+        challenge = api.post("/auth/login-links", {"email": user.email}).get_json()["challenge"]
+        with app.app_context():
+            newest = select(OutgoingMail.challenge_hash).where(OutgoingMail.kind == "login_link")
+            challenge_hash = db.session.scalar(newest.order_by(OutgoingMail.id.desc()).limit(1))
+        a_token(app, user, TokenPurpose.LOGIN, challenge_hash=challenge_hash, code="12345678")
+        body = {"challenge": challenge, "code": "12345678"}
+        first = problem(api("PUT", "/auth/login-links", json=body), 401, "second_factor_required")
+        assert second_step(api, first["challenge"], phone.code()).status_code == 200
+
+
+def test_codes_that_cannot_be_checked_are_not_counted(
+    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = an_app(app, user)
+    factors = Services.of(app).factors.totp_enrolment._factors
+    for _ in range(11):
+        challenge = challenge_of(api, user)
+        with monkeypatch.context() as patch:
+            patch.setattr(factors, "_optional_keys", None)
+            problem(second_step(api, challenge, phone.code()), 503, "service_unavailable")
+    assert second_step(api, challenge_of(api, user), phone.code()).status_code == 200
+
+
+def test_the_link_of_a_late_mail_removes_the_factor_that_it_tells_of(
+    app: Flask, api: Api, user: User, time: Time
+) -> None:
+    an_app(app, user)
+    time.passes(hours=20)  # the mail server was away
+    link = a_token(app, user, TokenPurpose.UNDO_FACTORS)
+    time.passes(hours=53)
+    assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
+    assert api.log_in(user.username).status_code == 200
+
+
+def test_the_mail_about_a_factor_goes_to_the_owner_though_a_thief_changes_the_address(
+    app: Flask, api: Api, user: User, time: Time
+) -> None:
+    old = user.email
+    thief = a_session(app, user).access_token
+    stolen = AuthenticatorApp.scanned(api.post("/users/me/totp", {}, thief).get_json()["otpauth_uri"])
+    assert api("PUT", "/users/me/totp", thief, json={"code": stolen.code()}).status_code == 200
+    time.passes(minutes=2)  # the mail server defers the mail
+    with app.app_context():
+        mailbox, services = AccountMails(app, user), Services.of(app)
+        services.address_changes.request(user.id, "thief@example.org", PASSWORD, GUEST)
+        services.address_changes.confirm(mailbox.link("change_email", "thief@example.org"), PASSWORD, GUEST)
+        link, undo = mailbox.link("factor_added"), mailbox.link("email_changed", old)
+        time.passes(minutes=2)
+        services.address_undo.confirm(undo, GUEST)
+        services.administration.set_password(user.id, PASSWORD, OPERATOR)
+    assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
+    assert api.log_in(user.username).status_code == 200
+
+
+@pytest.mark.parametrize("change", ["add an app", "add a passkey", "remove the app", "make codes"])
+def test_a_session_that_has_ended_meanwhile_changes_no_factor(
+    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    def ending(function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that ends the sessions first: after the guard has let the request in."""
+
+        def run(*arguments: Any) -> Any:
+            Services.of(app).administration.end_sessions(user.id, OPERATOR)
+            return function(*arguments)
+
+        return run
+
+    if change.startswith("add"):
+        token = a_session(app, user).access_token
+    else:
+        token = a_session_with_two_factors(app, api, user, an_app(app, user)).access_token
+    if change == "add an app":
+        phone = AuthenticatorApp.scanned(api.post("/users/me/totp", {}, token).get_json()["otpauth_uri"])
+        monkeypatch.setattr(totp, "ended_scope", ending(totp.ended_scope))
+        response = api("PUT", "/users/me/totp", token, json={"code": phone.code()})
+    elif change == "add a passkey":
+        options = api.post("/users/me/passkeys/challenges", {}, token).get_json()
+        monkeypatch.setattr(passkeys, "ended_scope", ending(passkeys.ended_scope))
+        body = {"challenge_id": options["challenge_id"], "name": "x", "credential": Authenticator().create(options)}
+        response = api.post("/users/me/passkeys", body, token)
+    elif change == "remove the app":
+        monkeypatch.setattr(totp, "ended_scope", ending(totp.ended_scope))
+        response = api("DELETE", "/users/me/totp", token)
+    else:
+        monkeypatch.setattr(recovery_codes, "request_context", ending(recovery_codes.request_context))
+        response = api.post("/users/me/recovery-codes", {}, token)
+    problem(response, 401, "token_revoked")
+
+
+def test_new_recovery_codes_are_mailed_about(app: Flask, api: Api, user: User) -> None:
+    token = a_session_with_two_factors(app, api, user, an_app(app, user)).access_token
+    assert api.post("/users/me/recovery-codes", {}, token).status_code == 201
+    assert mails(app, user) == ["factor_added", "recovery_codes_created"]
+
+
+def test_a_session_that_has_removed_the_last_factor_has_not_two(app: Flask, api: Api, user: User) -> None:
+    token = a_session_with_two_factors(app, api, user, an_app(app, user)).access_token
+    assert api("DELETE", "/users/me/totp", token).status_code == 204
+    (session,) = api.get("/users/me/sessions", token).get_json()["items"]
+    assert (session["amr"], session["acr"]) == (["pwd", "otp"], "sfa")
+
+
+def test_logging_out_everywhere_voids_the_logins_that_are_half_done(
+    app: Flask, api: Api, user: User, time: Time
+) -> None:
+    phone = an_app(app, user)
+    token = a_session_with_two_factors(app, api, user, phone).access_token
+    challenge = challenge_of(api, user)
+    time.passes(seconds=30)
+    assert api.post("/auth/logout?scope=global", token=token).status_code == 204
+    problem(second_step(api, challenge, phone.code()), 401, "challenge_invalid")
+    assert second_step(api, challenge_of(api, user), phone.code()).status_code == 200
+
+
+def test_a_session_of_an_account_without_factors_cannot_lock_codes_that_come_later(
+    app: Flask, api: Api, user: User
+) -> None:
+    token = a_session(app, user).access_token
+    for _ in range(15):
+        problem(api.post("/auth/step-ups", {"code": "000000"}, token), 401, "second_factor_invalid")
+    phone = an_app(app, user)
+    assert second_step(api, challenge_of(api, user), phone.code()).status_code == 200
+
+
+def test_an_undo_says_that_it_removed_what_was_added_lately(app: Flask, api: Api, user: User) -> None:
+    an_app(app, user)
+    link = a_token(app, user, TokenPurpose.UNDO_FACTORS)
+    assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
+    with app.app_context():
+        mail = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id.desc())).first()
+        assert mail is not None
+        assert (mail.kind, mail.details) == ("factor_removed", {"factor": "recent"})
