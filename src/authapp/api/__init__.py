@@ -60,7 +60,8 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
         audit_events.activity: f"{BASE_PATH}/users/me/activity",
         **(_of_mail(settings) if settings.mail_url else {}),
-        **(_of_factors() if settings.encryption_keys else {}),
+        **(_of_factors() if settings.has_second_factors else {}),
+        **({totp.blueprint: f"{BASE_PATH}/users/me/totp"} if settings.encryption_keys else {}),
         **(_of_passkeys(settings) if settings.origins else {}),
         roles.blueprint: f"{BASE_PATH}/roles",
         audit_events.blueprint: f"{BASE_PATH}/audit-events",
@@ -90,7 +91,6 @@ def _of_factors() -> dict[Blueprint, str | None]:
     return {
         second_factors.blueprint: f"{BASE_PATH}/auth",
         factors.blueprint: f"{BASE_PATH}/users/me/factors",
-        totp.blueprint: f"{BASE_PATH}/users/me/totp",
         recovery_codes.blueprint: f"{BASE_PATH}/users/me/recovery-codes",
         factors.resets: f"{BASE_PATH}/users",
     }
