@@ -10,7 +10,7 @@ from flask import Flask
 from marshmallow import Schema, fields, validate
 
 import authapp
-from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE
+from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE, TWO_FACTORS, WITH_TWO_FACTORS
 from authapp import AuthApp
 from authapp.api.guards import AccessLevel
 from authapp.api.patterns import ecmascript
@@ -76,6 +76,12 @@ def test_every_code_that_it_names_exists(document: dict[str, Any]) -> None:
     assert named == set(catalogue()) - not_of_an_operation
 
 
+def test_every_response_is_described(document: dict[str, Any]) -> None:
+    for (method, path), operation in operations(document).items():
+        for status, response in operation["responses"].items():
+            assert response.get("description"), f"{method} {path} {status}"
+
+
 def test_locked_operations_say_which_token_they_need(document: dict[str, Any]) -> None:
     for (_, path), operation in operations(document).items():
         # These have what they need in their bodies.
@@ -125,6 +131,7 @@ def test_every_operation_says_what_it_needs(document: dict[str, Any]) -> None:
         ACCESS: "Needs authentication.",
         FRESH: "Needs a fresh access token: one from a login or a step-up, not from a refresh.",
         RECENT: "Needs a recent login or step-up;",
+        TWO_FACTORS: "Needs a session with a second factor: its `amr` contains `mfa`. Needs a recent login",
         REFRESH: "Needs a refresh token, in the body;",
     }
     for row, level in TABLE.items():
@@ -132,7 +139,9 @@ def test_every_operation_says_what_it_needs(document: dict[str, Any]) -> None:
         operation = operations(document).get((method, re.sub("<(?:uuid:)?", "{", path).replace(">", "}")))
         if operation:
             needs = operation["description"].split("\n\n")[-1]
-            assert needs.startswith(said.get(level, f"Needs the permission `{level}`.")), row
+            permission = level.removesuffix(WITH_TWO_FACTORS)
+            assert needs.startswith(said.get(level, f"Needs the permission `{permission}`.")), row
+            assert ("session with a second factor" in needs) is level.endswith(WITH_TWO_FACTORS), row
 
 
 def test_the_names_of_operations_are_short_and_plain(document: dict[str, Any]) -> None:

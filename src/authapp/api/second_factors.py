@@ -19,14 +19,15 @@ from authapp.errors import ChallengeInvalid, SecondFactorInvalid
 blueprint = Blueprint("second_factors", __name__, description="Second factors")
 
 _EITHER = {"oneOf": [TokenPairSchema, PasskeyRequestOptionsSchema]}
+_EITHER_IS = "The tokens, or what to ask a passkey with."
 
 
 @blueprint.post("/second-factors")
 @public
 @limited("login")
 @blueprint.arguments(SecondFactorSchema, example={"challenge": CHALLENGE, "factor": TOTP, "code": TOTP_CODE})
-@blueprint.response(200, description="The tokens, or what to ask a passkey with.")
-@blueprint.doc(responses={"200": {"content": {"application/json": {"schema": _EITHER}}}})
+@blueprint.response(200)
+@blueprint.doc(responses={"200": {"description": _EITHER_IS, "content": {"application/json": {"schema": _EITHER}}}})
 @refuses(SecondFactorInvalid, ChallengeInvalid, signals=(hooks.before_session_start,))
 def complete_login(body: dict[str, Any]) -> Response:
     """Complete a login with a second factor.
