@@ -61,6 +61,14 @@ class Silent(Lost):
         connection.recv(1)  # until the other side hangs up
 
 
+class Echo(FailingNode):
+    """A node that answers with the head of the request."""
+
+    def serve(self, connection: socket.socket) -> None:
+        head = connection.recv(4096)
+        connection.sendall(OK.replace(b": 0", f": {len(head)}".encode()) + head)
+
+
 class HangsUp(FailingNode):
     """A node that answers the first request of each connection, and resets the connection at the second."""
 

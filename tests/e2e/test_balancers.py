@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 import requests
+import trustme
 
 from databases import Databases
 from e2e.clients import clients
-from e2e.failing_nodes import FailingNode, Lost, Silent
+from e2e.failing_nodes import Echo, FailingNode, Lost, Silent
 from e2e.others import installed, rendered, running, unavailable
 from e2e.processes import Server, environment
 from e2e.test_forward_auth import NGINX
@@ -47,12 +48,19 @@ def nginx_before(folder: Path, ports: list[int], *, addresses: bool = False) -> 
 
 
 @contextmanager
-def haproxy_before(folder: Path, ports: list[int], timeout: str = "10s") -> Iterator[int]:
-    """Lend the port of an HAProxy with the shipped configuration for two nodes, which waits ``timeout`` for them."""
+def haproxy_before(
+    folder: Path, ports: list[int], timeout: str = "10s", *, addresses: bool = False, tls: Path | None = None
+) -> Iterator[int]:
+    """Lend the port of an HAProxy with the shipped configuration for two nodes, which waits ``timeout`` for them.
+
+    With ``addresses``, each client begins with a line of the PROXY protocol, which says what its address is. ``tls`` is a
+    file with a key and a certificate, for clients that use TLS.
+    """
     folder.mkdir()
     port = free_port()
     replacements = {f"node{number}:8000": f"127.0.0.1:{each}" for number, each in enumerate(ports, start=1)}
-    replacements["    bind :80"] = f"    bind 127.0.0.1:{port}"
+    options = (" accept-proxy" if addresses else "") + (f" ssl crt {tls}" if tls else "")
+    replacements["    bind :80"] = f"    bind 127.0.0.1:{port}{options}"
     replacements["timeout server 10s"] = f"timeout server {timeout}"
     configuration = folder / "haproxy.cfg"
     configuration.write_text(rendered("haproxy/haproxy.cfg", replacements))
@@ -110,6 +118,21 @@ def started(stack: ExitStack, folder: Path, variables: dict[str, str], port: int
     return node
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_haproxy_tells_the_scheme_of_the_client(tmp_path: Path, scheme: str) -> None:
+    node = Echo()
+    node.start()
+    authority, tls, trusted = trustme.CA(), tmp_path / "tls.pem", tmp_path / "trusted.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tls))
+    authority.cert_pem.write_to_path(str(trusted))
+    before = haproxy_before(tmp_path / "haproxy", [node.port, node.port], tls=tls if scheme == "https" else None)
+    with closing(node), before as port:
+        address, claimed = f"{scheme}://127.0.0.1:{port}/", {"X-Forwarded-Proto": "gopher"}
+        head = requests.get(address, headers=claimed, verify=str(trusted), timeout=5).text.lower()
+    told = [line for line in head.splitlines() if line.startswith("x-forwarded-proto")]
+    assert told == [f"x-forwarded-proto: {scheme}"]
+
+
 @pytest.mark.parametrize(("node", "status"), [(Lost, 502), (Silent, 504)])
 def test_haproxy_says_in_json_that_a_node_gave_no_answer(tmp_path: Path, node: type[FailingNode], status: int) -> None:
     failing = node()
@@ -150,7 +173,7 @@ def test_a_request_that_a_node_does_not_accept_goes_to_the_other_node(
             assert answer.status_code == 404
 
 
-@pytest.mark.parametrize("before", [nginx_before])
+@pytest.mark.parametrize("before", [nginx_before, haproxy_before])
 @pytest.mark.parametrize(
     ("held", "refused", "answered"),
     [
