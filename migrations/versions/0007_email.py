@@ -24,6 +24,7 @@ def upgrade() -> None:
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS challenge_hash bytea")
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS code_hash bytea")
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS failures smallint NOT NULL DEFAULT 0")
+    op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS mail_id uuid")
     op.execute("ALTER TABLE outgoing_mail ADD COLUMN IF NOT EXISTS details jsonb NOT NULL DEFAULT '{}'")
     # An index that is built concurrently stops nobody who writes meanwhile.
     with op.get_context().autocommit_block():
@@ -41,7 +42,7 @@ def downgrade() -> None:
     """Revert the migration."""
     op.drop_index(op.f(INDEX), table_name="one_time_tokens")
     op.drop_column("outgoing_mail", "details")
-    for column in ("failures", "code_hash", "challenge_hash"):
+    for column in ("mail_id", "failures", "code_hash", "challenge_hash"):
         op.drop_column("one_time_tokens", column)
     for column in ("previous_emails", "pending_email_until", "pending_email", "first_verified_at"):
         op.drop_column("users", column)

@@ -23,7 +23,7 @@ from authapp.domain.email.transports import (
     ServerUnavailable,
     TemporaryFailure,
 )
-from authapp.domain.one_time_tokens import MAX_PER_PURPOSE
+from authapp.domain.one_time_tokens import MAX_PER_MAIL, MAX_PER_PURPOSE
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OutgoingMail, User
@@ -39,6 +39,7 @@ from mail_deliveries import (
     events,
     raising,
     row,
+    text_of,
     token_in,
     tokens,
     user_id,
@@ -115,6 +116,34 @@ def test_a_mail_that_may_have_arrived_is_sent_again_with_the_same_id_and_both_li
     assert seen[0]["Message-ID"] == seen[1]["Message-ID"]
     assert token_in(seen[0]) != token_in(seen[1])
     assert len(tokens()) == 2
+
+
+@pytest.mark.parametrize("kind", ["reset_password", "password_voided", "factor_added"])
+def test_attempts_of_one_mail_that_may_have_arrived_use_up_no_links(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, time: Time, kind: str
+) -> None:
+    user = a_user(app, "ada")
+    seen: list[EmailMessage] = []
+
+    def hang_up(message: EmailMessage) -> None:
+        seen.append(message)
+        raise TemporaryFailure("hung up", may_have_arrived=True)
+
+    transport.on_send = hang_up
+    details = dict.fromkeys(mail_kinds[kind].details, "totp")
+    mail_id, outcomes = add(kind, user_id=user.id, details=details), Counter[str]()
+    while count(OutgoingMail):
+        outcomes.update(deliver(delivery))
+        assert len(tokens()) <= MAX_PER_MAIL
+        if count(OutgoingMail):
+            time.now = row(mail_id).next_attempt_at
+    assert outcomes.keys() == {"postponed", "failed"}
+    assert len(events("mail.failed")) == 1
+    assert len(seen) > MAX_PER_PURPOSE
+    assert all("#token=" in text_of(each) for each in seen), "it never falls back to a mail without a link"
+    transport.on_send = lambda _: None
+    add("password_voided", user_id=user.id)
+    assert deliver(delivery) == {"sent": 1}
 
 
 @pytest.mark.parametrize("step", ["open", "send"])
@@ -261,7 +290,7 @@ def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
         stored.pending_email, stored.pending_email_until = "new@example.org", time.now + timedelta(days=9)
         remember(stored, "new@example.org")
     address = "new@example.org" if kind in {"change_email", "email_changed"} else user.email
-    add(kind, user_id=user.id, address=address)
+    add(kind, user_id=user.id, address=address, details=dict.fromkeys(mail_kinds[kind].details, "1"))
     transport.on_open = raising(ServerUnavailable("away"))
     time.passes(mail_kinds[kind].max_age - timedelta(seconds=1))
     with pytest.raises(ServerUnavailable):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import pytest
 from concurrently import at_once
@@ -17,7 +18,7 @@ from authapp.domain.services import Services
 from authapp.domain.token_purposes import PurposeRule, TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
 from authapp.models import OneTimeToken, User, UserStatus
-from authapp.security import base64url
+from authapp.security import base64url, identifiers
 from clocks import Time
 from factories import a_user
 
@@ -103,6 +104,23 @@ def test_beyond_five_none_is_issued_and_none_that_somebody_holds_is_void(
     assert use(tokens, issued[0]) is not None
     assert use(tokens, other_purpose, PURPOSES[1]) is not None
     assert use(tokens, other_user) is not None
+
+
+def test_a_mail_that_is_sent_again_has_two_and_takes_the_room_of_one(
+    tokens: OneTimeTokens, user: User, time: Time
+) -> None:
+    mails = [identifiers.time_ordered() for _ in range(MAX_PER_PURPOSE)]
+    sent: dict[UUID, list[str]] = {mail: [] for mail in mails}
+    for mail in mails * 4:
+        time.passes(timedelta(seconds=1))
+        sent[mail].append(issue(tokens, user, mail_id=mail))
+    for mail in mails:
+        assert [tokens.find(token, PURPOSES[0]) is not None for token in sent[mail]] == [False, False, True, True]
+    for other in (None, identifiers.time_ordered()):
+        with pytest.raises(TooManyTokens):
+            issue(tokens, user, mail_id=other)
+    assert use(tokens, sent[mails[0]][-2]) is not None
+    assert count(user_id=user.id) == 0
 
 
 def test_one_that_has_expired_makes_room_and_is_deleted(tokens: OneTimeTokens, user: User, time: Time) -> None:

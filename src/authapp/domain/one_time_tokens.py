@@ -23,11 +23,14 @@ from authapp.security import base64url
 
 SECRET_BYTES = 32
 MAX_PER_PURPOSE = 5
-"""The maximum number of live tokens per account and purpose.
+"""How many mails of one purpose may have live tokens of an account. A token without a mail counts as one.
 
 A newer one voids none of those that are in the user's mailbox already: whoever requests mails to somebody else would
 void the link that the owner is about to open. So beyond this number, no token is issued until one expires.
 """
+
+MAX_PER_MAIL = 2
+"""How many live tokens one mail has: the new one, and that of the last attempt, whose mail may have arrived."""
 
 MAX_GUESSES = 5
 """How many codes may be tried for one challenge.
@@ -73,11 +76,13 @@ class FoundToken:
 HARMLESS_CHANGES = {"username", "roles", "email_verified_at"}
 """The changes of an account that leave the tokens which were sent before as they are. Every other one voids them."""
 
+_mail_or_token = func.coalesce(func.uuid_send(OneTimeToken.mail_id), OneTimeToken.token_hash)
+
 _IS_CURRENT = and_(User.status == UserStatus.ACTIVE, User.email_key == OneTimeToken.address_key)
 
 
 class TooManyTokens(Exception):
-    """The account has ``MAX_PER_PURPOSE`` live tokens for the purpose, so no other is issued."""
+    """``MAX_PER_PURPOSE`` mails have live tokens of the account for the purpose, so no other is issued."""
 
 
 class OneTimeTokens:
@@ -93,19 +98,24 @@ class OneTimeTokens:
         new_address: str | None = None,
         challenge_hash: bytes | None = None,
         code: str | None = None,
+        mail_id: UUID | None = None,
     ) -> str:
         """Return a new token for ``purpose``, to be sent to the address ``sent_to``; it expires after ``lifetime``.
 
         ``challenge_hash`` binds a login link to the client that requested it, which may also send ``code`` instead.
+        ``mail_id`` is the mail that carries the token. However often it is sent, it has ``MAX_PER_MAIL`` live ones.
 
-        Raises ``TooManyTokens`` if the account has ``MAX_PER_PURPOSE`` live ones, for ``sent_to`` alone if the purpose
-        survives changes.
+        Raises ``TooManyTokens`` if ``MAX_PER_PURPOSE`` other mails have live ones of the account, for ``sent_to`` alone
+        if the purpose survives changes.
         """
         now, token = clock.now(), user_id.bytes + token_bytes(SECRET_BYTES)
         same_purpose = _same_purpose(user_id, purpose, lookup_key(sent_to))
         self._lock(user_id)
         self._delete(*same_purpose, OneTimeToken.expires_at <= now)
-        live = select(func.count()).select_from(OneTimeToken).where(*same_purpose)
+        if mail_id is not None:
+            self._make_room(mail_id, *same_purpose)
+        others = OneTimeToken.mail_id.is_distinct_from(mail_id) | OneTimeToken.mail_id.is_(None)
+        live = select(func.count(func.distinct(_mail_or_token))).where(*same_purpose, others)
         if (db.session.scalar(live) or 0) >= MAX_PER_PURPOSE:
             raise TooManyTokens
         db.session.add(
@@ -117,12 +127,19 @@ class OneTimeTokens:
                 address=new_address,
                 challenge_hash=challenge_hash,
                 code_hash=code_hash(challenge_hash, code) if challenge_hash and code else None,
+                mail_id=mail_id,
                 created_at=now,
                 expires_at=now + lifetime,
             )
         )
         db.session.flush()
         return base64url.encode(token)
+
+    def _make_room(self, mail_id: UUID, *which: ColumnElement[bool]) -> None:
+        """Delete the older tokens of a mail that is sent again."""
+        newest_first = (OneTimeToken.created_at.desc(), OneTimeToken.token_hash)
+        older = select(OneTimeToken.token_hash).where(*which, OneTimeToken.mail_id == mail_id).order_by(*newest_first)
+        self._delete(*which, OneTimeToken.token_hash.in_(older.offset(MAX_PER_MAIL - 1)))
 
     def void_token(self, token: str, purpose: str) -> None:
         """Delete a token that was not sent after all, so that it does not count among those of the account."""

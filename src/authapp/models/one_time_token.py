@@ -16,6 +16,8 @@ class OneTimeToken(db.Model):  # type: ignore[name-defined,misc]
 
     A login can also be completed with a code of eight digits, by the client that holds the challenge: ``code_hash`` is
     that code's hash, ``challenge_hash`` the SHA-256 of the challenge, and ``failures`` counts wrong codes.
+
+    ``mail_id`` is the row of the outbox that carried the token. A mail that is sent again has more than one.
     """
 
     __tablename__ = "one_time_tokens"
@@ -33,5 +35,6 @@ class OneTimeToken(db.Model):  # type: ignore[name-defined,misc]
     challenge_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     code_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     failures: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    mail_id: Mapped[Id | None]
     created_at: Mapped[Timestamp]
     expires_at: Mapped[Timestamp]

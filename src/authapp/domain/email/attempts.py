@@ -38,23 +38,28 @@ class MailOutcome(StrEnum):
     SENT = "sent"
     POSTPONED = "postponed"
     FAILED = "failed"
-    """It was given up: the recipient was refused, or it could not be sent in time."""
+    """It was given up: the recipient was refused, it could not be sent in time, or its link could not be made."""
     DROPPED = "dropped"
     """Nobody is to get it, because no account has the address, or the request is out of date."""
     TAKEN = "taken"
     """The claim ended before it was this mail's turn, and another sender has it."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Attempt:
-    """One attempt to send a mail, and the request that caused it.
-
-    ``kind`` is what is sent: the kind of the mail, or the one that it falls back to. ``user_id`` is the account, once
-    that is known.
-    """
+    """One attempt to send a mail, and the request that caused it."""
 
     mail: OutgoingMail
     context: RequestContext
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What events say of a mail: what was sent, which may be what its kind falls back to, and which account it is of.
+
+    Until the mail is prepared, these are what its row says.
+    """
+
     kind: str
     user_id: UUID | None
 
@@ -63,6 +68,7 @@ class _Attempt:
 class _PreparedMail:
     """What is handed to the mail server, and the token in it, which is stored already."""
 
+    subject: _Subject
     message: EmailMessage
     address: str
     secrets: OneTimeSecrets | None
@@ -81,95 +87,85 @@ class MailAttempts:
         Raises ``ServerUnavailable`` if the mail server takes no mail, and ``SQLAlchemyError`` in an outage of the
         database.
         """
-        attempt = _Attempt(mail, context, mail.kind, mail.user_id)
+        attempt = _Attempt(mail, context)
         try:
-            prepared = self._prepare(attempt, transport)
-        except ServerUnavailable:
-            raise
+            prepared = self._prepare(attempt)
         except Exception as error:
             if _is_outage(error):
                 raise
             # One mail that cannot be made, such as one of an unknown kind, must not hold up the others.
-            logger.exception("a mail of the kind %s cannot be made", attempt.kind)
-            return self._postpone_unmade(attempt, error)
+            logger.exception("a mail of the kind %s cannot be made", mail.kind)
+            return self._postpone_unmade(attempt, _Subject(mail.kind, mail.user_id), error)
         if isinstance(prepared, MailOutcome):
             return prepared
-        return self._send(attempt, prepared, transport) or self._record(attempt)
+        return self._send(attempt, prepared, transport) or self._record(attempt, prepared.subject)
 
-    def _prepare(self, attempt: _Attempt, transport: Transport) -> _PreparedMail | MailOutcome:
+    def _prepare(self, attempt: _Attempt) -> _PreparedMail | MailOutcome:
         """Return the mail with its token, or what became of it instead. If anything raises, no token was stored."""
-        if outcome := self._check(attempt):
-            return outcome
-        # Before the token is made: while the server is away, none is.
-        transport.open()
-        return self._make(attempt)
-
-    def _check(self, attempt: _Attempt) -> MailOutcome | None:
-        """Renew the claim, and return nothing; or return why the mail is not to be sent, or not by this sender."""
-        mail = attempt.mail
         with transaction():
-            attempt.kind, recipient = resolve(mail, attempt.kind)
-            if recipient is None:
-                # Without having connected: mails to nobody, which guests can ask for, reach no server.
-                self._outbox.remove(mail)
-                return MailOutcome.DROPPED
-            attempt.user_id = recipient.user.id
-            if not self._outbox.renew(mail, self._lease):
+            # By itself: the rollback of what follows would take it back.
+            if not self._outbox.renew(attempt.mail, self._lease):
                 return MailOutcome.TAKEN
-        if clock.now() - mail.created_at >= mail_kinds[attempt.kind].max_age:
-            return self._give_up(attempt, f"It could not be sent in time. {mail.last_error or ''}".strip())
-        return None
-
-    def _make(self, attempt: _Attempt) -> _PreparedMail | MailOutcome:
-        mail = attempt.mail
         with transaction():
-            attempt.kind, recipient = resolve(mail, attempt.kind)
-            kind = mail_kinds[attempt.kind]
-            try:
-                secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient) if recipient else None
-            except TooManyTokens:
-                attempt.kind, recipient = resolve(mail, kind.fallback) if kind.fallback else (attempt.kind, None)
-                secrets = None
-            if recipient is None:
-                self._outbox.remove(mail)
-                return MailOutcome.DROPPED
-            attempt.user_id = recipient.user.id
-            address = envelope_address(recipient.address)
-            variables = self._messages.variables(mail, recipient, secrets)
-            # In the transaction, so that a template that is broken leaves no token behind.
-            message = self._messages.build(attempt.kind, mail.id, address, mail.context.get("locale"), variables)
-        return _PreparedMail(message, address, secrets)
+            return self._make(attempt, attempt.mail.kind)
+
+    def _make(self, attempt: _Attempt, name: str) -> _PreparedMail | MailOutcome:
+        """Do the same within the open transaction, for a mail of the kind ``name`` or of its fallback."""
+        mail = attempt.mail
+        name, recipient = resolve(mail, name)
+        if recipient is None:
+            self._outbox.remove(mail)
+            return MailOutcome.DROPPED
+        kind, subject = mail_kinds[name], _Subject(name, recipient.user.id)
+        if clock.now() - mail.created_at >= kind.max_age:
+            return self._give_up(attempt, subject, f"It could not be sent in time. {mail.last_error or ''}".strip())
+        try:
+            secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient)
+        except TooManyTokens:
+            if kind.fallback is not None:
+                return self._make(attempt, kind.fallback)
+            return self._give_up(attempt, subject, "As many links as an account may have are in its mailbox.")
+        address = envelope_address(recipient.address)
+        variables = self._messages.variables(mail, recipient, secrets)
+        # In the transaction, so that a template that is broken leaves no token behind.
+        message = self._messages.build(name, mail.id, address, mail.context.get("locale"), variables)
+        return _PreparedMail(subject, message, address, secrets)
 
     def _send(self, attempt: _Attempt, prepared: _PreparedMail, transport: Transport) -> MailOutcome | None:
         """Hand the mail over. Return nothing if the server took it; otherwise void its token, and return what became.
 
         The token stays if the server may have taken the mail.
         """
+        is_open = False
         try:
+            transport.open()
+            is_open = True
             transport.send(prepared.message, prepared.address)
         except ServerUnavailable:
             self._void(prepared)
-            # If it is this mail at which the server stops, it must not be the first of every pass.
-            with transaction():
-                self._outbox.defer(attempt.mail)
+            if is_open:
+                # If it is this mail at which the server stops, it must not be the first of every pass.
+                with transaction():
+                    self._outbox.defer(attempt.mail)
             raise
         except RecipientRefused as error:
             self._void(prepared)
-            return self._give_up(attempt, str(error))
+            with transaction():
+                return self._give_up(attempt, prepared.subject, str(error))
         except TemporaryFailure as error:
             if not error.may_have_arrived:
                 self._void(prepared)
-            return self._postpone(attempt, str(error))
+            return self._postpone(attempt, prepared.subject, str(error))
         except Exception as error:
-            logger.exception("a mail of the kind %s cannot be handed over", attempt.kind)
+            logger.exception("a mail of the kind %s cannot be handed over", prepared.subject.kind)
             self._void(prepared)
-            return self._postpone_unmade(attempt, error)
+            return self._postpone_unmade(attempt, prepared.subject, error)
         return None
 
     def _void(self, prepared: _PreparedMail) -> None:
         one_time_secrets.void(self._tokens, prepared.secrets)
 
-    def _record(self, attempt: _Attempt) -> MailOutcome:
+    def _record(self, attempt: _Attempt, subject: _Subject) -> MailOutcome:
         """Record that the server took the mail. Its link is in somebody's mailbox, so its token stays in any case.
 
         In an outage of the database the row stays as well, and the mail is sent again when the claim is over.
@@ -178,39 +174,39 @@ class MailAttempts:
         try:
             with transaction():
                 self._outbox.remove(mail)
-                for event in filter(None, (EventType.MAIL_SENT, mail_kinds[attempt.kind].event)):
-                    audit.record(event, context=attempt.context, subject_id=attempt.user_id, kind=attempt.kind)
+                for event in filter(None, (EventType.MAIL_SENT, mail_kinds[subject.kind].event)):
+                    audit.record(event, context=attempt.context, subject_id=subject.user_id, kind=subject.kind)
         except Exception as error:
             if _is_outage(error):
                 raise
-            logger.exception("a mail of the kind %s was sent, and its events cannot be recorded", attempt.kind)
+            logger.exception("a mail of the kind %s was sent, and its events cannot be recorded", subject.kind)
             # Otherwise it would be sent again whenever a claim ends, until it is too old.
             with transaction():
                 self._outbox.remove(mail)
         return MailOutcome.SENT
 
-    def _postpone_unmade(self, attempt: _Attempt, error: Exception) -> MailOutcome:
+    def _postpone_unmade(self, attempt: _Attempt, subject: _Subject, error: Exception) -> MailOutcome:
         reason = str(error) if isinstance(error, BadTemplate | UnknownKind) else type(error).__name__
-        return self._postpone(attempt, f"The mail cannot be made: {reason}")
+        return self._postpone(attempt, subject, f"The mail cannot be made: {reason}")
 
-    def _postpone(self, attempt: _Attempt, reason: str) -> MailOutcome:
-        if clock.now() - attempt.mail.created_at >= GIVE_UP_AFTER:
-            return self._give_up(attempt, reason)
+    def _postpone(self, attempt: _Attempt, subject: _Subject, reason: str) -> MailOutcome:
         with transaction():
+            if clock.now() - attempt.mail.created_at >= GIVE_UP_AFTER:
+                return self._give_up(attempt, subject, reason)
             self._outbox.postpone(attempt.mail, reason)
         return MailOutcome.POSTPONED
 
-    def _give_up(self, attempt: _Attempt, reason: str) -> MailOutcome:
-        logger.warning("a mail of the kind %s was given up: %s", attempt.kind, reason)
-        with transaction():
-            self._outbox.remove(attempt.mail)
-            audit.record(
-                EventType.MAIL_FAILED,
-                context=attempt.context,
-                subject_id=attempt.user_id,
-                kind=attempt.kind,
-                reason=reason,
-            )
+    def _give_up(self, attempt: _Attempt, subject: _Subject, reason: str) -> MailOutcome:
+        """Remove the mail within the open transaction, and record why."""
+        logger.warning("a mail of the kind %s was given up: %s", subject.kind, reason)
+        self._outbox.remove(attempt.mail)
+        audit.record(
+            EventType.MAIL_FAILED,
+            context=attempt.context,
+            subject_id=subject.user_id,
+            kind=subject.kind,
+            reason=reason,
+        )
         return MailOutcome.FAILED
 
 

@@ -27,7 +27,7 @@ class OneTimeSecrets:
 def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: Recipient) -> OneTimeSecrets | None:
     """Issue what a mail of ``kind`` carries, within the open transaction; ``None`` if that is nothing.
 
-    Raises ``TooManyTokens`` if as many links as an account may have are in its mailbox.
+    Raises ``TooManyTokens`` if links of as many mails as an account may have are in its mailbox.
     """
     if kind.purpose is None:
         return None
@@ -40,6 +40,7 @@ def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: 
         new_address=mail.address if kind.purpose in _WITH_ADDRESS else None,
         challenge_hash=mail.challenge_hash,
         code=code,
+        mail_id=mail.id,
     )
     return OneTimeSecrets(kind.purpose, token, code)
 
