@@ -16,6 +16,7 @@ from authapp.models import AuditEvent, Session, User
 from cli.invoking import flask_users, succeeded
 from domain.concurrently import at_once
 from factories import PASSWORD, Api, a_session, a_user, problem
+from factors import a_session_with_two_factors, an_app
 
 
 @pytest.fixture
@@ -41,9 +42,10 @@ def imported_user(app: Flask) -> User:
 
 @pytest.mark.parametrize("change", [{"status": "disabled"}, {"roles": ["admin"]}, {"email": "jo@example.com"}])
 def test_an_account_whose_names_keep_other_rules_is_changed_like_any_other(
-    app: Flask, api: Api, admin: str, change: dict[str, Any]
+    app: Flask, api: Api, change: dict[str, Any]
 ) -> None:
-    user = imported_user(app)
+    user, administrator = imported_user(app), a_user(app, roles=["admin"])
+    admin = a_session_with_two_factors(app, api, administrator, an_app(app, administrator)).access_token
 
     answer = api("PATCH", f"/users/{user.id}", admin, json=change)
 

@@ -22,6 +22,7 @@ from authapp.models import AuditEvent, User
 from cli.invoking import flask_users, succeeded
 from e2e.processes import ROOT
 from factories import PASSWORD, Api, a_session, a_user, problem
+from factors import a_session_with_two_factors, an_app
 
 NEW_PASSWORD = "another sentence, just as long"
 WRONG = "not the password"
@@ -39,7 +40,7 @@ class Scene:
     def __init__(self, app: Flask, api: Api) -> None:
         self.app, self.api = app, api
         self.admin, self.user = a_user(app, roles=["admin"]), a_user(app)
-        self.as_admin = a_session(app, self.admin).access_token
+        self.as_admin = a_session_with_two_factors(app, api, self.admin, an_app(app, self.admin)).access_token
         self.pair = a_session(app, self.user)
         self.token = self.pair.access_token
 

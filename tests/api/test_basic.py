@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import func, select, text, update
 from werkzeug.test import TestResponse
 
-from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE
+from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE, TWO_FACTORS
 from authapp import hooks
 from authapp.api.guards import accepts, guard_of, public, refresh_token
 from authapp.api.introspection import BASIC
@@ -295,7 +295,7 @@ def test_no_other_route_accepts_it(app: Flask, api: Api, route: str) -> None:
     path = rule.replace("<uuid:", "<").replace("<user_id>", "x").replace("<session_id>", "x")
     answer = api.client.open(path.replace("<name>", "x").replace("<code>", "x"), method=method, headers=basic("root"))
     code = (answer.get_json(silent=True) or {}).get("code")
-    is_locked = TABLE[route] in {ACCESS, FRESH, RECENT, REFRESH} or ":" in TABLE[route]
+    is_locked = TABLE[route] in {ACCESS, FRESH, RECENT, TWO_FACTORS, REFRESH} or ":" in TABLE[route]
     if route in ACCEPTING:
         assert (answer.status_code, code) == (422, "validation_failed")
     elif is_locked and code != "not_found":

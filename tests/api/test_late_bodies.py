@@ -13,7 +13,7 @@ from flask import Flask, Request
 from flask import request as incoming
 from flask_jwt_extended import verify_jwt_in_request
 
-from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE
+from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE, TWO_FACTORS
 from authapp import AuthApp, Blueprint, clock, create_app
 from authapp.api.authenticate import Authenticator
 from authapp.context import OPERATOR, Principal, RequestContext
@@ -115,7 +115,7 @@ def test_what_is_taken_away_while_the_body_is_on_the_way_is_not_used(
     assert done == [taken_away], "the body was not waited for"
     if taken_away != "role":
         problem(response, 401, "token_revoked")
-    elif level not in {ACCESS, FRESH, RECENT, REFRESH}:
+    elif level not in {ACCESS, FRESH, RECENT, TWO_FACTORS, REFRESH}:
         problem(response, 403, "permission_denied")
 
 

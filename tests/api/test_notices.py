@@ -15,6 +15,7 @@ from authapp.models.role import ADMIN
 from conftest import dispose
 from databases import Databases
 from factories import PASSWORD, Api, a_session, a_user, problem
+from factors import a_session_with_two_factors, an_app
 from settings import mail, settings
 
 
@@ -66,7 +67,8 @@ def test_without_mail_nothing_of_this_is_there(databases: Databases) -> None:
         app = create_app(settings(database_url=url, mail_url=None))
         user, api = a_user(app), Api(app.test_client())
         token = a_session(app, user).access_token
-        admin = a_session(app, a_user(app, roles=[ADMIN])).access_token
+        administrator = a_user(app, roles=[ADMIN])
+        admin = a_session_with_two_factors(app, api, administrator, an_app(app, administrator)).access_token
         wanted = {"email": "countess@example.org", "password": PASSWORD}
         problem(api("PUT", "/users/me/email", token, json=wanted), 404, "not_found")
         boss = api.get("/users/me", admin).get_json()["id"]

@@ -12,7 +12,6 @@ from sqlalchemy import func, select
 from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db
-from authapp.domain.audit import EventType
 from authapp.domain.factors.challenges import MAX_FAILURES, MAX_PER_ACCOUNT
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
@@ -112,7 +111,7 @@ def test_wrong_codes_spend_a_challenge_and_no_other(app: Flask, api: Api, user: 
         problem(second_step(api, challenge, phone.wrong_code()), 401, "second_factor_invalid")
     problem(second_step(api, challenge, phone.code()), 401, "challenge_invalid")
     assert second_step(api, other, phone.code()).status_code == 200
-    refused = events(app, EventType.SECOND_FACTOR_REFUSED)
+    refused = events(app, "second_factor.refused")
     assert [(event.subject_id, event.details) for event in refused] == [(user.id, {"factor": "totp"})] * MAX_FAILURES
 
 
@@ -121,7 +120,7 @@ def test_a_challenge_of_nobody_is_refused_and_counts_nothing(
     app: Flask, api: Api, user: User, phone: AuthenticatorApp, challenge: str
 ) -> None:
     problem(second_step(api, challenge, phone.code()), 401, "challenge_invalid")
-    assert events(app, EventType.SECOND_FACTOR_REFUSED) == []
+    assert events(app, "second_factor.refused") == []
     assert second_step(api, challenge_of(api, user), phone.code()).status_code == 200
 
 
@@ -170,7 +169,7 @@ def test_a_recovery_code_replaces_the_factor_once(app: Flask, api: Api, user: Us
     assert pair.status_code == 200
     assert claims(pair.get_json())["amr"] == ["pwd", "recovery_code", "mfa"]
     problem(second_step(api, challenge_of(api, user), code, "recovery_code"), 401, "second_factor_invalid")
-    (event,) = events(app, EventType.RECOVERY_CODE_USED)
+    (event,) = events(app, "recovery_code.used")
     assert (event.subject_id, event.details) == (user.id, {"remaining": 9})
     with app.app_context():
         mails = db.session.scalars(select(OutgoingMail).where(OutgoingMail.kind == "recovery_code_used")).all()
@@ -215,7 +214,7 @@ def locked_out(api: Api, user: User, phone: AuthenticatorApp, time: Time) -> str
 
 
 def guesses(app: Flask) -> int:
-    return len(events(app, EventType.SECOND_FACTOR_REFUSED))
+    return len(events(app, "second_factor.refused"))
 
 
 def test_codes_cannot_be_guessed_over_many_challenges_and_a_new_password_gives_no_more_guesses(

@@ -198,4 +198,4 @@ def test_new_recovery_codes_void_the_old_ones(app: Flask, api: Api, user: User) 
     old = second_step(api, challenge_of(api, user), phone.recovery_codes[0], "recovery_code")
     problem(old, 401, "second_factor_invalid")
     assert second_step(api, challenge_of(api, user), codes[0], "recovery_code").status_code == 200
-    assert len(events(app, EventType.RECOVERY_CODES_CREATED)) == 2
+    assert len(events(app, "recovery_codes.created")) == 2

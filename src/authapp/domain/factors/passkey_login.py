@@ -67,7 +67,7 @@ class PasskeyLogin:
             _record_refusal(None, context)
             raise PasskeyInvalid from None
         with transaction():
-            amr = self._proofs.use(verified, context)
+            amr = self._proofs.use_up(verified, context)
             version = _version_of(verified.user_id)
         if not amr or version is None:
             _record_refusal(verified.user_id, context)

@@ -85,7 +85,7 @@ class PasskeyProofs:
         except ResponseRefused:
             audit.record(EventType.PASSKEY_REFUSED, context=context, subject_id=user_id)
             return ()
-        return self.use(verified, context)
+        return self.use_up(verified, context)
 
     def verify(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
@@ -96,12 +96,12 @@ class PasskeyProofs:
         tell.
         """
         try:
-            return self._verify(user_id, answer, purpose, bound_to)
+            return self._verified(user_id, answer, purpose, bound_to)
         except ResponseRefused as refused:
             logger.info("a passkey was refused: %.200r", str(refused))
             raise
 
-    def _verify(
+    def _verified(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
     ) -> VerifiedAnswer:
         challenge, opened = open_challenge(self._challenges, purpose, bound_to, answer)
@@ -121,7 +121,7 @@ class PasskeyProofs:
             raise ResponseRefused("no active user has this passkey")
         return VerifiedAnswer(user_id, stored.id, opened, assertion)
 
-    def use(self, verified: VerifiedAnswer, context: RequestContext) -> tuple[str, ...]:
+    def use_up(self, verified: VerifiedAnswer, context: RequestContext) -> tuple[str, ...]:
         """Use a verified answer up, within the open transaction; return the methods (``amr``) that it proves.
 
         Returns none if it was used before, or meanwhile the passkey is gone, or its counter says that it is a copy. Of

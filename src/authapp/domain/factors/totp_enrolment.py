@@ -24,7 +24,7 @@ class TotpEnrolment:
         self._codes = codes
         self._changes = changes
 
-    def prove(self, user_id: UUID, code: str, _context: RequestContext) -> tuple[str, ...]:
+    def prove(self, user_id: UUID, code: str, context: RequestContext) -> tuple[str, ...]:
         """Use a code, within the open transaction; see ``ProveCode``."""
         return (ONE_TIME_PASSWORD,) if self._factors.use(user_id, digits_of(code)) else ()
 
