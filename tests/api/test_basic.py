@@ -168,7 +168,7 @@ OUTAGE = """
 
 @pytest.mark.committed
 @pytest.mark.usefixtures("service")
-def test_attempts_that_an_outage_left_counted_are_uncounted_with_the_next_right_password(app: Flask, api: Api) -> None:
+def test_attempts_that_an_outage_left_counted_stay_until_an_administrator_resets_them(app: Flask, api: Api) -> None:
     problem(introspect(api, basic("reports", "a guess")), 401, "invalid_credentials")
     execute(app, OUTAGE)
     for _ in range(2):
@@ -178,7 +178,10 @@ def test_attempts_that_an_outage_left_counted_are_uncounted_with_the_next_right_
     problem(introspect(api, basic("reports", "a guess")), 401, "invalid_credentials")
     for _ in range(2):
         assert introspect(api, basic("reports")).status_code == 200
-        assert failures(app) == [2], "the guesses stay counted"
+        assert failures(app) == [4], "no guess is taken back"
+    with app.app_context():
+        assert Services.of(app).administration.unlock("reports", OPERATOR)
+    assert failures(app) == []
 
 
 def execute(app: Flask, statement: str) -> None:

@@ -53,8 +53,8 @@ def haproxy_before(
 ) -> Iterator[int]:
     """Lend the port of an HAProxy with the shipped configuration for two nodes, which waits ``timeout`` for them.
 
-    With ``addresses``, each client begins with a line of the PROXY protocol, which says what its address is. ``tls`` is a
-    file with a key and a certificate, for clients that use TLS.
+    With ``addresses``, each client begins with a line of the PROXY protocol, which says what its address is. ``tls`` is
+    a file with a key and a certificate, for clients that use TLS.
     """
     folder.mkdir()
     port = free_port()

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,8 +27,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def server(**app: str) -> Any:
-    return SimpleNamespace(app=SimpleNamespace(**app))
+def server(log: Any = None, **app: str) -> Any:
+    return SimpleNamespace(app=SimpleNamespace(**app), log=log)
 
 
 @pytest.mark.parametrize("uri", ["notes.app:app", "notes.app:create()"])
@@ -49,6 +50,19 @@ def test_what_gunicorn_serves_is_loaded_whatever_its_name(uri: str) -> None:
 def test_what_cannot_be_loaded_says_why(uri: str, reason: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert not preflight.can_load(server(app_uri=uri))
     assert reason in capfd.readouterr().err
+
+
+def test_an_application_that_waits_while_it_loads_holds_the_master_for_a_while_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    log = SimpleNamespace(error=lambda text, seconds: seen.append(text % seconds))
+    monkeypatch.setattr(preflight, "TIMEOUT", 0.5)
+    (folder / "notes" / "waiting.py").write_text("import time\ntime.sleep(20)\n" + APPLICATION)
+    start = time.monotonic()
+    assert not preflight.can_load(server(log=log, app_uri="notes.waiting:app"))
+    assert time.monotonic() - start < 10
+    assert seen == ["The application did not load within 0.5 seconds."]
 
 
 @pytest.mark.parametrize("app", [{}, {"app_uri": ""}])

@@ -20,6 +20,9 @@ DEFAULT_APP = "wsgi:app"
 MASTER_IMPORTS = ("authapp", "authapp.domain", "authapp.domain.addresses")
 """What the master imports of authapp besides ``authapp.serving``."""
 
+TIMEOUT = 60.0
+"""Seconds that the application may take to load. The master waits, and meanwhile replaces no worker that dies."""
+
 _PROGRAM = """
 import sys
 from gunicorn.util import import_app
@@ -63,7 +66,13 @@ def can_load(server: Any) -> bool:
     # gunicorn has put ``chdir`` and ``pythonpath`` there.
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", _PROGRAM, uri]
-    done = subprocess.run(command, check=False, env=environ, stdout=subprocess.PIPE, text=True)  # noqa: S603 - no shell
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell
+            command, check=False, env=environ, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        server.log.error("The application did not load within %g seconds.", TIMEOUT)  # noqa: TRY400 - no traceback
+        return False
     return done.stdout.endswith("loaded\n")
 
 

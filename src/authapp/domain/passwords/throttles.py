@@ -8,7 +8,6 @@ and a single request that is proven by a password (HTTP Basic) uncounts its own 
 """
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -106,8 +105,6 @@ class LoginThrottles:
         self._free = free_failures
         self._max = max_failures
         self._reserve = _reservation(free_failures)
-        self._left_over: Counter[tuple[UUID, str]] = Counter()
-        """How many attempts with a right password are still counted, because the database failed."""
 
     def check(self, scope: ThrottleScope, failures: int | None, blocked_until: datetime | None) -> None:
         """Raise ``TooManyRequests`` if attempts with this state are locked or must wait."""
@@ -131,15 +128,13 @@ class LoginThrottles:
     def uncount(self, account_id: UUID, scope: ThrottleScope, attempt: Attempt) -> None:
         """Uncount one attempt, whose password was right. Other failures stay counted.
 
-        If the database fails meanwhile, this worker uncounts it with the next right password. Otherwise every outage
-        would leave some, until the account is locked.
+        If the database fails meanwhile, it stays counted: a worker that remembered it might take back a guess instead.
 
         If a login has reset the failures since the attempt, one that was counted after that is uncounted in its place:
         a guesser has one more guess while the owner logs in and sends the password with a request at the same moment.
         The number of failures cannot tell: it is also lower when other right passwords were uncounted meanwhile.
         """
-        right = 1 + self._left_over.pop((account_id, scope.name), 0)
-        left = func.greatest(LoginThrottle.failures - right, 0)
+        left = func.greatest(LoginThrottle.failures - 1, 0)
         # A delay that began with an attempt after this one stays. The delay before this one was over.
         is_over = (left < self._free) | (LoginThrottle.last_attempt_at == attempt.counted_at)
         uncounted = (
@@ -147,12 +142,8 @@ class LoginThrottles:
             .where(LoginThrottle.account_id == account_id, LoginThrottle.scope == scope.name)
             .values(failures=left, blocked_until=case((is_over, None), else_=LoginThrottle.blocked_until))
         )
-        try:
-            with transaction() as session:
-                session.execute(uncounted.execution_options(synchronize_session=False))
-        except BaseException:
-            self._left_over[account_id, scope.name] += right
-            raise
+        with transaction() as session:
+            session.execute(uncounted.execution_options(synchronize_session=False))
 
     def forgive(self, account_id: UUID, *scopes: str) -> bool:
         """Reset the failures of an account within the open transaction; return whether there were any.
