@@ -8,6 +8,7 @@ from concurrently import at_once
 from flask import Flask
 from sqlalchemy import update
 
+from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.email.delivery import MailDelivery
 from authapp.domain.email.kinds import MailKind, mail_kinds, recipient_by_id
@@ -55,9 +56,20 @@ def test_an_event_says_that_it_was_sent_and_for_which_request(app: Flask, delive
     add()
     deliver(delivery)
     (event,) = events("mail.sent")
-    assert (event.subject_id, event.actor_id, event.details) == (user.id, None, {"kind": "reset_password"})
+    about = {"kind": "reset_password", "user_id": str(user.id)}
+    assert (event.subject_id, event.actor_id, event.details) == (None, None, about)
     assert (event.request_id, event.ip_address) == ("r-1", "192.0.2.7")
     assert "example.com" not in str(event.details)
+
+
+def test_the_account_is_its_subject_if_the_address_has_been_verified(app: Flask, delivery: MailDelivery) -> None:
+    user = a_user(app, "ada")
+    Services.of(app).email_verifications.mark("ada", OPERATOR)
+    add()
+    add("address_replaced", user_id=user.id, address="before@example.org")
+    deliver(delivery)
+    sent = {event.details["kind"]: (event.subject_id, event.details.get("user_id")) for event in events("mail.sent")}
+    assert sent == {"reset_password": (user.id, None), "address_replaced": (None, str(user.id))}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_refused_recipient_is_given_up_at_once_with_an_event(
     assert (count(OutgoingMail), tokens()) == (0, [])
     (event,) = events("mail.failed")
     reason = "The server refuses the recipient: 550 5.1.1."
-    assert (event.subject_id, event.details) == (user.id, {"kind": "reset_password", "reason": reason})
+    assert event.details == {"kind": "reset_password", "user_id": str(user.id), "reason": reason}
 
 
 def test_a_temporary_failure_is_tried_again_for_a_day(
@@ -215,7 +215,7 @@ def test_one_address_that_the_server_cannot_write_to_is_given_up_and_holds_up_no
         delivery.transports = lambda: SMTPTransport(replace(host.server, username=""), "no-reply@example.com", 5)
         assert deliver(delivery) == {"failed": 1, "sent": 119}
     (event,) = events("mail.failed")
-    assert event.subject_id == ueda.id
+    assert event.details["user_id"] == str(ueda.id)
     assert (len(set(box.ids)), tokens()) == (119, [])
 
 
@@ -298,7 +298,7 @@ def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
     time.passes(timedelta(seconds=1))
     assert deliver(delivery) == {"failed": 1}
     (event,) = events("mail.failed")
-    assert (event.subject_id, event.details) == (user.id, {"kind": kind, "reason": "It could not be sent in time."})
+    assert event.details == {"kind": kind, "user_id": str(user.id), "reason": "It could not be sent in time."}
 
 
 def test_a_mail_that_is_too_old_says_why_it_could_not_be_sent(

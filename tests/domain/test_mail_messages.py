@@ -37,10 +37,9 @@ Render = Callable[..., EmailMessage]
 
 def a_mail(kind: str = "reset_password", **context: Any) -> OutgoingMail:
     values = {"request_id": "r-1", "ip_address": "192.0.2.7", "device": "Firefox on Linux", "locale": None, **context}
-    details = dict.fromkeys(mail_kinds[kind].details, 1) if kind in mail_kinds else {}
-    return OutgoingMail(
-        id=identifiers.time_ordered(), kind=kind, context=values, details=details, created_at=clock.now()
-    )
+    details = dict.fromkeys(mail_kinds[kind].details if kind in mail_kinds else (), "1")
+    mail_id = identifiers.time_ordered()
+    return OutgoingMail(id=mail_id, kind=kind, context=values, details=details, created_at=clock.now())
 
 
 def a_recipient(address: str = "ada@example.com", *, is_verified: bool = True, **changes: Any) -> Recipient:

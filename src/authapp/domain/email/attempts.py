@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -62,6 +63,20 @@ class _Subject:
 
     kind: str
     user_id: UUID | None
+    is_verified: bool = False
+    """Whether the address has been verified as that of the account."""
+
+    def record(self, event_type: str, context: RequestContext, **details: Any) -> None:
+        """Record what became of the mail.
+
+        Users see the events whose subject they are. Of a mail to an address that may be somebody else's, these would
+        tell whether an account has the address, or what the server says about the mailbox. So such an event has no
+        subject, and the account among its details.
+        """
+        if not self.is_verified and self.user_id is not None:
+            details["user_id"] = str(self.user_id)
+        subject_id = self.user_id if self.is_verified else None
+        audit.record(event_type, context=context, subject_id=subject_id, kind=self.kind, **details)
 
 
 @dataclass(frozen=True)
@@ -116,7 +131,7 @@ class MailAttempts:
         if recipient is None:
             self._outbox.remove(mail)
             return MailOutcome.DROPPED
-        kind, subject = mail_kinds[name], _Subject(name, recipient.user.id)
+        kind, subject = mail_kinds[name], _Subject(name, recipient.user.id, recipient.is_verified)
         if clock.now() - mail.created_at >= kind.max_age:
             return self._give_up(attempt, subject, f"It could not be sent in time. {mail.last_error or ''}".strip())
         try:
@@ -174,7 +189,8 @@ class MailAttempts:
         try:
             with transaction():
                 self._outbox.remove(mail)
-                for event in filter(None, (EventType.MAIL_SENT, mail_kinds[subject.kind].event)):
+                subject.record(EventType.MAIL_SENT, attempt.context)
+                if event := mail_kinds[subject.kind].event:
                     audit.record(event, context=attempt.context, subject_id=subject.user_id, kind=subject.kind)
         except Exception as error:
             if _is_outage(error):
@@ -200,13 +216,7 @@ class MailAttempts:
         """Remove the mail within the open transaction, and record why."""
         logger.warning("a mail of the kind %s was given up: %s", subject.kind, reason)
         self._outbox.remove(attempt.mail)
-        audit.record(
-            EventType.MAIL_FAILED,
-            context=attempt.context,
-            subject_id=subject.user_id,
-            kind=subject.kind,
-            reason=reason,
-        )
+        subject.record(EventType.MAIL_FAILED, attempt.context, reason=reason)
         return MailOutcome.FAILED
 
 

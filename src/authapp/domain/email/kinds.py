@@ -29,6 +29,11 @@ class Recipient:
     user: User
     address: str
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether this very address has been verified. Otherwise it may be somebody else's."""
+        return self.user.email_verified_at is not None and lookup_key(self.address) == self.user.email_key
+
 
 @dataclass(frozen=True)
 class MailKind:

@@ -18,7 +18,6 @@ from authapp.domain.email.templates import MailTemplates
 from authapp.domain.email.transports import ASCII_POLICY
 from authapp.domain.token_purposes import token_purposes
 from authapp.models import OutgoingMail
-from authapp.models.user import lookup_key
 from authapp.security import identifiers
 
 TEST_TEMPLATE = "test_mail"
@@ -60,11 +59,9 @@ class MailMessages:
         ``username`` is ``None`` unless this very address has been verified. Otherwise it may be somebody else's, and a
         username such as ``login.evil.com`` would be a message to them.
         """
-        user = recipient.user
-        is_verified = user.email_verified_at is not None and lookup_key(recipient.address) == user.email_key
         lifetime = token_purposes[secrets.purpose].lifetime if secrets else None
         return {
-            "username": user.username if is_verified else None,
+            "username": recipient.user.username if recipient.is_verified else None,
             "link": self._links.with_token(secrets.purpose, secrets.token) if secrets else None,
             "code": secrets.code if secrets else None,
             "lifetime": _in_words(lifetime) if lifetime else None,
