@@ -16,6 +16,8 @@ SELECT cron.schedule('authapp-prune-one-time-tokens', '*/10 * * * *', $$DELETE F
 
 SELECT cron.schedule('authapp-prune-second-factor-challenges', '*/10 * * * *', $$DELETE FROM second_factor_challenges WHERE (user_id, challenge_hash) IN (SELECT user_id, challenge_hash FROM second_factor_challenges WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
+SELECT cron.schedule('authapp-prune-totp-factors', '*/10 * * * *', $$DELETE FROM totp_factors WHERE user_id IN (SELECT user_id FROM totp_factors WHERE confirmed_at IS NULL AND created_at < now() - interval '15 minutes' ORDER BY created_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+
 SELECT cron.schedule('authapp-prune-spent-challenges', '*/10 * * * *', $$DELETE FROM spent_challenges WHERE (user_id, challenge_hash) IN (SELECT user_id, challenge_hash FROM spent_challenges WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 -- And for what the limits on guessing count: addresses that may try all again, and names that nobody has, a month

@@ -47,6 +47,13 @@ WITHOUT_CONTEXT = {
     "authapp.domain.passwords.verifier.PasswordVerifier.forgive",
     "authapp.domain.roles.deletion.delete_role",
     "authapp.domain.roles.deletion.remove_deleted_role",
+    "authapp.domain.factors.challenges.count_failure",
+    "authapp.domain.factors.challenges.use",
+    "authapp.domain.factors.passkey_challenges.spend",
+    *(f"authapp.domain.factors.recovery_codes.RecoveryCodes.{name}" for name in ("delete_all", "replace_all", "use")),
+    *(f"authapp.domain.factors.totp_factors.TotpFactors.{name}" for name in ("begin", "confirm", "remove", "use")),
+    # What was proven says whose it is.
+    "authapp.domain.factors.challenges.issue",
     # Parts of statements, whose parameters say in which context they run: ``audit_params``, which takes one.
     "authapp.domain.audit.recording.audit_cte",
     "authapp.domain.sessions.revocation.blocklisted",
@@ -56,6 +63,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.pruning.Pruning.prune",
     "authapp.domain.pruning.Prunable.delete_rows",
     "authapp.domain.pruning.delete_in_batches",
+    "authapp.domain.factors.reencryption.reencrypt",
     "authapp.domain.email.outbox.Outbox.claim",
     "authapp.domain.email.outbox.Outbox.renew",
     "authapp.domain.email.outbox.Outbox.release",

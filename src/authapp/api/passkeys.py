@@ -91,7 +91,8 @@ def list_own_passkeys() -> dict[str, Sequence[Passkey]]:
 @refuses(ResourceNotFound)
 def update_passkey(body: dict[str, str], passkey_id: UUID) -> Passkey:
     """Rename one of your own passkeys."""
-    return Services.of(current_app).factors.passkeys.rename(current_principal().id, passkey_id, body["name"])
+    passkeys = Services.of(current_app).factors.passkeys
+    return passkeys.rename(current_principal().id, passkey_id, body["name"], request_context())
 
 
 @blueprint.delete("/<uuid:passkey_id>")

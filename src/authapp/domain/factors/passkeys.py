@@ -93,10 +93,11 @@ class Passkeys:
         """Return the user's passkeys, the oldest first: at most ``PASSKEYS_PER_ACCOUNT``."""
         return db.session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id)).all()
 
-    def rename(self, user_id: UUID, passkey_id: UUID, name: str) -> Passkey:
+    def rename(self, user_id: UUID, passkey_id: UUID, name: str, context: RequestContext) -> Passkey:
         """Give a passkey another name. Raises ``ResourceNotFound`` if it is another user's."""
         named = update(Passkey).where(*_is(user_id, passkey_id)).values(name=name).returning(Passkey)
         with transaction() as session:
+            lock_own(user_id, context)
             passkey = session.scalars(named.execution_options(synchronize_session=False)).one_or_none()
             if passkey is None:
                 raise ResourceNotFound
