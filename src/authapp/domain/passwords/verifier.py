@@ -58,8 +58,8 @@ class PasswordVerifier:
     def verify(self, name: str, password: str, context: RequestContext, *, take_back: bool) -> AuthenticationResult:
         """Authenticate the user with this username or email address.
 
-        With ``take_back``, a right password takes back its own attempt at once, and no other. Otherwise it stays counted
-        until ``sessions.start`` or ``forgive`` resets all failures under this name.
+        With ``take_back``, a right password takes back its own attempt at once, and no other. Otherwise it stays
+        counted until ``sessions.start`` or ``forgive`` resets all failures under this name.
 
         Raises ``InvalidCredentials``, ``TooManyRequests`` after too many failures, or ``ServiceUnavailable``. The work
         is the same whether the account is missing, disabled or without a password, or the password is wrong, so that
