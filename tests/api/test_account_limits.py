@@ -365,10 +365,10 @@ def test_an_attempt_that_is_taken_back_ends_no_delay_that_began_after_it(app: Fl
         slow = throttles.reserve(account, LOGIN_BY_USERNAME)
         time.passes(seconds=1)
         guess = throttles.reserve(account, LOGIN_BY_USERNAME)
-        throttles.uncount(account, LOGIN_BY_USERNAME, slow)
+        throttles.take_back(account, LOGIN_BY_USERNAME, slow)
         with pytest.raises(TooManyRequests):
             throttles.reserve(account, LOGIN_BY_USERNAME)
-        throttles.uncount(account, LOGIN_BY_USERNAME, guess)
+        throttles.take_back(account, LOGIN_BY_USERNAME, guess)
         assert throttles.reserve(account, LOGIN_BY_USERNAME).failures == 1
 
 
@@ -384,4 +384,4 @@ def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, 
         db.session.commit()
         time.passes(days=2)
         assert Services.of(app).pruning.prune()["limits"] == 3, "two counters of accounts, and one of an address"
-        assert list(db.session.scalars(select(LoginThrottle.account_id))) == [ada.id]
+        assert list(db.session.scalars(select(LoginThrottle.counted_id))) == [ada.id]

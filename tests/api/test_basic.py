@@ -160,7 +160,7 @@ def test_a_client_that_sends_its_password_all_the_time_resets_no_failures_of_who
 
 OUTAGE = """
     CREATE FUNCTION outage() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE 'no uncounting' USING ERRCODE = 'admin_shutdown'; END $$;
+        $$ BEGIN RAISE 'no taking back' USING ERRCODE = 'admin_shutdown'; END $$;
     CREATE TRIGGER outage BEFORE UPDATE ON login_throttles FOR EACH ROW
         WHEN (NEW.failures <= OLD.failures) EXECUTE FUNCTION outage();
 """

@@ -22,7 +22,7 @@ def test_a_forced_reset_voids_the_password_and_mails_a_link(
 ) -> None:
     for _ in range(3):
         api.log_in("ada", "not the password")
-    failures = select(func.count()).select_from(LoginThrottle).where(LoginThrottle.account_id == user.id)
+    failures = select(func.count()).select_from(LoginThrottle).where(LoginThrottle.counted_id == user.id)
     assert db.session.scalar(failures) == 1
     assert api("PUT", f"/users/{user.id}/password", admin, json={}).status_code == 204
     assert db.session.scalar(failures) == 0

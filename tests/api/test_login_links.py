@@ -178,7 +178,7 @@ def test_wrong_codes_lock_no_password_out(
     send(services, user)
     for _ in range(3):
         refused(api, challenge, code=WRONG)
-    assert [(row.account_id, row.scope) for row in db.session.scalars(select(LoginThrottle))] == [
+    assert [(row.counted_id, row.scope) for row in db.session.scalars(select(LoginThrottle))] == [
         (user.id, "login_code")
     ]
     assert api.log_in("ada").status_code == 200

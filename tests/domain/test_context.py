@@ -43,7 +43,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.email.address_proofs.use_token",
     "authapp.domain.passwords.throttles.LoginThrottles.reserve",
     "authapp.domain.passwords.throttles.LoginThrottles.forgive",
-    "authapp.domain.passwords.throttles.LoginThrottles.uncount",
+    "authapp.domain.passwords.throttles.LoginThrottles.take_back",
     "authapp.domain.passwords.verifier.PasswordVerifier.forgive",
     "authapp.domain.roles.deletion.delete_role",
     "authapp.domain.roles.deletion.remove_deleted_role",

@@ -129,8 +129,8 @@ def test_haproxy_tells_the_scheme_of_the_client(tmp_path: Path, scheme: str) -> 
     with closing(node), before as port:
         address, claimed = f"{scheme}://127.0.0.1:{port}/", {"X-Forwarded-Proto": "gopher"}
         head = requests.get(address, headers=claimed, verify=str(trusted), timeout=5).text.lower()
-    told = [line for line in head.splitlines() if line.startswith("x-forwarded-proto")]
-    assert told == [f"x-forwarded-proto: {scheme}"]
+    schemes = [line for line in head.splitlines() if line.startswith("x-forwarded-proto")]
+    assert schemes == [f"x-forwarded-proto: {scheme}"]
 
 
 @pytest.mark.parametrize(("node", "status"), [(Lost, 502), (Silent, 504)])
@@ -175,7 +175,7 @@ def test_a_request_that_a_node_does_not_accept_goes_to_the_other_node(
 
 @pytest.mark.parametrize("before", [nginx_before, haproxy_before])
 @pytest.mark.parametrize(
-    ("held", "refused", "answered"),
+    ("holding", "refused", "answered"),
     [
         (["192.0.2.1"], "192.0.2.1", "192.0.2.2"),
         ([f"2001:db8:1:2:{number:x}::{number:x}" for number in range(100)], "2001:db8:1:2::a", "2001:db8:1:3::a"),
@@ -187,7 +187,7 @@ def test_a_client_may_hold_a_hundred_connections(
     server: Server,
     tmp_path: Path,
     before: Callable[..., AbstractContextManager[int]],
-    held: list[str],
+    holding: list[str],
     refused: str,
     answered: str,
 ) -> None:
@@ -202,7 +202,7 @@ def test_a_client_may_hold_a_hundred_connections(
             client.sendall(f"PROXY {family} {address} {address} 1 1\r\n".encode() + data)
             return client
 
-        for _, address in zip(range(100), cycle(held), strict=False):
+        for _, address in zip(range(100), cycle(holding), strict=False):
             sent(address, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody")
         wait(0.5)
         ping = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -10,7 +10,7 @@ from authapp.models.columns import Id, Key, Timestamp
 class LoginThrottle(db.Model):  # type: ignore[name-defined,misc]
     """The consecutive failures of one account in one scope (NIST SP 800-63B-4, section 3.2.2).
 
-    ``account_id`` is the user's id, or an id derived from a name that no account has. Unknown names are counted like
+    ``counted_id`` is the user's id, or an id derived from a name that no account has. Unknown names are counted like
     accounts, because a difference would reveal which accounts exist. A confirmation is counted under the id of its
     session, so that the thief of a token does not keep its owner, who logs in, from a new password. Therefore it is not
     a foreign key.
@@ -19,7 +19,7 @@ class LoginThrottle(db.Model):  # type: ignore[name-defined,misc]
     __tablename__ = "login_throttles"
     __table_args__ = (Index(None, "last_attempt_at"),)
 
-    account_id: Mapped[Id] = mapped_column(primary_key=True)
+    counted_id: Mapped[Id] = mapped_column("account_id", key="counted_id", primary_key=True)
     scope: Mapped[Key] = mapped_column("purpose", key="scope", primary_key=True)
     failures: Mapped[int] = mapped_column(Integer)
     last_attempt_at: Mapped[Timestamp]

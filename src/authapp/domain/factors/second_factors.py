@@ -178,7 +178,7 @@ class SecondFactors:
             yield
         except ServiceUnavailable:
             if attempt is not None:
-                self._throttles.uncount(user_id, SECOND_FACTOR, attempt)
+                self._throttles.take_back(user_id, SECOND_FACTOR, attempt)
             raise
 
 

@@ -35,7 +35,7 @@ class PasswordLogin:
         a ``before_session_start`` hook raises.
         """
         for _ in range(ATTEMPTS):
-            result = self._verifier.verify(name, password, context, uncount=False)
+            result = self._verifier.verify(name, password, context, take_back=False)
             # No session starts if the account changed meanwhile. It may only have been renamed or got a role, so the
             # password is verified once more, against the account as it is now.
             with self._recorded_refusal(result, context):
@@ -52,7 +52,7 @@ class PasswordLogin:
 
         Raises ``InvalidCredentials``, ``TooManyRequests``, ``ServiceUnavailable``, or what a hook raises.
         """
-        result = self._verifier.verify(name, password, context, uncount=True)
+        result = self._verifier.verify(name, password, context, take_back=True)
         with self._recorded_refusal(result, context):
             self._hooks.send_before(hooks.before_session_start, context=context, result=result)
         principal = self._principals.of_account(

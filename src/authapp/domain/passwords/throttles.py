@@ -4,7 +4,7 @@ Logins are counted by name, of which an account has two, and confirmations by se
 
 An attempt is counted in one atomic statement before the password is checked. So parallel guesses cannot bypass the
 limit: of two hundred at once, only as many as allowed are checked. If the password is right, a login resets the count,
-and a single request that is proven by a password (HTTP Basic) uncounts its own attempt alone.
+and a single request that is proven by a password (HTTP Basic) takes back its own attempt alone.
 """
 
 import math
@@ -36,34 +36,31 @@ UNKNOWN_NAME_RETENTION = timedelta(days=30)
 class ThrottleScope:
     """What attempts are for. Each scope is counted separately, under its ``name``.
 
-    After ``1 / share`` of the failures that are allowed, further attempts are refused with the sentence ``locked``.
+    After half of the failures that an account may have, further attempts are refused with the sentence ``locked``.
     """
 
     name: str
     locked: str
-    share: int = 1
 
 
 _LOCKED_NAME = "There were too many failed attempts under this name: only an administrator can open it again."
 
 # The two names of an account are counted apart: if failures under one made the other wait, that would reveal that both
 # are one account.
-LOGIN_BY_USERNAME = ThrottleScope("login", _LOCKED_NAME, share=NAMES_PER_ACCOUNT)
-LOGIN_BY_EMAIL = ThrottleScope("login_by_email", _LOCKED_NAME, share=NAMES_PER_ACCOUNT)
+LOGIN_BY_USERNAME = ThrottleScope("login", _LOCKED_NAME)
+LOGIN_BY_EMAIL = ThrottleScope("login_by_email", _LOCKED_NAME)
 # A live session confirms, for example, a new password; and a guest with a token from a mail that it is theirs.
 CONFIRMATION = ThrottleScope(
-    "confirmation", "There were too many wrong passwords: log in again, or reset the password.", share=NAMES_PER_ACCOUNT
+    "confirmation", "There were too many wrong passwords: log in again, or reset the password."
 )
 # Each challenge has guesses of its own, and whoever knows an address can ask for many. The sentence is shown to nobody:
 # the answer must not tell whether the address has an account.
-LOGIN_CODE = ThrottleScope("login_code", "There were too many wrong codes.", share=NAMES_PER_ACCOUNT)
+LOGIN_CODE = ThrottleScope("login_code", "There were too many wrong codes.")
 
 # Who sends codes has proven the first factor, or has a session: strangers cannot lock an owner out. Nothing but a right
 # factor and an administrator resets these failures: with six digits, each reset would be so many guesses more.
 SECOND_FACTOR = ThrottleScope(
-    "second_factor",
-    "There were too many wrong codes: use a passkey or a recovery code, or ask an administrator.",
-    share=NAMES_PER_ACCOUNT,
+    "second_factor", "There were too many wrong codes: use a passkey or a recovery code, or ask an administrator."
 )
 
 PASSWORD_SCOPES = tuple(scope.name for scope in (LOGIN_BY_USERNAME, LOGIN_BY_EMAIL, LOGIN_CODE, CONFIRMATION))
@@ -72,7 +69,7 @@ PASSWORD_SCOPES = tuple(scope.name for scope in (LOGIN_BY_USERNAME, LOGIN_BY_EMA
 
 def _is_prunable(now: datetime) -> ColumnElement[bool]:
     # Only counters of unknown names, deleted accounts and sessions. A counter may keep an existing account locked.
-    unowned = ~exists().where(User.id == LoginThrottle.account_id)
+    unowned = ~exists().where(User.id == LoginThrottle.counted_id)
     return unowned & (LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION)
 
 
@@ -99,64 +96,61 @@ class LoginThrottles:
     def __init__(self, fast_path: FastPath, *, free_failures: int, max_failures: int) -> None:
         """Take the number of failures after which delays begin, and after which an account is locked.
 
-        The two names of an account are locked separately, each after its share of ``max_failures``.
+        The two names of an account are locked separately, each after half of ``max_failures``; so is every other scope.
         """
         self._fast_path = fast_path
         self._free = free_failures
-        self._max = max_failures
+        self._max_of_scope = max(1, max_failures // NAMES_PER_ACCOUNT)
         self._reserve = _reservation(free_failures)
 
     def check(self, scope: ThrottleScope, failures: int | None, blocked_until: datetime | None) -> None:
         """Raise ``TooManyRequests`` if attempts with this state are locked or must wait."""
-        if failures is not None and failures >= self._most(scope):
+        if failures is not None and failures >= self._max_of_scope:
             raise _refusal(MAX_DELAY, scope.locked)
         if blocked_until is not None and blocked_until > (now := clock.now()):
             raise _refusal(blocked_until - now)
 
-    def reserve(self, account_id: UUID, scope: ThrottleScope) -> Attempt:
+    def reserve(self, counted_id: UUID, scope: ThrottleScope) -> Attempt:
         """Count an attempt before its password is checked. Raises ``TooManyRequests``."""
-        now, most = clock.now(), self._most(scope)
-        parameters = {"account_id": account_id, "scope": scope.name, "now": now, "most": most}
+        now = clock.now()
+        parameters = {"counted_id": counted_id, "scope": scope.name, "now": now, "max_failures": self._max_of_scope}
         row = self._fast_path.write(self._reserve, parameters)
         if row is None:
             columns = select(LoginThrottle.failures, LoginThrottle.blocked_until)
-            state = read_one(columns.where(LoginThrottle.account_id == account_id, LoginThrottle.scope == scope.name))
+            state = read_one(columns.where(LoginThrottle.counted_id == counted_id, LoginThrottle.scope == scope.name))
             self.check(scope, *(state or (None, now + FIRST_DELAY)))
             raise _refusal(FIRST_DELAY)
-        return Attempt(now, row.failures, row.failures >= most)
+        return Attempt(now, row.failures, row.failures >= self._max_of_scope)
 
-    def uncount(self, account_id: UUID, scope: ThrottleScope, attempt: Attempt) -> None:
-        """Uncount one attempt, whose password was right. Other failures stay counted.
+    def take_back(self, counted_id: UUID, scope: ThrottleScope, attempt: Attempt) -> None:
+        """Take back one attempt, whose password was right. Other failures stay counted.
 
         If the database fails meanwhile, it stays counted: a worker that remembered it might take back a guess instead.
 
-        If a login has reset the failures since the attempt, one that was counted after that is uncounted in its place:
+        If a login has reset the failures since the attempt, one that was counted after that is taken back in its place:
         a guesser has one more guess while the owner logs in and sends the password with a request at the same moment.
-        The number of failures cannot tell: it is also lower when other right passwords were uncounted meanwhile.
+        The number of failures cannot tell: it is also lower when others were taken back meanwhile.
         """
         left = func.greatest(LoginThrottle.failures - 1, 0)
         # A delay that began with an attempt after this one stays. The delay before this one was over.
         is_over = (left < self._free) | (LoginThrottle.last_attempt_at == attempt.counted_at)
-        uncounted = (
+        statement = (
             update(LoginThrottle)
-            .where(LoginThrottle.account_id == account_id, LoginThrottle.scope == scope.name)
+            .where(LoginThrottle.counted_id == counted_id, LoginThrottle.scope == scope.name)
             .values(failures=left, blocked_until=case((is_over, None), else_=LoginThrottle.blocked_until))
         )
         with transaction() as session:
-            session.execute(uncounted.execution_options(synchronize_session=False))
+            session.execute(statement.execution_options(synchronize_session=False))
 
-    def forgive(self, account_id: UUID, *scopes: str) -> bool:
+    def forgive(self, counted_id: UUID, *scopes: str) -> bool:
         """Reset the failures of an account within the open transaction; return whether there were any.
 
         ``scopes`` are names; without any, the failures of every scope are reset.
         """
-        deleted = delete(LoginThrottle).where(LoginThrottle.account_id == account_id).returning(LoginThrottle.failures)
+        deleted = delete(LoginThrottle).where(LoginThrottle.counted_id == counted_id).returning(LoginThrottle.failures)
         if scopes:
             deleted = deleted.where(LoginThrottle.scope.in_(scopes))
         return any(db.session.scalars(deleted.execution_options(synchronize_session=False)).all())
-
-    def _most(self, scope: ThrottleScope) -> int:
-        return max(1, self._max // scope.share)
 
 
 def _refusal(wait: timedelta, sentence: str = "There were too many failed attempts.") -> Refusal:
@@ -175,20 +169,20 @@ def _reservation(free: int) -> PreparedStatement:
     seconds = func.least(func.power(2, exponent) * FIRST_DELAY.total_seconds(), MAX_DELAY.total_seconds())
     delay = func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
     statement = insert(LoginThrottle).values(
-        account_id=bindparam("account_id"),
+        counted_id=bindparam("counted_id"),
         scope=bindparam("scope"),
         failures=1,
         last_attempt_at=now,
         blocked_until=now + FIRST_DELAY if free <= 1 else None,
     )
     counted = statement.on_conflict_do_update(
-        index_elements=[LoginThrottle.account_id, LoginThrottle.scope],
+        index_elements=[LoginThrottle.counted_id, LoginThrottle.scope],
         set_={
             "failures": failures,
             "last_attempt_at": now,
             "blocked_until": case((failures >= free, now + delay), else_=None),
         },
-        where=(LoginThrottle.failures < bindparam("most", type_=LoginThrottle.failures.type))
+        where=(LoginThrottle.failures < bindparam("max_failures", type_=LoginThrottle.failures.type))
         & func.coalesce(LoginThrottle.blocked_until <= now, True),
     )
     return PreparedStatement(counted.returning(LoginThrottle.failures))

@@ -55,10 +55,10 @@ class PasswordVerifier:
         by_email = _BY_VERIFIED_EMAIL if verified_addresses else _BY_EMAIL
         self._lookups = {LOGIN_BY_USERNAME: _BY_USERNAME, LOGIN_BY_EMAIL: by_email}
 
-    def verify(self, name: str, password: str, context: RequestContext, *, uncount: bool) -> AuthenticationResult:
+    def verify(self, name: str, password: str, context: RequestContext, *, take_back: bool) -> AuthenticationResult:
         """Authenticate the user with this username or email address.
 
-        With ``uncount``, a right password uncounts its own attempt at once, and no other. Otherwise the attempt stays
+        With ``take_back``, a right password takes back its own attempt at once, and no other. Otherwise it stays
         counted until ``sessions.start`` or ``forgive`` resets all failures under this name.
 
         Raises ``InvalidCredentials``, ``TooManyRequests`` after too many failures, or ``ServiceUnavailable``. The work
@@ -73,8 +73,8 @@ class PasswordVerifier:
             raise RuntimeError("a select without a condition has a row")
         is_active = row.id is not None and row.status == UserStatus.ACTIVE
         # An attempt at an account that is not active stays counted: it is refused like a wrong password.
-        uncount_right = uncount and is_active
-        attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password, context, uncount_right)
+        is_taken_back = take_back and is_active
+        attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password, context, is_taken_back)
         if not correct or not is_active:
             self._record_refused_login(row.id, attempt, scope, context)
             raise InvalidCredentials
@@ -85,7 +85,7 @@ class PasswordVerifier:
             (PASSWORD,),
             auth_time=clock.now(),
             account_version=row.updated_at,
-            throttle_scope=None if uncount else scope.name,
+            throttle_scope=None if take_back else scope.name,
         )
 
     def confirm(self, user_id: UUID, password: str | None, context: RequestContext, *, field: str) -> ConfirmedUser:
@@ -137,20 +137,20 @@ class PasswordVerifier:
     def _try(
         self,
         row: Any,
-        account_id: UUID,
+        counted_id: UUID,
         scope: ThrottleScope,
         password: str,
         context: RequestContext,
-        uncount: bool = False,
+        take_back: bool = False,
     ) -> tuple[Attempt, bool, str | None]:
         self._throttles.check(scope, row.failures, row.blocked_until)
         # Counted only when its turn has come: not if it is refused with 503, or if its client has gone.
         with self._hasher.turn(context):
-            attempt = self._throttles.reserve(account_id, scope)
+            attempt = self._throttles.reserve(counted_id, scope)
             correct, new_hash = self._hasher.verify(password, row.password_hash)
             # Within the turn: of right passwords at once, no more count as failures than are hashed at once.
-            if correct and uncount:
-                self._throttles.uncount(account_id, scope, attempt)
+            if correct and take_back:
+                self._throttles.take_back(counted_id, scope, attempt)
         return attempt, correct, new_hash
 
     def _record_refused_login(
@@ -178,7 +178,7 @@ _COLUMNS = (
 
 
 def _failures(scope: ThrottleScope, account: Any) -> ColumnElement[bool]:
-    return and_(_THROTTLES.c.account_id == account, _THROTTLES.c.scope == scope.name)
+    return and_(_THROTTLES.c.counted_id == account, _THROTTLES.c.scope == scope.name)
 
 
 def _lookup(key: ColumnElement[str], scope: ThrottleScope, *conditions: ColumnElement[bool]) -> PreparedStatement:

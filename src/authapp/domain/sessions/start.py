@@ -73,7 +73,7 @@ def _start() -> PreparedStatement:
     started = insert(Session).from_select(list(columns), rows).on_conflict_do_nothing().cte("started")
     forgiven = (
         delete(LoginThrottle)
-        .where(LoginThrottle.account_id == account.c.id, LoginThrottle.scope == bindparam("throttle_scope"))
+        .where(LoginThrottle.counted_id == account.c.id, LoginThrottle.scope == bindparam("throttle_scope"))
         .cte("forgiven")
     )
     event = {
