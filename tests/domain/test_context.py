@@ -56,6 +56,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.pruning.Pruning.prune",
     "authapp.domain.pruning.Prunable.delete_rows",
     "authapp.domain.pruning.delete_in_batches",
+    "authapp.domain.users.never_verified._delete_batch",
     "authapp.domain.email.outbox.Outbox.claim",
     "authapp.domain.email.outbox.Outbox.renew",
     "authapp.domain.email.outbox.Outbox.release",
