@@ -29,6 +29,10 @@ SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$DELETE F
 -- And mails that nobody has sent for a week.
 SELECT cron.schedule('authapp-prune-outgoing-mail', '*/10 * * * *', $$DELETE FROM outgoing_mail WHERE id IN (SELECT id FROM outgoing_mail WHERE next_attempt_at < now() - interval '7 days' ORDER BY next_attempt_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
+-- Accounts that nobody ever verified. ONLY where AUTHAPP_EMAIL_VERIFICATION is `required`: elsewhere nobody has to. Take
+-- the days from AUTHAPP_UNVERIFIED_ACCOUNT_DAYS, and the dashes away. The role needs INSERT on audit_events as well.
+-- SELECT cron.schedule('authapp-prune-unverified-accounts', '*/10 * * * *', $$WITH batch AS (SELECT id FROM users WHERE first_verified_at IS NULL AND last_login_at IS NULL AND created_at < now() - interval '30 days' AND NOT EXISTS (SELECT FROM user_roles WHERE user_id = users.id) ORDER BY created_at LIMIT 5000 FOR UPDATE SKIP LOCKED), deleted AS (DELETE FROM users WHERE id IN (SELECT id FROM batch) RETURNING id, username) INSERT INTO audit_events (occurred_at, id, type, subject_id, details) SELECT now(), gen_random_uuid(), 'user.deleted', id, jsonb_build_object('username', username, 'reason', 'never_verified') FROM deleted$$);
+
 -- Roles that are deleted: first the rows of those who had them, then the roles of which no such row is left.
 SELECT cron.schedule('authapp-prune-user-roles', '*/10 * * * *', $$WITH deleted AS (SELECT name FROM roles WHERE deleted_at IS NOT NULL FOR UPDATE SKIP LOCKED), batch AS (SELECT user_id, role_name FROM user_roles WHERE role_name IN (SELECT name FROM deleted) LIMIT 50000 FOR UPDATE SKIP LOCKED) DELETE FROM user_roles WHERE (user_id, role_name) IN (SELECT user_id, role_name FROM batch)$$);
 

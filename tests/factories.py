@@ -58,6 +58,12 @@ def events_of(app: Flask, user: User, *types: str) -> list[AuditEvent]:
         return [event for event in db.session.scalars(found) if not types or event.type in types]
 
 
+def all_events(app: Flask, event_type: str) -> list[AuditEvent]:
+    """Return the audit events of a type, whoever they are about, the oldest first."""
+    with app.app_context():
+        return list(db.session.scalars(select(AuditEvent).where(AuditEvent.type == event_type).order_by(AuditEvent.id)))
+
+
 @dataclass
 class Api:
     """A client of the API: paths without their prefix, and a token as an argument."""

@@ -312,6 +312,7 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "MAIL_SENDER": "off",
         "MAIL_NEW_LOGIN": "on",
         "EMAIL_VERIFICATION": "off",
+        "UNVERIFIED_ACCOUNT_DAYS": 7,
         "LOGIN_LINKS": "on",
         "LINK_URL": "https://app.example.com/{purpose}#token={token}",
         "BREACHED_PASSWORDS": "https://range.example.com/",

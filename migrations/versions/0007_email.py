@@ -1,6 +1,6 @@
 """Email: addresses that a user has asked for or had before, logins with a code from a mail, and details of mails.
 
-It only adds columns and an index, so that the version before can still serve.
+It only adds columns and indexes, so that the version before can still serve.
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,10 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-INDEX = "ix_one_time_tokens_challenge_hash"
+INDEXES = {
+    "ix_one_time_tokens_challenge_hash": ("one_time_tokens", "challenge_hash", "challenge_hash IS NOT NULL"),
+    "ix_users_created_at": ("users", "created_at", "first_verified_at IS NULL"),
+}
 
 
 def upgrade() -> None:
@@ -28,19 +31,16 @@ def upgrade() -> None:
     op.execute("ALTER TABLE outgoing_mail ADD COLUMN IF NOT EXISTS details jsonb NOT NULL DEFAULT '{}'")
     # An index that is built concurrently stops nobody who writes meanwhile.
     with op.get_context().autocommit_block():
-        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {INDEX}")
-        op.create_index(
-            op.f(INDEX),
-            "one_time_tokens",
-            ["challenge_hash"],
-            postgresql_where=sa.text("challenge_hash IS NOT NULL"),
-            postgresql_concurrently=True,
-        )
+        for name, (table, column, condition) in INDEXES.items():
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            where = sa.text(condition)
+            op.create_index(op.f(name), table, [column], postgresql_where=where, postgresql_concurrently=True)
 
 
 def downgrade() -> None:
     """Revert the migration."""
-    op.drop_index(op.f(INDEX), table_name="one_time_tokens")
+    for name, (table, _, _) in INDEXES.items():
+        op.drop_index(op.f(name), table_name=table)
     op.drop_column("outgoing_mail", "details")
     for column in ("mail_id", "failures", "code_hash", "challenge_hash"):
         op.drop_column("one_time_tokens", column)

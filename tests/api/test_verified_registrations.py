@@ -18,10 +18,10 @@ from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
 from authapp.errors import RegistrationClosed
-from authapp.models import AuditEvent, User
+from authapp.models import User
 from conftest import reconfigured
 from domain.concurrently import at_once
-from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, events_of, mails, problem
+from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, all_events, events_of, mails, problem
 from settings import MAIL
 
 pytestmark = pytest.mark.verified
@@ -33,12 +33,6 @@ PATH = "/auth/email-verifications"
 def user_named(app: Flask, username: str) -> User:
     with app.app_context():
         return Services.of(app).accounts.find(username)
-
-
-def all_events(app: Flask, event_type: str) -> list[AuditEvent]:
-    with app.app_context():
-        found = select(AuditEvent).where(AuditEvent.type == event_type).order_by(AuditEvent.id)
-        return list(db.session.scalars(found))
 
 
 def accounts(app: Flask) -> int:

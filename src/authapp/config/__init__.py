@@ -185,6 +185,9 @@ class Settings:
     email_verification: Literal["optional", "off", "required"] = _choice("optional", "off", "required")
     """Whether registration sends a link that verifies the address; ``required``: no login before that."""
 
+    unverified_account_days: int = _integer(30, 0, 3650)
+    """After how many days an account is deleted whose address must be verified and never was; 0: never."""
+
     login_links: Literal["off", "on"] = _choice("off", "on")
     """Whether one can log in with a link in a mail. NIST SP 800-63B-4 does not accept mail as an authenticator."""
 

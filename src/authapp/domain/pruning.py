@@ -1,7 +1,7 @@
 """Pruning: rows that are no longer needed are deleted in batches."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -50,8 +50,14 @@ Register a table of your own where it is defined.
 class Pruning:
     """Deletes rows that are no longer needed."""
 
-    def __init__(self, *, leeway: int) -> None:
+    def __init__(self, *, leeway: int, others: Iterable[Prunable] = ()) -> None:
+        """Take the leeway for tokens in seconds, and what the settings have pruned besides the registered tables."""
         self._margin = timedelta(seconds=leeway + 1)
+        self._others = tuple(others)
+
+    def all_rows(self) -> list[Prunable]:
+        """Return what is pruned."""
+        return [*prunables.values(), *self._others]
 
     def condition(self, rows: Prunable) -> ColumnElement[bool]:
         """Return the SQL condition on the rows that are not needed now, by PostgreSQL's clock."""
@@ -59,12 +65,12 @@ class Pruning:
         return rows.condition(now - self._margin if rows.after_leeway else now)
 
     def prune(self) -> dict[str, int]:
-        """Delete the rows of all registered tables that are no longer needed; return how many of each kind.
+        """Delete the rows that are no longer needed; return how many of each kind.
 
         Works in batches of ``BATCH`` rows, each in its own transaction, and skips rows that another node is deleting.
         """
         removed: Counter[str] = Counter()
-        for rows in prunables.values():
+        for rows in self.all_rows():
             removed[rows.kind] += rows.delete_rows(self.condition(rows))
         return dict(sorted(removed.items()))
 

@@ -48,6 +48,7 @@ from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
 from authapp.domain.users.name_keys import NameKeys
+from authapp.domain.users.never_verified import never_verified
 from authapp.domain.users.search import UserSearch
 from authapp.security.bulkhead import Bulkhead
 from authapp.security.cursors import Cursors
@@ -212,7 +213,10 @@ class Services:
             email_confirmations=EmailConfirmations(one_time_tokens, handlers),
             mail_delivery=mail_delivery(settings, outbox, one_time_tokens, fast_path),
             encryption_keys=encryption_keys,
-            pruning=Pruning(leeway=settings.leeway),
+            pruning=Pruning(
+                leeway=settings.leeway,
+                others=never_verified(settings.unverified_account_days) if must_verify else (),
+            ),
             health=Health(migrations, {"encryption_keys": partial(missing_keys_problem, encryption_keys)}),
         )
 

@@ -102,6 +102,8 @@ class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy bui
         CheckConstraint("status IN ('active', 'disabled')", name="status"),
         # Lists the few disabled accounts without reading all the others.
         Index(None, "status", "id"),
+        # Finds those to prune, which are the oldest of these.
+        Index(None, "created_at", postgresql_where=text("first_verified_at IS NULL")),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)

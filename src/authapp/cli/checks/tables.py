@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Select, func, select, text
 
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.database.session import db, read_one
-from authapp.domain.pruning import Prunable, prunables
+from authapp.domain.pruning import Prunable
 from authapp.domain.services import Services
 from authapp.domain.users.name_keys import BATCH
 from authapp.models import AuditEvent, User, UserRole, UserStatus
@@ -38,7 +38,7 @@ def admins(_services: Services) -> CheckResult:
 
 def pruning(services: Services) -> list[CheckResult]:
     """Check that the rows that are no longer needed are deleted."""
-    return [_prunable(rows, services.pruning.condition(rows)) for rows in prunables.values()]
+    return [_prunable(rows, services.pruning.condition(rows)) for rows in services.pruning.all_rows()]
 
 
 def users(_services: Services) -> CheckResult:
