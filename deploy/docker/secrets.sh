@@ -35,4 +35,7 @@ done
 if missing jwt-keys.json; then
     $flask keys generate | store jwt-keys.json
 fi
-chmod 444 "$folder"/*-password "$folder"/*-database-url "$folder/jwt-keys.json"
+if missing encryption-keys.json; then
+    $flask keys encryption generate | store encryption-keys.json
+fi
+chmod 444 "$folder"/*-password "$folder"/*-database-url "$folder"/*-keys.json

@@ -35,7 +35,7 @@ def shipped(name: str, folder: Path) -> Path:
 
 def test_git_ignores_every_secret_that_the_containers_read() -> None:
     secrets = re.findall(r"file: \./(\S+)", (FOLDER / "compose.yaml").read_text())
-    assert len(secrets) == 8
+    assert len(secrets) == 9
     done = subprocess.run(["git", "check-ignore", *secrets], cwd=FOLDER, capture_output=True, text=True)
     assert done.stdout.split() == secrets
 
@@ -130,8 +130,9 @@ def test_the_secrets_are_for_their_owner_and_the_containers_whatever_the_umask(t
 
     assert folder.stat().st_mode & 0o777 == 0o700, "nobody else on this machine gets past the folder"
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o444}, "every account of a container reads"
-    assert len({file.read_text() for file in folder.iterdir()}) == len(list(folder.iterdir())) == 8
-    assert json.loads((folder / "jwt-keys.json").read_text())["keys"]
+    assert len({file.read_text() for file in folder.iterdir()}) == len(list(folder.iterdir())) == 9
+    for name in ("jwt-keys.json", "encryption-keys.json"):
+        assert json.loads((folder / name).read_text())["keys"]
 
 
 def test_secrets_that_are_there_are_left_alone(tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def variables_of(service: dict[str, Any], secrets: Path) -> dict[str, str]:
 )
 def test_a_command_in_a_container_finds_the_settings_in_its_environment(name: str, role: str, tmp_path: Path) -> None:
     make_secrets(tmp_path)
-    program = "from authapp.extension import load_settings; print(load_settings().database_url)"
+    program = "from authapp.extension import load_settings as load; print(load().database_url, load().encryption_keys)"
     found = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
@@ -182,7 +183,9 @@ def test_a_command_in_a_container_finds_the_settings_in_its_environment(name: st
     )
 
     assert found.returncode == 0, found.stderr
-    url = make_url(found.stdout.strip())
+    address, keys = found.stdout.split(maxsplit=1)
+    assert keys.strip() == (tmp_path / "encryption-keys.json").read_text().strip()
+    url = make_url(address)
     password = (tmp_path / f"{role.removeprefix('authapp_')}-password").read_text().strip()
     assert (url.username, url.password, url.database) == (role, password, "authapp")
 
