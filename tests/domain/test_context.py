@@ -64,7 +64,6 @@ WITHOUT_CONTEXT = {
     "authapp.domain.pruning.Prunable.delete_rows",
     "authapp.domain.pruning.delete_in_batches",
     "authapp.domain.factors.reencryption.reencrypt",
-    "authapp.domain.users.never_verified._delete_batch",
     "authapp.domain.email.outbox.Outbox.claim",
     "authapp.domain.email.outbox.Outbox.renew",
     "authapp.domain.email.outbox.Outbox.release",

@@ -95,7 +95,7 @@ def test_of_many_guesses_at_once_no_more_are_compared_than_are_allowed(
     all_challenges = [challenge_of(server, user) for _ in range(5)]
     wrong = phone.wrong_code()
     calls_at_once([second_step(server, all_challenges[number % 5], wrong, "totp") for number in range(40)])
-    allowed = settings().login_failures_per_account
+    allowed = settings(database_url="").login_failures_per_account
     with neighbour.app_context():
         compared = select(func.count()).where(
             AuditEvent.type == EventType.SECOND_FACTOR_REFUSED, AuditEvent.subject_id == user.id
