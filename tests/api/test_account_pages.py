@@ -137,3 +137,17 @@ def test_a_template_that_cannot_be_used_stops_the_start_and_is_named(template: s
 
     with pytest.raises(SettingsError, match=r"AUTHAPP_MAIL_TEMPLATES: account/login\.html: "):
         client_with(mail_templates=tmp_path)
+
+
+def test_every_page_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "account-pages.md").read_text()
+    assert set(re.findall(r"^\| `/account/([a-z-]+)`", text, re.MULTILINE)) == set(PAGES)
+    for sentence in (r"The purposes are ([^.]+)\. Your", r"\| ([^|]+) \| the steps of one page \|"):
+        (names,) = re.findall(sentence, text)
+        assert {name.removesuffix(".html") for name in re.findall(r"`([a-z.-]+)`", names)} == set(PAGES)
+
+
+def test_an_undo_says_that_the_password_is_void(client: FlaskClient) -> None:
+    """It is voided with the change, so that who reads the page cannot choose another one without the mail."""
+    undone = client.get("/account/undo-email").text.partition('id="undone"')[2].partition("</section>")[0]
+    assert "Your password is void and everybody is logged out. A mail to this address has a link" in undone

@@ -96,7 +96,7 @@ def test_no_number_of_changes_and_mails_pushes_out_the_first_undo_link(
         mailbox.link("email_changed", "b0@example.com")
     notified = [address for kind, address in mailbox.mails() if kind == "email_changed"]
     assert notified == ["ada@example.com", *(f"b{number}@example.com" for number in range(MAX_KEPT - 1))]
-    assert mailbox.mails()[-1] == ("address_replaced", f"b{MAX_KEPT}@example.com"), "told, without a link"
+    assert mailbox.mails()[-1] == ("email_changed_notice", f"b{MAX_KEPT}@example.com"), "told, without a link"
     services.address_undo.confirm(first, GUEST)
     assert account("ada").email == "ada@example.com"
 

@@ -33,8 +33,8 @@ def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_bef
     response = api("PATCH", f"/users/{user.id}", admin, json={"email": "set@example.com"})
     assert response.status_code == 200
     assert response.get_json()["email_verified_at"] is None
-    assert mailbox.mails()[before:] == [("address_replaced", "b@example.com"), ("verify_email", "set@example.com")]
-    assert mailbox.sends_no_link("address_replaced"), "the administrator may act because that mailbox is lost"
+    assert mailbox.mails()[before:] == [("email_changed_notice", "b@example.com"), ("verify_email", "set@example.com")]
+    assert mailbox.sends_no_link("email_changed_notice"), "the administrator may act because that mailbox is lost"
     with pytest.raises(OneTimeTokenInvalid):
         services.address_undo.confirm(undo, GUEST)
     assert account("ada").email == "set@example.com"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authapp.domain.addresses import client_network
+from authapp.domain.ip_addresses import client_network
 
 
 @pytest.mark.parametrize(

@@ -65,11 +65,11 @@ WITHOUT_CONTEXT = {
     "authapp.domain.pruning.delete_in_batches",
     "authapp.domain.factors.reencryption.reencrypt",
     "authapp.domain.email.outbox.Outbox.claim",
-    "authapp.domain.email.outbox.Outbox.renew",
-    "authapp.domain.email.outbox.Outbox.release",
-    "authapp.domain.email.outbox.Outbox.defer",
+    "authapp.domain.email.outbox.Outbox.extend_lease",
+    "authapp.domain.email.outbox.Outbox.return_to_queue",
+    "authapp.domain.email.outbox.Outbox.postpone_uncounted",
     "authapp.domain.email.outbox.Outbox.remove",
-    "authapp.domain.email.outbox.Outbox.postpone",
+    "authapp.domain.email.outbox.Outbox.postpone_failed",
     # A request is counted before it is known whose it is.
     "authapp.domain.rate_limits.RateLimits.charge",
 }

@@ -66,10 +66,10 @@ def test_the_account_is_its_subject_if_the_address_has_been_verified(app: Flask,
     user = a_user(app, "ada")
     Services.of(app).email_verifications.mark("ada", OPERATOR)
     add()
-    add("address_replaced", user_id=user.id, address="before@example.org")
+    add("email_changed_notice", user_id=user.id, address="before@example.org")
     deliver(delivery)
     sent = {event.details["kind"]: (event.subject_id, event.details.get("user_id")) for event in events("mail.sent")}
-    assert sent == {"reset_password": (user.id, None), "address_replaced": (None, str(user.id))}
+    assert sent == {"reset_password": (user.id, None), "email_changed_notice": (None, str(user.id))}
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_an_address_that_can_no_longer_be_restored_is_told_without_a_link(
     assert tokens() == []
     assert "was replaced" in transport.messages[0]["Subject"]
     assert transport.messages[0]["To"] == "before@example.org"
-    assert [event.details["kind"] for event in events("mail.sent")] == ["address_replaced"]
+    assert [event.details["kind"] for event in events("mail.sent")] == ["email_changed_notice"]
 
 
 def test_an_address_that_has_five_undo_links_is_told_without_another(

@@ -27,6 +27,7 @@ from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OutgoingMail, User
 from authapp.security import identifiers
 
+EMAIL_MD = Path(__file__).parents[2] / "docs" / "email.md"
 ISSUER = "https://auth.example.com"
 TOKEN = "t0ken-" + "x" * 64
 SENDER = Address("Accounts", addr_spec="no-reply@example.com")
@@ -131,6 +132,12 @@ def test_every_kind_says_the_same_as_text_and_as_html(kind: str) -> None:
     assert "color-scheme" in html
     words = set(re.findall(r"[a-z]{5,}", re.sub(r"<style>.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL)))
     assert len(words & set(re.findall(r"[a-z]{5,}", plain))) > 0.7 * len(words)
+
+
+def test_every_kind_is_documented_with_its_details() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \|([^|]*)\|$", EMAIL_MD.read_text(), re.MULTILINE)
+    documented = {kind: set(re.findall(r"^ `(\w+)`", details)) for kind, details in rows}
+    assert documented == {name: set(kind.details) for name, kind in mail_kinds.items()}
 
 
 def test_the_mails_that_the_contract_lists_have_templates() -> None:

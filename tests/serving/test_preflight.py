@@ -103,7 +103,7 @@ def test_the_package_is_forgotten_but_not_what_else_is_imported(monkeypatch: pyt
         "authapp.serving.worker",
         "authapp.servings",
         "authapp.domain",
-        "authapp.domain.addresses",
+        "authapp.domain.ip_addresses",
         "authapp.domain.audit",
         "authapp.api",
         "authapp2",

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 from flask import Request, current_app
 
 from authapp.api.bodies import receive
-from authapp.api.client import counted_address
+from authapp.api.client import counted_ip
 from authapp.api.context import request_context
 from authapp.context import Principal
 from authapp.domain.services import Services
@@ -45,7 +45,7 @@ class HTTPBasic:
         services = Services.of(current_app)
         try:
             name, password = _credentials(encoded.strip(" \t"))
-            services.rate_limits.charge("login", counted_address(request.environ))
+            services.rate_limits.charge("login", counted_ip(request.environ))
             return services.password_login.authenticate(name, password, request_context())
         except InvalidCredentials as refusal:
             # RFC 6749, section 5.2: the challenge has to match the scheme that the client used.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from authapp.domain.addresses import canonical_address
+from authapp.domain.ip_addresses import canonical_ip
 
 USER_AGENT = "authapp.user_agent"
 """Where the WSGI environment has the decoded user agent; the log of ``authapp.serving`` looks there too."""
@@ -10,16 +10,16 @@ USER_AGENT = "authapp.user_agent"
 
 def client_address(environ: dict[str, Any]) -> str | None:
     """Return the address of the client, or ``None`` if it is not known: this is what may be stored."""
-    return canonical_address(environ.get("REMOTE_ADDR"))
+    return canonical_ip(environ.get("REMOTE_ADDR"))
 
 
-def counted_address(environ: dict[str, Any]) -> str | None:
+def counted_ip(environ: dict[str, Any]) -> str | None:
     """Return the address under which a request is counted: the client's, or that of the peer if it is not known.
 
     The peer is the proxy that sent no address, or something else instead of one.
     """
     peer = environ.get("werkzeug.proxy_fix.orig", {}).get("REMOTE_ADDR")
-    return client_address(environ) or canonical_address(peer)
+    return client_address(environ) or canonical_ip(peer)
 
 
 def user_agent(environ: dict[str, Any]) -> str | None:

@@ -7,10 +7,10 @@ from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter, RateLimitExceeded
 from limits.errors import ConfigurationError
 
-from authapp.api.client import counted_address
+from authapp.api.client import counted_ip
 from authapp.api.errors import render
 from authapp.config import Settings, SettingsError
-from authapp.domain.addresses import client_network
+from authapp.domain.ip_addresses import client_network
 from authapp.domain.services import EXTENSION, Services
 from authapp.errors import Quota, TooManyRequests
 
@@ -21,7 +21,7 @@ def _general_limit() -> str:
     return f"{general.amount} per {general.seconds} second" if general else ""
 
 
-limiter = Limiter(lambda: client_network(counted_address(request.environ)), default_limits=[_general_limit])
+limiter = Limiter(lambda: client_network(counted_ip(request.environ)), default_limits=[_general_limit])
 """Use it to limit further routes of your own: ``@limiter.limit("5/minute")``."""
 
 

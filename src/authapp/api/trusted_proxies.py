@@ -6,7 +6,7 @@ from typing import Any
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authapp.domain.addresses import canonical_address
+from authapp.domain.ip_addresses import canonical_ip
 
 MAX_PREFIX_LENGTH = 128
 
@@ -33,7 +33,7 @@ class TrustedProxies:
 
     def _with_address_and_prefix(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         address = self._forwarded(environ, "FOR")
-        environ["REMOTE_ADDR"] = canonical_address(environ.get("REMOTE_ADDR") if address is None else address) or ""
+        environ["REMOTE_ADDR"] = canonical_ip(environ.get("REMOTE_ADDR") if address is None else address) or ""
         prefix = self._forwarded(environ, "PREFIX")
         if prefix and len(prefix) <= MAX_PREFIX_LENGTH and _SANE_PREFIX.fullmatch(prefix):
             environ["SCRIPT_NAME"] = prefix.rstrip("/")

@@ -73,8 +73,7 @@ class FoundToken:
     is_current: bool
 
 
-HARMLESS_CHANGES = {"username", "roles", "email_verified_at"}
-"""The changes of an account that leave the tokens which were sent before as they are. Every other one voids them."""
+_HARMLESS_CHANGES = {"username", "roles", "email_verified_at"}
 
 _mail_or_token = func.coalesce(func.uuid_send(OneTimeToken.mail_id), OneTimeToken.token_hash)
 
@@ -251,8 +250,13 @@ class OneTimeTokens:
 
 @hooks.user_changing.connect
 def _void_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
-    if fields - HARMLESS_CHANGES:
+    if voids_links(fields):
         OneTimeTokens().void_all(user_id)
+
+
+def voids_links(fields: set[str]) -> bool:
+    """Tell whether a change of these fields of an account voids the links that were sent before."""
+    return bool(fields - _HARMLESS_CHANGES)
 
 
 def code_hash(challenge_hash: bytes, code: str) -> bytes:

@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from authapp import clock
 from authapp.config import RateLimit
 from authapp.database.fast_path import FastPath, PreparedStatement
-from authapp.domain.addresses import client_network
+from authapp.domain.ip_addresses import client_network
 from authapp.domain.pruning import Prunable, prunables
 from authapp.errors import Quota, TooManyRequests
 from authapp.models import AddressLimit

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from authapp.domain.addresses import client_network
+from authapp.domain.ip_addresses import client_network
 from authapp.serving.client_socket import ClientSocket
 
 

@@ -13,11 +13,11 @@ from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
 from authapp.domain.email.address_proofs import require_owner
-from authapp.domain.email.kinds import ADDRESS_REPLACED, CHANGE_EMAIL, EMAIL_CHANGED
+from authapp.domain.email.kinds import CHANGE_EMAIL, EMAIL_CHANGED, EMAIL_CHANGED_NOTICE
 from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import HARMLESS_CHANGES, OneTimeTokens
+from authapp.domain.one_time_tokens import OneTimeTokens, voids_links
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.roles.grants import require_live
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
@@ -112,7 +112,7 @@ class AddressChanges:
         user.email = address
         user.updated_at = now
         user.set_verified(now)
-        kind = EMAIL_CHANGED if previous_addresses.remember(user, previous) else ADDRESS_REPLACED
+        kind = EMAIL_CHANGED if previous_addresses.remember(user, previous) else EMAIL_CHANGED_NOTICE
         self._outbox.add(kind, user_id=user.id, address=previous, context=context)
         audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)
         self._hooks.send_user_changing(user, {"email"}, context=context, previous={"email": previous})
@@ -121,7 +121,7 @@ class AddressChanges:
 @hooks.user_changing.connect
 def _forget_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
     # Voiding the tokens is not enough: a mail that is still to be sent would get a new one.
-    if fields - HARMLESS_CHANGES:
+    if voids_links(fields):
         db.session.get_one(User, user_id).forget_pending_email()
 
 

@@ -1,9 +1,6 @@
-"""How old mails may get: each of these is longer than the one before."""
+"""How old mails may get. ``MailKind.max_age`` says when one is given up: that of a notice is here."""
 
 from datetime import timedelta
-
-GIVE_UP_AFTER = timedelta(days=1)
-"""How long after it was stored a mail is tried again when it could not be delivered."""
 
 NOTICE_MAX_AGE = timedelta(days=3)
 """How old a notice may get. Its reader can still act on it after a weekend without a mail server."""

@@ -20,7 +20,7 @@ from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit.events import EventType
 from authapp.domain.email import one_time_secrets
-from authapp.domain.email.ages import GIVE_UP_AFTER
+from authapp.domain.email.ages import NOTICE_MAX_AGE
 from authapp.domain.email.kinds import UnknownKind, mail_kinds, resolve
 from authapp.domain.email.messages import MailMessages, envelope_address
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
@@ -119,7 +119,7 @@ class MailAttempts:
         """Return the mail with its token, or what became of it instead. If anything raises, no token was stored."""
         with transaction():
             # By itself: the rollback of what follows would take it back.
-            if not self._outbox.renew(attempt.mail, self._lease):
+            if not self._outbox.extend_lease(attempt.mail, self._lease):
                 return MailOutcome.TAKEN
         with transaction():
             return self._make(attempt, attempt.mail.kind)
@@ -132,7 +132,7 @@ class MailAttempts:
             self._outbox.remove(mail)
             return MailOutcome.DROPPED
         kind, subject = mail_kinds[name], _Subject(name, recipient.user.id, recipient.is_verified)
-        if clock.now() - mail.created_at >= kind.max_age:
+        if _is_too_old(mail, name):
             return self._give_up(attempt, subject, f"It could not be sent in time. {mail.last_error or ''}".strip())
         try:
             secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient)
@@ -161,7 +161,7 @@ class MailAttempts:
             if is_open:
                 # If it is this mail at which the server stops, it must not be the first of every pass.
                 with transaction():
-                    self._outbox.defer(attempt.mail)
+                    self._outbox.postpone_uncounted(attempt.mail)
             raise
         except RecipientRefused as error:
             self._void(prepared)
@@ -207,9 +207,10 @@ class MailAttempts:
 
     def _postpone(self, attempt: _Attempt, subject: _Subject, reason: str) -> MailOutcome:
         with transaction():
-            if clock.now() - attempt.mail.created_at >= GIVE_UP_AFTER:
+            # It may be one that cannot be made, which is not looked at above.
+            if _is_too_old(attempt.mail, subject.kind):
                 return self._give_up(attempt, subject, reason)
-            self._outbox.postpone(attempt.mail, reason)
+            self._outbox.postpone_failed(attempt.mail, reason)
         return MailOutcome.POSTPONED
 
     def _give_up(self, attempt: _Attempt, subject: _Subject, reason: str) -> MailOutcome:
@@ -218,6 +219,11 @@ class MailAttempts:
         self._outbox.remove(attempt.mail)
         subject.record(EventType.MAIL_FAILED, attempt.context, reason=reason)
         return MailOutcome.FAILED
+
+
+def _is_too_old(mail: OutgoingMail, kind: str) -> bool:
+    max_age = mail_kinds[kind].max_age if kind in mail_kinds else NOTICE_MAX_AGE
+    return clock.now() - mail.created_at >= max_age
 
 
 def _is_outage(error: Exception) -> bool:

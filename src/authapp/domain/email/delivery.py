@@ -99,7 +99,7 @@ class MailDelivery:
 
     def _release(self, mails: Sequence[OutgoingMail]) -> None:
         with transaction():
-            self._outbox.release(mails)
+            self._outbox.return_to_queue(mails)
 
 
 _DUE = PreparedStatement(

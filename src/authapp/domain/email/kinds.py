@@ -161,9 +161,9 @@ LOGIN_LINK = mail_kinds.register(
     "login_link", _requested(recipient_by_address, TokenPurpose.LOGIN, EventType.LOGIN_LINK_SENT)
 )
 CHANGE_EMAIL = mail_kinds.register("change_email", _requested(pending_recipient, TokenPurpose.CHANGE_EMAIL))
-ADDRESS_REPLACED = mail_kinds.register("address_replaced", MailKind(stored_recipient))
+EMAIL_CHANGED_NOTICE = mail_kinds.register("email_changed_notice", MailKind(stored_recipient))
 EMAIL_CHANGED = mail_kinds.register(
-    "email_changed", MailKind(previous_recipient, TokenPurpose.UNDO_EMAIL, fallback=ADDRESS_REPLACED)
+    "email_changed", MailKind(previous_recipient, TokenPurpose.UNDO_EMAIL, fallback=EMAIL_CHANGED_NOTICE)
 )
 PASSWORD_VOIDED = mail_kinds.register("password_voided", MailKind(active_recipient_by_id, TokenPurpose.RESET_PASSWORD))
 PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(recipient_by_id))

@@ -7,7 +7,7 @@ from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
 from authapp.domain.email.kinds import (
-    ADDRESS_REPLACED,
+    EMAIL_CHANGED_NOTICE,
     NEW_LOGIN,
     PASSWORD_CHANGED,
     PASSWORD_VOIDED,
@@ -66,7 +66,7 @@ class Notices:
             kind = PASSWORD_VOIDED if user.password_hash is None else PASSWORD_CHANGED
             self._outbox.add(kind, user_id=user_id, address=None, context=context)
         if "email" in fields and user.email_verified_at is None:
-            self._outbox.add(ADDRESS_REPLACED, user_id=user_id, address=previous["email"], context=context)
+            self._outbox.add(EMAIL_CHANGED_NOTICE, user_id=user_id, address=previous["email"], context=context)
             if self._verification != "off":
                 self._store_verification(user, context)
 

@@ -107,7 +107,7 @@ class Outbox:
         # PostgreSQL returns them in any order.
         return sorted(db.session.scalars(claimed), key=lambda mail: (mail.next_attempt_at, mail.id))
 
-    def renew(self, mail: OutgoingMail, lease: timedelta) -> bool:
+    def extend_lease(self, mail: OutgoingMail, lease: timedelta) -> bool:
         """Prolong a claim, and tell whether it still was this sender's: another one may have taken the mail since."""
         until = clock.now() + lease
         renewed = update(OutgoingMail).where(*_claimed(mail)).values(claimed_until=until).returning(OutgoingMail.id)
@@ -116,12 +116,12 @@ class Outbox:
         mail.claimed_until = until
         return True
 
-    def release(self, mails: Sequence[OutgoingMail]) -> None:
+    def return_to_queue(self, mails: Sequence[OutgoingMail]) -> None:
         """Give mails back that were not tried. They are due at once, and their attempt does not count."""
         for mail in mails:
             self._run(update(OutgoingMail).where(*_claimed(mail)).values(_GIVEN_BACK))
 
-    def defer(self, mail: OutgoingMail) -> None:
+    def postpone_uncounted(self, mail: OutgoingMail) -> None:
         """Give a mail back that may be why the server takes none. Its attempt does not count, and others go first."""
         values = {**_GIVEN_BACK, "next_attempt_at": clock.now() + DEFERRAL}
         self._run(update(OutgoingMail).where(*_claimed(mail)).values(values))
@@ -130,7 +130,7 @@ class Outbox:
         """Remove a mail that was sent or abandoned, unless the claim is over and another sender has it."""
         self._run(delete(OutgoingMail).where(*_claimed(mail)))
 
-    def postpone(self, mail: OutgoingMail, error: str) -> None:
+    def postpone_failed(self, mail: OutgoingMail, error: str) -> None:
         """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
         delay = min(FIRST_RETRY * 2 ** min(mail.attempts - 1, _DOUBLINGS), MAX_RETRY_DELAY)
         delay *= 1 + randbelow(MAX_JITTER_PERCENT + 1) / 100

@@ -26,7 +26,7 @@ _CONNECTION_ERRORS: dict[type[Exception], str] = {
 def failure_of(code: int, reply: bytes) -> RecipientRefused | TemporaryFailure:
     """Return what a refusal of a recipient or a mail means.
 
-    A permanent refusal (5yz) gives the mail up, except for those that an operator can correct within a day: the login,
+    A permanent refusal (5yz) gives the mail up, except for those that an operator can correct meanwhile: the login,
     and the status class 5.7 (policy), such as relaying denied or a missing SPF record.
     """
     text = reply_text(code, reply)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authapp.domain.addresses import canonical_address
+from authapp.domain.ip_addresses import canonical_ip
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from authapp.domain.addresses import canonical_address
     ],
 )
 def test_every_way_of_writing_an_address_is_read(written: str, address: str) -> None:
-    assert canonical_address(written) == address
+    assert canonical_ip(written) == address
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_every_way_of_writing_an_address_is_read(written: str, address: str) -> 
     ids=lambda written: repr(written)[:20],
 )
 def test_what_is_no_address_is_nobodys(written: str | None) -> None:
-    assert canonical_address(written) is None
+    assert canonical_ip(written) is None

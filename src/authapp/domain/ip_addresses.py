@@ -21,7 +21,7 @@ _TRANSLATED = (
 
 
 @lru_cache(maxsize=1024)
-def canonical_address(text: str | None) -> str | None:
+def canonical_ip(text: str | None) -> str | None:
     """Return the IP address in ``text`` in its canonical form, or ``None`` if ``text`` is no address.
 
     A port, brackets, quotation marks (RFC 7239) and the zone of a link-local address are left out. An IPv6 address that
@@ -48,7 +48,7 @@ def client_network(address: str | None) -> str:
     A /64 usually belongs to one household. Without an address (a Unix socket, with no trusted proxy), all clients share
     one count.
     """
-    client = canonical_address(address)
+    client = canonical_ip(address)
     if client is None:
         return "unknown"
     return str(ip_network((client, 64), strict=False)) if ":" in client else client
