@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -31,6 +32,12 @@ class Pipe:
                 while True:
                     os.write(unblocked, b"\n" * size)
         os.close(unblocked)
+
+    def read_until(self, words: bytes) -> None:
+        """Read until these words have been written."""
+        while words not in self._data:
+            assert select.select([self._reading], [], [], 10)[0], self._data
+            self._data += os.read(self._reading, 65536)
 
     def read(self) -> None:
         """Begin to read."""
@@ -65,6 +72,17 @@ def garbage(server: Server) -> None:
         assert client.recv(100).startswith(b"HTTP/1.1 400")
 
 
+def settle(server: Server, pipe: Pipe, streams: list[str]) -> None:
+    """Wait until the worker has opened its logs, which makes the pipe larger, and has written its last line.
+
+    It writes about a request after its client has the answer.
+    """
+    assert server.call("GET", "/settled").status_code == 404
+    garbage(server)
+    for stream in streams:
+        pipe.read_until({"stdout": b"/settled", "stderr": b"InvalidRequestLine"}[stream])
+
+
 @pytest.mark.parametrize("streams", [["stdout"], ["stderr"], ["stdout", "stderr"]], ids=" and ".join)
 def test_a_pipe_that_nobody_reads_holds_no_request(databases: Databases, tmp_path: Path, streams: list[str]) -> None:
     pipe = Pipe()
@@ -72,6 +90,7 @@ def test_a_pipe_that_nobody_reads_holds_no_request(databases: Databases, tmp_pat
         databases.migrated() as url,
         serving_into(pipe, streams, tmp_path, environment(url, WEB_CONCURRENCY="1")) as server,
     ):
+        settle(server, pipe, streams)
         pipe.fill()
         for _ in range(20):
             assert server.call("GET", "/health/live").status_code == 200
