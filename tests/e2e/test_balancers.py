@@ -22,7 +22,8 @@ from e2e.failing_nodes import Echo, FailingNode, Lost, Silent
 from e2e.others import installed, rendered, running, unavailable
 from e2e.processes import Server, environment
 from e2e.test_forward_auth import NGINX
-from e2e.trouble import PING, Tokens, judge, wait
+from e2e.trouble import LONGEST, PING, Tokens, judge_answers, wait
+from e2e.waits import answered_soon
 from ports import free_port
 
 
@@ -71,7 +72,6 @@ def haproxy_before(
 @pytest.mark.alone  # clients of two balancers take both processors, and the longest answer is measured
 def test_a_rolling_restart_of_two_nodes_costs_no_request(databases: Databases, tmp_path: Path) -> None:
     with databases.migrated() as url, ExitStack() as stack:
-        tokens = Tokens(url, spare=1000)
         variables = environment(url, WEB_CONCURRENCY="1")
         nodes = [started(stack, tmp_path, variables) for _ in range(2)]
         for node in nodes:
@@ -81,20 +81,26 @@ def test_a_rolling_restart_of_two_nodes_costs_no_request(databases: Databases, t
             stack.enter_context(nginx_before(tmp_path / "nginx", ports)),
             stack.enter_context(haproxy_before(tmp_path / "haproxy", ports)),
         ]
-        with ExitStack() as under_load:
-            loads = [
-                under_load.enter_context(clients(port, each))
-                for port, each in zip(balancers, plans(tokens), strict=True)
-            ]
-            for number in range(2):
+
+        def measure() -> list[float]:
+            tokens = Tokens(url, spare=1000)
+            with ExitStack() as under_load:
+                loads = [
+                    under_load.enter_context(clients(port, each))
+                    for port, each in zip(balancers, plans(tokens), strict=True)
+                ]
+                for number in range(2):
+                    wait(0.7)
+                    nodes[number].stop()
+                    nodes[number] = started(stack, tmp_path, variables, ports[number])
+                    nodes[number].wait_until()
                 wait(0.7)
-                nodes[number].stop()
-                nodes[number] = started(stack, tmp_path, variables, ports[number])
-                nodes[number].wait_until()
-            wait(0.7)
-        for load in loads:
-            judge(load)
-            assert {answer.status for answer in load.answers} == {200, 204, 401}
+            for load in loads:
+                judge_answers(load)
+                assert {answer.status for answer in load.answers} == {200, 204, 401}
+            return [answer.seconds for load in loads for answer in load.answers]
+
+        answered_soon(measure, LONGEST)
 
         for node in nodes:
             node.process.terminate()

@@ -17,15 +17,15 @@ SOON = 0.5
 ATTEMPTS = 3
 
 
-def answered_soon(measure: Callable[[], Iterable[float]]) -> None:
-    """Check that nobody waits longer than ``SOON``, where ``measure`` sends the greedy clients and returns the waits.
+def answered_soon(measure: Callable[[], Iterable[float]], soon: float = SOON) -> None:
+    """Check that nobody waits for ``soon`` or longer, where ``measure`` sends the clients and returns the waits.
 
     What is the machine's fault does not happen each time; what is the server's does: so it is measured again.
     """
     measured = []
     for _ in range(ATTEMPTS):
         measured.append(sorted(measure())[-5:])
-        if measured[-1][-1] < SOON:
+        if measured[-1][-1] < soon:
             return
     raise AssertionError(f"the longest waits of each attempt, in seconds: {measured}")
 
