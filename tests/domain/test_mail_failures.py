@@ -73,10 +73,10 @@ def test_a_temporary_failure_is_tried_again_until_the_mail_is_too_old(
             assert deliver(delivery) == {}, "not before it is due"
             time.now = row(mail_id).next_attempt_at
     assert outcomes["failed"] == 1
-    assert 60 < outcomes["postponed"] < 85
-    assert timedelta(days=3) <= time.now - start < timedelta(days=3, hours=2)
+    assert 20 < outcomes["postponed"] < 40
+    assert timedelta(days=1) <= time.now - start < timedelta(days=1, hours=2)
     (event,) = events("mail.failed")
-    assert event.details["reason"] == "It could not be sent in time. The server answered 450."
+    assert event.details["reason"].endswith("The server answered 450.")
 
 
 def test_undelivered_mails_void_no_link_in_the_mailbox(
@@ -344,7 +344,7 @@ def test_one_poisoned_mail_among_a_hundred_holds_up_no_other(
     assert sorted(transport.ids) == sorted(others)
     assert (row(bad).last_error or "").startswith("The mail cannot be made: ")
     assert row(bad).claimed_until is None
-    time.passes(timedelta(days=3) - timedelta(hours=1))
+    time.passes(timedelta(days=1) - timedelta(hours=1))
     assert deliver(delivery) == {"postponed": 1}
     time.passes(timedelta(hours=2))
     assert deliver(delivery) == {"failed": 1}

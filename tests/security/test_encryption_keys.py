@@ -1,5 +1,6 @@
 """The keys that encrypt what is stored: each value is good for one purpose and one user, under the key that made it."""
 
+import itertools
 import json
 from typing import Any
 from uuid import UUID
@@ -130,7 +131,7 @@ def test_the_id_of_a_key_is_its_thumbprint_given_or_not() -> None:
         *(jwk(kid="mine"), jwk(kid=5), jwk(alg="A128GCM"), jwk(alg="HS256"), jwk(use="sig")),
         *(jwk(iat="now"), jwk(iat=-1)),
     ],
-    ids=str,
+    ids=itertools.count(),
 )
 def test_what_is_no_good_key_is_refused(bad: Any) -> None:
     with pytest.raises(InvalidKey):

@@ -44,7 +44,7 @@ def test_a_token_has_the_agreed_claims_and_no_others() -> None:
 
     assert head == {"alg": "ES256", "kid": key_for().kid, "typ": "at+jwt"}
     names = {"iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "type", "fresh", "client_id", "auth_time", "amr"}
-    assert set(body) == names
+    assert set(body) == names | {"acr"}
     assert parts(a_token(type_="refresh"))[0]["typ"] == "rt+jwt"
 
 
@@ -57,6 +57,11 @@ def test_a_token_says_how_and_when_its_user_was_authenticated() -> None:
             ["pwd", "otp"],
             int(auth_time.timestamp()),
         )
+
+
+@pytest.mark.parametrize(("amr", "acr"), [(["pwd"], "sfa"), (["pwd", "otp", "mfa"], "mfa")])
+def test_a_token_says_whether_more_than_one_factor_was_used(amr: list[str], acr: str) -> None:
+    assert TOKENS.read(a_token(amr=amr))["acr"] == acr
 
 
 def test_extra_claims_are_signed_and_read() -> None:

@@ -20,7 +20,7 @@ from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit.events import EventType
 from authapp.domain.email import one_time_secrets
-from authapp.domain.email.ages import NOTICE_MAX_AGE
+from authapp.domain.email.ages import GIVE_UP_AFTER, NOTICE_MAX_AGE
 from authapp.domain.email.kinds import UnknownKind, mail_kinds, resolve
 from authapp.domain.email.messages import MailMessages, envelope_address
 from authapp.domain.email.one_time_secrets import OneTimeSecrets
@@ -208,7 +208,8 @@ class MailAttempts:
     def _postpone(self, attempt: _Attempt, subject: _Subject, reason: str) -> MailOutcome:
         with transaction():
             # It may be one that cannot be made, which is not looked at above.
-            if _is_too_old(attempt.mail, subject.kind):
+            is_hopeless = clock.now() - attempt.mail.created_at >= GIVE_UP_AFTER
+            if is_hopeless or _is_too_old(attempt.mail, subject.kind):
                 return self._give_up(attempt, subject, reason)
             self._outbox.postpone_failed(attempt.mail, reason)
         return MailOutcome.POSTPONED
