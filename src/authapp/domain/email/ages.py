@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 GIVE_UP_AFTER = timedelta(days=1)
-"""How long a mail is tried again that is refused or cannot be made. One for which the server is away may wait longer."""
+"""How long a mail is tried again that is refused or cannot be made. One whose server is away may wait longer."""
 
 NOTICE_MAX_AGE = timedelta(days=3)
 """How old a notice may get. Its reader can still act on it after a weekend without a mail server."""
