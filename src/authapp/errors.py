@@ -417,17 +417,17 @@ class StepUpRequired(Unauthenticated):
 class SecondFactorRequired(Unauthenticated):
     """The first factor was right, and the account has a second one.
 
-    Send `challenge` with one of `factors` to `POST /api/v1/auth/second-factors`, within `expires_in` seconds.
+    Send `challenge` with one of `factors` to `POST /api/v1/auth/second-factors`, within `expires_in` seconds. HTTP
+    Basic has no second step: it is not accepted for such an account, and gets none of these.
     """
 
     code = "second_factor_required"
     title = "A second factor is required."
     is_final = False
 
-    def __init__(self, challenge: str, factors: Sequence[str], expires_in: int) -> None:
-        """Take the challenge, the names of the factors that complete the login, and for how many seconds it waits."""
+    def __init__(self, **members: object) -> None:
+        """Take the ``challenge``, the ``factors`` that complete the login, and for how many seconds it waits."""
         super().__init__()
-        members = {"challenge": challenge, "factors": tuple(factors), "expires_in": expires_in}
         self.members = MappingProxyType(members)
 
 

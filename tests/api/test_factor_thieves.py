@@ -15,6 +15,7 @@ from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OutgoingMail, User
+from authapp.models.role import ADMIN
 from authenticator import Authenticator, add_passkey
 from clocks import Time
 from conftest import dispose, reconfigured
@@ -239,3 +240,34 @@ def test_an_undo_says_that_it_removed_what_was_added_lately(app: Flask, api: Api
         mail = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id.desc())).first()
         assert mail is not None
         assert (mail.kind, mail.details) == ("factor_removed", {"factor": "recent"})
+
+
+def test_an_administrator_resets_no_wrong_codes_without_two_factors(
+    app: Flask, api: Api, user: User, time: Time
+) -> None:
+    phone = an_app(app, user)
+    token = a_session(app, a_user(app, roles=[ADMIN])).access_token
+    for _ in range(10):
+        problem(second_step(api, challenge_of(api, user), phone.wrong_code()), 401, "second_factor_invalid")
+    assert api("PATCH", f"/users/{user.id}", token, json={"status": "active"}).status_code == 200
+    problem(second_step(api, challenge_of(api, user), phone.code()), 429, "too_many_requests")
+    time.passes(seconds=1)
+
+
+def test_an_undo_that_leaves_a_factor_resets_no_wrong_codes(app: Flask, api: Api, user: User, time: Time) -> None:
+    phone = an_app(app, user)
+    time.passes(days=30)
+    for _ in range(10):
+        problem(second_step(api, challenge_of(api, user), phone.wrong_code()), 401, "second_factor_invalid")
+    link = a_token(app, user, TokenPurpose.UNDO_FACTORS)
+    assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
+    problem(second_step(api, challenge_of(api, user), phone.code()), 429, "too_many_requests")
+
+
+def test_a_session_that_never_proved_a_factor_deletes_no_passkey(app: Flask, api: Api, user: User) -> None:
+    current, kept = a_session(app, user).access_token, a_session(app, user).access_token
+    options = api.post("/users/me/passkeys/challenges", {}, current).get_json()
+    body = {"challenge_id": options["challenge_id"], "name": "x", "credential": Authenticator().create(options)}
+    passkey = api.post("/users/me/passkeys?sessions=keep", body, current).get_json()
+    problem(api("DELETE", f"/users/me/passkeys/{passkey['id']}", kept), 401, "step_up_required")
+    assert api("DELETE", f"/users/me/passkeys/{passkey['id']}", current).status_code == 204

@@ -287,11 +287,14 @@ def test_a_login_link_asks_for_the_second_factor_too(app: Flask, api: Api, user:
 
 
 def test_http_basic_is_refused_for_an_account_with_a_second_factor(
-    api: Api, user: User, phone: AuthenticatorApp
+    app: Flask, api: Api, user: User, phone: AuthenticatorApp
 ) -> None:
     del phone
     response = api.post("/auth/revoke", data={"token": "x"}, headers={"Authorization": basic(user.username, PASSWORD)})
-    problem(response, 401, "second_factor_required")
+    body = problem(response, 401, "second_factor_required")
+    assert "challenge" not in body
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(SecondFactorChallenge)) == 0
 
 
 @pytest.mark.parametrize("code", ["287 082", "287082 "])

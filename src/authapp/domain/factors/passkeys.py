@@ -64,7 +64,7 @@ class Passkeys:
         """Add the passkey that an authenticator made in this session. The sessions that ``scope`` selects end.
 
         It also counts as a second factor of this session. Returns the passkey, and recovery codes if it is the first
-        second factor of the account: otherwise there are some. Raises ``PasskeyInvalid``, ``TooManyPasskeys``, or
+        second factor of the account. Raises ``PasskeyInvalid``, ``TooManyPasskeys``, or
         ``TokenRevoked`` if the principal was logged out meanwhile.
         """
         opened, made = self._verified(answer, context)
@@ -106,13 +106,14 @@ class Passkeys:
     def delete(self, user_id: UUID, passkey_id: UUID, context: RequestContext, *, scope: LogoutScope | None) -> None:
         """Delete a passkey. The sessions that ``scope`` selects end.
 
-        Raises ``ResourceNotFound`` if it is another user's, or ``LastWayIn``.
+        Raises ``ResourceNotFound`` if it is another user's, ``LastWayIn``, or what ``require_second_factor`` raises.
         """
         with transaction() as session:
             user = lock_own(user_id, context)
             passkey = session.scalars(select(Passkey).where(*_is(user_id, passkey_id))).one_or_none()
             if passkey is None:
                 raise ResourceNotFound
+            require_second_factor(user.id, context)
             require_another_way_in(user)
             session.delete(passkey)
             details = {"passkey_id": str(passkey.id), "name": passkey.name}

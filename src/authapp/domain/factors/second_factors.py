@@ -75,9 +75,13 @@ class SecondFactors:
         if MULTI_FACTOR in result.amr:
             return
         factors = factors_of(result.user_id)
-        if factors.second():
-            names = [name for name in factors.completing() if name != PASSKEY or self._passkeys.are_accepted]
-            raise SecondFactorRequired(challenges.issue(result), names, int(challenges.LIFETIME.total_seconds()))
+        if not factors.second():
+            return
+        if not result.starts_session:
+            raise SecondFactorRequired
+        names = [name for name in factors.completing() if name != PASSKEY or self._passkeys.are_accepted]
+        seconds = int(challenges.LIFETIME.total_seconds())
+        raise SecondFactorRequired(challenge=challenges.issue(result), factors=names, expires_in=seconds)
 
     def passkey_options(self, challenge: str) -> dict[str, Any]:
         """Return what is passed to the authenticator to complete the login that waits with ``challenge``.

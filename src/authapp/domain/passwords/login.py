@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from authapp.context import Principal, RequestContext
@@ -52,7 +53,7 @@ class PasswordLogin:
 
         Raises ``InvalidCredentials``, ``TooManyRequests``, ``ServiceUnavailable``, or what a hook raises.
         """
-        result = self._verifier.verify(name, password, context, take_back=True)
+        result = replace(self._verifier.verify(name, password, context, take_back=True), starts_session=False)
         with self._recorded_refusal(result, context):
             self._hooks.send_before(hooks.before_session_start, context=context, result=result)
         principal = self._principals.of_account(

@@ -58,7 +58,7 @@ CONFIRMATION = ThrottleScope(
 LOGIN_CODE = ThrottleScope("login_code", "There were too many wrong codes.")
 
 # Who sends codes has proven the first factor, or has a session: strangers cannot lock an owner out. Nothing but a right
-# factor and an administrator resets these failures: with six digits, each reset would be so many guesses more.
+# factor, ``flask users unlock`` and a reset of all factors resets these failures: each reset is so many guesses more.
 SECOND_FACTOR = ThrottleScope(
     "second_factor", "There were too many wrong codes: use a passkey or a recovery code, or ask an administrator."
 )

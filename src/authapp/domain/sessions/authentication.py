@@ -17,7 +17,7 @@ class AuthenticationResult:
     ``account_version`` is ``users.updated_at`` as it was read for the authentication. A change of the account's
     password, names, roles or status also changes it, and then no session starts. A method with one-time codes uses the
     code up before it returns this. The failed logins that are counted under ``throttle_scope`` are reset when the
-    session starts; ``None`` resets none.
+    session starts; ``None`` resets none. Without ``starts_session``, a single request is authenticated.
     """
 
     user_id: UUID
@@ -25,6 +25,7 @@ class AuthenticationResult:
     auth_time: datetime
     account_version: datetime
     throttle_scope: str | None = None
+    starts_session: bool = True
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` without a method, or for a time without a time zone."""

@@ -157,7 +157,7 @@ class Administration:
         return ended
 
     def unlock(self, ref: UserRef, context: RequestContext) -> User:
-        """Reset the failed logins of an account, so that its owner can log in again."""
+        """Reset the failed logins and wrong codes of an account, so that its owner can log in again."""
         with transaction():
             user = lock_managed(ref, context)
             self._unlock(user, context)
@@ -172,7 +172,8 @@ class Administration:
 
     def _set_status(self, user: User, status: UserStatus | None, context: RequestContext, now: datetime) -> bool:
         if status == UserStatus.ACTIVE:
-            self._unlock(user, context)
+            # Not those of second factors, for which a recent login with two of them is asked (``FactorResets``).
+            self._unlock(user, context, *PASSWORD_SCOPES)
         if status is None or status == user.status:
             return False
         if status == UserStatus.DISABLED:
@@ -183,8 +184,8 @@ class Administration:
         audit.record(event, context=context, subject_id=user.id)
         return True
 
-    def _unlock(self, user: User, context: RequestContext) -> None:
-        if self._throttles.forgive(user.id):
+    def _unlock(self, user: User, context: RequestContext, *scopes: str) -> None:
+        if self._throttles.forgive(user.id, *scopes):
             audit.record(EventType.USER_UNLOCKED, context=context, subject_id=user.id)
 
     def _with_roles(
