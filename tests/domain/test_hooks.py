@@ -28,7 +28,14 @@ NEW_PASSWORD = "another long sentence"
 
 SENT_BEFORE = {
     *("before_registration", "before_session_start", "user_creating", "user_changing"),
-    *("account_claimed", "account_reclaimed", "factors_changing", "recovery_code_used", "passkey_counter_reversed"),
+    *(
+        "account_claimed",
+        "account_reclaimed",
+        "factors_changing",
+        "recovery_code_used",
+        "recovery_codes_created",
+        "passkey_counter_reversed",
+    ),
 }
 
 

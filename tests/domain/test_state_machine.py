@@ -348,7 +348,7 @@ def test_the_server_answers_what_the_model_answers(app: Flask) -> None:
     run_state_machine_as_test(
         lambda: Service(app),
         settings=hypothesis_settings(
-            max_examples=35,
+            max_examples=20,
             stateful_step_count=30,
             deadline=None,
             # A build that fails must fail again: the examples follow from the code alone.

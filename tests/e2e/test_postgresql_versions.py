@@ -20,7 +20,7 @@ TESTS = [
     *("tests/api/test_logout.py", "tests/api/test_sessions.py", "tests/api/test_users_pages.py"),
     *("tests/api/test_roles.py", "tests/api/test_audit_events.py", "tests/api/test_health.py"),
     "tests/cli/test_access_commands.py",
-    *("tests/domain/test_privileges.py", "tests/e2e/test_compose.py"),
+    *("tests/domain/test_privileges.py", "tests/e2e/test_cli.py::test_a_user_who_is_created_here_logs_in_there"),
 ]
 """Migrations, each kind of statement, and a server: what another PostgreSQL may not know or do differently."""
 
