@@ -37,13 +37,15 @@ class Refusal(Exception):
     """The base class of all refusals.
 
     ``detail`` explains this occurrence, ``field_errors`` name the fields to correct and ``retry_after`` is in seconds.
-    ``members`` are further members of the problem document (RFC 9457, section 3.2), which a subclass may set.
+    ``members`` are further members of the problem document (RFC 9457, section 3.2), which a subclass may set; it then
+    gives an example of each in ``member_examples``, for the OpenAPI document.
     ``is_final`` is false for an answer that asks for another step, such as a second factor, and is no failure.
     """
 
     code: ClassVar[str]
     title: ClassVar[str]
     members: Mapping[str, object] = MappingProxyType({})
+    member_examples: ClassVar[Mapping[str, object]] = MappingProxyType({})
     is_final: ClassVar[bool] = True
 
     def __init__(
@@ -423,6 +425,13 @@ class SecondFactorRequired(Unauthenticated):
 
     code = "second_factor_required"
     title = "A second factor is required."
+    member_examples = MappingProxyType(
+        {
+            "challenge": "AZrHxFs-fVOmsjwdng9KdwyVsUgtBoEDNHFDSg7ZYdzKE0ZN9qOWYzMDbTM3G1J_",
+            "factors": ["totp", "recovery_code"],
+            "expires_in": 300,
+        }
+    )
     is_final = False
 
     def __init__(self, **members: object) -> None:

@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema_rs
 import jwt
 import pytest
 from flask import Flask
@@ -68,6 +69,20 @@ def test_a_login_takes_two_steps(api: Api, user: User, phone: AuthenticatorApp) 
     assert claims(pair.get_json())["amr"] == ["pwd", "otp", "mfa"]
     assert claims(pair.get_json())["auth_time"] == int(clock.now().timestamp())
     assert api.get("/ping", pair.get_json()["access_token"]).status_code == 200
+
+
+def test_the_documents_describe_what_the_answer_to_the_first_step_has(
+    api: Api, user: User, phone: AuthenticatorApp
+) -> None:
+    del phone
+    document = api.client.get("/openapi.json").get_json()
+    described = document["components"]["schemas"]["SecondFactorRequiredProblem"]
+    members = described["allOf"][1]["properties"].keys() - {"code"}
+    assert members == {"challenge", "factors", "expires_in"}
+    body = problem(api.log_in(user.username), 401, "second_factor_required")
+    validator = jsonschema_rs.validator_for({**described, "components": document["components"]})
+    assert validator.is_valid(body)
+    assert not validator.is_valid({**body, "expires_in": "soon"})
 
 
 def test_an_account_without_a_second_factor_logs_in_with_one_step(app: Flask, api: Api) -> None:

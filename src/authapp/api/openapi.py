@@ -309,6 +309,7 @@ def _example(refusal: type[Refusal]) -> dict[str, Any]:
         instance=f"{BASE_PATH}/...",
         request_id="5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11",
         field_errors=[refusal.example] if issubclass(refusal, Invalid) else (),
+        members=refusal.member_examples,
     )
 
 

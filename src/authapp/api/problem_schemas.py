@@ -47,6 +47,17 @@ def _schema(refusal: type[Refusal]) -> dict[str, Any]:
         "description": documentation(refusal).partition("\n")[0],
         "allOf": [
             {"$ref": f"{_SCHEMAS}Problem"},
-            {"type": "object", "required": ["code"], "properties": {"code": code}},
+            {"type": "object", "required": ["code"], "properties": {"code": code, **_members(refusal)}},
         ],
     }
+
+
+def _members(refusal: type[Refusal]) -> dict[str, Any]:
+    return {name: {**_SCHEMA_OF[type(value)], "examples": [value]} for name, value in refusal.member_examples.items()}
+
+
+_SCHEMA_OF: dict[type, dict[str, Any]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    list: {"type": "array", "items": {"type": "string"}},
+}

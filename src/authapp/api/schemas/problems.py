@@ -1,6 +1,6 @@
 """Schemas of errors, as problem details (RFC 9457)."""
 
-from marshmallow import Schema, fields
+from marshmallow import INCLUDE, Schema, fields
 
 
 class FieldErrorSchema(Schema):
@@ -13,7 +13,11 @@ class FieldErrorSchema(Schema):
 
 
 class ProblemSchema(Schema):
-    """Why a request was refused. Match on `code`, which is stable."""
+    """Why a request was refused. Match on `code`, which is stable. Some problems have further members."""
+
+    class Meta:
+        # RFC 9457, section 3.2: clients ignore members that they do not know.
+        unknown = INCLUDE
 
     type = fields.String(
         required=True, metadata={"format": "uri-reference", "description": "The path where this code is explained."}

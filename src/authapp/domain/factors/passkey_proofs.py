@@ -69,10 +69,6 @@ class PasskeyProofs:
         allowed = db.session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id))
         return request_options(self._party, challenge, allowed=allowed, user_verification="preferred")
 
-    def exist(self, user_id: UUID) -> bool:
-        """Tell whether a user has a passkey."""
-        return db.session.scalar(select(Passkey.id).where(Passkey.user_id == user_id).limit(1)) is not None
-
     def prove(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes, context: RequestContext
     ) -> tuple[str, ...]:
