@@ -3,6 +3,7 @@
 from base64 import b32decode
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
 from flask import Flask
@@ -44,7 +45,8 @@ class AuthenticatorApp:
 
 def an_app(app: Flask, user: User) -> AuthenticatorApp:
     """Add an authenticator app to an account. The code of the step before is used up by that."""
-    with app.app_context():
+    # The clock stands still meanwhile: at the end of a step, that code would become one of two steps before.
+    with app.app_context(), patch.object(clock, "now", return_value=clock.now()):
         services = Services.of(app)
         enrolment = services.factors.totp_enrolment.begin(user.id, GUEST)
         phone = AuthenticatorApp.scanned(enrolment.otpauth_uri)
