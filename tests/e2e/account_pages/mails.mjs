@@ -18,13 +18,7 @@ test("the newest mail is shown, and its link opens the page in a new tab", async
   }
 });
 
-test("a script in a mail does not run, and its styles do", async ({ page, context, complaints }) => {
-  // What the policy blocks may still be an event of the browser, but never gets as far as a route.
-  const sent = [];
-  await context.route((url) => !url.href.startsWith(settings.development), (route) => {
-    sent.push(route.request().url());
-    return route.abort();
-  });
+test("a script in a mail does not run, and its styles do", async ({ page, complaints }) => {
   await page.goto(MAILS);
   await page.getByRole("link", { name: /A hostile mail/ }).click();
   const frame = page.frameLocator("iframe");
@@ -32,8 +26,9 @@ test("a script in a mail does not run, and its styles do", async ({ page, contex
   assert.equal(await frame.getByText("Styled").evaluate((node) => getComputedStyle(node).color), "rgb(1, 2, 3)");
   assert.equal(await page.title(), "A hostile mail <b>subject</b> · Mails of this server");
   assert.equal(await page.locator("h2 b").count(), 0);
-  assert.ok(complaints.length >= 1);
-  assert.deepEqual(complaints.splice(0).filter((each) => !/^(Blocked script|Refused to load|Loading the)/.test(each)), []);
   while (!(await frame.locator("img").evaluate((image) => image.complete))) await page.waitForTimeout(20);
-  assert.deepEqual(sent, []);
+  // Which events a blocked request has differs between versions of Chromium; its complaint names what it blocked.
+  const [script, image] = [/^Blocked script/, /^(Refused to load|Loading) the image 'https:\/\/tracker.example\/pixel'/];
+  for (const blocked of [script, image]) assert.ok(complaints.some((each) => blocked.test(each)), complaints.join("\n"));
+  assert.deepEqual(complaints.splice(0).filter((each) => !script.test(each) && !image.test(each)), []);
 });
