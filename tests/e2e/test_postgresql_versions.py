@@ -15,12 +15,11 @@ from e2e.processes import ROOT
 
 INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 TESTS = [
-    *("tests/models", "tests/database", "--ignore=tests/database/test_reasons.py"),
-    *("tests/api/test_login.py", "tests/api/test_registrations.py", "tests/api/test_refresh.py"),
-    *("tests/api/test_logout.py", "tests/api/test_sessions.py", "tests/api/test_users_pages.py"),
-    *("tests/api/test_roles.py", "tests/api/test_audit_events.py", "tests/api/test_health.py"),
-    "tests/cli/test_access_commands.py",
-    *("tests/domain/test_privileges.py", "tests/e2e/test_cli.py::test_a_user_who_is_created_here_logs_in_there"),
+    *("tests/models/test_schema.py", "tests/models/test_migration_transactions.py"),
+    *("tests/database", "--ignore=tests/database/test_reasons.py"),
+    *("tests/api/test_login.py", "tests/api/test_refresh.py", "tests/api/test_logout.py"),
+    *("tests/api/test_sessions.py", "tests/api/test_users_pages.py", "tests/api/test_roles.py"),
+    *("tests/api/test_health.py", "tests/e2e/test_cli.py::test_a_user_who_is_created_here_logs_in_there"),
 ]
 """Migrations, each kind of statement, and a server: what another PostgreSQL may not know or do differently."""
 
