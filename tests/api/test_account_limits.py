@@ -380,7 +380,7 @@ def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, 
         Services.of(app).administration.delete(gone.id, OPERATOR)
         time.passes(days=29)
         assert Services.of(app).pruning.prune()["limits"] == 0
-        db.session.add(AddressLimit(address="192.0.2.1", limit_name="login", arrival_at=time.now))
+        db.session.add(AddressLimit(counted_key="192.0.2.1", limit_name="login", arrival_at=time.now))
         db.session.commit()
         time.passes(days=2)
         assert Services.of(app).pruning.prune()["limits"] == 3, "two counters of accounts, and one of an address"
