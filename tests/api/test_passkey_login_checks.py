@@ -35,16 +35,6 @@ SYNCED = UP | UV | BE
 
 
 @pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app)
-
-
-@pytest.fixture
-def token(app: Flask, user: User) -> str:
-    return a_session(app, user).access_token
-
-
-@pytest.fixture
 def authenticator(api: Api, token: str) -> Authenticator:
     return add_passkey(api, token)
 

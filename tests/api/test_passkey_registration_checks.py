@@ -40,16 +40,6 @@ Options = dict[str, Any]
 Credential = dict[str, Any]
 
 
-@pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app)
-
-
-@pytest.fixture
-def token(app: Flask, user: User) -> str:
-    return a_session(app, user).access_token
-
-
 def register(api: Api, token: str, authenticator: Authenticator | None = None, **changes: Any) -> Any:
     options = creation_options(api, token)
     return send_registration(api, token, options, (authenticator or Authenticator()).create(options, **changes))
