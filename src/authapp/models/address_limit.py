@@ -3,11 +3,11 @@
 from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Key, Timestamp
 
 
-class AddressLimit(db.Model):  # type: ignore[name-defined,misc]
+class AddressLimit(Model):
     """How much of one limit a client or a mailbox has used: the theoretical arrival time of its next request (GCRA).
 
     ``counted_key`` is the client's network (``client_network``), or the hash of the address that a mail goes to.

@@ -7,7 +7,7 @@ from uuid import UUID
 from authapp.domain.throttles import ThrottleScope
 
 PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
-ONE_TIME_PASSWORD = "otp"  # noqa: S105
+ONE_TIME_PASSWORD = "otp"  # noqa: S105 - likewise
 RECOVERY = "recovery_code"
 """The method of a recovery code. RFC 8176 has no name for it."""
 
