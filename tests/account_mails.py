@@ -15,7 +15,7 @@ from authapp.domain.services import Services
 from authapp.domain.token_purposes import token_purposes
 from authapp.models import AuditEvent, OutgoingMail, User
 from authapp.models.role import ADMIN
-from factories import GUEST, PASSWORD, Api, a_session, a_user
+from factories import GUEST, PASSWORD, Api, a_user
 from factors import a_session_with_two_factors, an_app
 
 
@@ -57,16 +57,6 @@ class AccountMails:
                 lifetime=token_purposes[purpose].lifetime,
                 new_address=recipient.address,
             )
-
-
-@pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app, "ada")
-
-
-@pytest.fixture
-def token(app: Flask, user: User) -> str:
-    return a_session(app, user).access_token
 
 
 @pytest.fixture

@@ -15,6 +15,23 @@ from authapp.security import base64url
 from factories import Api
 
 ORIGIN = "https://app.example.com"
+OTHER_ORIGINS: list[Any] = [
+    "https://example.com",
+    "https://app.example.com.",
+    "https://app.example.com:8443",
+    "https://APP.example.com",
+    "https://app.example.com/",
+    "https://other.example.com",
+    "https://app.example.com.other.example",
+    "https://notapp.example.com",
+    "http://app.example.com",
+    "app.example.com",
+    "null",
+    "",
+    None,
+    ["https://app.example.com"],
+]
+"""Origins that are not ``ORIGIN``, however alike they look, and what is no origin."""
 RP_ID = "example.com"
 ES256, EDDSA, RS256 = -7, -8, -257
 UP, UV, BE, BS, AT, ED = 0x01, 0x04, 0x08, 0x10, 0x40, 0x80

@@ -14,9 +14,10 @@ from authapp.database.fast_path import PreparedStatement
 from authapp.database.migrations import PACKAGE
 from authapp.database.session import db
 from authapp.domain.services import Services
+from authapp.models import User
 from clocks import Time
 from databases import Databases, server
-from factories import Api
+from factories import Api, a_session, a_user
 from settings import settings
 
 pytest_plugins = ["account_mails", "mail_deliveries"]
@@ -82,6 +83,16 @@ def client(app: Flask) -> FlaskClient:
 @pytest.fixture
 def api(client: FlaskClient) -> Api:
     return Api(client)
+
+
+@pytest.fixture
+def user(app: Flask) -> User:
+    return a_user(app, "ada")
+
+
+@pytest.fixture
+def token(app: Flask, user: User) -> str:
+    return a_session(app, user).access_token
 
 
 @contextmanager

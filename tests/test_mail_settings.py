@@ -1,21 +1,15 @@
 """The settings of mail: what they accept, and what a wrong one is told."""
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from authapp.config import MailServer, RateLimit, Settings, SettingsError
+from authapp.config import MailServer, RateLimit, Settings
 from authapp.extension import load_settings
 from settings import KEYS
+from variables import Set, production, the_problem
 
-Set = Callable[..., None]
-GOOD = {
-    "DATABASE_URL": "postgresql://authapp@db.example/authapp",
-    "AUTHAPP_JWT_KEYS": KEYS,
-    "AUTHAPP_ISSUER": "https://auth.example.com",
-    "AUTHAPP_AUDIENCE": "authapp",
+MAIL = {
     "AUTHAPP_MAIL_URL": "smtp://user:s%40cret@mail.example.com",
     "AUTHAPP_MAIL_FROM": "Accounts <no-reply@example.com>",
 }
@@ -23,30 +17,13 @@ GOOD = {
 
 @pytest.fixture
 def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Set:
-    def change(**changes: str | None) -> None:
-        for name in list(os.environ):
-            if name.startswith(("AUTHAPP_", "DATABASE_URL")):
-                monkeypatch.delenv(name)
-        for name, value in {**GOOD, **{f"AUTHAPP_{key}": value for key, value in changes.items()}}.items():
-            if value is not None:
-                monkeypatch.setenv(name, value)
-
-    monkeypatch.chdir(tmp_path)
-    change()
-    return change
+    return production(monkeypatch, tmp_path, **MAIL)
 
 
 def server(value: str, env: Set) -> MailServer:
-    env(MAIL_URL=value)
+    env(AUTHAPP_MAIL_URL=value)
     found = load_settings().mail_url
     assert found is not None
-    return found
-
-
-def problem() -> str:
-    with pytest.raises(SettingsError) as caught:
-        load_settings()
-    (found,) = caught.value.problems
     return found
 
 
@@ -83,27 +60,27 @@ def test_mails_can_go_to_a_folder_or_to_the_console(env: Set, tmp_path: Path) ->
     ],
 )
 def test_what_is_no_server_is_named_without_its_secret(env: Set, value: str) -> None:
-    env(MAIL_URL=value)
+    env(AUTHAPP_MAIL_URL=value)
 
-    found = problem()
+    found = the_problem()
     assert found.startswith("AUTHAPP_MAIL_URL ")
     assert "s3cret" not in found
 
 
 def test_a_server_needs_a_sender(env: Set) -> None:
-    env(MAIL_FROM=None)
-    assert problem() == "AUTHAPP_MAIL_FROM is missing: AUTHAPP_MAIL_URL needs a sender."
+    env(AUTHAPP_MAIL_FROM=None)
+    assert the_problem() == "AUTHAPP_MAIL_FROM is missing: AUTHAPP_MAIL_URL needs a sender."
 
 
 @pytest.mark.parametrize("value", ["nobody", "a@b@c", "Accounts <no-reply@example.com>\nBcc: x@example.com"])
 def test_what_is_no_sender_is_refused(env: Set, value: str) -> None:
-    env(MAIL_FROM=value)
-    assert problem().startswith("AUTHAPP_MAIL_FROM must be a sender")
+    env(AUTHAPP_MAIL_FROM=value)
+    assert the_problem().startswith("AUTHAPP_MAIL_FROM must be a sender")
 
 
 def test_verification_cannot_be_required_without_mail(env: Set) -> None:
-    env(MAIL_URL=None, MAIL_FROM=None, EMAIL_VERIFICATION="required")
-    assert problem() == "AUTHAPP_MAIL_URL is missing: AUTHAPP_EMAIL_VERIFICATION=required needs it."
+    env(AUTHAPP_MAIL_URL=None, AUTHAPP_MAIL_FROM=None, AUTHAPP_EMAIL_VERIFICATION="required")
+    assert the_problem() == "AUTHAPP_MAIL_URL is missing: AUTHAPP_EMAIL_VERIFICATION=required needs it."
 
 
 @pytest.mark.parametrize(
@@ -120,30 +97,30 @@ def test_verification_cannot_be_required_without_mail(env: Set) -> None:
     ],
 )
 def test_a_link_has_its_token_in_the_fragment_of_an_https_address(env: Set, value: str) -> None:
-    env(LINK_URL=value)
-    assert problem().startswith("AUTHAPP_LINK_URL must")
+    env(AUTHAPP_LINK_URL=value)
+    assert the_problem().startswith("AUTHAPP_LINK_URL must")
 
 
 def test_templates_are_in_a_folder_that_exists(env: Set, tmp_path: Path) -> None:
-    env(MAIL_TEMPLATES=str(tmp_path))
+    env(AUTHAPP_MAIL_TEMPLATES=str(tmp_path))
     assert load_settings().mail_templates == tmp_path
-    env(MAIL_TEMPLATES=str(tmp_path / "none"))
-    assert problem() == "AUTHAPP_MAIL_TEMPLATES must name a folder that exists."
+    env(AUTHAPP_MAIL_TEMPLATES=str(tmp_path / "none"))
+    assert the_problem() == "AUTHAPP_MAIL_TEMPLATES must name a folder that exists."
 
 
 @pytest.mark.parametrize("value", ["on", "http://range.example.com/", "https://r.example/?x", "file://host/list"])
 def test_what_is_no_list_of_breached_passwords_is_refused(env: Set, value: str) -> None:
-    env(BREACHED_PASSWORDS=value)
-    assert problem().startswith("AUTHAPP_BREACHED_PASSWORDS must be off")
+    env(AUTHAPP_BREACHED_PASSWORDS=value)
+    assert the_problem().startswith("AUTHAPP_BREACHED_PASSWORDS must be off")
 
 
 def test_the_limit_per_address_of_mail_can_be_changed(env: Set) -> None:
-    env(MAIL_RATE_LIMIT="2/minute")
+    env(AUTHAPP_MAIL_RATE_LIMIT="2/minute")
     assert load_settings().mail_rate_limit == RateLimit(2, 60)
 
 
 def test_development_keeps_mails_in_its_instance_folder(env: Set, tmp_path: Path) -> None:
-    env(ENV="development", MAIL_URL=None, MAIL_FROM=None)
+    env(AUTHAPP_ENV="development", AUTHAPP_MAIL_URL=None, AUTHAPP_MAIL_FROM=None)
     settings = load_settings()
 
     assert settings.mail_url == MailServer("file", folder=tmp_path / "instance" / "mail")

@@ -31,14 +31,17 @@ def jwks(*keys: Any) -> str:
     return json.dumps({"keys": keys})
 
 
-def production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Set:
-    """Set the environment to that of a good production server, with changes; nothing else is set."""
+def production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **more: str) -> Set:
+    """Set the environment to that of a good production server, with ``more``; nothing else is set.
+
+    Returns a function that sets it again, with changes; ``None`` leaves a variable out.
+    """
 
     def change(**changes: str | None) -> None:
         for name in list(os.environ):
             if name.startswith(("AUTHAPP_", "DATABASE_URL")) or name in SERVER:
                 monkeypatch.delenv(name)
-        for name, value in {**GOOD, **changes}.items():
+        for name, value in {**GOOD, **more, **changes}.items():
             if value is not None:
                 monkeypatch.setenv(name, value)
 

@@ -78,7 +78,7 @@ _MODULES = {
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 # One list for people and one for type checkers are enough: a test compares them.
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605 - it is computed
 
 
 def __getattr__(name: str) -> Any:

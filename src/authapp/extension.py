@@ -140,7 +140,7 @@ class AuthApp:
 def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
     """Set the log level and the trusted proxies. In an application with other routes, its own code does that."""
     app.logger.setLevel(settings.log_level)
-    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]  # as Flask documents it
 
 
 def _mail_senders(app: Flask, services: Services) -> list[BackgroundTask]:

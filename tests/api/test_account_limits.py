@@ -15,8 +15,8 @@ from authapp.config import NAMES_PER_ACCOUNT
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
-from authapp.domain.passwords.throttles import LOGIN_BY_USERNAME, Attempt, LoginThrottles
 from authapp.domain.services import Services
+from authapp.domain.throttles import LOGIN_BY_USERNAME, Attempt, Throttles
 from authapp.errors import TooManyRequests
 from authapp.models import AddressLimit, AuditEvent, LoginThrottle, User
 from cli.invoking import flask_users, succeeded
@@ -333,7 +333,7 @@ def test_of_attempts_at_the_same_moment_no_more_are_let_through_than_are_free(
 ) -> None:
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)
-    throttles = LoginThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST)
+    throttles = Throttles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST)
     for _ in range(8):
         account = uuid4()
         outcomes = at_once(app, *[lambda account=account: throttles.reserve(account, LOGIN_BY_USERNAME)] * 8)
@@ -346,7 +346,7 @@ def test_the_last_attempt_is_the_last_even_when_no_delay_stands_between(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     throttles, account = (
-        LoginThrottles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST),
+        Throttles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST),
         uuid4(),
     )
     now = clock.now()
@@ -359,16 +359,16 @@ def test_the_last_attempt_is_the_last_even_when_no_delay_stands_between(
 
 
 def test_an_attempt_that_is_taken_back_ends_no_delay_that_began_after_it(app: Flask, time: Time) -> None:
-    throttles = LoginThrottles(Services.of(app).fast_path, free_failures=1, max_failures=100)
+    throttles = Throttles(Services.of(app).fast_path, free_failures=1, max_failures=100)
     account = uuid4()
     with app.app_context():
         slow = throttles.reserve(account, LOGIN_BY_USERNAME)
         time.passes(seconds=1)
         guess = throttles.reserve(account, LOGIN_BY_USERNAME)
-        throttles.take_back(account, LOGIN_BY_USERNAME, slow)
+        throttles.release(account, LOGIN_BY_USERNAME, slow)
         with pytest.raises(TooManyRequests):
             throttles.reserve(account, LOGIN_BY_USERNAME)
-        throttles.take_back(account, LOGIN_BY_USERNAME, guess)
+        throttles.release(account, LOGIN_BY_USERNAME, guess)
         assert throttles.reserve(account, LOGIN_BY_USERNAME).failures == 1
 
 
@@ -380,7 +380,7 @@ def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, 
         Services.of(app).administration.delete(gone.id, OPERATOR)
         time.passes(days=29)
         assert Services.of(app).pruning.prune()["limits"] == 0
-        db.session.add(AddressLimit(address="192.0.2.1", limit_name="login", arrival_at=time.now))
+        db.session.add(AddressLimit(counted_key="192.0.2.1", limit_name="login", arrival_at=time.now))
         db.session.commit()
         time.passes(days=2)
         assert Services.of(app).pruning.prune()["limits"] == 3, "two counters of accounts, and one of an address"

@@ -178,7 +178,7 @@ def test_attempts_that_an_outage_left_counted_stay_until_an_administrator_resets
     problem(introspect(api, basic("reports", "a guess")), 401, "invalid_credentials")
     for _ in range(2):
         assert introspect(api, basic("reports")).status_code == 200
-        assert failures(app) == [4], "no guess is taken back"
+        assert failures(app) == [4], "no guess is released"
     with app.app_context():
         assert Services.of(app).administration.unlock("reports", OPERATOR)
     assert failures(app) == []

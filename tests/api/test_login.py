@@ -136,7 +136,7 @@ def test_a_password_changed_while_it_was_checked_opens_nothing(
     user = a_user(app)
     services = Services.of(app)
     with app.app_context():
-        result = services.password_verifier.verify(user.username, PASSWORD, GUEST, take_back=False)
+        result = services.password_verifier.verify(user.username, PASSWORD, GUEST, release=False)
         services.administration.set_password(user.username, "another long sentence", OPERATOR)
     monkeypatch.setattr(services.password_verifier, "verify", lambda *_, **_options: result)
     problem(api.log_in(user.username), 401, "invalid_credentials")
@@ -148,7 +148,7 @@ def test_an_account_disabled_while_its_password_was_checked_opens_nothing(
     user = a_user(app)
     services = Services.of(app)
     with app.app_context():
-        result = services.password_verifier.verify(user.username, PASSWORD, GUEST, take_back=False)
+        result = services.password_verifier.verify(user.username, PASSWORD, GUEST, release=False)
         services.administration.disable(user.username, OPERATOR)
     monkeypatch.setattr(services.password_verifier, "verify", lambda *_, **_options: result)
     problem(api.log_in(user.username), 401, "invalid_credentials")

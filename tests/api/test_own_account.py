@@ -14,11 +14,6 @@ def user(app: Flask) -> User:
     return a_user(app, "Ada")
 
 
-@pytest.fixture
-def token(app: Flask, user: User) -> str:
-    return a_session(app, user).access_token
-
-
 def test_a_new_password_ends_every_other_session(app: Flask, api: Api, user: User) -> None:
     here, there = a_session(app, user), a_session(app, user)
     change = {"current_password": PASSWORD, "new_password": NEW}

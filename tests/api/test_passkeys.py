@@ -33,16 +33,6 @@ from factories import PASSWORD, Api, a_session, a_user, events_of, problem
 from factors import challenge_of, second_step
 
 
-@pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app, "ada")
-
-
-@pytest.fixture
-def token(app: Flask, user: User) -> str:
-    return a_session(app, user).access_token
-
-
 def change(app: Flask, user: User, **values: Any) -> None:
     with app.app_context(), transaction() as session:
         session.execute(update(User).where(User.id == user.id).values(values))

@@ -23,11 +23,6 @@ from settings import settings
 
 
 @pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app)
-
-
-@pytest.fixture
 def key(app: Flask, api: Api, user: User) -> Authenticator:
     return add_passkey(api, a_session(app, user).access_token)
 

@@ -12,11 +12,6 @@ from authapp.models import User
 from factories import PASSWORD, Api, a_session, a_user, problem
 
 
-@pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app)
-
-
 def test_users_see_their_live_sessions_and_which_is_current(app: Flask, api: Api, user: User) -> None:
     a_session(app, a_user(app))
     over = a_session(app, user)

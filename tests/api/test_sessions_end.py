@@ -104,7 +104,7 @@ def test_a_disabled_user_is_refused_even_with_a_live_session(app: Flask, api: Ap
     problem(api.get("/ping", pair.access_token), 401, "token_revoked")
     problem(api.post("/auth/refresh", token=pair.refresh_token), 401, "token_revoked")
     with app.app_context(), pytest.raises(InvalidCredentials):
-        Services.of(app).password_verifier.verify(user.username, PASSWORD, GUEST, take_back=False)
+        Services.of(app).password_verifier.verify(user.username, PASSWORD, GUEST, release=False)
 
 
 def test_a_session_whose_time_is_over_is_not_refreshed_whatever_the_token_says(app: Flask, api: Api) -> None:

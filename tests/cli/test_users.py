@@ -18,7 +18,7 @@ ANOTHER = "another good pass phrase"
 def opens(app: Flask, username: str, password: str) -> bool:
     with app.app_context():
         try:
-            Services.of(app).password_verifier.verify(username, password, GUEST, take_back=False)
+            Services.of(app).password_verifier.verify(username, password, GUEST, release=False)
         except InvalidCredentials:
             return False
         return True

@@ -28,11 +28,6 @@ ADDRESS = "Ada@Example.com"
 
 
 @pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app)
-
-
-@pytest.fixture
 def tokens(app: Flask) -> Iterator[OneTimeTokens]:
     with app.app_context():
         yield Services.of(app).one_time_tokens

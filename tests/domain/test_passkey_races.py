@@ -14,15 +14,10 @@ from authapp.errors import LastWayIn, PasskeyInvalid
 from authapp.models import Passkey, User
 from authenticator import UP, UV, Authenticator, add_passkey
 from domain.concurrently import at_once
-from factories import GUEST, Api, a_session, a_user
+from factories import GUEST, Api, a_session
 
 pytestmark = pytest.mark.committed
 AT_ONCE = 20
-
-
-@pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app)
 
 
 @pytest.fixture

@@ -22,11 +22,6 @@ CODE = "0123-4567-89AB-CDEF-GHJK-MNPQ"
 
 
 @pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app)
-
-
-@pytest.fixture
 def codes(app: Flask) -> Iterator[RecoveryCodes]:
     with app.app_context():
         yield RecoveryCodes()

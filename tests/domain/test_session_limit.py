@@ -31,11 +31,6 @@ def _three_sessions(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     reconfigured(app, monkeypatch, sessions_per_account=MAXIMUM)
 
 
-@pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app)
-
-
 def session_of(app: Flask, pair: TokenPair) -> UUID:
     return UUID(Services.of(app).tokens.read(pair.refresh_token)["sid"])
 

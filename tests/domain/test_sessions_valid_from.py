@@ -34,11 +34,6 @@ def _few_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app)
-
-
-@pytest.fixture
 def pairs(app: Flask, user: User) -> list[TokenPair]:
     return [a_session(app, user) for _ in range(6)]
 

@@ -24,11 +24,6 @@ KEYS = EncryptionKeys.generate(made=0)
 
 
 @pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app)
-
-
-@pytest.fixture
 def factors(app: Flask, time: Time) -> Iterator[TotpFactors]:
     with app.app_context():
         yield TotpFactors(KEYS, "auth.example.com")

@@ -7,9 +7,10 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from http.client import HTTPResponse
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from itertools import cycle
 from pathlib import Path
+from ssl import create_default_context
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from e2e.failing_nodes import Echo, FailingNode, Lost, Silent
 from e2e.others import installed, rendered, running, unavailable
 from e2e.processes import Server, environment
 from e2e.test_forward_auth import NGINX
-from e2e.trouble import LONGEST, PING, Tokens, judge_answers, wait
+from e2e.trouble import LIVE, LIVE_P99, LONGEST, PING, Tokens, judge_answers, wait
 from e2e.waits import answered_soon
 from ports import free_port
 
@@ -60,6 +61,10 @@ def haproxy_before(
     folder.mkdir()
     port = free_port()
     replacements = {f"node{number}:8000": f"127.0.0.1:{each}" for number, each in enumerate(ports, start=1)}
+    if addresses:
+        replacements |= {
+            f"tcp-request connection {act}": f"tcp-request session {act}" for act in ("track-sc0", "reject")
+        }
     options = (" accept-proxy" if addresses else "") + (f" ssl crt {tls}" if tls else "")
     replacements["    bind :80"] = f"    bind 127.0.0.1:{port}{options}"
     replacements["timeout server 10s"] = f"timeout server {timeout}"
@@ -124,13 +129,19 @@ def started(stack: ExitStack, folder: Path, variables: dict[str, str], port: int
     return node
 
 
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Return two files: a key with its certificate for 127.0.0.1, and the authority to trust."""
+    authority, tls, trusted = trustme.CA(), folder / "tls.pem", folder / "trusted.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tls))
+    authority.cert_pem.write_to_path(str(trusted))
+    return tls, trusted
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_haproxy_tells_the_scheme_of_the_client(tmp_path: Path, scheme: str) -> None:
     node = Echo()
     node.start()
-    authority, tls, trusted = trustme.CA(), tmp_path / "tls.pem", tmp_path / "trusted.pem"
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tls))
-    authority.cert_pem.write_to_path(str(trusted))
+    tls, trusted = certificate(tmp_path)
     before = haproxy_before(tmp_path / "haproxy", [node.port, node.port], tls=tls if scheme == "https" else None)
     with closing(node), before as port:
         address, claimed = f"{scheme}://127.0.0.1:{port}/", {"X-Forwarded-Proto": "gopher"}
@@ -221,3 +232,64 @@ def test_a_client_may_hold_a_hundred_connections(
         assert answers[refused].headers["Content-Type"] == "application/problem+json"
         assert answers[refused].headers["Retry-After"]
         assert json.load(answers[refused])["status"] == 429
+
+
+@pytest.mark.alone  # an answer is timed
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_haproxy_closes_silent_connections_of_one_client_beyond_two_hundred(
+    server: Server, tmp_path: Path, scheme: str
+) -> None:
+    tls, trusted = certificate(tmp_path)
+    before = haproxy_before(tmp_path / "haproxy", [server.port, server.port], tls=tls if scheme == "https" else None)
+    with before as port:
+
+        def measure() -> Iterator[float]:
+            with ExitStack() as stack:
+                silent = [stack.enter_context(opened(port)) for _ in range(250)]
+                wait(0.5)
+                # Threads of HAProxy that count two clients at once may close both.
+                assert 50 <= sum(map(is_closed, silent)) < 60
+                other = client_of_another_address(scheme, port, trusted)
+                start = time.monotonic()
+                other.request("GET", LIVE)
+                assert other.getresponse().status == 200
+                yield time.monotonic() - start
+                other.close()
+
+        answered_soon(measure, LIVE_P99)
+
+
+def client_of_another_address(scheme: str, port: int, trusted: Path) -> HTTPConnection:
+    """Return a client whose address is 127.0.0.2."""
+    options: dict[str, Any] = {"timeout": 5, "source_address": ("127.0.0.2", 0)}
+    if scheme == "https":
+        return HTTPSConnection("127.0.0.1", port, context=create_default_context(cafile=trusted), **options)
+    return HTTPConnection("127.0.0.1", port, **options)
+
+
+def opened(port: int) -> socket.socket:
+    """Return a connection that sends nothing; the other side may have closed it already."""
+    client = socket.socket()
+    client.settimeout(5)
+    with contextlib.suppress(ConnectionError):
+        client.connect(("127.0.0.1", port))
+    return client
+
+
+def is_closed(client: socket.socket) -> bool:
+    """Tell whether the other side has closed a connection by which it sent nothing."""
+    client.setblocking(False)
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def test_nginx_closes_silent_connections_after_five_seconds(tmp_path: Path) -> None:
+    with nginx_before(tmp_path / "nginx", [free_port(), free_port()]) as port, ExitStack() as stack:
+        silent = [stack.enter_context(opened(port)) for _ in range(3)]
+        silent[1].sendall(b"GET / HTTP/1.1\r\n")
+        wait(6.5)
+        assert [is_closed(client) for client in silent] == [True] * 3

@@ -13,7 +13,7 @@ import pytest
 from gunicorn.config import Config
 
 from authapp.serving.request_body import RequestBody
-from authapp.serving.worker import Worker, keep_limits, limit_bodies
+from authapp.serving.worker import Worker, keep_limits, limit_bodies, store_settings
 from authapp.serving.write_timeout import SEND_BUFFER
 from serving.running import Gunicorn, everything, gunicorn
 
@@ -116,3 +116,12 @@ def test_no_setting_takes_the_limits_away() -> None:
     keep_limits(cfg)
     assert cfg.keepalive == 1, "without it, the headers would have no time limit"
     assert cfg.http_protocols == ["h1"]
+
+
+def test_storing_the_settings_changes_none() -> None:
+    cfg = Config()
+    cfg.set("keepalive", 7)
+    settings = {name: setting.get() for name, setting in cfg.settings.items()}
+    store_settings(cfg)
+    assert {name: vars(cfg)[name] for name in settings} == settings
+    assert cfg.keepalive == 7

@@ -137,7 +137,7 @@ def mark(view: View, guard: Guard) -> View:
         raise TypeError("A mark, such as @requires, must be placed below the decorator that registers the view.")
     merged = _merged(getattr(view, "guard", _DEFAULT), guard)
     # A copy of the default, because the default itself means that there is no mark.
-    view.guard = Guard() if merged is _DEFAULT else merged  # type: ignore[attr-defined]
+    view.guard = Guard() if merged is _DEFAULT else merged  # type: ignore[attr-defined]  # functions take any
     return view
 
 

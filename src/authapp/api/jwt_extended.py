@@ -55,9 +55,9 @@ class TokenManager(JWTManager):
         if self._user_lookup_callback is None:
             raise RuntimeError("no user loader is registered")
         principal: Principal = self._user_lookup_callback(header, claims_dict)
-        g._jwt_extended_jwt_user = {"loaded_user": principal}  # noqa: SLF001
-        g._jwt_extended_jwt_header, g._jwt_extended_jwt = header, claims_dict  # noqa: SLF001
-        g._jwt_extended_jwt_location = "headers"  # noqa: SLF001
+        g._jwt_extended_jwt_user = {"loaded_user": principal}
+        g._jwt_extended_jwt_header, g._jwt_extended_jwt = header, claims_dict
+        g._jwt_extended_jwt_location = "headers"
         request.environ[_CLAIMS_KEY] = claims
         return principal
 
@@ -147,7 +147,7 @@ jwt.needs_fresh_token_loader(_answer_with(FreshTokenRequired))
 jwt.user_lookup_error_loader(_answer_with(TokenInvalid))
 jwt.token_verification_failed_loader(_answer_with(TokenInvalid))
 
-_decode_from_headers = view_decorators._decode_jwt_from_headers  # noqa: SLF001
+_decode_from_headers = view_decorators._decode_jwt_from_headers
 
 
 def _token_in_headers() -> tuple[str, None]:
@@ -165,4 +165,4 @@ def _token_in_headers() -> tuple[str, None]:
     return token, None
 
 
-view_decorators._decode_jwt_from_headers = _token_in_headers  # noqa: SLF001
+view_decorators._decode_jwt_from_headers = _token_in_headers

@@ -67,7 +67,8 @@ class CoveredRequests:
 
 def init_app(app: Flask, *, cover_all: bool) -> None:
     """Wrap ``app`` in the middleware; with ``cover_all``, every request is covered."""
-    app.wsgi_app = CoveredRequests(app.wsgi_app, cover_all=cover_all)  # type: ignore[method-assign]
+    app.wsgi_app = CoveredRequests(app.wsgi_app, cover_all=cover_all)  # type: ignore[method-assign]  # as Flask documents it
+    # Flask has no hook around its teardown functions.
     app.do_teardown_request = _contained(app.do_teardown_request)  # type: ignore[method-assign]
     app.do_teardown_appcontext = _contained(app.do_teardown_appcontext)  # type: ignore[method-assign]
 

@@ -79,7 +79,7 @@ def refuses(*refusals: type[Refusal], signals: Iterable[NamedSignal] = ()) -> Ca
     """
 
     def mark(view: View) -> View:
-        view.refusals, view.signals = refusals, tuple(signals)  # type: ignore[attr-defined]
+        view.refusals, view.signals = refusals, tuple(signals)  # type: ignore[attr-defined]  # functions take any
         return view
 
     return mark
@@ -102,9 +102,9 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
         def decorator(view: View) -> View:
             decorated: View = decorate(view)
             if options.get("location", "json") in {"json", "form"}:
-                decorated.reads_body = True  # type: ignore[attr-defined]
+                decorated.reads_body = True  # type: ignore[attr-defined]  # likewise
             else:
-                decorated.reads_query = True  # type: ignore[attr-defined]
+                decorated.reads_query = True  # type: ignore[attr-defined]  # likewise
             return decorated
 
         return decorator
@@ -127,6 +127,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
                     return result
                 return as_json(dump(result) if dump else result, status_code, headers)
 
+            # Where flask-smorest keeps the documentation of a view.
             answering._apidoc = document(view)._apidoc  # type: ignore[attr-defined]  # noqa: SLF001
             return cast("View", answering)
 
@@ -148,7 +149,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
         view_func.is_registered = True  # for guards: a mark above this would not be seen
 
 
-class OpenAPIDocument(Api):  # type: ignore[misc]
+class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
     """The OpenAPI document of one application."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None

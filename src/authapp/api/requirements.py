@@ -147,13 +147,14 @@ class SecondFactorOfRole:
         raise SecondFactorEnrolmentRequired
 
 
+_CHECK_ORDER: dict[type[Requirement], int] = {MultiFactor: 1, OfferedMultiFactor: 1, Recent: 2}
+"""Lower ones are checked first; every other requirement, also one of a project, has 0."""
+
+
 def in_order(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
     """Return the distinct requirements in the order in which they are checked.
 
     Nobody is asked to authenticate again for what they may not do anyhow. A second factor is asked for before a recent
     login, since sending it makes the login recent as well.
     """
-    return tuple(sorted(dict.fromkeys(requirements), key=lambda each: _LAST.get(type(each), 0)))
-
-
-_LAST: dict[type[Requirement], int] = {MultiFactor: 1, OfferedMultiFactor: 1, Recent: 2}
+    return tuple(sorted(dict.fromkeys(requirements), key=lambda each: _CHECK_ORDER.get(type(each), 0)))

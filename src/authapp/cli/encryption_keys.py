@@ -19,18 +19,10 @@ from authapp.domain.factors.stored_keys import needed_key_ids
 from authapp.security import encryption_rotation
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.encryption_rotation import EncryptionRole
-from authapp.security.keys import InvalidKey
 
 encryption = Commands("encryption", help="Generate and rotate the keys that encrypt stored secrets.")
 
-file_option = click.option(
-    "--file",
-    "path",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    envvar="AUTHAPP_ENCRYPTION_KEYS_FILE",
-    required=True,
-    help="The file with the JWK Set. The default is AUTHAPP_ENCRYPTION_KEYS_FILE.",
-)
+file_option = key_rings.file_option("AUTHAPP_ENCRYPTION_KEYS_FILE")
 
 
 @encryption.command("generate", with_appcontext=False)
@@ -104,15 +96,8 @@ def retire(kid: str | None, path: Path) -> None:
         return
     if kid in needed:
         raise click.ClickException(f"{kid} is not retired: stored secrets need it. Run `flask keys reencrypt` first.")
-    for each in retired:
-        try:
-            keys = encryption_rotation.without(keys, each)
-        except InvalidKey as error:
-            raise click.ClickException(f"{each} is not retired: {error}") from None
-    with audit.recorded(EventType.KEY_RETIRED, context=OPERATOR, keys=retired):
-        key_rings.write(path, keys.to_json())
-    for each in retired:
-        click.echo(f"Retired {each}.")
+    recorded = audit.recorded(EventType.KEY_RETIRED, context=OPERATOR, keys=retired)
+    key_rings.retire(path, keys, retired, encryption_rotation.without, recorded)
 
 
 @json_option

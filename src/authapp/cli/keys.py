@@ -17,7 +17,7 @@ from authapp.domain.audit import EventType
 from authapp.security import key_rotation
 from authapp.security.key_generation import GENERATORS
 from authapp.security.key_rotation import KeyRole
-from authapp.security.keys import InvalidKey, KeyRing
+from authapp.security.keys import KeyRing
 
 keys = Commands("keys", help="Generate and rotate the keys that sign tokens, and those that encrypt.")
 keys.add_command(encryption)
@@ -27,14 +27,7 @@ RELOAD_MARGIN = 3_600
 """How long, in seconds, servers may continue to sign with the old key before they are reloaded."""
 
 alg_option = click.option("--alg", type=click.Choice(list(GENERATORS)), default="ES256", show_default=True)
-file_option = click.option(
-    "--file",
-    "path",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    envvar="AUTHAPP_JWT_KEYS_FILE",
-    required=True,
-    help="The file with the JWK Set. The default is AUTHAPP_JWT_KEYS_FILE.",
-)
+file_option = key_rings.file_option("AUTHAPP_JWT_KEYS_FILE")
 
 
 @keys.command("generate", with_appcontext=False)
@@ -116,16 +109,9 @@ def retire(kid: str | None, path: Path, force: bool) -> None:
             "Tokens that this key signed may not have expired, and would become invalid: use --force to accept that."
         )
     retired = [kid] if kid else expired
-    for each in retired:
-        try:
-            ring = key_rotation.without(ring, each)
-        except InvalidKey as error:
-            raise click.ClickException(f"{each} is not retired: {error}") from None
-    forced = any(roles[each] is KeyRole.VERIFIES for each in retired)
-    with services().audit.recorded(EventType.KEY_RETIRED, context=OPERATOR, keys=retired, forced=forced):
-        key_rings.write(path, ring.to_json())
-    for each in retired:
-        click.echo(f"Retired {each}.")
+    forced = any(roles.get(each) is KeyRole.VERIFIES for each in retired)
+    recorded = services().audit.recorded(EventType.KEY_RETIRED, context=OPERATOR, keys=retired, forced=forced)
+    key_rings.retire(path, ring, retired, key_rotation.without, recorded)
 
 
 def _read(path: Path) -> KeyRing:

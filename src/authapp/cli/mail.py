@@ -3,6 +3,7 @@
 import signal
 from collections import Counter
 from types import FrameType
+from typing import Any
 
 import click
 from flask import current_app
@@ -79,8 +80,8 @@ def queue(as_json: bool) -> None:
         click.echo(f"{each.id}  {each.kind}  attempts: {each.attempts}  due: {due}  {each.last_error or ''}".rstrip())
 
 
-def _as_json(row: dict[str, object]) -> dict[str, object]:
-    times = {name: clock.rfc3339(row[name]) for name in ("created_at", "next_attempt_at", "claimed_until")}  # type: ignore[arg-type]
+def _as_json(row: dict[str, Any]) -> dict[str, object]:
+    times = {name: clock.rfc3339(row[name]) for name in ("created_at", "next_attempt_at", "claimed_until")}
     return row | times | {"id": str(row["id"])}
 
 

@@ -17,7 +17,7 @@ def serve(arguments: tuple[str, ...]) -> None:
     no number.
     """
     services()
-    os.execve(sys.executable, [sys.executable, "-m", "gunicorn", *arguments], _without_empty_numbers())  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-m", "gunicorn", *arguments], _without_empty_numbers())  # noqa: S606 - no shell
 
 
 def _without_empty_numbers() -> dict[str, str]:

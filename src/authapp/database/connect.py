@@ -21,7 +21,7 @@ from authapp.database import deadline, session_settings
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.wait_callback import AnswerTimeout, TimedConnection, connections_with
 
-DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
+DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects have no types
 
 READ_ONLY = "25006"
 """The SQLSTATE for a write to a read-only server: it may have become a standby."""
@@ -125,7 +125,7 @@ def connector(url: str, arguments: Mapping[str, Any]) -> Callable[[], TimedConne
     def connect() -> TimedConnection:
         connection = servers.open()
         connection.autocommit = True
-        register_uuid(None, connection)  # type: ignore[no-untyped-call]
+        register_uuid(None, connection)  # type: ignore[no-untyped-call]  # psycopg2 has no types
         return connection
 
     return connect
@@ -148,7 +148,7 @@ class DeadlinePool(QueuePool):
 
     def recreate(self) -> "DeadlinePool":
         """Return a new pool with the full timeout, not with the rest of the current request's deadline."""
-        pool: DeadlinePool = super().recreate()  # type: ignore[assignment]
+        pool: DeadlinePool = super().recreate()  # type: ignore[assignment]  # it returns one of its own class
         pool._longest = self._longest
         return pool
 

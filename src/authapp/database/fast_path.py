@@ -16,7 +16,7 @@ from psycopg2 import Error
 from psycopg2.extensions import adapt
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.sql import Executable
+from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.types import NullType, TypeEngine
 
 from authapp.database import deadline, wait_callback
@@ -39,12 +39,12 @@ _NO_SUCH_STATEMENT, _STATEMENT_EXISTS, _PLAN_IS_OUTDATED = "26000", "42P05", "0A
 class PreparedStatement:
     """A SQLAlchemy Core statement, compiled once. Its rows are named tuples."""
 
-    def __init__(self, statement: Executable) -> None:
+    def __init__(self, statement: ReturnsRows) -> None:
         """Take a ``statement`` that returns rows. Values that vary must be ``bindparam``; others become constants.
 
         Raises ``ValueError`` when two of its columns have one name: rows are read by name.
         """
-        compiled: Any = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]
+        compiled: Any = statement.compile(dialect=DIALECT)
         types = {name: bind.type for bind, name in compiled.bind_names.items()}
         given = [name for bind, name in compiled.bind_names.items() if bind.required]
         encoders = _processors(types, "bind_processor", DIALECT)
@@ -55,7 +55,7 @@ class PreparedStatement:
         }
         self._encoders = {name: encode for name, encode in encoders.items() if name in given}
         self._build_sql(str(compiled), constants, {name: _type_name(types[name]) for name in given})
-        self._prepare_row(statement.exported_columns)  # type: ignore[attr-defined]
+        self._prepare_row(statement.exported_columns)
 
     def _build_sql(self, compiled: str, constants: dict[str, str], given: dict[str, str]) -> None:
         """Write the statement's texts. ``given`` has the SQL type of each parameter, by name."""

@@ -79,7 +79,8 @@ def reason(error: SQLAlchemyError) -> str | None:
         return "every connection of this process is in use"
     code = sqlstate(error)
     if code in _QUOTED and isinstance(error, DBAPIError):
-        return _QUOTED[code].format(" ".join(str(error.orig.diag.message_primary).split()))  # type: ignore[union-attr]
+        message = error.orig.diag.message_primary  # type: ignore[union-attr]  # psycopg2's error, since it has a code
+        return _QUOTED[code].format(" ".join(str(message).split()))
     if code:
         found = [sentence for state, sentence in _BY_SQLSTATE.items() if code.startswith(state)]
         return max(found, key=len) if found else None

@@ -30,6 +30,9 @@ class Base(DeclarativeBase):
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 """The only Flask-SQLAlchemy instance of an application that uses authapp. Declare your own tables on it."""
 
+Model: Any = db.Model
+"""The base class of authapp's own tables. Flask-SQLAlchemy makes it of ``Base`` at run time, so that it has no type."""
+
 
 def discard() -> None:
     """Give back the connection of ``db.session`` and forget the session, whatever state they are in; never raises.

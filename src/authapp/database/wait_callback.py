@@ -85,7 +85,7 @@ def _by_poll(descriptor: int, reading: bool, seconds: float) -> bool:
 
 
 def _by_event_loop() -> Ready:
-    from gevent import get_hub, getcurrent  # noqa: PLC0415
+    from gevent import get_hub, getcurrent  # noqa: PLC0415 - only where it runs
 
     def waits_of(hub: Any) -> dict[Any, float]:
         # One timer serves all waits, because starting and stopping a timer for each costs more than the wait itself. It

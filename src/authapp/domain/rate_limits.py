@@ -1,6 +1,6 @@
-"""Rate limits by client address, counted in PostgreSQL for all workers and nodes together.
+"""Rate limits by client address and by mailbox, counted in PostgreSQL for all workers and nodes together.
 
-The algorithm is GCRA (ITU-T I.371). It stores one timestamp per address and limit, and updates it in one statement. A
+The algorithm is GCRA (ITU-T I.371). It stores one timestamp per key and limit, and updates it in one statement. A
 burst of the whole quota is allowed; after that, requests are allowed at the average rate.
 """
 
@@ -49,11 +49,11 @@ class RateLimits:
             )
 
 
-def charge_params(key: str, name: str, limit: RateLimit) -> dict[str, Any]:
-    """Return the values of the bind parameters of ``charge_statement``, to count one request of ``key``."""
+def charge_params(counted_key: str, name: str, limit: RateLimit) -> dict[str, Any]:
+    """Return the values of the bind parameters of ``charge_statement``, to count one request of ``counted_key``."""
     now = clock.now()
     interval, window = timedelta(seconds=limit.seconds / limit.amount), timedelta(seconds=limit.seconds)
-    return {"address": key, "limit_name": name, "now": now, "interval": interval, "horizon": now + window}
+    return {"counted_key": counted_key, "limit_name": name, "now": now, "interval": interval, "horizon": now + window}
 
 
 def charge_statement() -> ReturningInsert[datetime]:
@@ -66,9 +66,9 @@ def charge_statement() -> ReturningInsert[datetime]:
     following = func.greatest(AddressLimit.arrival_at, now) + interval
     return (
         insert(AddressLimit)
-        .values(address=bindparam("address"), limit_name=bindparam("limit_name"), arrival_at=now + interval)
+        .values(counted_key=bindparam("counted_key"), limit_name=bindparam("limit_name"), arrival_at=now + interval)
         .on_conflict_do_update(
-            index_elements=[AddressLimit.address, AddressLimit.limit_name],
+            index_elements=[AddressLimit.counted_key, AddressLimit.limit_name],
             set_={"arrival_at": following},
             where=following <= horizon,
         )
@@ -79,6 +79,6 @@ def charge_statement() -> ReturningInsert[datetime]:
 _CHARGE = PreparedStatement(charge_statement())
 _ARRIVAL = PreparedStatement(
     select(AddressLimit.arrival_at).where(
-        AddressLimit.address == bindparam("address"), AddressLimit.limit_name == bindparam("limit_name")
+        AddressLimit.counted_key == bindparam("counted_key"), AddressLimit.limit_name == bindparam("limit_name")
     )
 )

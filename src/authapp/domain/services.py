@@ -34,7 +34,6 @@ from authapp.domain.passwords.breached import breached_passwords
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.login import PasswordLogin
 from authapp.domain.passwords.policy import PasswordPolicy
-from authapp.domain.passwords.throttles import LoginThrottles
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.principals import Principals
 from authapp.domain.principals.recent import ActorPolicy
@@ -44,6 +43,7 @@ from authapp.domain.roles.roles import Roles
 from authapp.domain.sessions.introspection import Introspection
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.step_up import StepUps
+from authapp.domain.throttles import Throttles
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
@@ -124,7 +124,7 @@ class Services:
             seconds=passwords.seconds,
         )
         hasher = PasswordHasher(passwords, bulkhead)
-        throttles = LoginThrottles(
+        throttles = Throttles(
             fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
         )
         must_verify = settings.email_verification == "required"

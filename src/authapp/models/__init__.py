@@ -1,6 +1,6 @@
 """The tables, and the rules for single rows. Nothing here commits."""
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.address_limit import AddressLimit
 from authapp.models.audit_event import AuditEvent
 from authapp.models.blocklisted_token import BlocklistedToken
@@ -17,9 +17,7 @@ from authapp.models.totp_factor import TotpFactor
 from authapp.models.user import User, UserStatus
 
 TABLES = frozenset(
-    mapper.local_table.name
-    for mapper in db.Model.registry.mappers  # type: ignore[attr-defined]
-    if mapper.class_.__module__.startswith(f"{__name__}.")
+    mapper.local_table.name for mapper in Model.registry.mappers if mapper.class_.__module__.startswith(f"{__name__}.")
 )
 """The names of authapp's own tables. A project that uses authapp may declare others on the same metadata."""
 

@@ -1,14 +1,16 @@
-"""The counters of the rate limits by client address, in the database so that all workers and nodes count together."""
+"""The counters of the rate limits. They are in the database so that all workers and nodes count together."""
 
 from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Key, Timestamp
 
 
-class AddressLimit(db.Model):  # type: ignore[name-defined,misc]
-    """How much of one limit a client address has used: the theoretical arrival time of its next request (GCRA).
+class AddressLimit(Model):
+    """How much of one limit a client or a mailbox has used: the theoretical arrival time of its next request (GCRA).
+
+    ``counted_key`` is the client's network (``client_network``), or the hash of the address that a mail goes to.
 
     The table is unlogged, so that counting a request does not wait for the disk. The price is that a crash of the
     database loses the counts, which cover about a minute.
@@ -17,6 +19,6 @@ class AddressLimit(db.Model):  # type: ignore[name-defined,misc]
     __tablename__ = "address_limits"
     __table_args__ = (Index(None, "arrival_at"), {"prefixes": ["UNLOGGED"]})
 
-    address: Mapped[Key] = mapped_column(primary_key=True)
+    counted_key: Mapped[Key] = mapped_column("address", key="counted_key", primary_key=True)
     limit_name: Mapped[Key] = mapped_column(primary_key=True)
     arrival_at: Mapped[Timestamp]

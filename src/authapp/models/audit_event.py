@@ -6,13 +6,13 @@ from sqlalchemy import Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Key, Timestamp
 
 _TO_OTHERS = text("actor_id IS DISTINCT FROM subject_id AND actor_id IS NOT NULL")
 
 
-class AuditEvent(db.Model):  # type: ignore[name-defined,misc]
+class AuditEvent(Model):
     """One event. It is append-only: a trigger refuses updates, and refuses deletes except by pruning.
 
     ``actor_id`` is the user who did it (null for a guest and for the command line), ``subject_id`` the account that it

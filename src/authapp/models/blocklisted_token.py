@@ -3,11 +3,11 @@
 from sqlalchemy import CheckConstraint, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Timestamp
 
 
-class BlocklistedToken(db.Model):  # type: ignore[name-defined,misc]
+class BlocklistedToken(Model):
     """One revoked token, by its ``jti``. The row is pruned once the token has expired, as it is not needed then.
 
     As for sessions, there is no foreign key to the account.

@@ -3,11 +3,11 @@
 from sqlalchemy import Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Key, Timestamp
 
 
-class LoginThrottle(db.Model):  # type: ignore[name-defined,misc]
+class LoginThrottle(Model):
     """The consecutive failures of one account in one scope (NIST SP 800-63B-4, section 3.2.2).
 
     ``counted_id`` is the user's id, or an id derived from a name that no account has. Unknown names are counted like

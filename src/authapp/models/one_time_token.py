@@ -3,11 +3,11 @@
 from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Key, Timestamp
 
 
-class OneTimeToken(db.Model):  # type: ignore[name-defined,misc]
+class OneTimeToken(Model):
     """One token that was sent: its SHA-256, its purpose, and the address that it was sent to.
 
     The token itself is not stored anywhere. ``address_key`` is the lookup key of that address

@@ -6,11 +6,11 @@ from sqlalchemy import Index, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Key, Timestamp
 
 
-class OutgoingMail(db.Model):  # type: ignore[name-defined,misc]
+class OutgoingMail(Model):
     """One mail to send: its ``kind``, and the user or the address to send it to.
 
     It contains no secret and no text: when the mail is sent, the account is looked up and any token is created.

@@ -3,7 +3,7 @@
 from sqlalchemy import ARRAY, BigInteger, ForeignKey, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Timestamp
 
 PASSKEYS_PER_ACCOUNT = 20
@@ -11,7 +11,7 @@ NAME_MAX_LENGTH = 64
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 
 
-class Passkey(db.Model):  # type: ignore[name-defined,misc]
+class Passkey(Model):
     """One passkey: a credential record of WebAuthn L3, section 4, under a name that its owner chose.
 
     ``public_key`` is a COSE_Key (RFC 9052). ``backup_eligible`` tells whether the passkey may be synced between

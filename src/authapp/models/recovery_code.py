@@ -3,11 +3,11 @@
 from sqlalchemy import ForeignKey, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Timestamp
 
 
-class RecoveryCode(db.Model):  # type: ignore[name-defined,misc]
+class RecoveryCode(Model):
     """One code that has not been used: its SHA-256, since its 120 random bits cannot be guessed."""
 
     __tablename__ = "recovery_codes"

@@ -4,7 +4,7 @@ from sqlalchemy import ARRAY, ColumnElement, ForeignKey, Index, Text, event, lit
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, ORMExecuteState, mapped_column, with_loader_criteria
 
-from authapp.database.session import db
+from authapp.database.session import Model, db
 from authapp.models.columns import Id, Key, Timestamp, matches
 
 ROLE_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -44,7 +44,7 @@ def checked_role_description(description: str) -> str:
     return description
 
 
-class Role(db.Model):  # type: ignore[name-defined,misc]
+class Role(Model):
     """A named set of permissions, each written as ``resource:action``.
 
     A role with ``deleted_at`` is deleted: nobody has it, and nobody can be given it. Its row stays, without its
@@ -72,7 +72,7 @@ class Role(db.Model):  # type: ignore[name-defined,misc]
         return cls.deleted_at.is_(None)
 
 
-class UserRole(db.Model):  # type: ignore[name-defined,misc]
+class UserRole(Model):
     """One role of one user."""
 
     __tablename__ = "user_roles"

@@ -3,11 +3,11 @@
 from sqlalchemy import ARRAY, ForeignKey, Index, LargeBinary, SmallInteger, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Timestamp
 
 
-class SecondFactorChallenge(db.Model):  # type: ignore[name-defined,misc]
+class SecondFactorChallenge(Model):
     """One login that waits for its second factor. The challenge itself is not stored, only its SHA-256.
 
     ``amr`` says what was proven, and ``account_version`` is ``users.updated_at`` as it was then: any

@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import ARRAY, ColumnElement, DateTime, Index, Text, and_, func, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Timestamp
 from authapp.models.user import User
 
@@ -17,7 +17,7 @@ class EndReason(StrEnum):
     LOGOUT = "logout"
     REVOKED = "revoked"
     REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105 - a reason, not a secret
-    PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - likewise
     FACTORS_CHANGED = "factors_changed"
     DISABLED = "disabled"
     SESSION_LIMIT = "session_limit"
@@ -26,7 +26,7 @@ class EndReason(StrEnum):
 _UNENDED = "coalesce(ended_at, 'infinity') = 'infinity'"
 
 
-class Session(db.Model):  # type: ignore[name-defined,misc]
+class Session(Model):
     """One login, and the state of its refresh tokens (RFC 9700, section 4.14.2).
 
     The row holds the ids of tokens, never a token. Only the refresh token ``refresh_jti`` may be exchanged.

@@ -3,11 +3,11 @@
 from sqlalchemy import Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Timestamp
 
 
-class SpentChallenge(db.Model):  # type: ignore[name-defined,misc]
+class SpentChallenge(Model):
     """The SHA-256 of a challenge that a user has used. Until it expires, it is not accepted again.
 
     There is no foreign key to the account: deleting an account must not take longer the more often it was used.

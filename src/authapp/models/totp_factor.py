@@ -3,11 +3,11 @@
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Key, Timestamp
 
 
-class TotpFactor(db.Model):  # type: ignore[name-defined,misc]
+class TotpFactor(Model):
     """The TOTP factor of one account. It counts once its owner has confirmed it with a code: ``confirmed_at``.
 
     ``secret`` is encrypted with the key ``key_id`` of ``AUTHAPP_ENCRYPTION_KEYS``. ``last_step`` is the time step of

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from authapp import clock
-from authapp.database.session import db
+from authapp.database.session import Model
 from authapp.models.columns import Id, Key, Timestamp, matches
 from authapp.models.role import UserRole
 
@@ -86,7 +86,7 @@ def checked_email(email: str) -> str:
         raise ValueError("Not a valid email address.") from None
 
 
-class User(db.Model):  # type: ignore[name-defined,misc]  # Flask-SQLAlchemy builds db.Model at run time
+class User(Model):
     """One account. Unique constraints on the two key columns make username and email unique regardless of case.
 
     ``password_hash`` is null for an account without a password. Setting ``sessions_valid_from`` ends every session

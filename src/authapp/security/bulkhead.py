@@ -151,7 +151,7 @@ def _native_threads() -> Any:
     """Return an executor that uses operating system threads: a hash in a greenlet would block the event loop."""
     monkey: Any = sys.modules.get("gevent.monkey")
     if monkey is not None and monkey.is_module_patched("threading"):
-        from gevent.threadpool import ThreadPoolExecutor as NativeThreadPoolExecutor  # noqa: PLC0415
+        from gevent.threadpool import ThreadPoolExecutor as NativeThreadPoolExecutor  # noqa: PLC0415 - only where it runs
 
         return NativeThreadPoolExecutor
     return ThreadPoolExecutor

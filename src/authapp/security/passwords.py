@@ -34,7 +34,7 @@ class FloorArgon2Hasher(Argon2Hasher):
         memory_kib, time_cost = self._floor
         return argon2id.str(_bytes(password), opslimit=time_cost, memlimit=memory_kib * 1024).decode("ascii")
 
-    def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002 - the protocol's name
+    def verify(self, password: str | bytes, hash: str | bytes) -> bool:
         try:
             if _is_sodiums(extract_parameters(_text(hash))):
                 return argon2id.verify(_bytes(hash), _bytes(password))
@@ -44,7 +44,7 @@ class FloorArgon2Hasher(Argon2Hasher):
         except (VerificationError, InvalidHashError, CryptoError):
             raise ValueError("the stored hash is damaged") from None
 
-    def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002
+    def check_needs_rehash(self, hash: str | bytes) -> bool:
         stored = extract_parameters(_text(hash))
         memory_kib, time_cost = self._floor
         return stored.type is not Type.ID or stored.memory_cost < memory_kib or stored.time_cost < time_cost
@@ -62,16 +62,16 @@ class WerkzeugHasher(HasherProtocol):
     _FORMAT = re.compile(r"(scrypt|pbkdf2)(:[A-Za-z0-9]+)*\$[^$]+\$[0-9a-f]+")
 
     @classmethod
-    def identify(cls, hash: str | bytes) -> bool:  # noqa: A002
+    def identify(cls, hash: str | bytes) -> bool:
         return cls._FORMAT.fullmatch(_text(hash)) is not None
 
     def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
         raise TypeError("new passwords are hashed with argon2id")
 
-    def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002
+    def verify(self, password: str | bytes, hash: str | bytes) -> bool:
         return check_password_hash(_text(hash), _text(password))
 
-    def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002
+    def check_needs_rehash(self, hash: str | bytes) -> bool:
         return True
 
 
@@ -81,7 +81,7 @@ class FullLengthBcryptHasher(BcryptHasher):
     With truncation, every password with the same first 72 bytes would be accepted.
     """
 
-    def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002
+    def verify(self, password: str | bytes, hash: str | bytes) -> bool:
         encoded = _text(password).encode()
         # bcrypt's C code also truncates a password at a NUL byte.
         if len(encoded) > BCRYPT_READS_BYTES or b"\0" in encoded:
@@ -90,7 +90,7 @@ class FullLengthBcryptHasher(BcryptHasher):
             raise ValueError("bcrypt cannot have hashed this password")
         return super().verify(encoded, hash)
 
-    def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002
+    def check_needs_rehash(self, hash: str | bytes) -> bool:
         return True
 
 

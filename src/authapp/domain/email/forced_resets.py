@@ -3,7 +3,7 @@
 from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain.hooks import Hooks
-from authapp.domain.passwords.throttles import PASSWORD_SCOPES, LoginThrottles
+from authapp.domain.throttles import FIRST_FACTOR_SCOPES, Throttles
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import UserRef, lock_managed
 
@@ -11,7 +11,7 @@ from authapp.domain.users.rows import UserRef, lock_managed
 class ForcedResets:
     """The use case of forcing a reset. Administrators do not choose passwords of others (ASVS 5.0, 6.4.6)."""
 
-    def __init__(self, throttles: LoginThrottles, hooks: Hooks) -> None:
+    def __init__(self, throttles: Throttles, hooks: Hooks) -> None:
         self._throttles = throttles
         self._hooks = hooks
 
@@ -25,6 +25,6 @@ class ForcedResets:
         with transaction():
             user = lock_managed(ref, context)
             ended = void_password(user, context)
-            self._throttles.forgive(user.id, *PASSWORD_SCOPES)
+            self._throttles.reset(user.id, *FIRST_FACTOR_SCOPES)
             self._hooks.send_user_changing(user, {"password"}, context=context)
         send_sessions_ended(user.id, ended, self._hooks, context)

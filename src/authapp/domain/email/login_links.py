@@ -15,10 +15,10 @@ from authapp.domain.email.kinds import LOGIN_LINK
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import OneTimeTokens, UsedToken
-from authapp.domain.passwords.throttles import LOGIN_CODE, LoginThrottles, unknown_account
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.domain.throttles import LOGIN_CODE, Throttles, unknown_account
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.new_password import send_sessions_ended, void_password
@@ -49,7 +49,7 @@ class LoginLinks:
         self,
         mail_requests: MailRequests,
         tokens: OneTimeTokens,
-        throttles: LoginThrottles,
+        throttles: Throttles,
         sessions: Sessions,
         hooks: Hooks,
     ) -> None:
@@ -90,7 +90,7 @@ class LoginLinks:
             else:
                 # The code was right, and no session starts that would reset the failures before it.
                 with transaction():
-                    self._throttles.forgive(result.user_id, LOGIN_CODE.name)
+                    self._throttles.reset(result.user_id, LOGIN_CODE)
             raise
         if pair is None:
             _record_refusal(result, OneTimeTokenInvalid(), context)
@@ -127,7 +127,7 @@ class LoginLinks:
             (EMAIL,),
             auth_time=clock.now(),
             account_version=user.updated_at,
-            throttle_scope=LOGIN_CODE.name,
+            throttle_scope=LOGIN_CODE,
         )
 
     def _may_guess(self, challenged: UUID | None, challenge_hash: bytes) -> bool:

@@ -11,7 +11,7 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
-from authapp.domain.passwords.throttles import PASSWORD_SCOPES, LoginThrottles
+from authapp.domain.throttles import FIRST_FACTOR_SCOPES, Throttles
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.new_password import send_password_changed, set_password_hash
@@ -30,7 +30,7 @@ class PasswordResets:
         tokens: OneTimeTokens,
         policy: PasswordPolicy,
         hasher: PasswordHasher,
-        throttles: LoginThrottles,
+        throttles: Throttles,
         hooks: Hooks,
     ) -> None:
         self._mail_requests = mail_requests
@@ -73,6 +73,6 @@ class PasswordResets:
         with transaction():
             user = use_token(self._tokens, token, TokenPurpose.RESET_PASSWORD)
             prove_address(user, self._hooks, context)
-            self._throttles.forgive(user.id, *PASSWORD_SCOPES)
+            self._throttles.reset(user.id, *FIRST_FACTOR_SCOPES)
             ended = set_password_hash(user, new_hash, self._hooks, context, event=EventType.PASSWORD_RESET)
         send_password_changed(user.id, ended, self._hooks, context)

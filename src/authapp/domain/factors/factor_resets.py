@@ -11,8 +11,8 @@ from authapp.database.session import db, transaction
 from authapp.domain.audit import EventType
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.hooks import account_claimed, account_reclaimed
-from authapp.domain.passwords.throttles import SECOND_FACTOR, LoginThrottles
 from authapp.domain.sessions.sessions import LogoutScope
+from authapp.domain.throttles import SECOND_FACTOR, Throttles
 from authapp.domain.users.rows import UserRef, lock_managed
 from authapp.models import Passkey, RecoveryCode, SecondFactorChallenge, TotpFactor, User
 
@@ -23,7 +23,7 @@ ALL, RECENT = "all", "recent"
 class FactorResets:
     """The use case of removing all second factors of an account."""
 
-    def __init__(self, throttles: LoginThrottles, changes: FactorChanges) -> None:
+    def __init__(self, throttles: Throttles, changes: FactorChanges) -> None:
         self._throttles = throttles
         self._changes = changes
 
@@ -52,7 +52,7 @@ class FactorResets:
         _delete_factors(user.id, since)
         # Not where older factors stay: whoever reads the mails would get as many guesses more with each link.
         if since is None:
-            self._throttles.forgive(user.id, SECOND_FACTOR.name)
+            self._throttles.reset(user.id, SECOND_FACTOR)
         factor = ALL if since is None else RECENT
         return self._changes.apply(user, EventType.FACTOR_RESET, context, scope=LogoutScope.GLOBAL, factor=factor)
 

@@ -20,11 +20,11 @@ from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyA
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.totp_enrolment import digits_of
 from authapp.domain.hooks import Hooks
-from authapp.domain.passwords.throttles import SECOND_FACTOR, LoginThrottles
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.domain.throttles import SECOND_FACTOR, Throttles
 from authapp.domain.users.rows import lock_account
 from authapp.errors import (
     ChallengeInvalid,
@@ -52,7 +52,7 @@ class SecondFactors:
         passkeys: PasskeyProofs,
         verifier: PasswordVerifier,
         sessions: Sessions,
-        throttles: LoginThrottles,
+        throttles: Throttles,
         hooks: Hooks,
     ) -> None:
         """Take the kinds of codes by the names of their factors in the API."""
@@ -127,7 +127,7 @@ class SecondFactors:
             tuple(dict.fromkeys((*login.amr, *amr, MULTI_FACTOR))),
             auth_time=clock.now(),
             account_version=login.account_version,
-            throttle_scope=SECOND_FACTOR.name,
+            throttle_scope=SECOND_FACTOR,
         )
         pair = self._sessions.start(result, context)
         if pair is None:
@@ -154,7 +154,7 @@ class SecondFactors:
             user = lock_account(user_id)
             amr = self._codes[factor](user_id, code, context)
             if amr:
-                self._throttles.forgive(user_id, SECOND_FACTOR.name)
+                self._throttles.reset(user_id, SECOND_FACTOR)
             else:
                 _record_refusal(user_id, factor, context)
         if not amr:
@@ -182,7 +182,7 @@ class SecondFactors:
             yield
         except ServiceUnavailable:
             if attempt is not None:
-                self._throttles.take_back(user_id, SECOND_FACTOR, attempt)
+                self._throttles.release(user_id, SECOND_FACTOR, attempt)
             raise
 
 

@@ -17,9 +17,9 @@ from authapp.domain.factors.second_factors import SecondFactors
 from authapp.domain.factors.totp_enrolment import TotpEnrolment
 from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.hooks import Hooks
-from authapp.domain.passwords.throttles import LoginThrottles
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.throttles import Throttles
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import KeyRing
 from authapp.security.sealed_challenges import SealedChallenges
@@ -45,7 +45,7 @@ class FactorServices:
         encryption_keys: EncryptionKeys | None,
         verifier: PasswordVerifier,
         sessions: Sessions,
-        throttles: LoginThrottles,
+        throttles: Throttles,
         hooks: Hooks,
     ) -> Self:
         """Create the use cases. ``keys`` are those that sign tokens: others are derived from them.

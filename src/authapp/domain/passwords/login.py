@@ -36,7 +36,7 @@ class PasswordLogin:
         a ``before_session_start`` hook raises.
         """
         for _ in range(ATTEMPTS):
-            result = self._verifier.verify(name, password, context, take_back=False)
+            result = self._verifier.verify(name, password, context, release=False)
             # No session starts if the account changed meanwhile. It may only have been renamed or got a role, so the
             # password is verified once more, against the account as it is now.
             with self._recorded_refusal(result, context):
@@ -53,7 +53,7 @@ class PasswordLogin:
 
         Raises ``InvalidCredentials``, ``TooManyRequests``, ``ServiceUnavailable``, or what a hook raises.
         """
-        result = replace(self._verifier.verify(name, password, context, take_back=True), starts_session=False)
+        result = replace(self._verifier.verify(name, password, context, release=True), starts_session=False)
         with self._recorded_refusal(result, context):
             self._hooks.send_before(hooks.before_session_start, context=context, result=result)
         principal = self._principals.of_account(
@@ -69,7 +69,7 @@ class PasswordLogin:
         try:
             yield
         except Refusal as refusal:
-            self._verifier.forgive(result)
+            self._verifier.reset_failures(result)
             if refusal.is_final:
                 self._record(result, context, code=refusal.code)
             raise

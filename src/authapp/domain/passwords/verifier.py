@@ -14,16 +14,16 @@ from authapp.database.session import read_one, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.passwords.hashing import PasswordHasher
-from authapp.domain.passwords.throttles import (
+from authapp.domain.sessions.authentication import PASSWORD, AuthenticationResult
+from authapp.domain.throttles import (
     CONFIRMATION,
     LOGIN_BY_EMAIL,
     LOGIN_BY_USERNAME,
     Attempt,
-    LoginThrottles,
+    Throttles,
     ThrottleScope,
     unknown_account,
 )
-from authapp.domain.sessions.authentication import PASSWORD, AuthenticationResult
 from authapp.errors import FieldError, InvalidCredentials, ValidationFailed, WrongPassword
 from authapp.models import LoginThrottle, User, UserStatus
 from authapp.models.user import lookup_key
@@ -46,7 +46,7 @@ class PasswordVerifier:
     """Verifies passwords and counts attempts."""
 
     def __init__(
-        self, hasher: PasswordHasher, throttles: LoginThrottles, fast_path: FastPath, *, verified_addresses: bool
+        self, hasher: PasswordHasher, throttles: Throttles, fast_path: FastPath, *, verified_addresses: bool
     ) -> None:
         """With ``verified_addresses``, an account of which no address was ever verified has its username alone."""
         self._hasher = hasher
@@ -55,11 +55,11 @@ class PasswordVerifier:
         by_email = _BY_VERIFIED_EMAIL if verified_addresses else _BY_EMAIL
         self._lookups = {LOGIN_BY_USERNAME: _BY_USERNAME, LOGIN_BY_EMAIL: by_email}
 
-    def verify(self, name: str, password: str, context: RequestContext, *, take_back: bool) -> AuthenticationResult:
+    def verify(self, name: str, password: str, context: RequestContext, *, release: bool) -> AuthenticationResult:
         """Authenticate the user with this username or email address.
 
-        With ``take_back``, a right password takes back its own attempt at once, and no other. Otherwise it stays
-        counted until ``sessions.start`` or ``forgive`` resets all failures under this name.
+        With ``release``, a right password releases its own attempt at once, and no other. Otherwise it stays counted
+        until ``sessions.start`` or ``reset_failures`` resets all failures under this name.
 
         Raises ``InvalidCredentials``, ``TooManyRequests`` after too many failures, or ``ServiceUnavailable``. The work
         is the same whether the account is missing, disabled or without a password, or the password is wrong, so that
@@ -73,8 +73,8 @@ class PasswordVerifier:
             raise RuntimeError("a select without a condition has a row")
         is_active = row.id is not None and row.status == UserStatus.ACTIVE
         # An attempt at an account that is not active stays counted: it is refused like a wrong password.
-        is_taken_back = take_back and is_active
-        attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password, context, is_taken_back)
+        is_released = release and is_active
+        attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password, context, is_released)
         if not correct or not is_active:
             self._record_refused_login(row.id, attempt, scope, context)
             raise InvalidCredentials
@@ -85,7 +85,7 @@ class PasswordVerifier:
             (PASSWORD,),
             auth_time=clock.now(),
             account_version=row.updated_at,
-            throttle_scope=None if take_back else scope.name,
+            throttle_scope=None if release else scope,
         )
 
     def confirm(self, user_id: UUID, password: str | None, context: RequestContext, *, field: str) -> ConfirmedUser:
@@ -113,7 +113,7 @@ class PasswordVerifier:
                 audit.record(refused, context=context, subject_id=user_id, failures=attempt.failures)
             raise WrongPassword
         with transaction():
-            self._throttles.forgive(counted_id, CONFIRMATION.name)
+            self._throttles.reset(counted_id, CONFIRMATION)
         return confirmed
 
     def reauthenticate(self, user_id: UUID, password: str, context: RequestContext) -> AuthenticationResult:
@@ -128,11 +128,11 @@ class PasswordVerifier:
             user_id, (PASSWORD,), auth_time=clock.now(), account_version=confirmed.account_version
         )
 
-    def forgive(self, result: AuthenticationResult) -> None:
+    def reset_failures(self, result: AuthenticationResult) -> None:
         """Reset the failures that ``verify`` left counted, where no session starts."""
         if result.throttle_scope is not None:
             with transaction():
-                self._throttles.forgive(result.user_id, result.throttle_scope)
+                self._throttles.reset(result.user_id, result.throttle_scope)
 
     def _try(
         self,
@@ -141,7 +141,7 @@ class PasswordVerifier:
         scope: ThrottleScope,
         password: str,
         context: RequestContext,
-        take_back: bool = False,
+        release: bool = False,
     ) -> tuple[Attempt, bool, str | None]:
         self._throttles.check(scope, row.failures, row.blocked_until)
         # Counted only when its turn has come: not if it is refused with 503, or if its client has gone.
@@ -149,8 +149,8 @@ class PasswordVerifier:
             attempt = self._throttles.reserve(counted_id, scope)
             correct, new_hash = self._hasher.verify(password, row.password_hash)
             # Within the turn: of right passwords at once, no more count as failures than are hashed at once.
-            if correct and take_back:
-                self._throttles.take_back(counted_id, scope, attempt)
+            if correct and release:
+                self._throttles.release(counted_id, scope, attempt)
         return attempt, correct, new_hash
 
     def _record_refused_login(

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from authapp.domain.throttles import ThrottleScope
+
 PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
-ONE_TIME_PASSWORD = "otp"  # noqa: S105
+ONE_TIME_PASSWORD = "otp"  # noqa: S105 - likewise
 RECOVERY = "recovery_code"
 """The method of a recovery code. RFC 8176 has no name for it."""
 
@@ -16,7 +18,7 @@ class AuthenticationResult:
 
     ``account_version`` is ``users.updated_at`` as it was read for the authentication. A change of the account's
     password, names, roles or status also changes it, and then no session starts. A method with one-time codes uses the
-    code up before it returns this. The failed logins that are counted under ``throttle_scope`` are reset when the
+    code up before it returns this. The failed attempts that are counted in ``throttle_scope`` are reset when the
     session starts; ``None`` resets none. Without ``starts_session``, a single request is authenticated.
     """
 
@@ -24,7 +26,7 @@ class AuthenticationResult:
     amr: tuple[str, ...]
     auth_time: datetime
     account_version: datetime
-    throttle_scope: str | None = None
+    throttle_scope: ThrottleScope | None = None
     starts_session: bool = True
 
     def __post_init__(self) -> None:

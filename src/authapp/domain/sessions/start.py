@@ -23,7 +23,7 @@ def insert_session(
 
     While a password hash was being computed, the password may have been changed, or the account disabled. The user's
     row is locked by the statement, so that a global logout either comes before the session or ends it. The failed
-    logins under the name of this login are forgotten. It may run twice, and then starts one session.
+    attempts in the scope of this login are reset. It may run twice, and then starts one session.
     """
     parameters = {
         "user_id": state.user_id,
@@ -35,7 +35,7 @@ def insert_session(
         "refresh_expires_at": state.refresh_expires_at,
         "amr": state.amr,
         "auth_time": state.auth_time,
-        "throttle_scope": result.throttle_scope,
+        "throttle_scope": result.throttle_scope.name if result.throttle_scope else None,
     }
     return fast_path.write(_START, {**parameters, **audit.audit_params(context)}) is not None
 
@@ -71,10 +71,10 @@ def _start() -> PreparedStatement:
     }
     rows = select(*columns.values()).select_from(account)
     started = insert(Session).from_select(list(columns), rows).on_conflict_do_nothing().cte("started")
-    forgiven = (
+    reset_failures = (
         delete(LoginThrottle)
         .where(LoginThrottle.counted_id == account.c.id, LoginThrottle.scope == bindparam("throttle_scope"))
-        .cte("forgiven")
+        .cte("reset_failures")
     )
     event = {
         "occurred_at": now,
@@ -84,7 +84,7 @@ def _start() -> PreparedStatement:
         "session_id": columns["id"],
         "details": literal({}, JSONB),
     }
-    return PreparedStatement(select(account.c.id).add_cte(started, forgiven, audit.audit_cte(account, event)))
+    return PreparedStatement(select(account.c.id).add_cte(started, reset_failures, audit.audit_cte(account, event)))
 
 
 _START = _start()

@@ -13,11 +13,11 @@ from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
-from authapp.domain.passwords.throttles import PASSWORD_SCOPES, LoginThrottles
 from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.roles.grants import GrantPolicy, require_another_admin
 from authapp.domain.roles.roles import check_exists
 from authapp.domain.sessions import revocation
+from authapp.domain.throttles import FIRST_FACTOR_SCOPES, Throttles, ThrottleScope
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.new_password import send_password_changed, set_password_hash
 from authapp.domain.users.rows import (
@@ -57,7 +57,7 @@ class Administration:
         accounts: Accounts,
         policy: PasswordPolicy,
         hasher: PasswordHasher,
-        throttles: LoginThrottles,
+        throttles: Throttles,
         hooks: Hooks,
         actor_policy: ActorPolicy,
         *,
@@ -140,7 +140,7 @@ class Administration:
         new_hash = self._hasher.hash(password, context)
         with transaction():
             user = lock_managed(user.id, context)
-            self._throttles.forgive(user.id, *PASSWORD_SCOPES)
+            self._throttles.reset(user.id, *FIRST_FACTOR_SCOPES)
             ended = set_password_hash(user, new_hash, self._hooks, context)
         send_password_changed(user.id, ended, self._hooks, context)
         return user
@@ -173,7 +173,7 @@ class Administration:
     def _set_status(self, user: User, status: UserStatus | None, context: RequestContext, now: datetime) -> bool:
         if status == UserStatus.ACTIVE:
             # Not those of second factors, for which a recent login with two of them is asked (``FactorResets``).
-            self._unlock(user, context, *PASSWORD_SCOPES)
+            self._unlock(user, context, *FIRST_FACTOR_SCOPES)
         if status is None or status == user.status:
             return False
         if status == UserStatus.DISABLED:
@@ -184,8 +184,8 @@ class Administration:
         audit.record(event, context=context, subject_id=user.id)
         return True
 
-    def _unlock(self, user: User, context: RequestContext, *scopes: str) -> None:
-        if self._throttles.forgive(user.id, *scopes):
+    def _unlock(self, user: User, context: RequestContext, *scopes: ThrottleScope) -> None:
+        if self._throttles.reset(user.id, *scopes):
             audit.record(EventType.USER_UNLOCKED, context=context, subject_id=user.id)
 
     def _with_roles(

@@ -1,10 +1,13 @@
-"""Limits on password guessing: consecutive failures are counted, and each makes the next delay longer.
+"""Throttles: failed attempts are counted, each makes the next delay longer, and too many lock an account or session.
 
-Logins are counted by name, of which an account has two, and confirmations by session.
+A ``ThrottleScope`` says what the attempts are for: a login by one of the two names of an account, a password in a
+session, a code. Failures are counted by scope and by ``counted_id``: an account, a session or an unknown name.
 
-An attempt is counted in one atomic statement before the password is checked. So parallel guesses cannot bypass the
-limit: of two hundred at once, only as many as allowed are checked. If the password is right, a login resets the count,
-and a single request that is proven by a password (HTTP Basic) takes back its own attempt alone.
+- ``reserve`` counts an attempt, in one atomic statement, before the password or code is checked. So parallel guesses
+  cannot bypass the limit: of two hundred at once, only as many as allowed are checked.
+- ``reset`` sets the failures to zero: a login does so, and a new password for several scopes.
+- ``release`` subtracts one reserved attempt, and leaves the failures before it: after a right password that is sent
+  with a single request (HTTP Basic), or when the database failed before a code was checked.
 """
 
 import math
@@ -36,11 +39,11 @@ UNKNOWN_NAME_RETENTION = timedelta(days=30)
 class ThrottleScope:
     """What attempts are for. Each scope is counted separately, under its ``name``.
 
-    After half of the failures that an account may have, further attempts are refused with the sentence ``locked``.
+    After half of the failures that an account may have, further attempts are refused with ``locked_message``.
     """
 
     name: str
-    locked: str
+    locked_message: str
 
 
 _LOCKED_NAME = "There were too many failed attempts under this name: only an administrator can open it again."
@@ -63,8 +66,8 @@ SECOND_FACTOR = ThrottleScope(
     "second_factor", "There were too many wrong codes: use a passkey or a recovery code, or ask an administrator."
 )
 
-PASSWORD_SCOPES = tuple(scope.name for scope in (LOGIN_BY_USERNAME, LOGIN_BY_EMAIL, LOGIN_CODE, CONFIRMATION))
-"""What a new password resets."""
+FIRST_FACTOR_SCOPES = (LOGIN_BY_USERNAME, LOGIN_BY_EMAIL, LOGIN_CODE, CONFIRMATION)
+"""What a new password resets, and enabling the account."""
 
 
 def _is_prunable(now: datetime) -> ColumnElement[bool]:
@@ -90,8 +93,8 @@ class Attempt:
     is_last: bool
 
 
-class LoginThrottles:
-    """Counts attempts."""
+class Throttles:
+    """Counts attempts, as the head of this module describes."""
 
     def __init__(self, fast_path: FastPath, *, free_failures: int, max_failures: int) -> None:
         """Take the number of failures after which delays begin, and after which an account is locked.
@@ -101,17 +104,17 @@ class LoginThrottles:
         self._fast_path = fast_path
         self._free = free_failures
         self._max_of_scope = max(1, max_failures // NAMES_PER_ACCOUNT)
-        self._reserve = _reservation(free_failures)
+        self._reserve = _reserve_statement(free_failures)
 
     def check(self, scope: ThrottleScope, failures: int | None, blocked_until: datetime | None) -> None:
         """Raise ``TooManyRequests`` if attempts with this state are locked or must wait."""
         if failures is not None and failures >= self._max_of_scope:
-            raise _refusal(MAX_DELAY, scope.locked)
+            raise _refusal(MAX_DELAY, scope.locked_message)
         if blocked_until is not None and blocked_until > (now := clock.now()):
             raise _refusal(blocked_until - now)
 
     def reserve(self, counted_id: UUID, scope: ThrottleScope) -> Attempt:
-        """Count an attempt before its password is checked. Raises ``TooManyRequests``."""
+        """Count an attempt before what it sends is checked. Raises ``TooManyRequests``."""
         now = clock.now()
         parameters = {"counted_id": counted_id, "scope": scope.name, "now": now, "max_failures": self._max_of_scope}
         row = self._fast_path.write(self._reserve, parameters)
@@ -122,14 +125,14 @@ class LoginThrottles:
             raise _refusal(FIRST_DELAY)
         return Attempt(now, row.failures, row.failures >= self._max_of_scope)
 
-    def take_back(self, counted_id: UUID, scope: ThrottleScope, attempt: Attempt) -> None:
-        """Take back one attempt, whose password was right. Other failures stay counted.
+    def release(self, counted_id: UUID, scope: ThrottleScope, attempt: Attempt) -> None:
+        """Subtract one reserved attempt, which was no wrong guess. Other failures stay counted.
 
-        If the database fails meanwhile, it stays counted: a worker that remembered it might take back a guess instead.
+        If the database fails meanwhile, it stays counted: a worker that remembered it might release a guess instead.
 
-        If a login has reset the failures since the attempt, one that was counted after that is taken back in its place:
-        a guesser has one more guess while the owner logs in and sends the password with a request at the same moment.
-        The number of failures cannot tell: it is also lower when others were taken back meanwhile.
+        If a login has reset the failures since the attempt, one that was counted after that is released in its place: a
+        guesser has one more guess while the owner logs in and sends the password with a request at the same moment. The
+        number of failures cannot tell: it is also lower when others were released meanwhile.
         """
         left = func.greatest(LoginThrottle.failures - 1, 0)
         # A delay that began with an attempt after this one stays. The delay before this one was over.
@@ -142,14 +145,14 @@ class LoginThrottles:
         with transaction() as session:
             session.execute(statement.execution_options(synchronize_session=False))
 
-    def forgive(self, counted_id: UUID, *scopes: str) -> bool:
-        """Reset the failures of an account within the open transaction; return whether there were any.
+    def reset(self, counted_id: UUID, *scopes: ThrottleScope) -> bool:
+        """Set the failures in ``scopes``, or in every scope, to zero within the open transaction.
 
-        ``scopes`` are names; without any, the failures of every scope are reset.
+        Returns whether there were any.
         """
         deleted = delete(LoginThrottle).where(LoginThrottle.counted_id == counted_id).returning(LoginThrottle.failures)
         if scopes:
-            deleted = deleted.where(LoginThrottle.scope.in_(scopes))
+            deleted = deleted.where(LoginThrottle.scope.in_([scope.name for scope in scopes]))
         return any(db.session.scalars(deleted.execution_options(synchronize_session=False)).all())
 
 
@@ -158,7 +161,7 @@ def _refusal(wait: timedelta, sentence: str = "There were too many failed attemp
     return TooManyRequests(sentence, retry_after=seconds, quota=Quota(name="account", amount=1, seconds=seconds))
 
 
-def _reservation(free: int) -> PreparedStatement:
+def _reserve_statement(free: int) -> PreparedStatement:
     """Return the statement that counts an attempt. It returns no row if the account is locked or must wait.
 
     If two run at once, the second waits for the first, and PostgreSQL evaluates its conditions on the updated row.

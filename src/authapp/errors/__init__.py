@@ -1,0 +1,108 @@
+"""Every refusal, as one tree of exceptions.
+
+A refusal is an expected outcome, not a bug: a use case raises it, the API renders it as problem+json and the CLI prints
+it as one line on stderr. Nothing here knows HTTP status codes; ``api/errors.py`` maps the kinds in
+``refusals.py`` to statuses.
+
+Each leaf class has a stable ``code`` for clients to match, a ``title`` for people to read, and a docstring that says
+when it happens and what the client should do. ``GET /problems/{code}`` returns that docstring.
+"""
+
+from authapp.errors.accounts import EmailNotVerified, EmailTaken, RegistrationClosed, UsernameTaken
+from authapp.errors.factors import (
+    ChallengeInvalid,
+    FactorExists,
+    SecondFactorEnrolmentRequired,
+    SecondFactorInvalid,
+    SecondFactorRequired,
+)
+from authapp.errors.limits import TooManyRequests
+from authapp.errors.one_time_tokens import OneTimeTokenInvalid
+from authapp.errors.passkeys import LastWayIn, PasskeyInvalid, TooManyPasskeys
+from authapp.errors.passwords import InvalidCredentials, PasswordRejected, WrongPassword
+from authapp.errors.refusals import (
+    Conflict,
+    FieldError,
+    Forbidden,
+    Invalid,
+    Malformed,
+    NotFound,
+    Quota,
+    Refusal,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+    catalogue,
+)
+from authapp.errors.requests import (
+    MalformedRequest,
+    MethodNotAllowed,
+    PayloadTooLarge,
+    ResourceNotFound,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from authapp.errors.roles import LastAdmin, PermissionDenied, RoleProtected, RoleTaken
+from authapp.errors.service import InternalError, ServiceUnavailable
+from authapp.errors.tokens import (
+    FreshTokenRequired,
+    RefreshTokenReused,
+    StepUpRequired,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    TokenRefused,
+    TokenRevoked,
+)
+
+__all__ = [
+    "ChallengeInvalid",
+    "Conflict",
+    "EmailNotVerified",
+    "EmailTaken",
+    "FactorExists",
+    "FieldError",
+    "Forbidden",
+    "FreshTokenRequired",
+    "InternalError",
+    "Invalid",
+    "InvalidCredentials",
+    "LastAdmin",
+    "LastWayIn",
+    "Malformed",
+    "MalformedRequest",
+    "MethodNotAllowed",
+    "NotFound",
+    "OneTimeTokenInvalid",
+    "PasskeyInvalid",
+    "PasswordRejected",
+    "PayloadTooLarge",
+    "PermissionDenied",
+    "Quota",
+    "RefreshTokenReused",
+    "Refusal",
+    "RegistrationClosed",
+    "ResourceNotFound",
+    "RoleProtected",
+    "RoleTaken",
+    "SecondFactorEnrolmentRequired",
+    "SecondFactorInvalid",
+    "SecondFactorRequired",
+    "ServiceUnavailable",
+    "StepUpRequired",
+    "TokenExpired",
+    "TokenInvalid",
+    "TokenMissing",
+    "TokenRefused",
+    "TokenRevoked",
+    "TooMany",
+    "TooManyPasskeys",
+    "TooManyRequests",
+    "Unauthenticated",
+    "Unavailable",
+    "UnsupportedMediaType",
+    "UsernameTaken",
+    "ValidationFailed",
+    "WrongPassword",
+    "catalogue",
+]
