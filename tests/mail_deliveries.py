@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from authapp.config import MailServer
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain.email.delivery import MailDelivery
+from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, OneTimeToken, OutgoingMail, User
 from conftest import reconfigured

@@ -24,7 +24,7 @@ from authapp.database.migrations import MigrationFolder
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.session import db, discard
 from authapp.database.session_settings import TRANSACTION_ISOLATION
-from authapp.domain.email.sender import MailSender
+from authapp.domain.mail.sender import MailSender
 from authapp.domain.services import EXTENSION, Services
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.key_files import ensure_encryption_key_file, ensure_key_file

@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 
 from authapp.context import OPERATOR
-from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.transports import RecipientRefused, TemporaryFailure
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.transports import RecipientRefused, TemporaryFailure
 from authapp.domain.services import Services
 from clocks import Time
 from factories import PASSWORD, Api, a_session, a_user

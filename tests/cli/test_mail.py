@@ -16,7 +16,7 @@ from authapp.config import MailServer
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import audit
-from authapp.domain.email.transports import ConsoleTransport
+from authapp.domain.mail.transports import ConsoleTransport
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from cli.invoking import data, invoke, refused, succeeded

@@ -10,9 +10,10 @@ from sqlalchemy import update
 
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.kinds import MailKind, mail_kinds, recipient_by_id
 from authapp.domain.email.previous_addresses import remember
+from authapp.domain.mail import recipients
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.kinds import MailKind, mail_kinds
 from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, code_hash
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
@@ -94,7 +95,7 @@ def test_a_kind_can_have_an_event_of_its_own(app: Flask, delivery: MailDelivery)
         deliver(delivery)
     finally:
         mail_kinds.unregister("password_changed")
-        mail_kinds.register("password_changed", MailKind(recipient_by_id))
+        mail_kinds.register("password_changed", MailKind(recipients.owner))
     assert [event.details for event in events("password.changed")] == [{"kind": "password_changed"}]
 
 

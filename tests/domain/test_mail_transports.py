@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.transports import (
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.transports import (
     MAX_FILES,
     ConsoleTransport,
     FolderTransport,

@@ -16,7 +16,7 @@ from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
-from authapp.domain.email.kinds import mail_kinds
+from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.administration import Changes

@@ -12,22 +12,22 @@ from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.email.address_changes import AddressChanges
 from authapp.domain.email.address_undo import AddressUndo
 from authapp.domain.email.confirmations import Confirm, EmailConfirmations, without_password
-from authapp.domain.email.delivery import MailDelivery
 from authapp.domain.email.email_verifications import EmailVerifications
 from authapp.domain.email.factor_notices import FactorNotices
 from authapp.domain.email.factor_undo import FactorUndo
 from authapp.domain.email.forced_resets import ForcedResets
 from authapp.domain.email.login_links import LoginLinks
 from authapp.domain.email.notices import Notices
-from authapp.domain.email.outbox import Outbox
 from authapp.domain.email.password_resets import PasswordResets
-from authapp.domain.email.requests import MailRequests
 from authapp.domain.email.verified_registrations import VerifiedRegistrations
-from authapp.domain.email.wiring import mail_delivery
 from authapp.domain.factors.services import FactorServices
 from authapp.domain.factors.stored_keys import missing_keys_problem
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.requests import MailRequests
+from authapp.domain.mail.wiring import mail_delivery
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.pages import Pages
 from authapp.domain.passwords.breached import breached_passwords

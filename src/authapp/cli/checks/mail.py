@@ -4,10 +4,10 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from authapp.cli.checks.result import CheckLevel, CheckResult
-from authapp.domain.email.kinds import mail_kinds
-from authapp.domain.email.queue import read_queue
-from authapp.domain.email.templates import BadTemplate
-from authapp.domain.email.transports import ServerUnavailable
+from authapp.domain.mail.kinds import mail_kinds
+from authapp.domain.mail.queue import read_queue
+from authapp.domain.mail.templates import BadTemplate
+from authapp.domain.mail.transports import ServerUnavailable
 from authapp.domain.services import Services
 
 LATE_SECONDS = 600

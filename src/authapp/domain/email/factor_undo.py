@@ -4,8 +4,8 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain.email.address_proofs import use_token
-from authapp.domain.email.ages import NOTICE_MAX_AGE
 from authapp.domain.factors.factor_resets import FactorResets
+from authapp.domain.mail.ages import NOTICE_MAX_AGE
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 

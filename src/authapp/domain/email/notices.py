@@ -13,8 +13,8 @@ from authapp.domain.email.kinds import (
     PASSWORD_VOIDED,
     VERIFY_EMAIL,
 )
-from authapp.domain.email.outbox import Outbox
-from authapp.domain.email.requests import MailRequests
+from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.requests import MailRequests
 from authapp.models import User
 
 

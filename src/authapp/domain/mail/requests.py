@@ -19,7 +19,7 @@ from authapp.config import RateLimit
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db
-from authapp.domain.email.mail_context import mail_context
+from authapp.domain.mail.mail_context import mail_context
 from authapp.domain.rate_limits import charge_params, charge_statement
 from authapp.models import OutgoingMail
 from authapp.models.user import lookup_key

@@ -4,12 +4,12 @@ from email.headerregistry import Address
 
 from authapp.config import MailServer, Settings
 from authapp.database.fast_path import FastPath
-from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.messages import MailLinks, MailMessages
-from authapp.domain.email.outbox import Outbox
-from authapp.domain.email.smtp import SMTPTransport
-from authapp.domain.email.templates import MailTemplates
-from authapp.domain.email.transports import ConsoleTransport, FolderTransport, Transport
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.messages import MailLinks, MailMessages
+from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.smtp import SMTPTransport
+from authapp.domain.mail.templates import MailTemplates
+from authapp.domain.mail.transports import ConsoleTransport, FolderTransport, Transport
 from authapp.domain.one_time_tokens import OneTimeTokens
 
 

@@ -13,8 +13,9 @@ from sqlalchemy import LargeBinary, func, select, text, update
 
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain.email.kinds import MailKind, mail_kinds, recipient_by_id
-from authapp.domain.email.outbox import DEFERRAL, Outbox
+from authapp.domain.mail import recipients
+from authapp.domain.mail.kinds import MailKind, mail_kinds
+from authapp.domain.mail.outbox import DEFERRAL, Outbox
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from authapp.security import identifiers
@@ -81,7 +82,7 @@ def test_the_table_has_no_place_for_a_secret_or_a_text() -> None:
 def test_a_mail_has_the_details_that_its_kind_needs_and_no_others(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = MailKind(recipient_by_id, details=frozenset({"total", "number"}))
+    kind = MailKind(recipients.owner, details=frozenset({"total", "number"}))
     monkeypatch.setitem(mail_kinds._values, "invoice_ready", kind)
 
     def stored(**details: str | int) -> dict[str, str | int]:
