@@ -85,8 +85,8 @@ def change(api: Api, token: str, mailbox: AccountMails, services: Services) -> C
     """A function that gives the account another address, as its owner does."""
 
     def run(address: str) -> None:
-        services.address_changes.request(account("ada").id, address, PASSWORD, GUEST)
-        services.address_changes.confirm(mailbox.link("change_email", address), PASSWORD, GUEST)
+        services.email.address_changes.request(account("ada").id, address, PASSWORD, GUEST)
+        services.email.address_changes.confirm(mailbox.link("change_email", address), PASSWORD, GUEST)
 
     return run
 

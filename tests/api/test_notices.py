@@ -57,7 +57,7 @@ def test_a_login_is_told_where_that_is_wanted_and_stands_if_that_fails(
         def fail(*_: object, **__: object) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(Services.of(app).notices._outbox, "add", fail)
+        monkeypatch.setattr(Services.of(app).email.notices._outbox, "add", fail)
         assert api.log_in(user.username).status_code == 200
         dispose(app)
 

@@ -35,7 +35,7 @@ def with_mail(app: Flask, monkeypatch: pytest.MonkeyPatch, folder: Path, **chang
 
 def add(app: Flask, kind: str = "reset_password", address: str = "ada@example.com") -> None:
     with app.app_context(), transaction():
-        Services.of(app).outbox.add(kind, user_id=None, address=address, context=GUEST)
+        Services.of(app).mail.outbox.add(kind, user_id=None, address=address, context=GUEST)
 
 
 def result(results: list[CheckResult] | CheckResult) -> tuple[CheckLevel, str]:
@@ -170,6 +170,6 @@ def test_the_doctor_warns_of_a_password_without_tls(
     app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, tls: str, level: CheckLevel
 ) -> None:
     services = with_mail(app, monkeypatch, tmp_path, mail_url=MailServer("smtp", host=host, port=25, tls=tls))
-    assert services.mail_delivery is not None
-    services.mail_delivery.transports = ConsoleTransport
+    assert services.mail.delivery is not None
+    services.mail.delivery.transports = ConsoleTransport
     assert result(checks.server(services))[0] is level

@@ -65,7 +65,7 @@ def test_an_event_says_that_it_was_sent_and_for_which_request(app: Flask, delive
 
 def test_the_account_is_its_subject_if_the_address_has_been_verified(app: Flask, delivery: MailDelivery) -> None:
     user = a_user(app, "ada")
-    Services.of(app).email_verifications.mark("ada", OPERATOR)
+    Services.of(app).email.verifications.mark("ada", OPERATOR)
     add()
     add("email_changed_notice", user_id=user.id, address="before@example.org")
     deliver(delivery)
@@ -207,7 +207,7 @@ def test_a_sender_that_is_late_leaves_the_mail_to_the_other(
         transport.on_send = lambda _: None
         time.passes(HOUR)
         with transaction():
-            Services.of(app).outbox.claim(10, HOUR)
+            Services.of(app).mail.outbox.claim(10, HOUR)
         db.session.expunge_all()
 
     transport.on_send = be_slow

@@ -31,7 +31,7 @@ CONTEXT = RequestContext(
 @pytest.fixture
 def outbox(app: Flask) -> Iterator[Outbox]:
     with app.app_context():
-        yield Services.of(app).outbox
+        yield Services.of(app).mail.outbox
 
 
 def add(outbox: Outbox, kind: str = "welcome", user_id: UUID | None = None) -> UUID:
@@ -232,7 +232,7 @@ def test_a_postponed_mail_keeps_the_reason_in_short_and_is_nobodys(outbox: Outbo
 
 @pytest.mark.committed
 def test_no_mail_is_claimed_by_two(app: Flask) -> None:
-    outbox = Services.of(app).outbox
+    outbox = Services.of(app).mail.outbox
     with app.app_context():
         added = {add(outbox) for _ in range(60)}
 
@@ -254,7 +254,7 @@ def test_no_mail_is_claimed_by_two(app: Flask) -> None:
 
 @pytest.mark.committed
 def test_a_sender_does_not_wait_for_one_that_is_claiming(app: Flask) -> None:
-    outbox = Services.of(app).outbox
+    outbox = Services.of(app).mail.outbox
     with app.app_context():
         first, second = add(outbox), add(outbox)
     holding, done = threading.Event(), threading.Event()
@@ -281,7 +281,7 @@ def test_a_sender_does_not_wait_for_one_that_is_claiming(app: Flask) -> None:
 
 @pytest.mark.committed
 def test_a_claim_that_was_not_committed_is_none(app: Flask) -> None:
-    outbox = Services.of(app).outbox
+    outbox = Services.of(app).mail.outbox
     with app.app_context():
         wanted = add(outbox)
         outbox.claim(1, LEASE)

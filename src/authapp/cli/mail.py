@@ -98,7 +98,7 @@ def _watch(delivery: MailDelivery) -> None:
 
 
 def _delivery() -> MailDelivery:
-    delivery = services().mail_delivery
+    delivery = services().mail.delivery
     if delivery is None:
         raise click.ClickException(
             "AUTHAPP_MAIL_URL is not set: set it to the mail server, such as smtp://user:password@mail.example.com,"

@@ -14,9 +14,10 @@ What people do, each with its file in ``api/`` and its tests in ``tests/api/``:
 What these share:
 
 - ``address_proofs``: what a link proves, and what it ends
-- ``confirmations``: which of them confirms a token
+- ``link_confirmations``: which of them confirms a link
 - ``previous_addresses``: those that an account can get back
 - ``kinds``: the mails of this wing: whom each concerns, and which token it carries
 - ``notices``: mails that tell owners what happened
 - ``factor_notices``: the same about their second factors
+- ``services``: all of these, wired for one application
 """

@@ -31,6 +31,8 @@ from authapp.models.user import email_key
 class AddressChanges:
     """The use cases of changing the address of an account."""
 
+    purpose = TokenPurpose.CHANGE_EMAIL
+
     def __init__(
         self,
         verifier: PasswordVerifier,

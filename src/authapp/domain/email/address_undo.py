@@ -22,12 +22,16 @@ from authapp.models import User, UserStatus
 class AddressUndo:
     """The use case of undoing a change of address: the account goes back to who had it, as they were robbed of it."""
 
+    purpose = TokenPurpose.UNDO_EMAIL
+
     def __init__(self, tokens: OneTimeTokens, hooks: Hooks) -> None:
         self._tokens = tokens
         self._hooks = hooks
 
-    def confirm(self, token: str, context: RequestContext) -> None:
+    def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
         """Restore the address that the token was sent to, end every session, and void the password.
+
+        The token is enough: who needs it was robbed of the account, and does not know its password.
 
         ``Notices`` stores the mail with a link to choose another password. Links to later addresses are void. Another
         account that has taken the address meanwhile is deleted, if none of its addresses was ever verified and it has

@@ -22,6 +22,8 @@ from authapp.models import User
 class EmailVerifications:
     """The use cases of verification."""
 
+    purpose = TokenPurpose.VERIFY_EMAIL
+
     def __init__(
         self,
         mail_requests: MailRequests,

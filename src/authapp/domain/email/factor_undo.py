@@ -16,14 +16,17 @@ UNDONE_FOR = token_purposes[TokenPurpose.UNDO_FACTORS].lifetime + NOTICE_MAX_AGE
 class FactorUndo:
     """The use case of undoing the factors that were added lately: they may keep the owner of the account out."""
 
+    purpose = TokenPurpose.UNDO_FACTORS
+
     def __init__(self, tokens: OneTimeTokens, resets: FactorResets) -> None:
         self._tokens = tokens
         self._resets = resets
 
-    def confirm(self, token: str, context: RequestContext) -> None:
+    def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
         """Remove the factors that were added while links like this one are good, and end every session.
 
-        One link removes them all: a thief who adds several must not outrun the owner. Factors from before stay.
+        The token is enough, and removes them all: a thief who adds several must not outrun the owner. Factors from
+        before stay.
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled or has another address than the token's.
         """

@@ -20,5 +20,5 @@ How it is sent:
 - ``templates``: where the words are
 - ``transports``: what takes a message, and fails in three ways
 - ``smtp``, ``smtp_client``, ``smtp_failures``: the one for mail servers
-- ``wiring``: all of these, as the settings say
+- ``services``: all of these, as the settings say
 """

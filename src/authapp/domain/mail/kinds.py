@@ -7,6 +7,7 @@ or have another address. Then the mail is dropped.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from authapp.domain.audit.events import event_types
 from authapp.domain.mail.ages import NOTICE_MAX_AGE
@@ -37,7 +38,8 @@ class MailKind:
     that is recorded when the mail has been sent: its request could not record one, because it did not know the account.
     ``fallback`` is the kind that is sent if nobody is to get this one, or no token can be issued. A mail older than
     ``max_age`` is given up rather than sent; whatever it says, pruning removes mails that have been due for a week.
-    ``details`` names what its templates need and ``Outbox.add`` is given.
+    ``details`` names what its templates need and ``Outbox.add`` is given. ``templates`` is the folder of its templates,
+    unless ``AUTHAPP_MAIL_TEMPLATES`` has others.
 
     Raises ``KeyError`` if ``event`` is not registered: a mail that has been sent must be recorded.
     """
@@ -48,6 +50,7 @@ class MailKind:
     fallback: str | None = None
     max_age: timedelta = NOTICE_MAX_AGE
     details: frozenset[str] = frozenset()
+    templates: Path | None = None
 
     def __post_init__(self) -> None:
         if self.event is not None:
@@ -61,7 +64,7 @@ class UnknownKind(Exception):
 mail_kinds: Registry[MailKind] = Registry(
     "kind of mail", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _, such as invoice_ready."
 )
-"""All kinds of mail. Register your own before ``create_app()``, with a template of the same name."""
+"""All kinds of mail. Register your own before ``create_app()``, with templates of the same name."""
 
 
 def resolve(mail: OutgoingMail, name: str) -> tuple[str, Recipient | None]:
