@@ -49,7 +49,7 @@ def test_deliver_says_what_became_of_the_mails(app: Flask, monkeypatch: pytest.M
     for kind, address in (("reset_password", "ada@example.com"), ("reset_password", "b@example.com"), ("odd", "x@y.z")):
         add(app, kind, address)
     said = succeeded(invoke(app, mail, "deliver"))
-    assert said == "1 sent, 1 postponed, 0 failed, 1 dropped, 0 taken.\n"
+    assert said == "1 sent, 1 postponed, 0 failed, 1 dropped, 0 reassigned.\n"
     assert len(list(tmp_path.glob("*.eml"))) == 1
 
 

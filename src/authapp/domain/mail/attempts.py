@@ -42,7 +42,7 @@ class MailOutcome(StrEnum):
     """It was given up: the recipient was refused, it could not be sent in time, or its link could not be made."""
     DROPPED = "dropped"
     """Nobody is to get it, because no account has the address, or the request is out of date."""
-    TAKEN = "taken"
+    REASSIGNED = "reassigned"
     """The claim ended before it was this mail's turn, and another sender has it."""
 
 
@@ -120,7 +120,7 @@ class MailAttempts:
         with transaction():
             # By itself: the rollback of what follows would take it back.
             if not self._outbox.extend_lease(attempt.mail, self._lease):
-                return MailOutcome.TAKEN
+                return MailOutcome.REASSIGNED
         with transaction():
             return self._make(attempt, attempt.mail.kind)
 
