@@ -45,11 +45,12 @@ def recover(app: Flask, user: User, token: str | None = None) -> None:
 def claims(app: Flask) -> Iterator[list[UUID]]:
     claimed: list[UUID] = []
 
-    def receive(_app: object, *, user_id: UUID, **_: object) -> None:
+    def receive(_app: object, *, user_id: UUID, since: object, **_: object) -> None:
         assert db.session().in_transaction()
+        assert since is None
         claimed.append(user_id)
 
-    with hooks.account_claimed.connected_to(receive, app):
+    with hooks.credentials_voiding.connected_to(receive, app):
         yield claimed
 
 
@@ -91,7 +92,7 @@ def test_trojan_identifier_no_reset_without_their_removal(app: Flask, hijacked: 
         raise LastAdmin
 
     token = a_token(app, hijacked)
-    with hooks.account_claimed.connected_to(fail, app), pytest.raises(LastAdmin):
+    with hooks.credentials_voiding.connected_to(fail, app), pytest.raises(LastAdmin):
         recover(app, hijacked, token)
     assert a_session(app, hijacked, PASSWORD)
     recover(app, hijacked, token)

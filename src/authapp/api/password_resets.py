@@ -35,7 +35,7 @@ def request_password_reset(body: dict[str, str]) -> dict[str, str]:
 @blueprint.response(204)
 @refuses(
     *(OneTimeTokenInvalid, PasswordRejected, ServiceUnavailable),
-    signals=(hooks.user_changing, hooks.account_claimed),
+    signals=(hooks.user_changing, hooks.credentials_voiding),
 )
 def reset_password(body: dict[str, str]) -> Response:
     """Reset a password.

@@ -63,7 +63,7 @@ class AddressUndo:
         ended = void_password(user, context)
         # A thief may have added credentials since. Those from before are the owner's: a mailbox that somebody has left
         # must not be a way past them.
-        self._hooks.send_within(hooks.account_reclaimed, context=context, user_id=user.id, since=restored.replaced_at)
+        self._hooks.send_within(hooks.credentials_voiding, context=context, user_id=user.id, since=restored.replaced_at)
         # The link was sent to this address.
         user.set_verified(user.updated_at)
         audit.record(EventType.EMAIL_CHANGE_UNDONE, context=context, subject_id=user.id, sessions_ended=ended)
