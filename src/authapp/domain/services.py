@@ -9,6 +9,7 @@ from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.audit.trail import AuditTrail
+from authapp.domain.email.kinds import NEW_LOGIN
 from authapp.domain.email.services import EmailServices
 from authapp.domain.factors.services import FactorServices
 from authapp.domain.factors.stored_keys import missing_keys_problem
@@ -231,4 +232,5 @@ def _sessions(settings: Settings, tokens: Tokens, fast_path: FastPath, hooks: Ho
         session_ttl=settings.session_ttl,
         refresh_grace=_refresh_grace(settings),
         sessions_per_account=settings.sessions_per_account,
+        login_mail=NEW_LOGIN if settings.mail_url is not None and settings.mail_new_login == "on" else None,
     )

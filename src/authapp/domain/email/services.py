@@ -72,12 +72,7 @@ class EmailServices:
             address_undo=address_undo,
             login_links=LoginLinks(mail.requests, tokens, throttles, sessions, hooks),
             link_confirmations=LinkConfirmations(tokens, verifications, address_changes, address_undo, factor_undo),
-            notices=Notices(
-                mail.outbox,
-                mail.requests,
-                verification=settings.email_verification,
-                new_login=settings.mail_new_login == "on",
-            ),
+            notices=Notices(mail.outbox, mail.requests, verification=settings.email_verification),
             factor_notices=FactorNotices(mail.outbox),
         )
 

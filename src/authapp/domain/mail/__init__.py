@@ -4,6 +4,7 @@ How a mail is stored:
 
 - ``outbox``: the table, and who has claimed what of it
 - ``requests``: mails that are requested, counted by address
+- ``statements``: a mail that is stored as a part of another statement
 - ``kinds``: the open list of kinds of mail
 - ``recipients``: which account gets a mail, and at which address
 - ``mail_context``: what a mail knows of its request
