@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from authapp.database.session import db, transaction
-from authapp.domain.email import kinds
+from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import token_purposes
 from authapp.models import AuditEvent, OutgoingMail, User
@@ -46,8 +46,8 @@ class AccountMails:
             if address is not None:
                 newest = newest.where(OutgoingMail.address == address)
             row = db.session.scalars(newest.limit(1)).one()
-            recipient = kinds.mail_kinds[kind].recipient(row)
-            purpose = kinds.mail_kinds[kind].purpose
+            recipient = mail_kinds[kind].recipient(row)
+            purpose = mail_kinds[kind].purpose
             if recipient is None or purpose is None:
                 return None
             return self._services.one_time_tokens.issue(
@@ -75,8 +75,8 @@ def change(api: Api, token: str, mailbox: AccountMails, services: Services) -> C
     """A function that gives the account another address, as its owner does."""
 
     def run(address: str) -> None:
-        services.address_changes.request(account("ada").id, address, PASSWORD, GUEST)
-        services.address_changes.confirm(mailbox.link("change_email", address), PASSWORD, GUEST)
+        services.email.address_changes.request(account("ada").id, address, PASSWORD, GUEST)
+        services.email.address_changes.confirm(mailbox.link("change_email", address), PASSWORD, GUEST)
 
     return run
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from authapp.config import MailServer
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain.email.delivery import MailDelivery
+from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, OneTimeToken, OutgoingMail, User
 from conftest import reconfigured
@@ -62,7 +62,7 @@ def delivery(
 ) -> Iterator[MailDelivery]:
     server, sender = MailServer("file", folder=tmp_path / "mail"), Address("", addr_spec="no-reply@example.com")
     reconfigured(app, monkeypatch, mail_url=server, mail_from=sender, mail_timeout=5)
-    made = Services.of(app).mail_delivery
+    made = Services.of(app).mail.delivery
     assert made is not None
     made.transports = lambda: transport
     with app.app_context():
@@ -72,7 +72,7 @@ def delivery(
 def add(kind: str = "reset_password", **changes: Any) -> UUID:
     values = {"address": "ada@example.com", "user_id": None, **changes}
     with transaction():
-        mail_id = Services.of(current()).outbox.add(kind, context=CAUSE, **values)
+        mail_id = Services.of(current()).mail.outbox.add(kind, context=CAUSE, **values)
     db.session.expunge_all()
     return mail_id
 

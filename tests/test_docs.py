@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import click
@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 from authapp.api.errors import documentation, status_of
 from authapp.cli import COMMANDS
 from authapp.config import RateLimit, Settings, SettingsError, rate_limits
-from authapp.domain import email
+from authapp.domain import email, mail
 from authapp.errors import catalogue
 from authapp.extension import load_settings
 from databases import Databases
@@ -331,9 +331,10 @@ def anchors_of(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-def test_the_map_of_the_email_wing_lists_each_of_its_modules() -> None:
-    named = re.findall(r"``([a-z_]+)``", "".join(re.findall(r"^- (.+?):", email.__doc__ or "", re.MULTILINE)))
-    assert sorted(named) == sorted(path.stem for path in Path(email.__file__).parent.glob("[a-z]*.py"))
+@pytest.mark.parametrize("wing", [email, mail], ids=["email", "mail"])
+def test_the_map_of_a_wing_lists_each_of_its_modules(wing: ModuleType) -> None:
+    named = re.findall(r"``([a-z_]+)``", "".join(re.findall(r"^- (.+?):", wing.__doc__ or "", re.MULTILINE)))
+    assert sorted(named) == sorted(path.stem for path in Path(str(wing.__file__)).parent.glob("[a-z]*.py"))
 
 
 @every_page

@@ -36,8 +36,13 @@ if TYPE_CHECKING:
     from authapp.domain import audit as audit
     from authapp.domain import hooks as hooks
     from authapp.domain.audit import event_types as event_types
+    from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
     from authapp.domain.health import HealthProblem as HealthProblem
     from authapp.domain.health import readiness_checks as readiness_checks
+    from authapp.domain.mail import recipients as recipients
+    from authapp.domain.mail.kinds import MailKind as MailKind
+    from authapp.domain.mail.kinds import Recipient as Recipient
+    from authapp.domain.mail.kinds import mail_kinds as mail_kinds
     from authapp.domain.passwords.checks import password_checks as password_checks
     from authapp.domain.pruning import Prunable as Prunable
     from authapp.domain.pruning import prunables as prunables
@@ -65,7 +70,10 @@ _MODULES = {
     "authapp.database.session": ["db", "transaction"],
     "authapp.domain": ["audit", "hooks"],
     "authapp.domain.audit": ["event_types"],
+    "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
     "authapp.domain.health": ["HealthProblem", "readiness_checks"],
+    "authapp.domain.mail": ["recipients"],
+    "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],
     "authapp.domain.passwords.checks": ["password_checks"],
     "authapp.domain.pruning": ["Prunable", "prunables"],
     "authapp.domain.roles.permissions": ["permissions"],

@@ -24,7 +24,8 @@ from authapp.database.migrations import MigrationFolder
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.session import db, discard
 from authapp.database.session_settings import TRANSACTION_ISOLATION
-from authapp.domain.email.sender import MailSender
+from authapp.domain.email.link_confirmations import LinkConfirmation
+from authapp.domain.mail.sender import MailSender
 from authapp.domain.services import EXTENSION, Services
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.key_files import ensure_encryption_key_file, ensure_key_file
@@ -126,6 +127,14 @@ class AuthApp:
             self._covered.add(name)
             api.errors.cover(self._app, name)
 
+    def register_link_confirmation(self, use_case: LinkConfirmation) -> None:
+        """Let ``PUT /auth/email-verifications`` confirm the links of a purpose of yours with this use case.
+
+        Raises ``KeyError`` for a purpose that is not registered, and ``ValueError`` for one that has a use case.
+        """
+        if SETTINGS_ERROR not in self._app.extensions:
+            self.services.email.link_confirmations.add(use_case)
+
     def covers(self, blueprints: Sequence[str]) -> bool:
         """Tell whether a request to a view of these blueprints, innermost first, is for authapp to guard and answer."""
         return self._cover_all or not self._covered.isdisjoint(blueprints)
@@ -144,10 +153,10 @@ def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
 
 
 def _mail_senders(app: Flask, services: Services) -> list[BackgroundTask]:
-    if services.mail_delivery is None:
+    if services.mail.delivery is None:
         return []
     context = RequestContext(ip_address=None, user_agent=None, request_id=None, principal=None)
-    return [partial(MailSender(services.mail_delivery, app.app_context).send_while, context=context)]
+    return [partial(MailSender(services.mail.delivery, app.app_context).send_while, context=context)]
 
 
 def load_settings() -> Settings:

@@ -1,8 +1,13 @@
 """For the tests of an application that uses authapp: settings, a migrated database, users, sessions and clients."""
 
+import email
 import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from email import policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -11,7 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from authapp.cli import migrations
-from authapp.config import Settings, normalised_database_url, rate_limits
+from authapp.config import MailServer, Settings, normalised_database_url, rate_limits
 from authapp.context import OPERATOR, RequestContext
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
@@ -27,17 +32,36 @@ _KEYS = KeyRing([Key.generate()]).to_json()
 _numbers = itertools.count(1)
 
 
-def settings(database_url: str, **changes: Any) -> Settings:
-    """Return settings for tests: cheap password hashes, no limits by address, keys of this process."""
+def settings(database_url: str, *, mail_folder: Path | None = None, **changes: Any) -> Settings:
+    """Return settings for tests: cheap password hashes, no limits by address, keys of this process.
+
+    With ``mail_folder``, everything that needs mail exists, and ``send_mails`` writes the mails there.
+    """
     values: dict[str, Any] = {
         "jwt_keys": _KEYS,
         "argon2_memory_kib": 8,
         "argon2_time_cost": 1,
         "hashing_queue_seconds": 60,
         "rate_limits": dict.fromkeys(rate_limits),
+        **(_mail_to(mail_folder) if mail_folder else {}),
         **changes,
     }
     return Settings(database_url=normalised_database_url(database_url), **values)
+
+
+def _mail_to(folder: Path) -> dict[str, Any]:
+    return {"mail_url": MailServer("file", folder=folder), "mail_from": Address("", addr_spec="no-reply@example.com")}
+
+
+def send_mails(app: Flask) -> list[EmailMessage]:
+    """Send the mails that are due into the folder of the settings, and return all that are there, the oldest first."""
+    with app.app_context():
+        services = Services.of(app)
+        if services.mail.delivery is None or services.settings.mail_url is None:
+            return []
+        services.mail.delivery.deliver(GUEST, limit=1_000)
+    files = sorted(services.settings.mail_url.folder.glob("*.eml"))
+    return [email.message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
 
 
 @contextmanager

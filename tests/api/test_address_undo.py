@@ -37,11 +37,11 @@ def test_the_undo_link_restores_the_address_and_takes_everything_from_the_thief(
     change("thief@example.com")
     link = mailbox.link("email_changed")
     services.accounts.change_password(user.id, None, PASSWORD, STOLEN, GUEST)
-    services.address_changes.request(user.id, "more@example.com", STOLEN, GUEST)
+    services.email.address_changes.request(user.id, "more@example.com", STOLEN, GUEST)
     later = issue(services, account("ada"), TokenPurpose.RESET_PASSWORD)
     session = api.log_in("ada", STOLEN).get_json()["access_token"]
 
-    services.address_undo.confirm(link, GUEST)
+    services.email.address_undo.confirm(link, None, GUEST)
 
     restored = account("ada")
     assert (restored.email, restored.pending_email, restored.password_hash) == ("ada@example.com", None, None)
@@ -53,7 +53,7 @@ def test_the_undo_link_restores_the_address_and_takes_everything_from_the_thief(
     assert not is_good(services, later, TokenPurpose.RESET_PASSWORD)
     assert {"email.change_undone", "password.voided"} <= set(events(user.id))
     with pytest.raises(OneTimeTokenInvalid):
-        services.address_undo.confirm(link, GUEST)
+        services.email.address_undo.confirm(link, None, GUEST)
 
 
 def test_the_undo_of_a_later_change_does_not_void_that_of_an_earlier_one(
@@ -63,9 +63,9 @@ def test_the_undo_of_a_later_change_does_not_void_that_of_an_earlier_one(
     first = mailbox.link("email_changed", "ada@example.com")
     change("c@example.com")
     second = mailbox.link("email_changed", "b@example.com")
-    services.address_undo.confirm(second, GUEST)
+    services.email.address_undo.confirm(second, None, GUEST)
     assert account("ada").email == "b@example.com"
-    services.address_undo.confirm(first, GUEST)
+    services.email.address_undo.confirm(first, None, GUEST)
     assert account("ada").email == "ada@example.com"
 
 
@@ -76,9 +76,9 @@ def test_the_undo_of_an_earlier_change_voids_those_of_later_ones(
     first = mailbox.link("email_changed", "ada@example.com")
     change("c@example.com")
     second = mailbox.link("email_changed", "b@example.com")
-    services.address_undo.confirm(first, GUEST)
+    services.email.address_undo.confirm(first, None, GUEST)
     with pytest.raises(OneTimeTokenInvalid):
-        services.address_undo.confirm(second, GUEST)
+        services.email.address_undo.confirm(second, None, GUEST)
     assert mailbox.sends_no_link("email_changed", "b@example.com"), "and a mail that is late has no link"
     assert account("ada").email == "ada@example.com"
 
@@ -97,7 +97,7 @@ def test_no_number_of_changes_and_mails_pushes_out_the_first_undo_link(
     notified = [address for kind, address in mailbox.mails() if kind == "email_changed"]
     assert notified == ["ada@example.com", *(f"b{number}@example.com" for number in range(MAX_KEPT - 1))]
     assert mailbox.mails()[-1] == ("email_changed_notice", f"b{MAX_KEPT}@example.com"), "told, without a link"
-    services.address_undo.confirm(first, GUEST)
+    services.email.address_undo.confirm(first, None, GUEST)
     assert account("ada").email == "ada@example.com"
 
 
@@ -108,7 +108,7 @@ def test_an_undo_link_is_good_for_three_days(
     time.passes(hours=23, minutes=59)
     late = mailbox.link("email_changed")
     time.passes(hours=71, minutes=59)
-    services.address_undo.confirm(late, GUEST)
+    services.email.address_undo.confirm(late, None, GUEST)
     assert account("ada").email == "ada@example.com"
 
 
@@ -119,7 +119,7 @@ def test_an_undo_link_that_is_older_than_three_days_is_void(
     link = mailbox.link("email_changed")
     time.passes(hours=72)
     with pytest.raises(OneTimeTokenInvalid):
-        services.address_undo.confirm(link, GUEST)
+        services.email.address_undo.confirm(link, None, GUEST)
     time.passes(hours=72)
     assert mailbox.sends_no_link("email_changed"), "its mail may have been three days late"
 
@@ -131,9 +131,9 @@ def test_an_undo_waits_until_a_disabled_account_is_enabled(
     link = mailbox.link("email_changed")
     services.administration.disable(user.id, OPERATOR)
     with pytest.raises(OneTimeTokenInvalid):
-        services.address_undo.confirm(link, GUEST)
+        services.email.address_undo.confirm(link, None, GUEST)
     services.administration.enable(user.id, OPERATOR)
-    services.address_undo.confirm(link, GUEST)
+    services.email.address_undo.confirm(link, None, GUEST)
     assert account("ada").email == "ada@example.com"
 
 
@@ -148,7 +148,7 @@ def test_who_only_typed_the_address_gives_way_to_who_reads_its_mail(
         deleted.append(user_id)
 
     with hooks.user_deleted.connected_to(receive, sender=app):
-        services.address_undo.confirm(link, GUEST)
+        services.email.address_undo.confirm(link, None, GUEST)
     assert account("ada").email == "ada@example.com"
     assert deleted == [squatter.id]
     assert db.session.scalar(select(User.id).where(User.id == squatter.id)) is None
@@ -173,8 +173,8 @@ def test_an_account_that_took_the_address_after_the_locks_is_not_deleted(
     with monkeypatch.context() as late:
         late.setattr(address_undo, "_lock_with_holder", lock_and_be_late)
         with pytest.raises(EmailTaken):
-            services.address_undo.confirm(link, GUEST)
-    services.address_undo.confirm(link, GUEST)
+            services.email.address_undo.confirm(link, None, GUEST)
+    services.email.address_undo.confirm(link, None, GUEST)
     assert account("ada").email == "ada@example.com"
 
 
@@ -189,8 +189,8 @@ def test_who_proved_to_have_the_address_keeps_it_and_so_does_who_has_a_role(
         with transaction():
             account("grace").set_verified(time.now)
     with pytest.raises(EmailTaken):
-        services.address_undo.confirm(link, GUEST)
+        services.email.address_undo.confirm(link, None, GUEST)
     a_user(app, roles=[ADMIN])  # or the holder could not be deleted
     services.administration.delete(holder.id, OPERATOR)
-    services.address_undo.confirm(link, GUEST)
+    services.email.address_undo.confirm(link, None, GUEST)
     assert account("ada").email == "ada@example.com"

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
-from authapp.domain.email.confirmations import EmailConfirmations, without_password
+from authapp.domain.email.link_confirmations import LinkConfirmations
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
@@ -34,6 +34,16 @@ def reject(api: Api, token: str) -> Any:
 def account(app: Flask, user: User) -> User | None:
     with app.app_context():
         return db.session.get(User, user.id, populate_existing=True)
+
+
+class Recording:
+    """A use case that confirms links for a purpose, and only remembers them."""
+
+    def __init__(self, purpose: str) -> None:
+        self.purpose, self.confirmed = purpose, []  # type: ignore[var-annotated]
+
+    def confirm(self, *details: object) -> None:
+        self.confirmed.append(details)
 
 
 def link(app: Flask, user: User, **changes: Any) -> str:
@@ -65,7 +75,7 @@ def creations_send_a_link(app: Flask, api: Api) -> None:
 def test_a_request_stores_one_mail_whoever_has_the_address(app: Flask, api: Api) -> None:
     verified, unverified = a_user(app), a_user(app)
     with app.app_context():
-        Services.of(app).email_verifications.mark(verified.id, OPERATOR)
+        Services.of(app).email.verifications.mark(verified.id, OPERATOR)
     before = len(mails(app))
     addresses = [verified.email, unverified.email, "nobody@example.com"]
     answers = [api.post(PATH, {"email": address}) for address in addresses]
@@ -157,15 +167,20 @@ def test_a_token_of_one_purpose_opens_no_route_of_another(
             assert Services.of(app).one_time_tokens.use(body["token"], purpose) is not None
 
 
-def test_each_purpose_is_confirmed_by_the_use_case_that_is_registered_for_it(app: Flask) -> None:
-    user, confirmed = a_user(app), []
-    token = a_token(app, user, TokenPurpose.UNDO_EMAIL)
-    services = Services.of(app)
-    handler = without_password(lambda token, context: confirmed.append((token, context)))
-    proofs = EmailConfirmations(services.one_time_tokens, {TokenPurpose.UNDO_EMAIL: handler})
+def test_each_purpose_is_confirmed_by_the_use_case_that_was_added_for_it(app: Flask) -> None:
+    user, use_case = a_user(app), Recording(TokenPurpose.UNDO_EMAIL)
+    token = a_token(app, user, use_case.purpose)
     with app.app_context():
-        proofs.confirm(token, "not needed", OPERATOR)
-    assert confirmed == [(token, OPERATOR)]
+        LinkConfirmations(Services.of(app).one_time_tokens, use_case).confirm(token, "secret", OPERATOR)
+    assert use_case.confirmed == [(token, "secret", OPERATOR)]
+
+
+def test_a_purpose_has_one_use_case_and_is_registered(app: Flask) -> None:
+    confirmations = LinkConfirmations(Services.of(app).one_time_tokens, Recording(TokenPurpose.UNDO_EMAIL))
+    with pytest.raises(ValueError, match="confirmed by another use case"):
+        confirmations.add(Recording(TokenPurpose.UNDO_EMAIL))
+    with pytest.raises(KeyError, match="purpose of one-time tokens 'nobody_knows'"):
+        confirmations.add(Recording("nobody_knows"))
 
 
 # --- I did not register ----------------------------------------------------------------------------------------------
@@ -200,7 +215,7 @@ def test_an_account_that_was_verified_does_not_go(app: Flask, api: Api) -> None:
     user = a_user(app)
     first = link(app, user)
     with app.app_context():
-        Services.of(app).email_verifications.mark(user.id, OPERATOR)
+        Services.of(app).email.verifications.mark(user.id, OPERATOR)
     problem(reject(api, first), 400, "one_time_token_invalid")
     assert account(app, user) is not None
 
@@ -210,7 +225,7 @@ def test_an_account_whose_address_was_changed_by_mistake_does_not_go(app: Flask,
     user = a_user(app)
     with app.app_context():
         services = Services.of(app)
-        services.email_verifications.mark(user.id, OPERATOR)
+        services.email.verifications.mark(user.id, OPERATOR)
         moved = services.administration.change(user.id, Changes(email="typing-error@example.com"), OPERATOR)
         assert moved.email_verified_at is None
     problem(reject(api, link(app, moved)), 400, "one_time_token_invalid")

@@ -140,7 +140,7 @@ def test_who_takes_an_account_back_finds_no_factor_of_somebody_else(app: Flask, 
 
 def test_a_reset_of_the_password_keeps_the_factors_of_a_verified_account(app: Flask, api: Api, user: User) -> None:
     with app.app_context():
-        Services.of(app).email_verifications.mark(user.username, OPERATOR)
+        Services.of(app).email.verifications.mark(user.username, OPERATOR)
     phone = an_app(app, user)
     reset = a_token(app, user, TokenPurpose.RESET_PASSWORD)
     new = "another sentence, just as long"
@@ -154,7 +154,7 @@ def test_undoing_a_change_of_address_removes_what_was_added_since_and_leaves_the
 ) -> None:
     old = user.email
     with app.app_context():
-        Services.of(app).email_verifications.mark(user.username, OPERATOR)
+        Services.of(app).email.verifications.mark(user.username, OPERATOR)
     if added == "before":
         phone = an_app(app, user)
     time.passes(hours=1)
@@ -166,7 +166,9 @@ def test_undoing_a_change_of_address_removes_what_was_added_since_and_leaves_the
     if added == "since":
         phone = an_app(app, user)
     with app.app_context():
-        Services.of(app).address_undo.confirm(a_token(app, user, TokenPurpose.UNDO_EMAIL, sent_to=old), GUEST)
+        Services.of(app).email.address_undo.confirm(
+            a_token(app, user, TokenPurpose.UNDO_EMAIL, sent_to=old), None, GUEST
+        )
         Services.of(app).administration.set_password(user.id, PASSWORD, OPERATOR)
         resets = select(AuditEvent).where(AuditEvent.type == EventType.FACTOR_RESET)
         recorded = len(db.session.scalars(resets).all())

@@ -30,7 +30,7 @@ def user(app: Flask, time: Time) -> User:
     del time
     user = a_user(app)
     with app.app_context():
-        return Services.of(app).email_verifications.mark(user.username, OPERATOR)
+        return Services.of(app).email.verifications.mark(user.username, OPERATOR)
 
 
 def mails(app: Flask, user: User) -> list[str]:
@@ -152,11 +152,11 @@ def test_the_mail_about_a_factor_goes_to_the_owner_though_a_thief_changes_the_ad
     time.passes(minutes=2)  # the mail server defers the mail
     with app.app_context():
         mailbox, services = AccountMails(app, user), Services.of(app)
-        services.address_changes.request(user.id, "thief@example.org", PASSWORD, GUEST)
-        services.address_changes.confirm(mailbox.link("change_email", "thief@example.org"), PASSWORD, GUEST)
+        services.email.address_changes.request(user.id, "thief@example.org", PASSWORD, GUEST)
+        services.email.address_changes.confirm(mailbox.link("change_email", "thief@example.org"), PASSWORD, GUEST)
         link, undo = mailbox.link("factor_added"), mailbox.link("email_changed", old)
         time.passes(minutes=2)
-        services.address_undo.confirm(undo, GUEST)
+        services.email.address_undo.confirm(undo, None, GUEST)
         services.administration.set_password(user.id, PASSWORD, OPERATOR)
     assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
     assert api.log_in(user.username).status_code == 200

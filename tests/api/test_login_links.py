@@ -341,11 +341,11 @@ def test_what_a_hook_refuses_has_used_the_link_up_and_verified_the_address(
     def refuse(_app: object, **_: object) -> None:
         raise PermissionDenied
 
-    made = services.login_links.request(user.email, GUEST)
+    made = services.email.login_links.request(user.email, GUEST)
     assert isinstance(made, LoginChallenge)
     token = send(services, user)
     with hooks.before_session_start.connected_to(refuse, sender=app), pytest.raises(PermissionDenied):
-        services.login_links.log_in(made.challenge, GUEST, token=token)
+        services.email.login_links.log_in(made.challenge, GUEST, token=token)
     assert db.session.get_one(User, user.id).email_verified_at is not None
     assert services.one_time_tokens.find(token, TokenPurpose.LOGIN) is None
     recorded = [event for event in events() if event[0] == "login.refused"]
@@ -356,7 +356,7 @@ def test_no_session_starts_if_the_account_has_changed_meanwhile(app: Flask, user
     def rename(_app: object, **_: object) -> None:
         services.accounts.rename(user.id, username="countess", context=GUEST)
 
-    made = services.login_links.request(user.email, GUEST)
+    made = services.email.login_links.request(user.email, GUEST)
     token = send(services, user)
     with hooks.before_session_start.connected_to(rename, sender=app):
         response = Api(app.test_client())(

@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 
 from authapp.context import OPERATOR
-from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.transports import RecipientRefused, TemporaryFailure
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.transports import RecipientRefused, TemporaryFailure
 from authapp.domain.services import Services
 from clocks import Time
 from factories import PASSWORD, Api, a_session, a_user
@@ -40,7 +40,7 @@ def test_who_asks_for_an_address_does_not_see_whether_somebody_has_it(
     for name, wanted in (("free", "nobody@example.com"), ("taken", "grace@example.com")):
         user = a_user(app, name)
         if verified:
-            Services.of(app).email_verifications.mark(name, OPERATOR)
+            Services.of(app).email.verifications.mark(name, OPERATOR)
         token = a_session(app, user).access_token
         time.passes(timedelta(seconds=1))
         assert api("PUT", "/users/me/email", token, json={"email": wanted, "password": PASSWORD}).status_code == 202
@@ -55,7 +55,7 @@ def test_users_see_what_became_of_mails_to_their_own_verified_address(
     app: Flask, api: Api, delivery: MailDelivery, transport: FakeTransport, time: Time
 ) -> None:
     user = a_user(app, "ada")
-    Services.of(app).email_verifications.mark("ada", OPERATOR)
+    Services.of(app).email.verifications.mark("ada", OPERATOR)
     token = a_session(app, user).access_token
     for answer in (lambda _: None, raising(REFUSED)):
         transport.on_send = answer

@@ -1,16 +1,20 @@
 """Mails that tell owners what happened to their accounts, and what is not there without mail."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 
 from account_mails import AccountMails
 from authapp import create_app, hooks
 from authapp.context import OPERATOR
+from authapp.database.session import db, transaction
 from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
-from authapp.models import User, UserStatus
+from authapp.models import OutgoingMail, Session, User, UserStatus
 from authapp.models.role import ADMIN
 from conftest import dispose
 from databases import Databases
@@ -44,22 +48,36 @@ def test_other_changes_are_not_told(user: User, mailbox: AccountMails, services:
     assert mailbox.mails() == []
 
 
-def test_a_login_is_told_where_that_is_wanted_and_stands_if_that_fails(
-    databases: Databases, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def telling(databases: Databases, tmp_path: Any) -> Iterator[Flask]:
+    """An application that tells users of logins."""
     with databases.migrated() as url:
         app = create_app(settings(database_url=url, **mail(tmp_path, mail_new_login="on")))
-        user, api = a_user(app), Api(app.test_client())
-        assert api.log_in(user.username).status_code == 200
-        with app.app_context():
-            assert AccountMails(app, user).mails() == [("new_login", None)]
-
-        def fail(*_: object, **__: object) -> None:
-            raise ZeroDivisionError
-
-        monkeypatch.setattr(Services.of(app).notices._outbox, "add", fail)
-        assert api.log_in(user.username).status_code == 200
+        yield app
         dispose(app)
+
+
+def test_a_login_is_told_where_that_is_wanted(telling: Flask) -> None:
+    user, api = a_user(telling), Api(telling.test_client())
+    headers = {"User-Agent": "curl/8.5.0", "Accept-Language": "de"}
+    body = {"username": user.username, "password": PASSWORD}
+    assert api("POST", "/auth/login", json=body, headers=headers).status_code == 200
+    problem(api.log_in(user.username, "a wrong password"), 401, "invalid_credentials")
+    with telling.app_context():
+        (stored,) = db.session.scalars(select(OutgoingMail).where(OutgoingMail.kind == "new_login"))
+        assert (stored.user_id, stored.address, stored.details) == (user.id, None, {})
+        assert (stored.context["device"], stored.context["locale"]) == ("curl", "de")
+        assert len(db.session.scalars(select(Session)).all()) == 1
+
+
+def test_a_session_and_the_mail_about_it_are_stored_together_or_neither(telling: Flask) -> None:
+    user = a_user(telling)
+    with telling.app_context(), transaction() as session:
+        session.execute(text("ALTER TABLE outgoing_mail ADD CHECK (kind <> 'new_login')"))
+    with pytest.raises(IntegrityError):
+        a_session(telling, user)
+    with telling.app_context():
+        assert db.session.scalars(select(Session)).all() == []
 
 
 def test_without_mail_nothing_of_this_is_there(databases: Databases) -> None:

@@ -36,7 +36,7 @@ def complete(api: Api, token: str, password: str = NEW) -> Any:
 def verified(app: Flask, **changes: Any) -> User:
     user = a_user(app, **changes)
     with app.app_context():
-        return Services.of(app).email_verifications.mark(user.id, OPERATOR)
+        return Services.of(app).email.verifications.mark(user.id, OPERATOR)
 
 
 def account(app: Flask, user: User) -> User:

@@ -30,7 +30,7 @@ def user(app: Flask, time: Time) -> User:
     user = a_user(app)
     # Otherwise a mail to its address would take the account back from whoever has added the factor.
     with app.app_context():
-        return Services.of(app).email_verifications.mark(user.username, OPERATOR)
+        return Services.of(app).email.verifications.mark(user.username, OPERATOR)
 
 
 @pytest.fixture

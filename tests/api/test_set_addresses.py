@@ -26,7 +26,7 @@ def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_bef
     services: Services,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(services.notices, "_verification", "optional")
+    monkeypatch.setattr(services.email.notices, "_verification", "optional")
     change("b@example.com")
     undo = mailbox.link("email_changed")
     before = len(mailbox.mails())
@@ -36,15 +36,15 @@ def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_bef
     assert mailbox.mails()[before:] == [("email_changed_notice", "b@example.com"), ("verify_email", "set@example.com")]
     assert mailbox.sends_no_link("email_changed_notice"), "the administrator may act because that mailbox is lost"
     with pytest.raises(OneTimeTokenInvalid):
-        services.address_undo.confirm(undo, GUEST)
+        services.email.address_undo.confirm(undo, None, GUEST)
     assert account("ada").email == "set@example.com"
 
 
 def test_an_address_that_is_set_again_and_again_is_asked_no_more_often_than_the_limit_allows(
     user: User, mailbox: AccountMails, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services.notices, "_verification", "optional")
-    monkeypatch.setattr(services.mail_requests, "_limit", RateLimit(3, 3600))
+    monkeypatch.setattr(services.email.notices, "_verification", "optional")
+    monkeypatch.setattr(services.mail.requests, "_limit", RateLimit(3, 3600))
     for _ in range(5):
         for address in ("set@example.com", "ada@example.com"):
             services.administration.change(user.id, Changes(email=address), OPERATOR)
@@ -55,7 +55,7 @@ def test_an_address_that_is_set_again_and_again_is_asked_no_more_often_than_the_
 def test_whoever_changes_the_account_withdraws_the_address_that_its_user_asked_for(
     user: User, mailbox: AccountMails, services: Services
 ) -> None:
-    services.address_changes.request(user.id, "wanted@example.com", PASSWORD, GUEST)
+    services.email.address_changes.request(user.id, "wanted@example.com", PASSWORD, GUEST)
     services.administration.change(user.id, Changes(username="countess"), OPERATOR)
     assert account("countess").pending_email is not None
     services.administration.change(user.id, Changes(email="set@example.com"), OPERATOR)

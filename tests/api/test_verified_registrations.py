@@ -69,7 +69,7 @@ def grace(app: Flask, request: pytest.FixtureRequest) -> User:
     user = a_user(app, "grace")
     if request.param == "verified":
         with app.app_context():
-            Services.of(app).email_verifications.mark("grace", OPERATOR)
+            Services.of(app).email.verifications.mark("grace", OPERATOR)
     return user
 
 
@@ -235,7 +235,7 @@ def test_http_basic_is_no_way_around(app: Flask, api: Api) -> None:
     a_user(app, "ada")
     problem(by_basic(api, "ada", PASSWORD), 403, "email_not_verified")
     with app.app_context():
-        Services.of(app).email_verifications.mark("ada", OPERATOR)
+        Services.of(app).email.verifications.mark("ada", OPERATOR)
     for name in ("ada", "ada@example.com"):
         assert by_basic(api, name, PASSWORD).status_code == 200
 
@@ -246,7 +246,7 @@ def test_a_new_address_of_a_verified_account_is_known_at_once(app: Flask, api: A
     user = a_user(app, "ada")
     with app.app_context():
         services = Services.of(app)
-        services.email_verifications.mark("ada", OPERATOR)
+        services.email.verifications.mark("ada", OPERATOR)
         services.administration.change(user.id, Changes(email="moved@example.com"), OPERATOR)
     problem(log_in(api, "moved@example.com", PASSWORD), 403, "email_not_verified")
 
@@ -283,7 +283,7 @@ def test_the_link_alone_verifies_nothing(app: Flask, api: Api) -> None:
 def test_guesses_of_the_password_are_counted_by_account_whoever_logs_in(app: Flask, api: Api) -> None:
     user, thief = a_user(app), a_user(app)
     with app.app_context():
-        Services.of(app).email_verifications.mark(thief.id, OPERATOR)
+        Services.of(app).email.verifications.mark(thief.id, OPERATOR)
     token, codes = a_token(app, user, TokenPurpose.VERIFY_EMAIL), []
     for number in range(12):
         bearer = a_session(app, thief).access_token if number % 2 else None
@@ -305,7 +305,7 @@ def test_a_session_of_the_account_takes_the_place_of_the_password_and_no_other_d
     with app.app_context():
         services = Services.of(app)
         for each in (user, other):
-            services.email_verifications.mark(each.id, OPERATOR)
+            services.email.verifications.mark(each.id, OPERATOR)
     sessions = {each.id: a_session(app, each).access_token for each in (user, other)}
     with app.app_context():
         services.administration.change(user.id, Changes(email="moved@example.com"), OPERATOR)
@@ -342,7 +342,7 @@ def test_the_owner_of_an_address_that_somebody_else_registered_needs_no_password
 
 @pytest.mark.committed
 def test_of_two_who_register_an_address_at_once_one_gets_it_and_neither_learns_which(app: Flask) -> None:
-    registration = Services.of(app).verified_registrations
+    registration = Services.of(app).email.verified_registrations
 
     def register(name: str) -> None:
         names = {"username": name, "email": "ada@example.com"}

@@ -16,7 +16,7 @@ from authapp.config import MailServer
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import audit
-from authapp.domain.email.transports import ConsoleTransport
+from authapp.domain.mail.transports import ConsoleTransport
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from cli.invoking import data, invoke, refused, succeeded
@@ -35,7 +35,7 @@ def with_mail(app: Flask, monkeypatch: pytest.MonkeyPatch, folder: Path, **chang
 
 def add(app: Flask, kind: str = "reset_password", address: str = "ada@example.com") -> None:
     with app.app_context(), transaction():
-        Services.of(app).outbox.add(kind, user_id=None, address=address, context=GUEST)
+        Services.of(app).mail.outbox.add(kind, user_id=None, address=address, context=GUEST)
 
 
 def result(results: list[CheckResult] | CheckResult) -> tuple[CheckLevel, str]:
@@ -49,7 +49,7 @@ def test_deliver_says_what_became_of_the_mails(app: Flask, monkeypatch: pytest.M
     for kind, address in (("reset_password", "ada@example.com"), ("reset_password", "b@example.com"), ("odd", "x@y.z")):
         add(app, kind, address)
     said = succeeded(invoke(app, mail, "deliver"))
-    assert said == "1 sent, 1 postponed, 0 failed, 1 dropped, 0 taken.\n"
+    assert said == "1 sent, 1 postponed, 0 failed, 1 dropped, 0 reassigned.\n"
     assert len(list(tmp_path.glob("*.eml"))) == 1
 
 
@@ -170,6 +170,6 @@ def test_the_doctor_warns_of_a_password_without_tls(
     app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, tls: str, level: CheckLevel
 ) -> None:
     services = with_mail(app, monkeypatch, tmp_path, mail_url=MailServer("smtp", host=host, port=25, tls=tls))
-    assert services.mail_delivery is not None
-    services.mail_delivery.transports = ConsoleTransport
+    assert services.mail.delivery is not None
+    services.mail.delivery.transports = ConsoleTransport
     assert result(checks.server(services))[0] is level

@@ -150,7 +150,7 @@ def test_a_one_time_token_goes_when_it_has_expired(app: Flask, monkeypatch: pyte
 
 def test_a_mail_that_nobody_has_sent_for_a_week_goes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     with app.app_context(), transaction():
-        Services.of(app).outbox.add("new_login", user_id=None, address=None, context=GUEST)
+        Services.of(app).mail.outbox.add("new_login", user_id=None, address=None, context=GUEST)
     stand_at(monkeypatch, NOW + timedelta(days=7))
     assert data(flask_tokens(app, "prune", "--json")) == pruned()
 

@@ -29,8 +29,7 @@ NEW_PASSWORD = "another long sentence"
 SENT_BEFORE = {
     *("before_registration", "before_session_start", "user_creating", "user_changing"),
     *(
-        "account_claimed",
-        "account_reclaimed",
+        "credentials_voiding",
         "factors_changing",
         "recovery_code_used",
         "recovery_codes_created",

@@ -10,9 +10,10 @@ from sqlalchemy import update
 
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.kinds import MailKind, mail_kinds, recipient_by_id
 from authapp.domain.email.previous_addresses import remember
+from authapp.domain.mail import recipients
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.kinds import MailKind, mail_kinds
 from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, code_hash
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
@@ -64,7 +65,7 @@ def test_an_event_says_that_it_was_sent_and_for_which_request(app: Flask, delive
 
 def test_the_account_is_its_subject_if_the_address_has_been_verified(app: Flask, delivery: MailDelivery) -> None:
     user = a_user(app, "ada")
-    Services.of(app).email_verifications.mark("ada", OPERATOR)
+    Services.of(app).email.verifications.mark("ada", OPERATOR)
     add()
     add("email_changed_notice", user_id=user.id, address="before@example.org")
     deliver(delivery)
@@ -94,7 +95,7 @@ def test_a_kind_can_have_an_event_of_its_own(app: Flask, delivery: MailDelivery)
         deliver(delivery)
     finally:
         mail_kinds.unregister("password_changed")
-        mail_kinds.register("password_changed", MailKind(recipient_by_id))
+        mail_kinds.register("password_changed", MailKind(recipients.owner))
     assert [event.details for event in events("password.changed")] == [{"kind": "password_changed"}]
 
 
@@ -206,11 +207,11 @@ def test_a_sender_that_is_late_leaves_the_mail_to_the_other(
         transport.on_send = lambda _: None
         time.passes(HOUR)
         with transaction():
-            Services.of(app).outbox.claim(10, HOUR)
+            Services.of(app).mail.outbox.claim(10, HOUR)
         db.session.expunge_all()
 
     transport.on_send = be_slow
-    assert deliver(delivery) == {"sent": 1, "taken": 1}
+    assert deliver(delivery) == {"sent": 1, "reassigned": 1}
     assert len(transport.ids) == 1
     assert {str(first), str(second)} >= set(transport.ids)
 

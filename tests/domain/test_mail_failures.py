@@ -14,11 +14,12 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from authapp.database.session import db, transaction
-from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.kinds import MailKind, mail_kinds, recipient_by_id
 from authapp.domain.email.previous_addresses import remember
-from authapp.domain.email.smtp import SMTPTransport
-from authapp.domain.email.transports import (
+from authapp.domain.mail import recipients
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.kinds import MailKind, mail_kinds
+from authapp.domain.mail.smtp import SMTPTransport
+from authapp.domain.mail.transports import (
     RecipientRefused,
     ServerUnavailable,
     TemporaryFailure,
@@ -277,7 +278,7 @@ def test_an_outage_when_a_mail_was_sent_leaves_its_link_and_its_claim(
 
 def test_a_kind_with_an_event_that_is_not_registered_is_refused_at_once() -> None:
     with pytest.raises(KeyError, match=r"nothing\.registered"):
-        MailKind(recipient_by_id, event="nothing.registered")
+        MailKind(recipients.owner, event="nothing.registered")
 
 
 @pytest.mark.parametrize("kind", sorted(mail_kinds))

@@ -16,13 +16,14 @@ import pytest
 
 from authapp import clock
 from authapp.config.mail import mail_from
-from authapp.domain import email as email_wing
-from authapp.domain.email.kinds import MailKind, Recipient, mail_kinds, recipient_by_id
-from authapp.domain.email.mail_context import device_name
-from authapp.domain.email.messages import VARIABLES, MailLinks, MailMessages, envelope_address
-from authapp.domain.email.one_time_secrets import OneTimeSecrets
-from authapp.domain.email.templates import SHIPPED, BadTemplate, MailTemplates
-from authapp.domain.email.transports import ASCII_POLICY
+from authapp.domain import mail as mail_wing
+from authapp.domain.mail import recipients
+from authapp.domain.mail.kinds import MailKind, Recipient, mail_kinds
+from authapp.domain.mail.mail_context import device_name
+from authapp.domain.mail.messages import VARIABLES, MailLinks, MailMessages, envelope_address
+from authapp.domain.mail.one_time_secrets import OneTimeSecrets
+from authapp.domain.mail.templates import SHIPPED, BadTemplate, MailTemplates
+from authapp.domain.mail.transports import ASCII_POLICY
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OutgoingMail, User
 from authapp.security import identifiers
@@ -232,7 +233,7 @@ def test_links_lead_where_the_settings_say() -> None:
 def test_nothing_of_a_request_can_reach_a_link() -> None:
     """A link made from a header leads to whoever sent the request."""
     forbidden = re.compile(r"url_for|host_url|url_root|base_url|HTTP_|(?i:forwarded)|\bHost\b|\bOrigin\b")
-    for path in sorted(Path(email_wing.__file__).parent.glob("*.py")):
+    for path in sorted(Path(mail_wing.__file__).parent.glob("*.py")):
         tree = ast.parse(path.read_text())
         imported = {
             name
@@ -321,7 +322,7 @@ def test_a_template_can_use_the_details_that_its_kind_names_and_no_others(
     put(tmp_path, "invoice_ready.txt", "Subject: Invoice {{ details.number }}\n{{ details.total }}")
     put(tmp_path, "invoice_ready.html", "<p>{{ details.number }}</p>")
     made_with = messages(tmp_path)
-    kind = MailKind(recipient_by_id, details=frozenset({"number"}))
+    kind = MailKind(recipients.owner, details=frozenset({"number"}))
     monkeypatch.setitem(mail_kinds._values, "invoice_ready", kind)
     with pytest.raises(BadTemplate, match="total"):
         made_with.try_template("invoice_ready")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from authapp.config import MailServer
-from authapp.domain.email.smtp import MAILS_PER_CONNECTION, SMTPTransport
-from authapp.domain.email.transports import (
+from authapp.domain.mail.smtp import MAILS_PER_CONNECTION, SMTPTransport
+from authapp.domain.mail.transports import (
     ASCII_POLICY,
     RecipientRefused,
     ServerUnavailable,

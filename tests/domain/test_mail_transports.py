@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.transports import (
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.transports import (
     MAX_FILES,
     ConsoleTransport,
     FolderTransport,
@@ -59,4 +59,4 @@ def test_the_console_shows_the_text(app: Flask, delivery: MailDelivery, capsys: 
 
 def test_an_application_without_a_mail_server_has_no_delivery(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     reconfigured(app, monkeypatch, mail_url=None)
-    assert Services.of(app).mail_delivery is None
+    assert Services.of(app).mail.delivery is None

@@ -30,7 +30,7 @@ DAYS = timedelta(days=30)
 
 def register(app: Flask, name: str, email: str | None = None) -> None:
     names = {"username": name, "email": email or f"{name}@example.com"}
-    Services.of(app).verified_registrations.register(**names, password=PASSWORD, context=GUEST)
+    Services.of(app).email.verified_registrations.register(**names, password=PASSWORD, context=GUEST)
 
 
 def left() -> set[str]:
@@ -64,7 +64,7 @@ def test_those_that_were_left_behind_go_and_each_leaves_an_event(
         services = Services.of(app)
         for name in ("grace", "moved"):
             a_user(app, name)
-            services.email_verifications.mark(name, OPERATOR)
+            services.email.verifications.mark(name, OPERATOR)
         services.administration.change("moved", Changes(email="mistyped@example.com"), OPERATOR)
         a_user(app, "admin", roles=[ADMIN])
         a_user(app, "used")

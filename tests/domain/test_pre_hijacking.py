@@ -16,7 +16,7 @@ from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
-from authapp.domain.email.kinds import mail_kinds
+from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.administration import Changes
@@ -38,18 +38,19 @@ def hijacked(app: Flask) -> User:
 
 def recover(app: Flask, user: User, token: str | None = None) -> None:
     with app.app_context():
-        Services.of(app).password_resets.complete(token or a_token(app, user), NEW, GUEST)
+        Services.of(app).email.password_resets.complete(token or a_token(app, user), NEW, GUEST)
 
 
 @contextmanager
 def claims(app: Flask) -> Iterator[list[UUID]]:
     claimed: list[UUID] = []
 
-    def receive(_app: object, *, user_id: UUID, **_: object) -> None:
+    def receive(_app: object, *, user_id: UUID, since: object, **_: object) -> None:
         assert db.session().in_transaction()
+        assert since is None
         claimed.append(user_id)
 
-    with hooks.account_claimed.connected_to(receive, app):
+    with hooks.credentials_voiding.connected_to(receive, app):
         yield claimed
 
 
@@ -91,7 +92,7 @@ def test_trojan_identifier_no_reset_without_their_removal(app: Flask, hijacked: 
         raise LastAdmin
 
     token = a_token(app, hijacked)
-    with hooks.account_claimed.connected_to(fail, app), pytest.raises(LastAdmin):
+    with hooks.credentials_voiding.connected_to(fail, app), pytest.raises(LastAdmin):
         recover(app, hijacked, token)
     assert a_session(app, hijacked, PASSWORD)
     recover(app, hijacked, token)
@@ -102,7 +103,7 @@ def test_unexpired_email_change_the_address_that_the_thief_asked_for_gets_nothin
     with app.app_context(), transaction():
         row = db.session.get_one(User, hijacked.id)
         row.pending_email, row.pending_email_until = "thief@example.com", clock.now() + timedelta(hours=24)
-        services.outbox.add("change_email", user_id=row.id, address="thief@example.com", context=GUEST)
+        services.mail.outbox.add("change_email", user_id=row.id, address="thief@example.com", context=GUEST)
     change = a_token(app, hijacked, TokenPurpose.CHANGE_EMAIL, sent_to="thief@example.com")
     recover(app, hijacked)
     with app.app_context():
@@ -127,7 +128,7 @@ def test_a_link_that_the_thief_asked_for_before_is_void_after(app: Flask, hijack
         services = Services.of(app)
         for token in old:
             with pytest.raises(OneTimeTokenInvalid):
-                services.email_verifications.reject(token, GUEST)
+                services.email.verifications.reject(token, GUEST)
 
 
 def test_an_account_of_which_an_address_was_verified_is_nobody_elses(app: Flask) -> None:
@@ -135,7 +136,7 @@ def test_an_account_of_which_an_address_was_verified_is_nobody_elses(app: Flask)
     user = a_user(app)
     with app.app_context():
         services = Services.of(app)
-        services.email_verifications.mark(user.id, OPERATOR)
+        services.email.verifications.mark(user.id, OPERATOR)
         moved = services.administration.change(user.id, Changes(email="moved@example.com"), OPERATOR)
     with claims(app) as claimed:
         recover(app, moved)
@@ -148,6 +149,6 @@ def test_a_click_of_the_owner_claims_nothing(app: Flask, hijacked: User) -> None
     """It verifies the account of whoever registered: hence the password beside it where verification is required."""
     with claims(app) as claimed, app.app_context():
         token = a_token(app, hijacked, TokenPurpose.VERIFY_EMAIL)
-        Services.of(app).email_confirmations.confirm(token, None, GUEST)
+        Services.of(app).email.link_confirmations.confirm(token, None, GUEST)
     assert claimed == []
     assert a_session(app, hijacked, PASSWORD)

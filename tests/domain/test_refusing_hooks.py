@@ -302,6 +302,6 @@ def test_a_claim_is_sent_within_the_transaction_of_the_reset(app: Flask) -> None
         seen.append((sender, user_id, context))
 
     token = a_token(app, user)
-    with hooks.account_claimed.connected_to(claimed), app.app_context():
-        Services.of(app).password_resets.complete(token, "another good pass phrase", GUEST)
+    with hooks.credentials_voiding.connected_to(claimed), app.app_context():
+        Services.of(app).email.password_resets.complete(token, "another good pass phrase", GUEST)
     assert seen == [(app, user.id, GUEST)]

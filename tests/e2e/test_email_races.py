@@ -135,7 +135,7 @@ def pending(app: Flask, user: User, address: str) -> str:
     """Ask for another address, and return the token of the link to it."""
     services = Services.of(app)
     with app.app_context():
-        services.address_changes.request(user.id, address, PASSWORD, GUEST)
+        services.email.address_changes.request(user.id, address, PASSWORD, GUEST)
         with transaction():
             lifetime = timedelta(hours=1)
             return services.one_time_tokens.issue(
@@ -150,7 +150,7 @@ def stored(app: Flask, user: User) -> User:
 
 @pytest.mark.committed
 def test_of_twenty_who_confirm_one_change_at_once_one_does(app: Flask) -> None:
-    user, change = a_user(app), Services.of(app).address_changes
+    user, change = a_user(app), Services.of(app).email.address_changes
     token = pending(app, user, "moved@example.com")
     outcomes = at_once(app, *[lambda: change.confirm(token, PASSWORD, GUEST)] * AT_ONCE)
     assert Counter(outcomes) == {None: 1, OneTimeTokenInvalid: AT_ONCE - 1}
@@ -162,7 +162,7 @@ def test_of_twenty_who_confirm_one_change_at_once_one_does(app: Flask) -> None:
 
 @pytest.mark.committed
 def test_of_two_accounts_that_confirm_one_address_at_once_one_gets_it(app: Flask) -> None:
-    change = Services.of(app).address_changes
+    change = Services.of(app).email.address_changes
     for number in range(ROUNDS):
         address = f"wanted{number}@example.com"
         tokens = [pending(app, a_user(app), address) for _ in range(2)]
@@ -183,7 +183,7 @@ def test_a_change_that_races_what_voids_its_link_comes_before_it_or_not_at_all(a
         token = pending(app, user, address)
         outcome, _ = at_once(
             app,
-            lambda token=token: services.address_changes.confirm(token, PASSWORD, GUEST),
+            lambda token=token: services.email.address_changes.confirm(token, PASSWORD, GUEST),
             lambda user=user: ends[event](user),
         )
         # WrongPassword: the new one came between the token that was found and the password that was looked at.
@@ -196,7 +196,7 @@ def test_an_undo_that_races_another_change_wins(app: Flask) -> None:
     for number in range(ROUNDS):
         user = a_user(app)
         with app.app_context():
-            services.address_changes.confirm(pending(app, user, f"thief{number}@example.com"), PASSWORD, GUEST)
+            services.email.address_changes.confirm(pending(app, user, f"thief{number}@example.com"), PASSWORD, GUEST)
             with transaction():
                 lifetime = timedelta(hours=1)
                 issue = services.one_time_tokens.issue
@@ -204,8 +204,8 @@ def test_an_undo_that_races_another_change_wins(app: Flask) -> None:
         more = pending(app, user, f"more{number}@example.com")
         outcome, other = at_once(
             app,
-            lambda undo=undo: services.address_undo.confirm(undo, GUEST),
-            lambda more=more: services.address_changes.confirm(more, PASSWORD, GUEST),
+            lambda undo=undo: services.email.address_undo.confirm(undo, None, GUEST),
+            lambda more=more: services.email.address_changes.confirm(more, PASSWORD, GUEST),
         )
         assert (outcome, other in {None, OneTimeTokenInvalid, WrongPassword}) == (None, True)
         after = stored(app, user)
@@ -214,7 +214,7 @@ def test_an_undo_that_races_another_change_wins(app: Flask) -> None:
 
 @pytest.mark.committed
 def test_two_who_ask_for_another_address_at_once_leave_one_that_is_pending(app: Flask) -> None:
-    user, change = a_user(app), Services.of(app).address_changes
+    user, change = a_user(app), Services.of(app).email.address_changes
     addresses = ["first@example.com", "second@example.com"]
     ask = [lambda address=address: change.request(user.id, address, PASSWORD, GUEST) for address in addresses]
     outcomes = at_once(app, *ask)

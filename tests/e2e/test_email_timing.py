@@ -51,7 +51,7 @@ def accounts(variables: dict[str, str]) -> Iterator[Flask]:
     with app.app_context():
         services = Services.of(app)
         for name in ("verified", "disabled"):
-            services.email_verifications.mark(name, OPERATOR)
+            services.email.verifications.mark(name, OPERATOR)
         services.administration.disable("disabled", OPERATOR)
     yield app
     dispose(app)

@@ -52,7 +52,7 @@ class Post:
 
     def add(self, count: int = 1, kind: str = "password_changed") -> list[str]:
         with self.app.app_context(), transaction():
-            outbox = Services.of(self.app).outbox
+            outbox = Services.of(self.app).mail.outbox
             ids = [outbox.add(kind, user_id=self.user_id, address=None, context=CAUSE) for _ in range(count)]
         return [f"<{mail_id}@example.com>" for mail_id in ids]
 

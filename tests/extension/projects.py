@@ -13,13 +13,20 @@ from authapp import create_app
 app = create_app(import_name=__name__)
 """
 EXTENSION = """\
+from datetime import timedelta
+from types import SimpleNamespace
+
 from flask import Blueprint, Flask
-from authapp import AuthApp
+from authapp import AuthApp, PurposeRule, token_purposes
 
 locked = Blueprint("locked", __name__)
 
 app = Flask(__name__)
-AuthApp(app).register_blueprint(locked)
+authapp = AuthApp(app)
+authapp.register_blueprint(locked)
+authapp.register_link_confirmation(
+    SimpleNamespace(purpose=token_purposes.register("say_hello", PurposeRule(timedelta(hours=1))))
+)
 
 
 @app.cli.command("hello")

@@ -24,7 +24,7 @@ PURPOSES = (
     *(TokenPurpose.VERIFY_EMAIL, TokenPurpose.RESET_PASSWORD, TokenPurpose.CHANGE_EMAIL, TokenPurpose.UNDO_EMAIL),
     *(TokenPurpose.UNDO_FACTORS, TokenPurpose.LOGIN),
 )
-"""The purposes with a page. For one that you register, serve a page of your own, and set ``AUTHAPP_LINK_URL``."""
+"""The purposes with a page. For one that you register, serve a page of your own at the address of its link."""
 
 ASSETS = ("account.css", "account.js", "icon.svg")
 

@@ -29,7 +29,7 @@ def change_own_email(body: dict[str, str]) -> dict[str, Any]:
     A mail to it has a link that confirms it. Until then, the account keeps its address. The answer is the same if
     another account has the address.
     """
-    change = Services.of(current_app).address_changes
+    change = Services.of(current_app).email.address_changes
     change.request(current_principal().id, body["email"], body.get("password"), request_context())
     return {}
 
@@ -42,5 +42,5 @@ def delete_pending_email() -> Response:
 
     The links that confirm it are void.
     """
-    Services.of(current_app).address_changes.withdraw(current_principal().id, request_context())
+    Services.of(current_app).email.address_changes.withdraw(current_principal().id, request_context())
     return no_content()

@@ -27,7 +27,7 @@ def request_email_verification(body: dict[str, str]) -> dict[str, str]:
     If an active account has the address and it is not verified, a mail with a link is sent to it. The answer does not
     tell.
     """
-    Services.of(current_app).email_verifications.request(body["email"], request_context())
+    Services.of(current_app).email.verifications.request(body["email"], request_context())
     return {}
 
 
@@ -43,7 +43,7 @@ def verify_email(body: dict[str, str]) -> Response:
     required before a login. A refused password leaves the token good.
     """
     authenticate_if_possible(request, current_app.extensions[EXTENSION].authenticators)
-    Services.of(current_app).email_confirmations.confirm(body["token"], body.get("password"), request_context())
+    Services.of(current_app).email.link_confirmations.confirm(body["token"], body.get("password"), request_context())
     return no_content()
 
 
@@ -58,5 +58,5 @@ def delete_unverified_account(body: dict[str, str]) -> Response:
     The token is that of the mail which asks to verify your address. An account that was never verified, and
     has no role, is deleted with its sessions.
     """
-    Services.of(current_app).email_verifications.reject(body["token"], request_context())
+    Services.of(current_app).email.verifications.reject(body["token"], request_context())
     return no_content()

@@ -29,5 +29,5 @@ def force_password_reset(body: dict[str, str], user_id: UUID) -> Response:  # no
 
     The password is void and every session ends. A mail to the user has a link to choose another password.
     """
-    Services.of(current_app).forced_resets.force(user_id, request_context())
+    Services.of(current_app).email.forced_resets.force(user_id, request_context())
     return no_content()

@@ -28,7 +28,7 @@ def create_login_link(body: dict[str, str]) -> LoginChallenge:
     If an account has the address, a mail to it has a link and a code of eight digits. The answer is the same if none
     has. Keep the challenge: the link and the code are good only together with it.
     """
-    return Services.of(current_app).login_links.request(body["email"], request_context())
+    return Services.of(current_app).email.login_links.request(body["email"], request_context())
 
 
 @blueprint.put("")
@@ -42,4 +42,4 @@ def log_in_with_link(body: dict[str, str]) -> TokenPair:
 
     The body has either the token of the link or the code. Five codes may be tried for a challenge. A link is used once.
     """
-    return Services.of(current_app).login_links.log_in(body.pop("challenge"), request_context(), **body)
+    return Services.of(current_app).email.login_links.log_in(body.pop("challenge"), request_context(), **body)

@@ -25,7 +25,7 @@ def request_password_reset(body: dict[str, str]) -> dict[str, str]:
 
     If an active account has the address, a mail with a link is sent to it. The answer does not tell.
     """
-    Services.of(current_app).password_resets.request(body["email"], request_context())
+    Services.of(current_app).email.password_resets.request(body["email"], request_context())
     return {}
 
 
@@ -35,7 +35,7 @@ def request_password_reset(body: dict[str, str]) -> dict[str, str]:
 @blueprint.response(204)
 @refuses(
     *(OneTimeTokenInvalid, PasswordRejected, ServiceUnavailable),
-    signals=(hooks.user_changing, hooks.account_claimed),
+    signals=(hooks.user_changing, hooks.credentials_voiding),
 )
 def reset_password(body: dict[str, str]) -> Response:
     """Reset a password.
@@ -43,5 +43,5 @@ def reset_password(body: dict[str, str]) -> Response:
     All sessions end, the failed logins are forgotten, and the address counts as verified. Log in with the new password.
     A password that is rejected leaves the token good.
     """
-    Services.of(current_app).password_resets.complete(body["token"], body["new_password"], request_context())
+    Services.of(current_app).email.password_resets.complete(body["token"], body["new_password"], request_context())
     return no_content()

@@ -25,5 +25,5 @@ def register_unverified_user(body: dict[str, str]) -> dict[str, str]:
     A mail with a link is sent to the address. Log in when it has been verified. The answer is the same if another
     account has the address; then a mail tells its owner.
     """
-    Services.of(current_app).verified_registrations.register(**body, context=request_context())
+    Services.of(current_app).email.verified_registrations.register(**body, context=request_context())
     return {}

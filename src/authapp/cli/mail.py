@@ -11,13 +11,13 @@ from flask import current_app
 from authapp import clock
 from authapp.cli.commands import Commands, json_option, print_json, services
 from authapp.context import OPERATOR
-from authapp.domain.email.attempts import MailOutcome
-from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.messages import envelope_address
-from authapp.domain.email.queue import list_mails, read_queue
-from authapp.domain.email.sender import MAILS_PER_PASS, MailSender
-from authapp.domain.email.templates import BadTemplate
-from authapp.domain.email.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
+from authapp.domain.mail.attempts import MailOutcome
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.messages import envelope_address
+from authapp.domain.mail.queue import list_mails, read_queue
+from authapp.domain.mail.sender import MAILS_PER_PASS, MailSender
+from authapp.domain.mail.templates import BadTemplate
+from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
 from authapp.models.user import checked_email
 
 mail = Commands("mail", help="Send the mails that wait, and try the mail server.")
@@ -99,7 +99,7 @@ def _watch(delivery: MailDelivery) -> None:
 
 
 def _delivery() -> MailDelivery:
-    delivery = services().mail_delivery
+    delivery = services().mail.delivery
     if delivery is None:
         raise click.ClickException(
             "AUTHAPP_MAIL_URL is not set: set it to the mail server, such as smtp://user:password@mail.example.com,"

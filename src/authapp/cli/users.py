@@ -120,7 +120,7 @@ def reset_factors(name: str) -> None:
 @name_argument
 def verify_email(name: str) -> None:
     """Mark the email address of an account as verified, without a link."""
-    user = services().email_verifications.mark(name, OPERATOR)
+    user = services().email.verifications.mark(name, OPERATOR)
     click.echo(f"Verified {user.email}, the address of {user.username}.")
 
 
@@ -132,7 +132,7 @@ def send_reset(name: str) -> None:
         raise click.ClickException("No mail can be sent: set AUTHAPP_MAIL_URL.")
     if services().accounts.find(name).status != UserStatus.ACTIVE:
         raise click.ClickException(f"{name} is disabled, and gets no mail: enable the account first.")
-    user = services().password_resets.send(name, OPERATOR)
+    user = services().email.password_resets.send(name, OPERATOR)
     click.echo(f"A link to reset the password of {user.username} will be sent to {user.email}.")
 
 

@@ -10,10 +10,9 @@ Future versions may add keyword arguments, so accept ``**_``.
 
 - ``before_registration`` and ``before_session_start`` are sent before any transaction. A receiver can refuse by raising
   a ``Refusal``. It commits what it writes in a ``transaction()`` of its own; what it leaves open is rolled back.
-- ``user_creating``, ``user_changing``, ``account_claimed``, ``account_reclaimed``, ``factors_changing``,
-  ``recovery_code_used``, ``recovery_codes_created`` and ``passkey_counter_reversed`` are sent within the transaction of
-  the change. A receiver can
-  refuse, too. What it writes is committed together with the change, and an exception undoes both.
+- ``user_creating``, ``user_changing``, ``credentials_voiding``, ``factors_changing``, ``recovery_code_used``,
+  ``recovery_codes_created`` and ``passkey_counter_reversed`` are sent within the transaction of the change. A receiver
+  can refuse, too. What it writes is committed together with the change, and an exception undoes both.
 - Every other signal is sent after the commit. An exception in a receiver is only logged.
 """
 
@@ -52,20 +51,15 @@ user_changing = _signals.signal("user-changing")
 has the username and the email address as they were, if they change.
 """
 
-account_claimed = _signals.signal("account-claimed")
-"""``user_id``: sent within the transaction in which an address that was never verified is proven by somebody who may
-not be the one who registered it, by a password reset or a login link.
+credentials_voiding = _signals.signal("credentials-voiding")
+"""``user_id``, ``since``: sent within the transaction in which the owner of an address gets an account back.
 
-Somebody else may have prepared the account. Its password and its sessions end in the same transaction; a receiver
-removes every other credential that was set before, such as a second factor, a passkey, an API key or the link to a
-provider.
-"""
+Somebody else may have prepared it: no address of it was ever verified, and now one is proven, by a password reset or a
+login link. Then ``since`` is ``None``. Or somebody else may have taken it: a change of its address, made at ``since``,
+is undone.
 
-account_reclaimed = _signals.signal("account-reclaimed")
-"""``user_id``, ``since``: sent within the transaction in which a change of address, made at ``since``, is undone.
-
-Somebody else may have taken the account. Its password and its sessions end in the same transaction; a receiver removes
-every other credential that was added since, and leaves those from before.
+The password and the sessions end in the same transaction. A receiver removes every other credential, such as a second
+factor, a passkey, an API key or the link to a provider; with ``since``, those that were added after it.
 """
 
 factors_changing = _signals.signal("factors-changing")

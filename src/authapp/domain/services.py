@@ -9,25 +9,13 @@ from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.audit.trail import AuditTrail
-from authapp.domain.email.address_changes import AddressChanges
-from authapp.domain.email.address_undo import AddressUndo
-from authapp.domain.email.confirmations import Confirm, EmailConfirmations, without_password
-from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.email_verifications import EmailVerifications
-from authapp.domain.email.factor_notices import FactorNotices
-from authapp.domain.email.factor_undo import FactorUndo
-from authapp.domain.email.forced_resets import ForcedResets
-from authapp.domain.email.login_links import LoginLinks
-from authapp.domain.email.notices import Notices
-from authapp.domain.email.outbox import Outbox
-from authapp.domain.email.password_resets import PasswordResets
-from authapp.domain.email.requests import MailRequests
-from authapp.domain.email.verified_registrations import VerifiedRegistrations
-from authapp.domain.email.wiring import mail_delivery
+from authapp.domain.email.kinds import NEW_LOGIN
+from authapp.domain.email.services import EmailServices
 from authapp.domain.factors.services import FactorServices
 from authapp.domain.factors.stored_keys import missing_keys_problem
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
+from authapp.domain.mail.services import MailServices
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.pages import Pages
 from authapp.domain.passwords.breached import breached_passwords
@@ -44,7 +32,6 @@ from authapp.domain.sessions.introspection import Introspection
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.step_up import StepUps
 from authapp.domain.throttles import Throttles
-from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
 from authapp.domain.users.name_keys import NameKeys
@@ -91,19 +78,8 @@ class Services:
     audit: AuditTrail
     rate_limits: RateLimits
     one_time_tokens: OneTimeTokens
-    outbox: Outbox
-    mail_requests: MailRequests
-    address_changes: AddressChanges
-    address_undo: AddressUndo
-    forced_resets: ForcedResets
-    login_links: LoginLinks
-    notices: Notices
-    factor_notices: FactorNotices
-    verified_registrations: VerifiedRegistrations
-    password_resets: PasswordResets
-    email_verifications: EmailVerifications
-    email_confirmations: EmailConfirmations
-    mail_delivery: MailDelivery | None
+    mail: MailServices
+    email: EmailServices
     encryption_keys: EncryptionKeys | None
     pruning: Pruning
     health: Health
@@ -117,46 +93,33 @@ class Services:
         keys = _key_ring(settings)
         encryption_keys = _encryption_keys(settings, keys)
         tokens, pages, hooks = Tokens(keys, _rules(settings)), Pages(Cursors(keys)), Hooks(app)
-        passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
-        bulkhead = Bulkhead(
-            concurrency=settings.hashing_concurrency,
-            longest_wait=settings.hashing_queue_seconds,
-            seconds=passwords.seconds,
-        )
-        hasher = PasswordHasher(passwords, bulkhead)
+        hasher, policy = _hasher(settings), PasswordPolicy(breached_passwords(settings.breached_passwords))
         throttles = Throttles(
             fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
         )
         must_verify = settings.email_verification == "required"
         verifier = PasswordVerifier(hasher, throttles, fast_path, verified_addresses=must_verify)
-        principals = Principals(fast_path)
-        grace = max(settings.refresh_grace, settings.refresh_retry)
-        sessions = Sessions(
-            tokens,
-            fast_path,
-            hooks,
-            pages,
-            session_ttl=settings.session_ttl,
-            refresh_grace=grace,
-            sessions_per_account=settings.sessions_per_account,
-        )
-        policy = PasswordPolicy(breached_passwords(settings.breached_passwords))
-        one_time_tokens, outbox = OneTimeTokens(), Outbox()
-        mail_requests = MailRequests(fast_path, settings.mail_rate_limit)
+        principals, one_time_tokens = Principals(fast_path), OneTimeTokens()
+        sessions = _sessions(settings, tokens, fast_path, hooks, pages)
         actor_policy = ActorPolicy(settings.step_up_max_age, two_factors=settings.has_second_factors)
         accounts = Accounts(
             verifier, policy, hasher, hooks, actor_policy, registration_open=settings.registration == "open"
         )
-        address_changes = AddressChanges(verifier, one_time_tokens, mail_requests, outbox, hooks)
-        address_undo = AddressUndo(one_time_tokens, hooks)
-        verifications = EmailVerifications(mail_requests, one_time_tokens, verifier, hooks, required=must_verify)
         factors = FactorServices.build(settings, keys, encryption_keys, verifier, sessions, throttles, hooks)
-        handlers: dict[str, Confirm] = {
-            TokenPurpose.VERIFY_EMAIL: verifications.confirm,
-            TokenPurpose.CHANGE_EMAIL: address_changes.confirm,
-            TokenPurpose.UNDO_EMAIL: without_password(address_undo.confirm),
-            TokenPurpose.UNDO_FACTORS: without_password(FactorUndo(one_time_tokens, factors.resets).confirm),
-        }
+        mail = MailServices.build(settings, fast_path, one_time_tokens)
+        email = EmailServices.build(
+            settings,
+            mail,
+            one_time_tokens,
+            hooks,
+            accounts,
+            verifier,
+            policy=policy,
+            hasher=hasher,
+            throttles=throttles,
+            sessions=sessions,
+            factor_resets=factors.resets,
+        )
         return cls(
             settings=settings,
             fast_path=fast_path,
@@ -177,7 +140,7 @@ class Services:
                 },
             ),
             factors=factors,
-            introspection=Introspection(tokens, principals, sessions, refresh_grace=grace),
+            introspection=Introspection(tokens, principals, sessions, refresh_grace=_refresh_grace(settings)),
             accounts=accounts,
             administration=Administration(
                 accounts,
@@ -194,24 +157,8 @@ class Services:
             audit=AuditTrail(pages),
             rate_limits=RateLimits(settings.rate_limit, fast_path),
             one_time_tokens=one_time_tokens,
-            outbox=outbox,
-            mail_requests=mail_requests,
-            address_changes=address_changes,
-            address_undo=address_undo,
-            forced_resets=ForcedResets(throttles, hooks),
-            login_links=LoginLinks(mail_requests, one_time_tokens, throttles, sessions, hooks),
-            factor_notices=FactorNotices(outbox),
-            notices=Notices(
-                outbox,
-                mail_requests,
-                verification=settings.email_verification,
-                new_login=settings.mail_new_login == "on",
-            ),
-            verified_registrations=VerifiedRegistrations(accounts, mail_requests),
-            password_resets=PasswordResets(mail_requests, outbox, one_time_tokens, policy, hasher, throttles, hooks),
-            email_verifications=verifications,
-            email_confirmations=EmailConfirmations(one_time_tokens, handlers),
-            mail_delivery=mail_delivery(settings, outbox, one_time_tokens, fast_path),
+            mail=mail,
+            email=email,
             encryption_keys=encryption_keys,
             pruning=Pruning(
                 leeway=settings.leeway,
@@ -226,11 +173,8 @@ class Services:
         Second factors are asked for whether or not their routes are there: an account that has one needs it.
         """
         self.factors.connect(app)
-        if self.settings.mail_url is None:
-            return
-        self.notices.connect(app)
-        self.factor_notices.connect(app)
-        self.email_verifications.connect(app)
+        if self.settings.mail_url is not None:
+            self.email.connect(app)
 
     @classmethod
     def of(cls, app: HasExtensions) -> Self:
@@ -262,4 +206,31 @@ def _rules(settings: Settings) -> TokenRules:
         access_ttl=settings.access_token_ttl,
         refresh_ttl=settings.refresh_token_ttl,
         leeway=settings.leeway,
+    )
+
+
+def _refresh_grace(settings: Settings) -> int:
+    return max(settings.refresh_grace, settings.refresh_retry)
+
+
+def _hasher(settings: Settings) -> PasswordHasher:
+    passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
+    bulkhead = Bulkhead(
+        concurrency=settings.hashing_concurrency,
+        longest_wait=settings.hashing_queue_seconds,
+        seconds=passwords.seconds,
+    )
+    return PasswordHasher(passwords, bulkhead)
+
+
+def _sessions(settings: Settings, tokens: Tokens, fast_path: FastPath, hooks: Hooks, pages: Pages) -> Sessions:
+    return Sessions(
+        tokens,
+        fast_path,
+        hooks,
+        pages,
+        session_ttl=settings.session_ttl,
+        refresh_grace=_refresh_grace(settings),
+        sessions_per_account=settings.sessions_per_account,
+        login_mail=NEW_LOGIN if settings.mail_url is not None and settings.mail_new_login == "on" else None,
     )

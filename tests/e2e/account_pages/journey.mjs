@@ -1,5 +1,6 @@
 // From registration to a new password with the true API: each link is clicked in the mail at /dev/mail.
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { alerted, field, heading, press, settings, test } from "./browser.mjs";
 
 const PASSWORD = "correct horse battery staple";
@@ -15,9 +16,31 @@ async function register(page, username, server = settings.optional) {
   return email;
 }
 
-async function loginStatus(page, username, password, server = settings.optional) {
-  const response = await page.request.post(`${server}/api/v1/auth/login`, { data: { username, password } });
-  return response.status();
+async function logIn(page, username, password, server = settings.optional) {
+  return page.request.post(`${server}/api/v1/auth/login`, { data: { username, password } });
+}
+
+async function loginStatus(...login) {
+  return (await logIn(...login)).status();
+}
+
+/** Send a request with an access token, and return the body of the answer. */
+async function call(page, method, path, token, data) {
+  const headers = { Authorization: `Bearer ${token}` };
+  const response = await page.request.fetch(`${settings.optional}/api/v1/${path}`, { method, headers, data });
+  assert.ok(response.ok(), await response.text());
+  return response.json();
+}
+
+/** Return the code of an authenticator app (RFC 6238), so many steps from now. */
+function totp(secret, steps = 0) {
+  const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0"));
+  const key = Buffer.from(bits.join("").match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
+  const digest = createHmac("sha1", key).update(counter).digest();
+  const number = digest.readUInt32BE(digest.at(-1) & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
 }
 
 /** Return the newest mail to `email` whose link leads to the page `name`: its text, its link, and a way to click it. */
@@ -101,12 +124,49 @@ test("a link and a code from a mail log in", async ({ page, api }) => {
   }
 });
 
-/** Type the code of the newest mail; the one before has a code as well. */
-async function typeNewestCode(page, place, email) {
-  const used = (await mailTo(page, email, "login")).address;
+test("a mail and a code of the app log in", async ({ page, api }) => {
+  await api.real();
+  const email = await register(page, "barbara");
+  // Otherwise a login with a mail would claim the account, and remove its factors.
+  const confirmed = await (await mailTo(page, email, "verify-email")).click();
+  await press(confirmed, "Confirm my address");
+  await heading(confirmed, "Your address is confirmed");
+  const { access_token: token } = await (await logIn(page, "barbara", PASSWORD)).json();
+  const { secret } = await call(page, "POST", "users/me/totp", token, {});
+  const { recovery_codes: [recovery] } = await call(page, "PUT", "users/me/totp", token, { code: totp(secret, -1) });
+
+  const reader = await page.context().newPage();
+  let used = null;
+  for (const way of ["app", "recovery code"]) {
+    await page.goto(`${settings.optional}/account/login`);
+    await field(page, "Email address").fill(email);
+    await press(page, "Send me a mail");
+    await heading(page, "Look into your mailbox");
+    const mail = await nextLogin(reader, email, used);
+    used = mail.address;
+    const tab = await mail.click();
+    await press(tab, "Log in");
+    await heading(tab, "One more step");
+    if (way === "recovery code") await press(tab, "Use a recovery code");
+    const [label, code] = way === "app" ? ["Code of 6 digits", totp(secret)] : ["Recovery code", recovery];
+    await field(tab, label).fill(code);
+    await press(tab, "Log in");
+    await heading(tab, "The login worked");
+  }
+  assert.equal((await call(page, "GET", "users/me/sessions", token)).items.length, 1, "the page left no session");
+});
+
+/** Return the newest mail with a login link, once it is another one than `used`. */
+async function nextLogin(page, email, used) {
   const deadline = Date.now() + MAIL_WITHIN_MS;
   let mail;
   do mail = await mailTo(page, email, "login"); while (mail.address === used && Date.now() < deadline);
+  return mail;
+}
+
+/** Type the code of the newest mail; the one before has a code as well. */
+async function typeNewestCode(page, place, email) {
+  const mail = await nextLogin(page, email, (await mailTo(page, email, "login")).address);
   const [, code] = /\b(\d{4} ?\d{4})\b/.exec(mail.text.replace(mail.address, ""));
   await field(place, "Code of 8 digits").fill(code);
 }

@@ -26,7 +26,9 @@ test("a code from the mail logs in, with the challenge of this window", async ({
   assert.deepEqual(api.sent(), [
     ["POST", "auth/login-links", { email: "ada@example.com" }],
     ["PUT", "auth/login-links", { challenge: ASKED.body.challenge, code: "12345678" }],
+    ["POST", "auth/logout", null],
   ]);
+  assert.equal(api.calls.at(-1).headers.authorization, "Bearer access-token");
 });
 
 test("a link that is opened in another tab of the same browser logs in", async ({ page, open, api, context }) => {
@@ -38,7 +40,7 @@ test("a link that is opened in another tab of the same browser logs in", async (
   assert.equal(api.calls.length, 1);
   await press(tab, "Log in");
   await heading(tab, "The login worked");
-  assert.deepEqual(api.calls.at(-1).body, { challenge: ASKED.body.challenge, token: TOKEN });
+  assert.deepEqual(api.calls.at(-2).body, { challenge: ASKED.body.challenge, token: TOKEN });
 });
 
 test("nothing of a login is kept: no token, no challenge", async ({ page, open, api, context }) => {
@@ -86,12 +88,59 @@ test("a wrong code can be corrected, and a challenge that is used up starts anew
   await heading(page, "Look into your mailbox");
 });
 
-test("an account with a second factor is sent to its application", async ({ page, open, api }) => {
-  api.answer(ASKED, refusal(401, "second_factor_required", { challenge: "another", factors: ["totp"], expires_in: 300 }));
+const SECOND = refusal(401, "second_factor_required", { challenge: "of-the-second-step", factors: ["totp"], expires_in: 300 });
+
+async function askForSecondFactor(page, open) {
   await ask(page, open);
   await field(page, "Code of 8 digits").fill("12345678");
   await press(page, "Log in");
-  await heading(page, "This account asks for more");
+  await heading(page, "One more step");
+}
+
+test("an account with a second factor is asked for a code of its app", async ({ page, open, api }) => {
+  api.answer(ASKED, SECOND, refusal(401, "second_factor_invalid"), PAIR, { status: 204 });
+  await askForSecondFactor(page, open);
+  assert.equal(await page.evaluate(() => localStorage.length), 0);
+  const input = field(page, "Code of 6 digits");
+  await input.fill("000 000");
+  await press(page, "Log in");
+  await alerted(page, "This code is wrong, or was used before.");
+  await input.fill("123 456");
+  await press(page, "Log in");
+  await heading(page, "The login worked");
+  const body = (code) => ({ challenge: "of-the-second-step", factor: "totp", code });
+  assert.deepEqual(api.sent().slice(2), [
+    ["POST", "auth/second-factors", body("000000")],
+    ["POST", "auth/second-factors", body("123456")],
+    ["POST", "auth/logout", null],
+  ]);
+});
+
+test("a recovery code takes the place of the app", async ({ page, open, api }) => {
+  api.answer(ASKED, SECOND, PAIR, { status: 204 });
+  await askForSecondFactor(page, open);
+  await press(page, "Use a recovery code");
+  await field(page, "Recovery code").fill("abcd-efgh-ijkl");
+  await press(page, "Log in");
+  await heading(page, "The login worked");
+  const body = { challenge: "of-the-second-step", factor: "recovery_code", code: "abcd-efgh-ijkl" };
+  assert.deepEqual(api.sent().at(-2), ["POST", "auth/second-factors", body]);
+});
+
+test("a second step that took too long begins with another mail", async ({ page, open, api }) => {
+  api.answer(ASKED, SECOND, refusal(401, "challenge_invalid"));
+  await askForSecondFactor(page, open);
+  await field(page, "Code of 6 digits").fill("123456");
+  await press(page, "Log in");
+  await heading(page, "This link has expired or was used");
+});
+
+test("a login worked also if its end is not answered", async ({ page, open, api }) => {
+  api.answer(ASKED, PAIR, { abort: true });
+  await ask(page, open);
+  await field(page, "Code of 8 digits").fill("12345678");
+  await press(page, "Log in");
+  await heading(page, "The login worked");
 });
 
 test("without storage, the code still works in the window that asked", async ({ page, open, api, context }) => {
@@ -103,5 +152,5 @@ test("without storage, the code still works in the window that asked", async ({ 
   await field(page, "Code of 8 digits").fill("12345678");
   await press(page, "Log in");
   await heading(page, "The login worked");
-  assert.equal(api.calls.at(-1).body.challenge, ASKED.body.challenge);
+  assert.equal(api.calls.at(-2).body.challenge, ASKED.body.challenge);
 });

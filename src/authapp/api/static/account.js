@@ -40,6 +40,7 @@
     let outcome;
     try {
       outcome = form.dataset.passkey ? await sendPasskey() : await send(form.dataset, fieldsOf(form));
+      if (outcome.body?.access_token) await logOut(outcome.body.access_token);
     } finally {
       button.disabled = false;
       button.textContent = text;
@@ -52,12 +53,12 @@
   }
 
   /** Return `{body}` of a success, or `{problem}`: what went wrong, with the code of its message. */
-  async function send({ method, path }, fields) {
+  async function send({ method, path }, fields, token) {
     let response;
     try {
       response = await fetch(main.dataset.api + path, {
         method,
-        headers: { "Content-Type": "application/json" },
+        headers: { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) },
         body: JSON.stringify(fields),
         credentials: "omit",
         redirect: "error",
@@ -70,7 +71,13 @@
     if (response.ok) return { body };
     const code = body.code ?? { 429: "too_many_requests" }[response.status] ?? `HTTP ${response.status}`;
     const retryAfter = Number(response.headers.get("Retry-After")) || 60;
-    return { problem: { code, status: response.status, errors: body.errors ?? [], retryAfter } };
+    const { errors = [], challenge } = body;
+    return { problem: { code, status: response.status, errors, retryAfter, challenge } };
+  }
+
+  /** End the session of a login: no page uses it. If that fails, it expires, and its user can end it. */
+  function logOut(token) {
+    return send({ method: "POST", path: "auth/logout" }, undefined, token);
   }
 
   /** Ask the browser for a passkey, and log in with it. It says itself whose it is. */
@@ -104,7 +111,9 @@
 
   function refuse(form, problem) {
     const message = messageOf(form, problem);
-    if (problem.code === "challenge_invalid") forgetChallenge();
+    if (["challenge_invalid", "second_factor_required"].includes(problem.code)) forgetChallenge();
+    // The link is used up; this is the challenge of the second step.
+    if (problem.challenge) secrets.challenge = problem.challenge;
     if (message.dataset.show) return show(message.dataset.show);
     const text = message.content.cloneNode(true);
     fill(text, "when", () => document.createTextNode(inWords(problem.retryAfter)));

@@ -4,10 +4,10 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from authapp.cli.checks.result import CheckLevel, CheckResult
-from authapp.domain.email.kinds import mail_kinds
-from authapp.domain.email.queue import read_queue
-from authapp.domain.email.templates import BadTemplate
-from authapp.domain.email.transports import ServerUnavailable
+from authapp.domain.mail.kinds import mail_kinds
+from authapp.domain.mail.queue import read_queue
+from authapp.domain.mail.templates import BadTemplate
+from authapp.domain.mail.transports import ServerUnavailable
 from authapp.domain.services import Services
 
 LATE_SECONDS = 600
@@ -16,7 +16,7 @@ LATE_SECONDS = 600
 
 def server(services: Services) -> CheckResult:
     """Check that the mail server lets authapp in: TLS, certificate and login."""
-    delivery, address = services.mail_delivery, services.settings.mail_url
+    delivery, address = services.mail.delivery, services.settings.mail_url
     if delivery is None or address is None:
         return CheckResult(CheckLevel.OK, "mail", "AUTHAPP_MAIL_URL is not set: nothing that needs mail exists.")
     transport = delivery.transports()
@@ -38,7 +38,7 @@ def server(services: Services) -> CheckResult:
 
 def sender(services: Services) -> list[CheckResult]:
     """Check that the sender's domain is that of the links."""
-    delivery = services.mail_delivery
+    delivery = services.mail.delivery
     if delivery is None:
         return []
     domain = delivery.messages.sender.domain.lower()
@@ -52,12 +52,12 @@ def sender(services: Services) -> list[CheckResult]:
 
 def templates(services: Services) -> list[CheckResult]:
     """Check that there is a template of every kind of mail, and that it can be rendered."""
-    if services.mail_delivery is None:
+    if services.mail.delivery is None:
         return []
     problems = []
     for kind in mail_kinds:
         try:
-            services.mail_delivery.messages.try_template(kind)
+            services.mail.delivery.messages.try_template(kind)
         except BadTemplate as error:
             problems.append(CheckResult(CheckLevel.FAIL, "mail templates", str(error), "docs/email.md describes them."))
     return problems or [CheckResult(CheckLevel.OK, "mail templates", f"{len(mail_kinds)} kinds of mail can be made.")]
@@ -67,7 +67,7 @@ def queue(services: Services) -> list[CheckResult]:
     """Check that mails do not wait, and that none was given up."""
     state = read_queue()
     sentence = f"{state.queued} waiting, the oldest for {state.oldest_seconds} s; {state.failed} given up in 24 hours."
-    if services.mail_delivery is None and not state.queued:
+    if services.mail.delivery is None and not state.queued:
         return []
     if state.oldest_seconds > LATE_SECONDS:
         advice = (

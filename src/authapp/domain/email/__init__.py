@@ -1,4 +1,4 @@
-"""Email: proofs of addresses, links in mails, and their delivery.
+"""Email: what people do with addresses and the links in mails. Storing and sending them is in ``domain/mail``.
 
 What people do, each with its file in ``api/`` and its tests in ``tests/api/``:
 
@@ -14,29 +14,10 @@ What people do, each with its file in ``api/`` and its tests in ``tests/api/``:
 What these share:
 
 - ``address_proofs``: what a link proves, and what it ends
-- ``confirmations``: which of them confirms a token
+- ``link_confirmations``: which of them confirms a link
 - ``previous_addresses``: those that an account can get back
-- ``requests``: mails that are requested, counted by address
+- ``kinds``: the mails of this wing: whom each concerns, and which token it carries
 - ``notices``: mails that tell owners what happened
 - ``factor_notices``: the same about their second factors
-
-How a mail is stored:
-
-- ``outbox``: the table, and who has claimed what of it
-- ``kinds``: whom each kind concerns, and which token it carries
-- ``mail_context``: what a mail knows of its request
-- ``ages``: how old mails get
-- ``queue``: what waits, for operators
-
-How it is sent:
-
-- ``sender``: for as long as a process runs
-- ``delivery``: a batch at a time
-- ``attempts``: one mail, and what became of it
-- ``one_time_secrets``: its token and its code
-- ``messages``: its words, its link and its headers
-- ``templates``: where the words are
-- ``transports``: what takes a message, and fails in three ways
-- ``smtp``, ``smtp_client``, ``smtp_failures``: the one for mail servers
-- ``wiring``: all of these, as the settings say
+- ``services``: all of these, wired for one application
 """

@@ -14,9 +14,9 @@ from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
 from authapp.domain.email.address_proofs import require_owner
 from authapp.domain.email.kinds import CHANGE_EMAIL, EMAIL_CHANGED, EMAIL_CHANGED_NOTICE
-from authapp.domain.email.outbox import Outbox
-from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
+from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.requests import MailRequests
 from authapp.domain.one_time_tokens import OneTimeTokens, voids_links
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.roles.grants import require_live
@@ -30,6 +30,8 @@ from authapp.models.user import email_key
 
 class AddressChanges:
     """The use cases of changing the address of an account."""
+
+    purpose = TokenPurpose.CHANGE_EMAIL
 
     def __init__(
         self,

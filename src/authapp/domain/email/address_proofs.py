@@ -11,7 +11,7 @@ from authapp import clock
 from authapp.context import Principal, RequestContext
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.hooks import Hooks, account_claimed
+from authapp.domain.hooks import Hooks, credentials_voiding
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.users.rows import lock_account
@@ -61,12 +61,12 @@ def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
     """Mark the address of a locked account as verified by somebody who may not be the one who registered it.
 
     Returns whether no address of it was ever verified. Then whoever registered it loses the account: no address before
-    can be restored, receivers of ``account_claimed`` remove other credentials, and the caller voids the password or
+    can be restored, receivers of ``credentials_voiding`` remove other credentials, and the caller voids the password or
     sets another one, which ends the sessions and what was asked for with ``pending_email``.
     """
     is_claimed = user.first_verified_at is None
     mark_verified(user, hooks, context)
     if is_claimed:
         user.previous_emails = None
-        hooks.send_within(account_claimed, context=context, user_id=user.id)
+        hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=None)
     return is_claimed

@@ -22,12 +22,16 @@ from authapp.models import User, UserStatus
 class AddressUndo:
     """The use case of undoing a change of address: the account goes back to who had it, as they were robbed of it."""
 
+    purpose = TokenPurpose.UNDO_EMAIL
+
     def __init__(self, tokens: OneTimeTokens, hooks: Hooks) -> None:
         self._tokens = tokens
         self._hooks = hooks
 
-    def confirm(self, token: str, context: RequestContext) -> None:
+    def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
         """Restore the address that the token was sent to, end every session, and void the password.
+
+        The token is enough: who needs it was robbed of the account, and does not know its password.
 
         ``Notices`` stores the mail with a link to choose another password. Links to later addresses are void. Another
         account that has taken the address meanwhile is deleted, if none of its addresses was ever verified and it has
@@ -59,7 +63,7 @@ class AddressUndo:
         ended = void_password(user, context)
         # A thief may have added credentials since. Those from before are the owner's: a mailbox that somebody has left
         # must not be a way past them.
-        self._hooks.send_within(hooks.account_reclaimed, context=context, user_id=user.id, since=restored.replaced_at)
+        self._hooks.send_within(hooks.credentials_voiding, context=context, user_id=user.id, since=restored.replaced_at)
         # The link was sent to this address.
         user.set_verified(user.updated_at)
         audit.record(EventType.EMAIL_CHANGE_UNDONE, context=context, subject_id=user.id, sessions_ended=ended)

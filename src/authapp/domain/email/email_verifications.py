@@ -7,8 +7,8 @@ from authapp.database.session import read_one, transaction
 from authapp.domain import hooks
 from authapp.domain.email.address_proofs import mark_verified, require_owner, use_token
 from authapp.domain.email.kinds import VERIFY_EMAIL
-from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
+from authapp.domain.mail.requests import MailRequests
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
@@ -21,6 +21,8 @@ from authapp.models import User
 
 class EmailVerifications:
     """The use cases of verification."""
+
+    purpose = TokenPurpose.VERIFY_EMAIL
 
     def __init__(
         self,

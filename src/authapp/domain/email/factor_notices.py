@@ -14,7 +14,7 @@ from authapp.domain.email.kinds import (
     RECOVERY_CODE_USED,
     RECOVERY_CODES_CREATED,
 )
-from authapp.domain.email.outbox import Outbox
+from authapp.domain.mail.outbox import Outbox
 from authapp.models import User
 
 

@@ -4,8 +4,8 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain.email.address_proofs import use_token
-from authapp.domain.email.ages import NOTICE_MAX_AGE
 from authapp.domain.factors.factor_resets import FactorResets
+from authapp.domain.mail.ages import NOTICE_MAX_AGE
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 
@@ -16,14 +16,17 @@ UNDONE_FOR = token_purposes[TokenPurpose.UNDO_FACTORS].lifetime + NOTICE_MAX_AGE
 class FactorUndo:
     """The use case of undoing the factors that were added lately: they may keep the owner of the account out."""
 
+    purpose = TokenPurpose.UNDO_FACTORS
+
     def __init__(self, tokens: OneTimeTokens, resets: FactorResets) -> None:
         self._tokens = tokens
         self._resets = resets
 
-    def confirm(self, token: str, context: RequestContext) -> None:
+    def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
         """Remove the factors that were added while links like this one are good, and end every session.
 
-        One link removes them all: a thief who adds several must not outrun the owner. Factors from before stay.
+        The token is enough, and removes them all: a thief who adds several must not outrun the owner. Factors from
+        before stay.
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled or has another address than the token's.
         """

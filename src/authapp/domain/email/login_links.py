@@ -12,8 +12,8 @@ from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.email.address_proofs import prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
-from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
+from authapp.domain.mail.requests import MailRequests
 from authapp.domain.one_time_tokens import OneTimeTokens, UsedToken
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions

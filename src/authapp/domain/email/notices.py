@@ -1,40 +1,39 @@
-"""Mails that tell the owner of an account what happened to it, stored by hooks wherever it happens."""
+"""Mails that tell the owner of an account what happened to it, stored by hooks wherever it happens.
+
+That of a new login is stored by the statement that starts the session (``sessions/start.py``).
+"""
 
 from collections.abc import Mapping
 from uuid import UUID
 
 from authapp.context import RequestContext
-from authapp.database.session import db, transaction
+from authapp.database.session import db
 from authapp.domain import hooks
 from authapp.domain.email.kinds import (
     EMAIL_CHANGED_NOTICE,
-    NEW_LOGIN,
     PASSWORD_CHANGED,
     PASSWORD_VOIDED,
     VERIFY_EMAIL,
 )
-from authapp.domain.email.outbox import Outbox
-from authapp.domain.email.requests import MailRequests
+from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.requests import MailRequests
 from authapp.models import User
 
 
 class Notices:
     """Stores the notices of one application."""
 
-    def __init__(self, outbox: Outbox, mail_requests: MailRequests, *, verification: str, new_login: bool) -> None:
-        """Take ``AUTHAPP_EMAIL_VERIFICATION``, and whether a mail tells of logins."""
+    def __init__(self, outbox: Outbox, mail_requests: MailRequests, *, verification: str) -> None:
+        """Take ``AUTHAPP_EMAIL_VERIFICATION``."""
         self._outbox = outbox
         self._mail_requests = mail_requests
         self._verification = verification
-        self._new_login = new_login
 
     def connect(self, app: object) -> None:
         """Connect to the hooks of ``app``. Keep this object: a hook does not."""
         hooks.user_changing.connect(self.store_changes, sender=app)
         if self._verification != "off":
             hooks.user_creating.connect(self.store_verification, sender=app)
-        if self._new_login:
-            hooks.session_started.connect(self.store_new_login, sender=app)
 
     def store_verification(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
         """Store the mail with a link that verifies the address of a new account, in its transaction."""
@@ -69,8 +68,3 @@ class Notices:
             self._outbox.add(EMAIL_CHANGED_NOTICE, user_id=user_id, address=previous["email"], context=context)
             if self._verification != "off":
                 self._store_verification(user, context)
-
-    def store_new_login(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
-        """Store the mail about a login. It is sent after the commit, so a failure is logged and the login stands."""
-        with transaction():
-            self._outbox.add(NEW_LOGIN, user_id=user_id, address=None, context=context)

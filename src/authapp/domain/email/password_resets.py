@@ -5,9 +5,9 @@ from authapp.database.session import transaction
 from authapp.domain.audit import EventType
 from authapp.domain.email.address_proofs import prove_address, use_token
 from authapp.domain.email.kinds import RESET_PASSWORD
-from authapp.domain.email.outbox import Outbox
-from authapp.domain.email.requests import MailRequests
 from authapp.domain.hooks import Hooks
+from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.requests import MailRequests
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy

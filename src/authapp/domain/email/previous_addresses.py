@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from authapp import clock
-from authapp.domain.email.ages import NOTICE_MAX_AGE
+from authapp.domain.mail.ages import NOTICE_MAX_AGE
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.models import User
 from authapp.models.user import email_key

@@ -7,7 +7,7 @@ from authapp.context import RequestContext
 from authapp.database.errors import broken_constraint
 from authapp.database.session import db, transaction
 from authapp.domain.email.kinds import ACCOUNT_EXISTS, VERIFY_EMAIL
-from authapp.domain.email.requests import MailRequests
+from authapp.domain.mail.requests import MailRequests
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.rows import UNIQUE_EMAIL, unique_names
 from authapp.models import User

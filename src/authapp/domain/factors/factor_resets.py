@@ -10,7 +10,7 @@ from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain.audit import EventType
 from authapp.domain.factors.factor_changes import FactorChanges
-from authapp.domain.hooks import account_claimed, account_reclaimed
+from authapp.domain.hooks import credentials_voiding
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.throttles import SECOND_FACTOR, Throttles
 from authapp.domain.users.rows import UserRef, lock_managed
@@ -29,8 +29,7 @@ class FactorResets:
 
     def connect(self, app: object) -> None:
         """Remove the factors that somebody else may have added to an account of ``app``. Keep this object."""
-        account_claimed.connect(self._remove_added_since, sender=app)
-        account_reclaimed.connect(self._remove_added_since, sender=app)
+        credentials_voiding.connect(self._remove_added_since, sender=app)
 
     def reset(self, ref: UserRef, context: RequestContext) -> User:
         """Remove all factors of an account, end its sessions, and forget its wrong codes.
@@ -61,7 +60,7 @@ class FactorResets:
         self._changes.send_sessions_ended(user_id, ended, context)
 
     def _remove_added_since(
-        self, _app: object, *, user_id: UUID, context: RequestContext, since: datetime | None = None, **_: object
+        self, _app: object, *, user_id: UUID, context: RequestContext, since: datetime | None, **_: object
     ) -> None:
         # Who sends the signal ends the sessions.
         if _delete_factors(user_id, since):

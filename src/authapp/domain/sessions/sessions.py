@@ -68,8 +68,10 @@ class Sessions:
         session_ttl: int,
         refresh_grace: int,
         sessions_per_account: int,
+        login_mail: str | None,
     ) -> None:
-        """Take ``session_ttl`` and ``refresh_grace`` in seconds."""
+        """Take ``session_ttl`` and ``refresh_grace`` in seconds, and the kind of mail that tells of each login."""
+        self._login_mail = login_mail
         self._pages = pages
         self._limit = SessionLimit(fast_path, maximum=sessions_per_account)
         self._pairs = PairIssuer(tokens)
@@ -90,7 +92,7 @@ class Sessions:
         self._hooks.send_before(hooks.before_session_start, context=context, result=result)
         state = self._new_state(result)
         extra = extra_claims(state.user_id, state.id)
-        if not insert_session(self._fast_path, state, result, context):
+        if not insert_session(self._fast_path, state, result, context, self._login_mail):
             return None
         surplus = self._end_surplus(state, context)
         pair = self._pairs.issue(state, fresh=True, extra=extra)

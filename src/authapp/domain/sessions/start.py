@@ -10,20 +10,26 @@ from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.domain import audit
 from authapp.domain.audit import EventType
+from authapp.domain.mail.statements import mail_insert, mail_params
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.token_pairs import SessionState
-from authapp.models import LoginThrottle, Session, User, UserStatus
+from authapp.models import LoginThrottle, OutgoingMail, Session, User, UserStatus
 from authapp.models.session import server_time
 
 
 def insert_session(
-    fast_path: FastPath, state: SessionState, result: AuthenticationResult, context: RequestContext
+    fast_path: FastPath,
+    state: SessionState,
+    result: AuthenticationResult,
+    context: RequestContext,
+    mail_kind: str | None = None,
 ) -> bool:
     """Store the session of ``state`` if the user is active and unchanged since ``result``. Return whether it did.
 
     While a password hash was being computed, the password may have been changed, or the account disabled. The user's
     row is locked by the statement, so that a global logout either comes before the session or ends it. The failed
-    attempts in the scope of this login are reset. It may run twice, and then starts one session.
+    attempts in the scope of this login are reset. A mail of ``mail_kind`` tells the user. The statement may run twice,
+    and then starts one session.
     """
     parameters = {
         "user_id": state.user_id,
@@ -37,10 +43,14 @@ def insert_session(
         "auth_time": state.auth_time,
         "throttle_scope": result.throttle_scope.name if result.throttle_scope else None,
     }
-    return fast_path.write(_START, {**parameters, **audit.audit_params(context)}) is not None
+    parameters |= audit.audit_params(context)
+    if mail_kind is None:
+        return fast_path.write(_START, parameters) is not None
+    parameters |= {**mail_params(context), "mail_kind": mail_kind}
+    return fast_path.write(_START_WITH_MAIL, parameters) is not None
 
 
-def _start() -> PreparedStatement:
+def _start(*, with_mail: bool) -> PreparedStatement:
     now = bindparam("now", type_=Session.created_at.type)
     account = (
         update(User)
@@ -84,7 +94,16 @@ def _start() -> PreparedStatement:
         "session_id": columns["id"],
         "details": literal({}, JSONB),
     }
-    return PreparedStatement(select(account.c.id).add_cte(started, reset_failures, audit.audit_cte(account, event)))
+    parts = [started, reset_failures, audit.audit_cte(account, event)]
+    if with_mail:
+        mail = {
+            "kind": bindparam("mail_kind", type_=OutgoingMail.kind.type),
+            "user_id": account.c.id,
+            "next_attempt_at": now,
+            "created_at": now,
+        }
+        parts.append(mail_insert(account, mail).cte("mailed"))
+    return PreparedStatement(select(account.c.id).add_cte(*parts))
 
 
-_START = _start()
+_START, _START_WITH_MAIL = _start(with_mail=False), _start(with_mail=True)

@@ -18,6 +18,7 @@ from authapp import (
 from marshmallow import Schema, fields, validate
 from sqlalchemy import func, select
 
+from notes.deletion import request_deletion
 from notes.models import Note
 
 permissions.register("notes:read", "Read everybody's notes.")
@@ -67,6 +68,14 @@ def write_note(body):
         session.flush()
         audit.record("note.created", context=request_context(), subject_id=note.user_id, note_id=str(note.id))
     return note
+
+
+@notes.delete("")
+@notes.response(202)
+def delete_own_notes():
+    """Ask for a mail with a link that deletes all notes of the principal."""
+    request_deletion(current_principal().id, request_context())
+    return ""
 
 
 @notes.get("/all")

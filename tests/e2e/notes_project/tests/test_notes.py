@@ -27,6 +27,18 @@ def test_a_note_is_listed_for_its_user_alone(app):
     assert written.json not in eve.get("/api/v1/notes").json["items"]
 
 
+def test_notes_are_deleted_with_the_link_in_a_mail(app):
+    ada = testing.client(app, testing.create_user(app))
+    assert ada.delete("/api/v1/notes").status_code == 202
+    link = testing.send_mails(app)[-1].get_content().partition("#token=")[2].split()[0]
+    assert len(ada.get("/api/v1/notes").json["items"]) == 1
+
+    answers = [ada.put("/api/v1/auth/email-verifications", json={"token": link}) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [204, 400]
+    assert ada.get("/api/v1/notes").json["items"] == []
+
+
 def test_everybodys_notes_need_the_permission(app):
     with app.app_context():
         Services.of(app).roles.create("editor", ["notes:read"], context=OPERATOR)

@@ -10,8 +10,7 @@ from secrets import randbelow
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, literal, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam
 from sqlalchemy.sql.dml import ReturningInsert
 
 from authapp import clock
@@ -19,11 +18,10 @@ from authapp.config import RateLimit
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db
-from authapp.domain.email.mail_context import mail_context
+from authapp.domain.mail.statements import mail_insert, mail_params
 from authapp.domain.rate_limits import charge_params, charge_statement
 from authapp.models import OutgoingMail
 from authapp.models.user import lookup_key
-from authapp.security import identifiers
 
 LIMIT_NAME = "mail_address"
 MAX_DELAY_MS = 2_000
@@ -70,12 +68,11 @@ class MailRequests:
     ) -> dict[str, Any]:
         return {
             **charge_params(_limited_key(kind, address), LIMIT_NAME, self._limit),
-            "mail_id": identifiers.time_ordered(),
+            **mail_params(context),
             "kind": kind,
             "user_id": user_id,
             "mail_address": address,
             "challenge_hash": challenge_hash,
-            "context": mail_context(context),
             "next_attempt_at": clock.now() + timedelta(milliseconds=randbelow(MAX_DELAY_MS)),
         }
 
@@ -87,22 +84,11 @@ def _limited_key(kind: str, address: str) -> str:
 
 
 def _add() -> ReturningInsert[UUID]:
-    counted = charge_statement().cte("counted")
-    columns: dict[str, Any] = {
-        "id": bindparam("mail_id", type_=OutgoingMail.id.type),
-        "kind": bindparam("kind", type_=OutgoingMail.kind.type),
-        "user_id": bindparam("user_id", type_=OutgoingMail.user_id.type),
-        "address": bindparam("mail_address", type_=OutgoingMail.address.type),
-        "challenge_hash": bindparam("challenge_hash", type_=OutgoingMail.challenge_hash.type),
-        "context": bindparam("context", type_=OutgoingMail.context.type),
-        "attempts": literal(0, OutgoingMail.attempts.type),
-        "next_attempt_at": bindparam("next_attempt_at", type_=OutgoingMail.next_attempt_at.type),
-        "created_at": bindparam("now", type_=OutgoingMail.created_at.type),
-    }
-    rows = select(*columns.values()).select_from(counted)
-    # If the statement is run again because its connection had died, it must not store the mail twice.
-    stored = insert(OutgoingMail).from_select(list(columns), rows).on_conflict_do_nothing()
-    return stored.returning(OutgoingMail.id)
+    named = {"kind": "kind", "user_id": "user_id", "address": "mail_address", "challenge_hash": "challenge_hash"}
+    times = {"next_attempt_at": "next_attempt_at", "created_at": "now"}
+    columns: dict[str, Any] = OutgoingMail.__table__.c
+    values = {column: bindparam(name, type_=columns[column].type) for column, name in {**named, **times}.items()}
+    return mail_insert(charge_statement().cte("counted"), values).returning(OutgoingMail.id)
 
 
 _STATEMENT = _add()

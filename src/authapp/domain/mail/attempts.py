@@ -19,14 +19,14 @@ from authapp.database.errors import is_outage
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit.events import EventType
-from authapp.domain.email import one_time_secrets
-from authapp.domain.email.ages import GIVE_UP_AFTER, NOTICE_MAX_AGE
-from authapp.domain.email.kinds import UnknownKind, mail_kinds, resolve
-from authapp.domain.email.messages import MailMessages, envelope_address
-from authapp.domain.email.one_time_secrets import OneTimeSecrets
-from authapp.domain.email.outbox import Outbox
-from authapp.domain.email.templates import BadTemplate
-from authapp.domain.email.transports import RecipientRefused, ServerUnavailable, TemporaryFailure, Transport
+from authapp.domain.mail import one_time_secrets
+from authapp.domain.mail.ages import GIVE_UP_AFTER, NOTICE_MAX_AGE
+from authapp.domain.mail.kinds import UnknownKind, mail_kinds, resolve
+from authapp.domain.mail.messages import MailMessages, envelope_address
+from authapp.domain.mail.one_time_secrets import OneTimeSecrets
+from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.templates import BadTemplate
+from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure, Transport
 from authapp.domain.one_time_tokens import OneTimeTokens, TooManyTokens
 from authapp.models import OutgoingMail
 
@@ -42,7 +42,7 @@ class MailOutcome(StrEnum):
     """It was given up: the recipient was refused, it could not be sent in time, or its link could not be made."""
     DROPPED = "dropped"
     """Nobody is to get it, because no account has the address, or the request is out of date."""
-    TAKEN = "taken"
+    REASSIGNED = "reassigned"
     """The claim ended before it was this mail's turn, and another sender has it."""
 
 
@@ -120,7 +120,7 @@ class MailAttempts:
         with transaction():
             # By itself: the rollback of what follows would take it back.
             if not self._outbox.extend_lease(attempt.mail, self._lease):
-                return MailOutcome.TAKEN
+                return MailOutcome.REASSIGNED
         with transaction():
             return self._make(attempt, attempt.mail.kind)
 

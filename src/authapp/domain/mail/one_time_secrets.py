@@ -4,15 +4,12 @@ from dataclasses import dataclass
 from secrets import randbelow
 
 from authapp.database.session import transaction
-from authapp.domain.email.kinds import MailKind, Recipient
+from authapp.domain.mail.kinds import MailKind, Recipient
 from authapp.domain.one_time_tokens import OneTimeTokens
-from authapp.domain.token_purposes import TokenPurpose, token_purposes
+from authapp.domain.token_purposes import token_purposes
 from authapp.models import OutgoingMail
 
 CODE_DIGITS = 8
-
-_WITH_ADDRESS = {TokenPurpose.CHANGE_EMAIL, TokenPurpose.UNDO_EMAIL}
-"""Purposes whose token holds the address of the mail, as it was typed: the account gets it when the token is used."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +28,14 @@ def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: 
     """
     if kind.purpose is None:
         return None
+    rule = token_purposes[kind.purpose]
     code = f"{randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}" if mail.challenge_hash else None
     token = tokens.issue(
         recipient.user.id,
         kind.purpose,
         sent_to=recipient.address,
-        lifetime=token_purposes[kind.purpose].lifetime,
-        new_address=mail.address if kind.purpose in _WITH_ADDRESS else None,
+        lifetime=rule.lifetime,
+        new_address=mail.address if rule.holds_address else None,
         challenge_hash=mail.challenge_hash,
         code=code,
         mail_id=mail.id,

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Self
 
 from authapp.config import MailServer
-from authapp.domain.email.transports import ServerUnavailable
+from authapp.domain.mail.transports import ServerUnavailable
 
 
 class ConnectionDeadline:

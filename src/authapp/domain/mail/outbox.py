@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, Delete, Update, delete, func, select, upda
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
-from authapp.domain.email.ages import UNSENT_KEPT_FOR
-from authapp.domain.email.kinds import mail_kinds
-from authapp.domain.email.mail_context import mail_context
+from authapp.domain.mail.ages import UNSENT_KEPT_FOR
+from authapp.domain.mail.kinds import mail_kinds
+from authapp.domain.mail.mail_context import mail_context
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OutgoingMail
 from authapp.security import identifiers

@@ -9,9 +9,9 @@ from contextlib import suppress
 from email.message import EmailMessage
 
 from authapp.config import MailServer
-from authapp.domain.email.smtp_client import ConnectionDeadline, SMTPClient
-from authapp.domain.email.smtp_failures import connection_failure, failure_of, reply_of, reply_text
-from authapp.domain.email.transports import (
+from authapp.domain.mail.smtp_client import ConnectionDeadline, SMTPClient
+from authapp.domain.mail.smtp_failures import connection_failure, failure_of, reply_of, reply_text
+from authapp.domain.mail.transports import (
     ASCII_POLICY,
     UTF8_POLICY,
     RecipientRefused,

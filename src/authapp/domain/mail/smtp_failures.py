@@ -5,8 +5,8 @@ import smtplib
 import socket
 import ssl
 
-from authapp.domain.email.smtp_client import ConnectionDeadline
-from authapp.domain.email.transports import RecipientRefused, TemporaryFailure
+from authapp.domain.mail.smtp_client import ConnectionDeadline
+from authapp.domain.mail.transports import RecipientRefused, TemporaryFailure
 
 TEXT_MAX_LENGTH = 200
 

@@ -12,10 +12,10 @@ from uuid import UUID
 import idna
 
 from authapp import clock
-from authapp.domain.email.kinds import Recipient, mail_kinds
-from authapp.domain.email.one_time_secrets import OneTimeSecrets
-from authapp.domain.email.templates import MailTemplates
-from authapp.domain.email.transports import ASCII_POLICY
+from authapp.domain.mail.kinds import Recipient, mail_kinds
+from authapp.domain.mail.one_time_secrets import OneTimeSecrets
+from authapp.domain.mail.templates import MailTemplates
+from authapp.domain.mail.transports import ASCII_POLICY
 from authapp.domain.token_purposes import token_purposes
 from authapp.models import OutgoingMail
 from authapp.security import identifiers

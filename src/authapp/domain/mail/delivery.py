@@ -10,11 +10,11 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, transaction
-from authapp.domain.email.attempts import MailAttempts, MailOutcome
-from authapp.domain.email.mail_context import sender_context
-from authapp.domain.email.messages import MailMessages
-from authapp.domain.email.outbox import Outbox
-from authapp.domain.email.transports import ServerUnavailable, Transport, TransportFactory
+from authapp.domain.mail.attempts import MailAttempts, MailOutcome
+from authapp.domain.mail.mail_context import sender_context
+from authapp.domain.mail.messages import MailMessages
+from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.transports import ServerUnavailable, Transport, TransportFactory
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.models import OutgoingMail
 

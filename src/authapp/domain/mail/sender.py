@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.context import RequestContext
 from authapp.database.reasons import reason
-from authapp.domain.email.delivery import MailDelivery
-from authapp.domain.email.transports import ServerUnavailable
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.transports import ServerUnavailable
 
 POLL_SECONDS = 1.0
 """How long the sender sleeps when no mail is due. Asking is one look at an index, of a table that is nearly empty."""

@@ -13,8 +13,9 @@ from sqlalchemy import LargeBinary, func, select, text, update
 
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain.email.kinds import MailKind, mail_kinds, recipient_by_id
-from authapp.domain.email.outbox import DEFERRAL, Outbox
+from authapp.domain.mail import recipients
+from authapp.domain.mail.kinds import MailKind, mail_kinds
+from authapp.domain.mail.outbox import DEFERRAL, Outbox
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from authapp.security import identifiers
@@ -30,7 +31,7 @@ CONTEXT = RequestContext(
 @pytest.fixture
 def outbox(app: Flask) -> Iterator[Outbox]:
     with app.app_context():
-        yield Services.of(app).outbox
+        yield Services.of(app).mail.outbox
 
 
 def add(outbox: Outbox, kind: str = "welcome", user_id: UUID | None = None) -> UUID:
@@ -81,7 +82,7 @@ def test_the_table_has_no_place_for_a_secret_or_a_text() -> None:
 def test_a_mail_has_the_details_that_its_kind_needs_and_no_others(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = MailKind(recipient_by_id, details=frozenset({"total", "number"}))
+    kind = MailKind(recipients.owner, details=frozenset({"total", "number"}))
     monkeypatch.setitem(mail_kinds._values, "invoice_ready", kind)
 
     def stored(**details: str | int) -> dict[str, str | int]:
@@ -231,7 +232,7 @@ def test_a_postponed_mail_keeps_the_reason_in_short_and_is_nobodys(outbox: Outbo
 
 @pytest.mark.committed
 def test_no_mail_is_claimed_by_two(app: Flask) -> None:
-    outbox = Services.of(app).outbox
+    outbox = Services.of(app).mail.outbox
     with app.app_context():
         added = {add(outbox) for _ in range(60)}
 
@@ -253,7 +254,7 @@ def test_no_mail_is_claimed_by_two(app: Flask) -> None:
 
 @pytest.mark.committed
 def test_a_sender_does_not_wait_for_one_that_is_claiming(app: Flask) -> None:
-    outbox = Services.of(app).outbox
+    outbox = Services.of(app).mail.outbox
     with app.app_context():
         first, second = add(outbox), add(outbox)
     holding, done = threading.Event(), threading.Event()
@@ -280,7 +281,7 @@ def test_a_sender_does_not_wait_for_one_that_is_claiming(app: Flask) -> None:
 
 @pytest.mark.committed
 def test_a_claim_that_was_not_committed_is_none(app: Flask) -> None:
-    outbox = Services.of(app).outbox
+    outbox = Services.of(app).mail.outbox
     with app.app_context():
         wanted = add(outbox)
         outbox.claim(1, LEASE)

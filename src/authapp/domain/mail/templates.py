@@ -31,10 +31,10 @@ class RenderedMail:
 class MailTemplates:
     """Finds and renders the templates ``<kind>.txt`` and ``<kind>.html``, also as ``<kind>.<language>.txt``."""
 
-    def __init__(self, folder: Path | None) -> None:
-        """Take a folder whose templates replace those that are shipped."""
-        folders = {"yours": folder, "shipped": SHIPPED}
-        self._folders = {name: path for name, path in folders.items() if path is not None}
+    def __init__(self, folder: Path | None, *others: Path) -> None:
+        """Take a folder whose templates replace all others, and those with the templates of further kinds."""
+        named = {f"folder-{number}": path for number, path in enumerate(dict.fromkeys(others), start=1)}
+        self._folders = {**({"yours": folder} if folder else {}), "shipped": SHIPPED, **named}
         loader = PrefixLoader({name: FileSystemLoader(path) for name, path in self._folders.items()})
         self._environment = _Environment(self._folders, loader)
 
@@ -77,7 +77,7 @@ class MailTemplates:
 
 
 class _Environment(TemplateEnvironment):
-    """An environment in which templates name others without their folder: yours come before the shipped ones."""
+    """An environment in which templates name others without their folder: the first folder that has one decides."""
 
     def __init__(self, folders: Mapping[str, Path], loader: BaseLoader) -> None:
         super().__init__(loader, keep_trailing_newline=True)

@@ -1,0 +1,46 @@
+"""Which use case confirms the link of a mail: one for each purpose of a token, in an open list."""
+
+from typing import Protocol
+
+from authapp.context import RequestContext
+from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.token_purposes import token_purposes
+from authapp.errors import OneTimeTokenInvalid
+
+
+class LinkConfirmation(Protocol):
+    """A use case that confirms the links whose tokens are for one purpose."""
+
+    @property
+    def purpose(self) -> str:
+        """The purpose, which is registered in ``token_purposes``."""
+
+    def confirm(self, token: str, password: str | None, context: RequestContext, /) -> None:
+        """Use a token, given with the password that was sent beside it, if one was. Raises a refusal."""
+
+
+class LinkConfirmations:
+    """The use cases by the purpose of their tokens. A link leads to one route, whatever it proves."""
+
+    def __init__(self, tokens: OneTimeTokens, *use_cases: LinkConfirmation) -> None:
+        self._tokens = tokens
+        self._use_cases: dict[str, LinkConfirmation] = {}
+        for use_case in use_cases:
+            self.add(use_case)
+
+    def add(self, use_case: LinkConfirmation) -> None:
+        """Add a use case. Raises ``KeyError`` for an unknown purpose, ``ValueError`` for one that has a use case."""
+        token_purposes.require(use_case.purpose)
+        if use_case.purpose in self._use_cases:
+            raise ValueError(f"Links for {use_case.purpose!r} are confirmed by another use case already.")
+        self._use_cases[use_case.purpose] = use_case
+
+    def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
+        """Confirm a token for whichever of the purposes it was issued.
+
+        Raises ``OneTimeTokenInvalid``, also for a token of any other purpose, and what the use case raises.
+        """
+        found = self._tokens.find(token, *self._use_cases)
+        if found is None:
+            raise OneTimeTokenInvalid
+        self._use_cases[found.purpose].confirm(token, password, context)

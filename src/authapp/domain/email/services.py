@@ -1,0 +1,83 @@
+"""The use cases of addresses and the links in mails, wired for one application."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from authapp.config import Settings
+from authapp.domain.email.address_changes import AddressChanges
+from authapp.domain.email.address_undo import AddressUndo
+from authapp.domain.email.email_verifications import EmailVerifications
+from authapp.domain.email.factor_notices import FactorNotices
+from authapp.domain.email.factor_undo import FactorUndo
+from authapp.domain.email.forced_resets import ForcedResets
+from authapp.domain.email.link_confirmations import LinkConfirmations
+from authapp.domain.email.login_links import LoginLinks
+from authapp.domain.email.notices import Notices
+from authapp.domain.email.password_resets import PasswordResets
+from authapp.domain.email.verified_registrations import VerifiedRegistrations
+from authapp.domain.factors.factor_resets import FactorResets
+from authapp.domain.hooks import Hooks
+from authapp.domain.mail.services import MailServices
+from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.passwords.hashing import PasswordHasher
+from authapp.domain.passwords.policy import PasswordPolicy
+from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.throttles import Throttles
+from authapp.domain.users.accounts import Accounts
+
+
+@dataclass(frozen=True)
+class EmailServices:
+    """The use cases of addresses and the links in mails."""
+
+    verifications: EmailVerifications
+    verified_registrations: VerifiedRegistrations
+    password_resets: PasswordResets
+    forced_resets: ForcedResets
+    address_changes: AddressChanges
+    address_undo: AddressUndo
+    login_links: LoginLinks
+    link_confirmations: LinkConfirmations
+    notices: Notices
+    factor_notices: FactorNotices
+
+    @classmethod
+    def build(
+        cls,
+        settings: Settings,
+        mail: MailServices,
+        tokens: OneTimeTokens,
+        hooks: Hooks,
+        accounts: Accounts,
+        verifier: PasswordVerifier,
+        *,
+        policy: PasswordPolicy,
+        hasher: PasswordHasher,
+        throttles: Throttles,
+        sessions: Sessions,
+        factor_resets: FactorResets,
+    ) -> Self:
+        """Create the use cases. ``tokens`` are those in the links."""
+        must_verify = settings.email_verification == "required"
+        verifications = EmailVerifications(mail.requests, tokens, verifier, hooks, required=must_verify)
+        address_changes = AddressChanges(verifier, tokens, mail.requests, mail.outbox, hooks)
+        address_undo, factor_undo = AddressUndo(tokens, hooks), FactorUndo(tokens, factor_resets)
+        return cls(
+            verifications=verifications,
+            verified_registrations=VerifiedRegistrations(accounts, mail.requests),
+            password_resets=PasswordResets(mail.requests, mail.outbox, tokens, policy, hasher, throttles, hooks),
+            forced_resets=ForcedResets(throttles, hooks),
+            address_changes=address_changes,
+            address_undo=address_undo,
+            login_links=LoginLinks(mail.requests, tokens, throttles, sessions, hooks),
+            link_confirmations=LinkConfirmations(tokens, verifications, address_changes, address_undo, factor_undo),
+            notices=Notices(mail.outbox, mail.requests, verification=settings.email_verification),
+            factor_notices=FactorNotices(mail.outbox),
+        )
+
+    def connect(self, app: object) -> None:
+        """Connect the receivers of hooks to ``app``."""
+        self.notices.connect(app)
+        self.factor_notices.connect(app)
+        self.verifications.connect(app)

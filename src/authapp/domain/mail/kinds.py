@@ -1,0 +1,79 @@
+"""The kinds of mail: whom each concerns, and which one-time token it carries.
+
+The recipient is looked up when the mail is sent, not when it is stored: the account may be gone by then, or disabled,
+or have another address. Then the mail is dropped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from authapp.domain.audit.events import event_types
+from authapp.domain.mail.ages import NOTICE_MAX_AGE
+from authapp.models import OutgoingMail, User
+from authapp.models.user import lookup_key
+from authapp.registry import Registry
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """The account that a mail concerns, and the address that it is sent to."""
+
+    user: User
+    address: str
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether this very address has been verified. Otherwise it may be somebody else's."""
+        return self.user.email_verified_at is not None and lookup_key(self.address) == self.user.email_key
+
+
+@dataclass(frozen=True)
+class MailKind:
+    """One kind of mail.
+
+    ``recipient`` returns who gets a mail of it, or ``None`` if it is to be dropped; it may read the database.
+    ``purpose`` is that of the one-time token in its link, if it has one. ``event`` is a registered type of audit event
+    that is recorded when the mail has been sent: its request could not record one, because it did not know the account.
+    ``fallback`` is the kind that is sent if nobody is to get this one, or no token can be issued. A mail older than
+    ``max_age`` is given up rather than sent; whatever it says, pruning removes mails that have been due for a week.
+    ``details`` names what its templates need and ``Outbox.add`` is given. ``templates`` is the folder of its templates,
+    unless ``AUTHAPP_MAIL_TEMPLATES`` has others.
+
+    Raises ``KeyError`` if ``event`` is not registered: a mail that has been sent must be recorded.
+    """
+
+    recipient: Callable[[OutgoingMail], Recipient | None]
+    purpose: str | None = None
+    event: str | None = None
+    fallback: str | None = None
+    max_age: timedelta = NOTICE_MAX_AGE
+    details: frozenset[str] = frozenset()
+    templates: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.event is not None:
+            event_types.require(self.event)
+
+
+class UnknownKind(Exception):
+    """A mail is of a kind that this process does not know."""
+
+
+mail_kinds: Registry[MailKind] = Registry(
+    "kind of mail", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _, such as invoice_ready."
+)
+"""All kinds of mail. Register your own before ``create_app()``, with templates of the same name."""
+
+
+def resolve(mail: OutgoingMail, name: str) -> tuple[str, Recipient | None]:
+    """Return the kind to send and who gets it: the one of this name, or its fallback if nobody gets one of that kind.
+
+    Raises ``UnknownKind``.
+    """
+    if name not in mail_kinds:
+        raise UnknownKind(f"There is no kind of mail {name!r}.")
+    kind = mail_kinds[name]
+    recipient = kind.recipient(mail)
+    return resolve(mail, kind.fallback) if recipient is None and kind.fallback else (name, recipient)

@@ -1,0 +1,64 @@
+"""Storing and sending mail, wired for one application."""
+
+from dataclasses import dataclass
+from email.headerregistry import Address
+from typing import Self
+
+from authapp.config import MailServer, Settings
+from authapp.database.fast_path import FastPath
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.kinds import mail_kinds
+from authapp.domain.mail.messages import MailLinks, MailMessages
+from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.requests import MailRequests
+from authapp.domain.mail.smtp import SMTPTransport
+from authapp.domain.mail.templates import MailTemplates
+from authapp.domain.mail.transports import ConsoleTransport, FolderTransport, Transport
+from authapp.domain.one_time_tokens import OneTimeTokens
+
+
+@dataclass(frozen=True)
+class MailServices:
+    """Where mails are stored, and what sends them: ``delivery`` is ``None`` without a mail server or a sender."""
+
+    outbox: Outbox
+    requests: MailRequests
+    delivery: MailDelivery | None
+
+    @classmethod
+    def build(cls, settings: Settings, fast_path: FastPath, tokens: OneTimeTokens) -> Self:
+        """Create what stores mails, and what sends them with ``tokens`` in their links."""
+        outbox = Outbox()
+        return cls(
+            outbox=outbox,
+            requests=MailRequests(fast_path, settings.mail_rate_limit),
+            delivery=_delivery(settings, fast_path, tokens, outbox),
+        )
+
+
+def _delivery(settings: Settings, fast_path: FastPath, tokens: OneTimeTokens, outbox: Outbox) -> MailDelivery | None:
+    server, sender = settings.mail_url, settings.mail_from
+    if server is None or sender is None:
+        return None
+    messages = MailMessages(
+        MailTemplates(settings.mail_templates, *(kind.templates for kind in mail_kinds.values() if kind.templates)),
+        MailLinks(settings.issuer, settings.link_url),
+        sender=sender,
+        issuer=settings.issuer,
+    )
+    return MailDelivery(
+        outbox,
+        tokens,
+        messages,
+        lambda: _transport(server, sender, settings.mail_timeout),
+        fast_path,
+        timeout=settings.mail_timeout,
+    )
+
+
+def _transport(server: MailServer, sender: Address, timeout: float) -> Transport:
+    if server.kind == "file":
+        return FolderTransport(server.folder)
+    if server.kind == "console":
+        return ConsoleTransport()
+    return SMTPTransport(server, sender.addr_spec, timeout)

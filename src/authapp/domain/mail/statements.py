@@ -1,0 +1,34 @@
+"""Storing a mail as a part of another statement, without a round trip of its own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import CTE, bindparam, literal, select
+from sqlalchemy.dialects.postgresql import Insert, insert
+
+from authapp.context import RequestContext
+from authapp.domain.mail.mail_context import mail_context
+from authapp.models import OutgoingMail
+from authapp.security import identifiers
+
+
+def mail_insert(source: CTE, values: Mapping[str, Any]) -> Insert:
+    """Return an INSERT of a mail for each row of ``source``; make it a CTE, or have it return something.
+
+    ``values`` maps columns of the mail to values. The id and what the mail knows of its request are bind parameters,
+    whose values ``mail_params`` returns.
+    """
+    columns = {
+        "id": bindparam("mail_id", type_=OutgoingMail.id.type),
+        "context": bindparam("mail_context", type_=OutgoingMail.context.type),
+        "attempts": literal(0, OutgoingMail.attempts.type),
+        **values,
+    }
+    rows = select(*columns.values()).select_from(source)
+    # If the statement is run again because its connection had died, it must not store the mail twice.
+    return insert(OutgoingMail).from_select(list(columns), rows).on_conflict_do_nothing()
+
+
+def mail_params(context: RequestContext) -> dict[str, Any]:
+    """Return the values of the bind parameters of ``mail_insert``."""
+    return {"mail_id": identifiers.time_ordered(), "mail_context": mail_context(context)}
