@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from authapp.domain import audit as audit
     from authapp.domain import hooks as hooks
     from authapp.domain.audit import event_types as event_types
+    from authapp.domain.factors.kinds import Attempt as Attempt
+    from authapp.domain.factors.kinds import FactorKind as FactorKind
+    from authapp.domain.factors.kinds import Prover as Prover
+    from authapp.domain.factors.kinds import factor_kinds as factor_kinds
     from authapp.domain.health import HealthProblem as HealthProblem
     from authapp.domain.health import readiness_checks as readiness_checks
     from authapp.domain.passwords.checks import password_checks as password_checks
@@ -65,6 +69,7 @@ _MODULES = {
     "authapp.database.session": ["db", "transaction"],
     "authapp.domain": ["audit", "hooks"],
     "authapp.domain.audit": ["event_types"],
+    "authapp.domain.factors.kinds": ["Attempt", "FactorKind", "Prover", "factor_kinds"],
     "authapp.domain.health": ["HealthProblem", "readiness_checks"],
     "authapp.domain.passwords.checks": ["password_checks"],
     "authapp.domain.pruning": ["Prunable", "prunables"],

@@ -50,7 +50,9 @@ WITHOUT_CONTEXT = {
     "authapp.domain.factors.challenges.count_failure",
     "authapp.domain.factors.challenges.use",
     "authapp.domain.factors.passkey_challenges.spend",
-    *(f"authapp.domain.factors.recovery_codes.RecoveryCodes.{name}" for name in ("delete_all", "replace_all", "use")),
+    "authapp.domain.factors.challenges.delete_all",
+    "authapp.domain.factors.kinds.deletes_rows",
+    *(f"authapp.domain.factors.recovery_codes.{name}" for name in ("replace_all", "use")),
     *(f"authapp.domain.factors.totp_factors.TotpFactors.{name}" for name in ("begin", "confirm", "remove", "use")),
     # What was proven says whose it is.
     "authapp.domain.factors.challenges.issue",

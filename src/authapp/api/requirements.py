@@ -142,7 +142,7 @@ class SecondFactorOfRole:
         """
         if MULTI_FACTOR in principal.amr or self.roles.isdisjoint(principal.roles):
             return
-        if factors_of(principal.id).second():
+        if factors_of(principal.id).second_factors:
             raise StepUpRequired(acr_values=MULTI_FACTOR)
         raise SecondFactorEnrolmentRequired
 

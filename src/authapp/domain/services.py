@@ -24,6 +24,7 @@ from authapp.domain.email.password_resets import PasswordResets
 from authapp.domain.email.requests import MailRequests
 from authapp.domain.email.verified_registrations import VerifiedRegistrations
 from authapp.domain.email.wiring import mail_delivery
+from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.services import FactorServices
 from authapp.domain.factors.stored_keys import missing_keys_problem
 from authapp.domain.health import Health
@@ -143,14 +144,20 @@ class Services:
         policy = PasswordPolicy(breached_passwords(settings.breached_passwords))
         one_time_tokens, outbox = OneTimeTokens(), Outbox()
         mail_requests = MailRequests(fast_path, settings.mail_rate_limit)
-        actor_policy = ActorPolicy(settings.step_up_max_age, two_factors=settings.has_second_factors)
+        actor_policy = ActorPolicy(
+            settings.step_up_max_age,
+            two_factors=settings.has_second_factors,
+            second_factors_of=lambda user_id: factors_of(user_id).second_factors,
+        )
         accounts = Accounts(
             verifier, policy, hasher, hooks, actor_policy, registration_open=settings.registration == "open"
         )
         address_changes = AddressChanges(verifier, one_time_tokens, mail_requests, outbox, hooks)
         address_undo = AddressUndo(one_time_tokens, hooks)
         verifications = EmailVerifications(mail_requests, one_time_tokens, verifier, hooks, required=must_verify)
-        factors = FactorServices.build(settings, keys, encryption_keys, verifier, sessions, throttles, hooks)
+        factors = FactorServices.build(
+            settings, keys, encryption_keys, verifier, sessions, throttles, actor_policy, hooks
+        )
         handlers: dict[str, Confirm] = {
             TokenPurpose.VERIFY_EMAIL: verifications.confirm,
             TokenPurpose.CHANGE_EMAIL: address_changes.confirm,

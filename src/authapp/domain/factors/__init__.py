@@ -1,6 +1,8 @@
 """Second factors: what an account has, the login that asks for one, and how factors are added, removed and lost.
 
 - ``services``: all of these, wired for one application
+- ``kinds``: the registry of the kinds of factors, open to other packages
+- ``own_kinds``: those of this package
 
 The login in two steps:
 
@@ -10,17 +12,15 @@ The login in two steps:
 
 Changes of factors:
 
-- ``factor_changes``: what every added or removed factor does to the account
+- ``factor_changes``: what every change asks for, and does to the account
 - ``factor_resets``: removing factors of an owner who has lost them, or was robbed
-- ``ways_in``: what an account can be logged in to with, so that the last one stays
 
 Codes:
 
 - ``totp``: one-time passwords (RFC 6238), as functions
 - ``totp_factors``: the stored secrets
 - ``totp_enrolment``: adding and removing an authenticator app
-- ``recovery_codes``: the stored codes
-- ``recovery``: using one, and making new ones
+- ``recovery_codes``: the stored codes, and making new ones
 - ``stored_keys``: which encryption keys the stored secrets need
 - ``reencryption``: encrypting them anew
 

@@ -97,6 +97,11 @@ def use(login: PendingLogin) -> None:
     db.session.execute(_without_sync(delete(SecondFactorChallenge).where(_is(login))))
 
 
+def delete_all(user_id: UUID) -> None:
+    """Delete the challenges of an account within the open transaction."""
+    db.session.execute(_without_sync(delete(SecondFactorChallenge).where(SecondFactorChallenge.user_id == user_id)))
+
+
 def count_failure(login: PendingLogin) -> None:
     """Count a wrong code for a locked challenge within the open transaction. The last one spends it."""
     failures = SecondFactorChallenge.failures + 1

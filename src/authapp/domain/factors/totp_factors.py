@@ -3,16 +3,20 @@
 import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
+from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.factors import totp
+from authapp.domain.factors.kinds import Attempt, FactorTools
 from authapp.domain.pruning import Prunable, prunables
+from authapp.domain.sessions.authentication import ONE_TIME_PASSWORD
 from authapp.domain.users.rows import lock_account
 from authapp.errors import FactorExists, ServiceUnavailable
 from authapp.models import TotpFactor
@@ -56,6 +60,16 @@ class TotpFactors:
     def __init__(self, keys: EncryptionKeys | None, issuer_name: str) -> None:
         """Take the keys that encrypt the secrets, if there are any, and the name of this service in such apps."""
         self._optional_keys, self._issuer_name = keys, issuer_name
+
+    @classmethod
+    def of(cls, tools: FactorTools) -> Self:
+        """Return those of an application. The name in apps is the host of its issuer."""
+        issuer = tools.settings.issuer
+        return cls(tools.encryption_keys, urlsplit(issuer).hostname or issuer)
+
+    def prove(self, attempt: Attempt, context: RequestContext) -> tuple[str, ...]:
+        """Use a code as it was typed; see ``Prover``."""
+        return (ONE_TIME_PASSWORD,) if self.use(attempt.user_id, totp.digits_of(attempt.proof)) else ()
 
     def begin(self, user_id: UUID, username: str) -> Enrolment:
         """Give an account a factor that counts once ``confirm`` has seen a code; it replaces a pending one.
