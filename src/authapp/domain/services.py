@@ -197,7 +197,7 @@ class Services:
             ),
             user_search=UserSearch(pages),
             name_keys=NameKeys(),
-            roles=Roles(pages),
+            roles=Roles(pages, actor_policy.require_recent),
             audit=AuditTrail(pages),
             rate_limits=RateLimits(settings.rate_limit, fast_path),
             one_time_tokens=one_time_tokens,
