@@ -10,7 +10,7 @@ from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
-from authapp.domain.factors.challenges import MAX_FAILURES
+from authapp.domain.factors.pending_logins import MAX_FAILURES
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, User
 from authapp.security.passkey_responses import Credential

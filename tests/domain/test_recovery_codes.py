@@ -35,7 +35,7 @@ def replace_all(user: User) -> list[str]:
 
 def use(user: User, code: str) -> bool:
     with transaction():
-        return recovery_codes.use(user.id, code)
+        return recovery_codes.consume(user.id, code)
 
 
 def test_there_are_ten_and_each_is_used_once(user: User) -> None:

@@ -37,8 +37,8 @@ def complete_login(body: dict[str, Any]) -> Response:
     send it again with the `credential` that this returns.
     """
     second_factors, context = Services.of(current_app).factors.second_factors, request_context()
-    challenge, factor = body["challenge"], body["factor"]
+    token, factor = body["challenge"], body["factor"]
     proof = body.get("code", body.get("credential"))
     if proof is None:
-        return as_json(PasskeyRequestOptionsSchema().dump(second_factors.options(challenge, factor)), 200)
-    return as_json(TokenPairSchema().dump(second_factors.log_in(challenge, factor, proof, context)), 200)
+        return as_json(PasskeyRequestOptionsSchema().dump(second_factors.options(token, factor)), 200)
+    return as_json(TokenPairSchema().dump(second_factors.log_in(token, factor, proof, context)), 200)

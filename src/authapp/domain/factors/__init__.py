@@ -7,7 +7,7 @@
 The login in two steps:
 
 - ``second_factors``: asks for the second factor, and completes the login or the step-up with it
-- ``challenges``: the logins that wait for it
+- ``pending_logins``: the logins that wait for it
 - ``enrolled``: which factors an account has
 
 Changes of factors:
@@ -29,6 +29,6 @@ Passkeys:
 - ``passkeys``: those of one's own account
 - ``passkey_options``: what a page passes to the authenticator
 - ``passkey_challenges``: what an answer must be for, once
-- ``passkey_proofs``: verifying an answer, and using it up
+- ``passkey_proofs``: verifying an answer, and consuming it
 - ``passkey_login``: logging in with a passkey alone, and stepping up with one
 """

@@ -6,7 +6,7 @@ from uuid import UUID
 from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.audit import EventType
-from authapp.domain.factors import challenges
+from authapp.domain.factors import pending_logins
 from authapp.domain.factors.factor_changes import FactorChange, FactorChanges
 from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.hooks import account_claimed, account_reclaimed
@@ -75,7 +75,7 @@ def _delete_factors(user_id: UUID, since: datetime | None = None, *, only_second
 
     Returns whether there were such factors.
     """
-    challenges.delete_all(user_id)
+    pending_logins.delete_all(user_id)
     found = False
     for kind in factor_kinds.values():
         if kind.delete and (kind.is_second or kind.is_replacement or not only_second):

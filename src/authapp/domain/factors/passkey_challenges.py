@@ -79,9 +79,8 @@ class PasskeyChallenges:
         except ValueError as error:
             raise ResponseRefused(str(error)) from None
 
-
-def spend(challenge: OpenedChallenge, user_id: UUID) -> bool:
-    """Note within the open transaction that a user has used the challenge. Return ``False`` if they had before."""
-    row = {"user_id": user_id, "challenge_hash": challenge.hash, "expires_at": challenge.expires_at}
-    stored = insert(SpentChallenge).values(row).on_conflict_do_nothing().returning(SpentChallenge.challenge_hash)
-    return db.session.execute(stored).one_or_none() is not None
+    def consume(self, challenge: OpenedChallenge, user_id: UUID) -> bool:
+        """Note within the open transaction that a user has used the challenge. Return ``False`` if they had before."""
+        row = {"user_id": user_id, "challenge_hash": challenge.hash, "expires_at": challenge.expires_at}
+        stored = insert(SpentChallenge).values(row).on_conflict_do_nothing().returning(SpentChallenge.challenge_hash)
+        return db.session.execute(stored).one_or_none() is not None

@@ -19,7 +19,7 @@ from authapp.domain.factors import recovery_codes
 from authapp.domain.factors.enrolled import factors_of, require_another_way_in
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.kinds import PASSKEY
-from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges, spend
+from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
 from authapp.domain.factors.passkey_options import creation_options
 from authapp.domain.factors.passkey_proofs import methods
 from authapp.domain.sessions.sessions import LogoutScope
@@ -68,7 +68,7 @@ class Passkeys:
         """
         with _unique_credential(), self._changes.by_owner(user_id, context) as change:
             opened, made = self._verified(answer, context)
-            if not spend(opened, user_id):
+            if not self._challenges.consume(opened, user_id):
                 raise PasskeyInvalid
             factors = factors_of(user_id)
             _require_room(factors.states[PASSKEY])

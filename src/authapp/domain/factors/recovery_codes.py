@@ -88,7 +88,7 @@ class RecoveryCodeProofs:
     def prove(self, attempt: Attempt, context: RequestContext) -> tuple[str, ...]:
         """Use a code; see ``Prover``. It is recorded, and the owner gets a mail."""
         user_id = attempt.user_id
-        if not use(user_id, attempt.proof):
+        if not consume(user_id, attempt.proof):
             return ()
         left = remaining(user_id)
         audit.record(EventType.RECOVERY_CODE_USED, context=context, subject_id=user_id, remaining=left)
@@ -99,7 +99,7 @@ class RecoveryCodeProofs:
 def replace_all(user_id: UUID) -> list[str]:
     """Delete the codes of an account within the open transaction, and return new ones, which are never shown again.
 
-    Like ``use``, it raises ``ResourceNotFound`` if the account has been deleted.
+    Like ``consume``, it raises ``ResourceNotFound`` if the account has been deleted.
     """
     codes, now = [new_code() for _ in range(COUNT)], clock.now()
     # Two at once would each delete the codes of before, and leave twenty.
@@ -110,8 +110,8 @@ def replace_all(user_id: UUID) -> list[str]:
     return codes
 
 
-def use(user_id: UUID, code: str) -> bool:
-    """Use a code of an account within the open transaction, and return whether it was one.
+def consume(user_id: UUID, code: str) -> bool:
+    """Consume a code of an account within the open transaction, and return whether it was one.
 
     If it is used twice at once, only one succeeds.
     """

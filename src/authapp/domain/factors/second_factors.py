@@ -13,10 +13,10 @@ from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
-from authapp.domain.factors import challenges
-from authapp.domain.factors.challenges import PendingLogin
+from authapp.domain.factors import pending_logins
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import Attempt, Prover, factor_kinds
+from authapp.domain.factors.pending_logins import PendingLogin
 from authapp.domain.passwords.throttles import SECOND_FACTOR, LoginThrottles
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
@@ -66,41 +66,41 @@ class SecondFactors:
         if not result.starts_session:
             raise SecondFactorRequired
         names = [name for name in factors.accepted_factors if name in self._provers]
-        seconds = int(challenges.LIFETIME.total_seconds())
-        raise SecondFactorRequired(challenge=challenges.issue(result), factors=names, expires_in=seconds)
+        seconds = int(pending_logins.LIFETIME.total_seconds())
+        raise SecondFactorRequired(challenge=pending_logins.issue(result), factors=names, expires_in=seconds)
 
-    def options(self, challenge: str, factor: str) -> dict[str, Any]:
-        """Return what an authenticator is asked with to complete the login that waits with ``challenge``.
+    def options(self, token: str, factor: str) -> dict[str, Any]:
+        """Return what an authenticator is asked with to complete the login that waits with ``token``.
 
         Raises ``ChallengeInvalid``, or ``SecondFactorInvalid`` for a factor that has no such options.
         """
-        login = _pending_login(challenge)
+        login = _pending_login(token)
         prover = self._prover(factor)
         if prover.options is None:
             raise SecondFactorInvalid
-        return prover.options(login.user_id, login.challenge_hash)
+        return prover.options(login.user_id, login.token_hash)
 
-    def log_in(self, challenge: str, factor: str, proof: Any, context: RequestContext) -> TokenPair:
-        """Start the session of the login that waits with ``challenge``, and return its tokens.
+    def log_in(self, token: str, factor: str, proof: Any, context: RequestContext) -> TokenPair:
+        """Start the session of the login that waits with ``token``, and return its tokens.
 
         ``proof`` is a code, or the answer of an authenticator. The latter cannot be guessed, so that no failures are
         counted.
 
         Raises ``ChallengeInvalid``, ``SecondFactorInvalid``, what a hook raises, or ``TooManyRequests`` after too many
-        wrong codes, over all challenges and step-ups of the account.
+        wrong codes, over all logins and step-ups of the account.
         """
-        login = _pending_login(challenge)
+        login = _pending_login(token)
         prover, takes_code = self._prover(factor), factor_kinds[factor].takes_code
         if takes_code and factor not in factors_of(login.user_id).accepted_factors:
             raise SecondFactorInvalid
-        attempt = Attempt(login.user_id, proof, login.challenge_hash)
+        attempt = Attempt(login.user_id, proof, login.token_hash)
         with self._counted(login.user_id, factor) if takes_code else nullcontext(), transaction():
             _lock(login)
             amr = prover.prove(attempt, context)
             if amr:
-                challenges.use(login)
+                pending_logins.consume(login)
             elif takes_code:
-                challenges.count_failure(login)
+                pending_logins.count_failure(login)
                 _record_refusal(login.user_id, factor, context)
         return self._start(login, amr, context)
 
@@ -184,15 +184,15 @@ class SecondFactors:
             raise
 
 
-def _pending_login(challenge: str) -> PendingLogin:
-    login = challenges.find(challenge)
+def _pending_login(token: str) -> PendingLogin:
+    login = pending_logins.find(token)
     if login is None:
         raise ChallengeInvalid
     return login
 
 
 def _lock(login: PendingLogin) -> None:
-    if not challenges.lock(login):
+    if not pending_logins.lock(login):
         raise ChallengeInvalid
 
 

@@ -68,8 +68,8 @@ class TotpFactors:
         return cls(tools.encryption_keys, urlsplit(issuer).hostname or issuer)
 
     def prove(self, attempt: Attempt, context: RequestContext) -> tuple[str, ...]:
-        """Use a code as it was typed; see ``Prover``."""
-        return (ONE_TIME_PASSWORD,) if self.use(attempt.user_id, totp.digits_of(attempt.proof)) else ()
+        """Consume a code as it was typed; see ``Prover``."""
+        return (ONE_TIME_PASSWORD,) if self.consume(attempt.user_id, totp.digits_of(attempt.proof)) else ()
 
     def begin(self, user_id: UUID, username: str) -> Enrolment:
         """Give an account a factor that counts once ``confirm`` has seen a code; it replaces a pending one.
@@ -98,15 +98,16 @@ class TotpFactors:
     def confirm(self, user_id: UUID, code: str) -> bool:
         """Confirm the pending factor of an account with a code; return whether it was right.
 
-        The code counts as used. Raises what ``use`` raises.
+        The code counts as used. Raises what ``consume`` raises.
         """
         now = clock.now()
         pending = (TotpFactor.confirmed_at.is_(None), TotpFactor.created_at > now - PENDING_LIFETIME)
         return self._accept(user_id, code, *pending, confirmed_at=now)
 
-    def use(self, user_id: UUID, code: str) -> bool:
-        """Use a code of the confirmed factor of an account; return whether it was right and of a later step than the
-        last one that was accepted.
+    def consume(self, user_id: UUID, code: str) -> bool:
+        """Consume a code of the confirmed factor of an account.
+
+        Returns whether it was right, and of a later step than the last one that was accepted.
 
         Raises ``ServiceUnavailable`` if the secret cannot be decrypted, and ``ResourceNotFound`` if the account was
         deleted.
