@@ -70,6 +70,10 @@ def user(app: Flask, time: Time) -> User:
     return a_user(app, roles=[ADMIN])
 
 
+def test_what_is_left_out_is_there() -> None:
+    assert {*UNGUARDED, *BODIES, *(route for route, _ in LET_IN)} <= TABLE.keys()
+
+
 @pytest.mark.parametrize("state", ["none", *REFUSED])
 @pytest.mark.parametrize("route", GUARDED)
 def test_a_change_of_factors_asks_for_a_live_and_recent_session_with_two_factors(
