@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from authapp.domain import hooks as hooks
     from authapp.domain.audit import event_types as event_types
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
+    from authapp.domain.factors.kinds import Attempt as Attempt
+    from authapp.domain.factors.kinds import FactorKind as FactorKind
+    from authapp.domain.factors.kinds import Prover as Prover
+    from authapp.domain.factors.kinds import factor_kinds as factor_kinds
     from authapp.domain.health import HealthProblem as HealthProblem
     from authapp.domain.health import readiness_checks as readiness_checks
     from authapp.domain.mail import recipients as recipients
@@ -71,6 +75,7 @@ _MODULES = {
     "authapp.domain": ["audit", "hooks"],
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
+    "authapp.domain.factors.kinds": ["Attempt", "FactorKind", "Prover", "factor_kinds"],
     "authapp.domain.health": ["HealthProblem", "readiness_checks"],
     "authapp.domain.mail": ["recipients"],
     "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],

@@ -1,7 +1,7 @@
 """What thieves try with second factors: of a session, of a password, of a mailbox."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from flask import Flask
@@ -12,8 +12,10 @@ from authapp import create_app
 from authapp.api import passkeys, recovery_codes, totp
 from authapp.context import OPERATOR
 from authapp.database.session import db
+from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
+from authapp.errors import ServiceUnavailable
 from authapp.models import OutgoingMail, User
 from authapp.models.role import ADMIN
 from authenticator import Authenticator, add_passkey
@@ -61,7 +63,7 @@ def test_without_origins_no_passkey_is_asked_for_and_the_login_needs_another_fac
     add_passkey(api, a_session(app, user).access_token)
     before = Services.of(app)
     reconfigured(app, monkeypatch, origins=None, rp_id=None)
-    monkeypatch.setattr(before.factors.second_factors, "_passkeys", Services.of(app).factors.passkey_proofs)
+    monkeypatch.setattr(before.factors.second_factors, "_provers", Services.of(app).factors.second_factors._provers)
     assert problem(api.log_in(user.username), 401, "second_factor_required")["factors"] == ["recovery_code"]
 
 
@@ -87,10 +89,11 @@ def test_a_session_that_never_proved_the_factor_adds_none(
 ) -> None:
     current, kept = a_session(app, user).access_token, a_session(app, user).access_token
     if factor == "passkey":
+        options = api.post("/users/me/passkeys/challenges", {}, kept).get_json()
         phone = AuthenticatorApp.scanned(api.post("/users/me/totp", {}, current).get_json()["otpauth_uri"])
         confirmed = api("PUT", "/users/me/totp?sessions=keep", current, json={"code": phone.code()})
         assert confirmed.status_code == 200
-        options = api.post("/users/me/passkeys/challenges", {}, kept).get_json()
+        problem(api.post("/users/me/passkeys/challenges", {}, kept), 401, "step_up_required")
         body = {"challenge_id": options["challenge_id"], "name": "x", "credential": Authenticator().create(options)}
         refused = api.post("/users/me/passkeys", body, kept)
     else:
@@ -118,15 +121,18 @@ def test_right_codes_in_mails_and_of_the_app_do_not_lock_their_owner_out(
         assert second_step(api, first["challenge"], phone.code()).status_code == 200
 
 
+def without_keys(_factors: TotpFactors) -> NoReturn:
+    raise ServiceUnavailable
+
+
 def test_codes_that_cannot_be_checked_are_not_counted(
     app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     phone = an_app(app, user)
-    factors = Services.of(app).factors.totp_enrolment._factors
     for _ in range(11):
         challenge = challenge_of(api, user)
         with monkeypatch.context() as patch:
-            patch.setattr(factors, "_optional_keys", None)
+            patch.setattr(TotpFactors, "_keys", property(without_keys))
             problem(second_step(api, challenge, phone.code()), 503, "service_unavailable")
     assert second_step(api, challenge_of(api, user), phone.code()).status_code == 200
 

@@ -10,7 +10,7 @@ from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
-from authapp.domain.factors.challenges import MAX_FAILURES
+from authapp.domain.factors.pending_logins import MAX_FAILURES
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, User
 from authapp.security.passkey_responses import Credential
@@ -120,7 +120,7 @@ def test_of_twenty_who_send_one_answer_at_once_one_logs_in(app: Flask, api: Api,
     challenge = challenge_of(api, user)
     credential = key.get(options_for(api, challenge))
     second_factors = Services.of(app).factors.second_factors
-    outcomes = at_once(app, *[lambda: second_factors.log_in_with_passkey(challenge, credential, GUEST)] * 20)
+    outcomes = at_once(app, *[lambda: second_factors.log_in(challenge, "passkey", credential, GUEST)] * 20)
     assert len([each for each in outcomes if not isinstance(each, type)]) == 1
 
 

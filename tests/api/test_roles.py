@@ -18,14 +18,15 @@ from authapp.errors import ValidationFailed
 from authapp.models import AuditEvent, Role, UserRole
 from authapp.models.role import ROLES_PER_ACCOUNT
 from cli.invoking import data, invoke
-from factories import Api, a_session, a_user, problem
+from clocks import Time
+from factories import PASSWORD, Api, a_session, a_user, problem
 
 BAD = ["x" * 201, "Phones.\nadmin  users:write", "\r", "\t", "\x1b[2J", "\x7f", "\x85", "a\u2028b", "a\u2029b"]
 GOOD = ["", "x" * 200, "\u00e4\u4e16\U0001f642" * 60, "Answers the phone; <b>'quotes'</b> \\ and $1."]
 
 
 @pytest.fixture
-def token(app: Flask) -> str:
+def token(app: Flask, time: Time) -> str:
     return a_session(app, a_user(app, roles=["admin"])).access_token
 
 
@@ -133,6 +134,17 @@ def test_an_account_has_a_bounded_number_of_roles(app: Flask) -> None:
             with pytest.raises(ValidationFailed, match="An account has at most 50 roles"):
                 refused()
         assert len(services.administration.revoke(user.id, wanted[1], OPERATOR).roles) == ROLES_PER_ACCOUNT - 1
+
+
+def test_other_permissions_of_a_role_need_a_recent_login(api: Api, token: str, time: Time) -> None:
+    assert api.post("/roles", {"name": "support", "permissions": ["users:read"]}, token).status_code == 201
+    time.passes(minutes=10)
+    widened = {"permissions": ["users:read", "users:write"]}
+    problem(api("PATCH", "/roles/support", token, json=widened), 401, "step_up_required")
+    same = {"permissions": ["users:read"], "description": "Phones."}
+    assert api("PATCH", "/roles/support", token, json=same).status_code == 200
+    stepped_up = api.post("/auth/step-ups", {"password": PASSWORD}, token).get_json()["access_token"]
+    assert api("PATCH", "/roles/support", stepped_up, json=widened).status_code == 200
 
 
 def test_every_error_of_a_role_is_named_at_once(api: Api, token: str) -> None:

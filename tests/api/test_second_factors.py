@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db
-from authapp.domain.factors.challenges import MAX_FAILURES, MAX_PER_ACCOUNT
+from authapp.domain.factors.pending_logins import MAX_FAILURES, MAX_PER_ACCOUNT
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, SecondFactorChallenge, User

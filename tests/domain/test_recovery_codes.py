@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from authapp.database.session import db, transaction
-from authapp.domain.factors.recovery_codes import ALPHABET, MAX_INPUT_LENGTH, RecoveryCodes, code_hash, new_code
+from authapp.domain.factors import recovery_codes
+from authapp.domain.factors.recovery_codes import ALPHABET, MAX_INPUT_LENGTH, code_hash, new_code
 from authapp.errors import ResourceNotFound
 from authapp.models import RecoveryCode, User
 from authapp.security import identifiers
@@ -22,29 +23,29 @@ CODE = "0123-4567-89AB-CDEF-GHJK-MNPQ"
 
 
 @pytest.fixture
-def codes(app: Flask) -> Iterator[RecoveryCodes]:
+def user(app: Flask) -> Iterator[User]:
     with app.app_context():
-        yield RecoveryCodes()
+        yield a_user(app)
 
 
-def replace_all(codes: RecoveryCodes, user: User) -> list[str]:
+def replace_all(user: User) -> list[str]:
     with transaction():
-        return codes.replace_all(user.id)
+        return recovery_codes.replace_all(user.id)
 
 
-def use(codes: RecoveryCodes, user: User, code: str) -> bool:
+def use(user: User, code: str) -> bool:
     with transaction():
-        return codes.use(user.id, code)
+        return recovery_codes.consume(user.id, code)
 
 
-def test_there_are_ten_and_each_is_used_once(codes: RecoveryCodes, user: User) -> None:
-    made = replace_all(codes, user)
+def test_there_are_ten_and_each_is_used_once(user: User) -> None:
+    made = replace_all(user)
 
     assert len(set(made)) == 10
     for used, code in enumerate(made, start=1):
-        assert use(codes, user, code)
-        assert not use(codes, user, code)
-        assert codes.remaining(user.id) == 10 - used
+        assert use(user, code)
+        assert not use(user, code)
+        assert recovery_codes.remaining(user.id) == 10 - used
 
 
 def test_codes_have_120_random_bits() -> None:
@@ -56,42 +57,43 @@ def test_codes_have_120_random_bits() -> None:
         assert seen == ({"-"} if CODE[place] == "-" else set(ALPHABET))
 
 
-def test_only_hashes_are_stored(codes: RecoveryCodes, user: User) -> None:
-    made = replace_all(codes, user)
+def test_only_hashes_are_stored(user: User) -> None:
+    made = replace_all(user)
 
     stored = set(db.session.scalars(select(RecoveryCode.code_hash).filter_by(user_id=user.id)))
     assert stored == {sha256(code.replace("-", "").encode()).digest() for code in made}
 
 
-def test_a_new_list_voids_the_old_one(codes: RecoveryCodes, user: User) -> None:
-    old, new = replace_all(codes, user), replace_all(codes, user)
+def test_a_new_list_voids_the_old_one(user: User) -> None:
+    old, new = replace_all(user), replace_all(user)
 
-    assert not use(codes, user, old[0])
-    assert codes.remaining(user.id) == 10
-    assert use(codes, user, new[0])
+    assert not use(user, old[0])
+    assert recovery_codes.remaining(user.id) == 10
+    assert use(user, new[0])
 
 
-def test_a_code_is_good_for_its_own_account_alone(app: Flask, codes: RecoveryCodes, user: User) -> None:
-    made, other = replace_all(codes, user), a_user(app)
+def test_a_code_is_good_for_its_own_account_alone(app: Flask, user: User) -> None:
+    made, other = replace_all(user), a_user(app)
 
-    assert not use(codes, other, made[0])
+    assert not use(other, made[0])
     with transaction():
-        codes.delete_all(other.id)
-    assert use(codes, user, made[0])
+        recovery_codes.delete_all(other.id, None)
+    assert use(user, made[0])
 
 
-def test_no_code_is_left_after_all_were_deleted(codes: RecoveryCodes, user: User) -> None:
-    made = replace_all(codes, user)
+def test_no_code_is_left_after_all_were_deleted(user: User) -> None:
+    made = replace_all(user)
     with transaction():
-        codes.delete_all(user.id)
+        recovery_codes.delete_all(user.id, None)
 
-    assert codes.remaining(user.id) == 0
-    assert not use(codes, user, made[0])
+    assert recovery_codes.remaining(user.id) == 0
+    assert not use(user, made[0])
 
 
-def test_a_deleted_account_gets_no_codes(codes: RecoveryCodes) -> None:
+@pytest.mark.usefixtures("user")
+def test_a_deleted_account_gets_no_codes() -> None:
     with pytest.raises(ResourceNotFound), transaction():
-        codes.replace_all(identifiers.unguessable())
+        recovery_codes.replace_all(identifiers.unguessable())
 
 
 @pytest.mark.parametrize(
@@ -132,16 +134,16 @@ def test_no_input_is_an_error(typed: str) -> None:
 
 
 @pytest.mark.committed
-def test_of_twenty_parallel_uses_of_one_code_one_succeeds(app: Flask, codes: RecoveryCodes, user: User) -> None:
-    code = replace_all(codes, user)[0]
+def test_of_twenty_parallel_uses_of_one_code_one_succeeds(app: Flask, user: User) -> None:
+    code = replace_all(user)[0]
 
-    assert sorted(at_once(app, *[lambda: use(codes, user, code)] * 20)) == [False] * 19 + [True]
-    assert codes.remaining(user.id) == 9
+    assert sorted(at_once(app, *[lambda: use(user, code)] * 20)) == [False] * 19 + [True]
+    assert recovery_codes.remaining(user.id) == 9
 
 
 @pytest.mark.committed
-def test_parallel_new_lists_leave_one(app: Flask, codes: RecoveryCodes, user: User) -> None:
-    lists = at_once(app, *[lambda: replace_all(codes, user)] * 8)
+def test_parallel_new_lists_leave_one(app: Flask, user: User) -> None:
+    lists = at_once(app, *[lambda: replace_all(user)] * 8)
 
-    assert codes.remaining(user.id) == 10
-    assert [sum(use(codes, user, code) for code in made) for made in lists].count(10) == 1
+    assert recovery_codes.remaining(user.id) == 10
+    assert [sum(use(user, code) for code in made) for made in lists].count(10) == 1

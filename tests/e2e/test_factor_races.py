@@ -12,7 +12,7 @@ from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
-from authapp.domain.factors.challenges import MAX_PER_ACCOUNT
+from authapp.domain.factors.pending_logins import MAX_PER_ACCOUNT
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, Session, User
 from conftest import dispose

@@ -61,11 +61,16 @@ NOT_PROVOKED_BY = {
         for route in ("email-verifications", "password-resets")
         for code in ("malformed_request", "payload_too_large", "unsupported_media_type")
     },
+    "DELETE /api/v1/users/me/totp: not_found": "it takes a session with two factors, of which none is an app",
+    "POST /api/v1/users/me/recovery-codes: not_found": "a session with two factors has lost the last one meanwhile",
+    "DELETE /api/v1/users/me: step_up_required": "it takes a session that is older than the second factor",
+    "PUT /api/v1/users/me/password: step_up_required": "the same",
     **{
         f"{operation}: step_up_required": "it takes a login that is five minutes old, or a race"
         for operation in (
             "POST /api/v1/auth/step-ups",
             "POST /api/v1/users",
+            "PATCH /api/v1/roles/{name}",
             "PUT /api/v1/users/me/email",
             "DELETE /api/v1/users/me/email",
             "POST /api/v1/users/me/totp",

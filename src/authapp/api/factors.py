@@ -11,7 +11,7 @@ from authapp.api.guards import multi_factor, recent, requires, without_required_
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.factors import FactorsSchema
-from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.factors.enrolled import shown_factors
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
 from authapp.errors import ResourceNotFound
@@ -25,16 +25,7 @@ resets = Blueprint("factor_resets", __name__, description="Second factors")
 @blueprint.response(200, FactorsSchema)
 def list_own_factors() -> dict[str, Any]:
     """List one's own factors."""
-    services, user_id = Services.of(current_app), current_principal().id
-    factors = factors_of(user_id)
-    enabled_at = factors.totp_enabled_at
-    return {
-        "password": factors.has_password,
-        "totp": enabled_at and {"enabled_at": enabled_at},
-        "passkeys": services.factors.passkeys.list(user_id),
-        "recovery_codes": {"remaining": factors.recovery_codes},
-        "providers": [],
-    }
+    return shown_factors(current_principal().id)
 
 
 @resets.delete("/<uuid:user_id>/factors")

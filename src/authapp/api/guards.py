@@ -18,7 +18,6 @@ from authapp.api.requirements import (
     Fresh,
     HasPermission,
     MultiFactor,
-    OfferedMultiFactor,
     Recent,
     Requirement,
     SecondFactorOfRole,
@@ -91,7 +90,7 @@ def multi_factor(view: View) -> View:
 
 def offered_multi_factor(view: View) -> View:
     """Require the same where this service has second factors; without them, nobody could have such a session."""
-    return mark(view, Guard(requirements=(OfferedMultiFactor(),)))
+    return mark(view, Guard(requirements=(MultiFactor(if_offered=True),)))
 
 
 def requires(permission: str) -> Callable[[View], View]:

@@ -68,26 +68,23 @@ class Recent:
 
 @dataclass(frozen=True)
 class MultiFactor:
-    """The user was authenticated by more than one factor in this session."""
+    """The user was authenticated by more than one factor in this session.
 
+    With ``if_offered``, only where this service has second factors: without them, nobody could have such a session.
+    """
+
+    if_offered: bool = False
     refusals: ClassVar[Sequence[type[Refusal]]] = (StepUpRequired, PermissionDenied)
-    description: ClassVar[str] = "Needs a session with a second factor: its `amr` contains `mfa`."
+
+    @property
+    def description(self) -> str:
+        """Name what ``amr`` contains."""
+        condition = ", where the service has second factors" if self.if_offered else ""
+        return f"Needs a session with a second factor{condition}: its `amr` contains `mfa`."
 
     def check(self, principal: Principal) -> None:
         """Raise ``StepUpRequired``, or ``PermissionDenied`` for a credential that no login can give a second factor."""
-        require_multi_factor(principal)
-
-
-@dataclass(frozen=True)
-class OfferedMultiFactor:
-    """The user was authenticated by more than one factor, where this service has second factors."""
-
-    refusals: ClassVar[Sequence[type[Refusal]]] = MultiFactor.refusals
-    description: ClassVar[str] = "Needs a session with a second factor, where the service has second factors."
-
-    def check(self, principal: Principal) -> None:
-        """Raise what ``MultiFactor`` raises."""
-        if Services.of(current_app).settings.has_second_factors:
+        if not self.if_offered or Services.of(current_app).settings.has_second_factors:
             require_multi_factor(principal)
 
 
@@ -142,12 +139,12 @@ class SecondFactorOfRole:
         """
         if MULTI_FACTOR in principal.amr or self.roles.isdisjoint(principal.roles):
             return
-        if factors_of(principal.id).second():
+        if factors_of(principal.id).second_factors:
             raise StepUpRequired(acr_values=MULTI_FACTOR)
         raise SecondFactorEnrolmentRequired
 
 
-_CHECK_ORDER: dict[type[Requirement], int] = {MultiFactor: 1, OfferedMultiFactor: 1, Recent: 2}
+_CHECK_ORDER: dict[type[Requirement], int] = {MultiFactor: 1, Recent: 2}
 """Lower ones are checked first; every other requirement, also one of a project, has 0."""
 
 

@@ -14,7 +14,7 @@ from authapp.domain.pages import Page
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.roles.roles import RoleView
 from authapp.domain.services import Services
-from authapp.errors import ResourceNotFound, RoleProtected, RoleTaken
+from authapp.errors import ResourceNotFound, RoleProtected, RoleTaken, StepUpRequired
 
 blueprint = Blueprint("roles", __name__, description="Named sets of permissions")
 
@@ -48,11 +48,12 @@ def create_role(body: dict[str, Any]) -> RoleView:
 @requires(Permission.ROLES_WRITE)
 @blueprint.arguments(RoleChangeSchema)
 @blueprint.response(200, RoleSchema)
-@refuses(ResourceNotFound, RoleProtected)
+@refuses(ResourceNotFound, RoleProtected, StepUpRequired)
 def update_role(body: dict[str, Any], name: str) -> RoleView:
     """Change a role.
 
-    What is left out stays as it is. The change takes effect on the next request of each user with the role.
+    What is left out stays as it is. The change takes effect on the next request of each user with the role. Other
+    permissions need a recent login.
     """
     return Services.of(current_app).roles.change(name, **body, context=request_context())
 

@@ -12,7 +12,7 @@ from authapp.api.schemas.factors import CHALLENGE, TOTP_CODE, SecondFactorSchema
 from authapp.api.schemas.passkeys import PasskeyRequestOptionsSchema
 from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain import hooks
-from authapp.domain.factors.enrolled import TOTP
+from authapp.domain.factors.kinds import TOTP
 from authapp.domain.services import Services
 from authapp.errors import ChallengeInvalid, SecondFactorInvalid
 
@@ -37,11 +37,8 @@ def complete_login(body: dict[str, Any]) -> Response:
     send it again with the `credential` that this returns.
     """
     second_factors, context = Services.of(current_app).factors.second_factors, request_context()
-    challenge, factor = body["challenge"], body["factor"]
-    if "code" in body:
-        pair = second_factors.log_in_with_code(challenge, factor, body["code"], context)
-    elif "credential" in body:
-        pair = second_factors.log_in_with_passkey(challenge, body["credential"], context)
-    else:
-        return as_json(PasskeyRequestOptionsSchema().dump(second_factors.passkey_options(challenge)), 200)
-    return as_json(TokenPairSchema().dump(pair), 200)
+    token, factor = body["challenge"], body["factor"]
+    proof = body.get("code", body.get("credential"))
+    if proof is None:
+        return as_json(PasskeyRequestOptionsSchema().dump(second_factors.options(token, factor)), 200)
+    return as_json(TokenPairSchema().dump(second_factors.log_in(token, factor, proof, context)), 200)

@@ -64,11 +64,11 @@ def update_own_account(body: dict[str, str]) -> User:
 @limited("password")
 @blueprint.arguments(ConfirmationSchema)
 @blueprint.response(204)
-@refuses(WrongPassword, LastAdmin)
+@refuses(WrongPassword, LastAdmin, StepUpRequired)
 def delete_own_account(body: dict[str, str]) -> Response:
     """Delete your own account.
 
-    Its sessions and tokens end with it.
+    Its sessions and tokens end with it. If the account has a second factor, the session must have proven one.
     """
     principal = current_principal()
     Services.of(current_app).accounts.delete_own(principal.id, body.get("password"), request_context())
@@ -79,11 +79,11 @@ def delete_own_account(body: dict[str, str]) -> Response:
 @limited("password")
 @blueprint.arguments(PasswordChangeSchema)
 @blueprint.response(204)
-@refuses(WrongPassword, PasswordRejected, signals=(hooks.user_changing,))
+@refuses(WrongPassword, PasswordRejected, StepUpRequired, signals=(hooks.user_changing,))
 def change_own_password(body: dict[str, str]) -> Response:
     """Change your own password.
 
-    All other sessions end.
+    All other sessions end. If the account has a second factor, this session must have proven one.
     """
     principal = current_principal()
     Services.of(current_app).accounts.change_password(

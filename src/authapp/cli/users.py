@@ -1,6 +1,7 @@
 """``flask users``: accounts."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import click
@@ -98,9 +99,8 @@ def set_password(name: str, password_stdin: bool) -> None:
 def factors(name: str, as_json: bool) -> None:
     """Show what an account can be logged in to with: its password and its second factors."""
     user = services().accounts.find(name)
-    found = asdict(factors_of(user.id))
-    enabled_at = found["totp_enabled_at"]
-    found["totp_enabled_at"] = enabled_at and clock.rfc3339(enabled_at)
+    states = factors_of(user.id).states
+    found = {name: clock.rfc3339(value) if isinstance(value, datetime) else value for name, value in states.items()}
     if as_json:
         print_json(found)
         return

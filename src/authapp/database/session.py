@@ -77,10 +77,14 @@ def transaction() -> Iterator["scoped_session[Any]"]:
 def read_one(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
     """Run one SELECT, give its connection back at once, and return the first row, or ``None``.
 
-    For reads before work that takes long, such as a password hash: no connection may be held meanwhile.
+    For reads before work that takes long, such as a password hash: no connection may be held meanwhile. Within
+    ``transaction`` it runs in that: another connection would neither see what it wrote, nor be there under load.
 
     Raises ``sqlalchemy.exc.SQLAlchemyError``.
     """
+    if db.session.info.get(_OPEN):
+        row: Row[Any] | None = db.session.execute(statement, parameters).first()
+        return row
     with Session(db.engine, join_transaction_mode="create_savepoint") as session:
         return session.execute(statement, parameters).first()
 

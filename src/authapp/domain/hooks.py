@@ -65,8 +65,8 @@ factor, a passkey, an API key or the link to a provider; with ``since``, those t
 factors_changing = _signals.signal("factors-changing")
 """``user_id``, ``event``, ``factor``: sent within the transaction that adds, removes or resets second factors.
 
-``event`` is the type of the audit event, such as ``factor.added``. ``factor`` is ``totp`` or ``passkey``; of a
-reset ``all``, or ``recent`` for those that were added lately.
+``event`` is the type of the audit event, such as ``factor.added``. ``factor`` is the name of a kind, such
+as ``totp``; of a reset ``all``, or ``recent`` for those that were added lately.
 """
 
 recovery_code_used = _signals.signal("recovery-code-used")

@@ -11,6 +11,7 @@ from authapp.database.migrations import MigrationFolder
 from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.email.kinds import NEW_LOGIN
 from authapp.domain.email.services import EmailServices
+from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.services import FactorServices
 from authapp.domain.factors.stored_keys import missing_keys_problem
 from authapp.domain.health import Health
@@ -101,11 +102,17 @@ class Services:
         verifier = PasswordVerifier(hasher, throttles, fast_path, verified_addresses=must_verify)
         principals, one_time_tokens = Principals(fast_path), OneTimeTokens()
         sessions = _sessions(settings, tokens, fast_path, hooks, pages)
-        actor_policy = ActorPolicy(settings.step_up_max_age, two_factors=settings.has_second_factors)
+        actor_policy = ActorPolicy(
+            settings.step_up_max_age,
+            two_factors=settings.has_second_factors,
+            second_factors_of=lambda user_id: factors_of(user_id).second_factors,
+        )
         accounts = Accounts(
             verifier, policy, hasher, hooks, actor_policy, registration_open=settings.registration == "open"
         )
-        factors = FactorServices.build(settings, keys, encryption_keys, verifier, sessions, throttles, hooks)
+        factors = FactorServices.build(
+            settings, keys, encryption_keys, verifier, sessions, throttles, actor_policy, hooks
+        )
         mail = MailServices.build(settings, fast_path, one_time_tokens)
         email = EmailServices.build(
             settings,
@@ -153,7 +160,7 @@ class Services:
             ),
             user_search=UserSearch(pages),
             name_keys=NameKeys(),
-            roles=Roles(pages),
+            roles=Roles(pages, actor_policy.require_recent),
             audit=AuditTrail(pages),
             rate_limits=RateLimits(settings.rate_limit, fast_path),
             one_time_tokens=one_time_tokens,

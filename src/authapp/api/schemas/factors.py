@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_dump, validate, validates_schema
 
 from authapp.api.schemas.fields import NO_NUL, RECOVERY_CODES, Timestamp
 from authapp.api.schemas.passkeys import AuthenticationCredentialSchema, PasskeySchema
-from authapp.domain.factors.enrolled import PASSKEY, RECOVERY_CODE, TOTP
+from authapp.domain.factors.kinds import TOTP, factor_kinds, provable_kinds
 
 CHALLENGE = "AZrHxFs-fVOmsjwdng9KdwyVsUgtBoEDNHFDSg7ZYdzKE0ZN9qOWYzMDbTM3G1J_"
 TOTP_CODE = "287082"
@@ -35,7 +35,12 @@ class FactorsSchema(Schema):
     )
     passkeys = fields.List(fields.Nested(PasskeySchema), required=True)
     recovery_codes = fields.Nested(RemainingCodesSchema, required=True)
-    providers = fields.List(fields.Dict(), required=True, metadata={"examples": [[]]})
+    providers = fields.List(fields.Dict(), required=True, dump_default=[], metadata={"examples": [[]]})
+
+    @post_dump(pass_original=True)
+    def add_other_kinds(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Add the members of kinds that are registered elsewhere, as they are."""
+        return {**original, **data}
 
 
 class EnrolmentSchema(Schema):
@@ -69,9 +74,7 @@ class SecondFactorSchema(Schema):
     """The challenge of a login, and the factor that completes it: one from `factors`."""
 
     challenge = fields.String(required=True, metadata={**NO_NUL, "examples": [CHALLENGE]})
-    factor = fields.String(
-        required=True, validate=validate.OneOf([TOTP, PASSKEY, RECOVERY_CODE]), metadata={"examples": [TOTP]}
-    )
+    factor = fields.String(required=True, validate=validate.OneOf(provable_kinds), metadata={"examples": [TOTP]})
     code = fields.String(metadata={**CODE_RULE, "description": "The code, but for a passkey.", "examples": [TOTP_CODE]})
     credential = fields.Nested(
         AuthenticationCredentialSchema,
@@ -81,7 +84,8 @@ class SecondFactorSchema(Schema):
     @validates_schema
     def validate_proof(self, data: dict[str, Any], **_: Any) -> None:
         """Refuse a code for a passkey, and a credential for anything else."""
-        if ("code" in data) != (data["factor"] != PASSKEY):
+        takes_code = factor_kinds[data["factor"]].takes_code
+        if ("code" in data) != takes_code:
             raise ValidationError("Send a code for a factor that has codes.", "code")
-        if "credential" in data and data["factor"] != PASSKEY:
+        if "credential" in data and takes_code:
             raise ValidationError("Send it for a passkey.", "credential")

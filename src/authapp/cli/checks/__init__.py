@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.cli.checks import database, keys, mail, passwords, settings, tables
+from authapp.cli.checks import database, keys, mail, passkeys, passwords, settings, tables
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.domain.health import readiness_checks
 from authapp.domain.services import Services
@@ -39,6 +39,7 @@ def run_checks(services: Services) -> Iterator[CheckResult]:
     yield database.migrations(problems)
     if "migrations" not in problems:
         yield keys.encryption(services, problems)
+        yield from passkeys.accepted(services)
     for component in problems.keys() & readiness_checks.keys():
         yield CheckResult(CheckLevel.FAIL, component, problems[component].for_guests, problems[component].for_operator)
     if not problems:

@@ -1,26 +1,26 @@
 """Second factors: what an account has, the login that asks for one, and how factors are added, removed and lost.
 
 - ``services``: all of these, wired for one application
+- ``kinds``: the registry of the kinds of factors, open to other packages
+- ``own_kinds``: those of this package
 
 The login in two steps:
 
 - ``second_factors``: asks for the second factor, and completes the login or the step-up with it
-- ``challenges``: the logins that wait for it
+- ``pending_logins``: the logins that wait for it
 - ``enrolled``: which factors an account has
 
 Changes of factors:
 
-- ``factor_changes``: what every added or removed factor does to the account
+- ``factor_changes``: what every change asks for, and does to the account
 - ``factor_resets``: removing factors of an owner who has lost them, or was robbed
-- ``ways_in``: what an account can be logged in to with, so that the last one stays
 
 Codes:
 
 - ``totp``: one-time passwords (RFC 6238), as functions
 - ``totp_factors``: the stored secrets
 - ``totp_enrolment``: adding and removing an authenticator app
-- ``recovery_codes``: the stored codes
-- ``recovery``: using one, and making new ones
+- ``recovery_codes``: the stored codes, and making new ones
 - ``stored_keys``: which encryption keys the stored secrets need
 - ``reencryption``: encrypting them anew
 
@@ -29,6 +29,6 @@ Passkeys:
 - ``passkeys``: those of one's own account
 - ``passkey_options``: what a page passes to the authenticator
 - ``passkey_challenges``: what an answer must be for, once
-- ``passkey_proofs``: verifying an answer, and using it up
+- ``passkey_proofs``: verifying an answer, and consuming it
 - ``passkey_login``: logging in with a passkey alone, and stepping up with one
 """

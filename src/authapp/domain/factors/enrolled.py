@@ -1,68 +1,66 @@
-"""Which second factors an account has."""
+"""Which factors an account has, of all registered kinds."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, exists, func, select
+from sqlalchemy import Select, select
 
-from authapp.context import MULTI_FACTOR, Principal, RequestContext
 from authapp.database.session import read_one
-from authapp.errors import StepUpRequired
-from authapp.models import Passkey, RecoveryCode, TotpFactor, User
-
-TOTP = "totp"
-PASSKEY = "passkey"
-RECOVERY_CODE = "recovery_code"
+from authapp.domain.factors.kinds import USER_ID, FactorKind, factor_kinds
+from authapp.errors import LastWayIn
+from authapp.models import User
 
 
 @dataclass(frozen=True)
 class EnrolledFactors:
-    """The factors of one account. Recovery codes replace a second factor; alone they are none."""
+    """The factors of one account: the ``FactorKind.state`` of each kind, by its name."""
 
-    has_password: bool
-    totp_enabled_at: datetime | None
-    has_passkey: bool
-    recovery_codes: int
+    states: dict[str, Any]
 
-    def second(self) -> list[str]:
-        """Return the names of the second factors."""
-        return [*([TOTP] if self.totp_enabled_at else []), *([PASSKEY] if self.has_passkey else [])]
+    @property
+    def second_factors(self) -> list[str]:
+        """The names of the second factors."""
+        return [name for name, kind in self._present() if kind.is_second]
 
-    def completing(self) -> list[str]:
-        """Return the names of what a login may be completed with: the second factors, and what replaces them."""
-        second = self.second()
-        return [*second, RECOVERY_CODE] if second and self.recovery_codes else second
+    @property
+    def accepted_factors(self) -> list[str]:
+        """The names of what completes a login: the second factors, and what replaces them."""
+        second = self.second_factors
+        return [*second, *(name for name, kind in self._present() if kind.is_replacement)] if second else []
 
+    @property
+    def ways_in(self) -> int:
+        """How many ways there are to log in."""
+        return sum(int(self.states[name]) for name, kind in self._present() if kind.is_way_in)
 
-_USER_ID = bindparam("user_id", type_=Uuid)
-_REMAINING = select(func.count()).select_from(RecoveryCode).where(RecoveryCode.user_id == _USER_ID).scalar_subquery()
-_ENROLLED = (
-    select(
-        (User.password_hash.is_not(None)).label("has_password"),
-        TotpFactor.confirmed_at.label("totp_enabled_at"),
-        exists().where(Passkey.user_id == _USER_ID).label("has_passkey"),
-        _REMAINING.label("recovery_codes"),
-    )
-    .select_from(User)
-    .outerjoin(TotpFactor, TotpFactor.user_id == User.id)
-    .where(User.id == _USER_ID)
-)
-
-
-def require_second_factor(user_id: UUID, context: RequestContext) -> None:
-    """Raise ``StepUpRequired`` if the account has a second factor that the session of ``context`` has not proven.
-
-    Otherwise a thief of a session from before could add a factor of their own, and so prove it.
-    """
-    principal = context.principal
-    if isinstance(principal, Principal) and MULTI_FACTOR not in principal.amr and factors_of(user_id).second():
-        raise StepUpRequired(acr_values=MULTI_FACTOR)
+    def _present(self) -> list[tuple[str, FactorKind]]:
+        return [(name, kind) for name, kind in factor_kinds.items() if self.states.get(name)]
 
 
 def factors_of(user_id: UUID) -> EnrolledFactors:
     """Return the factors of an account, in one statement. A deleted account has none."""
-    row = read_one(_ENROLLED, {"user_id": user_id})
-    if row is None:
-        return EnrolledFactors(has_password=False, totp_enabled_at=None, has_passkey=False, recovery_codes=0)
-    return EnrolledFactors(row.has_password, row.totp_enabled_at, row.has_passkey, row.recovery_codes)
+    row = read_one(_statement(tuple(factor_kinds.items())), {"user_id": user_id})
+    return EnrolledFactors(row._asdict() if row else dict.fromkeys(factor_kinds))
+
+
+def shown_factors(user_id: UUID) -> dict[str, Any]:
+    """Return the factors of an account as its owner sees them: the members of the list of one's own factors."""
+    states = factors_of(user_id).states
+    return {kind.member or name: kind.show(user_id, states[name]) for name, kind in factor_kinds.items()}
+
+
+def require_another_way_in(user_id: UUID) -> None:
+    """Raise ``LastWayIn`` if a locked account has one way in. Call it before removing one.
+
+    Otherwise its owner would be locked out. Second factors are none, and neither are recovery codes.
+    """
+    if factors_of(user_id).ways_in <= 1:
+        raise LastWayIn
+
+
+@lru_cache(maxsize=1)
+def _statement(kinds: tuple[tuple[str, FactorKind], ...]) -> Select[Any]:
+    states = (kind.state.label(name) for name, kind in kinds)
+    return select(*states).select_from(User).where(User.id == USER_ID)

@@ -1,6 +1,7 @@
-"""What every added or removed factor does to an account: it ends sessions, is recorded, and its owner gets a mail."""
+"""What every change of factors asks for, and what it does: it ends sessions, is recorded, and the owner gets a mail."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -8,61 +9,107 @@ from sqlalchemy import select
 
 from authapp import clock
 from authapp.context import MULTI_FACTOR, RequestContext
-from authapp.database.session import db
+from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.factors.enrolled import factors_of
-from authapp.domain.factors.recovery_codes import RecoveryCodes
+from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.hooks import Hooks, factors_changing
+from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.sessions import revocation
 from authapp.domain.sessions.sessions import LogoutScope
+from authapp.domain.users.rows import UserRef, lock_managed, lock_own
 from authapp.models import EndReason, Session, User
 
 
-class FactorChanges:
-    """Notes that the factors of an account have changed."""
+class FactorChange:
+    """A change of the factors of one locked account, within the open transaction."""
 
-    def __init__(self, codes: RecoveryCodes, hooks: Hooks) -> None:
-        self._codes = codes
+    def __init__(self, user: User, hooks: Hooks) -> None:
+        self.user = user
+        self.ended = 0
+        """How many sessions were ended."""
+
         self._hooks = hooks
 
-    def apply(
+    def record(
         self,
-        user: User,
         event: str,
+        factor: str,
         context: RequestContext,
         *,
         scope: LogoutScope | None,
-        factor: str,
         proven: Sequence[str] = (),
         **details: Any,
-    ) -> int:
-        """Note a change within the open transaction, on a locked account, and end the sessions that ``scope`` selects.
+    ) -> None:
+        """Record the change, and end the sessions that ``scope`` selects.
 
         ``event`` is ``FACTOR_ADDED``, ``FACTOR_REMOVED`` or ``FACTOR_RESET``, and ``details`` are for that event.
         ``proven`` are the methods that the session of ``context`` has proven by it. No login from before can be
         completed, since ``users.updated_at`` changes. Recovery codes go with the last factor that they replace, and
         so does ``mfa`` in the session of ``context``.
-
-        Returns how many sessions were ended; pass it to ``send_sessions_ended`` after the commit.
         """
+        user = self.user
         user.updated_at = now = clock.now()
         db.session.flush()
         _add_methods(user.id, context.session_id, proven)
-        if event == EventType.FACTOR_REMOVED and not factors_of(user.id).second():
-            self._codes.delete_all(user.id)
+        if event == EventType.FACTOR_REMOVED and not factors_of(user.id).second_factors:
+            _delete_replacements(user.id)
             _remove_multi_factor(user.id, context.session_id)
         kept = context.session_id if scope is LogoutScope.OTHERS else None
-        ended = revocation.end_all(user.id, EndReason.FACTORS_CHANGED, now, keep=kept) if scope else 0
-        audit.record(event, context=context, subject_id=user.id, factor=factor, sessions_ended=ended, **details)
+        self.ended = revocation.end_all(user.id, EndReason.FACTORS_CHANGED, now, keep=kept) if scope else 0
+        audit.record(event, context=context, subject_id=user.id, factor=factor, sessions_ended=self.ended, **details)
         self._hooks.send_within(factors_changing, context=context, user_id=user.id, event=event, factor=factor)
         self._hooks.send_user_changing(user, {"factors"}, context=context)
-        return ended
+
+
+class FactorChanges:
+    """The one guard of all changes of factors."""
+
+    def __init__(self, policy: ActorPolicy, hooks: Hooks) -> None:
+        self._policy = policy
+        self._hooks = hooks
+
+    @contextmanager
+    def by_owner(self, user_id: UUID, context: RequestContext) -> Iterator[FactorChange]:
+        """Open a transaction that changes the factors of the principal's own account, which is locked.
+
+        Raises ``TokenRevoked`` if the account was disabled or the session has ended meanwhile; ``StepUpRequired``
+        unless the login is recent, and has proven a second factor if the account has one.
+        """
+        with transaction():
+            change = self.of(lock_own(user_id, context))
+            self._policy.require_recent(context)
+            self._policy.require_proven_factor(user_id, context)
+            yield change
+        self.send_sessions_ended(user_id, change.ended, context)
+
+    @contextmanager
+    def by_manager(self, ref: UserRef, context: RequestContext) -> Iterator[FactorChange]:
+        """Do the same for an account that the principal manages, which takes two factors whatever that account has.
+
+        Raises what ``lock_managed`` raises, too.
+        """
+        with transaction():
+            change = self.of(lock_managed(ref, context))
+            self._policy.require_recent_two_factors(context)
+            yield change
+        self.send_sessions_ended(change.user.id, change.ended, context)
+
+    def of(self, user: User) -> FactorChange:
+        """Return a change of a locked account that no principal asks for, such as one with a link in a mail."""
+        return FactorChange(user, self._hooks)
 
     def send_sessions_ended(self, user_id: UUID, ended: int, context: RequestContext) -> None:
         """Send the signal that a change of factors ended sessions, if there were any; after the commit."""
         if ended:
             self._hooks.send_session_ended(user_id, EndReason.FACTORS_CHANGED, context=context)
+
+
+def _delete_replacements(user_id: UUID) -> None:
+    for kind in factor_kinds.values():
+        if kind.is_replacement and kind.delete:
+            kind.delete(user_id, None)
 
 
 def _add_methods(user_id: UUID, session_id: UUID | None, amr: Sequence[str]) -> None:

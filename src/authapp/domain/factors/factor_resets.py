@@ -1,20 +1,19 @@
 """Removing the second factors of an account: for an owner who has lost them, or who was robbed."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Delete, delete
-
 from authapp.context import RequestContext
-from authapp.database.session import db, transaction
+from authapp.database.session import db
 from authapp.domain.audit import EventType
-from authapp.domain.factors.factor_changes import FactorChanges
+from authapp.domain.factors import pending_logins
+from authapp.domain.factors.factor_changes import FactorChange, FactorChanges
+from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.hooks import credentials_voiding
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.throttles import SECOND_FACTOR, Throttles
-from authapp.domain.users.rows import UserRef, lock_managed
-from authapp.models import Passkey, RecoveryCode, SecondFactorChallenge, TotpFactor, User
+from authapp.domain.users.rows import UserRef
+from authapp.models import User
 
 ALL, RECENT = "all", "recent"
 """What a reset says in place of one factor: all of them, or those that were added since a time."""
@@ -32,28 +31,27 @@ class FactorResets:
         credentials_voiding.connect(self._remove_added_since, sender=app)
 
     def reset(self, ref: UserRef, context: RequestContext) -> User:
-        """Remove all factors of an account, end its sessions, and forget its wrong codes.
+        """Remove all second factors of an account, end its sessions, and forget its wrong codes.
 
-        Raises ``ResourceNotFound``, or the refusals of ``GrantPolicy``.
+        Raises what ``FactorChanges.by_manager`` raises.
         """
-        with transaction():
-            user = lock_managed(ref, context)
-            ended = self.remove(user, context)
-        self._changes.send_sessions_ended(user.id, ended, context)
-        return user
+        with self._changes.by_manager(ref, context) as change:
+            self._throttles.reset(change.user.id, SECOND_FACTOR)
+            # A way in that is no second factor stays: who has lost a phone is not to lose that, too.
+            _delete_factors(change.user.id, only_second=True)
+            _record(change, None, context, LogoutScope.GLOBAL)
+        return change.user
 
-    def remove(self, user: User, context: RequestContext, *, since: datetime | None = None) -> int:
-        """Do the same within the open transaction, on a locked account; return how many sessions were ended.
+    def remove(self, user: User, context: RequestContext, *, since: datetime) -> int:
+        """Remove what was added after ``since`` from a locked account, within the open transaction; end its sessions.
 
-        With ``since``, only factors and recovery codes that were added after that time are removed. Send
-        ``session_ended`` after the commit, with ``send_sessions_ended``.
+        Returns how many sessions were ended; pass it to ``send_sessions_ended`` after the commit. Wrong codes are not
+        forgotten, because older factors stay: whoever reads the mails would get as many guesses more with each link.
         """
         _delete_factors(user.id, since)
-        # Not where older factors stay: whoever reads the mails would get as many guesses more with each link.
-        if since is None:
-            self._throttles.reset(user.id, SECOND_FACTOR)
-        factor = ALL if since is None else RECENT
-        return self._changes.apply(user, EventType.FACTOR_RESET, context, scope=LogoutScope.GLOBAL, factor=factor)
+        change = self._changes.of(user)
+        _record(change, since, context, LogoutScope.GLOBAL)
+        return change.ended
 
     def send_sessions_ended(self, user_id: UUID, ended: int, context: RequestContext) -> None:
         """Send the signal that the sessions ended, after the commit."""
@@ -62,28 +60,24 @@ class FactorResets:
     def _remove_added_since(
         self, _app: object, *, user_id: UUID, context: RequestContext, since: datetime | None, **_: object
     ) -> None:
-        # Who sends the signal ends the sessions.
         if _delete_factors(user_id, since):
-            user = db.session.get_one(User, user_id)
-            factor = ALL if since is None else RECENT
-            self._changes.apply(user, EventType.FACTOR_RESET, context, scope=None, factor=factor)
+            # Who sends the signal ends the sessions.
+            _record(self._changes.of(db.session.get_one(User, user_id)), since, context, None)
 
 
-def _delete_factors(user_id: UUID, since: datetime | None = None) -> bool:
-    """Delete the factors and recovery codes of an account that were added after ``since``, and all its challenges.
+def _record(change: FactorChange, since: datetime | None, context: RequestContext, scope: LogoutScope | None) -> None:
+    change.record(EventType.FACTOR_RESET, ALL if since is None else RECENT, context, scope=scope)
+
+
+def _delete_factors(user_id: UUID, since: datetime | None = None, *, only_second: bool = False) -> bool:
+    """Delete the factors of an account that were added after ``since``, what replaces them, and all waiting logins.
 
     Returns whether there were such factors.
     """
-    _execute(delete(SecondFactorChallenge).where(SecondFactorChallenge.user_id == user_id))
-    _execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id, *_after(RecoveryCode.created_at, since)))
-    apps = _execute(delete(TotpFactor).where(TotpFactor.user_id == user_id, *_after(TotpFactor.confirmed_at, since)))
-    return apps + _execute(delete(Passkey).where(Passkey.user_id == user_id, *_after(Passkey.created_at, since))) > 0
-
-
-def _execute(statement: Delete) -> int:
-    result: Any = db.session.execute(statement.execution_options(synchronize_session=False))
-    return int(result.rowcount)
-
-
-def _after(time: Any, since: datetime | None) -> tuple[ColumnElement[bool], ...]:
-    return () if since is None else (time > since,)
+    pending_logins.delete_all(user_id)
+    found = False
+    for kind in factor_kinds.values():
+        if kind.delete and (kind.is_second or kind.is_replacement or not only_second):
+            deleted = kind.delete(user_id, since)
+            found = found or (deleted > 0 and not kind.is_replacement)
+    return found

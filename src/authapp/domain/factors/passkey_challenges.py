@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 
+from authapp.config import RelyingParty
 from authapp.database.session import db
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import SpentChallenge
@@ -50,21 +51,36 @@ class PasskeyAnswer:
     challenge_id: str | None = None
 
 
-def open_challenge(
-    sealed: SealedChallenges, purpose: ChallengePurpose, bound_to: bytes, answer: PasskeyAnswer
-) -> tuple[bytes, OpenedChallenge]:
-    """Return the challenge that was answered, as bytes and opened. Raises ``ResponseRefused``."""
-    challenge = challenge_of(answer.credential)
-    if answer.challenge_id not in {None, base64url.encode(challenge)}:
-        raise ResponseRefused("the answer is for another challenge")
-    try:
-        return challenge, sealed.open(purpose, bound_to, challenge)
-    except ValueError as error:
-        raise ResponseRefused(str(error)) from None
+class PasskeyChallenges:
+    """The challenges of one application, and the relying party whose pages answer them."""
 
+    def __init__(self, sealed: SealedChallenges, party: RelyingParty | None) -> None:
+        self._sealed = sealed
+        self._optional_party = party
 
-def spend(challenge: OpenedChallenge, user_id: UUID) -> bool:
-    """Note within the open transaction that a user has used the challenge. Return ``False`` if they had before."""
-    row = {"user_id": user_id, "challenge_hash": challenge.hash, "expires_at": challenge.expires_at}
-    stored = insert(SpentChallenge).values(row).on_conflict_do_nothing().returning(SpentChallenge.challenge_hash)
-    return db.session.execute(stored).one_or_none() is not None
+    @property
+    def party(self) -> RelyingParty:
+        """The relying party. Raises ``ResponseRefused`` without origins: accounts keep passkeys, none is accepted."""
+        if self._optional_party is None:
+            raise ResponseRefused("there are no origins")
+        return self._optional_party
+
+    def seal(self, purpose: ChallengePurpose, bound_to: bytes) -> bytes:
+        """Return a new challenge for this purpose."""
+        return self._sealed.seal(purpose, bound_to)
+
+    def open(self, purpose: ChallengePurpose, bound_to: bytes, answer: PasskeyAnswer) -> tuple[bytes, OpenedChallenge]:
+        """Return the challenge that was answered, as bytes and opened. Raises ``ResponseRefused``."""
+        challenge = challenge_of(answer.credential)
+        if answer.challenge_id not in {None, base64url.encode(challenge)}:
+            raise ResponseRefused("the answer is for another challenge")
+        try:
+            return challenge, self._sealed.open(purpose, bound_to, challenge)
+        except ValueError as error:
+            raise ResponseRefused(str(error)) from None
+
+    def consume(self, challenge: OpenedChallenge, user_id: UUID) -> bool:
+        """Note within the open transaction that a user has used the challenge. Return ``False`` if they had before."""
+        row = {"user_id": user_id, "challenge_hash": challenge.hash, "expires_at": challenge.expires_at}
+        stored = insert(SpentChallenge).values(row).on_conflict_do_nothing().returning(SpentChallenge.challenge_hash)
+        return db.session.execute(stored).one_or_none() is not None

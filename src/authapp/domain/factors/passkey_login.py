@@ -34,7 +34,7 @@ class PasskeyLogin:
     def log_in(self, answer: PasskeyAnswer, context: RequestContext) -> TokenPair:
         """Start a session for the user whose passkey has answered, and return its tokens.
 
-        The challenge is spent before the session starts, also if a ``before_session_start`` hook then refuses.
+        The challenge is consumed before the session starts, also if a ``before_session_start`` hook then refuses.
 
         Raises ``PasskeyInvalid``, or what a hook raises.
         """
@@ -67,7 +67,7 @@ class PasskeyLogin:
             _record_refusal(None, context)
             raise PasskeyInvalid from None
         with transaction():
-            amr = self._proofs.use_up(verified, context)
+            amr = self._proofs.consume(verified, context)
             version = _version_of(verified.user_id)
         if not amr or version is None:
             _record_refusal(verified.user_id, context)

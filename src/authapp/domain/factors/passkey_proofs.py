@@ -10,12 +10,12 @@ from sqlalchemy import Row, select
 from webauthn.helpers import encode_cbor
 
 from authapp import clock
-from authapp.config import RelyingParty
 from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, open_challenge, spend
+from authapp.domain.factors.kinds import Attempt
+from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
 from authapp.domain.factors.passkey_options import request_options
 from authapp.domain.hooks import Hooks, passkey_counter_reversed
 from authapp.models import Passkey, User, UserStatus
@@ -26,7 +26,7 @@ from authapp.security.passkey_responses import (
     user_handle_of,
     verify_assertion,
 )
-from authapp.security.sealed_challenges import OpenedChallenge, SealedChallenges
+from authapp.security.sealed_challenges import OpenedChallenge
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ HARDWARE_KEY, SOFTWARE_KEY, USER_VERIFIED = "hwk", "swk", "user"
 
 @dataclass(frozen=True)
 class VerifiedAnswer:
-    """An answer that one of a user's passkeys has signed. It proves nothing before its challenge is spent."""
+    """An answer that one of a user's passkeys has signed. It proves nothing before its challenge is consumed."""
 
     user_id: UUID
     passkey_id: UUID
@@ -45,34 +45,34 @@ class VerifiedAnswer:
 
 
 class PasskeyProofs:
-    """Verifies answers of authenticators, and uses them up."""
+    """Verifies answers of authenticators, and consumes them."""
 
-    def __init__(self, challenges: SealedChallenges, party: RelyingParty, hooks: Hooks) -> None:
+    def __init__(self, challenges: PasskeyChallenges, hooks: Hooks) -> None:
         self._challenges = challenges
-        self._party = party
         self._hooks = hooks
         self._nobodys_key = _public_key_of_nobody()
-
-    @property
-    def are_accepted(self) -> bool:
-        """Whether any passkey is: the settings name origins."""
-        return bool(self._party.origins)
 
     def login_options(self) -> dict[str, Any]:
         """Return what a guest passes to the authenticator. It names nobody: the passkey says whose it is."""
         challenge = self._challenges.seal(ChallengePurpose.LOGIN, b"")
-        return request_options(self._party, challenge, user_verification="required")
+        return request_options(self._challenges.party, challenge, user_verification="required")
 
     def second_factor_options(self, user_id: UUID, bound_to: bytes) -> dict[str, Any]:
         """Return what somebody who has proven to be this user passes to the authenticator as a second factor."""
         challenge = self._challenges.seal(ChallengePurpose.SECOND_FACTOR, bound_to)
         allowed = db.session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id))
-        return request_options(self._party, challenge, allowed=allowed, user_verification="preferred")
+        party = self._challenges.party
+        return request_options(party, challenge, allowed=allowed, user_verification="preferred")
+
+    def prove_second_factor(self, attempt: Attempt, context: RequestContext) -> tuple[str, ...]:
+        """Do what a ``Prover`` does, with an answer for the login of the attempt."""
+        answer = PasskeyAnswer(attempt.proof)
+        return self.prove(attempt.user_id, answer, ChallengePurpose.SECOND_FACTOR, attempt.login, context)
 
     def prove(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes, context: RequestContext
     ) -> tuple[str, ...]:
-        """Verify an answer and use it up, within the open transaction; return the methods (``amr``) that it proves.
+        """Verify an answer and consume it, within the open transaction; return the methods (``amr``) that it proves.
 
         It must be by a passkey of this user. Returns none if it is refused; that is recorded, so commit also then.
         """
@@ -81,12 +81,12 @@ class PasskeyProofs:
         except ResponseRefused:
             audit.record(EventType.PASSKEY_REFUSED, context=context, subject_id=user_id)
             return ()
-        return self.use_up(verified, context)
+        return self.consume(verified, context)
 
     def verify(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
     ) -> VerifiedAnswer:
-        """Verify an answer by a passkey of this user, without using it up. Raises ``ResponseRefused``.
+        """Verify an answer by a passkey of this user, without consuming it. Raises ``ResponseRefused``.
 
         The work is the same if the user does not exist, is disabled or has no such passkey, so that the time does not
         tell.
@@ -100,7 +100,7 @@ class PasskeyProofs:
     def _verified(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
     ) -> VerifiedAnswer:
-        challenge, opened = open_challenge(self._challenges, purpose, bound_to, answer)
+        challenge, opened = self._challenges.open(purpose, bound_to, answer)
         credential = answer.credential
         if user_handle_of(credential) not in {None, user_id.bytes}:
             raise ResponseRefused("the passkey is another user's")
@@ -108,7 +108,7 @@ class PasskeyProofs:
         assertion = verify_assertion(
             credential,
             challenge,
-            self._party,
+            self._challenges.party,
             public_key=stored.public_key if stored else self._nobodys_key,
             backup_eligible=stored.backup_eligible if stored else False,
             require_user_verification=purpose.requires_user_verification,
@@ -117,11 +117,11 @@ class PasskeyProofs:
             raise ResponseRefused("no active user has this passkey")
         return VerifiedAnswer(user_id, stored.id, opened, assertion)
 
-    def use_up(self, verified: VerifiedAnswer, context: RequestContext) -> tuple[str, ...]:
-        """Use a verified answer up, within the open transaction; return the methods (``amr``) that it proves.
+    def consume(self, verified: VerifiedAnswer, context: RequestContext) -> tuple[str, ...]:
+        """Consume a verified answer, within the open transaction; return the methods (``amr``) that it proves.
 
         Returns none if it was used before, or meanwhile the passkey is gone, or its counter says that it is a copy. Of
-        several requests at once, the others wait for the account's lock, and then find the challenge spent.
+        several requests at once, the others wait for the account's lock, and then find the challenge consumed.
         """
         # The account first, like every other change of it: two in another order would wait for each other for ever.
         account = select(User.id).where(User.id == verified.user_id, User.status == UserStatus.ACTIVE)
@@ -130,7 +130,7 @@ class PasskeyProofs:
         key = (Passkey.user_id == verified.user_id, Passkey.id == verified.passkey_id)
         found = select(Passkey).where(*key).execution_options(populate_existing=True)
         passkey = db.session.scalars(found).one_or_none()
-        if passkey is None or not spend(verified.challenge, verified.user_id):
+        if passkey is None or not self._challenges.consume(verified.challenge, verified.user_id):
             return ()
         assertion = verified.assertion
         if not self._accept_counter(passkey, assertion.sign_count, context):

@@ -12,8 +12,17 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, select
 
 from authapp import clock
+from authapp.context import RequestContext
 from authapp.database.session import db
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.factors.factor_changes import FactorChanges
+from authapp.domain.factors.kinds import Attempt, deletes_rows
+from authapp.domain.hooks import Hooks, recovery_code_used, recovery_codes_created
+from authapp.domain.sessions.authentication import RECOVERY
 from authapp.domain.users.rows import lock_account
+from authapp.errors import ResourceNotFound
 from authapp.models import RecoveryCode
 
 COUNT = 10
@@ -49,41 +58,76 @@ def code_hash(code: str) -> bytes | None:
 
 
 class RecoveryCodes:
-    """The recovery codes of accounts. Each method works within the caller's open transaction."""
+    """The use cases of recovery codes."""
 
-    def replace_all(self, user_id: UUID) -> list[str]:
-        """Delete the codes of an account, and return ``COUNT`` new ones, which are never shown again.
+    def __init__(self, changes: FactorChanges, hooks: Hooks) -> None:
+        self._changes = changes
+        self._hooks = hooks
 
-        Like every method here that writes, it raises ``ResourceNotFound`` if the account has been deleted.
+    def renew(self, user_id: UUID, context: RequestContext) -> list[str]:
+        """Return new codes for an account, in place of those that it has.
+
+        Raises ``ResourceNotFound`` if it has no second factor that they could replace, or what
+        ``FactorChanges.by_owner`` raises.
         """
-        codes, now = [new_code() for _ in range(COUNT)], clock.now()
-        # Two at once would each delete the codes of before, and leave twenty.
-        lock_account(user_id)
-        self._delete(user_id)
-        rows = [{"user_id": user_id, "code_hash": code_hash(code), "created_at": now} for code in codes]
-        db.session.execute(insert(RecoveryCode), rows)
+        with self._changes.by_owner(user_id, context):
+            if not factors_of(user_id).second_factors:
+                raise ResourceNotFound("Add a second factor first: recovery codes are a way around it.")
+            codes = replace_all(user_id)
+            audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=user_id)
+            self._hooks.send_within(recovery_codes_created, context=context, user_id=user_id)
         return codes
 
-    def use(self, user_id: UUID, code: str) -> bool:
-        """Use a code of an account; return whether it was one. If it is used twice at once, only one succeeds."""
-        hashed = code_hash(code)
-        if hashed is None:
-            return False
-        lock_account(user_id)
-        which = (RecoveryCode.user_id == user_id, RecoveryCode.code_hash == hashed)
-        used = delete(RecoveryCode).where(*which).returning(RecoveryCode.user_id)
-        return db.session.execute(used.execution_options(synchronize_session=False)).first() is not None
 
-    def remaining(self, user_id: UUID) -> int:
-        """Return how many codes of an account have not been used."""
-        count = select(func.count()).select_from(RecoveryCode).where(RecoveryCode.user_id == user_id)
-        return db.session.scalar(count) or 0
+class RecoveryCodeProofs:
+    """Recovery codes in place of a second factor."""
 
-    def delete_all(self, user_id: UUID) -> None:
-        """Delete the codes of an account."""
-        lock_account(user_id)
-        self._delete(user_id)
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
 
-    def _delete(self, user_id: UUID) -> None:
-        statement = delete(RecoveryCode).where(RecoveryCode.user_id == user_id)
-        db.session.execute(statement.execution_options(synchronize_session=False))
+    def prove(self, attempt: Attempt, context: RequestContext) -> tuple[str, ...]:
+        """Use a code; see ``Prover``. It is recorded, and the owner gets a mail."""
+        user_id = attempt.user_id
+        if not consume(user_id, attempt.proof):
+            return ()
+        left = remaining(user_id)
+        audit.record(EventType.RECOVERY_CODE_USED, context=context, subject_id=user_id, remaining=left)
+        self._hooks.send_within(recovery_code_used, context=context, user_id=user_id, remaining=left)
+        return (RECOVERY,)
+
+
+def replace_all(user_id: UUID) -> list[str]:
+    """Delete the codes of an account within the open transaction, and return new ones, which are never shown again.
+
+    Like ``consume``, it raises ``ResourceNotFound`` if the account has been deleted.
+    """
+    codes, now = [new_code() for _ in range(COUNT)], clock.now()
+    # Two at once would each delete the codes of before, and leave twenty.
+    lock_account(user_id)
+    delete_all(user_id, None)
+    rows = [{"user_id": user_id, "code_hash": code_hash(code), "created_at": now} for code in codes]
+    db.session.execute(insert(RecoveryCode), rows)
+    return codes
+
+
+def consume(user_id: UUID, code: str) -> bool:
+    """Consume a code of an account within the open transaction, and return whether it was one.
+
+    If it is used twice at once, only one succeeds.
+    """
+    hashed = code_hash(code)
+    if hashed is None:
+        return False
+    lock_account(user_id)
+    which = (RecoveryCode.user_id == user_id, RecoveryCode.code_hash == hashed)
+    used = delete(RecoveryCode).where(*which).returning(RecoveryCode.user_id)
+    return db.session.execute(used.execution_options(synchronize_session=False)).first() is not None
+
+
+def remaining(user_id: UUID) -> int:
+    """Return how many codes of an account have not been used."""
+    count = select(func.count()).select_from(RecoveryCode).where(RecoveryCode.user_id == user_id)
+    return db.session.scalar(count) or 0
+
+
+delete_all = deletes_rows(RecoveryCode.created_at)

@@ -3,8 +3,8 @@
 Any first factor passes through ``Sessions.start``, whose hook asks here: no route that hands out tokens can forget it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +13,10 @@ from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
-from authapp.domain.factors import challenges, totp
-from authapp.domain.factors.challenges import PendingLogin
-from authapp.domain.factors.enrolled import PASSKEY, RECOVERY_CODE, TOTP, factors_of
-from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer
-from authapp.domain.factors.passkey_proofs import PasskeyProofs
-from authapp.domain.factors.totp_enrolment import digits_of
-from authapp.domain.hooks import Hooks
+from authapp.domain.factors import pending_logins
+from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.factors.kinds import Attempt, Prover, factor_kinds
+from authapp.domain.factors.pending_logins import PendingLogin
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
@@ -34,13 +31,6 @@ from authapp.errors import (
     StepUpRequired,
     TooManyRequests,
 )
-from authapp.security.passkey_responses import Credential
-
-ProveCode = Callable[[UUID, str, RequestContext], tuple[str, ...]]
-"""Takes the user's id and a code, and returns the methods (``amr``) that it proves; none if it is wrong.
-
-It works within the open transaction, where the account is locked, and uses the code up.
-"""
 
 
 class SecondFactors:
@@ -48,20 +38,16 @@ class SecondFactors:
 
     def __init__(
         self,
-        codes: Mapping[str, ProveCode],
-        passkeys: PasskeyProofs,
+        provers: Mapping[str, Prover],
         verifier: PasswordVerifier,
         sessions: Sessions,
         throttles: Throttles,
-        hooks: Hooks,
     ) -> None:
-        """Take the kinds of codes by the names of their factors in the API."""
-        self._codes = codes
-        self._passkeys = passkeys
+        """Take the provers of the registered kinds by name. What cannot be proven now has none."""
+        self._provers = provers
         self._verifier = verifier
         self._sessions = sessions
         self._throttles = throttles
-        self._hooks = hooks
 
     def connect(self, app: object) -> None:
         """Require the second factor of every session of ``app``, and of every request with HTTP Basic.
@@ -75,49 +61,53 @@ class SecondFactors:
         if MULTI_FACTOR in result.amr:
             return
         factors = factors_of(result.user_id)
-        if not factors.second():
+        if not factors.second_factors:
             return
         if not result.starts_session:
             raise SecondFactorRequired
-        names = [name for name in factors.completing() if name != PASSKEY or self._passkeys.are_accepted]
-        seconds = int(challenges.LIFETIME.total_seconds())
-        raise SecondFactorRequired(challenge=challenges.issue(result), factors=names, expires_in=seconds)
+        names = [name for name in factors.accepted_factors if name in self._provers]
+        seconds = int(pending_logins.LIFETIME.total_seconds())
+        raise SecondFactorRequired(challenge=pending_logins.issue(result), factors=names, expires_in=seconds)
 
-    def passkey_options(self, challenge: str) -> dict[str, Any]:
-        """Return what is passed to the authenticator to complete the login that waits with ``challenge``.
+    def options(self, token: str, factor: str) -> dict[str, Any]:
+        """Return what an authenticator is asked with to complete the login that waits with ``token``.
 
-        Raises ``ChallengeInvalid``.
+        Raises ``ChallengeInvalid``, or ``SecondFactorInvalid`` for a factor that has no such options.
         """
-        login = _pending_login(challenge)
-        return self._passkeys.second_factor_options(login.user_id, login.challenge_hash)
+        login = _pending_login(token)
+        prover = self._prover(factor)
+        if prover.options is None:
+            raise SecondFactorInvalid
+        return prover.options(login.user_id, login.token_hash)
 
-    def log_in_with_code(self, challenge: str, factor: str, code: str, context: RequestContext) -> TokenPair:
-        """Start the session of the login that waits with ``challenge``, and return its tokens.
+    def log_in(self, token: str, factor: str, proof: Any, context: RequestContext) -> TokenPair:
+        """Start the session of the login that waits with ``token``, and return its tokens.
+
+        ``proof`` is a code, or the answer of an authenticator. The latter cannot be guessed, so that no failures are
+        counted.
 
         Raises ``ChallengeInvalid``, ``SecondFactorInvalid``, what a hook raises, or ``TooManyRequests`` after too many
-        wrong codes, over all challenges and step-ups of the account.
+        wrong codes, over all logins and step-ups of the account.
         """
-        login = _pending_login(challenge)
-        with self._counted(login.user_id, factor), transaction():
+        login = _pending_login(token)
+        prover, takes_code = self._prover(factor), factor_kinds[factor].takes_code
+        if takes_code and factor not in factors_of(login.user_id).accepted_factors:
+            raise SecondFactorInvalid
+        attempt = Attempt(login.user_id, proof, login.token_hash)
+        with self._counted(login.user_id, factor) if takes_code else nullcontext(), transaction():
             _lock(login)
-            amr = self._codes[factor](login.user_id, code, context)
+            amr = prover.prove(attempt, context)
             if amr:
-                challenges.use(login)
-            else:
-                challenges.count_failure(login)
+                pending_logins.consume(login)
+            elif takes_code:
+                pending_logins.count_failure(login)
                 _record_refusal(login.user_id, factor, context)
         return self._start(login, amr, context)
 
-    def log_in_with_passkey(self, challenge: str, credential: Credential, context: RequestContext) -> TokenPair:
-        """Do the same with the answer of an authenticator. It cannot be guessed, so that no failures are counted."""
-        login = _pending_login(challenge)
-        answer, purpose = PasskeyAnswer(credential), ChallengePurpose.SECOND_FACTOR
-        with transaction():
-            _lock(login)
-            amr = self._passkeys.prove(login.user_id, answer, purpose, login.challenge_hash, context)
-            if amr:
-                challenges.use(login)
-        return self._start(login, amr, context)
+    def _prover(self, factor: str) -> Prover:
+        if factor not in self._provers:
+            raise SecondFactorInvalid
+        return self._provers[factor]
 
     def _start(self, login: PendingLogin, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
         if not amr:
@@ -140,19 +130,19 @@ class SecondFactors:
         Raises ``StepUpRequired`` if the account has a second factor: a stolen session and the password would be enough
         to remove it.
         """
-        if factors_of(user_id).second():
+        if factors_of(user_id).second_factors:
             raise StepUpRequired(acr_values=MULTI_FACTOR)
         return self._verifier.reauthenticate(user_id, password, context)
 
     def reauthenticate_by_code(self, user_id: UUID, code: str, context: RequestContext) -> AuthenticationResult:
-        """Authenticate the user of a live session by a code: of an app, or a recovery code.
+        """Authenticate the user of a live session by a code of any kind, such as a recovery code.
 
         Raises ``SecondFactorInvalid``, or ``TooManyRequests`` as above.
         """
-        factor = TOTP if _is_totp(code) else RECOVERY_CODE
+        factor = self._kind_of(user_id, code)
         with self._counted(user_id, factor), transaction():
             user = lock_account(user_id)
-            amr = self._codes[factor](user_id, code, context)
+            amr = self._prover(factor).prove(Attempt(user_id, code), context)
             if amr:
                 self._throttles.reset(user_id, SECOND_FACTOR)
             else:
@@ -163,20 +153,28 @@ class SecondFactors:
             user_id, (*amr, MULTI_FACTOR), auth_time=clock.now(), account_version=user.updated_at
         )
 
+    def _kind_of(self, user_id: UUID, code: str) -> str:
+        """Return the kind of a code: of those that the account has, the first that it fits.
+
+        Raises ``SecondFactorInvalid``, which is not counted: a thief of a session could lock a factor before its owner
+        adds it.
+        """
+        for name in factors_of(user_id).accepted_factors:
+            if name in self._provers and factor_kinds[name].takes_code and factor_kinds[name].fits(code):
+                return name
+        raise SecondFactorInvalid
+
     @contextmanager
     def _counted(self, user_id: UUID, factor: str) -> Iterator[None]:
-        """Count an attempt at a code before it is compared. Raises ``TooManyRequests``, or ``SecondFactorInvalid``.
+        """Count an attempt at a code before it is compared. Raises ``TooManyRequests``.
 
-        A recovery code cannot be guessed, and opens an account whose codes are locked. Its failures are counted. What
-        the account does not have is not, or a thief of a session could lock it before its owner adds it.
+        A code that cannot be guessed opens an account whose codes are locked. Its failures are counted all the same.
         """
-        if factor not in factors_of(user_id).completing():
-            raise SecondFactorInvalid
         attempt = None
         try:
             attempt = self._throttles.reserve(user_id, SECOND_FACTOR)
         except TooManyRequests:
-            if factor != RECOVERY_CODE:
+            if factor_kinds[factor].is_guessable:
                 raise
         try:
             yield
@@ -186,20 +184,16 @@ class SecondFactors:
             raise
 
 
-def _pending_login(challenge: str) -> PendingLogin:
-    login = challenges.find(challenge)
+def _pending_login(token: str) -> PendingLogin:
+    login = pending_logins.find(token)
     if login is None:
         raise ChallengeInvalid
     return login
 
 
 def _lock(login: PendingLogin) -> None:
-    if not challenges.lock(login):
+    if not pending_logins.lock(login):
         raise ChallengeInvalid
-
-
-def _is_totp(code: str) -> bool:
-    return len(digits_of(code)) <= totp.DIGITS
 
 
 def _record_refusal(user_id: UUID, factor: str, context: RequestContext) -> None:

@@ -2,22 +2,23 @@
 
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlsplit
 
-from authapp.config import RelyingParty, Settings
-from authapp.domain.factors.enrolled import RECOVERY_CODE, TOTP
+from authapp.config import Settings
+from authapp.domain.factors import own_kinds  # noqa: F401 - it registers them
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.factor_resets import FactorResets
+from authapp.domain.factors.kinds import FactorTools, factor_kinds
+from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_login import PasskeyLogin
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.passkeys import Passkeys
-from authapp.domain.factors.recovery import Recovery
 from authapp.domain.factors.recovery_codes import RecoveryCodes
 from authapp.domain.factors.second_factors import SecondFactors
 from authapp.domain.factors.totp_enrolment import TotpEnrolment
 from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.hooks import Hooks
 from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.throttles import Throttles
 from authapp.security.encryption_keys import EncryptionKeys
@@ -31,7 +32,8 @@ class FactorServices:
 
     second_factors: SecondFactors
     totp_enrolment: TotpEnrolment
-    recovery: Recovery
+    recovery_codes: RecoveryCodes
+    changes: FactorChanges
     resets: FactorResets
     passkeys: Passkeys
     passkey_proofs: PasskeyProofs
@@ -46,28 +48,25 @@ class FactorServices:
         verifier: PasswordVerifier,
         sessions: Sessions,
         throttles: Throttles,
+        actor_policy: ActorPolicy,
         hooks: Hooks,
     ) -> Self:
         """Create the use cases. ``keys`` are those that sign tokens: others are derived from them.
 
         Without ``encryption_keys``, no code of an authenticator app can be checked.
         """
-        # Without origins, no passkey is accepted. Accounts keep those that they have.
-        challenges, party = SealedChallenges(keys), settings.relying_party or RelyingParty("", "", ())
-        proofs = PasskeyProofs(challenges, party, hooks)
-        codes = RecoveryCodes()
-        changes = FactorChanges(codes, hooks)
-        totp_enrolment = TotpEnrolment(
-            TotpFactors(encryption_keys, urlsplit(settings.issuer).hostname or settings.issuer), codes, changes
-        )
-        recovery = Recovery(codes, hooks)
-        by_code = {TOTP: totp_enrolment.prove, RECOVERY_CODE: recovery.prove}
+        tools = FactorTools(settings, encryption_keys, SealedChallenges(keys), hooks)
+        made = {name: kind.prover(tools) for name, kind in factor_kinds.items() if kind.prover}
+        provers = {name: prover for name, prover in made.items() if prover}
+        challenges = PasskeyChallenges(tools.challenges, settings.relying_party)
+        proofs, changes = PasskeyProofs(challenges, hooks), FactorChanges(actor_policy, hooks)
         return cls(
-            second_factors=SecondFactors(by_code, proofs, verifier, sessions, throttles, hooks),
-            totp_enrolment=totp_enrolment,
-            recovery=recovery,
+            second_factors=SecondFactors(provers, verifier, sessions, throttles),
+            totp_enrolment=TotpEnrolment(TotpFactors.of(tools), changes),
+            recovery_codes=RecoveryCodes(changes, hooks),
+            changes=changes,
             resets=FactorResets(throttles, changes),
-            passkeys=Passkeys(challenges, party, codes, changes),
+            passkeys=Passkeys(challenges, changes),
             passkey_proofs=proofs,
             passkey_login=PasskeyLogin(proofs, sessions),
         )

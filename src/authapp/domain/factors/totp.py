@@ -31,6 +31,11 @@ def new_secret() -> bytes:
     return token_bytes(SECRET_BYTES)
 
 
+def digits_of(code: str) -> str:
+    """Return a code without the blanks that people type in it, as apps show them."""
+    return "".join(code.split())
+
+
 def step_at(time: datetime) -> int:
     """Return the number of the time step at ``time``."""
     return int(time.timestamp()) // PERIOD

@@ -3,16 +3,20 @@
 import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
+from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.factors import totp
+from authapp.domain.factors.kinds import Attempt, FactorTools
 from authapp.domain.pruning import Prunable, prunables
+from authapp.domain.sessions.authentication import ONE_TIME_PASSWORD
 from authapp.domain.users.rows import lock_account
 from authapp.errors import FactorExists, ServiceUnavailable
 from authapp.models import TotpFactor
@@ -57,6 +61,16 @@ class TotpFactors:
         """Take the keys that encrypt the secrets, if there are any, and the name of this service in such apps."""
         self._optional_keys, self._issuer_name = keys, issuer_name
 
+    @classmethod
+    def of(cls, tools: FactorTools) -> Self:
+        """Return those of an application. The name in apps is the host of its issuer."""
+        issuer = tools.settings.issuer
+        return cls(tools.encryption_keys, urlsplit(issuer).hostname or issuer)
+
+    def prove(self, attempt: Attempt, context: RequestContext) -> tuple[str, ...]:
+        """Consume a code as it was typed; see ``Prover``."""
+        return (ONE_TIME_PASSWORD,) if self.consume(attempt.user_id, totp.digits_of(attempt.proof)) else ()
+
     def begin(self, user_id: UUID, username: str) -> Enrolment:
         """Give an account a factor that counts once ``confirm`` has seen a code; it replaces a pending one.
 
@@ -84,15 +98,16 @@ class TotpFactors:
     def confirm(self, user_id: UUID, code: str) -> bool:
         """Confirm the pending factor of an account with a code; return whether it was right.
 
-        The code counts as used. Raises what ``use`` raises.
+        The code counts as used. Raises what ``consume`` raises.
         """
         now = clock.now()
         pending = (TotpFactor.confirmed_at.is_(None), TotpFactor.created_at > now - PENDING_LIFETIME)
         return self._accept(user_id, code, *pending, confirmed_at=now)
 
-    def use(self, user_id: UUID, code: str) -> bool:
-        """Use a code of the confirmed factor of an account; return whether it was right and of a later step than the
-        last one that was accepted.
+    def consume(self, user_id: UUID, code: str) -> bool:
+        """Consume a code of the confirmed factor of an account.
+
+        Returns whether it was right, and of a later step than the last one that was accepted.
 
         Raises ``ServiceUnavailable`` if the secret cannot be decrypted, and ``ResourceNotFound`` if the account was
         deleted.

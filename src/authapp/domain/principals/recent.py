@@ -1,7 +1,9 @@
 """Requiring a recent authentication (RFC 9470): of every request to a view, or within a use case for some of them."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from authapp import clock
 from authapp.context import MULTI_FACTOR, Principal, RequestContext
@@ -37,19 +39,29 @@ def require_multi_factor(principal: Principal) -> None:
 
 @dataclass(frozen=True)
 class ActorPolicy:
-    """What a use case asks of the principal who acts on somebody else's account. Operators need nothing.
+    """What a use case asks of the principal who acts, beyond a credential that is accepted. Operators need nothing.
 
     ``max_age`` is in seconds. ``two_factors`` is whether this service has second factors; where it has none, nobody
-    could have such a session.
+    could have such a session. ``second_factors_of`` takes the id of an account, and returns those that it has.
     """
 
     max_age: int
     two_factors: bool
+    second_factors_of: Callable[[UUID], Collection[str]]
 
     def require_recent(self, context: RequestContext) -> None:
         """Raise what ``require_recent`` raises for the principal in ``context``."""
         if isinstance(context.principal, Principal):
             require_recent(context.principal, self.max_age)
+
+    def require_proven_factor(self, user_id: UUID, context: RequestContext) -> None:
+        """Raise ``StepUpRequired`` if the account has a second factor that the session of ``context`` has not proven.
+
+        A stolen session, even with the password, would otherwise be enough to take the account over.
+        """
+        principal = context.principal
+        if isinstance(principal, Principal) and MULTI_FACTOR not in principal.amr and self.second_factors_of(user_id):
+            raise StepUpRequired(acr_values=MULTI_FACTOR)
 
     def require_recent_two_factors(self, context: RequestContext) -> None:
         """Raise that, and what ``require_multi_factor`` raises."""

@@ -1,6 +1,6 @@
 """Roles: named sets of permissions."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,10 @@ class Roles:
     To create, change or delete a role, the principal must have all its permissions; otherwise ``PermissionDenied``.
     """
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, require_recent: Callable[[RequestContext], None]) -> None:
+        """Take what asks the principal of a context for a recent login."""
         self._pages = pages
+        self._require_recent = require_recent
 
     def page(self, limit: int, cursor: str | None = None) -> Page[RoleView]:
         """Return a page of the roles, sorted by name. Raises ``ValidationFailed`` for a cursor not from this list.
@@ -97,7 +99,9 @@ class Roles:
     ) -> RoleView:
         """Change a role. The change takes effect on the next request of its holders.
 
-        Raises ``RoleProtected``, ``ResourceNotFound`` or ``ValidationFailed``.
+        Other permissions need a recent login of the principal, like a role that is granted.
+
+        Raises ``RoleProtected``, ``ResourceNotFound``, ``ValidationFailed``, or ``StepUpRequired``.
         """
         with transaction():
             role = _lock_for_change(name, context)
@@ -105,6 +109,8 @@ class Roles:
             changes: dict[str, Any] = {}
             if permissions is not None:
                 GrantPolicy.of(context).require_permissions(wanted)
+                if wanted != sorted(role.permissions):
+                    self._require_recent(context)
                 changes["permissions"] = wanted
             if description is not None:
                 changes["description"] = description

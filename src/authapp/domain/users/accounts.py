@@ -139,9 +139,12 @@ class Accounts:
     ) -> None:
         """Change the password of the user's own account, and end every session except ``session_id``.
 
-        Raises ``WrongPassword``, also if the account has no password; ``PasswordRejected``, ``TooManyRequests``,
-        ``ServiceUnavailable``, or ``TokenRevoked`` if the principal was logged out while a password was hashed.
+        Raises ``StepUpRequired`` if the account has a second factor that the session has not proven; ``WrongPassword``,
+        also if the account has no password; ``PasswordRejected``, ``TooManyRequests``, ``ServiceUnavailable``, or
+        ``TokenRevoked`` if the principal was logged out while a password was hashed.
         """
+        # Before the password is compared: who has not proven the second factor is not told whether it is right.
+        self._actor_policy.require_proven_factor(user_id, context)
         confirmed = self._verifier.confirm(user_id, current, context, field="current_password")
         if confirmed.password_hash is None:
             raise WrongPassword
@@ -157,10 +160,12 @@ class Accounts:
     def delete_own(self, user_id: UUID, password: str | None, context: RequestContext) -> None:
         """Delete the user's own account and everything that belongs to it.
 
-        ``password`` is not needed if the account has none. Raises ``WrongPassword``, ``ValidationFailed`` if the
-        password is missing, ``LastAdmin``, ``TooManyRequests``, ``ServiceUnavailable``, or ``TokenRevoked`` if the
-        principal was logged out while the password was hashed.
+        ``password`` is not needed if the account has none. Raises ``StepUpRequired`` if the account has a second factor
+        that the session has not proven; ``WrongPassword``, ``ValidationFailed`` if the password is missing,
+        ``LastAdmin``, ``TooManyRequests``, ``ServiceUnavailable``, or ``TokenRevoked`` if the principal was logged out
+        while the password was hashed.
         """
+        self._actor_policy.require_proven_factor(user_id, context)
         confirmed = self._verifier.confirm(user_id, password, context, field="password")
         with transaction():
             user = lock_if_unchanged(user_id, confirmed)

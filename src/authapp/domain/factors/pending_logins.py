@@ -1,7 +1,7 @@
-"""Challenges for a second factor: what a client holds between the two steps of a login.
+"""Logins that wait for their second factor. The client holds a token of the one that it began.
 
-A challenge is the base64url of the user's id and 256 random bits. It contains the id so that a lookup needs only the
-database shard of that user. Only its SHA-256 is stored.
+The API calls the token a challenge. It is the base64url of the user's id and 256 random bits, and contains the id so
+that a lookup needs only the database shard of that user. Only its SHA-256 is stored.
 """
 
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ LIFETIME = timedelta(minutes=5)
 ID_BYTES = 16
 SECRET_BYTES = 32
 MAX_FAILURES = 5
-"""After so many wrong codes the challenge is spent, and the login starts again."""
+"""After so many wrong codes the login starts again."""
 
 MAX_PER_ACCOUNT = 5
-"""Of more live challenges of an account, the oldest go: only those who know its password can make them."""
+"""Of more logins of an account that wait, the oldest go: only those who know its password can begin them."""
 
 prunables.register(
     "second_factor_challenges",
@@ -42,74 +42,79 @@ prunables.register(
 
 @dataclass(frozen=True)
 class PendingLogin:
-    """A login that waits: its user, the SHA-256 of its challenge, and what was proven.
+    """A login that waits: its user, the SHA-256 of its token, and what was proven.
 
     ``account_version`` is ``users.updated_at`` as it was then.
     """
 
     user_id: UUID
-    challenge_hash: bytes
+    token_hash: bytes
     amr: tuple[str, ...]
     account_version: datetime
 
 
 def issue(result: AuthenticationResult) -> str:
-    """Store a challenge for the login of ``result``, and return it. It commits by itself.
+    """Store the login of ``result``, and return its token. It commits by itself.
 
-    If the account has been deleted meanwhile, nothing is stored, and the challenge is one that is not known.
+    If the account has been deleted meanwhile, nothing is stored, and the token is one that is not known.
     """
-    now, challenge = clock.now(), result.user_id.bytes + token_bytes(SECRET_BYTES)
+    now, token = clock.now(), result.user_id.bytes + token_bytes(SECRET_BYTES)
     with transaction() as session:
         if session.scalar(_locked_account(result.user_id)) is not None:
             _make_room(result.user_id)
             session.add(
                 SecondFactorChallenge(
                     user_id=result.user_id,
-                    challenge_hash=sha256(challenge).digest(),
+                    challenge_hash=sha256(token).digest(),
                     amr=list(result.amr),
                     account_version=result.account_version,
                     created_at=server_time(),
                     expires_at=now + LIFETIME,
                 )
             )
-    return base64url.encode(challenge)
+    return base64url.encode(token)
 
 
-def find(challenge: str) -> PendingLogin | None:
-    """Return the login that waits with this challenge, unless it is over or the account has changed since."""
-    key = _key_of(challenge)
+def find(token: str) -> PendingLogin | None:
+    """Return the login that waits with this token, unless it is over or the account has changed since."""
+    key = _key_of(token)
     row = key and read_one(_pending(*key))
     return PendingLogin(key[0], key[1], tuple(row.amr), row.account_version) if key and row else None
 
 
 def lock(login: PendingLogin) -> bool:
-    """Lock a challenge within the open transaction, and return whether its login still waits.
+    """Lock a login within the open transaction, and return whether it still waits.
 
     Of several requests that complete one login, the others wait here, and then find it completed.
     """
     db.session.execute(_locked_account(login.user_id))
-    key = (login.user_id, login.challenge_hash)
+    key = (login.user_id, login.token_hash)
     return db.session.execute(_pending(*key)).one_or_none() is not None
 
 
-def use(login: PendingLogin) -> None:
-    """Delete a locked challenge within the open transaction."""
+def consume(login: PendingLogin) -> None:
+    """Delete a locked login, which is complete, within the open transaction."""
     db.session.execute(_without_sync(delete(SecondFactorChallenge).where(_is(login))))
 
 
+def delete_all(user_id: UUID) -> None:
+    """Delete the logins of an account that wait, within the open transaction."""
+    db.session.execute(_without_sync(delete(SecondFactorChallenge).where(SecondFactorChallenge.user_id == user_id)))
+
+
 def count_failure(login: PendingLogin) -> None:
-    """Count a wrong code for a locked challenge within the open transaction. The last one spends it."""
+    """Count a wrong code for a locked login within the open transaction. The last one ends it."""
     failures = SecondFactorChallenge.failures + 1
     db.session.execute(_without_sync(update(SecondFactorChallenge).where(_is(login)).values(failures=failures)))
 
 
-def _pending(user_id: UUID, challenge_hash: bytes) -> Select[list[str], datetime]:
+def _pending(user_id: UUID, token_hash: bytes) -> Select[list[str], datetime]:
     return (
         select(SecondFactorChallenge.amr, SecondFactorChallenge.account_version)
         .join(User, User.id == SecondFactorChallenge.user_id)
         .where(
             SecondFactorChallenge.user_id == user_id,
-            SecondFactorChallenge.challenge_hash == challenge_hash,
+            SecondFactorChallenge.challenge_hash == token_hash,
             SecondFactorChallenge.expires_at > clock.now(),
             SecondFactorChallenge.failures < MAX_FAILURES,
             SecondFactorChallenge.account_version == User.updated_at,
@@ -126,7 +131,7 @@ def _locked_account(user_id: UUID) -> Select[UUID]:
 
 
 def _make_room(user_id: UUID) -> None:
-    """Delete the challenges of a locked account that are the oldest, so that there is room for one more."""
+    """Delete the oldest logins of a locked account, so that there is room for one more."""
     key = (SecondFactorChallenge.user_id, SecondFactorChallenge.challenge_hash)
     newest_first = (SecondFactorChallenge.created_at.desc(), SecondFactorChallenge.challenge_hash)
     surplus = select(*key).where(key[0] == user_id).order_by(*newest_first).offset(MAX_PER_ACCOUNT - 1)
@@ -135,12 +140,12 @@ def _make_room(user_id: UUID) -> None:
 
 def _is(login: PendingLogin) -> ColumnElement[bool]:
     key = (SecondFactorChallenge.user_id, SecondFactorChallenge.challenge_hash)
-    return tuple_(*key) == (login.user_id, login.challenge_hash)
+    return tuple_(*key) == (login.user_id, login.token_hash)
 
 
-def _key_of(challenge: str) -> tuple[UUID, bytes] | None:
+def _key_of(token: str) -> tuple[UUID, bytes] | None:
     try:
-        data = base64url.decode(challenge)
+        data = base64url.decode(token)
     except ValueError:
         return None
     if len(data) != ID_BYTES + SECRET_BYTES:

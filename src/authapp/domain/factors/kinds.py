@@ -1,0 +1,134 @@
+"""The kinds of factors: what an account can be logged in to with. Ours are in ``own_kinds``; yours, in your modules."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Uuid, bindparam, delete
+from sqlalchemy.orm import InstrumentedAttribute
+
+from authapp.config import Settings
+from authapp.context import RequestContext
+from authapp.database.session import db
+from authapp.domain.hooks import Hooks
+from authapp.registry import Registry
+from authapp.security.encryption_keys import EncryptionKeys
+from authapp.security.sealed_challenges import SealedChallenges
+
+TOTP = "totp"
+PASSKEY = "passkey"
+RECOVERY_CODE = "recovery_code"
+
+USER_ID = bindparam("user_id", type_=Uuid)
+"""The id of the account, in the SQL of ``FactorKind.state``."""
+
+
+@dataclass(frozen=True)
+class FactorTools:
+    """What provers are made of in one application."""
+
+    settings: Settings
+    encryption_keys: EncryptionKeys | None
+    challenges: SealedChallenges
+    hooks: Hooks
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What somebody sent to prove a factor of an account: a code as it was typed, or the answer of an authenticator.
+
+    ``login`` are the bytes for which the options of ``Prover`` were made; a step-up with a code has none.
+    """
+
+    user_id: UUID
+    proof: Any
+    login: bytes = b""
+
+
+@dataclass(frozen=True)
+class Prover:
+    """Proves the factors of a kind in one application.
+
+    ``prove`` returns the methods (``amr``, RFC 8176) that an attempt proves; none if it is wrong. It works within the
+    open transaction, where the account is locked, and consumes what it accepts. ``options`` takes the user's id and the
+    bytes of a login, and returns what a client asks its authenticator with; codes need none.
+    """
+
+    prove: Callable[[Attempt, RequestContext], tuple[str, ...]]
+    options: Callable[[UUID, bytes], dict[str, Any]] | None = None
+
+
+Delete = Callable[[UUID, datetime | None], int]
+"""Deletes what an account has of a kind, or only what was added after a time, and returns the number of rows."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FactorKind:
+    """One kind of what an account can be logged in to with.
+
+    ``state`` is what the account ``user_id`` has of it, as SQL that is false, 0 or null if it has none: all kinds are
+    read in one statement. ``prover`` returns ``None`` if the application cannot prove the kind now.
+    """
+
+    user_id: ClassVar[ColumnElement[UUID]] = USER_ID
+
+    state: ColumnElement[Any]
+    is_second: bool = False
+    """Whether a login of an account that has it is asked for a second factor. It then needs a ``prover``."""
+
+    is_replacement: bool = False
+    """Whether it replaces a second factor. Alone it is none."""
+
+    is_way_in: bool = False
+    """Whether it starts a session by itself. Its ``state`` is then the number that the account has, or a boolean."""
+
+    prover: Callable[[FactorTools], Prover | None] | None = None
+    takes_code: bool = True
+    """Whether the proof is a code, whose wrong tries are counted, and not the answer of an authenticator."""
+
+    is_guessable: bool = True
+    """Whether codes are refused after too many wrong ones. One that cannot be guessed opens a locked account."""
+
+    fits: Callable[[str], bool] = lambda _code: True
+    """Whether a code may be of this kind: a step-up does not say of which it is. The first that fits is asked."""
+
+    delete: Delete | None = None
+    """Without it, no reset removes the kind."""
+
+    member: str | None = None
+    """Its member in the list of one's own factors; by default the name of the kind."""
+
+    show: Callable[[UUID, Any], Any] = lambda _user_id, state: state
+    """Takes the user's id and the state, and returns the value of the member, as JSON has it."""
+
+
+factor_kinds: Registry[FactorKind] = Registry("kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.")
+"""The registered kinds, in the order in which a login names them."""
+
+
+class _Provable(Sequence[str]):
+    """The names of the kinds with a prover: always those that are registered by now."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return [name for name, kind in factor_kinds.items() if kind.prover][index]
+
+    def __len__(self) -> int:
+        return len(self[:])
+
+
+provable_kinds = _Provable()
+
+
+def deletes_rows(added_at: InstrumentedAttribute[Any]) -> Delete:
+    """Return the ``Delete`` of a table with a column ``user_id``, whose rows were added at the time in ``added_at``."""
+    table: Any = added_at.class_
+
+    def delete_rows(user_id: UUID, since: datetime | None) -> int:
+        later = () if since is None else (added_at > since,)
+        statement = delete(table).where(table.user_id == user_id, *later)
+        result: Any = db.session.execute(statement.execution_options(synchronize_session=False))
+        return int(result.rowcount)
+
+    return delete_rows

@@ -1,0 +1,162 @@
+"""A kind of factor that somebody else registers, from a file of theirs alone: here, codes by fax."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, func, insert, select
+
+from authapp import Attempt, FactorKind, Prover, RequestContext, clock, create_app, factor_kinds
+from authapp.context import OPERATOR
+from authapp.database.session import db, transaction
+from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.services import Services
+from authapp.models import User
+from authenticator import add_passkey
+from conftest import dispose
+from databases import Databases
+from factories import Api, a_session, a_user, problem
+from factors import challenge_of, second_step
+from settings import settings
+
+CODE = "fax-4711"
+
+fax_machines = Table(
+    "fax_machines", MetaData(), Column("user_id", Uuid), Column("added_at", DateTime(timezone=True), default=func.now())
+)
+
+
+def prove(attempt: Attempt, _context: RequestContext) -> tuple[str, ...]:
+    return ("fax",) if attempt.proof == CODE else ()
+
+
+def delete_machines(user_id: UUID, since: datetime | None) -> int:
+    later = () if since is None else (fax_machines.c.added_at > since,)
+    result: Any = db.session.execute(delete(fax_machines).where(fax_machines.c.user_id == user_id, *later))
+    return int(result.rowcount)
+
+
+FAX = FactorKind(
+    state=select(func.count()).where(fax_machines.c.user_id == FactorKind.user_id).scalar_subquery(),
+    is_second=True,
+    is_way_in=True,
+    prover=lambda _tools: Prover(prove),
+    fits=lambda code: code.startswith("fax"),
+    delete=delete_machines,
+    member="fax_machines",
+    show=lambda _user_id, number: {"number": number},
+)
+
+
+@pytest.fixture
+def app(databases: Databases) -> Iterator[Flask]:
+    factor_kinds.register("fax", FAX)
+    with databases.migrated() as url:
+        app = create_app(settings(database_url=url))
+        with app.app_context(), transaction() as session:
+            fax_machines.create(session.connection())
+        yield app
+        dispose(app)
+    factor_kinds.unregister("fax")
+
+
+@pytest.fixture
+def api(app: Flask) -> Api:
+    return Api(app.test_client())
+
+
+@pytest.fixture
+def user(app: Flask) -> User:
+    return a_user(app)
+
+
+def add_machine(app: Flask, user: User) -> None:
+    with app.app_context(), transaction() as session:
+        session.execute(insert(fax_machines).values(user_id=user.id))
+
+
+def test_it_is_asked_for_at_a_login_and_completes_it(app: Flask, api: Api, user: User) -> None:
+    assert api.log_in(user.username).status_code == 200
+    add_machine(app, user)
+    assert problem(api.log_in(user.username), 401, "second_factor_required")["factors"] == ["fax"]
+    challenge = challenge_of(api, user)
+    problem(second_step(api, challenge, "fax-0000", "fax"), 401, "second_factor_invalid")
+    problem(second_step(api, challenge, "287082"), 401, "second_factor_invalid")
+    pair = second_step(api, challenge, CODE, "fax").get_json()
+    (session, *_) = api.get("/users/me/sessions", pair["access_token"]).get_json()["items"]
+    assert (session["amr"], session["acr"]) == (["pwd", "fax", "mfa"], "mfa")
+
+
+def test_its_codes_are_counted_and_locked_as_those_of_an_app(app: Flask, api: Api, user: User) -> None:
+    add_machine(app, user)
+    for _ in range(10):
+        problem(second_step(api, challenge_of(api, user), "fax-0000", "fax"), 401, "second_factor_invalid")
+    problem(second_step(api, challenge_of(api, user), CODE, "fax"), 429, "too_many_requests")
+
+
+def test_a_step_up_takes_its_codes(app: Flask, api: Api, user: User) -> None:
+    token = a_session(app, user).access_token
+    add_machine(app, user)
+    problem(api.post("/auth/step-ups", {"code": "287082"}, token), 401, "second_factor_invalid")
+    assert api.post("/auth/step-ups", {"code": CODE}, token).status_code == 200
+
+
+def test_it_is_listed_among_the_factors(app: Flask, api: Api, user: User) -> None:
+    token = a_session(app, user).access_token
+    assert api.get("/users/me/factors", token).get_json()["fax_machines"] == {"number": 0}
+    add_machine(app, user)
+    listed = api.get("/users/me/factors", token).get_json()
+    assert listed == {
+        "password": True,
+        "totp": None,
+        "passkeys": [],
+        "recovery_codes": {"remaining": 0},
+        "providers": [],
+        "fax_machines": {"number": 1},
+    }
+
+
+def test_it_is_in_the_contract(api: Api) -> None:
+    schema = api.client.get("/openapi.json").get_json()["components"]["schemas"]["SecondFactor"]
+    assert schema["properties"]["factor"]["enum"] == ["totp", "passkey", "recovery_code", "fax"]
+
+
+def test_a_reset_deletes_it(app: Flask, api: Api, user: User) -> None:
+    add_machine(app, user)
+    with app.app_context():
+        Services.of(app).factors.resets.reset(user.id, OPERATOR)
+    assert api.log_in(user.username).status_code == 200
+
+
+def test_an_undo_deletes_what_was_added_since(app: Flask, user: User) -> None:
+    add_machine(app, user)
+    with app.app_context():
+        resets = Services.of(app).factors.resets
+        for hours, left in ((1, 1), (-1, 0)):
+            with transaction() as session:
+                since = clock.now() + timedelta(hours=hours)
+                resets.remove(session.get_one(User, user.id), OPERATOR, since=since)
+            assert factors_of(user.id).states["fax"] == left
+
+
+def test_it_is_a_way_in_so_that_the_last_passkey_may_go(app: Flask, api: Api, user: User) -> None:
+    token = a_session(app, user).access_token
+    add_passkey(api, token)
+    with app.app_context(), transaction() as session:
+        session.get_one(User, user.id).password_hash = None
+    (passkey,) = api.get("/users/me/passkeys", token).get_json()["items"]
+    problem(api("DELETE", f"/users/me/passkeys/{passkey['id']}", token), 409, "last_way_in")
+    add_machine(app, user)
+    assert api("DELETE", f"/users/me/passkeys/{passkey['id']}", token).status_code == 204
+
+
+def test_all_kinds_are_read_in_one_statement(app: Flask, user: User) -> None:
+    add_machine(app, user)
+    statements: list[str] = []
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        assert factors_of(user.id).ways_in == 2
+    assert [statement.count("fax_machines.user_id") for statement in statements] == [1]
