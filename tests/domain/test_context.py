@@ -42,7 +42,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
     "authapp.domain.email.address_proofs.use_token",
     "authapp.domain.throttles.Throttles.reserve",
-    "authapp.domain.throttles.Throttles.reset",
+    "authapp.domain.throttles.Throttles.reset_failures",
     "authapp.domain.throttles.Throttles.release",
     "authapp.domain.passwords.verifier.PasswordVerifier.reset_failures",
     "authapp.domain.roles.deletion.delete_role",

@@ -18,7 +18,7 @@ from authapp.database.session import db, transaction
 from authapp.domain.one_time_tokens import MAX_GUESSES
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
-from authapp.errors import EmailTaken, OneTimeTokenInvalid, WrongPassword
+from authapp.errors import EmailTaken, OneTimeTokenInvalid, TooManyRequests, WrongPassword
 from authapp.models import OneTimeToken, OutgoingMail, Session, User
 from conftest import dispose
 from domain.concurrently import at_once
@@ -153,7 +153,8 @@ def test_of_twenty_who_confirm_one_change_at_once_one_does(app: Flask) -> None:
     user, change = a_user(app), Services.of(app).email.address_changes
     token = pending(app, user, "moved@example.com")
     outcomes = at_once(app, *[lambda: change.confirm(token, PASSWORD, GUEST)] * AT_ONCE)
-    assert Counter(outcomes) == {None: 1, OneTimeTokenInvalid: AT_ONCE - 1}
+    # Right passwords are counted before they are compared, so some are asked to wait.
+    assert (outcomes.count(None), set(outcomes) <= {None, OneTimeTokenInvalid, TooManyRequests}) == (1, True), outcomes
     assert stored(app, user).email == "moved@example.com"
     with app.app_context():
         notices = select(func.count()).select_from(OutgoingMail).where(OutgoingMail.kind == "email_changed")

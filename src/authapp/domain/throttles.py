@@ -5,7 +5,7 @@ session, a code. Failures are counted by scope and by ``counted_id``: an account
 
 - ``reserve`` counts an attempt, in one atomic statement, before the password or code is checked. So parallel guesses
   cannot bypass the limit: of two hundred at once, only as many as allowed are checked.
-- ``reset`` sets the failures to zero: a login does so, and a new password for several scopes.
+- ``reset_failures`` sets the failures to zero: a login does so, and a new password for several scopes.
 - ``release`` subtracts one reserved attempt, and leaves the failures before it: after a right password that is sent
   with a single request (HTTP Basic), or when the database failed before a code was checked.
 """
@@ -145,7 +145,7 @@ class Throttles:
         with transaction() as session:
             session.execute(statement.execution_options(synchronize_session=False))
 
-    def reset(self, counted_id: UUID, *scopes: ThrottleScope) -> bool:
+    def reset_failures(self, counted_id: UUID, *scopes: ThrottleScope) -> bool:
         """Set the failures in ``scopes``, or in every scope, to zero within the open transaction.
 
         Returns whether there were any.

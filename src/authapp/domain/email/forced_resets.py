@@ -25,6 +25,6 @@ class ForcedResets:
         with transaction():
             user = lock_managed(ref, context)
             ended = void_password(user, context)
-            self._throttles.reset(user.id, *FIRST_FACTOR_SCOPES)
+            self._throttles.reset_failures(user.id, *FIRST_FACTOR_SCOPES)
             self._hooks.send_user_changing(user, {"password"}, context=context)
         send_sessions_ended(user.id, ended, self._hooks, context)

@@ -90,7 +90,7 @@ class LoginLinks:
             else:
                 # The code was right, and no session starts that would reset the failures before it.
                 with transaction():
-                    self._throttles.reset(result.user_id, LOGIN_CODE)
+                    self._throttles.reset_failures(result.user_id, LOGIN_CODE)
             raise
         if pair is None:
             _record_refusal(result, OneTimeTokenInvalid(), context)

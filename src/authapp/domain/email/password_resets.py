@@ -73,6 +73,6 @@ class PasswordResets:
         with transaction():
             user = use_token(self._tokens, token, TokenPurpose.RESET_PASSWORD)
             prove_address(user, self._hooks, context)
-            self._throttles.reset(user.id, *FIRST_FACTOR_SCOPES)
+            self._throttles.reset_failures(user.id, *FIRST_FACTOR_SCOPES)
             ended = set_password_hash(user, new_hash, self._hooks, context, event=EventType.PASSWORD_RESET)
         send_password_changed(user.id, ended, self._hooks, context)

@@ -36,7 +36,7 @@ class FactorResets:
         Raises what ``FactorChanges.by_manager`` raises.
         """
         with self._changes.by_manager(ref, context) as change:
-            self._throttles.reset(change.user.id, SECOND_FACTOR)
+            self._throttles.reset_failures(change.user.id, SECOND_FACTOR)
             # A way in that is no second factor stays: who has lost a phone is not to lose that, too.
             _delete_factors(change.user.id, only_second=True)
             _record(change, None, context, LogoutScope.GLOBAL)

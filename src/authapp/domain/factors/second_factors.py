@@ -144,7 +144,7 @@ class SecondFactors:
             user = lock_account(user_id)
             amr = self._prover(factor).prove(Attempt(user_id, code), context)
             if amr:
-                self._throttles.reset(user_id, SECOND_FACTOR)
+                self._throttles.reset_failures(user_id, SECOND_FACTOR)
             else:
                 _record_refusal(user_id, factor, context)
         if not amr:

@@ -113,7 +113,7 @@ class PasswordVerifier:
                 audit.record(refused, context=context, subject_id=user_id, failures=attempt.failures)
             raise WrongPassword
         with transaction():
-            self._throttles.reset(counted_id, CONFIRMATION)
+            self._throttles.reset_failures(counted_id, CONFIRMATION)
         return confirmed
 
     def reauthenticate(self, user_id: UUID, password: str, context: RequestContext) -> AuthenticationResult:
@@ -132,7 +132,7 @@ class PasswordVerifier:
         """Reset the failures that ``verify`` left counted, where no session starts."""
         if result.throttle_scope is not None:
             with transaction():
-                self._throttles.reset(result.user_id, result.throttle_scope)
+                self._throttles.reset_failures(result.user_id, result.throttle_scope)
 
     def _try(
         self,

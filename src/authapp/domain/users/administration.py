@@ -140,7 +140,7 @@ class Administration:
         new_hash = self._hasher.hash(password, context)
         with transaction():
             user = lock_managed(user.id, context)
-            self._throttles.reset(user.id, *FIRST_FACTOR_SCOPES)
+            self._throttles.reset_failures(user.id, *FIRST_FACTOR_SCOPES)
             ended = set_password_hash(user, new_hash, self._hooks, context)
         send_password_changed(user.id, ended, self._hooks, context)
         return user
@@ -185,7 +185,7 @@ class Administration:
         return True
 
     def _unlock(self, user: User, context: RequestContext, *scopes: ThrottleScope) -> None:
-        if self._throttles.reset(user.id, *scopes):
+        if self._throttles.reset_failures(user.id, *scopes):
             audit.record(EventType.USER_UNLOCKED, context=context, subject_id=user.id)
 
     def _with_roles(
