@@ -20,6 +20,9 @@ SELECT cron.schedule('authapp-prune-totp-factors', '*/10 * * * *', $$DELETE FROM
 
 SELECT cron.schedule('authapp-prune-spent-challenges', '*/10 * * * *', $$DELETE FROM spent_challenges WHERE (user_id, challenge_hash) IN (SELECT user_id, challenge_hash FROM spent_challenges WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
+-- API keys, a month after they have expired.
+SELECT cron.schedule('authapp-prune-api-keys', '*/10 * * * *', $$DELETE FROM api_keys WHERE (user_id, id) IN (SELECT user_id, id FROM api_keys WHERE expires_at < now() - interval '30 days' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+
 -- And for what the limits on guessing count: addresses that may try all again, and names that nobody has, a month
 -- after the last attempt.
 SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FROM address_limits WHERE (address, limit_name) IN (SELECT address, limit_name FROM address_limits WHERE arrival_at < now() - interval '5 minutes' ORDER BY arrival_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);

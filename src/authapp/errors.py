@@ -278,6 +278,16 @@ class TooManyRequests(TooMany):
     title = "There were too many requests."
 
 
+class ServiceAccount(Conflict):
+    """The account is that of a service: it has no password and no email address.
+
+    Give it API keys.
+    """
+
+    code = "service_account"
+    title = "A service account has no password and no email address."
+
+
 class FactorExists(Conflict):
     """The account already has a factor of this kind.
 

@@ -9,6 +9,7 @@ from flask import Blueprint, Flask
 
 from authapp import api, cli
 from authapp.api.authenticate import Authenticator, BearerJWT
+from authapp.api.bearer_api_keys import BearerApiKey
 from authapp.api.openapi import Blueprint as DocumentedBlueprint
 from authapp.api.openapi import OpenAPIDocument, new_document
 from authapp.api.requirements import Requirement, SecondFactorOfRole
@@ -24,6 +25,7 @@ from authapp.database.migrations import MigrationFolder
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.session import db, discard
 from authapp.database.session_settings import TRANSACTION_ISOLATION
+from authapp.domain.api_keys.usage import KeyUsage
 from authapp.domain.email.sender import MailSender
 from authapp.domain.services import EXTENSION, Services
 from authapp.security.encryption_keys import EncryptionKeys
@@ -57,7 +59,7 @@ class AuthApp:
 
         Raises ``SettingsError`` as ``init_app`` does.
         """
-        self.authenticators: list[Authenticator] = [BearerJWT()]
+        self.authenticators: list[Authenticator] = [BearerJWT(), BearerApiKey()]
         self.requirements: list[Requirement] = []
         self.background: list[BackgroundTask] = []
         self._covered: set[str] = set()
@@ -96,6 +98,7 @@ class AuthApp:
             self.requirements.append(SecondFactorOfRole(roles))
         if settings.mail_sender == "workers":
             self.background += _mail_senders(app, self.services)
+        self.background.append(KeyUsage(self.services.used_api_keys, app.app_context).write_while)
         if cover_all:
             _set_log_level_and_proxies(app, settings)
         self.openapi = new_document(app)

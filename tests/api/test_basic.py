@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 
 from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE, TWO_FACTORS
 from authapp import hooks
+from authapp.api.basic import BASIC
 from authapp.api.guards import accepts, guard_of, public, refresh_token
-from authapp.api.introspection import BASIC
 from authapp.config import RateLimit
 from authapp.context import OPERATOR, Principal
 from authapp.database.session import db

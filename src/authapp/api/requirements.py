@@ -67,6 +67,18 @@ class Recent:
 
 
 @dataclass(frozen=True)
+class InSession:
+    """The user has logged in: the credential is a token of a session."""
+
+    refusals: ClassVar[Sequence[type[Refusal]]] = (PermissionDenied,)
+    description: ClassVar[str] = "Needs a login: an API key will not do."
+
+    def check(self, principal: Principal) -> None:
+        """Raise ``PermissionDenied``."""
+        require_session(principal)
+
+
+@dataclass(frozen=True)
 class MultiFactor:
     """The user was authenticated by more than one factor in this session."""
 
@@ -140,6 +152,9 @@ class SecondFactorOfRole:
 
         The database is asked for a refusal alone.
         """
+        # A key proves no factor and is there to be used without one. Who made it has met this requirement.
+        if principal.api_key_id is not None:
+            return
         if MULTI_FACTOR in principal.amr or self.roles.isdisjoint(principal.roles):
             return
         if factors_of(principal.id).second():

@@ -1,7 +1,7 @@
 """The format of API keys: ``ak_``, the ids of the owner and the key, 256 random bits, and a checksum, all in base62.
 
-The ids lead to one row by its primary key. The checksum lets scanners tell a key from other text, and refuses a key that
-was not copied whole without asking the database. It is no secret, and proves nothing.
+The ids lead to one row by its primary key. The checksum lets scanners tell a key from other text, and lets a key that
+was not copied whole be refused without asking the database. It is no secret, and proves nothing.
 """
 
 import re
@@ -44,6 +44,12 @@ def generate(user_id: UUID, key_id: UUID) -> str:
 def prefix_of(user_id: UUID, key_id: UUID) -> str:
     """Return the part of a key that is no secret: it names the key in lists, and as ``client_id`` of OAuth."""
     return f"{TAG}{_encode(user_id.int, _ID)}{_encode(key_id.int, _ID)}"
+
+
+def is_prefix(text: str) -> bool:
+    """Tell whether ``text`` has the form of a key's prefix, which no username or email address has."""
+    # Usernames are shorter.
+    return len(text) == PREFIX_LENGTH and text.startswith(TAG) and "@" not in text
 
 
 def checksum(body: str) -> str:

@@ -85,8 +85,7 @@ def resolve(mail: OutgoingMail, name: str) -> tuple[str, Recipient | None]:
 
 def recipient_by_address(mail: OutgoingMail) -> Recipient | None:
     """Return the active account that has the address to which the mail was requested."""
-    user = _one(User.email_key == lookup_key(mail.address or ""), User.status == UserStatus.ACTIVE)
-    return user and Recipient(user, user.email)
+    return _at_its_address(_one(User.email_key == lookup_key(mail.address or ""), User.status == UserStatus.ACTIVE))
 
 
 def unverified_recipient_by_address(mail: OutgoingMail) -> Recipient | None:
@@ -97,8 +96,7 @@ def unverified_recipient_by_address(mail: OutgoingMail) -> Recipient | None:
 
 def recipient_by_id(mail: OutgoingMail) -> Recipient | None:
     """Return the account with the id that is stored, at the address that it has now."""
-    user = _one(User.id == mail.user_id)
-    return user and Recipient(user, user.email)
+    return _at_its_address(_one(User.id == mail.user_id))
 
 
 def active_recipient_by_id(mail: OutgoingMail) -> Recipient | None:
@@ -137,6 +135,11 @@ def previous_recipient(mail: OutgoingMail) -> Recipient | None:
     recipient = stored_recipient(mail)
     is_due = recipient is not None and can_be_restored(recipient.user, lookup_key(recipient.address))
     return recipient if is_due else None
+
+
+def _at_its_address(user: User | None) -> Recipient | None:
+    """Return the account at its address, unless it is a service account, which has none."""
+    return None if user is None or user.email is None else Recipient(user, user.email)
 
 
 def _one(*conditions: ColumnElement[bool]) -> User | None:
