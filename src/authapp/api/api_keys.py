@@ -61,8 +61,8 @@ def delete_own_api_key(key_id: UUID) -> Response:
 
 
 @of_users.post("/<uuid:user_id>/api-keys")
-@requires(Permission.USERS_WRITE)
 @in_session
+@requires(Permission.USERS_WRITE)
 @of_users.arguments(ApiKeyRequestSchema)
 @of_users.response(201, NewApiKeySchema)
 @refuses(ResourceNotFound, TooManyApiKeys)
