@@ -3,6 +3,8 @@
 Its errors are those of section 5.2, not problem documents: clients of OAuth read nothing else.
 """
 
+from typing import Any
+
 from flask import Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 from sqlalchemy.exc import SQLAlchemyError
@@ -46,18 +48,25 @@ class OAuthError(Exception):
         self.description = description
 
 
+def _examples(*errors: str) -> dict[str, Any]:
+    return {error: {"value": {"error": error, "error_description": "..."}} for error in errors}
+
+
 @blueprint.post("/token")
 @public
 @reads(BASIC)
 @blueprint.response(200, KeyTokenSchema)
-@blueprint.alt_response(400, schema=TokenErrorSchema, description="`invalid_request` and the like (RFC 6749, 5.2)")
+@blueprint.alt_response(
+    400, schema=TokenErrorSchema, examples=_examples("invalid_request", "invalid_scope", "unsupported_grant_type")
+)
 @blueprint.alt_response(
     401,
     schema=TokenErrorSchema,
-    description="`invalid_client`",
+    examples=_examples("invalid_client"),
     headers={"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}},
 )
-@blueprint.alt_response(503, schema=TokenErrorSchema, description="`temporarily_unavailable`")
+@blueprint.alt_response(429, schema=TokenErrorSchema, examples=_examples("temporarily_unavailable"))
+@blueprint.alt_response(503, schema=TokenErrorSchema, examples=_examples("temporarily_unavailable"))
 @blueprint.doc(**_DOCUMENTED)
 def create_token() -> KeyToken:
     """Get an access token for an API key.
