@@ -38,10 +38,12 @@ def upgrade() -> None:
         sa.Column("created_by", sa.Uuid()),
         sa.Column("last_used_at", sa.DateTime(timezone=True)),
         sa.Column("expires_at", sa.DateTime(timezone=True)),
+        sa.Column("warned_at", sa.DateTime(timezone=True)),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_api_keys_user_id_users"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("user_id", "id", name=op.f("pk_api_keys")),
     )
     op.create_index(op.f("ix_api_keys_expires_at"), "api_keys", ["expires_at"])
+    op.create_index("ix_api_keys_unwarned", "api_keys", ["expires_at"], postgresql_where=sa.text("warned_at IS NULL"))
 
 
 def downgrade() -> None:

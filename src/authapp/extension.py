@@ -25,6 +25,7 @@ from authapp.database.migrations import MigrationFolder
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.session import db, discard
 from authapp.database.session_settings import TRANSACTION_ISOLATION
+from authapp.domain.api_keys.expiry_warnings import ExpiryWarnings
 from authapp.domain.api_keys.usage import KeyUsage
 from authapp.domain.email.sender import MailSender
 from authapp.domain.services import EXTENSION, Services
@@ -96,9 +97,7 @@ class AuthApp:
             return
         if roles := settings.second_factor_required_roles:
             self.requirements.append(SecondFactorOfRole(roles))
-        if settings.mail_sender == "workers":
-            self.background += _mail_senders(app, self.services)
-        self.background.append(KeyUsage(self.services.used_api_keys, app.app_context).write_while)
+        self.background += _background_tasks(app, self.services)
         if cover_all:
             _set_log_level_and_proxies(app, settings)
         self.openapi = new_document(app)
@@ -146,11 +145,15 @@ def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
 
 
-def _mail_senders(app: Flask, services: Services) -> list[BackgroundTask]:
+def _background_tasks(app: Flask, services: Services) -> list[BackgroundTask]:
+    tasks: list[BackgroundTask] = [KeyUsage(services.used_api_keys, app.app_context).write_while]
     if services.mail_delivery is None:
-        return []
-    context = RequestContext(ip_address=None, user_agent=None, request_id=None, principal=None)
-    return [partial(MailSender(services.mail_delivery, app.app_context).send_while, context=context)]
+        return tasks
+    tasks.append(ExpiryWarnings(app.app_context).store_while)
+    if services.settings.mail_sender == "workers":
+        context = RequestContext(ip_address=None, user_agent=None, request_id=None, principal=None)
+        tasks.append(partial(MailSender(services.mail_delivery, app.app_context).send_while, context=context))
+    return tasks
 
 
 def load_settings() -> Settings:

@@ -7,6 +7,9 @@ from click.testing import Result
 from flask import Flask
 
 from authapp.cli.api_keys import api_keys as commands
+from authapp.cli.checks import CheckLevel
+from authapp.cli.checks.api_keys import service_keys
+from authapp.domain.services import Services
 from authapp.security import api_keys
 from cli.invoking import data, flask_users, invoke, misused, refused, succeeded
 from clocks import Time
@@ -77,3 +80,21 @@ def test_a_service_has_no_password_and_no_address(app: Flask) -> None:
     refused(flask_users(app, "send-reset", "reports"), sentence)
     assert "reports" in succeeded(flask_users(app, "list"))
     assert "email: -" in succeeded(flask_users(app, "show", "reports"))
+
+
+def test_doctor_names_the_services_whose_keys_expire_soon(app: Flask, time: Time) -> None:
+    in_five_days = time.now + timedelta(days=5)
+    an_api_key(app, a_user(app), expires_at=in_five_days)
+    an_api_key(app, a_service(app), expires_at=time.now + timedelta(days=8))
+    with app.app_context():
+        assert service_keys(Services.of(app)).level is CheckLevel.OK
+    service = a_service(app, "reports")
+    for _ in range(2):
+        an_api_key(app, service, expires_at=in_five_days)
+    with app.app_context():
+        result = service_keys(Services.of(app))
+    assert result.level is CheckLevel.WARN
+    assert result.sentence.endswith("first those of reports.")
+    time.passes(days=5)
+    with app.app_context():
+        assert "reports" not in service_keys(Services.of(app)).sentence

@@ -1,6 +1,6 @@
 """API keys: what a program uses in place of a login."""
 
-from sqlalchemy import ARRAY, ForeignKey, Index, LargeBinary, Text
+from sqlalchemy import ARRAY, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authapp.database.session import db
@@ -25,11 +25,16 @@ class ApiKey(db.Model):  # type: ignore[name-defined,misc]
     ``secret_hash`` is the SHA-256 of the whole key, and ``prefix`` the part of it that is no secret
     (``security/api_keys.py``). ``permissions`` are those that the key allows, as far as its owner's roles have them;
     null for all that the roles have. ``created_by`` is the user who made it, and null if an operator did.
-    ``last_used_at`` is right to a minute or two, because no request writes it.
+    ``last_used_at`` is right to a minute or two, because no request writes it. ``warned_at`` is when it was due to warn
+    the owner that the key expires.
     """
 
     __tablename__ = "api_keys"
-    __table_args__ = (Index(None, "expires_at"),)
+    __table_args__ = (
+        Index(None, "expires_at"),
+        # Finds those to warn of: each key is looked at once.
+        Index("ix_api_keys_unwarned", "expires_at", postgresql_where=text("warned_at IS NULL")),
+    )
 
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[Id] = mapped_column(primary_key=True)
@@ -41,3 +46,4 @@ class ApiKey(db.Model):  # type: ignore[name-defined,misc]
     created_by: Mapped[Id | None]
     last_used_at: Mapped[Timestamp | None]
     expires_at: Mapped[Timestamp | None]
+    warned_at: Mapped[Timestamp | None] = mapped_column(default=None)

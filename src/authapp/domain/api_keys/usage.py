@@ -1,6 +1,5 @@
 """``last_used_at`` of API keys: collected in the worker and written once a minute, so that no request writes it."""
 
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -9,19 +8,15 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, DateTime, Uuid, and_, func, literal, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.database.reasons import reason
 from authapp.database.session import transaction
 from authapp.domain.api_keys.recent_keys import RecentKeys
-from authapp.domain.background import sleep
+from authapp.domain.background import sleep, survive
 from authapp.models import ApiKey
 
 FLUSH_SECONDS = 60.0
 PRECISION = timedelta(seconds=60)
 """A time that is stored is left alone for so long: with several workers, each would write it once a minute."""
-
-logger = logging.getLogger(__name__)
 
 
 class KeyUsage:
@@ -36,22 +31,15 @@ class KeyUsage:
         while running():
             # At random, so that workers that were started together do not write together.
             sleep(FLUSH_SECONDS * uniform(0.8, 1.2), running)  # noqa: S311 - not a secret
-            self._flush()
+            # Times that were not written are lost; the next use has another one.
+            survive(self._flush, "the last uses of API keys are not stored")
 
     def _flush(self) -> None:
         seen = self._used.take()
         if not seen:
             return
-        try:
-            with self._app_context():
-                write(seen)
-        except Exception as error:
-            # Times that were not written are lost; the next use has another one.
-            why = reason(error) if isinstance(error, SQLAlchemyError) else None
-            if why:
-                logger.warning("the last uses of API keys are not stored: %s", why)
-            else:
-                logger.exception("the last uses of API keys are not stored")
+        with self._app_context():
+            write(seen)
 
 
 def write(seen: Mapping[tuple[UUID, UUID], datetime]) -> None:
