@@ -153,6 +153,13 @@ def test_making_a_key_needs_a_recent_login(api: Api, token: str, time: Time) -> 
     problem(api.post("/users/me/api-keys", {"name": "x"}, token), 401, "step_up_required")
 
 
+def test_making_a_key_of_a_service_needs_a_recent_login(app: Flask, api: Api, root: str, time: Time) -> None:
+    path = f"/users/{a_service(app).id}/api-keys"
+    assert api.post(path, {"name": "x"}, root).status_code == 201
+    time.passes(seconds=301)
+    problem(api.post(path, {"name": "x"}, root), 401, "step_up_required")
+
+
 def test_a_key_of_another_user_is_not_found(app: Flask, api: Api, token: str) -> None:
     other = an_api_key(app, a_user(app))
     problem(api("DELETE", f"/users/me/api-keys/{api_keys.parse(other).key_id}", token), 404, "not_found")
@@ -335,9 +342,9 @@ def test_expired_keys_are_pruned_after_a_month(app: Flask, user: User, time: Tim
     expiring, lasting = an_api_key(app, user, expires_at=time.now + timedelta(hours=1)), an_api_key(app, user)
     time.passes(days=30)
     with app.app_context():
-        assert Services.of(app).pruning.prune()["API keys"] == 0
+        assert Services.of(app).pruning.prune()["api_keys"] == 0
         time.passes(hours=2)
-        assert Services.of(app).pruning.prune()["API keys"] == 1
+        assert Services.of(app).pruning.prune()["api_keys"] == 1
         assert db.session.scalars(select(ApiKey.id)).all() == [api_keys.parse(lasting).key_id]
     assert expiring != lasting
 

@@ -16,7 +16,7 @@ from e2e.processes import Server
 from factories import a_service, an_api_key, client
 from settings import settings
 
-CALLERS = 4
+CLIENTS = 4
 
 
 @pytest.fixture
@@ -60,16 +60,16 @@ def test_no_call_that_begins_after_the_end_is_answered(
             status = server.call("GET", "/api/v1/ping", sent).status_code
             if has_ended:
                 late.append(status)
-            if len(late) > CALLERS * 5:
+            if len(late) > CLIENTS * 5:
                 return
 
-    callers = [threading.Thread(target=call) for _ in range(CALLERS)]
-    for caller in callers:
-        caller.start()
+    threads = [threading.Thread(target=call) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
     with neighbour.app_context():
         end(Services.of(neighbour), service, key)
     ended.set()
-    for caller in callers:
-        caller.join()
+    for thread in threads:
+        thread.join()
     assert late
     assert set(late) == {401}

@@ -2,13 +2,16 @@
 
 import re
 from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
+from typing import Any
 from uuid import UUID
-from zlib import crc32
 
 import pytest
 
 from authapp.security import api_keys, identifiers
 
+PAGE = Path(__file__).parents[2] / "docs" / "api-keys.md"
 USER, KEY = UUID("019aa7c4-5b3e-7d53-a6b2-3c1d9e0f4a77"), UUID("019aa7c5-0000-7000-8000-000000000001")
 
 
@@ -35,12 +38,13 @@ def test_two_keys_of_the_same_ids_differ_in_their_secret() -> None:
 def test_a_scanner_finds_a_key_in_text_and_checks_it() -> None:
     key = api_keys.generate(USER, KEY)
     (found,) = re.findall(rf"\b{api_keys.PATTERN}\b", f"curl -H 'Authorization: Bearer {key}' https://api.example.com")
-    # By the rule in docs/api-keys.md, not by the code under test.
-    digits, number = "", crc32(found[:-6].encode())
-    while number:
-        number, digit = divmod(number, 62)
-        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[digit] + digits
-    assert found[-6:] == digits.rjust(6, "0")
+    # By the expression and the rule in the documentation, not by the code under test.
+    expression, rule = re.findall(r"```(?:text|python)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert re.findall(expression.strip(), f"key={key}; {key}x") == [found]
+    documented: dict[str, Any] = {}
+    exec(rule, documented)
+    assert documented["is_key"](found)
+    assert not documented["is_key"](f"{found[:-7]}{'0' if found[-7] != '0' else '1'}{found[-6:]}")
 
 
 def test_a_key_with_any_changed_character_is_none() -> None:
@@ -77,6 +81,18 @@ def test_only_the_hash_is_compared() -> None:
     assert api_keys.hash_of(key) == sha256(key.encode()).digest()
     assert api_keys.matches(key, api_keys.hash_of(key))
     assert not api_keys.matches(other, api_keys.hash_of(key))
+
+
+def test_the_hashes_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    key, compared = api_keys.generate(USER, KEY), []
+
+    def compare(*hashes: bytes) -> bool:
+        compared.append(hashes)
+        return compare_digest(*hashes)
+
+    monkeypatch.setattr(api_keys, "compare_digest", compare)
+    assert api_keys.matches(key, api_keys.hash_of(key))
+    assert compared == [(api_keys.hash_of(key), api_keys.hash_of(key))]
 
 
 def test_keys_are_of_time_ordered_ids() -> None:

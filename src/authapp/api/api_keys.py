@@ -7,7 +7,7 @@ from flask import Response, current_app
 
 from authapp.api.authenticate import current_principal
 from authapp.api.context import request_context
-from authapp.api.guards import in_session, recent, requires
+from authapp.api.guards import recent, requires
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.api_keys import ApiKeyPageSchema, ApiKeyRequestSchema, NewApiKeySchema
@@ -61,7 +61,7 @@ def delete_own_api_key(key_id: UUID) -> Response:
 
 
 @of_users.post("/<uuid:user_id>/api-keys")
-@in_session
+@recent()
 @requires(Permission.USERS_WRITE)
 @of_users.arguments(ApiKeyRequestSchema)
 @of_users.response(201, NewApiKeySchema)

@@ -17,7 +17,6 @@ from authapp.api.client import counted_ip
 from authapp.api.requirements import (
     Fresh,
     HasPermission,
-    InSession,
     MultiFactor,
     OfferedMultiFactor,
     Recent,
@@ -83,11 +82,6 @@ def recent(max_age: int | None = None) -> Callable[[View], View]:
     if given is not None and not (isinstance(given, int) and given > 0):
         raise ValueError("Write @recent(), or @recent(60) with a number of seconds.")
     return lambda view: mark(view, Guard(requirements=(Recent(max_age),)))
-
-
-def in_session(view: View) -> View:
-    """Require a token of a login: no API key, and nothing else without a session."""
-    return mark(view, Guard(requirements=(InSession(),)))
 
 
 def multi_factor(view: View) -> View:

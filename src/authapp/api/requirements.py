@@ -67,18 +67,6 @@ class Recent:
 
 
 @dataclass(frozen=True)
-class InSession:
-    """The user has logged in: the credential is a token of a session."""
-
-    refusals: ClassVar[Sequence[type[Refusal]]] = (PermissionDenied,)
-    description: ClassVar[str] = "Needs a login: an API key will not do."
-
-    def check(self, principal: Principal) -> None:
-        """Raise ``PermissionDenied``."""
-        require_session(principal)
-
-
-@dataclass(frozen=True)
 class MultiFactor:
     """The user was authenticated by more than one factor in this session."""
 

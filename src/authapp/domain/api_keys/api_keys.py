@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, true
 
 from authapp import clock
 from authapp.context import Operator, Principal, RequestContext
@@ -16,7 +16,7 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit import EventType
-from authapp.domain.hooks import account_claimed
+from authapp.domain.hooks import account_claimed, account_reclaimed
 from authapp.domain.pages import Listing, Page, Pages
 from authapp.domain.principals.recent import require_session
 from authapp.domain.pruning import Prunable, prunables
@@ -32,7 +32,7 @@ KEPT_AFTER_EXPIRY = timedelta(days=30)
 """How long an expired key is listed, so that its owner sees why a program is refused. Then it is pruned."""
 
 prunables.register(
-    "api_keys", Prunable("API keys", ApiKey.expires_at, lambda now: ApiKey.expires_at < now - KEPT_AFTER_EXPIRY)
+    "api_keys", Prunable("api_keys", ApiKey.expires_at, lambda now: ApiKey.expires_at < now - KEPT_AFTER_EXPIRY)
 )
 
 
@@ -71,8 +71,9 @@ class ApiKeys:
         self._verifier = verifier
 
     def connect(self, app: object) -> None:
-        """Delete the keys of an account of ``app`` whose owner takes it back from somebody who had prepared it."""
-        account_claimed.connect(_delete_from_claimed, sender=app)
+        """Delete the keys that somebody else may have made of an account of ``app``, when its owner takes it back."""
+        account_claimed.connect(_delete_made_since, sender=app)
+        account_reclaimed.connect(_delete_made_since, sender=app)
 
     def create_own(self, user_id: UUID, wanted: KeyRequest, context: RequestContext) -> NewApiKey:
         """Make a key of the user's own account.
@@ -207,12 +208,16 @@ def _record(event: str, row: ApiKey, context: RequestContext, **details: Any) ->
     audit.record(event, context=context, subject_id=row.user_id, api_key_id=str(row.id), name=row.name, **details)
 
 
-def _delete_from_claimed(_app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
-    _delete_all(user_id, context)
+def _delete_made_since(
+    _app: object, *, user_id: UUID, context: RequestContext, since: datetime | None = None, **_: object
+) -> None:
+    _delete_all(user_id, context, since=since)
 
 
-def _delete_all(user_id: UUID, context: RequestContext) -> int:
-    deleted = delete(ApiKey).where(ApiKey.user_id == user_id).returning(ApiKey)
+def _delete_all(user_id: UUID, context: RequestContext, *, since: datetime | None = None) -> int:
+    """Delete the keys of an account, or those made after ``since``; return their number."""
+    made = ApiKey.created_at > since if since is not None else true()
+    deleted = delete(ApiKey).where(ApiKey.user_id == user_id, made).returning(ApiKey)
     rows = db.session.scalars(deleted.execution_options(synchronize_session=False)).all()
     for row in rows:
         _record(EventType.API_KEY_REVOKED, row, context)
