@@ -20,9 +20,9 @@ from authapp.domain.hooks import account_claimed, account_reclaimed
 from authapp.domain.pages import Listing, Page, Pages
 from authapp.domain.principals.recent import require_session
 from authapp.domain.pruning import Prunable, prunables
-from authapp.domain.roles.grants import GrantPolicy, require_live
+from authapp.domain.roles.grants import GrantPolicy
 from authapp.domain.roles.permissions import unknown_permissions
-from authapp.domain.users.rows import UserRef, lock_account, lock_managed, refers_to, require_found
+from authapp.domain.users.rows import UserRef, lock_managed, lock_own, refers_to, require_found
 from authapp.errors import Conflict, FieldError, PermissionDenied, ResourceNotFound, ValidationFailed
 from authapp.models import ApiKey, User, UserKind
 from authapp.models.api_key import API_KEYS_PER_ACCOUNT, checked_key_name
@@ -83,9 +83,7 @@ class ApiKeys:
         """
         _require_login(context)
         with transaction():
-            user = lock_account(user_id)
-            require_live(context)
-            return _create(user, wanted, context)
+            return _create(lock_own(user_id, context), wanted, context)
 
     def create_for(self, ref: UserRef, wanted: KeyRequest, context: RequestContext) -> NewApiKey:
         """Make a key of a service account; for an operator, of any account.
@@ -122,10 +120,10 @@ class ApiKeys:
     def delete_own(self, user_id: UUID, key_id: UUID, context: RequestContext) -> None:
         """Delete a key of the user's own account. It is refused from the next request on.
 
-        Raises ``ResourceNotFound`` if it is another user's.
+        Raises ``ResourceNotFound`` if it is another user's, or ``TokenRevoked``.
         """
         with transaction():
-            _delete(user_id, key_id, context)
+            _delete(lock_own(user_id, context).id, key_id, context)
 
     def delete_presented(self, key: str, user_id: UUID, context: RequestContext) -> None:
         """Delete the key with this text, if it is one of the user's own (RFC 7009, section 2.1)."""
