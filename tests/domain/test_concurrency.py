@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -83,11 +84,18 @@ def test_a_refresh_that_races_the_end_of_its_session_leaves_no_live_descendant(a
                 assert status is None or status.revoked
 
 
-def test_of_parallel_requests_for_keys_no_more_get_one_than_an_account_may_have(app: Flask) -> None:
-    user, keys = a_user(app), Services.of(app).api_keys
+@pytest.mark.parametrize("own", [True, False])
+def test_of_parallel_requests_for_keys_no_more_get_one_than_an_account_may_have(app: Flask, own: bool) -> None:
+    user, services = a_user(app), Services.of(app)
     for _ in range(API_KEYS_PER_ACCOUNT - 3):
         an_api_key(app, user)
-    outcomes = at_once(app, *[lambda: keys.create_for(user.id, KeyRequest(name="x"), OPERATOR)] * AT_ONCE)
+    claims = services.tokens.read(a_session(app, user).access_token)
+    with app.app_context():
+        status = services.principals.token_status(claims)
+    assert status is not None
+    context = replace(GUEST, principal=status.principal) if own else OPERATOR
+    create = services.api_keys.create_own if own else services.api_keys.create_for
+    outcomes = at_once(app, *[lambda: create(user.id, KeyRequest(name="x"), context)] * AT_ONCE)
     assert Counter(outcome is TooManyApiKeys for outcome in outcomes) == {False: 3, True: AT_ONCE - 3}
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(ApiKey)) == API_KEYS_PER_ACCOUNT
