@@ -1,6 +1,8 @@
 """Mails that warn the owner of an API key before it expires: one for each key, from whichever node."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -152,6 +154,34 @@ def test_nodes_that_look_at_once_store_one_mail_for_each_key(app: Flask, time: T
     with app.app_context():
         store_due()
         assert sorted(warned()) == sorted(user.id for user in users)
+
+
+@pytest.mark.committed
+def test_a_node_leaves_keys_to_the_one_that_is_marking_them(
+    app: Flask, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = a_user(app)
+    a_key(app, user, time)
+    time.passes(days=84)
+    marked, looked = threading.Event(), threading.Event()
+
+    @contextmanager
+    def slow() -> Iterator[Any]:
+        with transaction() as session:
+            yield session
+            if not marked.is_set():
+                marked.set()
+                looked.wait(2)
+
+    def look() -> None:
+        marked.wait()
+        store_due()
+        looked.set()
+
+    monkeypatch.setattr(expiry_warnings, "transaction", slow)
+    at_once(app, store_due, look)
+    with app.app_context():
+        assert warned() == [user.id]
 
 
 @pytest.mark.committed
