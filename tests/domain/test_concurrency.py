@@ -84,8 +84,8 @@ def test_a_refresh_that_races_the_end_of_its_session_leaves_no_live_descendant(a
                 assert status is None or status.revoked
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_of_parallel_requests_for_keys_no_more_get_one_than_an_account_may_have(app: Flask, own: bool) -> None:
+@pytest.mark.parametrize("maker", ["owner", "operator"])
+def test_of_parallel_requests_for_keys_no_more_get_one_than_an_account_may_have(app: Flask, maker: str) -> None:
     user, services = a_user(app), Services.of(app)
     for _ in range(API_KEYS_PER_ACCOUNT - 3):
         an_api_key(app, user)
@@ -93,8 +93,8 @@ def test_of_parallel_requests_for_keys_no_more_get_one_than_an_account_may_have(
     with app.app_context():
         status = services.principals.token_status(claims)
     assert status is not None
-    context = replace(GUEST, principal=status.principal) if own else OPERATOR
-    create = services.api_keys.create_own if own else services.api_keys.create_for
+    context = replace(GUEST, principal=status.principal) if maker == "owner" else OPERATOR
+    create = services.api_keys.create_own if maker == "owner" else services.api_keys.create_for
     outcomes = at_once(app, *[lambda: create(user.id, KeyRequest(name="x"), context)] * AT_ONCE)
     assert Counter(outcome is TooManyApiKeys for outcome in outcomes) == {False: 3, True: AT_ONCE - 3}
     with app.app_context():

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from authapp.context import Principal, RequestContext
+from authapp.context import OPERATOR, Principal, RequestContext
 from authapp.domain.api_keys.api_keys import KeyRequest
 from authapp.domain.services import Services
 from authapp.domain.sessions.sessions import LogoutScope
@@ -55,3 +55,13 @@ def test_whoever_was_logged_out_meanwhile_neither_makes_nor_deletes_a_key(app: F
             services.api_keys.delete_own(user.id, key_id, context)
         with pytest.raises(TokenRevoked):
             services.api_keys.delete(user.id, key_id, context)
+
+
+def test_a_key_that_was_deleted_meanwhile_changes_nothing(app: Flask, user: User) -> None:
+    key, other, services = an_api_key(app, user), a_user(app), Services.of(app)
+    with app.app_context():
+        context = of(services.api_key_verifier.accept(key, GUEST))
+        services.administration.disable(other.id, context)
+        services.api_keys.delete(user.id, api_keys.parse(key).key_id, OPERATOR)
+        with pytest.raises(TokenRevoked):
+            services.administration.enable(other.id, context)
