@@ -20,6 +20,9 @@ SELECT cron.schedule('authapp-prune-totp-factors', '*/10 * * * *', $$DELETE FROM
 
 SELECT cron.schedule('authapp-prune-spent-challenges', '*/10 * * * *', $$DELETE FROM spent_challenges WHERE (user_id, challenge_hash) IN (SELECT user_id, challenge_hash FROM spent_challenges WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
+-- API keys, a month after they have expired.
+SELECT cron.schedule('authapp-prune-api-keys', '*/10 * * * *', $$DELETE FROM api_keys WHERE (user_id, id) IN (SELECT user_id, id FROM api_keys WHERE expires_at < now() - interval '30 days' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+
 -- And for what the limits on guessing count: addresses that may try all again, and names that nobody has, a month
 -- after the last attempt.
 SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FROM address_limits WHERE (address, limit_name) IN (SELECT address, limit_name FROM address_limits WHERE arrival_at < now() - interval '5 minutes' ORDER BY arrival_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
@@ -31,7 +34,7 @@ SELECT cron.schedule('authapp-prune-outgoing-mail', '*/10 * * * *', $$DELETE FRO
 
 -- Accounts that nobody ever verified. ONLY where AUTHAPP_EMAIL_VERIFICATION is `required`: elsewhere nobody has to. Take
 -- the days from AUTHAPP_UNVERIFIED_ACCOUNT_DAYS, and the dashes away. The role needs INSERT on audit_events as well.
--- SELECT cron.schedule('authapp-prune-unverified-accounts', '*/10 * * * *', $$WITH batch AS (SELECT id FROM users WHERE first_verified_at IS NULL AND last_login_at IS NULL AND created_at < now() - interval '30 days' AND NOT EXISTS (SELECT FROM user_roles WHERE user_id = users.id) ORDER BY created_at LIMIT 5000 FOR UPDATE SKIP LOCKED), deleted AS (DELETE FROM users WHERE id IN (SELECT id FROM batch) RETURNING id, username) INSERT INTO audit_events (occurred_at, id, type, subject_id, details) SELECT now(), gen_random_uuid(), 'user.deleted', id, jsonb_build_object('username', username, 'reason', 'never_verified') FROM deleted$$);
+-- SELECT cron.schedule('authapp-prune-unverified-accounts', '*/10 * * * *', $$WITH batch AS (SELECT id FROM users WHERE kind = 'person' AND first_verified_at IS NULL AND last_login_at IS NULL AND created_at < now() - interval '30 days' AND NOT EXISTS (SELECT FROM user_roles WHERE user_id = users.id) AND NOT EXISTS (SELECT FROM api_keys WHERE user_id = users.id) ORDER BY created_at LIMIT 5000 FOR UPDATE SKIP LOCKED), deleted AS (DELETE FROM users WHERE id IN (SELECT id FROM batch) RETURNING id, username) INSERT INTO audit_events (occurred_at, id, type, subject_id, details) SELECT now(), gen_random_uuid(), 'user.deleted', id, jsonb_build_object('username', username, 'reason', 'never_verified') FROM deleted$$);
 
 -- Roles that are deleted: first the rows of those who had them, then the roles of which no such row is left.
 SELECT cron.schedule('authapp-prune-user-roles', '*/10 * * * *', $$WITH deleted AS (SELECT name FROM roles WHERE deleted_at IS NOT NULL FOR UPDATE SKIP LOCKED), batch AS (SELECT user_id, role_name FROM user_roles WHERE role_name IN (SELECT name FROM deleted) LIMIT 50000 FOR UPDATE SKIP LOCKED) DELETE FROM user_roles WHERE (user_id, role_name) IN (SELECT user_id, role_name FROM batch)$$);

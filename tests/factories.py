@@ -1,6 +1,8 @@
 """What tests start from, made by the domain itself."""
 
 import itertools
+from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,10 +14,12 @@ from werkzeug.test import TestResponse
 
 from authapp.context import OPERATOR, RequestContext
 from authapp.database.session import db, transaction
+from authapp.domain.api_keys.api_keys import KeyRequest
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
-from authapp.models import AuditEvent, OutgoingMail, User
+from authapp.models import ApiKey, AuditEvent, OutgoingMail, User
+from authapp.security import api_keys
 
 PASSWORD = "correct horse battery staple"
 API = "/api/v1"
@@ -86,6 +90,21 @@ class Api:
         return self.post("/auth/login", {"username": username, "password": password})
 
 
+def client(key: str) -> dict[str, str]:
+    """Return the header of a client of OAuth with an API key (RFC 6749, section 2.3.1)."""
+    credentials = f"{key[: api_keys.PREFIX_LENGTH]}:{key}"
+    return {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}"}
+
+
+def key_token(api: Api, key: str, **form: str) -> str:
+    """Get an access token for an API key."""
+    form = {"grant_type": "client_credentials", **form}
+    response = api.post("/oauth/token", headers=client(key), data=form)
+    assert response.status_code == 200, response.get_json()
+    token: str = response.get_json()["access_token"]
+    return token
+
+
 def problem(response: TestResponse, status: int, code: str) -> dict[str, Any]:
     """Return the problem that ``response`` tells, after checking that it is the expected one, in the agreed shape."""
     body: dict[str, Any] = response.get_json()
@@ -98,3 +117,24 @@ def problem(response: TestResponse, status: int, code: str) -> dict[str, Any]:
     if status == 401:
         assert response.headers["WWW-Authenticate"].startswith('Bearer realm="authapp"')
     return body
+
+
+def a_service(app: Flask, username: str | None = None, roles: Sequence[str] = ()) -> User:
+    """Create a service account, named by a number unless told otherwise."""
+    with app.app_context():
+        name = username or f"service{next(_numbers)}"
+        return Services.of(app).accounts.create(username=name, roles=roles, context=OPERATOR)
+
+
+def an_api_key(app: Flask, user: User, **wanted: Any) -> str:
+    """Make an API key of an account, and return it."""
+    with app.app_context():
+        request = KeyRequest(**{"name": "tests", **wanted})
+        return Services.of(app).api_keys.create_for(user.id, request, OPERATOR).secret
+
+
+def api_key_row(app: Flask, key: str) -> ApiKey:
+    """Return what is stored of an API key."""
+    ids = api_keys.parse(key)
+    with app.app_context():
+        return db.session.get_one(ApiKey, (ids.user_id, ids.key_id))

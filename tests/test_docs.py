@@ -278,7 +278,7 @@ def test_a_variable_that_is_no_setting_is_read_where_the_list_says(name: str) ->
 @every_page
 def test_every_command_that_a_page_names_exists_with_its_options(page: str, app: Flask) -> None:
     groups = {entry.name: entry.load() for entry in entry_points(group="flask.commands")} | app.cli.commands
-    called = re.findall(r"(?<!from )\bflask ([a-z]+)(?: ([a-z][a-z|-]*))?([^\n]*)", code_in(TEXTS[page]))
+    called = re.findall(r"(?<!from )\bflask ([a-z][a-z-]*)(?: ([a-z][a-z|-]*))?([^\n]*)", code_in(TEXTS[page]))
     for group_name, names, arguments in called:
         group = groups[group_name]
         if not isinstance(group, click.Group):
@@ -492,7 +492,7 @@ def test_the_readmes_documented_blueprint_appears_in_the_openapi_document(extend
     paths = extended.call("GET", "/openapi.json").json()["paths"]
     operation = paths["/api/v1/tags"]["get"]
     assert operation["operationId"] == "listOwnTags"
-    assert operation["security"] == [{"accessToken": []}]
+    assert operation["security"] == [{"accessToken": []}, {"apiKey": []}]
     assert {"200", "401", "503"} <= operation["responses"].keys()
     assert "/api/v1/notes" not in paths
 

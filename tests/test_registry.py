@@ -114,12 +114,12 @@ def test_a_claim_may_be_named_by_a_url() -> None:
 
 
 def test_what_the_package_registers_itself_is_there() -> None:
-    assert list(rate_limits) == ["login", "register", "refresh", "password", "mail"]
+    assert list(rate_limits) == ["login", "register", "refresh", "password", "api_key", "mail"]
     assert list(password_checks) == ["length", "common", "names"]
     assert "admin" not in permissions
     assert list(token_claims) == []
     tables = {"address_limits", "login_throttles", "one_time_tokens", "outgoing_mail", "roles", "sessions"}
-    tables |= {"second_factor_challenges", "spent_challenges", "token_blocklist", "totp_factors"}
+    tables |= {"api_keys", "second_factor_challenges", "spent_challenges", "token_blocklist", "totp_factors"}
     assert set(prunables) == tables
     assert all(sentence.endswith((".", ").")) for _, sentence in [*permissions.items(), *event_types.items()])
 

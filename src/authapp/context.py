@@ -27,6 +27,8 @@ class Principal:
     such as an API key, may allow less. ``amr`` (RFC 8176) names how the user was authenticated, and ``auth_time`` when.
     ``fresh`` is true for the access token of a login only. A credential without a session has no ``session_id``;
     if it does not prove the user at this moment, as an API key does not, ``auth_time`` is ``None`` and ``amr`` empty.
+    ``api_key_id`` names the key, also for a token that was issued for one. A limited key has no ``roles``, because
+    other services may allow a role more than the key does. ``kind`` is ``service`` for an account without ``email``.
     ``pending_email`` is an address that the user asked for and has not confirmed; it counts until
     ``pending_email_until``.
     """
@@ -34,7 +36,7 @@ class Principal:
     id: UUID
     session_id: UUID | None
     username: str
-    email: str
+    email: str | None
     email_verified_at: datetime | None
     status: str
     created_at: datetime
@@ -47,6 +49,8 @@ class Principal:
     fresh: bool
     pending_email: str | None = None
     pending_email_until: datetime | None = None
+    kind: str = "person"
+    api_key_id: UUID | None = None
 
     @property
     def acr(self) -> str:

@@ -9,6 +9,7 @@ from flask import Blueprint, Flask
 
 from authapp import api, cli
 from authapp.api.authenticate import Authenticator, BearerJWT
+from authapp.api.bearer_api_keys import BearerApiKey
 from authapp.api.openapi import Blueprint as DocumentedBlueprint
 from authapp.api.openapi import OpenAPIDocument, new_document
 from authapp.api.requirements import Requirement, SecondFactorOfRole
@@ -24,6 +25,8 @@ from authapp.database.migrations import MigrationFolder
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.session import db, discard
 from authapp.database.session_settings import TRANSACTION_ISOLATION
+from authapp.domain.api_keys.expiry_warnings import ExpiryWarnings
+from authapp.domain.api_keys.usage import KeyUsage
 from authapp.domain.email.link_confirmations import LinkConfirmation
 from authapp.domain.mail.sender import MailSender
 from authapp.domain.services import EXTENSION, Services
@@ -58,7 +61,7 @@ class AuthApp:
 
         Raises ``SettingsError`` as ``init_app`` does.
         """
-        self.authenticators: list[Authenticator] = [BearerJWT()]
+        self.authenticators: list[Authenticator] = [BearerJWT(), BearerApiKey()]
         self.requirements: list[Requirement] = []
         self.background: list[BackgroundTask] = []
         self._covered: set[str] = set()
@@ -95,8 +98,7 @@ class AuthApp:
             return
         if roles := settings.second_factor_required_roles:
             self.requirements.append(SecondFactorOfRole(roles))
-        if settings.mail_sender == "workers":
-            self.background += _mail_senders(app, self.services)
+        self.background += _background_tasks(app, self.services)
         if cover_all:
             _set_log_level_and_proxies(app, settings)
         self.openapi = new_document(app)
@@ -152,11 +154,15 @@ def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]  # as Flask documents it
 
 
-def _mail_senders(app: Flask, services: Services) -> list[BackgroundTask]:
+def _background_tasks(app: Flask, services: Services) -> list[BackgroundTask]:
+    tasks: list[BackgroundTask] = [KeyUsage(services.used_api_keys, app.app_context).write_while]
     if services.mail.delivery is None:
-        return []
-    context = RequestContext(ip_address=None, user_agent=None, request_id=None, principal=None)
-    return [partial(MailSender(services.mail.delivery, app.app_context).send_while, context=context)]
+        return tasks
+    tasks.append(ExpiryWarnings(app.app_context).store_while)
+    if services.settings.mail_sender == "workers":
+        context = RequestContext(ip_address=None, user_agent=None, request_id=None, principal=None)
+        tasks.append(partial(MailSender(services.mail.delivery, app.app_context).send_while, context=context))
+    return tasks
 
 
 def load_settings() -> Settings:

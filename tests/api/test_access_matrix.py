@@ -80,7 +80,10 @@ def outcome(api: Api, route: str, token: str | None) -> str:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     response = api.client.open(path, method=method, headers=headers)
     assert response.status_code < 500, response.data
-    code = (response.get_json(silent=True) or {}).get("code")
+    answer = response.get_json(silent=True) or {}
+    if answer.get("error") == "invalid_client":
+        return IN  # the token endpoint, which asks for a client of OAuth itself
+    code = answer.get("code")
     if response.status_code == 401 or code == "permission_denied":
         return f"{response.status_code} {code}"
     return IN

@@ -20,7 +20,7 @@ from authapp.errors import EmailTaken, OneTimeTokenInvalid
 from authapp.models import User
 from authapp.models.role import ADMIN
 from clocks import Time
-from factories import GUEST, PASSWORD, Api, a_user, problem
+from factories import GUEST, PASSWORD, Api, a_user, an_api_key, problem
 
 STOLEN = "what somebody else has chosen"
 
@@ -40,6 +40,7 @@ def test_the_undo_link_restores_the_address_and_takes_everything_from_the_thief(
     services.email.address_changes.request(user.id, "more@example.com", STOLEN, GUEST)
     later = issue(services, account("ada"), TokenPurpose.RESET_PASSWORD)
     session = api.log_in("ada", STOLEN).get_json()["access_token"]
+    key = an_api_key(app, user)
 
     services.email.address_undo.confirm(link, None, GUEST)
 
@@ -47,6 +48,7 @@ def test_the_undo_link_restores_the_address_and_takes_everything_from_the_thief(
     assert (restored.email, restored.pending_email, restored.password_hash) == ("ada@example.com", None, None)
     assert restored.email_verified_at is not None
     problem(api.get("/users/me", session), 401, "token_revoked")
+    problem(api.get("/users/me", key), 401, "token_invalid")
     problem(api.log_in("ada", STOLEN), 401, "invalid_credentials")
     assert mailbox.mails()[-1] == ("password_voided", None)
     mailbox.link("password_voided")
@@ -54,6 +56,22 @@ def test_the_undo_link_restores_the_address_and_takes_everything_from_the_thief(
     assert {"email.change_undone", "password.voided"} <= set(events(user.id))
     with pytest.raises(OneTimeTokenInvalid):
         services.email.address_undo.confirm(link, None, GUEST)
+
+
+def test_keys_from_before_the_change_are_the_owners(
+    app: Flask,
+    api: Api,
+    user: User,
+    change: Callable[[str], None],
+    mailbox: AccountMails,
+    services: Services,
+    time: Time,
+) -> None:
+    key = an_api_key(app, user)
+    time.passes(seconds=1)
+    change("thief@example.com")
+    services.email.address_undo.confirm(mailbox.link("email_changed"), None, GUEST)
+    assert api.get("/users/me", key).status_code == 200
 
 
 def test_the_undo_of_a_later_change_does_not_void_that_of_an_earlier_one(

@@ -147,6 +147,10 @@ ELSEWHERE = {
     EventType.SECOND_FACTOR_REFUSED: "tests/api/test_second_factors.py",
     EventType.RECOVERY_CODE_USED: "tests/api/test_second_factors.py",
     EventType.RECOVERY_CODES_CREATED: "tests/api/test_totp_enrolment.py",
+    # These need a key.
+    EventType.API_KEY_CREATED: "tests/api/test_api_keys.py",
+    EventType.API_KEY_REVOKED: "tests/api/test_api_keys.py",
+    EventType.API_KEY_REFUSED: "tests/api/test_api_keys.py",
     # These need a token, which is in a mail alone, or a sender.
     EventType.PASSWORD_RESET: "tests/api/test_password_resets.py",
     EventType.PASSWORD_VOIDED: "tests/api/test_forced_resets.py",

@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 
 from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE, TWO_FACTORS
 from authapp import hooks
+from authapp.api.basic import BASIC
 from authapp.api.guards import accepts, guard_of, public, refresh_token
-from authapp.api.introspection import BASIC
 from authapp.config import RateLimit
 from authapp.context import OPERATOR, Principal
 from authapp.database.session import db
@@ -333,5 +333,6 @@ def test_the_document_names_the_scheme_where_it_is_accepted(api: Api) -> None:
         for method, operation in item.items()
         if method != "parameters" and {"basic": []} in operation["security"]
     }
-    assert accepting == ACCEPTING
-    assert document["paths"]["/api/v1/auth/revoke"]["post"]["security"] == [{"accessToken": []}, {"basic": []}]
+    assert accepting == ACCEPTING | {"POST   /api/v1/oauth/token"}
+    revoking = document["paths"]["/api/v1/auth/revoke"]["post"]["security"]
+    assert revoking == [{"accessToken": []}, {"apiKey": []}, {"basic": []}]

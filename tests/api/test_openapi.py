@@ -49,12 +49,16 @@ def test_it_is_openapi_3_1_and_holds_every_route_but_its_own(app: Flask, documen
     assert published == routes
 
 
+TOKEN_ENDPOINT = ("post", "/api/v1/oauth/token")
+"""Its errors are those of RFC 6749, and no problems."""
+
+
 def test_every_operation_documents_its_errors_with_an_example_each(document: dict[str, Any]) -> None:
     for key, operation in operations(document).items():
         assert operation["summary"], key
         assert operation["operationId"], key
         for status, response in operation["responses"].items():
-            if status >= "400":
+            if status >= "400" and key != TOKEN_ENDPOINT:
                 content = response["content"]["application/problem+json"]
                 for code, example in content["examples"].items():
                     assert example["value"]["code"] == code
@@ -115,6 +119,8 @@ def test_every_body_has_an_example_that_its_schema_admits_and_no_placeholder(doc
 
 def test_a_problem_response_admits_exactly_the_codes_that_it_names(document: dict[str, Any]) -> None:
     for place, content in bodies(document, successes=False):
+        if TOKEN_ENDPOINT[1] in place:
+            continue
         problem = next(iter(content["examples"].values()))["value"]
         admitted = {code for code in catalogue() if is_valid(document, content["schema"], {**problem, "code": code})}
         assert admitted == content["examples"].keys(), place

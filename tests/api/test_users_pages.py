@@ -11,7 +11,7 @@ from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.models import User
-from factories import Api, a_session, a_user, problem
+from factories import Api, a_service, a_session, a_user, problem
 
 NAMES = ["anna", "Annabel", "ann_x", "ann%y", "bert", "berta", "carl"]
 
@@ -80,6 +80,10 @@ def test_filters_narrow_the_list(app: Flask, api: Api, admin: str) -> None:
     assert names(api, admin, {"email_verified": "true", "limit": 1}) == ["user-4", "user-1"]
     assert names(api, admin, {"email_verified": "false", "status": "disabled"}) == ["user-2", "user-0"]
     assert names(api, admin, {"email_verified": "true", "role": "support", "q": "user-"}) == ["user-1"]
+    a_service(app, "user-service")
+    assert "user-service" in names(api, admin, {"q": "user-"})
+    for verified_or_not in ("true", "false"):
+        assert "user-service" not in names(api, admin, {"email_verified": verified_or_not})
 
 
 def test_rows_that_come_and_go_neither_repeat_nor_hide_others(app: Flask, api: Api, admin: str) -> None:

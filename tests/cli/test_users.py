@@ -94,7 +94,7 @@ def test_a_created_user_is_printed_as_json(app: Flask) -> None:
 
     printed = data(result)
     assert set(printed) == {
-        *("id", "username", "email", "email_verified_at", "status", "roles"),
+        *("id", "kind", "username", "email", "email_verified_at", "status", "roles"),
         *("created_at", "updated_at", "last_login_at"),
     }
     assert (printed["username"], printed["email"], printed["status"]) == ("Grace", "Grace@example.com", "active")
@@ -153,8 +153,8 @@ def test_a_user_is_shown_by_name_or_email(app: Flask, name: str) -> None:
 
     lines = succeeded(flask_users(app, "show", name)).splitlines()
 
-    assert lines[:3] == [f"id: {user.id}", "username: Grace", "email: grace@example.com"]
-    assert lines[3:5] == ["email_verified_at: -", "status: active"]
+    assert lines[:4] == [f"id: {user.id}", "kind: person", "username: Grace", "email: grace@example.com"]
+    assert lines[4:6] == ["email_verified_at: -", "status: active"]
     assert "last_login_at: -" in lines
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,15 +15,17 @@ from werkzeug.security import generate_password_hash
 from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db
+from authapp.domain.api_keys.api_keys import KeyRequest, TooManyApiKeys
 from authapp.domain.passwords.verifier import ConfirmedUser
 from authapp.domain.services import Services
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import EmailTaken, InvalidCredentials, Refusal, TokenRevoked, UsernameTaken
-from authapp.models import User
+from authapp.models import ApiKey, User
+from authapp.models.api_key import API_KEYS_PER_ACCOUNT
 from clocks import set_clocks
 from domain.concurrently import at_once
-from factories import GUEST, PASSWORD, a_session, a_user
+from factories import GUEST, PASSWORD, a_session, a_user, an_api_key
 
 pytestmark = pytest.mark.committed
 AT_ONCE = 8  # as many as there are pooled connections
@@ -79,6 +82,23 @@ def test_a_refresh_that_races_the_end_of_its_session_leaves_no_live_descendant(a
             for descendant in descendants:
                 status = services.principals.token_status(services.tokens.read(descendant.access_token))
                 assert status is None or status.revoked
+
+
+@pytest.mark.parametrize("maker", ["owner", "operator"])
+def test_of_parallel_requests_for_keys_no_more_get_one_than_an_account_may_have(app: Flask, maker: str) -> None:
+    user, services = a_user(app), Services.of(app)
+    for _ in range(API_KEYS_PER_ACCOUNT - 3):
+        an_api_key(app, user)
+    claims = services.tokens.read(a_session(app, user).access_token)
+    with app.app_context():
+        status = services.principals.token_status(claims)
+    assert status is not None
+    context = replace(GUEST, principal=status.principal) if maker == "owner" else OPERATOR
+    create = services.api_keys.create_own if maker == "owner" else services.api_keys.create_for
+    outcomes = at_once(app, *[lambda: create(user.id, KeyRequest(name="x"), context)] * AT_ONCE)
+    assert Counter(outcome is TooManyApiKeys for outcome in outcomes) == {False: 3, True: AT_ONCE - 3}
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(ApiKey)) == API_KEYS_PER_ACCOUNT
 
 
 def test_a_login_that_races_disabling_leaves_no_live_session(app: Flask) -> None:

@@ -73,8 +73,12 @@ WITHOUT_CONTEXT = {
     "authapp.domain.mail.outbox.Outbox.postpone_uncounted",
     "authapp.domain.mail.outbox.Outbox.remove",
     "authapp.domain.mail.outbox.Outbox.postpone_failed",
+    # Timers: the owners of keys that expire are warned, and the last uses of keys are stored.
+    "authapp.domain.api_keys.expiry_warnings.store_due",
+    "authapp.domain.api_keys.usage.store_last_uses",
     # A request is counted before it is known whose it is.
     "authapp.domain.rate_limits.RateLimits.charge",
+    "authapp.domain.rate_limits.RateLimits.charge_key",
 }
 """What writes and takes no context, each with the reason. What records an audit event is never among them."""
 

@@ -34,7 +34,7 @@ def test_the_sender_survives_everything_and_goes_on(
         return Counter()
 
     monkeypatch.setattr(delivery, "deliver", fail_first)
-    monkeypatch.setattr("authapp.domain.mail.sender._sleep", lambda seconds, _running: naps.append(seconds))
+    monkeypatch.setattr("authapp.domain.mail.sender.sleep", lambda seconds, _running: naps.append(seconds))
     MailSender(delivery, app.app_context).send_while(lambda: len(passes) < 2, SENDER)
     assert "all mails wait: no login" in caplog.text
     assert [round(nap / base, 1) for nap, base in zip(naps, [2, 4, 8, 1, 1], strict=True)] == pytest.approx(
@@ -47,7 +47,7 @@ def test_the_pause_after_failures_has_a_maximum(
 ) -> None:
     naps: list[float] = []
     monkeypatch.setattr(delivery, "deliver", raising(ServerUnavailable("away")))
-    monkeypatch.setattr("authapp.domain.mail.sender._sleep", lambda seconds, _running: naps.append(seconds))
+    monkeypatch.setattr("authapp.domain.mail.sender.sleep", lambda seconds, _running: naps.append(seconds))
     MailSender(delivery, app.app_context).send_while(lambda: len(naps) < 20, SENDER)
     assert 48 <= max(naps) <= 72
 

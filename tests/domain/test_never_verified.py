@@ -19,7 +19,7 @@ from authapp.models import User
 from authapp.models.role import ADMIN
 from clocks import Time
 from conftest import reconfigured
-from factories import GUEST, PASSWORD, a_user, all_events
+from factories import GUEST, PASSWORD, a_service, a_user, all_events, an_api_key
 from settings import MAIL
 
 pytestmark = pytest.mark.verified
@@ -59,7 +59,7 @@ def set_age(age: timedelta, *names: str) -> None:
 def test_those_that_were_left_behind_go_and_each_leaves_an_event(
     app: Flask, time: Time, run: Callable[[Flask], int]
 ) -> None:
-    kept = {"grace", "moved", "admin", "used", "young"}
+    kept = {"grace", "moved", "admin", "used", "young", "reports", "keyed"}
     with app.app_context():
         services = Services.of(app)
         for name in ("grace", "moved"):
@@ -67,6 +67,8 @@ def test_those_that_were_left_behind_go_and_each_leaves_an_event(
             services.email.verifications.mark(name, OPERATOR)
         services.administration.change("moved", Changes(email="mistyped@example.com"), OPERATOR)
         a_user(app, "admin", roles=[ADMIN])
+        a_service(app, "reports")
+        an_api_key(app, a_user(app, "keyed"))
         a_user(app, "used")
         with transaction():
             db.session.execute(update(User).where(User.username == "used").values(last_login_at=time.now))

@@ -197,6 +197,31 @@ def test_the_service_learns_who_is_asking(gate: str, server: Server, ada: str) -
     }
 
 
+def test_a_program_comes_in_with_a_key_until_it_is_deleted(
+    gate: str, server: Server, variables: dict[str, str]
+) -> None:
+    def succeed(*arguments: str) -> str:
+        done = flask(variables, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    service = json.loads(succeed("users", "create-service", "reports", "--role", "admin", "--json"))
+    made = json.loads(succeed("api-keys", "create", "reports", "--name", "nightly", "--json"))
+
+    headers = received(ask(gate, made["key"]))
+
+    # nginx leaves out a header that is empty: nobody has logged in.
+    assert {name: headers[name] for name in IDENTITY if name in headers} == {
+        "X-Auth-User-Id": service["id"],
+        "X-Auth-Username": "reports",
+        "X-Auth-Roles": "admin",
+        "X-Auth-Email-Verified": "false",
+    }
+    assert made["key"] not in str(headers)
+    succeed("api-keys", "delete", "reports", made["id"])
+    assert ask(gate, made["key"]).status_code == 401
+
+
 def test_the_service_never_sees_the_token(gate: str, ada: str) -> None:
     assert "Authorization" not in received(ask(gate, logged_in(gate)))
 

@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 import jwt
 import pytest
 import requests
+from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc6750.errors import InvalidTokenError
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
 from joserfc.jwk import KeySet
 
+from authapp.security import api_keys
 from databases import Databases
 from e2e.others import installed, running
 from e2e.processes import ROOT, Server, environment, flask
@@ -43,6 +45,7 @@ class Issued(NamedTuple):
     user_id: str
     access_token: str
     refresh_token: str
+    key: str
 
 
 @pytest.fixture(scope="module", params=["ES256", "EdDSA", "RS256"])
@@ -63,6 +66,8 @@ def issued_by(variables: dict[str, str], folder: Path, alg: str, issuer: str, po
     flask(variables | changes, "roles", "create", "introspector", "--permission", "tokens:introspect")
     create = ("users", "create", "reports", SERVICE, "--role", "introspector", "--password-stdin")
     flask(variables | changes, *create, stdin=SERVICE_PASSWORD)
+    flask(variables | changes, "users", "create-service", "robot", "--role", "introspector")
+    key = flask(variables | changes, "api-keys", "create", "robot", "--name", "tests").stdout.strip()
     server = Server(folder, variables | changes | {"AUTHAPP_TRUSTED_PROXIES": "1"}, port)
     try:
         server.wait_until()
@@ -70,7 +75,7 @@ def issued_by(variables: dict[str, str], folder: Path, alg: str, issuer: str, po
         server.call("POST", "/api/v1/auth/register", json=account)
         pair = server.call("POST", "/api/v1/auth/login", json={"username": alg, "password": PASSWORD}).json()
         user = server.call("GET", "/api/v1/users/me", pair["access_token"]).json()
-        yield Issued(issuer, alg, user["id"], pair["access_token"], pair["refresh_token"])
+        yield Issued(issuer, alg, user["id"], pair["access_token"], pair["refresh_token"], key)
     finally:
         server.stop()
 
@@ -164,7 +169,8 @@ def test_authlib_finds_nothing_wrong_with_the_members_of_the_metadata(issued: Is
     metadata = AuthorizationServerMetadata(document)
     assert document["issuer"] == issued.issuer
     # Authlib wants https. It also wants the members of an OAuth flow, which this service does not have.
-    for name in set(document) - {"issuer", "jwks_uri", "introspection_endpoint", "revocation_endpoint"}:
+    urls = {"issuer", "jwks_uri", "token_endpoint", "introspection_endpoint", "revocation_endpoint"}
+    for name in set(document) - urls:
         getattr(metadata, f"validate_{name}")()
 
 
@@ -184,6 +190,43 @@ def test_authlib_introspects_and_revokes_as_a_client_with_a_secret(issued: Issue
     assert (revoked.status_code, revoked.text) == (200, "")
     for token in pair["access_token"], pair["refresh_token"]:
         assert client.introspect_token(metadata["introspection_endpoint"], token).json() == {"active": False}
+
+
+def test_authlib_gets_a_token_for_an_api_key(issued: Issued) -> None:
+    metadata = requests.get(f"{issued.issuer}/.well-known/oauth-authorization-server", timeout=10).json()
+    prefix = issued.key[: api_keys.PREFIX_LENGTH]
+    client = OAuth2Session(prefix, issued.key, token_endpoint_auth_method="client_secret_basic")
+    token = client.fetch_token(metadata["token_endpoint"], grant_type="client_credentials", scope="tokens:introspect")
+    assert (token["token_type"], token["expires_in"], token["scope"]) == ("Bearer", 900, "tokens:introspect")
+    assert client.get(f"{issued.issuer}/api/v1/users/me").json()["username"] == "robot"
+    seen = client.introspect_token(metadata["introspection_endpoint"], token["access_token"]).json()
+    assert (seen["active"], seen["client_id"], seen["scope"]) == (True, prefix, "tokens:introspect")
+    wrong = OAuth2Session(prefix, issued.key[:-1], token_endpoint_auth_method="client_secret_basic")
+    with pytest.raises(OAuthError) as refused:
+        wrong.fetch_token(metadata["token_endpoint"], grant_type="client_credentials")
+    assert refused.value.error == "invalid_client"
+
+
+def test_oauth4webapi_gets_a_token_for_an_api_key(issued: Issued) -> None:
+    prefix = issued.key[: api_keys.PREFIX_LENGTH]
+    given = {"issuer": issued.issuer, "audience": AUDIENCE, "prefix": prefix, "key": issued.key, "wrong": "x"}
+    seen = run_node("client_credentials_with_oauth4webapi.mjs", given=given)
+    assert (seen["granted"]["expires_in"], seen["granted"]["scope"]) == (900, "tokens:introspect")
+    assert (seen["validated"]["client_id"], seen["validated"]["scope"]) == (prefix, "tokens:introspect")
+    assert (seen["introspected"]["active"], seen["introspected"]["username"]) == (True, "robot")
+    assert seen["revoked"] == {"active": False}
+    # What the library makes of a 401 with a challenge.
+    assert seen["refused"] == {"error": "OAUTH_WWW_AUTHENTICATE_CHALLENGE", "status": 401}
+
+
+def test_curl_gets_a_token_for_an_api_key(issued: Issued) -> None:
+    """As docs/api-keys.md has it."""
+    client = f"{issued.key[: api_keys.PREFIX_LENGTH]}:{issued.key}"
+    command = [installed("curl"), "-sS", "-u", client, "-d", "grant_type=client_credentials"]
+    ran = subprocess.run([*command, f"{issued.issuer}/api/v1/oauth/token"], capture_output=True, timeout=30, check=True)
+    token = json.loads(ran.stdout)["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert requests.get(f"{issued.issuer}/api/v1/ping", headers=headers, timeout=30).status_code == 200
 
 
 @pytest.mark.parametrize("algorithm", ["oauth2", "oidc"])

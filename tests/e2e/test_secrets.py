@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import MetaData, create_engine, select
 
+from authapp.security.api_keys import PREFIX_LENGTH
 from databases import Databases
 from e2e.processes import KEYS, environment, serving
+from factories import client
 
 SECRET = "tr0ubadour&3-never-to-be-seen"
 
@@ -25,7 +27,7 @@ def traces(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> di
                 response = server.call(method, f"/api/v1{path}", token, **options)
                 body = response.json() if response.content else {}
                 # The pair is handed to whoever logs in: everything else must not repeat it.
-                tokens.extend(body.pop(name) for name in ("access_token", "refresh_token") if name in body)
+                tokens.extend(body.pop(name) for name in ("access_token", "refresh_token", "key") if name in body)
                 answers.append(f"{json.dumps(body)} {response.headers}")
                 return body
 
@@ -42,12 +44,28 @@ def traces(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> di
             call("GET", "/ping", access, headers={"X-Request-ID": access})
             call("GET", "/ping", access[:-6])
             call("GET", "/users/me", access, headers={"Cookie": f"access_token={access}"})
+            key = call("POST", "/users/me/api-keys", access, json={"name": "nightly"})["id"]
+            api_key = tokens[-1]
+            for credential in (api_key, f"{api_key}x", api_key[:-1]):
+                call("GET", f"/ping?key={credential}", credential, headers={"X-Request-ID": credential})
+            call("POST", "/users/me/api-keys", api_key, json={"name": "another"})
+            call("POST", "/oauth/token", headers=client(api_key), data={"grant_type": "client_credentials"})
+            call("POST", "/oauth/token", headers=client(api_key), data={"grant_type": "password", "scope": api_key})
+            call("POST", "/auth/introspect", access, data={"token": api_key})
+            call("DELETE", f"/users/me/api-keys/{key}", access)
+            call("GET", "/ping", api_key)
             call("POST", "/auth/refresh", json={"refresh_token": refresh})
             call("POST", "/auth/refresh", refresh, json={"refresh_token": refresh})
-            call("POST", "/auth/logout", tokens[2])
-            call("POST", "/auth/refresh", tokens[3])
+            call("POST", "/auth/logout", tokens[-2])
+            call("POST", "/auth/refresh", tokens[-1])
         rows = dump(url)
-    secrets = [SECRET, *tokens, *(token.rpartition(".")[2] for token in tokens), json.loads(KEYS)["keys"][0]["d"]]
+    secrets = [
+        SECRET,
+        *tokens,
+        *(token.rpartition(".")[2] for token in tokens),
+        api_key[PREFIX_LENGTH:],
+        json.loads(KEYS)["keys"][0]["d"],
+    ]
     return {"answers": "\n".join(answers), "log": server.log, "rows": rows, "secrets": json.dumps(secrets)}
 
 

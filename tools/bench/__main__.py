@@ -61,7 +61,7 @@ def database() -> Iterator[tuple[Seed, dict[str, str]]]:
 
 def endpoints(seed: Seed, seconds: float) -> dict[str, Callable[[str], Result]]:
     """Return a function for each endpoint, which measures it on the server at a URL."""
-    token, many = seed.token(), int(MOST_PER_SECOND * seconds)
+    token, api_key, many = seed.token(), seed.api_key(), int(MOST_PER_SECOND * seconds)
     name = f'"person" .. (1 + at % {PEOPLE})'
     login = seed.bodies(
         "login", f"{API}/auth/login", f"""'{{"username":"' .. {name} .. '","password":"{PASSWORD}"}}'"""
@@ -85,6 +85,7 @@ def endpoints(seed: Seed, seconds: float) -> dict[str, Callable[[str], Result]]:
     # Read-only endpoints come first, because after writes PostgreSQL is busy with cleaning up for a while.
     return {
         "ping": lambda url: load.run(f"{url}{API}/ping", seconds, token=token),
+        "ping, API key": lambda url: load.run(f"{url}{API}/ping", seconds, token=api_key),
         "me": lambda url: load.run(f"{url}{API}/users/me", seconds, token=token),
         "login": lambda url: load.run(url, seconds, script=login),
         "register": register,

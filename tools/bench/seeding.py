@@ -10,7 +10,7 @@ from psycopg2.extras import execute_values
 
 from authapp import clock
 from authapp.config import OWASP_ARGON2
-from authapp.security import identifiers
+from authapp.security import api_keys, identifiers
 from authapp.security.keys import KeyRing
 from authapp.security.passwords import Passwords
 from authapp.security.tokens import TokenRules, Tokens
@@ -23,6 +23,7 @@ _PERSON = """INSERT INTO users (id, username, username_key, email, email_key, pa
              updated_at) VALUES %s"""
 _SESSION = """INSERT INTO sessions (user_id, id, created_at, last_used_at, expires_at, refresh_jti, rotated_at,
               refresh_expires_at) VALUES %s"""
+_API_KEY = "INSERT INTO api_keys (user_id, id, secret_hash, prefix, name, created_at) VALUES %s"
 _BLOCKLIST = """
 INSERT INTO token_blocklist (user_id, jti, token_type, expires_at, revoked_at)
 SELECT (%(people)s::uuid[])[1 + number %% %(count)s], gen_random_uuid(), 'access', now() + interval '15 minutes', now()
@@ -47,6 +48,21 @@ class Seed:
     def token(self) -> str:
         """Return the access token of a new session."""
         return self._sessions(1, "access")[0]
+
+    def api_key(self) -> str:
+        """Return a new API key, which allows all that its owner may."""
+        user_id, key_id = self.people[0], identifiers.time_ordered()
+        key = api_keys.generate(user_id, key_id)
+        row = (
+            str(user_id),
+            str(key_id),
+            api_keys.hash_of(key),
+            api_keys.prefix_of(user_id, key_id),
+            "bench",
+            clock.now(),
+        )
+        execute_values(self._cursor, _API_KEY, [row])
+        return key
 
     def script(self, name: str, count: int, type_: str, path: str) -> Path:
         """Write a wrk script that posts to ``path``, each time with the token of a new session; return its path."""

@@ -14,6 +14,7 @@ from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
 from authapp.domain.services import Services
 from authapp.errors import Refusal, TokenExpired, TokenInvalid, TokenMissing, TokenRevoked, Unauthenticated
+from authapp.security import api_keys
 from authapp.security.tokens import TokenType
 
 _REFRESH_BODY = RefreshSchema(partial=True)  # the token may be in the header instead
@@ -45,7 +46,7 @@ class BearerJWT:
     def authenticate(self, request: Request) -> Principal | None:
         """Return the principal of the bearer token, or ``None`` if there is none. Raises a ``TokenRefused``."""
         token = bearer_token(request)
-        return None if token is None else _read_and_admit(token, "access")
+        return None if token is None or token.startswith(api_keys.TAG) else _read_and_admit(token, "access")
 
 
 def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> Principal:

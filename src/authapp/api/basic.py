@@ -1,6 +1,6 @@
-"""HTTP Basic (RFC 7617) with the name and the password of an account, for clients of RFC 7662 and RFC 7009.
+"""HTTP Basic (RFC 7617) for clients of OAuth: the prefix of an API key with the key, or an account's name and password.
 
-Only the views that name it accept it. A password is hashed for each request, which an access token spares.
+Only the views that name it accept it. A password is hashed for each request, which a key and an access token spare.
 """
 
 import re
@@ -16,17 +16,22 @@ from authapp.api.client import counted_ip
 from authapp.api.context import request_context
 from authapp.context import Principal
 from authapp.domain.services import Services
-from authapp.errors import InvalidCredentials, Refusal, ServiceUnavailable, TooManyRequests
+from authapp.errors import InvalidCredentials, Refusal, ServiceUnavailable, TokenRefused, TooManyRequests
+from authapp.security.api_keys import is_prefix
 
 # What is left of a text that was encoded as a form.
 _FORM_ENCODED = re.compile(r"(?:[A-Za-z0-9*._+~-]|%[0-9A-Fa-f]{2})*")
 
 
 class HTTPBasic:
-    """An account's name and password in the ``Authorization`` header, counted and limited as a login."""
+    """A key with its prefix in the ``Authorization`` header; or an account's name and password, counted as a login."""
 
     security_schemes: Mapping[str, Mapping[str, Any]] = {
-        "basic": {"type": "http", "scheme": "basic", "description": "The name and the password of an account."}
+        "basic": {
+            "type": "http",
+            "scheme": "basic",
+            "description": "The prefix of an API key and the key, or the name and the password of an account.",
+        }
     }
 
     refusals: Sequence[type[Refusal]] = (InvalidCredentials, TooManyRequests, ServiceUnavailable)
@@ -36,8 +41,8 @@ class HTTPBasic:
 
         Raises ``InvalidCredentials``, ``TooManyRequests``, ``ServiceUnavailable``, or what a hook raises.
         """
-        scheme, _, encoded = request.environ.get("HTTP_AUTHORIZATION", "").strip(" \t").partition(" ")
-        if scheme.lower() != "basic":
+        encoded = _encoded(request)
+        if encoded is None:
             return None
         # First the body: authenticators that did not wait for it are asked again when it is here, and that would be a
         # second hash.
@@ -45,12 +50,43 @@ class HTTPBasic:
         services = Services.of(current_app)
         try:
             name, password = _credentials(encoded.strip(" \t"))
+            if is_prefix(name):
+                return _principal_of_key(name, password)
             services.rate_limits.charge("login", counted_ip(request.environ))
             return services.password_login.authenticate(name, password, request_context())
         except InvalidCredentials as refusal:
             # RFC 6749, section 5.2: the challenge has to match the scheme that the client used.
             refusal.auth_schemes = ("Bearer", "Basic")
             raise
+
+
+BASIC = HTTPBasic()
+
+
+def client_credentials(request: Request) -> tuple[str, str]:
+    """Return the ``client_id`` and the ``client_secret`` of a request to the token endpoint (RFC 6749, section 2.3.1).
+
+    Raises ``InvalidCredentials`` if there are none, or if they cannot be read.
+    """
+    encoded = _encoded(request)
+    if encoded is None:
+        raise InvalidCredentials
+    return _credentials(encoded)
+
+
+def _encoded(request: Request) -> str | None:
+    """Return the credentials as they are in the header, or ``None`` if it has another scheme."""
+    scheme, _, encoded = request.environ.get("HTTP_AUTHORIZATION", "").strip(" \t").partition(" ")
+    return encoded.strip(" \t") if scheme.lower() == "basic" else None
+
+
+def _principal_of_key(client_id: str, key: str) -> Principal:
+    if not key.startswith(client_id):
+        raise InvalidCredentials
+    try:
+        return Services.of(current_app).api_key_verifier.accept(key, request_context())
+    except TokenRefused:
+        raise InvalidCredentials from None
 
 
 def _credentials(encoded: str) -> tuple[str, str]:

@@ -71,11 +71,14 @@ def _metadata() -> dict[str, Any]:
         "issuer": tokens.rules.issuer,
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "introspection_endpoint": f"{issuer}{BASE_PATH}/auth/introspect",
+        "token_endpoint": f"{issuer}{BASE_PATH}/oauth/token",
+        "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+        "grant_types_supported": ["client_credentials"],
         # The names of the IANA registries of authentication methods and of types of access tokens.
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
         "revocation_endpoint": f"{issuer}{BASE_PATH}/auth/revoke",
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
-        # Tokens come from this service's own login: there is no endpoint, response type or grant type of OAuth to name,
-        # and members without elements are left out (section 3.2).
+        # People get their tokens from this service's own login, so there is no authorization endpoint and no response
+        # type to name: members without elements are left out (section 3.2).
         "service_documentation": f"{issuer}/docs",
     }

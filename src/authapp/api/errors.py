@@ -79,8 +79,8 @@ def init_app(app: Flask, *, cover_all: bool) -> None:
     """Answer refusals as problem documents, and with ``cover_all`` the other errors of every route as well."""
     app.register_error_handler(Refusal, render)
     if cover_all:
-        app.register_error_handler(HTTPException, _render_http)
-        app.register_error_handler(SQLAlchemyError, _render_database)
+        app.register_error_handler(HTTPException, render_http)
+        app.register_error_handler(SQLAlchemyError, render_database)
 
 
 def cover(app: Flask, blueprint: str) -> None:
@@ -90,11 +90,11 @@ def cover(app: Flask, blueprint: str) -> None:
     application; here they are added to ``app`` alone.
     """
     handlers = app.error_handler_spec[blueprint]
-    for error, handler in ((Refusal, render), (SQLAlchemyError, _render_database), (HTTPException, _render_http)):
+    for error, handler in ((Refusal, render), (SQLAlchemyError, render_database), (HTTPException, render_http)):
         handlers[None].setdefault(error, handler)
     # Flask looks for a handler of the status first, so without these it would find that of the application.
     for status in default_exceptions.keys() - {status_of(TooManyRequests)}:
-        handlers[status].setdefault(HTTPException, _render_http)
+        handlers[status].setdefault(HTTPException, render_http)
 
 
 def status_of(refusal: type[Refusal]) -> int:
@@ -171,7 +171,8 @@ def render(refusal: Refusal) -> Response:
     return response
 
 
-def _render_http(error: HTTPException) -> Response:
+def render_http(error: HTTPException) -> Response:
+    """Return an error of Werkzeug as a problem+json response."""
     refusal = _BY_STATUS.get(error.code, MalformedRequest)
     response = render(refusal())
     if "Allow" in (headers := dict(error.get_headers())):
@@ -179,7 +180,8 @@ def _render_http(error: HTTPException) -> Response:
     return response
 
 
-def _render_database(error: SQLAlchemyError) -> Response:
+def render_database(error: SQLAlchemyError) -> Response:
+    """Return an error of the database as a problem+json response, and log it."""
     if is_outage(error):
         _log("the database cannot be asked", error)
         return render(ServiceUnavailable())

@@ -12,7 +12,7 @@ from authapp.api.schemas.forced_resets import ForcedResetSchema
 from authapp.domain import hooks
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
-from authapp.errors import ResourceNotFound
+from authapp.errors import ResourceNotFound, ServiceAccount
 
 blueprint = Blueprint("forced_resets", __name__, description="Passwords that administrators void")
 
@@ -23,7 +23,7 @@ blueprint = Blueprint("forced_resets", __name__, description="Passwords that adm
 @requires(Permission.USERS_WRITE)
 @blueprint.arguments(ForcedResetSchema)
 @blueprint.response(204)
-@refuses(ResourceNotFound, signals=(hooks.user_changing,))
+@refuses(ResourceNotFound, ServiceAccount, signals=(hooks.user_changing,))
 def force_password_reset(body: dict[str, str], user_id: UUID) -> Response:  # noqa: ARG001 - it is empty
     """Force a password reset.
 

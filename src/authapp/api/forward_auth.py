@@ -75,9 +75,10 @@ def _identified(response: Response) -> Response:
     roles = ",".join(map(_ascii, principal.roles))
     is_verified = "false" if principal.email_verified_at is None else "true"
     auth_time = "" if principal.auth_time is None else str(int(principal.auth_time.timestamp()))
+    acr = principal.acr if principal.amr else ""  # of an API key, nobody was authenticated
     values = (
         *(str(principal.id), _ascii(principal.username), roles, str(principal.session_id or ""), is_verified),
-        *(",".join(map(_ascii, principal.amr)), principal.acr, auth_time),
+        *(",".join(map(_ascii, principal.amr)), acr, auth_time),
     )
     response.headers.update(dict(zip(_HEADERS, values, strict=True)))
     return response

@@ -77,14 +77,14 @@ def init_app(app: Flask) -> None:
 
 
 def claims(type_: TokenType = "access") -> Claims:
-    """Return the claims of the token that the guard accepted.
+    """Return the claims of the token that the guard accepted: one that belongs to a session.
 
-    Raises ``PermissionDenied`` for a credential that is not a token, and ``TokenInvalid`` for another type of token.
+    Raises ``PermissionDenied`` for any other credential, and ``TokenInvalid`` for another type of token.
     """
     # With the request, not on flask.g, which may hold those of a request before (see _token_status).
     found: Claims | None = request.environ.get(_CLAIMS_KEY)
-    if found is None:
-        raise PermissionDenied("This needs a token: no other credential will do.")
+    if found is None or "sid" not in found:
+        raise PermissionDenied("This needs the token of a login: no other credential will do.")
     if found["type"] != type_:
         raise TokenInvalid
     return found
@@ -105,7 +105,8 @@ def _token_status(token_claims: Claims) -> TokenStatus:
         answer = (token_claims["jti"], Services.of(current_app).principals.token_status(token_claims))
         environ[_STATUS_KEY] = answer
     if answer[1] is None:
-        raise TokenInvalid("Its session is not known.")
+        # A key that is gone was deleted: that is how keys end. Sessions stay for as long as their tokens live.
+        raise TokenRevoked if "akid" in token_claims else TokenInvalid("Its session is not known.")
     return answer[1]
 
 

@@ -85,6 +85,16 @@ def refuses(*refusals: type[Refusal], signals: Iterable[NamedSignal] = ()) -> Ca
     return mark
 
 
+def reads(*authenticators: Authenticator) -> Callable[[View], View]:
+    """Document the credentials that a public view reads by itself."""
+
+    def mark(view: View) -> View:
+        view.reads_credentials = authenticators  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not typed
     """A blueprint whose routes appear in the OpenAPI document, with the requirements of their marks."""
 
@@ -138,10 +148,11 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
     ) -> None:
         """Register a view, and document its words, operation id, security, errors and refresh token."""
         guard = guard_of(view_func)
+        schemes = _schemes([*guard.authenticators, *getattr(view_func, "reads_credentials", ())])
         documented = self.doc(
             **words_of(view_func, guard),
             operationId=_camel_case(endpoint or view_func.__name__),
-            security=_SECURITY[guard.level] + [{name: []} for name in _schemes(guard.authenticators)],
+            security=_SECURITY[guard.level] + [{name: []} for name in schemes],
             responses=_responses(_refusals_of(view_func, guard)),
             **(_REFRESH_BODY if guard.level is AccessLevel.REFRESH else {}),
         )(view_func)

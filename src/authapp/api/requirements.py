@@ -137,6 +137,9 @@ class SecondFactorOfRole:
 
         The database is asked for a refusal alone.
         """
+        # A key proves no factor and is there to be used without one. Who made it has met this requirement.
+        if principal.api_key_id is not None:
+            return
         if MULTI_FACTOR in principal.amr or self.roles.isdisjoint(principal.roles):
             return
         if factors_of(principal.id).second_factors:

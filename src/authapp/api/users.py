@@ -115,7 +115,8 @@ def create_user(body: dict[str, Any]) -> tuple[User, dict[str, str]]:
     """Create an account.
 
     This also works when registration is closed. The roles cannot have permissions that you do not have yourself, and
-    need a recent login.
+    need a recent login. With the kind `service`, it is the account of a program, which has no address and no
+    password, and uses API keys alone.
     """
     user = Services.of(current_app).accounts.create(**body, context=request_context())
     return user, {"Location": user_path(user.id)}

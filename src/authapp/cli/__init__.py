@@ -4,7 +4,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, FlaskGroup
 
-from authapp.cli import audit, doctor, keys, mail, roles, serve, tokens, users
+from authapp.cli import api_keys, audit, doctor, keys, mail, roles, serve, tokens, users
 from authapp.cli.commands import SETTINGS_ERROR, services
 from authapp.config import SettingsError
 
@@ -12,6 +12,7 @@ COMMANDS: tuple[click.Command, ...] = (
     users.users,
     roles.roles,
     tokens.tokens,
+    api_keys.api_keys,
     keys.keys,
     audit.audit,
     mail.mail,

@@ -8,26 +8,13 @@ from uuid import UUID
 import click
 
 from authapp import clock
-from authapp.cli.commands import Commands, json_option, print_json, services
+from authapp.cli.commands import Commands, Duration, json_option, print_json, services
 from authapp.context import OPERATOR
 from authapp.domain.audit import event_types
 from authapp.domain.audit.trail import EventFilter
 from authapp.models import AuditEvent
 
 audit = Commands("audit", help="Read and prune the audit trail.")
-
-
-class Duration(click.ParamType[timedelta]):
-    """A length of time, such as ``90d``, ``12h`` or ``30m``. Zero is refused: it would prune the whole trail."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Return the length of time."""
-        match = re.fullmatch(r"(\d{1,5})([dhm])", str(value))
-        if not match or not int(match[1]):
-            self.fail("must be a number of days, hours or minutes, such as 90d, 12h or 30m.", param, ctx)
-        return timedelta(**{{"d": "days", "h": "hours", "m": "minutes"}[match[2]]: int(match[1])})
 
 
 class EventTypeName(click.ParamType[str]):

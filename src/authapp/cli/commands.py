@@ -1,8 +1,10 @@
-"""Shared by the commands: one-line errors, passwords without echo, JSON output."""
+"""Shared by the commands: one-line errors, passwords without echo, lengths of time, JSON output."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import click
@@ -47,6 +49,19 @@ class Commands(AppGroup):
             raise click.ClickException(f"The database cannot be asked: {why}.{hint}") from None
         except UnicodeEncodeError:
             raise click.ClickException("An argument is not valid UTF-8.") from None
+
+
+class Duration(click.ParamType[timedelta]):
+    """A length of time, such as ``90d``, ``12h`` or ``30m``. Zero is refused: it would prune a whole trail."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the length of time."""
+        match = re.fullmatch(r"(\d{1,5})([dhm])", str(value))
+        if not match or not int(match[1]):
+            self.fail("must be a number of days, hours or minutes, such as 90d, 12h or 30m.", param, ctx)
+        return timedelta(**{{"d": "days", "h": "hours", "m": "minutes"}[match[2]]: int(match[1])})
 
 
 def read_password(*, from_stdin: bool) -> str:

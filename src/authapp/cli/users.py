@@ -30,6 +30,16 @@ def create(username: str, email: str, roles: tuple[str, ...], password_stdin: bo
     _print(user, f"Created {user.username} <{user.email}> with id {user.id}.", as_json=as_json)
 
 
+@users.command("create-service")
+@click.argument("username")
+@click.option("--role", "roles", metavar="ROLE", multiple=True, help="A role of the account; may be repeated.")
+@json_option
+def create_service(username: str, roles: tuple[str, ...], as_json: bool) -> None:
+    """Create the account USERNAME of a service, which has API keys and nothing else."""
+    user = services().accounts.create(username=username, roles=roles, context=OPERATOR)
+    _print(user, f"Created the service {user.username} with id {user.id}.", as_json=as_json)
+
+
 @users.command("list")
 @json_option
 def list_(as_json: bool) -> None:
@@ -38,7 +48,7 @@ def list_(as_json: bool) -> None:
         print_json([_as_data(user) for user in services().user_search.iterate_all()])
         return
     for user in services().user_search.iterate_all():
-        click.echo(f"{user.id}  {user.status:8}  {user.username:32}  {user.email}")
+        click.echo(f"{user.id}  {user.status:8}  {user.username:32}  {user.email or '-'}")
 
 
 @users.command("show")
@@ -77,10 +87,14 @@ def unlock(name: str) -> None:
 
 @users.command("logout")
 @name_argument
-def logout(name: str) -> None:
+@click.option("--keys", is_flag=True, help="Delete the API keys of the account as well.")
+def logout(name: str, keys: bool) -> None:
     """End all sessions of an account. Its tokens are refused from the next request on."""
     ended = services().administration.end_sessions(name, OPERATOR)
     click.echo(f"Ended {ended} session(s) of {name}.")
+    if keys:
+        deleted = services().api_keys.delete_all(name, OPERATOR)
+        click.echo(f"Deleted {deleted} API key(s) of {name}.")
 
 
 @users.command("set-password")
@@ -194,6 +208,7 @@ def _print(user: User, message: str, *, as_json: bool) -> None:
 def _as_data(user: User) -> dict[str, Any]:
     return {
         "id": str(user.id),
+        "kind": str(user.kind),
         "username": user.username,
         "email": user.email,
         "email_verified_at": clock.rfc3339(user.email_verified_at),

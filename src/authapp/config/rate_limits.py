@@ -1,4 +1,4 @@
-"""The registry of rate limits by client address. An application can add its own."""
+"""The registry of rate limits by client address, or by API key. An application can add its own."""
 
 from dataclasses import dataclass
 
@@ -27,4 +27,5 @@ LOGIN = rate_limits.register("login", RateLimit(120, 60))
 REGISTER = rate_limits.register("register", RateLimit(60, 60))
 REFRESH = rate_limits.register("refresh", RateLimit(600, 60))
 PASSWORD = rate_limits.register("password", RateLimit(60, 60))
+API_KEY = rate_limits.register("api_key", None)
 MAIL = rate_limits.register("mail", RateLimit(30, 3600))

@@ -82,7 +82,10 @@ Its signature counter went back, so there may be a copy of it. ``refused`` is wh
 """
 
 user_registered = _signals.signal("user-registered")
-"""``user_id``, ``username``, ``email``: a guest registered an account, or an administrator created one."""
+"""``user_id``, ``username``, ``email``: a guest registered an account, or an administrator created one.
+
+``email`` is ``None`` for a service account.
+"""
 
 user_deleted = _signals.signal("user-deleted")
 """``user_id``, ``username``: an account was deleted by its owner, by that of its address, or by an administrator."""

@@ -36,17 +36,22 @@ class RateLimits:
 
     def charge(self, name: str, address: str | None) -> None:
         """Count a request. Raises ``TooManyRequests`` if its address has used up the limit ``name``."""
+        self._charge(name, client_network(address), "There were too many requests from this address.")
+
+    def charge_key(self, name: str, key: str) -> None:
+        """Do the same for something else than an address, such as an API key. ``key`` must not be an address."""
+        self._charge(name, key, "There were too many requests.")
+
+    def _charge(self, name: str, key: str, sentence: str) -> None:
         limit = self._limit_of(name)
         if limit is None:
             return
-        parameters = charge_params(client_network(address), name, limit)
+        parameters = charge_params(key, name, limit)
         if self._fast_path.write(_CHARGE, parameters) is None:
             row = self._fast_path.read(_ARRIVAL, parameters)
             wait = (row.arrival_at + parameters["interval"] - parameters["horizon"]).total_seconds() if row else 0
             quota = Quota(name=name, amount=limit.amount, seconds=limit.seconds)
-            raise TooManyRequests(
-                "There were too many requests from this address.", retry_after=max(1, math.ceil(wait)), quota=quota
-            )
+            raise TooManyRequests(sentence, retry_after=max(1, math.ceil(wait)), quota=quota)
 
 
 def charge_params(counted_key: str, name: str, limit: RateLimit) -> dict[str, Any]:

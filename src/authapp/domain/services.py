@@ -8,6 +8,10 @@ from typing import Any, Protocol, Self
 from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
+from authapp.domain.api_keys.api_keys import ApiKeys
+from authapp.domain.api_keys.client_credentials import ClientCredentials
+from authapp.domain.api_keys.recent_keys import RecentKeys
+from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.email.kinds import NEW_LOGIN
 from authapp.domain.email.services import EmailServices
@@ -67,6 +71,10 @@ class Services:
     password_verifier: PasswordVerifier
     password_login: PasswordLogin
     principals: Principals
+    api_keys: ApiKeys
+    api_key_verifier: ApiKeyVerifier
+    used_api_keys: RecentKeys
+    client_credentials: ClientCredentials
     sessions: Sessions
     step_ups: StepUps
     factors: FactorServices
@@ -101,6 +109,8 @@ class Services:
         must_verify = settings.email_verification == "required"
         verifier = PasswordVerifier(hasher, throttles, fast_path, verified_addresses=must_verify)
         principals, one_time_tokens = Principals(fast_path), OneTimeTokens()
+        rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), RecentKeys()
+        api_key_verifier = ApiKeyVerifier(fast_path, rate_limits, used_api_keys)
         sessions = _sessions(settings, tokens, fast_path, hooks, pages)
         actor_policy = ActorPolicy(
             settings.step_up_max_age,
@@ -137,6 +147,10 @@ class Services:
             password_verifier=verifier,
             password_login=PasswordLogin(verifier, sessions, principals, hooks),
             principals=principals,
+            api_keys=ApiKeys(pages, api_key_verifier),
+            api_key_verifier=api_key_verifier,
+            used_api_keys=used_api_keys,
+            client_credentials=ClientCredentials(api_key_verifier, tokens),
             sessions=sessions,
             step_ups=StepUps(
                 tokens,
@@ -162,7 +176,7 @@ class Services:
             name_keys=NameKeys(),
             roles=Roles(pages, actor_policy.require_recent),
             audit=AuditTrail(pages),
-            rate_limits=RateLimits(settings.rate_limit, fast_path),
+            rate_limits=rate_limits,
             one_time_tokens=one_time_tokens,
             mail=mail,
             email=email,
@@ -180,6 +194,7 @@ class Services:
         Second factors are asked for whether or not their routes are there: an account that has one needs it.
         """
         self.factors.connect(app)
+        self.api_keys.connect(app)
         if self.settings.mail_url is not None:
             self.email.connect(app)
 

@@ -8,7 +8,7 @@ Each leaf class has a stable ``code`` for clients to match, a ``title`` for peop
 when it happens and what the client should do. ``GET /problems/{code}`` returns that docstring.
 """
 
-from authapp.errors.accounts import EmailNotVerified, EmailTaken, RegistrationClosed, UsernameTaken
+from authapp.errors.accounts import EmailNotVerified, EmailTaken, RegistrationClosed, ServiceAccount, UsernameTaken
 from authapp.errors.factors import (
     ChallengeInvalid,
     FactorExists,
@@ -88,6 +88,7 @@ __all__ = [
     "SecondFactorEnrolmentRequired",
     "SecondFactorInvalid",
     "SecondFactorRequired",
+    "ServiceAccount",
     "ServiceUnavailable",
     "StepUpRequired",
     "TokenExpired",

@@ -42,3 +42,13 @@ class EmailNotVerified(Forbidden):
 
     code = "email_not_verified"
     title = "The email address is not verified."
+
+
+class ServiceAccount(Conflict):
+    """The account is that of a service: it has no password and no email address.
+
+    Give it API keys.
+    """
+
+    code = "service_account"
+    title = "A service account has no password and no email address."

@@ -2,6 +2,7 @@
 
 from authapp.database.session import Model
 from authapp.models.address_limit import AddressLimit
+from authapp.models.api_key import ApiKey
 from authapp.models.audit_event import AuditEvent
 from authapp.models.blocklisted_token import BlocklistedToken
 from authapp.models.login_throttle import LoginThrottle
@@ -14,7 +15,7 @@ from authapp.models.second_factor_challenge import SecondFactorChallenge
 from authapp.models.session import EndReason, Session
 from authapp.models.spent_challenge import SpentChallenge
 from authapp.models.totp_factor import TotpFactor
-from authapp.models.user import User, UserStatus
+from authapp.models.user import User, UserKind, UserStatus
 
 TABLES = frozenset(
     mapper.local_table.name for mapper in Model.registry.mappers if mapper.class_.__module__.startswith(f"{__name__}.")
@@ -24,6 +25,7 @@ TABLES = frozenset(
 __all__ = [
     "TABLES",
     "AddressLimit",
+    "ApiKey",
     "AuditEvent",
     "BlocklistedToken",
     "EndReason",
@@ -38,6 +40,7 @@ __all__ = [
     "SpentChallenge",
     "TotpFactor",
     "User",
+    "UserKind",
     "UserRole",
     "UserStatus",
 ]

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from authapp import clock
 from authapp.database.session import Model
+from authapp.errors import ServiceAccount
 from authapp.models.columns import Id, Key, Timestamp, matches
 from authapp.models.role import UserRole
 
@@ -24,6 +25,13 @@ class UserStatus(StrEnum):
 
     ACTIVE = "active"
     DISABLED = "disabled"
+
+
+class UserKind(StrEnum):
+    """Whose account it is. A service has no password and no email address, cannot log in, and uses API keys."""
+
+    PERSON = "person"
+    SERVICE = "service"
 
 
 def folded(name: str) -> str:
@@ -89,6 +97,7 @@ def checked_email(email: str) -> str:
 class User(Model):
     """One account. Unique constraints on the two key columns make username and email unique regardless of case.
 
+    ``email`` and ``email_key`` are null for a service account alone, whose ``kind`` is ``service``.
     ``password_hash`` is null for an account without a password. Setting ``sessions_valid_from`` ends every session
     that started before it, with one write however many there are. It is PostgreSQL's time, because node clocks differ.
     ``email_verified_at`` is about the present address. ``first_verified_at`` stays when another one is set: an account
@@ -100,6 +109,11 @@ class User(Model):
     __tablename__ = "users"
     __table_args__ = (
         CheckConstraint("status IN ('active', 'disabled')", name="status"),
+        CheckConstraint(
+            "(kind = 'person' AND email IS NOT NULL AND email_key IS NOT NULL) OR (kind = 'service' AND email IS NULL "
+            "AND email_key IS NULL AND password_hash IS NULL)",
+            name="kind",
+        ),
         # Lists the few disabled accounts without reading all the others.
         Index(None, "status", "id"),
         # Finds those to prune, which are the oldest of these.
@@ -107,10 +121,11 @@ class User(Model):
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, default=UserKind.PERSON, server_default=text("'person'"))
     username: Mapped[str] = mapped_column(Text)
     username_key: Mapped[Key] = mapped_column(unique=True)
-    email: Mapped[str] = mapped_column(Text)
-    email_key: Mapped[Key] = mapped_column(unique=True)
+    email: Mapped[str | None] = mapped_column(Text, default=None)
+    email_key: Mapped[Key | None] = mapped_column(unique=True, default=None)
     email_verified_at: Mapped[Timestamp | None] = mapped_column(default=None)
     first_verified_at: Mapped[Timestamp | None] = mapped_column(default=None)
     pending_email: Mapped[str | None] = mapped_column(Text, default=None)
@@ -137,11 +152,19 @@ class User(Model):
         self.pending_email = self.pending_email_until = None
 
     @property
+    def address(self) -> str:
+        """The email address of a person's account. Raises ``ServiceAccount`` for one that has none."""
+        if self.email is None:
+            raise ServiceAccount
+        return self.email
+
+    @property
     def roles(self) -> list[str]:
         """The names of the user's roles, sorted."""
         return sorted(link.role_name for link in self.role_links)
 
     @validates("username", "email")
-    def _set_key(self, name: str, value: str) -> str:
-        setattr(self, f"{name}_key", email_key(value) if name == "email" else folded(value))
+    def _set_key(self, name: str, value: str | None) -> str | None:
+        key = None if value is None else email_key(value) if name == "email" else folded(value)
+        setattr(self, f"{name}_key", key)
         return value

@@ -12,6 +12,7 @@ from authapp import clock
 from authapp.context import acr_of
 from authapp.errors import TokenExpired, TokenInvalid
 from authapp.security import base64url, strict_json
+from authapp.security.api_keys import prefix_of
 from authapp.security.keys import Key, KeyRing
 
 MAX_LENGTH = 4096
@@ -35,7 +36,11 @@ _HEADER = {"alg", "kid", "typ"}
 
 
 class Claims(TypedDict):
-    """The claims of a token. All are required, but for ``acr``: version 0.2.0 did not write it."""
+    """The claims of a token. All are required, but for ``acr``: version 0.2.0 did not write it.
+
+    An access token that was issued for an API key has ``akid``, the id of the key, and maybe ``scope``, in place of
+    ``sid``, ``auth_time``, ``amr`` and ``acr``: nobody has logged in. Its ``client_id`` is the prefix of the key.
+    """
 
     iss: str
     aud: str
@@ -51,6 +56,8 @@ class Claims(TypedDict):
     auth_time: int
     amr: list[str]
     acr: NotRequired[str]
+    akid: NotRequired[str]
+    scope: NotRequired[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +104,43 @@ class Tokens:
 
         ``extra`` holds further claims. They cannot override the claims of ``Claims``.
         """
-        key = self.keys.signing
+        claims = {
+            **self._common(type_, user_id, jti, issued_at, expires_at),
+            "sid": str(session_id),
+            "fresh": fresh,
+            "client_id": self.rules.audience,
+            "auth_time": int(auth_time.timestamp()),
+            "amr": amr,
+            "acr": acr_of(amr),
+        }
+        return self._signed(type_, {**(extra or {}), **claims})
+
+    def sign_for_key(
+        self,
+        *,
+        user_id: UUID,
+        key_id: UUID,
+        jti: UUID,
+        issued_at: datetime,
+        expires_at: datetime,
+        scope: str | None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Return a signed access token for an API key. ``scope`` limits it (RFC 9068, section 2.2.3)."""
+        claims = {
+            **self._common("access", user_id, jti, issued_at, expires_at),
+            "akid": str(key_id),
+            "fresh": False,
+            "client_id": prefix_of(user_id, key_id),
+            **({} if scope is None else {"scope": scope}),
+        }
+        return self._signed("access", {**(extra or {}), **claims})
+
+    def _common(
+        self, type_: TokenType, user_id: UUID, jti: UUID, issued_at: datetime, expires_at: datetime
+    ) -> dict[str, Any]:
         issued = int(issued_at.timestamp())
-        claims: Claims = {
+        return {
             "iss": self.rules.issuer,
             "aud": self.rules.audience,
             "sub": str(user_id),
@@ -107,16 +148,12 @@ class Tokens:
             "nbf": issued,
             "exp": int(expires_at.timestamp()),
             "jti": str(jti),
-            "sid": str(session_id),
             "type": type_,
-            "fresh": fresh,
-            "client_id": self.rules.audience,
-            "auth_time": int(auth_time.timestamp()),
-            "amr": amr,
-            "acr": acr_of(amr),
         }
-        signing_input = f"{self._headers[type_]}.{_segment({**(extra or {}), **claims})}"
-        return f"{signing_input}.{base64url.encode(key.sign(signing_input.encode()))}"
+
+    def _signed(self, type_: TokenType, claims: Mapping[str, Any]) -> str:
+        signing_input = f"{self._headers[type_]}.{_segment(claims)}"
+        return f"{signing_input}.{base64url.encode(self.keys.signing.sign(signing_input.encode()))}"
 
     def read(self, token: str) -> Claims:
         """Return the claims of ``token``.
@@ -172,17 +209,22 @@ class Tokens:
     def _is_well_formed(self, claims: Any) -> bool:
         if not all(check(claims.get(name)) for name, check in _CLAIM_CHECKS.items()):
             return False
+        if not (_is_of_key(claims) if "akid" in claims else self._is_of_session(claims)):
+            return False
+        # Compared with ==, because "in" would accept any substring of the issuer (CVE-2024-53861).
+        is_for_us = bool(claims["iss"] == self.rules.issuer and claims["aud"] == self.rules.audience)
+        return is_for_us and 0 < claims["exp"] - claims["iat"] <= self.rules.lifetime(claims["type"])
+
+    def _is_of_session(self, claims: Any) -> bool:
+        if not _is_uuid(claims.get("sid")) or "scope" in claims:
+            return False
         # Tokens issued by version 0.1 have none of these claims; they stay valid until they expire.
         if any(name in claims for name in _CLAIM_CHECKS_SINCE_0_2):
             if not all(check(claims.get(name)) for name, check in _CLAIM_CHECKS_SINCE_0_2.items()):
                 return False
             if claims["client_id"] != self.rules.audience:
                 return False
-        if not _is_text(claims.get("acr", "")):
-            return False
-        # Compared with ==, because "in" would accept any substring of the issuer (CVE-2024-53861).
-        is_for_us = bool(claims["iss"] == self.rules.issuer and claims["aud"] == self.rules.audience)
-        return is_for_us and 0 < claims["exp"] - claims["iat"] <= self.rules.lifetime(claims["type"])
+        return _is_text(claims.get("acr", ""))
 
     def _check_times(self, claims: Claims) -> None:
         now, leeway = clock.now().timestamp(), self.rules.leeway
@@ -190,6 +232,15 @@ class Tokens:
             raise TokenInvalid("It is not valid yet.")
         if claims["exp"] <= now - leeway:
             raise TokenExpired
+
+
+def _is_of_key(claims: Any) -> bool:
+    """Tell whether an access token is one that was issued for an API key, and nothing says that somebody logged in."""
+    if not _is_uuid(claims["akid"]) or claims["type"] != "access" or claims["fresh"]:
+        return False
+    if _OF_A_LOGIN & claims.keys() or not _is_text(claims.get("scope", "")):
+        return False
+    return bool(claims.get("client_id") == prefix_of(UUID(claims["sub"]), UUID(claims["akid"])))
 
 
 def _copied(value: Any) -> Any:
@@ -233,10 +284,10 @@ _CLAIM_CHECKS: dict[str, Callable[[Any], bool]] = {
     "nbf": _is_time,
     "exp": _is_time,
     "jti": _is_uuid,
-    "sid": _is_uuid,
     "type": lambda value: isinstance(value, str) and value in TYP,
     "fresh": lambda value: isinstance(value, bool),
 }
+_OF_A_LOGIN = {"sid", "auth_time", "amr", "acr"}
 _CLAIM_CHECKS_SINCE_0_2: dict[str, Callable[[Any], bool]] = {
     "client_id": _is_text,
     "auth_time": _is_time,

@@ -38,6 +38,13 @@ class MetadataSchema(Schema):
 
     issuer = fields.String(required=True, metadata={"examples": ["https://auth.example.com"]})
     jwks_uri = fields.String(required=True, metadata={"examples": ["https://auth.example.com/.well-known/jwks.json"]})
+    token_endpoint = fields.String(
+        required=True, metadata={"examples": ["https://auth.example.com/api/v1/oauth/token"]}
+    )
+    token_endpoint_auth_methods_supported = fields.List(
+        fields.String(), required=True, metadata={"examples": [["client_secret_basic"]]}
+    )
+    grant_types_supported = fields.List(fields.String(), required=True, metadata={"examples": [["client_credentials"]]})
     introspection_endpoint = fields.String(
         required=True, metadata={"examples": ["https://auth.example.com/api/v1/auth/introspect"]}
     )

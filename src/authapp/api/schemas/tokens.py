@@ -79,6 +79,10 @@ class IntrospectionSchema(Schema):
     exp = fields.Integer(metadata={"examples": [1769852700]})
     jti = fields.UUID()
     sid = fields.UUID()
+    akid = fields.UUID(metadata={"description": "The API key, in place of a session."})
+    scope = fields.String(
+        metadata={"description": "The permissions of an API key, or of its token.", "examples": ["users:read"]}
+    )
     client_id = fields.String(metadata={"examples": ["authapp"]})
     auth_time = fields.Integer(
         metadata={"description": "When the user was authenticated, in seconds since 1970.", "examples": [1769851800]}

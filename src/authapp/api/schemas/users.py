@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from authapp import clock
 from authapp.api.schemas.fields import NO_NUL, Timestamp
@@ -10,7 +10,7 @@ from authapp.api.schemas.pages import PageQuerySchema, PageSchema
 from authapp.api.schemas.roles import ROLE_NAME_RULE
 from authapp.domain.passwords.checks import MAX_LENGTH, MIN_LENGTH
 from authapp.models.role import ROLE_NAME_PATTERN, ROLES_PER_ACCOUNT
-from authapp.models.user import EMAIL_MAX_LENGTH, USERNAME_PATTERN, UserStatus
+from authapp.models.user import EMAIL_MAX_LENGTH, USERNAME_PATTERN, UserKind, UserStatus
 
 USERNAME_RULE = {
     "description": "3 to 32 letters, digits, dots, underscores and hyphens, starting with a letter or a digit; "
@@ -57,8 +57,21 @@ class UserSchema(Schema):
         title = "User"
 
     id = fields.UUID(required=True, metadata={"examples": ["019aa7c4-5b3e-7d53-a6b2-3c1d9e0f4a77"]})
+    kind = fields.String(
+        required=True,
+        validate=validate.OneOf([kind.value for kind in UserKind]),
+        metadata={"description": "`service` for an account that uses API keys alone.", "examples": ["person"]},
+    )
     username = fields.String(required=True, metadata={"examples": ["ada"]})
-    email = fields.String(required=True, metadata={"format": "email", "examples": ["ada@example.com"]})
+    email = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "format": "email",
+            "description": "`null` for a service account alone.",
+            "examples": ["ada@example.com"],
+        },
+    )
     email_verified_at = Timestamp(required=True, allow_none=True)
     status = fields.String(required=True, validate=validate.OneOf([status.value for status in UserStatus]))
     roles = fields.List(fields.String(), required=True, metadata={"examples": [["support"]]})
@@ -124,10 +137,39 @@ def _role_names(**options: Any) -> "fields.List[Any]":
     return fields.List(name, validate=validate.Length(max=ROLES_PER_ACCOUNT), **options)
 
 
-class UserCreationSchema(RegistrationSchema):
+class UserCreationSchema(Schema):
     """An account that an administrator creates."""
 
+    username = fields.String(required=True, metadata=USERNAME_RULE)
+    kind = fields.Enum(
+        UserKind,
+        by_value=True,
+        load_default=UserKind.PERSON,
+        metadata={
+            "description": "A person has an email address and a password. A service has neither, and uses API keys."
+        },
+    )
+    email = fields.String(metadata=EMAIL_RULE)
+    password = fields.String(metadata=PASSWORD_RULE)
     roles = _role_names(load_default=list)
+
+    @validates_schema
+    def validate_kind(self, data: dict[str, Any], **_: Any) -> None:
+        """Require what a person has, and refuse it for a service."""
+        is_person = data.get("kind", UserKind.PERSON) == UserKind.PERSON
+        errors = {
+            name: ["Missing data for required field." if is_person else "A service account has none."]
+            for name in ("email", "password")
+            if (name in data) != is_person
+        }
+        if errors:
+            raise ValidationError(errors)
+
+    @post_load
+    def drop_kind(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Return the rest: without an address, it is the account of a service."""
+        del data["kind"]
+        return data
 
 
 class UserChangeSchema(RenameSchema):

@@ -8,7 +8,7 @@ from sqlalchemy import CTE, Text, Uuid, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
-from authapp.context import RequestContext
+from authapp.context import Principal, RequestContext
 from authapp.database.session import db
 from authapp.domain.audit.events import event_types
 from authapp.models import AuditEvent
@@ -26,11 +26,14 @@ def record(
 ) -> None:
     """Add an event to the open transaction, so that it is stored if and only if the change is.
 
-    The actor and the session are those of ``context`` unless given. ``details`` must not contain secrets.
+    The actor and the session are those of ``context`` unless given. ``details`` must not contain secrets; they also
+    name the API key that the actor used.
 
     Raises ``KeyError`` for a type that is not registered.
     """
     event_types.require(event_type)
+    if isinstance(context.principal, Principal) and context.principal.api_key_id:
+        details.setdefault("by_api_key", str(context.principal.api_key_id))
     db.session.add(
         AuditEvent(
             occurred_at=clock.now(),

@@ -110,7 +110,7 @@ class AddressChanges:
         require_owner(self._verifier, found.user_id, password, context)
 
     def _replace(self, user: User, address: str, now: datetime, context: RequestContext) -> None:
-        previous = user.email
+        previous = user.address
         user.email = address
         user.updated_at = now
         user.set_verified(now)

@@ -58,7 +58,7 @@ class AddressUndo:
             self._hooks.send_after_commit(hooks.user_deleted, context=context, **details)
 
     def _restore(self, user: User, restored: Restored, context: RequestContext) -> int:
-        replaced = user.email
+        replaced = user.address
         user.email = restored.email
         ended = void_password(user, context)
         # A thief may have added credentials since. Those from before are the owner's: a mailbox that somebody has left

@@ -14,7 +14,7 @@ from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.names import checked_names
-from authapp.domain.users.rows import UserRef, delete_account, lock_account
+from authapp.domain.users.rows import UserRef, delete_account, lock_account, require_person
 from authapp.errors import EmailNotVerified, OneTimeTokenInvalid
 from authapp.models import User
 
@@ -85,9 +85,13 @@ class EmailVerifications:
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
 
     def mark(self, ref: UserRef, context: RequestContext) -> User:
-        """Mark the address of an account as verified without a link, and return it. Raises ``ResourceNotFound``."""
+        """Mark the address of an account as verified without a link, and return it.
+
+        Raises ``ResourceNotFound`` or ``ServiceAccount``.
+        """
         with transaction():
             user = lock_account(ref)
+            require_person(user)
             mark_verified(user, self._hooks, context)
         return user
 

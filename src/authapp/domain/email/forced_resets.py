@@ -5,7 +5,7 @@ from authapp.database.session import transaction
 from authapp.domain.hooks import Hooks
 from authapp.domain.throttles import FIRST_FACTOR_SCOPES, Throttles
 from authapp.domain.users.new_password import send_sessions_ended, void_password
-from authapp.domain.users.rows import UserRef, lock_managed
+from authapp.domain.users.rows import UserRef, lock_managed, require_person
 
 
 class ForcedResets:
@@ -20,10 +20,11 @@ class ForcedResets:
 
         ``Notices`` stores the mail with a link to choose another password; a disabled account gets none.
 
-        Raises ``ResourceNotFound``, or the refusals of ``GrantPolicy``.
+        Raises ``ResourceNotFound``, ``ServiceAccount``, or the refusals of ``GrantPolicy``.
         """
         with transaction():
             user = lock_managed(ref, context)
+            require_person(user)
             ended = void_password(user, context)
             self._throttles.reset_failures(user.id, *FIRST_FACTOR_SCOPES)
             self._hooks.send_user_changing(user, {"password"}, context=context)

@@ -39,11 +39,13 @@ class Notices:
         """Store the mail with a link that verifies the address of a new account, in its transaction."""
         if self._verification == "required" and context.principal is None:
             return  # a guest's registration stores it itself, whether or not the address was free
-        self._store_verification(db.session.get_one(User, user_id), context)
+        user = db.session.get_one(User, user_id)
+        if user.email is not None:
+            self._store_verification(user, context)
 
     def _store_verification(self, user: User, context: RequestContext) -> None:
         # Counted: accounts that are created and deleted, or changed back and forth, must not flood an address.
-        self._mail_requests.store_in_transaction(VERIFY_EMAIL, user.email, context)
+        self._mail_requests.store_in_transaction(VERIFY_EMAIL, user.address, context)
 
     def store_changes(
         self,

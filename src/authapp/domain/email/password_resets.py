@@ -52,7 +52,7 @@ class PasswordResets:
         """Store a mail with a link to an account, and return the account. Raises ``ResourceNotFound``."""
         with transaction():
             user = lock_account(ref)
-            self._outbox.add(RESET_PASSWORD, user_id=user.id, address=user.email, context=context)
+            self._outbox.add(RESET_PASSWORD, user_id=user.id, address=user.address, context=context)
         return user
 
     def complete(self, token: str, new_password: str, context: RequestContext) -> None:

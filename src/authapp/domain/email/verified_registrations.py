@@ -11,6 +11,7 @@ from authapp.domain.mail.requests import MailRequests
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.rows import UNIQUE_EMAIL, unique_names
 from authapp.models import User
+from authapp.models.user import email_key
 from authapp.security import identifiers
 
 
@@ -32,7 +33,7 @@ class VerifiedRegistrations:
         ``ServiceUnavailable``, and whatever a hook raises.
         """
         user = self._accounts.prepare(username=username, email=email, password=password, context=context)
-        address, key = user.email, user.email_key
+        address, key = user.address, email_key(user.address)
         # Under a key that nobody has, so that the username decides first, which is not secret.
         user.email_key = f"{identifiers.random_text()}@taken.invalid"
         with unique_names(), transaction() as session:

@@ -10,8 +10,8 @@ from authapp.models.user import lookup_key
 
 def owner_of_address(mail: OutgoingMail) -> Recipient | None:
     """Return the active account that has the address to which the mail was requested."""
-    user = find_account(User.email_key == lookup_key(mail.address or ""), User.status == UserStatus.ACTIVE)
-    return user and Recipient(user, user.email)
+    is_active = User.status == UserStatus.ACTIVE
+    return _at_its_address(find_account(User.email_key == lookup_key(mail.address or ""), is_active))
 
 
 def unverified_owner_of_address(mail: OutgoingMail) -> Recipient | None:
@@ -22,8 +22,7 @@ def unverified_owner_of_address(mail: OutgoingMail) -> Recipient | None:
 
 def owner(mail: OutgoingMail) -> Recipient | None:
     """Return the account with the id that is stored, at the address that it has now."""
-    user = find_account(User.id == mail.user_id)
-    return user and Recipient(user, user.email)
+    return _at_its_address(find_account(User.id == mail.user_id))
 
 
 def active_owner(mail: OutgoingMail) -> Recipient | None:
@@ -47,3 +46,8 @@ def active_owner_at_stored_address(mail: OutgoingMail) -> Recipient | None:
 def find_account(*conditions: ColumnElement[bool]) -> User | None:
     """Return the account that meets these conditions, if there is one."""
     return db.session.scalars(select(User).where(*conditions)).one_or_none()
+
+
+def _at_its_address(user: User | None) -> Recipient | None:
+    """Return the account at its address, unless it is a service account, which has none."""
+    return None if user is None or user.email is None else Recipient(user, user.email)

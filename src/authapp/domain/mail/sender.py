@@ -1,7 +1,6 @@
 """The sender: delivers mails as they come, for as long as its process runs."""
 
 import logging
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from random import uniform
@@ -11,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.context import RequestContext
 from authapp.database.reasons import reason
+from authapp.domain.background import sleep
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.transports import ServerUnavailable
 
@@ -21,9 +21,6 @@ MAX_PAUSE_SECONDS = 60.0
 """The longest pause after a failure. It doubles from ``POLL_SECONDS``, so that a server that is down is left alone."""
 
 MAILS_PER_PASS = 100
-
-STEP_SECONDS = 1.0
-"""How often a sleeping sender looks whether its process stops."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +39,7 @@ class MailSender:
             failures = 0 if self._deliver(running, context) else failures + 1
             pause = min(POLL_SECONDS * 2 ** min(failures, 10), MAX_PAUSE_SECONDS)
             # At random, so that workers that were started together do not ask together.
-            _sleep(pause * uniform(0.8, 1.2), running)  # noqa: S311 - not a secret
+            sleep(pause * uniform(0.8, 1.2), running)  # noqa: S311 - not a secret
 
     def _deliver(self, running: Callable[[], bool], context: RequestContext) -> bool:
         """Deliver what is due, and return whether nothing went wrong."""
@@ -61,9 +58,3 @@ class MailSender:
         else:
             return True
         return False
-
-
-def _sleep(seconds: float, running: Callable[[], bool]) -> None:
-    end = time.monotonic() + seconds
-    while running() and (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, STEP_SECONDS))

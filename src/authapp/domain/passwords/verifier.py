@@ -25,7 +25,7 @@ from authapp.domain.throttles import (
     unknown_account,
 )
 from authapp.errors import FieldError, InvalidCredentials, ValidationFailed, WrongPassword
-from authapp.models import LoginThrottle, User, UserStatus
+from authapp.models import LoginThrottle, User, UserKind, UserStatus
 from authapp.models.user import lookup_key
 
 
@@ -38,7 +38,7 @@ class ConfirmedUser:
 
     password_hash: str | None
     username: str
-    email: str
+    email: str | None
     account_version: datetime
 
 
@@ -184,7 +184,9 @@ def _failures(scope: ThrottleScope, account: Any) -> ColumnElement[bool]:
 def _lookup(key: ColumnElement[str], scope: ThrottleScope, *conditions: ColumnElement[bool]) -> PreparedStatement:
     """Return the statement that reads an account and its failures, with the same work if there is no such account."""
     always = select(literal(1).label("one")).subquery()
-    named = always.outerjoin(_USERS, and_(key == bindparam("key"), *conditions))
+    # Nobody logs in to the account of a service, so nobody can lock it either.
+    is_person = _USERS.c.kind == UserKind.PERSON
+    named = always.outerjoin(_USERS, and_(key == bindparam("key"), is_person, *conditions))
     account = func.coalesce(_USERS.c.id, bindparam("unknown_id", type_=_USERS.c.id.type))
     throttled = named.outerjoin(_THROTTLES, _failures(scope, account))
     return PreparedStatement(select(*_COLUMNS).select_from(throttled))

@@ -1,17 +1,19 @@
 """The one query of every protected request: whether the token is revoked, and who the principal is."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select
 
+from authapp import clock
 from authapp.context import Principal
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import read_one
 from authapp.domain.roles.permissions import role_permissions
-from authapp.models import BlocklistedToken, Role, Session, User, UserRole, UserStatus
+from authapp.models import ApiKey, BlocklistedToken, Role, Session, User, UserRole, UserStatus
 from authapp.models.session import auth_time, is_live
 from authapp.security import identifiers
 from authapp.security.tokens import Claims
@@ -35,14 +37,19 @@ class Principals:
         self._fast_path = fast_path
 
     def token_status(self, claims: Claims) -> TokenStatus | None:
-        """Return the status of the token with these verified ``claims``, or ``None`` if its session does not exist.
+        """Return the status of the token with these verified ``claims``.
+
+        Returns ``None`` if the session or the API key that it was issued for does not exist.
 
         This takes one statement in one round trip. Raises ``sqlalchemy.exc.SQLAlchemyError`` if the database does not
         answer.
         """
         # Passed as text, which PostgreSQL parses. Reading the token has already checked that these are UUIDs.
-        parameters = {"user_id": claims["sub"], "session_id": claims["sid"], "jti": claims["jti"]}
-        row = self._fast_path.read(TOKEN_STATUS, parameters)
+        parameters = {"user_id": claims["sub"], "jti": claims["jti"]}
+        if "akid" in claims:
+            row = self._fast_path.read(API_KEY_TOKEN_STATUS, {**parameters, "key_id": claims["akid"]})
+            return _status_of_key_token(claims, row) if row else None
+        row = self._fast_path.read(TOKEN_STATUS, {**parameters, "session_id": claims["sid"]})
         return status_from_row(claims, row) if row else None
 
     def of_account(
@@ -74,6 +81,35 @@ def status_from_row(claims: Claims, row: Any) -> TokenStatus:
     return TokenStatus(principal, revoked=row.revoked is not False)
 
 
+def _status_of_key_token(claims: Claims, row: Any) -> TokenStatus:
+    """Return the token status from a ``row`` of ``API_KEY_TOKEN_STATUS``."""
+    user_id, key_id = identifiers.from_text(claims["sub"]), identifiers.from_text(claims["akid"])
+    principal = principal_of_key(row, user_id, key_id, row.key_permissions)
+    if "scope" in claims:
+        principal = limited(principal, claims["scope"].split())
+    return TokenStatus(principal, revoked=row.revoked is not False or has_expired(row))
+
+
+def has_expired(row: Any) -> bool:
+    """Tell whether the API key of a ``row`` with its ``expires_at`` is over."""
+    return row.expires_at is not None and bool(row.expires_at <= clock.now())
+
+
+def principal_of_key(row: Any, user_id: UUID, key_id: UUID, allowed: Collection[str] | None) -> Principal:
+    """Return the principal of an API key, which may do what is ``allowed``; ``None`` for all that its owner may.
+
+    Its owner is not there, so nothing of it is a login: it has no session, no ``amr`` and no ``auth_time``.
+    """
+    owner = principal_from_row(row, user_id, session_id=None, amr=[], auth_time=None, fresh=False)
+    principal = replace(owner, api_key_id=key_id)
+    return principal if allowed is None else limited(principal, allowed)
+
+
+def limited(principal: Principal, allowed: Collection[str]) -> Principal:
+    """Return the principal with no more permissions than those ``allowed``, and without roles."""
+    return replace(principal, roles=[], permissions=principal.permissions & set(allowed))
+
+
 def principal_from_row(
     row: Any, user_id: UUID, *, session_id: UUID | None, amr: list[str], auth_time: datetime | None, fresh: bool
 ) -> Principal:
@@ -99,6 +135,7 @@ def principal_from_row(
         fresh=fresh,
         pending_email=row.pending_email,
         pending_email_until=row.pending_email_until,
+        kind=row.kind,
     )
 
 
@@ -114,6 +151,7 @@ def permissions_by_role() -> ColumnElement[dict[str, list[str]]]:
 
 
 ACCOUNT_COLUMNS = (
+    User.kind,
     User.username,
     User.email,
     User.email_verified_at,
@@ -151,3 +189,27 @@ TOKEN_STATUS = PreparedStatement(_SELECT)
 
 Permissions are included, so that revoking a role takes effect on the next request.
 """
+
+API_KEY_COLUMNS = (
+    *ACCOUNT_COLUMNS,
+    ApiKey.expires_at,
+    ApiKey.permissions.label("key_permissions"),
+    permissions_by_role(),
+)
+"""What ``principal_of_key`` and ``has_expired`` need, for a statement that selects from ``users`` and ``api_keys``."""
+
+_SELECT_FOR_KEY = (
+    select(
+        *API_KEY_COLUMNS,
+        or_(BlocklistedToken.jti.is_not(None), User.status != UserStatus.ACTIVE).label("revoked"),
+    )
+    .join(ApiKey, and_(ApiKey.user_id == User.id, ApiKey.id == bindparam("key_id")))
+    .outerjoin(
+        BlocklistedToken,
+        and_(BlocklistedToken.user_id == User.id, BlocklistedToken.jti == bindparam("jti")),
+    )
+    .where(User.id == bindparam("user_id"))
+)
+
+API_KEY_TOKEN_STATUS = PreparedStatement(_SELECT_FOR_KEY)
+"""The same for a token that was issued for an API key, which takes the place of the session."""

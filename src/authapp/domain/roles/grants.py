@@ -10,7 +10,7 @@ from authapp.context import Operator, Principal, RequestContext
 from authapp.database.session import db
 from authapp.domain.roles.permissions import Permission, role_permissions
 from authapp.errors import FieldError, LastAdmin, PermissionDenied, TokenRevoked, ValidationFailed
-from authapp.models import Role, Session, User, UserRole, UserStatus
+from authapp.models import ApiKey, Role, Session, User, UserRole, UserStatus
 from authapp.models.role import ADMIN
 from authapp.models.session import is_live
 
@@ -98,14 +98,18 @@ def _lock_roles(names: Collection[str]) -> None:
 def require_live(context: RequestContext) -> None:
     """Raise ``TokenRevoked`` if the principal in ``context`` has been disabled or logged out since the guard's check.
 
+    So it is if its API key was deleted.
+
     Call it when the principal's account is locked, so that the answer holds until the end of the open transaction.
     """
     if not isinstance(context.principal, Principal):
         return
-    user_id, session_id = context.principal.id, context.principal.session_id
+    user_id, session_id, key_id = context.principal.id, context.principal.session_id, context.principal.api_key_id
     live = select(User.id).where(User.id == user_id, User.status == UserStatus.ACTIVE)
     if session_id is not None:
         live = live.join(Session, Session.user_id == User.id).where(Session.id == session_id, is_live())
+    if key_id is not None:
+        live = live.join(ApiKey, ApiKey.user_id == User.id).where(ApiKey.id == key_id)
     if db.session.scalar(live) is None:
         raise TokenRevoked
 

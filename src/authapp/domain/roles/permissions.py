@@ -1,7 +1,8 @@
 """The registry of permissions, with names of the form ``resource:action``. An application can add its own."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from authapp.errors import FieldError
 from authapp.models.role import ADMIN
 from authapp.registry import Registry
 
@@ -20,6 +21,16 @@ class Permission:
     ROLES_WRITE = permissions.register("roles:write", "Create, change and delete roles.")
     AUDIT_READ = permissions.register("audit:read", "Read the audit trail.")
     TOKENS_INTROSPECT = permissions.register("tokens:introspect", "Ask about the tokens of others (RFC 7662).")
+
+
+def unknown_permissions(names: Iterable[str]) -> list[FieldError]:
+    """Return an error for each name in the field ``permissions`` that is not a registered permission."""
+    known = ", ".join(sorted(permissions))
+    return [
+        FieldError(f"#/permissions/{index}", f"There is no such permission; there are: {known}.")
+        for index, name in enumerate(names)
+        if name not in permissions
+    ]
 
 
 def role_permissions(by_role: Mapping[str, Collection[str]]) -> frozenset[str]:

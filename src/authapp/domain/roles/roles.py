@@ -16,6 +16,7 @@ from authapp.domain.pages import Listing, Page, Pages
 from authapp.domain.roles import deletion
 from authapp.domain.roles.grants import GrantPolicy, no_such_role
 from authapp.domain.roles.permissions import permissions as registered
+from authapp.domain.roles.permissions import unknown_permissions
 from authapp.errors import FieldError, ResourceNotFound, RoleProtected, RoleTaken, ValidationFailed
 from authapp.models import Role
 from authapp.models.role import ADMIN, checked_role_description, checked_role_name, is_role_name
@@ -169,12 +170,7 @@ def _checked(name: str, permissions: Collection[str], description: str) -> list[
             check(value)
         except ValueError as error:
             field_errors.append(FieldError(f"#/{field}", str(error)))
-    known = ", ".join(sorted(registered))
-    field_errors += [
-        FieldError(f"#/permissions/{index}", f"There is no such permission; there are: {known}.")
-        for index, permission in enumerate(permissions)
-        if permission not in registered
-    ]
+    field_errors += unknown_permissions(permissions)
     if field_errors:
         raise ValidationFailed(field_errors=field_errors[:20])
     return sorted({str(permission) for permission in permissions})

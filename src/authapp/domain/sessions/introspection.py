@@ -58,14 +58,14 @@ class Introspection:
         claims = self._read(token)
         if claims is None or UUID(claims["sub"]) != user_id:
             return
-        session_id = UUID(claims["sid"])
         if claims["type"] == "refresh":
             with suppress(ResourceNotFound):
-                self._sessions.end(user_id, session_id, context)
+                self._sessions.end(user_id, UUID(claims["sid"]), context)
             return
+        issued_for = UUID(claims["akid"] if "akid" in claims else claims["sid"])
         access_token = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
         with transaction():
-            if revocation.revoke_access_token(user_id, session_id, access_token, clock.now()):
+            if revocation.revoke_access_token(user_id, issued_for, access_token, clock.now()):
                 audit.record(EventType.TOKEN_REVOKED, context=context, subject_id=user_id, jti=claims["jti"])
 
     def _read(self, token: str) -> Claims | None:

@@ -34,7 +34,7 @@ from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.pruning import Prunable, prunables
-from authapp.models import BlocklistedToken, EndReason, Session, User
+from authapp.models import ApiKey, BlocklistedToken, EndReason, Session, User
 from authapp.models.session import is_unended, server_time, valid_from
 
 _TIME = DateTime(timezone=True)
@@ -125,11 +125,17 @@ def log_out(
     return fast_path.write(_LOG_OUT, {**parameters, **token, **audit.audit_params(context)}) is not None
 
 
-def revoke_access_token(user_id: UUID, session_id: UUID, token: AccessToken, now: datetime) -> bool:
-    """Put an access token on the blocklist, within the open transaction; return ``False`` if it was already there."""
-    # The account may have been deleted meanwhile, together with its sessions. Then there is nothing to revoke.
-    session = select(Session.user_id).where(Session.user_id == user_id, Session.id == session_id)
-    if db.session.scalar(session.with_for_update(read=True)) is None:
+def revoke_access_token(user_id: UUID, issued_for: UUID, token: AccessToken, now: datetime) -> bool:
+    """Put an access token on the blocklist, within the open transaction; return ``False`` if it was already there.
+
+    ``issued_for`` is the id of the session or the API key of the token.
+    """
+    # The account may have been deleted meanwhile, together with these. Then there is nothing to revoke.
+    for owner in (Session, ApiKey):
+        found = select(owner.user_id).where(owner.user_id == user_id, owner.id == issued_for)
+        if db.session.scalar(found.with_for_update(read=True)) is not None:
+            break
+    else:
         return False
     jti, expires_at = token.columns()
     row = select(literal(user_id, Uuid), jti, _ACCESS, expires_at, literal(now, _TIME))

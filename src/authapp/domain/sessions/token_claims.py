@@ -12,7 +12,10 @@ MAX_BYTES = 1_024
 """The maximum size of all extra claims of a token as JSON, because a token is sent with every request."""
 
 ClaimSource = Callable[[UUID, UUID], Any]
-"""Takes the ids of the user and the session, and returns a JSON value, or ``None`` to omit the claim."""
+"""Takes the ids of the user and the session, and returns a JSON value, or ``None`` to omit the claim.
+
+For a token that is issued for an API key, the second is the id of the key.
+"""
 
 token_claims: Registry[ClaimSource] = Registry(
     "token claim",

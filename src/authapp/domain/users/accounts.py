@@ -30,8 +30,8 @@ from authapp.domain.users.rows import (
     require_room_for_roles,
     unique_names,
 )
-from authapp.errors import RegistrationClosed, WrongPassword
-from authapp.models import User, UserRole
+from authapp.errors import RegistrationClosed, ServiceAccount, WrongPassword
+from authapp.models import User, UserKind, UserRole
 from authapp.security import identifiers
 
 
@@ -90,15 +90,25 @@ class Accounts:
         self._hooks.send_after_commit(hooks.user_registered, context=context, user_id=user.id, **names)
 
     def create(
-        self, *, username: str, email: str, password: str | None, roles: Iterable[str] = (), context: RequestContext
+        self,
+        *,
+        username: str,
+        email: str | None = None,
+        password: str | None = None,
+        roles: Iterable[str] = (),
+        context: RequestContext,
     ) -> User:
         """Create an account with ``roles``. Without a ``password``, it cannot log in with a password.
 
-        Raises ``ValidationFailed``, ``PasswordRejected``, ``UsernameTaken``, ``EmailTaken``; ``StepUpRequired`` without
-        a recent login, if there are roles; or ``PermissionDenied`` for a role that the principal may not grant. If two
-        requests want the same name at once, only one succeeds, because a database constraint decides and not a query
-        beforehand.
+        Without an ``email``, it is the account of a service, and has no password either.
+
+        Raises ``ValidationFailed``, ``PasswordRejected``, ``UsernameTaken``, ``EmailTaken``; ``ServiceAccount`` for a
+        password without an address; ``StepUpRequired`` without a recent login, if there are roles; or
+        ``PermissionDenied`` for a role that the principal may not grant. If two requests want the same name at once,
+        only one succeeds: a database constraint decides, and not a query before.
         """
+        if email is None and password is not None:
+            raise ServiceAccount
         role_names = checked_roles(roles)
         if role_names:
             self._actor_policy.require_recent(context)
@@ -148,7 +158,7 @@ class Accounts:
         confirmed = self._verifier.confirm(user_id, current, context, field="current_password")
         if confirmed.password_hash is None:
             raise WrongPassword
-        names = {"username": confirmed.username, "email": confirmed.email}
+        names = {"username": confirmed.username, "email": confirmed.email or ""}
         self._policy.require_acceptable(new, **names, context=context, field="new_password")
         new_hash = self._hasher.hash(new, context)
         with transaction():
@@ -175,9 +185,10 @@ class Accounts:
 
     def _new(self, names: UserNames, password: str | None, context: RequestContext, roles: Iterable[str] = ()) -> User:
         if password is not None:
-            self._policy.require_acceptable(password, username=names.username, email=names.email, context=context)
+            self._policy.require_acceptable(password, username=names.username, email=names.email or "", context=context)
         return User(
             id=identifiers.time_ordered(),
+            kind=UserKind.SERVICE if names.email is None else UserKind.PERSON,
             username=names.username,
             email=names.email,
             password_hash=None if password is None else self._hasher.hash(password, context),

@@ -136,7 +136,7 @@ class Administration:
         """
         with transaction():  # no connection may be held while the password is hashed
             user = self._accounts.find(ref)
-        self._policy.require_acceptable(password, username=user.username, email=user.email, context=context)
+        self._policy.require_acceptable(password, username=user.username, email=user.address, context=context)
         new_hash = self._hasher.hash(password, context)
         with transaction():
             user = lock_managed(user.id, context)

@@ -71,7 +71,7 @@ class NameKeys:
             with unique_names(), transaction():
                 user = lock_account(user_id)
                 if _are_outdated(user):
-                    user.username_key, user.email_key = folded(user.username), email_key(user.email)
+                    user.username_key, user.email_key = _keys(user)
                     audit.record(EventType.USER_CHANGED, context=context, subject_id=user.id, fields=["keys"])
         except (UsernameTaken, EmailTaken):
             return False
@@ -83,15 +83,20 @@ class NameKeys:
 _NAMES = (User.username, User.username_key, User.email, User.email_key)
 
 
+def _keys(names: Any) -> tuple[str, str | None]:
+    return folded(names.username), None if names.email is None else email_key(names.email)
+
+
 def _are_outdated(names: Any) -> bool:
-    return (folded(names.username), email_key(names.email)) != (names.username_key, names.email_key)
+    return _keys(names) != (names.username_key, names.email_key)
 
 
 def _may_differ() -> ColumnElement[bool]:
     """Return the SQL condition for the few accounts whose keys are computed: PostgreSQL has neither rule itself."""
+    texts: tuple[Any, ...] = (User.username, User.email)
     return or_(
         User.username_key != func.lower(User.username.collate("C")),
         User.email_key != func.lower(User.email.collate("C")),
-        *(func.octet_length(name) != func.char_length(name) for name in (User.username, User.email)),
+        *(func.octet_length(name) != func.char_length(name) for name in texts),
         User.email.ilike("%xn--%"),
     )

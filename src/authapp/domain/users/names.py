@@ -8,14 +8,16 @@ from authapp.models.user import checked_email, checked_username
 
 @dataclass(frozen=True)
 class UserNames:
-    """A valid username and email address; the address is in its normal form."""
+    """A valid username and email address; the address is in its normal form, and ``None`` for a service account."""
 
     username: str
-    email: str
+    email: str | None
 
     @classmethod
-    def checked(cls, username: str, email: str) -> "UserNames":
+    def checked(cls, username: str, email: str | None) -> "UserNames":
         """Return the names. Raises ``ValidationFailed``, which lists all invalid fields."""
+        if email is None:
+            return cls(**checked_names(username=username), email=None)
         return cls(**checked_names(username=username, email=email))
 
 

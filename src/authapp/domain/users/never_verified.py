@@ -13,20 +13,21 @@ from authapp import clock
 from authapp.database.session import transaction
 from authapp.domain.audit import EventType
 from authapp.domain.pruning import BATCH, Prunable
-from authapp.models import AuditEvent, User, UserRole
+from authapp.models import ApiKey, AuditEvent, User, UserKind, UserRole
 
 
 def never_verified(days: int) -> Sequence[Prunable]:
     """Return what is to be pruned: accounts that are ``days`` old and not in use. It is nothing for 0.
 
-    An account with a role was given it by an administrator. One that has been logged in to is from before addresses had
-    to be verified, and its owner may come back.
+    A service account has no address to verify. An account with a role or with an API key was given it by an
+    administrator. One that has been logged in to is from before addresses had to be verified, and its owner may come
+    back.
     """
 
     def is_left_behind(now: datetime) -> ColumnElement[bool]:
-        unused = User.first_verified_at.is_(None) & User.last_login_at.is_(None)
-        has_role = exists().where(UserRole.user_id == User.id)
-        return unused & ~has_role & (User.created_at < now - timedelta(days=days))
+        unused = User.first_verified_at.is_(None) & User.last_login_at.is_(None) & (User.kind == UserKind.PERSON)
+        is_given = exists().where(UserRole.user_id == User.id) | exists().where(ApiKey.user_id == User.id)
+        return unused & ~is_given & (User.created_at < now - timedelta(days=days))
 
     return [_NeverVerified("unverified_accounts", User.created_at, is_left_behind)] if days else []
 

@@ -20,11 +20,12 @@ from authapp.errors import (
     FieldError,
     Refusal,
     ResourceNotFound,
+    ServiceAccount,
     UsernameTaken,
     ValidationFailed,
     WrongPassword,
 )
-from authapp.models import BlocklistedToken, Session, User
+from authapp.models import BlocklistedToken, Session, User, UserKind
 from authapp.models.role import ROLES_PER_ACCOUNT, checked_role_name
 from authapp.models.user import lookup_key
 
@@ -89,6 +90,12 @@ def lock_managed(ref: UserRef, context: RequestContext) -> User:
     return user
 
 
+def require_person(user: User) -> None:
+    """Raise ``ServiceAccount`` for the account of a service."""
+    if user.kind != UserKind.PERSON:
+        raise ServiceAccount
+
+
 def lock_if_unchanged(user_id: UUID, confirmed: ConfirmedUser) -> User:
     """Lock and return an account. Raises ``WrongPassword`` if it has another password than the one confirmed."""
     user = lock_account(user_id)
@@ -102,8 +109,10 @@ def change_names(user: User, names: Mapping[str, str], context: RequestContext) 
     """Set the ``username`` and ``email`` in ``names`` on a locked account.
 
     Returns the previous values of those that changed. A new address is not verified, and no link in a mail that was
-    sent before changes it again. Raises ``ValidationFailed``.
+    sent before changes it again. Raises ``ValidationFailed``, also for the address of a service account.
     """
+    if "email" in names and user.kind == UserKind.SERVICE:
+        raise ValidationFailed(field_errors=[FieldError("#/email", "A service account has no email address.")])
     changes = {name: value for name, value in checked_names(**names).items() if value != getattr(user, name)}
     previous: dict[str, str] = {name: getattr(user, name) for name in changes}
     for name, value in changes.items():

@@ -64,11 +64,16 @@ class UserFilter:
         holder = select(literal(True)).where(UserRole.user_id == User.id, UserRole.role_name == self.role)
         is_holder = holder.correlate(User).scalar_subquery()
         has_role = and_(is_live_role(self.role), is_holder) if self.role else true()
-        is_verified = true() if self.email_verified is None else User.email_verified_at.is_not(None)
+        # A service account has no address, so neither filter lists it.
+        is_verified = {
+            None: true(),
+            True: User.email_verified_at.is_not(None),
+            False: and_(User.email_verified_at.is_(None), User.email.is_not(None)),
+        }[self.email_verified]
         # The role is tested last, because PostgreSQL stops at the first test that fails and the role needs a lookup.
         return and_(
             User.status == self.status if self.status else true(),
-            ~is_verified if self.email_verified is False else is_verified,
+            is_verified,
             has_role,
         )
 

@@ -1,0 +1,1 @@
+"""API keys: making, listing and deleting them, accepting them, and issuing tokens for them."""

@@ -1,0 +1,33 @@
+"""For work that runs beside the requests for as long as its process does."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from authapp.database.reasons import reason
+
+STEP_SECONDS = 1.0
+"""How often a sleeping task looks whether its process stops."""
+
+logger = logging.getLogger(__name__)
+
+
+def sleep(seconds: float, running: Callable[[], bool]) -> None:
+    """Sleep for ``seconds``, or until ``running`` returns false."""
+    end = time.monotonic() + seconds
+    while running() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, STEP_SECONDS))
+
+
+def survive(work: Callable[[], object], failure: str) -> None:
+    """Do ``work``. If it raises, log ``failure`` and why, and return: the next turn may succeed."""
+    try:
+        work()
+    except Exception as error:
+        why = reason(error) if isinstance(error, SQLAlchemyError) else None
+        if why:
+            logger.warning("%s: %s", failure, why)
+        else:
+            logger.exception(failure)

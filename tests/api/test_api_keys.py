@@ -1,0 +1,513 @@
+"""API keys: made once, accepted where a token is, limited, and dead on the next request."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import inspect, select, text
+
+from authapp import AuthApp, clock
+from authapp.api.requirements import SecondFactorOfRole
+from authapp.config import RateLimit
+from authapp.context import OPERATOR
+from authapp.database.session import db
+from authapp.domain.api_keys import usage
+from authapp.domain.services import Services
+from authapp.errors import ServiceAccount
+from authapp.models import ApiKey, User
+from authapp.security import api_keys
+from clocks import Time
+from conftest import reconfigured
+from factories import (
+    PASSWORD,
+    Api,
+    a_service,
+    a_session,
+    a_token,
+    a_user,
+    an_api_key,
+    api_key_row,
+    events_of,
+    problem,
+)
+
+SOMEBODY = UUID("019aa7c4-5b3e-7d53-a6b2-3c1d9e0f4a77")
+"""An id that nobody has."""
+
+
+@pytest.fixture
+def user(app: Flask) -> User:
+    return a_user(app, "ada")
+
+
+@pytest.fixture
+def token(app: Flask, user: User) -> str:
+    return a_session(app, user).access_token
+
+
+@pytest.fixture
+def root(app: Flask) -> str:
+    return a_session(app, a_user(app, "root", roles=["admin"])).access_token
+
+
+def make(api: Api, token: str, path: str = "/users/me/api-keys", **wanted: Any) -> dict[str, Any]:
+    response = api.post(path, {"name": "backup", **wanted}, token)
+    assert response.status_code == 201, response.get_json()
+    body: dict[str, Any] = response.get_json()
+    return body
+
+
+def keys(api: Api, token: str, path: str = "/users/me/api-keys") -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = api.get(path, token).get_json()["items"]
+    return items
+
+
+def a_role(app: Flask, *permissions: str) -> str:
+    with app.app_context():
+        return Services.of(app).roles.create("helper", permissions, context=OPERATOR).name
+
+
+# --- making, listing, deleting ---------------------------------------------------------------------------------------
+
+
+def test_a_key_is_shown_once_and_works_at_once(app: Flask, api: Api, user: User, token: str) -> None:
+    made = make(api, token, expires_at=clock.rfc3339(clock.now() + timedelta(days=1)))
+    key = made.pop("key")
+    assert key.startswith(made["prefix"])
+    assert api_keys.parse(key).user_id == user.id
+    assert (made["name"], made["permissions"], made["last_used_at"]) == ("backup", None, None)
+    assert keys(api, token) == [made]
+    assert api.get("/users/me", key).get_json()["username"] == "ada"
+
+
+def test_no_column_and_no_event_has_a_key(app: Flask, api: Api, user: User, token: str) -> None:
+    made = make(api, token)
+    key, secret = made["key"], made["key"][len(made["prefix"]) :]
+    api.get("/users/me", key)
+    api.post("/users/me/api-keys", {"name": "another"}, key)
+    api.get("/users/me", f"{key[:-7]}{'0' if key[-7] != '0' else '1'}{key[-6:]}")
+    api.client.delete(f"/api/v1/users/me/api-keys/{made['id']}", headers={"Authorization": f"Bearer {token}"})
+    with app.app_context():
+        tables = inspect(db.engine).get_table_names()
+        stored = "\n".join(
+            str(row) for table in tables for row in db.session.execute(text(f'SELECT "{table}"::text FROM "{table}"'))
+        )
+    assert str(made["id"]) in stored
+    assert secret not in stored
+    assert secret[:20] not in stored
+
+
+def test_the_newest_key_comes_first_page_by_page(api: Api, token: str) -> None:
+    made = [make(api, token, name=f"key {number}")["id"] for number in range(3)]
+    page = api.get("/users/me/api-keys?limit=2", token).get_json()
+    rest = api.get(f"/users/me/api-keys?limit=2&cursor={page['next_cursor']}", token).get_json()
+    assert [each["id"] for each in page["items"] + rest["items"]] == made[::-1]
+    assert rest["next_cursor"] is None
+
+
+def test_a_cursor_of_another_user_is_refused(app: Flask, api: Api, token: str) -> None:
+    for _ in range(2):
+        make(api, token)
+    cursor = api.get("/users/me/api-keys?limit=1", token).get_json()["next_cursor"]
+    other = a_session(app, a_user(app)).access_token
+    problem(api.get(f"/users/me/api-keys?cursor={cursor}", other), 422, "validation_failed")
+
+
+def test_an_account_has_no_more_than_50_keys(app: Flask, api: Api, user: User, token: str) -> None:
+    made = [an_api_key(app, user) for _ in range(50)]
+    problem(api.post("/users/me/api-keys", {"name": "x"}, token), 409, "too_many_api_keys")
+    assert api("DELETE", f"/users/me/api-keys/{api_keys.parse(made[0]).key_id}", token).status_code == 204
+    assert api.post("/users/me/api-keys", {"name": "x"}, token).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "#/name"),
+        ({"name": ""}, "#/name"),
+        ({"name": "x" * 65}, "#/name"),
+        ({"name": "a\nb"}, "#/name"),
+        ({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}, "#/expires_at"),
+        ({"name": "x", "expires_at": "tomorrow"}, "#/expires_at"),
+        ({"name": "x", "permissions": ["no:such"]}, "#/permissions/0"),
+        ({"name": "x", "user_id": str(SOMEBODY)}, "#/user_id"),
+    ],
+    ids=["none", "empty", "long", "lines", "past", "words", "unknown", "of another"],
+)
+def test_what_cannot_be_a_key_is_refused(api: Api, token: str, body: dict[str, Any], pointer: str) -> None:
+    refused = problem(api.post("/users/me/api-keys", body, token), 422, "validation_failed")
+    assert [error["pointer"] for error in refused["errors"]] == [pointer]
+
+
+def test_nobody_gives_a_key_more_than_they_hold(app: Flask, api: Api, token: str, root: str) -> None:
+    problem(
+        api.post("/users/me/api-keys", {"name": "x", "permissions": ["users:read"]}, token), 403, "permission_denied"
+    )
+    assert make(api, root, permissions=["users:read", "users:read"])["permissions"] == ["users:read"]
+
+
+def test_making_a_key_needs_a_recent_login(api: Api, token: str, time: Time) -> None:
+    time.passes(seconds=301)
+    problem(api.post("/users/me/api-keys", {"name": "x"}, token), 401, "step_up_required")
+
+
+def test_making_a_key_of_a_service_needs_a_recent_login(app: Flask, api: Api, root: str, time: Time) -> None:
+    path = f"/users/{a_service(app).id}/api-keys"
+    assert api.post(path, {"name": "x"}, root).status_code == 201
+    time.passes(seconds=301)
+    problem(api.post(path, {"name": "x"}, root), 401, "step_up_required")
+
+
+def test_a_key_of_another_user_is_not_found(app: Flask, api: Api, token: str) -> None:
+    other = an_api_key(app, a_user(app))
+    problem(api("DELETE", f"/users/me/api-keys/{api_keys.parse(other).key_id}", token), 404, "not_found")
+    assert api.get("/ping", other).status_code == 200
+
+
+def test_making_and_deleting_are_recorded(app: Flask, api: Api, user: User, token: str) -> None:
+    made = make(api, token, permissions=[])
+    api("DELETE", f"/users/me/api-keys/{made['id']}", token)
+    created, revoked = events_of(app, user, "api_key.created", "api_key.revoked")
+    assert created.details == {"api_key_id": made["id"], "name": "backup", "permissions": [], "expires_at": None}
+    assert revoked.details == {"api_key_id": made["id"], "name": "backup"}
+    assert created.actor_id == user.id
+
+
+# --- what a key may do -----------------------------------------------------------------------------------------------
+
+
+def test_a_key_without_limits_follows_its_owners_roles(app: Flask, api: Api, user: User) -> None:
+    key = an_api_key(app, user)
+    problem(api.get("/users", key), 403, "permission_denied")
+    with app.app_context():
+        Services.of(app).administration.grant("ada", a_role(app, "users:read"), OPERATOR)
+    assert api.get("/users", key).status_code == 200
+    assert api.get("/users/me", key).get_json()["roles"] == ["helper"]
+
+
+def test_a_limited_key_may_do_what_it_and_its_owner_may(app: Flask, api: Api) -> None:
+    admin = a_user(app, roles=["admin"])
+    key = an_api_key(app, admin, permissions=["users:read"])
+    assert api.get("/users", key).status_code == 200
+    problem(api.get("/roles", key), 403, "permission_denied")
+    problem(api("DELETE", f"/users/{SOMEBODY}", key), 403, "permission_denied")
+    with app.app_context():
+        Services.of(app).administration.grant(a_user(app, "second").username, "admin", OPERATOR)
+        Services.of(app).administration.revoke(admin.username, "admin", OPERATOR)
+    problem(api.get("/users", key), 403, "permission_denied")
+
+
+def test_a_limited_key_has_no_roles_for_others_to_go_by(app: Flask, api: Api) -> None:
+    admin = a_user(app, roles=["admin"])
+    limited, whole = an_api_key(app, admin, permissions=["users:read"]), an_api_key(app, admin)
+    assert api.get("/auth/verify", limited).headers["X-Auth-Roles"] == ""
+    assert api.get("/auth/verify", whole).headers["X-Auth-Roles"] == "admin"
+
+
+def test_a_limited_key_grants_no_more_than_it_may_itself(app: Flask, api: Api) -> None:
+    a_role(app, "roles:read")
+    key = an_api_key(app, a_user(app, roles=["admin"]), permissions=["users:write"])
+    body = {"username": "new", "email": "new@example.com", "password": PASSWORD, "roles": ["helper"]}
+    problem(api.post("/users", body, key), 403, "permission_denied")
+    problem(api.post("/users", {**body, "roles": ["admin"]}, key), 403, "permission_denied")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/users/me/api-keys", {"name": "x"}),
+        ("DELETE", "/users/me", {"password": PASSWORD}),
+        ("POST", "/auth/logout", None),
+        ("POST", "/auth/step-ups", {"password": PASSWORD}),
+        ("POST", "/users/me/totp", {}),
+        ("DELETE", "/users/me/totp", {}),
+        ("POST", "/users/me/recovery-codes", {}),
+        ("POST", "/users/me/passkeys", {}),
+        ("DELETE", f"/users/me/passkeys/{SOMEBODY}", {}),
+        ("PUT", "/users/me/email", {"email": "new@example.com", "password": PASSWORD}),
+        ("POST", f"/users/{SOMEBODY}/api-keys", {"name": "x"}),
+        ("PUT", f"/users/{SOMEBODY}/password", {}),
+        ("DELETE", f"/users/{SOMEBODY}/factors", {}),
+    ],
+)
+def test_a_key_never_stands_for_a_login(app: Flask, api: Api, method: str, path: str, body: Any) -> None:
+    key = an_api_key(app, a_user(app, roles=["admin"]))
+    problem(api(method, path, key, **({} if body is None else {"json": body})), 403, "permission_denied")
+
+
+def test_a_key_is_no_refresh_token(app: Flask, api: Api, user: User) -> None:
+    key = an_api_key(app, user)
+    problem(api.post("/auth/refresh", {"refresh_token": key}), 401, "token_invalid")
+
+
+def test_a_key_needs_no_second_factor_that_a_role_asks_for(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = a_user(app, roles=["admin"])
+    monkeypatch.setattr(AuthApp.of(app), "requirements", [SecondFactorOfRole(frozenset({"admin"}))])
+    problem(api.get("/ping", a_session(app, admin).access_token), 403, "second_factor_enrolment_required")
+    assert api.get("/ping", an_api_key(app, admin)).status_code == 200
+
+
+def test_what_a_key_did_is_recorded_with_the_key(app: Flask, api: Api) -> None:
+    admin = a_user(app, roles=["admin"])
+    key, other = an_api_key(app, admin), a_user(app)
+    assert api("PATCH", f"/users/{other.id}", key, json={"status": "disabled"}).status_code == 200
+    (event,) = events_of(app, other, "user.disabled")
+    assert (event.actor_id, event.session_id) == (admin.id, None)
+    assert event.details == {"by_api_key": str(api_keys.parse(key).key_id)}
+
+
+# --- dead on the next request ----------------------------------------------------------------------------------------
+
+
+def test_a_deleted_key_is_refused(app: Flask, api: Api, user: User, token: str) -> None:
+    key = an_api_key(app, user)
+    assert api.get("/ping", key).status_code == 200
+    api("DELETE", f"/users/me/api-keys/{api_keys.parse(key).key_id}", token)
+    problem(api.get("/ping", key), 401, "token_invalid")
+
+
+def test_an_expired_key_is_refused(app: Flask, api: Api, user: User, time: Time) -> None:
+    key = an_api_key(app, user, expires_at=time.now + timedelta(hours=1))
+    time.passes(seconds=3599)
+    assert api.get("/ping", key).status_code == 200
+    time.passes(seconds=1)
+    problem(api.get("/ping", key), 401, "token_expired")
+
+
+def test_a_key_of_a_disabled_owner_is_refused_until_the_owner_is_enabled(app: Flask, api: Api, user: User) -> None:
+    key = an_api_key(app, user)
+    with app.app_context():
+        Services.of(app).administration.disable("ada", OPERATOR)
+    problem(api.get("/ping", key), 401, "token_revoked")
+    with app.app_context():
+        Services.of(app).administration.enable("ada", OPERATOR)
+    assert api.get("/ping", key).status_code == 200
+
+
+def test_a_key_of_a_deleted_owner_is_refused(app: Flask, api: Api, user: User) -> None:
+    key = an_api_key(app, user)
+    with app.app_context():
+        Services.of(app).administration.delete("ada", OPERATOR)
+    problem(api.get("/ping", key), 401, "token_invalid")
+
+
+def test_a_key_with_another_secret_is_refused(app: Flask, api: Api, user: User) -> None:
+    ids = api_keys.parse(an_api_key(app, user))
+    problem(api.get("/ping", api_keys.generate(ids.user_id, ids.key_id)), 401, "token_invalid")
+
+
+def test_a_logout_everywhere_and_a_new_password_leave_keys_alone(app: Flask, api: Api, user: User, token: str) -> None:
+    key = an_api_key(app, user)
+    api(
+        "PUT", "/users/me/password", token, json={"current_password": PASSWORD, "new_password": "another long sentence"}
+    )
+    api.post("/auth/logout?scope=global", token=token)
+    assert api.get("/ping", key).status_code == 200
+
+
+def test_whoever_prepared_an_account_loses_its_keys(app: Flask, api: Api, user: User) -> None:
+    key = an_api_key(app, user)
+    reset = {"token": a_token(app, user), "new_password": "another long sentence"}
+    assert api("PUT", "/auth/password-resets", json=reset).status_code == 204
+    problem(api.get("/ping", key), 401, "token_invalid")
+    assert [event.details["name"] for event in events_of(app, user, "api_key.revoked")] == ["tests"]
+
+
+def test_a_verified_owner_keeps_the_keys_after_a_reset(app: Flask, api: Api, user: User) -> None:
+    key = an_api_key(app, user)
+    with app.app_context():
+        Services.of(app).email.verifications.mark("ada", OPERATOR)
+    reset = {"token": a_token(app, user), "new_password": "another long sentence"}
+    assert api("PUT", "/auth/password-resets", json=reset).status_code == 204
+    assert api.get("/ping", key).status_code == 200
+
+
+def test_a_refused_key_is_recorded_once_a_minute(app: Flask, api: Api, user: User, time: Time) -> None:
+    key = an_api_key(app, user, expires_at=time.now + timedelta(hours=1))
+    time.passes(hours=2)
+    for _ in range(3):
+        problem(api.get("/ping", key), 401, "token_expired")
+    (event,) = events_of(app, user, "api_key.refused")
+    assert event.details == {"api_key_id": str(api_keys.parse(key).key_id), "reason": "expired"}
+    time.passes(seconds=60)
+    api.get("/ping", key)
+    assert len(events_of(app, user, "api_key.refused")) == 2
+
+
+def test_expired_keys_are_pruned_after_a_month(app: Flask, user: User, time: Time) -> None:
+    expiring, lasting = an_api_key(app, user, expires_at=time.now + timedelta(hours=1)), an_api_key(app, user)
+    time.passes(days=30)
+    with app.app_context():
+        assert Services.of(app).pruning.prune()["api_keys"] == 0
+        time.passes(hours=2)
+        assert Services.of(app).pruning.prune()["api_keys"] == 1
+        assert db.session.scalars(select(ApiKey.id)).all() == [api_keys.parse(lasting).key_id]
+    assert expiring != lasting
+
+
+# --- use and limits --------------------------------------------------------------------------------------------------
+
+
+def test_a_use_is_stored_once_a_minute_and_by_no_request(app: Flask, api: Api, user: User, time: Time) -> None:
+    key, used = an_api_key(app, user), Services.of(app).used_api_keys
+    used.take()
+    first = time.now
+    for _ in range(3):
+        api.get("/ping", key)
+    assert api_key_row(app, key).last_used_at is None
+    with app.app_context():
+        usage.store_last_uses(used.take())
+    assert api_key_row(app, key).last_used_at == first
+    assert used.take() == {}
+    for seconds, expected in ((59, first), (2, first + timedelta(seconds=61))):
+        time.passes(seconds=seconds)
+        api.get("/ping", key)
+        with app.app_context():
+            usage.store_last_uses(used.take())
+            db.session.expire_all()
+        assert api_key_row(app, key).last_used_at == expected
+
+
+def test_uses_of_keys_that_are_gone_are_forgotten(app: Flask, user: User) -> None:
+    with app.app_context():
+        usage.store_last_uses({(user.id, uuid4()): clock.now(), (uuid4(), uuid4()): clock.now()})
+
+
+def test_each_key_may_have_a_limit(app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = an_api_key(app, user), an_api_key(app, user)
+    reconfigured(app, monkeypatch, rate_limits={"api_key": RateLimit(2, 60)})
+    assert [api.get("/ping", first).status_code for _ in range(3)] == [200, 200, 429]
+    refused = api.get("/ping", first)
+    problem(refused, 429, "too_many_requests")
+    assert refused.headers["RateLimit-Policy"] == '"api_key";q=2;w=60'
+    assert api.get("/ping", second).status_code == 200
+
+
+# --- service accounts ------------------------------------------------------------------------------------------------
+
+
+def test_a_service_account_has_keys_and_nothing_else(app: Flask, api: Api, root: str) -> None:
+    made = api.post("/users", {"username": "reports", "kind": "service"}, root)
+    assert made.status_code == 201
+    account = made.get_json()
+    assert (account["kind"], account["email"], account["email_verified_at"]) == ("service", None, None)
+    path = f"/users/{account['id']}/api-keys"
+    key = make(api, root, path)
+    assert api.get("/users/me", key["key"]).get_json()["kind"] == "service"
+    assert [each["id"] for each in keys(api, root, path)] == [key["id"]]
+    # Rotation: two keys at once, and the old one goes last.
+    second = make(api, root, path)
+    assert api("DELETE", f"{path}/{key['id']}", root).status_code == 204
+    problem(api.get("/ping", key["key"]), 401, "token_invalid")
+    assert api.get("/ping", second["key"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({"kind": "service", "email": "x@example.com"}, ["#/email"]),
+        ({"kind": "service", "password": PASSWORD}, ["#/password"]),
+        ({"kind": "person"}, ["#/email", "#/password"]),
+        ({}, ["#/email", "#/password"]),
+        ({"kind": "robot"}, ["#/kind"]),
+    ],
+)
+def test_an_account_has_what_its_kind_has(api: Api, root: str, body: dict[str, Any], pointers: list[str]) -> None:
+    refused = problem(api.post("/users", {"username": "reports", **body}, root), 422, "validation_failed")
+    assert [error["pointer"] for error in refused["errors"]] == pointers
+
+
+def test_nobody_logs_in_to_a_service_account_or_locks_it(app: Flask, api: Api) -> None:
+    service = a_service(app, "reports")
+    for _ in range(20):
+        response = api.log_in("reports", PASSWORD)
+        assert response.status_code in {401, 429}
+    assert events_of(app, service, "login.refused", "user.locked") == []
+    assert api.get("/ping", an_api_key(app, service)).status_code == 200
+
+
+def test_a_service_account_gets_no_password_and_no_address(app: Flask, api: Api, root: str) -> None:
+    service = a_service(app)
+    with app.app_context():
+        for refused_use in (
+            lambda: Services.of(app).email.forced_resets.force(service.id, OPERATOR),
+            lambda: Services.of(app).administration.set_password(service.id, PASSWORD, OPERATOR),
+            lambda: Services.of(app).email.password_resets.send(service.id, OPERATOR),
+            lambda: Services.of(app).email.verifications.mark(service.id, OPERATOR),
+        ):
+            with pytest.raises(ServiceAccount):
+                refused_use()
+    refused = problem(
+        api("PATCH", f"/users/{service.id}", root, json={"email": "x@example.com"}), 422, "validation_failed"
+    )
+    assert [error["pointer"] for error in refused["errors"]] == ["#/email"]
+    key = an_api_key(app, service)
+    wanted = {"current_password": PASSWORD, "new_password": "another long sentence"}
+    problem(api("PUT", "/users/me/password", key, json=wanted), 403, "wrong_password")
+
+
+def test_an_administrator_makes_no_key_of_a_person_but_deletes_one(app: Flask, api: Api, user: User, root: str) -> None:
+    problem(api.post(f"/users/{user.id}/api-keys", {"name": "x"}, root), 403, "permission_denied")
+    key = an_api_key(app, user)
+    path = f"/users/{user.id}/api-keys"
+    assert [each["prefix"] for each in keys(api, root, path)] == [key[: api_keys.PREFIX_LENGTH]]
+    assert api("DELETE", f"{path}/{api_keys.parse(key).key_id}", root).status_code == 204
+    problem(api.get("/ping", key), 401, "token_invalid")
+
+
+def test_who_manages_less_makes_and_deletes_no_key_of_an_administrator(app: Flask, api: Api) -> None:
+    helper = a_session(app, a_user(app, roles=[a_role(app, "users:write")])).access_token
+    service = a_service(app, roles=["admin"])
+    path = f"/users/{service.id}/api-keys"
+    problem(api.post(path, {"name": "x"}, helper), 403, "permission_denied")
+    key_id = api_keys.parse(an_api_key(app, service)).key_id
+    problem(api("DELETE", f"{path}/{key_id}", helper), 403, "permission_denied")
+    plain = f"/users/{a_service(app).id}/api-keys"
+    problem(api.post(plain, {"name": "x", "permissions": ["roles:read"]}, helper), 403, "permission_denied")
+    assert api.post(plain, {"name": "x"}, helper).status_code == 201
+
+
+def test_keys_of_nobody_are_not_found(api: Api, root: str) -> None:
+    path = f"/users/{SOMEBODY}/api-keys"
+    problem(api.get(path, root), 404, "not_found")
+    problem(api.post(path, {"name": "x"}, root), 404, "not_found")
+    problem(api("DELETE", f"{path}/{SOMEBODY}", root), 404, "not_found")
+
+
+# --- for other services ----------------------------------------------------------------------------------------------
+
+
+def test_a_proxy_lets_a_key_through(app: Flask, api: Api) -> None:
+    service = a_service(app, "reports")
+    answer = api.get("/auth/verify", an_api_key(app, service))
+    assert answer.status_code == 204
+    assert answer.headers["X-Auth-User-Id"] == str(service.id)
+    for name in ("Session-Id", "Amr", "Acr", "Time"):
+        assert answer.headers[f"X-Auth-{name}"] == "", "nobody has logged in"
+
+
+def test_a_key_is_introspected_like_a_token(app: Flask, api: Api, root: str, time: Time) -> None:
+    service = a_service(app, "reports", roles=[a_role(app, "users:read")])
+    key = an_api_key(app, service, permissions=["users:read", "roles:read"], expires_at=time.now + timedelta(hours=1))
+    seen = api.post("/auth/introspect", token=root, data={"token": key}).get_json()
+    assert seen["active"] is True
+    assert (seen["sub"], seen["username"], seen["scope"]) == (str(service.id), "reports", "users:read")
+    assert (seen["roles"], seen["client_id"]) == ([], key[: api_keys.PREFIX_LENGTH])
+    assert seen["type"] == "access", "whoever checks it lets keys in"
+    assert seen["exp"] == int((time.now + timedelta(hours=1)).timestamp())
+    time.passes(hours=1)
+    root = a_session(app, a_user(app, roles=["admin"])).access_token
+    for dead in (key, key[:-1] + ("0" if key[-1] != "0" else "1"), "ak_x"):
+        assert api.post("/auth/introspect", token=root, data={"token": dead}).get_json() == {"active": False}
+
+
+def test_a_key_is_revoked_by_who_has_it(app: Flask, api: Api, user: User, token: str) -> None:
+    key, other = an_api_key(app, user), an_api_key(app, a_user(app))
+    for each in (other, key, key, "ak_x"):
+        assert api.post("/auth/revoke", token=token, data={"token": each}).status_code == 200
+    problem(api.get("/ping", key), 401, "token_invalid")
+    assert api.get("/ping", other).status_code == 200
