@@ -61,7 +61,12 @@ EMAIL_CHANGED_NOTICE = mail_kinds.register("email_changed_notice", MailKind(reci
 EMAIL_CHANGED = mail_kinds.register(
     "email_changed", MailKind(_owner_at_restorable_address, TokenPurpose.UNDO_EMAIL, fallback=EMAIL_CHANGED_NOTICE)
 )
-PASSWORD_VOIDED = mail_kinds.register("password_voided", MailKind(recipients.active_owner, TokenPurpose.RESET_PASSWORD))
+# Guests can use up the links to reset a password, and must not keep the owner from being told.
+PASSWORD_VOIDED_NOTICE = mail_kinds.register("password_voided_notice", MailKind(recipients.active_owner))
+PASSWORD_VOIDED = mail_kinds.register(
+    "password_voided",
+    MailKind(recipients.active_owner, TokenPurpose.RESET_PASSWORD, fallback=PASSWORD_VOIDED_NOTICE),
+)
 PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(recipients.owner_at_stored_address))
 # It answers a registration, in place of the mail with the link that verifies an address.
 ACCOUNT_EXISTS = mail_kinds.register(
