@@ -94,7 +94,7 @@ def test_the_doctor_runs_every_check_of_mail() -> None:
     defined = {check for _, check in getmembers(checks, isfunction) if check.__module__ == checks.__name__}
     public = {check for check in defined if not check.__name__.startswith("_")}
     assert public <= {*without_database, *doctor_checks}
-    assert {checks.server, checks.sender, checks.templates, checks.queue} <= public
+    assert {checks.server, checks.from_address, checks.templates, checks.queue} <= public
 
 
 def test_the_doctor_says_nothing_of_mail_that_is_off(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_the_doctor_says_nothing_of_mail_that_is_off(app: Flask, monkeypatch: py
     with app.app_context():
         services = Services.of(app)
         assert result(checks.server(services))[0] is CheckLevel.OK
-        assert [checks.sender(services), checks.templates(services), checks.queue(services)] == [[], [], []]
+        assert [checks.from_address(services), checks.templates(services), checks.queue(services)] == [[], [], []]
 
 
 def test_the_doctor_warns_of_files_in_production(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_the_doctor_compares_the_sender_with_the_links(
     app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sender: str, link_url: str | None, level: CheckLevel
 ) -> None:
     services = with_mail(app, monkeypatch, tmp_path, mail_from=Address("", addr_spec=sender), link_url=link_url)
-    assert result(checks.sender(services))[0] is level
+    assert result(checks.from_address(services))[0] is level
 
 
 def test_the_doctor_finds_a_template_that_is_broken(

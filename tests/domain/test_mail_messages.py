@@ -51,7 +51,7 @@ def a_recipient(address: str = "ada@example.com", *, is_verified: bool = True, *
 
 
 def messages(folder: Path | None = None, link_url: str | None = None, sender: Address = SENDER) -> MailMessages:
-    return MailMessages(MailTemplates(folder), MailLinks(ISSUER, link_url), sender=sender, issuer=ISSUER)
+    return MailMessages(MailTemplates(folder), MailLinks(ISSUER, link_url), from_address=sender, issuer=ISSUER)
 
 
 def render(
