@@ -351,12 +351,12 @@ def test_templates_use_those_of_the_operator_then_of_their_own_folder_then_the_s
         templates = MailTemplates(operator if with_operator else None, *others)
         return [templates.render(folder.name, None, variables).text.strip() for folder in others]
 
-    *own, shipped = bodies(with_operator=True)
-    assert own == ["The footer of invoice.", "The footer of note."]
+    *included, shipped = bodies(with_operator=True)
+    assert included == ["The footer of invoice.", "The footer of note."]
     assert "The footer of" not in shipped
     (operator / "footer.txt").write_text("The footer of the operator.")
     assert bodies(with_operator=True) == ["The footer of the operator."] * 3
-    assert bodies(with_operator=False) == [*own, shipped]
+    assert bodies(with_operator=False) == [*included, shipped]
 
 
 def test_the_shipped_templates_use_documented_variables_alone() -> None:
