@@ -35,8 +35,8 @@ def _owner_at_pending_address(mail: OutgoingMail) -> Recipient | None:
 def _owner_at_restorable_address(mail: OutgoingMail) -> Recipient | None:
     """Return the account at the address that is stored, if that can still be restored."""
     recipient = recipients.owner_at_stored_address(mail)
-    is_due = recipient is not None and can_be_restored(recipient.user, lookup_key(recipient.address))
-    return recipient if is_due else None
+    is_restorable = recipient is not None and can_be_restored(recipient.user, lookup_key(recipient.address))
+    return recipient if is_restorable else None
 
 
 def _requested(
