@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from authapp.domain import audit as audit
     from authapp.domain import hooks as hooks
     from authapp.domain.audit import event_types as event_types
+    from authapp.domain.email.address_proofs import use_token as use_token
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
     from authapp.domain.factors.kinds import Attempt as Attempt
     from authapp.domain.factors.kinds import FactorKind as FactorKind
@@ -74,6 +75,7 @@ _MODULES = {
     "authapp.database.session": ["db", "transaction"],
     "authapp.domain": ["audit", "hooks"],
     "authapp.domain.audit": ["event_types"],
+    "authapp.domain.email.address_proofs": ["use_token"],
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
     "authapp.domain.factors.kinds": ["Attempt", "FactorKind", "Prover", "factor_kinds"],
     "authapp.domain.health": ["HealthProblem", "readiness_checks"],

@@ -121,6 +121,18 @@ def test_a_change_that_is_withdrawn_cannot_be_confirmed(
     assert db.session.scalar(select(func.count()).select_from(OneTimeToken)) == 0
 
 
+def test_who_asks_for_the_present_address_withdraws_the_request_before(
+    api: Api, token: str, user: User, mailbox: AccountMails, services: Services
+) -> None:
+    ask(api, token)
+    link = mailbox.link("change_email")
+    assert ask(api, token, "ADA@example.com").status_code == 202
+    assert api.get("/users/me", token).get_json()["pending_email"] is None
+    with pytest.raises(OneTimeTokenInvalid):
+        services.email.address_changes.confirm(link, PASSWORD, GUEST)
+    assert events(user.id).count("email.change_withdrawn") == 1
+
+
 # --- confirming it ----------------------------------------------------------------------------------------------------
 
 

@@ -177,8 +177,9 @@ def test_each_purpose_is_confirmed_by_the_use_case_that_was_added_for_it(app: Fl
 
 def test_a_purpose_has_one_use_case_and_is_registered(app: Flask) -> None:
     confirmations = LinkConfirmations(Services.of(app).one_time_tokens, Recording(TokenPurpose.UNDO_EMAIL))
-    with pytest.raises(ValueError, match="confirmed by another use case"):
-        confirmations.add(Recording(TokenPurpose.UNDO_EMAIL))
+    for purpose in (TokenPurpose.UNDO_EMAIL, TokenPurpose.RESET_PASSWORD, TokenPurpose.LOGIN):
+        with pytest.raises(ValueError, match="confirmed by another use case"):
+            confirmations.add(Recording(purpose))
     with pytest.raises(KeyError, match="purpose of one-time tokens 'nobody_knows'"):
         confirmations.add(Recording("nobody_knows"))
 

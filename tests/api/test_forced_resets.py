@@ -28,7 +28,7 @@ def test_a_forced_reset_voids_the_password_and_mails_a_link(
     assert db.session.scalar(failures) == 0
     problem(api.get("/users/me", token), 401, "token_revoked")
     problem(api.log_in("ada"), 401, "invalid_credentials")
-    assert mailbox.mails() == [("password_voided", None)]
+    assert mailbox.mails() == [("password_voided", user.email)]
     mailbox.link("password_voided")
     assert events(user.id)[-2:] == ["password.voided", "login.refused"]
 

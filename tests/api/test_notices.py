@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from blinker import NamedSignal
 from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
@@ -12,13 +13,15 @@ from account_mails import AccountMails
 from authapp import create_app, hooks
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
+from authapp.domain.audit import EventType
+from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
 from authapp.models import OutgoingMail, Session, User, UserStatus
 from authapp.models.role import ADMIN
 from conftest import dispose
 from databases import Databases
-from factories import PASSWORD, Api, a_session, a_user, problem
+from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
 from factors import a_session_with_two_factors, an_app
 from settings import mail, settings
 
@@ -29,7 +32,29 @@ def test_a_new_password_is_told_whoever_set_it(
     body = {"current_password": PASSWORD, "new_password": "another long sentence"}
     assert api("PUT", "/users/me/password", token, json=body).status_code == 204
     services.administration.set_password(user.id, "yet another sentence", OPERATOR)
-    assert mailbox.mails() == [("password_changed", None)] * 2
+    assert mailbox.mails() == [("password_changed", user.email)] * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "signal", "values"),
+    [
+        ("factor_removed", hooks.factors_changing, {"event": EventType.FACTOR_REMOVED, "factor": "all"}),
+        ("passkey_counter_reversed", hooks.passkey_counter_reversed, {}),
+        ("password_changed", hooks.user_changing, {"fields": {"password"}, "previous": {}}),
+        ("recovery_code_used", hooks.recovery_code_used, {"remaining": 3}),
+        ("recovery_codes_created", hooks.recovery_codes_created, {}),
+    ],
+)
+def test_a_thief_who_then_changes_the_address_does_not_get_the_notice(
+    kind: str, signal: NamedSignal, values: dict[str, Any], user: User, mailbox: AccountMails, services: Services
+) -> None:
+    with transaction():
+        services.hooks.send_within(signal, context=GUEST, user_id=user.id, **values)
+    services.administration.change(user.id, Changes(email="thief@example.com"), OPERATOR)
+    stored = db.session.scalars(select(OutgoingMail).where(OutgoingMail.kind == kind)).one()
+    recipient = mail_kinds[kind].recipient(stored)
+    assert recipient is not None
+    assert (recipient.address, recipient.is_verified) == ("ada@example.com", False)
 
 
 def test_a_notice_is_stored_with_the_change_or_not_at_all(
@@ -65,7 +90,7 @@ def test_a_login_is_told_where_that_is_wanted(telling: Flask) -> None:
     problem(api.log_in(user.username, "a wrong password"), 401, "invalid_credentials")
     with telling.app_context():
         (stored,) = db.session.scalars(select(OutgoingMail).where(OutgoingMail.kind == "new_login"))
-        assert (stored.user_id, stored.address, stored.details) == (user.id, None, {})
+        assert (stored.user_id, stored.address, stored.details) == (user.id, user.email, {})
         assert (stored.context["device"], stored.context["locale"]) == ("curl", "de")
         assert len(db.session.scalars(select(Session)).all()) == 1
 

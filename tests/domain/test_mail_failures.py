@@ -147,6 +147,19 @@ def test_attempts_of_one_mail_that_may_have_arrived_use_up_no_links(
     assert deliver(delivery) == {"sent": 1}
 
 
+def test_guests_who_use_up_the_links_do_not_keep_the_owner_from_hearing_that_the_password_is_void(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport
+) -> None:
+    user = a_user(app, "ada")
+    for _ in range(MAX_PER_PURPOSE):
+        add("reset_password")
+    deliver(delivery)
+    add("password_voided", user_id=user.id)
+    assert deliver(delivery) == {"sent": 1}
+    assert "is no longer valid" in text_of(transport.messages[-1])
+    assert "#token=" not in text_of(transport.messages[-1])
+
+
 @pytest.mark.parametrize("step", ["open", "send"])
 def test_a_server_that_takes_no_mail_costs_no_mail_an_attempt(
     app: Flask, delivery: MailDelivery, transport: FakeTransport, step: str, time: Time
@@ -276,9 +289,10 @@ def test_an_outage_when_a_mail_was_sent_leaves_its_link_and_its_claim(
     assert len(set(transport.ids)) == 1
 
 
-def test_a_kind_with_an_event_that_is_not_registered_is_refused_at_once() -> None:
+@pytest.mark.parametrize("field", ["event", "purpose", "fallback"])
+def test_a_kind_that_names_what_is_not_registered_is_refused_at_once(field: str) -> None:
     with pytest.raises(KeyError, match=r"nothing\.registered"):
-        MailKind(recipients.owner, event="nothing.registered")
+        MailKind(recipients.owner, **{field: "nothing.registered"})
 
 
 @pytest.mark.parametrize("kind", sorted(mail_kinds))
@@ -314,19 +328,21 @@ def test_a_mail_that_is_too_old_says_why_it_could_not_be_sent(
     assert events("mail.failed")[0].details["reason"] == "It could not be sent in time. The server answered 450."
 
 
-def unknown_kind(_monkeypatch: pytest.MonkeyPatch) -> str:
-    return "invoice_ready"
+def unknown_kind(monkeypatch: pytest.MonkeyPatch) -> UUID:
+    with monkeypatch.context() as where_it_is_known:
+        where_it_is_known.setitem(mail_kinds._values, "invoice_ready", mail_kinds["new_login"])
+        return add("invoice_ready")
 
 
-def failing_recipient(monkeypatch: pytest.MonkeyPatch) -> str:
+def failing_recipient(monkeypatch: pytest.MonkeyPatch) -> UUID:
     monkeypatch.setitem(mail_kinds._values, "new_login", MailKind(raising(ZeroDivisionError())))
-    return "new_login"
+    return add("new_login")
 
 
-def without_a_template(monkeypatch: pytest.MonkeyPatch) -> str:
+def without_a_template(monkeypatch: pytest.MonkeyPatch) -> UUID:
     kind = mail_kinds["reset_password"]
     monkeypatch.setitem(mail_kinds._values, "untold", MailKind(kind.recipient, kind.purpose))
-    return "untold"
+    return add("untold")
 
 
 @pytest.mark.parametrize("poison", [unknown_kind, failing_recipient, without_a_template])
@@ -334,12 +350,12 @@ def test_one_poisoned_mail_among_a_hundred_holds_up_no_other(
     app: Flask,
     delivery: MailDelivery,
     transport: FakeTransport,
-    poison: Callable[[pytest.MonkeyPatch], str],
+    poison: Callable[[pytest.MonkeyPatch], UUID],
     monkeypatch: pytest.MonkeyPatch,
     time: Time,
 ) -> None:
     a_user(app, "ada")
-    bad = add(poison(monkeypatch))
+    bad = poison(monkeypatch)
     others = [str(add("password_changed", user_id=user_id())) for _ in range(99)]
     assert deliver(delivery) == {"postponed": 1, "sent": 99}
     assert sorted(transport.ids) == sorted(others)

@@ -51,7 +51,7 @@ def a_recipient(address: str = "ada@example.com", *, is_verified: bool = True, *
 
 
 def messages(folder: Path | None = None, link_url: str | None = None, sender: Address = SENDER) -> MailMessages:
-    return MailMessages(MailTemplates(folder), MailLinks(ISSUER, link_url), sender=sender, issuer=ISSUER)
+    return MailMessages(MailTemplates(folder), MailLinks(ISSUER, link_url), from_address=sender, issuer=ISSUER)
 
 
 def render(
@@ -335,6 +335,28 @@ def test_a_template_can_use_the_details_that_its_kind_names_and_no_others(
     assert message["Subject"] == "Invoice <b>7"
     assert plain.strip() == "12"
     assert "&lt;b&gt;7" in html
+
+
+def test_templates_use_those_of_the_operator_then_of_their_own_folder_then_the_shipped_ones(tmp_path: Path) -> None:
+    operator, *others = folders = [tmp_path / name for name in ("operator", "invoice", "note", "plain")]
+    for folder in folders:
+        folder.mkdir()
+    for folder in others:
+        (folder / f"{folder.name}.txt").write_text("Subject: s\n{% include 'footer.txt' %}")
+    for folder in others[:2]:
+        (folder / "footer.txt").write_text(f"The footer of {folder.name}.")
+    variables = dict.fromkeys(VARIABLES, "x") | {"app_name": "x", "issuer": "x", "site": "x"}
+
+    def bodies(*, with_operator: bool) -> list[str]:
+        templates = MailTemplates(operator if with_operator else None, *others)
+        return [templates.render(folder.name, None, variables).text.strip() for folder in others]
+
+    *included, shipped = bodies(with_operator=True)
+    assert included == ["The footer of invoice.", "The footer of note."]
+    assert "The footer of" not in shipped
+    (operator / "footer.txt").write_text("The footer of the operator.")
+    assert bodies(with_operator=True) == ["The footer of the operator."] * 3
+    assert bodies(with_operator=False) == [*included, shipped]
 
 
 def test_the_shipped_templates_use_documented_variables_alone() -> None:

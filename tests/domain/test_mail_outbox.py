@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from concurrently import at_once
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import LargeBinary, func, select, text, update
 
 from authapp.context import RequestContext
@@ -34,7 +34,7 @@ def outbox(app: Flask) -> Iterator[Outbox]:
         yield Services.of(app).mail.outbox
 
 
-def add(outbox: Outbox, kind: str = "welcome", user_id: UUID | None = None) -> UUID:
+def add(outbox: Outbox, kind: str = "login_link", user_id: UUID | None = None) -> UUID:
     with transaction():
         return outbox.add(kind, user_id=user_id, address="ada@example.com", context=CONTEXT)
 
@@ -50,8 +50,8 @@ def mail(mail_id: UUID) -> OutgoingMail:
 
 def test_a_mail_says_whom_to_tell_what_and_for_which_request(outbox: Outbox, time: Time) -> None:
     user_id = identifiers.time_ordered()
-    stored = mail(add(outbox, "reset-password", user_id))
-    assert (stored.kind, stored.user_id, stored.address) == ("reset-password", user_id, "ada@example.com")
+    stored = mail(add(outbox, "reset_password", user_id))
+    assert (stored.kind, stored.user_id, stored.address) == ("reset_password", user_id, "ada@example.com")
     assert stored.context == {"request_id": "r-1", "ip_address": "192.0.2.7", "device": None, "locale": "de-AT"}
     assert (stored.attempts, stored.claimed_until, stored.last_error) == (0, None, None)
     assert (stored.created_at, stored.next_attempt_at) == (time.now, time.now)
@@ -60,7 +60,7 @@ def test_a_mail_says_whom_to_tell_what_and_for_which_request(outbox: Outbox, tim
 def test_a_mail_is_stored_with_its_transaction_or_not_at_all(outbox: Outbox) -> None:
     def add_and_fail() -> None:
         with transaction():
-            outbox.add("welcome", user_id=None, address="a@example.com", context=CONTEXT)
+            outbox.add("login_link", user_id=None, address="a@example.com", context=CONTEXT)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -95,6 +95,24 @@ def test_a_mail_has_the_details_that_its_kind_needs_and_no_others(
         with pytest.raises(ValueError, match=r"needs the details \['number', 'total'\]"):
             stored(**details)
     assert mail(add(outbox)).details == {}
+
+
+def test_a_mail_of_a_kind_that_is_not_registered_is_not_stored(outbox: Outbox) -> None:
+    with pytest.raises(KeyError, match="no_such_kind"):
+        add(outbox, "no_such_kind")
+    assert claim(outbox) == []
+
+
+@pytest.mark.parametrize(("kind", "error"), [("no_such_kind", KeyError), ("recovery_code_used", ValueError)])
+def test_a_guest_requests_no_kind_that_is_not_registered_or_has_details(
+    outbox: Outbox, kind: str, error: type[Exception]
+) -> None:
+    requests = Services.of(current_app).mail.requests
+    with pytest.raises(error, match=kind), transaction():
+        requests.store_in_transaction(kind, "ada@example.com", GUEST)
+    with pytest.raises(error, match=kind):
+        requests.store_and_commit(kind, "ada@example.com", GUEST)
+    assert claim(outbox) == []
 
 
 def test_a_claimed_mail_is_this_senders_until_the_lease_is_over(outbox: Outbox, time: Time) -> None:
@@ -292,5 +310,5 @@ def test_a_claim_that_was_not_committed_is_none(app: Flask) -> None:
 
 def test_a_guest_has_a_context_as_well(outbox: Outbox) -> None:
     with transaction():
-        wanted = outbox.add("log-in", user_id=None, address=None, context=GUEST)
+        wanted = outbox.add("login_link", user_id=None, address=None, context=GUEST)
     assert mail(wanted).context == {"request_id": None, "ip_address": GUEST.ip_address, "device": None, "locale": None}

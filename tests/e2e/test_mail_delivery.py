@@ -53,7 +53,8 @@ class Post:
     def add(self, count: int = 1, kind: str = "password_changed") -> list[str]:
         with self.app.app_context(), transaction():
             outbox = Services.of(self.app).mail.outbox
-            ids = [outbox.add(kind, user_id=self.user_id, address=None, context=CAUSE) for _ in range(count)]
+            about = {"user_id": self.user_id, "address": "ada@example.com", "context": CAUSE}
+            ids = [outbox.add(kind, **about) for _ in range(count)]
         return [f"<{mail_id}@example.com>" for mail_id in ids]
 
     def rows(self) -> int:

@@ -16,12 +16,12 @@ from authapp import (
     RequestContext,
     Services,
     create_app,
-    errors,
     mail_kinds,
     recipients,
     testing,
     token_purposes,
     transaction,
+    use_token,
 )
 from conftest import dispose
 from databases import Databases
@@ -42,10 +42,8 @@ class Invitations:
 
     def confirm(self, token: str, _password: str | None, _context: RequestContext) -> None:
         with transaction():
-            used = Services.of(current_app).one_time_tokens.use(token, self.purpose)
-            if used is None:
-                raise errors.OneTimeTokenInvalid
-        self.accepted.append(used.user_id)
+            user = use_token(Services.of(current_app).one_time_tokens, token, self.purpose)
+            self.accepted.append(user.id)
 
 
 @pytest.fixture

@@ -85,7 +85,11 @@ class TooManyTokens(Exception):
 
 
 class OneTimeTokens:
-    """Issues and uses one-time tokens. Each method works within the caller's open transaction."""
+    """Issues and uses one-time tokens.
+
+    Each method works within the caller's open transaction, but ``find`` and ``find_challenged_user``: these are asked
+    outside one, before work that takes long.
+    """
 
     def issue(
         self,
@@ -169,6 +173,8 @@ class OneTimeTokens:
 
     def use(self, token: str, purpose: str, *, challenge_hash: bytes | None = None) -> UsedToken | None:
         """Use a token, and delete it together with all other tokens for the same purpose and account.
+
+        It looks at no account: ``address_proofs.use_token`` does, and is what most links need.
 
         Returns ``None`` if it is unknown, expired, already used, or for another purpose, or was requested with another
         challenge. The answer is the same for all of these, so that it reveals nothing. If a token is used twice at

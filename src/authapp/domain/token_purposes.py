@@ -21,7 +21,7 @@ class PurposeRule:
 
 
 token_purposes: Registry[PurposeRule] = Registry(
-    "purpose of one-time tokens", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _, such as accept_invitation."
+    "purpose of one-time tokens", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _, such as join_team."
 )
 """All purposes. A token for one opens nothing else. Register your own before you issue tokens for them."""
 

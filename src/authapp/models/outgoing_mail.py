@@ -15,8 +15,8 @@ class OutgoingMail(Model):
 
     It contains no secret and no text: when the mail is sent, the account is looked up and any token is created.
     ``context`` says where the request came from, and ``details`` what else the templates need. ``challenge_hash`` binds
-    a login link to the client that requested it. ``user_id`` is not a foreign key, because a mail may report that an
-    account was deleted.
+    a login link to the client that requested it. ``user_id`` is not a foreign key: a mail whose account
+    is deleted before it is sent is dropped then.
     """
 
     __tablename__ = "outgoing_mail"

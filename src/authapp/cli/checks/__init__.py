@@ -15,7 +15,7 @@ Check = Callable[[Services], CheckResult | Iterable[CheckResult]]
 
 without_database: list[Check] = [
     *(settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing, passwords.breached_list),
-    *(mail.server, mail.sender, mail.templates, settings.required_factors),
+    *(mail.server, mail.from_address, mail.templates, settings.required_factors),
 ]
 doctor_checks: list[Check] = [
     *(tables.admins, tables.name_keys, tables.pruning, tables.users, tables.audit_events, mail.queue),

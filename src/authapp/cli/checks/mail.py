@@ -1,4 +1,4 @@
-"""Checks of mail: the server, the sender, the templates and the queue."""
+"""Checks of mail: the server, the address that mails come from, the templates and the queue."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -36,12 +36,12 @@ def server(services: Services) -> CheckResult:
     return CheckResult(CheckLevel.OK, "mail", "The server lets authapp in.")
 
 
-def sender(services: Services) -> list[CheckResult]:
-    """Check that the sender's domain is that of the links."""
+def from_address(services: Services) -> list[CheckResult]:
+    """Check that the domain of the address that mails come from is that of the links."""
     delivery = services.mail.delivery
     if delivery is None:
         return []
-    domain = delivery.messages.sender.domain.lower()
+    domain = delivery.messages.from_address.domain.lower()
     host = (urlsplit(services.settings.link_url or services.settings.issuer).hostname or "").lower()
     if _are_related(domain, host):
         return [CheckResult(CheckLevel.OK, "mail sender", f"{domain} and the links to {host} belong together.")]

@@ -50,8 +50,8 @@ class AddressChanges:
     def request(self, user_id: UUID, email: str, password: str | None, context: RequestContext) -> None:
         """Store the address that a user wants, and a mail to it with a link that confirms it.
 
-        It replaces an address that was asked for before. Nothing happens if it is the present one. If another account
-        has it, the mail is dropped when it is sent: neither the answer nor its time tells whether one has.
+        It replaces an address that was asked for before. The present one withdraws that, and sends no mail. If another
+        account has it, the mail is dropped when it is sent: neither the answer nor its time tells whether one has.
 
         Raises ``ValidationFailed``, ``WrongPassword``, ``TooManyRequests`` after too many wrong passwords,
         ``ServiceUnavailable``, or ``TokenRevoked`` if the user was logged out while the password was hashed.
@@ -62,6 +62,7 @@ class AddressChanges:
             user = lock_if_unchanged(user_id, confirmed)
             require_live(context)
             if email_key(address) == user.email_key:
+                self._forget_pending(user, context)
                 return
             if address != user.pending_email:
                 # They confirm nothing any more, and an account has room for few.
@@ -74,12 +75,14 @@ class AddressChanges:
     def withdraw(self, user_id: UUID, context: RequestContext) -> None:
         """Forget the address that a user asked for, and void the links that confirm it. No request is no error."""
         with transaction():
-            user = lock_account(user_id)
-            if user.pending_email is None:
-                return
-            user.forget_pending_email()
-            self._tokens.void(user_id, TokenPurpose.CHANGE_EMAIL)
-            audit.record(EventType.EMAIL_CHANGE_WITHDRAWN, context=context, subject_id=user_id)
+            self._forget_pending(lock_account(user_id), context)
+
+    def _forget_pending(self, user: User, context: RequestContext) -> None:
+        if user.pending_email is None:
+            return
+        user.forget_pending_email()
+        self._tokens.void(user.id, TokenPurpose.CHANGE_EMAIL)
+        audit.record(EventType.EMAIL_CHANGE_WITHDRAWN, context=context, subject_id=user.id)
 
     def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
         """Give an account the address that its owner asked for, and tell the address before, with a link to undo it.

@@ -9,8 +9,10 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
+from authapp.domain.email.kinds import EMAIL_CHANGED_NOTICE
 from authapp.domain.email.previous_addresses import Restored
 from authapp.domain.hooks import Hooks
+from authapp.domain.mail.outbox import Outbox
 from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.new_password import send_sessions_ended, void_password
@@ -24,8 +26,9 @@ class AddressUndo:
 
     purpose = TokenPurpose.UNDO_EMAIL
 
-    def __init__(self, tokens: OneTimeTokens, hooks: Hooks) -> None:
+    def __init__(self, tokens: OneTimeTokens, outbox: Outbox, hooks: Hooks) -> None:
         self._tokens = tokens
+        self._outbox = outbox
         self._hooks = hooks
 
     def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
@@ -66,6 +69,8 @@ class AddressUndo:
         self._hooks.send_within(hooks.credentials_voiding, context=context, user_id=user.id, since=restored.replaced_at)
         # The link was sent to this address.
         user.set_verified(user.updated_at)
+        # The mailbox before may have been left or leaked: who loses the account hears of it.
+        self._outbox.add(EMAIL_CHANGED_NOTICE, user_id=user.id, address=replaced, context=context)
         audit.record(EventType.EMAIL_CHANGE_UNDONE, context=context, subject_id=user.id, sessions_ended=ended)
         self._hooks.send_user_changing(user, {"email", "password"}, context=context, previous={"email": replaced})
         return ended

@@ -34,13 +34,9 @@ class FactorNotices:
     def store_change(
         self, _app: object, *, user_id: UUID, event: str, factor: str, context: RequestContext, **_: object
     ) -> None:
-        """Store the mail about a factor that was added, with a link to undo that; or about removed ones.
-
-        The link goes to the address of this moment: a thief may change it before the mail is sent.
-        """
+        """Store the mail about a factor that was added, with a link to undo that; or about removed ones."""
         kind = FACTOR_ADDED if event == EventType.FACTOR_ADDED else FACTOR_REMOVED
-        address = db.session.get_one(User, user_id).email if kind == FACTOR_ADDED else None
-        self._store(kind, user_id, context, address, factor=factor)
+        self._store(kind, user_id, context, factor=factor)
 
     def store_codes_created(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
         """Store the mail about new recovery codes."""
@@ -56,7 +52,6 @@ class FactorNotices:
         """Store the mail about a passkey of which there may be a copy."""
         self._store(PASSKEY_COUNTER_REVERSED, user_id, context)
 
-    def _store(
-        self, kind: str, user_id: UUID, context: RequestContext, address: str | None = None, **details: Any
-    ) -> None:
+    def _store(self, kind: str, user_id: UUID, context: RequestContext, **details: Any) -> None:
+        address = db.session.get_one(User, user_id).email
         self._outbox.add(kind, user_id=user_id, address=address, context=context, details=details)

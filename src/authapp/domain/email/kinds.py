@@ -1,4 +1,8 @@
-"""The kinds of mail that are about accounts, their addresses and what proves them."""
+"""The kinds of mail that are about accounts, their addresses and what proves them.
+
+Notices go to the address that the account had at that moment: a thief may change it before they are sent. That of a
+void password goes to the address at sending, because only who has that one can choose another password.
+"""
 
 from collections.abc import Callable
 
@@ -31,8 +35,8 @@ def _owner_at_pending_address(mail: OutgoingMail) -> Recipient | None:
 def _owner_at_restorable_address(mail: OutgoingMail) -> Recipient | None:
     """Return the account at the address that is stored, if that can still be restored."""
     recipient = recipients.owner_at_stored_address(mail)
-    is_due = recipient is not None and can_be_restored(recipient.user, lookup_key(recipient.address))
-    return recipient if is_due else None
+    is_restorable = recipient is not None and can_be_restored(recipient.user, lookup_key(recipient.address))
+    return recipient if is_restorable else None
 
 
 def _requested(
@@ -57,8 +61,13 @@ EMAIL_CHANGED_NOTICE = mail_kinds.register("email_changed_notice", MailKind(reci
 EMAIL_CHANGED = mail_kinds.register(
     "email_changed", MailKind(_owner_at_restorable_address, TokenPurpose.UNDO_EMAIL, fallback=EMAIL_CHANGED_NOTICE)
 )
-PASSWORD_VOIDED = mail_kinds.register("password_voided", MailKind(recipients.active_owner, TokenPurpose.RESET_PASSWORD))
-PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(recipients.owner))
+# Guests can use up the links to reset a password, and must not keep the owner from being told.
+PASSWORD_VOIDED_NOTICE = mail_kinds.register("password_voided_notice", MailKind(recipients.active_owner))
+PASSWORD_VOIDED = mail_kinds.register(
+    "password_voided",
+    MailKind(recipients.active_owner, TokenPurpose.RESET_PASSWORD, fallback=PASSWORD_VOIDED_NOTICE),
+)
+PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(recipients.owner_at_stored_address))
 # It answers a registration, in place of the mail with the link that verifies an address.
 ACCOUNT_EXISTS = mail_kinds.register(
     "account_exists",
@@ -76,10 +85,12 @@ FACTOR_ADDED = mail_kinds.register(
         details=frozenset({"factor"}),
     ),
 )
-FACTOR_REMOVED = mail_kinds.register("factor_removed", MailKind(recipients.owner, details=frozenset({"factor"})))
-RECOVERY_CODES_CREATED = mail_kinds.register("recovery_codes_created", MailKind(recipients.owner))
-RECOVERY_CODE_USED = mail_kinds.register(
-    "recovery_code_used", MailKind(recipients.owner, details=frozenset({"remaining"}))
+FACTOR_REMOVED = mail_kinds.register(
+    "factor_removed", MailKind(recipients.owner_at_stored_address, details=frozenset({"factor"}))
 )
-PASSKEY_COUNTER_REVERSED = mail_kinds.register("passkey_counter_reversed", MailKind(recipients.owner))
-NEW_LOGIN = mail_kinds.register("new_login", MailKind(recipients.owner))
+RECOVERY_CODES_CREATED = mail_kinds.register("recovery_codes_created", MailKind(recipients.owner_at_stored_address))
+RECOVERY_CODE_USED = mail_kinds.register(
+    "recovery_code_used", MailKind(recipients.owner_at_stored_address, details=frozenset({"remaining"}))
+)
+PASSKEY_COUNTER_REVERSED = mail_kinds.register("passkey_counter_reversed", MailKind(recipients.owner_at_stored_address))
+NEW_LOGIN = mail_kinds.register("new_login", MailKind(recipients.owner_at_stored_address))

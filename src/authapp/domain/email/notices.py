@@ -65,7 +65,7 @@ class Notices:
         user = db.session.get_one(User, user_id)
         if "password" in fields:
             kind = PASSWORD_VOIDED if user.password_hash is None else PASSWORD_CHANGED
-            self._outbox.add(kind, user_id=user_id, address=None, context=context)
+            self._outbox.add(kind, user_id=user_id, address=user.email, context=context)
         if "email" in fields and user.email_verified_at is None:
             self._outbox.add(EMAIL_CHANGED_NOTICE, user_id=user_id, address=previous["email"], context=context)
             if self._verification != "off":

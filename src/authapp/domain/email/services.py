@@ -62,7 +62,7 @@ class EmailServices:
         must_verify = settings.email_verification == "required"
         verifications = EmailVerifications(mail.requests, tokens, verifier, hooks, required=must_verify)
         address_changes = AddressChanges(verifier, tokens, mail.requests, mail.outbox, hooks)
-        address_undo, factor_undo = AddressUndo(tokens, hooks), FactorUndo(tokens, factor_resets)
+        address_undo, factor_undo = AddressUndo(tokens, mail.outbox, hooks), FactorUndo(tokens, factor_resets)
         return cls(
             verifications=verifications,
             verified_registrations=VerifiedRegistrations(accounts, mail.requests),

@@ -55,7 +55,7 @@ class _Attempt:
 
 
 @dataclass(frozen=True)
-class _Subject:
+class _AuditedMail:
     """What events say of a mail: what was sent, which may be what its kind falls back to, and which account it is of.
 
     Until the mail is prepared, these are what its row says.
@@ -83,7 +83,7 @@ class _Subject:
 class _PreparedMail:
     """What is handed to the mail server, and the token in it, which is stored already."""
 
-    subject: _Subject
+    audited: _AuditedMail
     message: EmailMessage
     address: str
     secrets: OneTimeSecrets | None
@@ -110,10 +110,10 @@ class MailAttempts:
                 raise
             # One mail that cannot be made, such as one of an unknown kind, must not hold up the others.
             logger.exception("a mail of the kind %s cannot be made", mail.kind)
-            return self._postpone_unmade(attempt, _Subject(mail.kind, mail.user_id), error)
+            return self._postpone_unmade(attempt, _AuditedMail(mail.kind, mail.user_id), error)
         if isinstance(prepared, MailOutcome):
             return prepared
-        return self._send(attempt, prepared, transport) or self._record(attempt, prepared.subject)
+        return self._send(attempt, prepared, transport) or self._record(attempt, prepared.audited)
 
     def _prepare(self, attempt: _Attempt) -> _PreparedMail | MailOutcome:
         """Return the mail with its token, or what became of it instead. If anything raises, no token was stored."""
@@ -131,20 +131,20 @@ class MailAttempts:
         if recipient is None:
             self._outbox.remove(mail)
             return MailOutcome.DROPPED
-        kind, subject = mail_kinds[name], _Subject(name, recipient.user.id, recipient.is_verified)
+        kind, audited = mail_kinds[name], _AuditedMail(name, recipient.user.id, recipient.is_verified)
         if _is_too_old(mail, name):
-            return self._give_up(attempt, subject, f"It could not be sent in time. {mail.last_error or ''}".strip())
+            return self._give_up(attempt, audited, f"It could not be sent in time. {mail.last_error or ''}".strip())
         try:
             secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient)
         except TooManyTokens:
             if kind.fallback is not None:
                 return self._make(attempt, kind.fallback)
-            return self._give_up(attempt, subject, "As many links as an account may have are in its mailbox.")
+            return self._give_up(attempt, audited, "As many links as an account may have are in its mailbox.")
         address = envelope_address(recipient.address)
         variables = self._messages.variables(mail, recipient, secrets)
         # In the transaction, so that a template that is broken leaves no token behind.
         message = self._messages.build(name, mail.id, address, mail.context.get("locale"), variables)
-        return _PreparedMail(subject, message, address, secrets)
+        return _PreparedMail(audited, message, address, secrets)
 
     def _send(self, attempt: _Attempt, prepared: _PreparedMail, transport: Transport) -> MailOutcome | None:
         """Hand the mail over. Return nothing if the server took it; otherwise void its token, and return what became.
@@ -166,21 +166,21 @@ class MailAttempts:
         except RecipientRefused as error:
             self._void(prepared)
             with transaction():
-                return self._give_up(attempt, prepared.subject, str(error))
+                return self._give_up(attempt, prepared.audited, str(error))
         except TemporaryFailure as error:
             if not error.may_have_arrived:
                 self._void(prepared)
-            return self._postpone(attempt, prepared.subject, str(error))
+            return self._postpone(attempt, prepared.audited, str(error))
         except Exception as error:
-            logger.exception("a mail of the kind %s cannot be handed over", prepared.subject.kind)
+            logger.exception("a mail of the kind %s cannot be handed over", prepared.audited.kind)
             self._void(prepared)
-            return self._postpone_unmade(attempt, prepared.subject, error)
+            return self._postpone_unmade(attempt, prepared.audited, error)
         return None
 
     def _void(self, prepared: _PreparedMail) -> None:
         one_time_secrets.void(self._tokens, prepared.secrets)
 
-    def _record(self, attempt: _Attempt, subject: _Subject) -> MailOutcome:
+    def _record(self, attempt: _Attempt, audited: _AuditedMail) -> MailOutcome:
         """Record that the server took the mail. Its link is in somebody's mailbox, so its token stays in any case.
 
         In an outage of the database the row stays as well, and the mail is sent again when the claim is over.
@@ -189,36 +189,36 @@ class MailAttempts:
         try:
             with transaction():
                 self._outbox.remove(mail)
-                subject.record(EventType.MAIL_SENT, attempt.context)
-                if event := mail_kinds[subject.kind].event:
-                    audit.record(event, context=attempt.context, subject_id=subject.user_id, kind=subject.kind)
+                audited.record(EventType.MAIL_SENT, attempt.context)
+                if event := mail_kinds[audited.kind].event:
+                    audit.record(event, context=attempt.context, subject_id=audited.user_id, kind=audited.kind)
         except Exception as error:
             if _is_outage(error):
                 raise
-            logger.exception("a mail of the kind %s was sent, and its events cannot be recorded", subject.kind)
+            logger.exception("a mail of the kind %s was sent, and its events cannot be recorded", audited.kind)
             # Otherwise it would be sent again whenever a claim ends, until it is too old.
             with transaction():
                 self._outbox.remove(mail)
         return MailOutcome.SENT
 
-    def _postpone_unmade(self, attempt: _Attempt, subject: _Subject, error: Exception) -> MailOutcome:
+    def _postpone_unmade(self, attempt: _Attempt, audited: _AuditedMail, error: Exception) -> MailOutcome:
         reason = str(error) if isinstance(error, BadTemplate | UnknownKind) else type(error).__name__
-        return self._postpone(attempt, subject, f"The mail cannot be made: {reason}")
+        return self._postpone(attempt, audited, f"The mail cannot be made: {reason}")
 
-    def _postpone(self, attempt: _Attempt, subject: _Subject, reason: str) -> MailOutcome:
+    def _postpone(self, attempt: _Attempt, audited: _AuditedMail, reason: str) -> MailOutcome:
         with transaction():
             # It may be one that cannot be made, which is not looked at above.
             is_hopeless = clock.now() - attempt.mail.created_at >= GIVE_UP_AFTER
-            if is_hopeless or _is_too_old(attempt.mail, subject.kind):
-                return self._give_up(attempt, subject, reason)
+            if is_hopeless or _is_too_old(attempt.mail, audited.kind):
+                return self._give_up(attempt, audited, reason)
             self._outbox.postpone_failed(attempt.mail, reason)
         return MailOutcome.POSTPONED
 
-    def _give_up(self, attempt: _Attempt, subject: _Subject, reason: str) -> MailOutcome:
+    def _give_up(self, attempt: _Attempt, audited: _AuditedMail, reason: str) -> MailOutcome:
         """Remove the mail within the open transaction, and record why."""
-        logger.warning("a mail of the kind %s was given up: %s", subject.kind, reason)
+        logger.warning("a mail of the kind %s was given up: %s", audited.kind, reason)
         self._outbox.remove(attempt.mail)
-        subject.record(EventType.MAIL_FAILED, attempt.context, reason=reason)
+        audited.record(EventType.MAIL_FAILED, attempt.context, reason=reason)
         return MailOutcome.FAILED
 
 

@@ -4,13 +4,14 @@ The recipient is looked up when the mail is sent, not when it is stored: the acc
 or have another address. Then the mail is dropped.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from authapp.domain.audit.events import event_types
 from authapp.domain.mail.ages import NOTICE_MAX_AGE
+from authapp.domain.token_purposes import token_purposes
 from authapp.models import OutgoingMail, User
 from authapp.models.user import lookup_key
 from authapp.registry import Registry
@@ -41,7 +42,7 @@ class MailKind:
     ``details`` names what its templates need and ``Outbox.add`` is given. ``templates`` is the folder of its templates,
     unless ``AUTHAPP_MAIL_TEMPLATES`` has others.
 
-    Raises ``KeyError`` if ``event`` is not registered: a mail that has been sent must be recorded.
+    Raises ``KeyError`` if ``event``, ``purpose`` or ``fallback`` is not registered. So no kind falls back to itself.
     """
 
     recipient: Callable[[OutgoingMail], Recipient | None]
@@ -55,6 +56,10 @@ class MailKind:
     def __post_init__(self) -> None:
         if self.event is not None:
             event_types.require(self.event)
+        if self.purpose is not None:
+            token_purposes.require(self.purpose)
+        if self.fallback is not None:
+            mail_kinds.require(self.fallback)
 
 
 class UnknownKind(Exception):
@@ -65,6 +70,15 @@ mail_kinds: Registry[MailKind] = Registry(
     "kind of mail", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _, such as invoice_ready."
 )
 """All kinds of mail. Register your own before ``create_app()``, with templates of the same name."""
+
+
+def require_details(kind: str, details: Mapping[str, str | int]) -> None:
+    """Refuse to store a mail that could not be made.
+
+    Raises ``KeyError`` for a kind that is not registered, ``ValueError`` for other details than it needs.
+    """
+    if details.keys() != mail_kinds[kind].details:
+        raise ValueError(f"A mail of the kind {kind!r} needs the details {sorted(mail_kinds[kind].details)}.")
 
 
 def resolve(mail: OutgoingMail, name: str) -> tuple[str, Recipient | None]:

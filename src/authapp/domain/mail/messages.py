@@ -48,9 +48,9 @@ class MailLinks:
 class MailMessages:
     """Makes the messages of one application."""
 
-    def __init__(self, templates: MailTemplates, links: MailLinks, *, sender: Address, issuer: str) -> None:
+    def __init__(self, templates: MailTemplates, links: MailLinks, *, from_address: Address, issuer: str) -> None:
         self._templates, self._links = templates, links
-        self.sender = sender
+        self.from_address = from_address
         self._fixed = {"app_name": urlsplit(issuer).hostname or issuer, "issuer": issuer, "site": links.site}
 
     def variables(self, mail: OutgoingMail, recipient: Recipient, secrets: OneTimeSecrets | None) -> dict[str, Any]:
@@ -96,11 +96,11 @@ class MailMessages:
         """
         rendered = self._templates.render(kind, locale, {**self._fixed, **variables})
         message = EmailMessage(policy=_POLICY)
-        message["From"] = self.sender
+        message["From"] = self.from_address
         message["To"] = _header_address(address)
         message["Subject"] = rendered.subject
         message["Date"] = format_datetime(clock.now())
-        message["Message-ID"] = f"<{mail_id}@{self.sender.domain}>"
+        message["Message-ID"] = f"<{mail_id}@{self.from_address.domain}>"
         # RFC 3834: no out-of-office reply; the second is what Microsoft's servers look at.
         message["Auto-Submitted"] = "auto-generated"
         message["X-Auto-Response-Suppress"] = "All"

@@ -13,7 +13,7 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.mail.ages import UNSENT_KEPT_FOR
-from authapp.domain.mail.kinds import mail_kinds
+from authapp.domain.mail.kinds import require_details
 from authapp.domain.mail.mail_context import mail_context
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OutgoingMail
@@ -59,13 +59,13 @@ class Outbox:
     ) -> UUID:
         """Store a mail of this kind for a user or an address, and return its id.
 
-        ``details`` are what the templates need beyond the account and the request, under the names that the kind says;
-        raises ``ValueError`` if they are others. Do not store secrets or text, which are created when the mail is sent,
-        nor what a client chose if the address may be unverified: it would be a message to whoever has the address.
+        ``details`` are what the templates need beyond the account and the request, under the names that the kind says.
+        Raises ``ValueError`` if they are others, and ``KeyError`` for a kind that is not registered. Do not store
+        secrets or text, which are created when the mail is sent, nor what a client chose if the address may be
+        unverified: it would be a message to whoever has the address.
         """
         details = dict(details or {})
-        if kind in mail_kinds and details.keys() != set(mail_kinds[kind].details):
-            raise ValueError(f"A mail of the kind {kind!r} needs the details {sorted(mail_kinds[kind].details)}.")
+        require_details(kind, details)
         mail = OutgoingMail(
             id=identifiers.time_ordered(),
             kind=kind,

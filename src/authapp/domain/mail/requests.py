@@ -18,6 +18,7 @@ from authapp.config import RateLimit
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db
+from authapp.domain.mail.kinds import require_details
 from authapp.domain.mail.statements import mail_insert, mail_params
 from authapp.domain.rate_limits import charge_params, charge_statement
 from authapp.models import OutgoingMail
@@ -43,7 +44,8 @@ class MailRequests:
     ) -> None:
         """Store a mail of ``kind`` to the account that has ``address``, if one has. Above the limit, do nothing.
 
-        ``challenge_hash`` binds a login link to the client that requested it.
+        ``challenge_hash`` binds a login link to the client that requested it. Raises ``KeyError`` for a kind that is
+        not registered, and ``ValueError`` for one with details, which no request of a guest has.
         """
         self._fast_path.write(_ADD, self._parameters(kind, address, context, challenge_hash=challenge_hash))
 
@@ -66,6 +68,7 @@ class MailRequests:
         challenge_hash: bytes | None = None,
         user_id: UUID | None = None,
     ) -> dict[str, Any]:
+        require_details(kind, {})
         return {
             **charge_params(_limited_key(kind, address), LIMIT_NAME, self._limit),
             **mail_params(context),

@@ -19,7 +19,7 @@ from authapp.domain.one_time_tokens import OneTimeTokens
 
 @dataclass(frozen=True)
 class MailServices:
-    """Where mails are stored, and what sends them: ``delivery`` is ``None`` without a mail server or a sender."""
+    """Where mails are stored, and what sends them: ``delivery`` is ``None`` without a server or a From address."""
 
     outbox: Outbox
     requests: MailRequests
@@ -37,28 +37,28 @@ class MailServices:
 
 
 def _delivery(settings: Settings, fast_path: FastPath, tokens: OneTimeTokens, outbox: Outbox) -> MailDelivery | None:
-    server, sender = settings.mail_url, settings.mail_from
-    if server is None or sender is None:
+    server, from_address = settings.mail_url, settings.mail_from
+    if server is None or from_address is None:
         return None
     messages = MailMessages(
         MailTemplates(settings.mail_templates, *(kind.templates for kind in mail_kinds.values() if kind.templates)),
         MailLinks(settings.issuer, settings.link_url),
-        sender=sender,
+        from_address=from_address,
         issuer=settings.issuer,
     )
     return MailDelivery(
         outbox,
         tokens,
         messages,
-        lambda: _transport(server, sender, settings.mail_timeout),
+        lambda: _transport(server, from_address, settings.mail_timeout),
         fast_path,
         timeout=settings.mail_timeout,
     )
 
 
-def _transport(server: MailServer, sender: Address, timeout: float) -> Transport:
+def _transport(server: MailServer, from_address: Address, timeout: float) -> Transport:
     if server.kind == "file":
         return FolderTransport(server.folder)
     if server.kind == "console":
         return ConsoleTransport()
-    return SMTPTransport(server, sender.addr_spec, timeout)
+    return SMTPTransport(server, from_address.addr_spec, timeout)

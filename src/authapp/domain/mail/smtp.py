@@ -38,9 +38,9 @@ class SMTPTransport:
     ``?starttls=off``.
     """
 
-    def __init__(self, server: MailServer, sender: str, timeout: float) -> None:
-        """Take the ``sender`` of the envelope, and how many seconds a connection and each mail may take in total."""
-        self._server, self._sender, self._timeout = server, sender, timeout
+    def __init__(self, server: MailServer, from_address: str, timeout: float) -> None:
+        """Take the address of the envelope, and how many seconds a connection and each mail may take in total."""
+        self._server, self._from_address, self._timeout = server, from_address, timeout
         self._client: SMTPClient | None = None
         self._sent = 0
 
@@ -74,7 +74,7 @@ class SMTPTransport:
     def _connect(self, deadline: ConnectionDeadline) -> None:
         client = None
         try:
-            client = SMTPClient(self._server, self._sender, deadline)
+            client = SMTPClient(self._server, self._from_address, deadline)
             client.secure_and_log_in()
         except (OSError, UnicodeError) as error:
             if client is not None:
@@ -116,10 +116,10 @@ class SMTPTransport:
         """
         if "SMTPUTF8" in options and not client.has_extn("smtputf8"):
             raise RecipientRefused("The address needs SMTPUTF8, which the server does not offer.")
-        code, reply = client.mail(self._sender, options)
+        code, reply = client.mail(self._from_address, options)
         if code != _OK and options:
             client.rset()
-            is_sender_accepted = client.mail(self._sender)[0] == _OK
+            is_sender_accepted = client.mail(self._from_address)[0] == _OK
             client.rset()
             if is_sender_accepted:
                 raise failure_of(code, reply)

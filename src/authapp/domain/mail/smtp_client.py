@@ -82,11 +82,11 @@ class SMTPClient(smtplib.SMTP):
     _handle: socket.socket
     """A duplicate of the connection's socket, which stays when TLS replaces that."""
 
-    def __init__(self, server: MailServer, sender: str, deadline: ConnectionDeadline) -> None:
+    def __init__(self, server: MailServer, from_address: str, deadline: ConnectionDeadline) -> None:
         self._server, self._deadline = server, deadline
         # The standard library would ask the name servers for the name of this host, without a deadline.
         host_name = socket.gethostname()
-        name = host_name if "." in host_name else sender.rpartition("@")[2]
+        name = host_name if "." in host_name else from_address.rpartition("@")[2]
         super().__init__(server.host, server.port, name, timeout=deadline.seconds)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:

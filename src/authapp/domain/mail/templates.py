@@ -35,7 +35,7 @@ class MailTemplates:
         """Take a folder whose templates replace all others, and those with the templates of further kinds."""
         named = {f"folder-{number}": path for number, path in enumerate(dict.fromkeys(others), start=1)}
         self._folders = {**({"yours": folder} if folder else {}), "shipped": SHIPPED, **named}
-        loader = PrefixLoader({name: FileSystemLoader(path) for name, path in self._folders.items()})
+        loader = _Folders({name: FileSystemLoader(path) for name, path in self._folders.items()})
         self._environment = _Environment(self._folders, loader)
 
     def render(self, kind: str, locale: str | None, variables: Mapping[str, Any]) -> RenderedMail:
@@ -76,8 +76,17 @@ class MailTemplates:
             raise BadTemplate(f"{name}: {type(error).__name__}.") from None
 
 
+class _Folders(PrefixLoader):
+    """Loads templates under their whole names: ``join_path`` needs the folder of the one that names another."""
+
+    load = BaseLoader.load
+
+
 class _Environment(TemplateEnvironment):
-    """An environment in which templates name others without their folder: the first folder that has one decides."""
+    """An environment in which templates name others without their folder.
+
+    That of the operator comes first, then the folder of the template that names it, then the shipped ones.
+    """
 
     def __init__(self, folders: Mapping[str, Path], loader: BaseLoader) -> None:
         super().__init__(loader, keep_trailing_newline=True)
@@ -85,8 +94,8 @@ class _Environment(TemplateEnvironment):
 
     def join_path(self, template: str, parent: str) -> str:
         """Return the name of a template that another one, ``parent``, extends or includes."""
-        names = (f"{folder}/{template}" for folder, path in self._folders.items() if (path / template).is_file())
-        return next(names, template)
+        folders = [folder for folder in ("yours", parent.partition("/")[0], "shipped") if folder in self._folders]
+        return next((f"{each}/{template}" for each in folders if (self._folders[each] / template).is_file()), template)
 
 
 def _languages(locale: str | None) -> Iterator[str | None]:

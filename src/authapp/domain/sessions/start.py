@@ -60,7 +60,7 @@ def _start(*, with_mail: bool) -> PreparedStatement:
             User.status == UserStatus.ACTIVE,
         )
         .values(last_login_at=now)
-        .returning(User.id, User.sessions_valid_from)
+        .returning(User.id, User.email, User.sessions_valid_from)
         .cte("account")
     )
     columns = {
@@ -99,6 +99,7 @@ def _start(*, with_mail: bool) -> PreparedStatement:
         mail = {
             "kind": bindparam("mail_kind", type_=OutgoingMail.kind.type),
             "user_id": account.c.id,
+            "address": account.c.email,
             "next_attempt_at": now,
             "created_at": now,
         }

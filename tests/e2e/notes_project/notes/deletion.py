@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from authapp import MailKind, PurposeRule, Services, errors, mail_kinds, recipients, token_purposes, transaction
+from authapp import MailKind, PurposeRule, Services, mail_kinds, recipients, token_purposes, transaction, use_token
 from flask import current_app
 from sqlalchemy import delete
 
@@ -34,7 +34,5 @@ class NotesDeletion:
 
     def confirm(self, token, _password, _context):
         with transaction() as session:
-            used = Services.of(current_app).one_time_tokens.use(token, DELETE_NOTES)
-            if used is None:
-                raise errors.OneTimeTokenInvalid
-            session.execute(delete(Note).where(Note.user_id == used.user_id))
+            user = use_token(Services.of(current_app).one_time_tokens, token, DELETE_NOTES)
+            session.execute(delete(Note).where(Note.user_id == user.id))
