@@ -46,8 +46,8 @@ class FactorChange:
 
         ``event`` is ``FACTOR_ADDED``, ``FACTOR_REMOVED`` or ``FACTOR_RESET``, and ``details`` are for that event.
         ``proven`` are the methods that the session of ``context`` has proven by it. No login from before can be
-        completed, since ``users.updated_at`` changes. Recovery codes go with the last factor that they replace, and
-        so does ``mfa`` in the session of ``context``.
+        completed, since ``users.updated_at`` changes. Recovery codes go with the last factor that they replace. So
+        do ``mfa`` in the session of ``context``, and the other sessions, whatever ``scope`` is.
         """
         user = self.user
         user.updated_at = now = clock.now()
@@ -56,6 +56,8 @@ class FactorChange:
         if event == EventType.FACTOR_REMOVED and not factors_of(user.id).second_factors:
             _delete_replacements(user.id)
             _remove_multi_factor(user.id, context.session_id)
+            # They would keep ``mfa``, and could remove the factors of others with one that is gone.
+            scope = scope or LogoutScope.OTHERS
         kept = context.session_id if scope is LogoutScope.OTHERS else None
         self.ended = revocation.end_all(user.id, EndReason.FACTORS_CHANGED, now, keep=kept) if scope else 0
         audit.record(event, context=context, subject_id=user.id, factor=factor, sessions_ended=self.ended, **details)
