@@ -122,13 +122,16 @@ provable_kinds = _Provable()
 
 
 def deletes_rows(added_at: InstrumentedAttribute[Any]) -> Delete:
-    """Return the ``Delete`` of a table with a column ``user_id``, whose rows were added at the time in ``added_at``."""
+    """Return the ``Delete`` of a table with a column ``user_id``, whose rows were added at the time in ``added_at``.
+
+    Rows without that time wait for their first code: they are deleted and not counted, unless a time is given.
+    """
     table: Any = added_at.class_
 
     def delete_rows(user_id: UUID, since: datetime | None) -> int:
         later = () if since is None else (added_at > since,)
-        statement = delete(table).where(table.user_id == user_id, *later)
-        result: Any = db.session.execute(statement.execution_options(synchronize_session=False))
-        return int(result.rowcount)
+        statement = delete(table).where(table.user_id == user_id, *later).returning(added_at)
+        times = db.session.scalars(statement.execution_options(synchronize_session=False))
+        return sum(time is not None for time in times)
 
     return delete_rows
