@@ -1,6 +1,7 @@
 """A kind of factor that somebody else registers, from a file of theirs alone: here, codes by fax."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,13 +13,14 @@ from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, f
 from authapp import Attempt, FactorKind, Prover, RequestContext, clock, create_app, factor_kinds
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
+from authapp.domain.factors import recovery_codes
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.services import Services
 from authapp.models import User
 from authenticator import add_passkey
 from conftest import dispose
 from databases import Databases
-from factories import Api, a_session, a_user, problem
+from factories import PASSWORD, Api, a_session, a_user, problem
 from factors import challenge_of, second_step
 from settings import settings
 
@@ -102,6 +104,37 @@ def test_a_step_up_takes_its_codes(app: Flask, api: Api, user: User) -> None:
     add_machine(app, user)
     problem(api.post("/auth/step-ups", {"code": "287082"}, token), 401, "second_factor_invalid")
     assert api.post("/auth/step-ups", {"code": CODE}, token).status_code == 200
+
+
+@pytest.fixture
+def without_form(app: Flask) -> Iterator[None]:
+    """Have the codes of fax machines any form."""
+    del app  # it is there first
+    factor_kinds.unregister("fax")
+    factor_kinds.register("fax", replace(FAX, fits=None))
+    yield
+    factor_kinds.unregister("fax")
+    factor_kinds.register("fax", FAX)
+
+
+@pytest.mark.usefixtures("without_form")
+def test_a_code_of_no_form_hides_no_code_that_has_one(app: Flask, api: Api, user: User) -> None:
+    token = a_session(app, user).access_token
+    add_machine(app, user)
+    with app.app_context(), transaction():
+        (code, *_) = recovery_codes.replace_all(user.id)
+    pair = api.post("/auth/step-ups", {"code": code}, token)
+    assert pair.status_code == 200, pair.text
+    assert api.post("/auth/step-ups", {"code": CODE}, pair.get_json()["access_token"]).status_code == 200
+
+
+def test_a_step_up_may_name_the_kind_of_its_code(app: Flask, api: Api, user: User) -> None:
+    token = a_session(app, user).access_token
+    add_machine(app, user)
+    problem(api.post("/auth/step-ups", {"code": CODE, "factor": "totp"}, token), 401, "second_factor_invalid")
+    problem(api.post("/auth/step-ups", {"code": CODE, "factor": "telex"}, token), 422, "validation_failed")
+    problem(api.post("/auth/step-ups", {"password": PASSWORD, "factor": "fax"}, token), 422, "validation_failed")
+    assert api.post("/auth/step-ups", {"code": CODE, "factor": "fax"}, token).status_code == 200
 
 
 def test_it_is_listed_among_the_factors(app: Flask, api: Api, user: User) -> None:

@@ -70,11 +70,18 @@ class RecoveryCodesSchema(Schema):
     recovery_codes = fields.List(fields.String(), required=True, metadata={"examples": [RECOVERY_CODES]})
 
 
+def factor_name(*, required: bool, **metadata: Any) -> fields.String:
+    """Return the field that names a kind of factor."""
+    return fields.String(
+        required=required, validate=validate.OneOf(provable_kinds), metadata={**metadata, "examples": [TOTP]}
+    )
+
+
 class SecondFactorSchema(Schema):
     """The challenge of a login, and the factor that completes it: one from `factors`."""
 
     challenge = fields.String(required=True, metadata={**NO_NUL, "examples": [CHALLENGE]})
-    factor = fields.String(required=True, validate=validate.OneOf(provable_kinds), metadata={"examples": [TOTP]})
+    factor = factor_name(required=True)
     code = fields.String(metadata={**CODE_RULE, "description": "The code, but for a passkey.", "examples": [TOTP_CODE]})
     credential = fields.Nested(
         AuthenticationCredentialSchema,

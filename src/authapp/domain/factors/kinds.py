@@ -91,8 +91,11 @@ class FactorKind:
     is_guessable: bool = True
     """Whether codes are refused after too many wrong ones. One that cannot be guessed opens a locked account."""
 
-    fits: Callable[[str], bool] = lambda _code: True
-    """Whether a code may be of this kind: a step-up does not say of which it is. The first that fits is asked."""
+    fits: Callable[[str], bool] | None = None
+    """Whether a code has the form of this kind, for a step-up that does not say of which it is.
+
+    The first that fits is asked; if none does, the first that has no form.
+    """
 
     delete: Delete | None = None
     """Without it, no reset removes the kind."""

@@ -20,7 +20,7 @@ from authapp.domain.factors.kinds import (
 from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.passkeys import passkeys_of
-from authapp.domain.factors.recovery_codes import RecoveryCodeProofs
+from authapp.domain.factors.recovery_codes import RecoveryCodeProofs, code_hash
 from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.models import Passkey, RecoveryCode, TotpFactor, User
 
@@ -71,6 +71,7 @@ factor_kinds.register(
         state=_number_of(RecoveryCode.user_id),
         is_replacement=True,
         prover=lambda tools: Prover(RecoveryCodeProofs(tools.hooks).prove),
+        fits=lambda code: code_hash(code) is not None,
         is_guessable=False,
         delete=deletes_rows(RecoveryCode.created_at),
         member="recovery_codes",

@@ -5,6 +5,7 @@ Any first factor passes through ``Sessions.start``, whose hook asks here: no rou
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,14 @@ from authapp.errors import (
     StepUpRequired,
     TooManyRequests,
 )
+
+
+@dataclass(frozen=True)
+class StepUpCode:
+    """A code for a step-up, as it was typed, and of which kind it is, if the client says so."""
+
+    code: str
+    factor: str | None = None
 
 
 class SecondFactors:
@@ -134,15 +143,17 @@ class SecondFactors:
             raise StepUpRequired(acr_values=MULTI_FACTOR)
         return self._verifier.reauthenticate(user_id, password, context)
 
-    def reauthenticate_by_code(self, user_id: UUID, code: str, context: RequestContext) -> AuthenticationResult:
+    def reauthenticate_by_code(
+        self, user_id: UUID, answer: StepUpCode, context: RequestContext
+    ) -> AuthenticationResult:
         """Authenticate the user of a live session by a code of any kind, such as a recovery code.
 
         Raises ``SecondFactorInvalid``, or ``TooManyRequests`` as above.
         """
-        factor = self._kind_of(user_id, code)
+        factor = self._kind_of(user_id, answer)
         with self._counted(user_id, factor), transaction():
             user = lock_account(user_id)
-            amr = self._prover(factor).prove(Attempt(user_id, code), context)
+            amr = self._prover(factor).prove(Attempt(user_id, answer.code), context)
             if amr:
                 self._throttles.reset_failures(user_id, SECOND_FACTOR)
             else:
@@ -153,14 +164,20 @@ class SecondFactors:
             user_id, (*amr, MULTI_FACTOR), auth_time=clock.now(), account_version=user.updated_at
         )
 
-    def _kind_of(self, user_id: UUID, code: str) -> str:
-        """Return the kind of a code: of those that the account has, the first that it fits.
+    def _kind_of(self, user_id: UUID, answer: StepUpCode) -> str:
+        """Return the kind of a code: the one that is named, or the first whose form it has; see ``FactorKind.fits``.
 
-        Raises ``SecondFactorInvalid``, which is not counted: a thief of a session could lock a factor before its owner
-        adds it.
+        Raises ``SecondFactorInvalid`` if the account has none such, which is not counted: a thief of a session could
+        lock a factor before its owner adds it.
         """
-        for name in factors_of(user_id).accepted_factors:
-            if name in self._provers and factor_kinds[name].takes_code and factor_kinds[name].fits(code):
+        names = [
+            name
+            for name in factors_of(user_id).accepted_factors
+            if name in self._provers and factor_kinds[name].takes_code and answer.factor in {None, name}
+        ]
+        for name in sorted(names, key=lambda name: factor_kinds[name].fits is None):
+            fits = factor_kinds[name].fits
+            if answer.factor or fits is None or fits(answer.code):
                 return name
         raise SecondFactorInvalid
 
