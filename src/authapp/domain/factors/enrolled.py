@@ -33,7 +33,8 @@ class EnrolledFactors:
     @property
     def ways_in(self) -> int:
         """How many ways there are to log in."""
-        return sum(int(self.states[name]) for name, kind in self._present() if kind.is_way_in)
+        states = [self.states[name] for name, kind in self._present() if kind.is_way_in]
+        return sum(state if isinstance(state, int) else 1 for state in states)
 
     def _present(self) -> list[tuple[str, FactorKind]]:
         return [(name, kind) for name, kind in factor_kinds.items() if self.states.get(name)]

@@ -70,6 +70,9 @@ class FactorKind:
 
     ``state`` is what the account ``user_id`` has of it, as SQL that is false, 0 or null if it has none: all kinds are
     read in one statement. ``prover`` returns ``None`` if the application cannot prove the kind now.
+
+    Raises ``ValueError`` if what a login asks for could not be proven, or no reset would remove it: its owner would be
+    locked out.
     """
 
     user_id: ClassVar[ColumnElement[UUID]] = USER_ID
@@ -82,7 +85,7 @@ class FactorKind:
     """Whether it replaces a second factor. Alone it is none."""
 
     is_way_in: bool = False
-    """Whether it starts a session by itself. Its ``state`` is then the number that the account has, or a boolean."""
+    """Whether it starts a session by itself. A ``state`` that is no number counts as one way in."""
 
     prover: Callable[[FactorTools], Prover | None] | None = None
     takes_code: bool = True
@@ -106,8 +109,22 @@ class FactorKind:
     show: Callable[[UUID, Any], Any] = lambda _user_id, state: state
     """Takes the user's id and the state, and returns the value of the member, as JSON has it."""
 
+    def __post_init__(self) -> None:
+        if (self.is_second or self.is_replacement) and not (self.prover and self.delete):
+            raise ValueError("A second factor, and what replaces one, needs a prover and a delete.")
 
-factor_kinds: Registry[FactorKind] = Registry("kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.")
+
+class _FactorKinds(Registry[FactorKind]):
+    """The kinds, of which no two have the same member in the list of one's own factors."""
+
+    def register(self, name: str, value: FactorKind) -> str:
+        member = value.member or name
+        if member in {kind.member or other for other, kind in self.items() if other != name}:
+            raise ValueError(f"There is a kind of factor with the member {member!r} already.")
+        return super().register(name, value)
+
+
+factor_kinds = _FactorKinds("kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.")
 """The registered kinds, in the order in which a login names them."""
 
 
