@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
     from authapp.domain.factors.kinds import Attempt as Attempt
     from authapp.domain.factors.kinds import FactorKind as FactorKind
+    from authapp.domain.factors.kinds import FactorTools as FactorTools
     from authapp.domain.factors.kinds import Prover as Prover
+    from authapp.domain.factors.kinds import deletes_rows as deletes_rows
     from authapp.domain.factors.kinds import factor_kinds as factor_kinds
     from authapp.domain.health import HealthProblem as HealthProblem
     from authapp.domain.health import readiness_checks as readiness_checks
@@ -75,7 +77,7 @@ _MODULES = {
     "authapp.domain": ["audit", "hooks"],
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
-    "authapp.domain.factors.kinds": ["Attempt", "FactorKind", "Prover", "factor_kinds"],
+    "authapp.domain.factors.kinds": ["Attempt", "FactorKind", "FactorTools", "Prover", "deletes_rows", "factor_kinds"],
     "authapp.domain.health": ["HealthProblem", "readiness_checks"],
     "authapp.domain.mail": ["recipients"],
     "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],

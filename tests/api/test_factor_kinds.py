@@ -16,11 +16,12 @@ from authapp.database.session import db, transaction
 from authapp.domain.factors import recovery_codes
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.services import Services
+from authapp.errors import LastWayIn
 from authapp.models import User
 from authenticator import add_passkey
 from conftest import dispose
 from databases import Databases
-from factories import PASSWORD, Api, a_session, a_user, problem
+from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
 from factors import challenge_of, second_step
 from settings import settings
 
@@ -184,6 +185,27 @@ def test_it_is_a_way_in_so_that_the_last_passkey_may_go(app: Flask, api: Api, us
     problem(api("DELETE", f"/users/me/passkeys/{passkey['id']}", token), 409, "last_way_in")
     add_machine(app, user)
     assert api("DELETE", f"/users/me/passkeys/{passkey['id']}", token).status_code == 204
+
+
+def remove_machine(app: Flask, user: User) -> None:
+    with Services.of(app).factors.changes.by_owner(user.id, GUEST) as change:
+        delete_machines(user.id, None)
+        change.removed("fax", GUEST)
+
+
+def test_its_changes_are_told_with_the_guard_of_the_others(app: Flask, api: Api, user: User) -> None:
+    before = a_session(app, user).access_token
+    with app.app_context():
+        changes = Services.of(app).factors.changes
+        with changes.by_owner(user.id, GUEST) as change:
+            db.session.execute(insert(fax_machines).values(user_id=user.id))
+            change.added("fax", GUEST)
+        problem(api.get("/ping", before), 401, "token_revoked")
+        with changes.by_owner(user.id, GUEST) as change:
+            change.user.password_hash = None
+        with pytest.raises(LastWayIn):
+            remove_machine(app, user)
+        assert factors_of(user.id).states["fax"] == 1
 
 
 def test_all_kinds_are_read_in_one_statement(app: Flask, user: User) -> None:

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from authapp.context import RequestContext
 from authapp.database.session import db
-from authapp.domain.audit import EventType
 from authapp.domain.factors import pending_logins
 from authapp.domain.factors.factor_changes import FactorChange, FactorChanges
 from authapp.domain.factors.kinds import factor_kinds
@@ -66,7 +65,7 @@ class FactorResets:
 
 
 def _record(change: FactorChange, since: datetime | None, context: RequestContext, scope: LogoutScope | None) -> None:
-    change.record(EventType.FACTOR_RESET, ALL if since is None else ADDED_LATELY, context, scope=scope)
+    change.reset(ALL if since is None else ADDED_LATELY, context, scope=scope)
 
 
 def _delete_factors(user_id: UUID, since: datetime | None = None, *, only_second: bool = False) -> bool:

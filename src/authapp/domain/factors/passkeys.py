@@ -16,7 +16,7 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.factors import recovery_codes
-from authapp.domain.factors.enrolled import factors_of, require_another_way_in
+from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.kinds import PASSKEY
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
@@ -77,7 +77,7 @@ class Passkeys:
             db.session.flush()
             proven = methods(backup_eligible=made.backup_eligible, user_verified=True)
             details = {"passkey_id": str(passkey.id), "name": name}
-            change.record(EventType.FACTOR_ADDED, PASSKEY, context, scope=scope, proven=proven, **details)
+            change.added(PASSKEY, context, scope=scope, proven=proven, **details)
             codes = [] if factors.second_factors else recovery_codes.replace_all(user_id)
             if codes:
                 audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=user_id)
@@ -106,10 +106,9 @@ class Passkeys:
             passkey = db.session.scalars(select(Passkey).where(*_is(user_id, passkey_id))).one_or_none()
             if passkey is None:
                 raise ResourceNotFound
-            require_another_way_in(user_id)
             db.session.delete(passkey)
             details = {"passkey_id": str(passkey.id), "name": passkey.name}
-            change.record(EventType.FACTOR_REMOVED, PASSKEY, context, scope=scope, **details)
+            change.removed(PASSKEY, context, scope=scope, **details)
 
     def _verified(self, answer: PasskeyAnswer, context: RequestContext) -> tuple[OpenedChallenge, RegisteredCredential]:
         try:

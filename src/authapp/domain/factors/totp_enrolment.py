@@ -43,7 +43,7 @@ class TotpEnrolment:
             if not self._factors.confirm(user_id, totp.digits_of(code)):
                 raise SecondFactorInvalid
             codes = recovery_codes.replace_all(user_id)
-            change.record(EventType.FACTOR_ADDED, TOTP, context, scope=scope, proven=(ONE_TIME_PASSWORD, MULTI_FACTOR))
+            change.added(TOTP, context, scope=scope, proven=(ONE_TIME_PASSWORD, MULTI_FACTOR))
             audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=user_id)
         return codes
 
@@ -55,4 +55,4 @@ class TotpEnrolment:
         with self._changes.by_owner(user_id, context) as change:
             if not self._factors.remove(user_id):
                 raise ResourceNotFound
-            change.record(EventType.FACTOR_REMOVED, TOTP, context, scope=scope)
+            change.removed(TOTP, context, scope=scope)
