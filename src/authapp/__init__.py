@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from authapp.domain import hooks as hooks
     from authapp.domain.audit import event_types as event_types
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
-    from authapp.domain.factors.kinds import Attempt as Attempt
+    from authapp.domain.factors.kinds import FactorAttempt as FactorAttempt
     from authapp.domain.factors.kinds import FactorKind as FactorKind
     from authapp.domain.factors.kinds import FactorTools as FactorTools
     from authapp.domain.factors.kinds import Prover as Prover
@@ -77,7 +77,14 @@ _MODULES = {
     "authapp.domain": ["audit", "hooks"],
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
-    "authapp.domain.factors.kinds": ["Attempt", "FactorKind", "FactorTools", "Prover", "deletes_rows", "factor_kinds"],
+    "authapp.domain.factors.kinds": [
+        "FactorAttempt",
+        "FactorKind",
+        "FactorTools",
+        "Prover",
+        "deletes_rows",
+        "factor_kinds",
+    ],
     "authapp.domain.health": ["HealthProblem", "readiness_checks"],
     "authapp.domain.mail": ["recipients"],
     "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],

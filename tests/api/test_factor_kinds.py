@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, func, insert, select
 
-from authapp import Attempt, FactorKind, Prover, RequestContext, clock, create_app, factor_kinds
+from authapp import FactorAttempt, FactorKind, Prover, RequestContext, clock, create_app, factor_kinds
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.factors import recovery_codes
@@ -32,7 +32,7 @@ fax_machines = Table(
 )
 
 
-def prove(attempt: Attempt, _context: RequestContext) -> tuple[str, ...]:
+def prove(attempt: FactorAttempt, _context: RequestContext) -> tuple[str, ...]:
     return ("fax",) if attempt.proof == CODE else ()
 
 

@@ -1,4 +1,4 @@
-"""The kinds of factors: what an account can be logged in to with. Ours are in ``own_kinds``; yours, in your modules."""
+"""The kinds of factors: what an account can be logged in to with. ``builtin_kinds`` has those of this package."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from authapp.database.session import db
 from authapp.domain.hooks import Hooks
 from authapp.registry import Registry
 from authapp.security.encryption_keys import EncryptionKeys
-from authapp.security.sealed_challenges import SealedChallenges
+from authapp.security.signed_challenges import SignedChallenges
 
 TOTP = "totp"
 PASSKEY = "passkey"
@@ -31,20 +31,20 @@ class FactorTools:
 
     settings: Settings
     encryption_keys: EncryptionKeys | None
-    challenges: SealedChallenges
+    challenges: SignedChallenges
     hooks: Hooks
 
 
 @dataclass(frozen=True)
-class Attempt:
+class FactorAttempt:
     """What somebody sent to prove a factor of an account: a code as it was typed, or the answer of an authenticator.
 
-    ``login`` are the bytes for which the options of ``Prover`` were made; a step-up with a code has none.
+    ``bound_to`` are the bytes for which the options of ``Prover`` were made; a step-up with a code has none.
     """
 
     user_id: UUID
     proof: Any
-    login: bytes = b""
+    bound_to: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Prover:
     bytes of a login, and returns what a client asks its authenticator with; codes need none.
     """
 
-    prove: Callable[[Attempt, RequestContext], tuple[str, ...]]
+    prove: Callable[[FactorAttempt, RequestContext], tuple[str, ...]]
     options: Callable[[UUID, bytes], dict[str, Any]] | None = None
 
 

@@ -16,7 +16,7 @@ from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.factors import pending_logins
 from authapp.domain.factors.enrolled import factors_of
-from authapp.domain.factors.kinds import Attempt, Prover, factor_kinds
+from authapp.domain.factors.kinds import FactorAttempt, Prover, factor_kinds
 from authapp.domain.factors.pending_logins import PendingLogin
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
@@ -102,7 +102,7 @@ class SecondFactors:
         prover, takes_code = self._prover(factor), factor_kinds[factor].takes_code
         if takes_code and factor not in factors_of(login.user_id).accepted_factors:
             raise SecondFactorInvalid
-        attempt = Attempt(login.user_id, proof, login.token_hash)
+        attempt = FactorAttempt(login.user_id, proof, login.token_hash)
         with self._counted(login.user_id, factor) if takes_code else nullcontext(), transaction():
             _lock(login)
             amr = prover.prove(attempt, context)
@@ -153,7 +153,7 @@ class SecondFactors:
         factor = self._kind_of(user_id, answer)
         with self._counted(user_id, factor), transaction():
             user = lock_account(user_id)
-            amr = self._prover(factor).prove(Attempt(user_id, answer.code), context)
+            amr = self._prover(factor).prove(FactorAttempt(user_id, answer.code), context)
             if amr:
                 self._throttles.reset_failures(user_id, SECOND_FACTOR)
             else:

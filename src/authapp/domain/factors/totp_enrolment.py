@@ -8,7 +8,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.factors import recovery_codes, totp
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.kinds import TOTP
-from authapp.domain.factors.totp_factors import Enrolment, TotpFactors
+from authapp.domain.factors.totp_factors import TotpFactors, TotpSecret
 from authapp.domain.sessions.authentication import ONE_TIME_PASSWORD
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.errors import ResourceNotFound, SecondFactorInvalid
@@ -24,7 +24,7 @@ class TotpEnrolment:
         self._factors = factors
         self._changes = changes
 
-    def begin(self, user_id: UUID, context: RequestContext) -> Enrolment:
+    def begin(self, user_id: UUID, context: RequestContext) -> TotpSecret:
         """Return the secret for an app. It counts once ``confirm`` gets a code, and replaces one that waits for that.
 
         Raises ``FactorExists``.
