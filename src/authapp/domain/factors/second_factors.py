@@ -17,7 +17,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.factors import pending_logins
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import FactorAttempt, Prover, factor_kinds
-from authapp.domain.factors.pending_logins import PendingLogin
+from authapp.domain.factors.pending_logins import PendingLoginState
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
@@ -118,7 +118,7 @@ class SecondFactors:
             raise SecondFactorInvalid
         return self._provers[factor]
 
-    def _start(self, login: PendingLogin, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
+    def _start(self, login: PendingLoginState, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
         if not amr:
             raise SecondFactorInvalid
         result = AuthenticationResult(
@@ -201,14 +201,14 @@ class SecondFactors:
             raise
 
 
-def _pending_login(token: str) -> PendingLogin:
+def _pending_login(token: str) -> PendingLoginState:
     login = pending_logins.find(token)
     if login is None:
         raise ChallengeInvalid
     return login
 
 
-def _lock(login: PendingLogin) -> None:
+def _lock(login: PendingLoginState) -> None:
     if not pending_logins.lock(login):
         raise ChallengeInvalid
 
