@@ -46,7 +46,8 @@ FAX = FactorKind(
     state=select(func.count()).where(fax_machines.c.user_id == FactorKind.user_id).scalar_subquery(),
     is_second=True,
     is_way_in=True,
-    prover=lambda _tools: Prover(prove),
+    prover=lambda _tools: Prover(prove, lambda _user_id, _login: {"sent_to": "a fax machine"}),
+    has_options=True,
     fits=lambda code: code.startswith("fax"),
     delete=delete_machines,
     member="fax_machines",
@@ -91,6 +92,15 @@ def test_it_is_asked_for_at_a_login_and_completes_it(app: Flask, api: Api, user:
     pair = second_step(api, challenge, CODE, "fax").get_json()
     (session, *_) = api.get("/users/me/sessions", pair["access_token"]).get_json()["items"]
     assert (session["amr"], session["acr"]) == (["pwd", "fax", "mfa"], "mfa")
+
+
+def test_a_code_may_have_to_be_asked_for(app: Flask, api: Api, user: User) -> None:
+    add_machine(app, user)
+    body = {"challenge": challenge_of(api, user), "factor": "fax"}
+    asked = api.post("/auth/second-factors", body)
+    assert (asked.status_code, asked.get_json()) == (200, {"sent_to": "a fax machine"})
+    problem(api.post("/auth/second-factors", {**body, "factor": "totp"}), 422, "validation_failed")
+    assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
 
 
 def test_its_codes_are_counted_and_locked_as_those_of_an_app(app: Flask, api: Api, user: User) -> None:

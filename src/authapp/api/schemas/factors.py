@@ -90,9 +90,10 @@ class SecondFactorSchema(Schema):
 
     @validates_schema
     def validate_proof(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse a code for a passkey, and a credential for anything else."""
-        takes_code = factor_kinds[data["factor"]].takes_code
-        if ("code" in data) != takes_code:
-            raise ValidationError("Send a code for a factor that has codes.", "code")
-        if "credential" in data and takes_code:
-            raise ValidationError("Send it for a passkey.", "credential")
+        """Refuse a proof of another kind, and none where there is nothing to ask for first."""
+        kind = factor_kinds[data["factor"]]
+        proof = "code" if kind.takes_code else "credential"
+        if not {"code", "credential"} & data.keys() <= {proof}:
+            raise ValidationError("Send a code for a factor that has codes, or the credential of a passkey.", proof)
+        if proof not in data and not kind.has_options:
+            raise ValidationError("Send a code for this factor.", proof)

@@ -59,6 +59,7 @@ factor_kinds.register(
         is_way_in=True,
         prover=_passkey_prover,
         takes_code=False,
+        has_options=True,
         delete=deletes_rows(Passkey.created_at),
         member="passkeys",
         show=lambda user_id, _number: passkeys_of(user_id),

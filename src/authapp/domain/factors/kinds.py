@@ -52,8 +52,9 @@ class Prover:
     """Proves the factors of a kind in one application.
 
     ``prove`` returns the methods (``amr``, RFC 8176) that an attempt proves; none if it is wrong. It works within the
-    open transaction, where the account is locked, and consumes what it accepts. ``options`` takes the user's id and the
-    bytes of a login, and returns what a client asks its authenticator with; codes need none.
+    open transaction, where the account is locked, and consumes what it accepts. ``options`` takes the user's id, of an
+    account that may have no such factor, and the bytes of a login. It returns, as JSON, what a client asks its
+    authenticator with, or what it shows while a code is on its way.
     """
 
     prove: Callable[[FactorAttempt, RequestContext], tuple[str, ...]]
@@ -89,7 +90,13 @@ class FactorKind:
 
     prover: Callable[[FactorTools], Prover | None] | None = None
     takes_code: bool = True
-    """Whether the proof is a code, whose wrong tries are counted, and not the answer of an authenticator."""
+    """Whether the proof is a code, whose wrong tries are counted, and not the answer of a WebAuthn authenticator."""
+
+    has_options: bool = False
+    """Whether a login may ask for ``Prover.options`` first: those of an authenticator, or to have a code sent.
+
+    A step-up has none: it takes codes without them, and of authenticators only passkeys.
+    """
 
     is_guessable: bool = True
     """Whether codes are refused after too many wrong ones. One that cannot be guessed opens a locked account."""
