@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from authapp.domain.factors.kinds import Prover as Prover
     from authapp.domain.factors.kinds import deletes_rows as deletes_rows
     from authapp.domain.factors.kinds import factor_kinds as factor_kinds
+    from authapp.domain.factors.stored_keys import EncryptedTable as EncryptedTable
+    from authapp.domain.factors.stored_keys import encrypted_tables as encrypted_tables
     from authapp.domain.health import HealthProblem as HealthProblem
     from authapp.domain.health import readiness_checks as readiness_checks
     from authapp.domain.mail import recipients as recipients
@@ -85,6 +87,7 @@ _MODULES = {
         "deletes_rows",
         "factor_kinds",
     ],
+    "authapp.domain.factors.stored_keys": ["EncryptedTable", "encrypted_tables"],
     "authapp.domain.health": ["HealthProblem", "readiness_checks"],
     "authapp.domain.mail": ["recipients"],
     "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],

@@ -15,6 +15,7 @@ from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.factors import totp
 from authapp.domain.factors.kinds import FactorAttempt, FactorTools
+from authapp.domain.factors.stored_keys import EncryptedTable, encrypted_tables
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.sessions.authentication import ONE_TIME_PASSWORD
 from authapp.domain.users.rows import lock_account
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 PURPOSE = "totp"
 """For what the secrets are encrypted."""
+
+encrypted_tables.register("totp_factors", EncryptedTable(TotpFactor, PURPOSE))
 
 
 @dataclass(frozen=True)
