@@ -14,7 +14,7 @@ SELECT cron.schedule('authapp-prune-sessions', '*/10 * * * *', $$DELETE FROM ses
 
 SELECT cron.schedule('authapp-prune-one-time-tokens', '*/10 * * * *', $$DELETE FROM one_time_tokens WHERE (user_id, purpose, token_hash) IN (SELECT user_id, purpose, token_hash FROM one_time_tokens WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
-SELECT cron.schedule('authapp-prune-second-factor-challenges', '*/10 * * * *', $$DELETE FROM second_factor_challenges WHERE (user_id, challenge_hash) IN (SELECT user_id, challenge_hash FROM second_factor_challenges WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+SELECT cron.schedule('authapp-prune-pending-logins', '*/10 * * * *', $$DELETE FROM pending_logins WHERE (user_id, token_hash) IN (SELECT user_id, token_hash FROM pending_logins WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 SELECT cron.schedule('authapp-prune-totp-factors', '*/10 * * * *', $$DELETE FROM totp_factors WHERE user_id IN (SELECT user_id FROM totp_factors WHERE confirmed_at IS NULL AND created_at < now() - interval '15 minutes' ORDER BY created_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 

@@ -119,7 +119,7 @@ def test_what_the_package_registers_itself_is_there() -> None:
     assert "admin" not in permissions
     assert list(token_claims) == []
     tables = {"address_limits", "login_throttles", "one_time_tokens", "outgoing_mail", "roles", "sessions"}
-    tables |= {"api_keys", "second_factor_challenges", "spent_challenges", "token_blocklist", "totp_factors"}
+    tables |= {"api_keys", "pending_logins", "spent_challenges", "token_blocklist", "totp_factors"}
     assert set(prunables) == tables
     assert all(sentence.endswith((".", ").")) for _, sentence in [*permissions.items(), *event_types.items()])
 

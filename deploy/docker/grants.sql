@@ -2,7 +2,7 @@
 -- owner of the tables after each migration; the tests run this very file.
 GRANT SELECT, INSERT, UPDATE, DELETE
     ON users, sessions, token_blocklist, roles, user_roles, login_throttles, address_limits, one_time_tokens,
-    outgoing_mail, totp_factors, recovery_codes, second_factor_challenges, passkeys,
+    outgoing_mail, totp_factors, recovery_codes, pending_logins, passkeys,
     spent_challenges, api_keys TO authapp;
 GRANT SELECT, INSERT ON audit_events TO authapp;
 GRANT SELECT ON alembic_version TO authapp;

@@ -38,23 +38,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "code_hash", name=op.f("pk_recovery_codes")),
     )
     op.create_table(
-        "second_factor_challenges",
+        "pending_logins",
         sa.Column("user_id", sa.Uuid(), nullable=False),
-        sa.Column("challenge_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
         sa.Column("amr", sa.ARRAY(sa.Text()), nullable=False),
         sa.Column("account_version", sa.DateTime(timezone=True), nullable=False),
         sa.Column("failures", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        _users("second_factor_challenges"),
-        sa.PrimaryKeyConstraint("user_id", "challenge_hash", name=op.f("pk_second_factor_challenges")),
+        _users("pending_logins"),
+        sa.PrimaryKeyConstraint("user_id", "token_hash", name=op.f("pk_pending_logins")),
     )
-    op.create_index(op.f("ix_second_factor_challenges_expires_at"), "second_factor_challenges", ["expires_at"])
+    op.create_index(op.f("ix_pending_logins_expires_at"), "pending_logins", ["expires_at"])
 
 
 def downgrade() -> None:
     """Revert the migration. Accounts with a second factor can then log in without it."""
-    op.drop_table("second_factor_challenges")
+    op.drop_table("pending_logins")
     op.drop_table("recovery_codes")
     op.drop_table("totp_factors")
 

@@ -38,10 +38,14 @@ if TYPE_CHECKING:
     from authapp.domain.audit import event_types as event_types
     from authapp.domain.email.address_proofs import use_token as use_token
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
-    from authapp.domain.factors.kinds import Attempt as Attempt
+    from authapp.domain.factors.kinds import FactorAttempt as FactorAttempt
     from authapp.domain.factors.kinds import FactorKind as FactorKind
+    from authapp.domain.factors.kinds import FactorTools as FactorTools
     from authapp.domain.factors.kinds import Prover as Prover
+    from authapp.domain.factors.kinds import deletes_rows as deletes_rows
     from authapp.domain.factors.kinds import factor_kinds as factor_kinds
+    from authapp.domain.factors.stored_keys import EncryptedTable as EncryptedTable
+    from authapp.domain.factors.stored_keys import encrypted_tables as encrypted_tables
     from authapp.domain.health import HealthProblem as HealthProblem
     from authapp.domain.health import readiness_checks as readiness_checks
     from authapp.domain.mail import recipients as recipients
@@ -77,7 +81,15 @@ _MODULES = {
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.email.address_proofs": ["use_token"],
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
-    "authapp.domain.factors.kinds": ["Attempt", "FactorKind", "Prover", "factor_kinds"],
+    "authapp.domain.factors.kinds": [
+        "FactorAttempt",
+        "FactorKind",
+        "FactorTools",
+        "Prover",
+        "deletes_rows",
+        "factor_kinds",
+    ],
+    "authapp.domain.factors.stored_keys": ["EncryptedTable", "encrypted_tables"],
     "authapp.domain.health": ["HealthProblem", "readiness_checks"],
     "authapp.domain.mail": ["recipients"],
     "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],

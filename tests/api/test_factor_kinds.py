@@ -1,6 +1,7 @@
 """A kind of factor that somebody else registers, from a file of theirs alone: here, codes by fax."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,16 +10,18 @@ import pytest
 from flask import Flask
 from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, func, insert, select
 
-from authapp import Attempt, FactorKind, Prover, RequestContext, clock, create_app, factor_kinds
+from authapp import FactorAttempt, FactorKind, Prover, RequestContext, clock, create_app, factor_kinds
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
+from authapp.domain.factors import recovery_codes
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.services import Services
+from authapp.errors import LastWayIn
 from authapp.models import User
 from authenticator import add_passkey
 from conftest import dispose
 from databases import Databases
-from factories import Api, a_session, a_user, problem
+from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
 from factors import challenge_of, second_step
 from settings import settings
 
@@ -29,7 +32,7 @@ fax_machines = Table(
 )
 
 
-def prove(attempt: Attempt, _context: RequestContext) -> tuple[str, ...]:
+def prove(attempt: FactorAttempt, _context: RequestContext) -> tuple[str, ...]:
     return ("fax",) if attempt.proof == CODE else ()
 
 
@@ -43,7 +46,8 @@ FAX = FactorKind(
     state=select(func.count()).where(fax_machines.c.user_id == FactorKind.user_id).scalar_subquery(),
     is_second=True,
     is_way_in=True,
-    prover=lambda _tools: Prover(prove),
+    prover=lambda _tools: Prover(prove, lambda _user_id, _login: {"sent_to": "a fax machine"}),
+    has_options=True,
     fits=lambda code: code.startswith("fax"),
     delete=delete_machines,
     member="fax_machines",
@@ -90,6 +94,15 @@ def test_it_is_asked_for_at_a_login_and_completes_it(app: Flask, api: Api, user:
     assert (session["amr"], session["acr"]) == (["pwd", "fax", "mfa"], "mfa")
 
 
+def test_a_code_may_have_to_be_asked_for(app: Flask, api: Api, user: User) -> None:
+    add_machine(app, user)
+    body = {"challenge": challenge_of(api, user), "factor": "fax"}
+    asked = api.post("/auth/second-factors", body)
+    assert (asked.status_code, asked.get_json()) == (200, {"sent_to": "a fax machine"})
+    problem(api.post("/auth/second-factors", {**body, "factor": "totp"}), 422, "validation_failed")
+    assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
+
+
 def test_its_codes_are_counted_and_locked_as_those_of_an_app(app: Flask, api: Api, user: User) -> None:
     add_machine(app, user)
     for _ in range(10):
@@ -102,6 +115,37 @@ def test_a_step_up_takes_its_codes(app: Flask, api: Api, user: User) -> None:
     add_machine(app, user)
     problem(api.post("/auth/step-ups", {"code": "287082"}, token), 401, "second_factor_invalid")
     assert api.post("/auth/step-ups", {"code": CODE}, token).status_code == 200
+
+
+@pytest.fixture
+def without_form(app: Flask) -> Iterator[None]:
+    """Have the codes of fax machines any form."""
+    del app  # it is there first
+    factor_kinds.unregister("fax")
+    factor_kinds.register("fax", replace(FAX, fits=None))
+    yield
+    factor_kinds.unregister("fax")
+    factor_kinds.register("fax", FAX)
+
+
+@pytest.mark.usefixtures("without_form")
+def test_a_code_of_no_form_hides_no_code_that_has_one(app: Flask, api: Api, user: User) -> None:
+    token = a_session(app, user).access_token
+    add_machine(app, user)
+    with app.app_context(), transaction():
+        (code, *_) = recovery_codes.replace_all(user.id)
+    pair = api.post("/auth/step-ups", {"code": code}, token)
+    assert pair.status_code == 200, pair.text
+    assert api.post("/auth/step-ups", {"code": CODE}, pair.get_json()["access_token"]).status_code == 200
+
+
+def test_a_step_up_may_name_the_kind_of_its_code(app: Flask, api: Api, user: User) -> None:
+    token = a_session(app, user).access_token
+    add_machine(app, user)
+    problem(api.post("/auth/step-ups", {"code": CODE, "factor": "totp"}, token), 401, "second_factor_invalid")
+    problem(api.post("/auth/step-ups", {"code": CODE, "factor": "telex"}, token), 422, "validation_failed")
+    problem(api.post("/auth/step-ups", {"password": PASSWORD, "factor": "fax"}, token), 422, "validation_failed")
+    assert api.post("/auth/step-ups", {"code": CODE, "factor": "fax"}, token).status_code == 200
 
 
 def test_it_is_listed_among_the_factors(app: Flask, api: Api, user: User) -> None:
@@ -151,6 +195,27 @@ def test_it_is_a_way_in_so_that_the_last_passkey_may_go(app: Flask, api: Api, us
     problem(api("DELETE", f"/users/me/passkeys/{passkey['id']}", token), 409, "last_way_in")
     add_machine(app, user)
     assert api("DELETE", f"/users/me/passkeys/{passkey['id']}", token).status_code == 204
+
+
+def remove_machine(app: Flask, user: User) -> None:
+    with Services.of(app).factors.changes.by_owner(user.id, GUEST) as change:
+        delete_machines(user.id, None)
+        change.removed("fax", GUEST)
+
+
+def test_its_changes_are_told_with_the_guard_of_the_others(app: Flask, api: Api, user: User) -> None:
+    before = a_session(app, user).access_token
+    with app.app_context():
+        changes = Services.of(app).factors.changes
+        with changes.by_owner(user.id, GUEST) as change:
+            db.session.execute(insert(fax_machines).values(user_id=user.id))
+            change.added("fax", GUEST)
+        problem(api.get("/ping", before), 401, "token_revoked")
+        with changes.by_owner(user.id, GUEST) as change:
+            change.user.password_hash = None
+        with pytest.raises(LastWayIn):
+            remove_machine(app, user)
+        assert factors_of(user.id).states["fax"] == 1
 
 
 def test_all_kinds_are_read_in_one_statement(app: Flask, user: User) -> None:

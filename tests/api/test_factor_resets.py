@@ -86,6 +86,16 @@ def test_the_command_does_the_same_and_shows_what_there_is(app: Flask, api: Api,
     assert "totp: -" in succeeded(flask_users(app, "factors", user.username))
 
 
+def test_an_app_that_was_never_confirmed_is_nothing_to_report(app: Flask, api: Api, user: User) -> None:
+    api.post("/users/me/totp", {}, a_session(app, user).access_token)
+    reset = a_token(app, user, TokenPurpose.RESET_PASSWORD)
+    body = {"token": reset, "new_password": "another sentence, just as long"}
+    assert api("PUT", "/auth/password-resets", json=body).status_code == 204
+    assert stored(app) == 0
+    with app.app_context():
+        assert db.session.scalars(select(AuditEvent).where(AuditEvent.type == EventType.FACTOR_RESET)).all() == []
+
+
 def undo_link(app: Flask, user: User) -> str:
     return a_token(app, user, TokenPurpose.UNDO_FACTORS)
 

@@ -254,9 +254,9 @@ def test_step_5_a_second_factor_is_bound_to_its_login_and_to_the_user(
     theirs = add_passkey(api, a_session(app, other).access_token)
     proofs = Services.of(app).factors.passkey_proofs
 
-    def prove(signer: Authenticator, *, sealed_for: bytes = b"login", sent_with: bytes = b"login") -> tuple[str, ...]:
+    def prove(signer: Authenticator, *, signed_for: bytes = b"login", sent_with: bytes = b"login") -> tuple[str, ...]:
         with app.app_context(), transaction():
-            options = proofs.second_factor_options(user.id, sealed_for)
+            options = proofs.second_factor_options(user.id, signed_for)
             answer = PasskeyAnswer(signer.get(options, userHandle=None))
             return proofs.prove(user.id, answer, ChallengePurpose.SECOND_FACTOR, sent_with, GUEST)
 

@@ -16,7 +16,7 @@ from authapp.database.session import db
 from authapp.domain.factors.pending_logins import MAX_FAILURES, MAX_PER_ACCOUNT
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
-from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, SecondFactorChallenge, User
+from authapp.models import AuditEvent, OutgoingMail, PendingLogin, RecoveryCode, User
 from clocks import Time
 from factories import GUEST, PASSWORD, Api, a_token, a_user, problem
 from factors import AuthenticatorApp, a_session_with_two_factors, an_app, challenge_of, second_step
@@ -173,7 +173,7 @@ def test_an_account_has_few_challenges_and_the_oldest_go(
         challenges.append(challenge_of(api, user))
         time.passes(seconds=1)
     with app.app_context():
-        assert db.session.scalar(select(func.count()).select_from(SecondFactorChallenge)) == MAX_PER_ACCOUNT
+        assert db.session.scalar(select(func.count()).select_from(PendingLogin)) == MAX_PER_ACCOUNT
     problem(second_step(api, challenges[0], phone.code()), 401, "challenge_invalid")
     assert second_step(api, challenges[1], phone.code()).status_code == 200
 
@@ -309,7 +309,7 @@ def test_http_basic_is_refused_for_an_account_with_a_second_factor(
     body = problem(response, 401, "second_factor_required")
     assert "challenge" not in body
     with app.app_context():
-        assert db.session.scalar(select(func.count()).select_from(SecondFactorChallenge)) == 0
+        assert db.session.scalar(select(func.count()).select_from(PendingLogin)) == 0
 
 
 @pytest.mark.parametrize("code", ["287 082", "287082 "])

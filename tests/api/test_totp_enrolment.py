@@ -191,6 +191,17 @@ def test_a_removed_app_is_not_asked_for_and_its_recovery_codes_are_void(app: Fla
     assert event.details == {"factor": "totp", "sessions_ended": 1}
 
 
+def test_no_session_that_has_proven_the_last_second_factor_outlives_it(app: Flask, api: Api, user: User) -> None:
+    phone = an_app(app, user)
+    current = a_session_with_two_factors(app, api, user, phone)
+    other = second_step(api, challenge_of(api, user), phone.recovery_codes[0], "recovery_code").get_json()
+    assert api("DELETE", "/users/me/totp?sessions=keep", current.access_token).status_code == 204
+    problem(api.get("/ping", other["access_token"]), 401, "token_revoked")
+    with app.app_context():
+        live = select(Session.amr).where(Session.user_id == user.id, Session.ended_at.is_(None))
+        assert db.session.scalars(live).all() == [["pwd", "otp"]]
+
+
 def test_new_recovery_codes_void_the_old_ones(app: Flask, api: Api, user: User) -> None:
     phone = an_app(app, user)
     token = a_session_with_two_factors(app, api, user, phone).access_token

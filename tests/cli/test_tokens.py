@@ -46,14 +46,14 @@ def kept(app: Flask) -> tuple[int, int]:
 def pruned(**counts: int) -> dict[str, int]:
     """Return what ``prune --json`` prints when it removes ``counts`` rows, and none of any other kind."""
     kinds = ("blocklisted_tokens", "sessions", "limits", "one_time_tokens", "deleted_roles", "unsent_mails")
-    kinds += ("api_keys", "second_factor_challenges", "spent_challenges", "unconfirmed_totp_factors")
+    kinds += ("api_keys", "pending_logins", "spent_challenges", "unconfirmed_totp_factors")
     return dict.fromkeys(kinds, 0) | counts
 
 
 def in_words(blocklisted: int = 0, one_time: int = 0) -> str:
     """Return what ``prune`` prints when it removes so many tokens, and nothing else."""
     tokens = f"0 api_keys, {blocklisted} blocklisted_tokens, 0 deleted_roles, 0 limits, {one_time} one_time_tokens"
-    others = "0 second_factor_challenges, 0 sessions, 0 spent_challenges, 0 unconfirmed_totp_factors"
+    others = "0 pending_logins, 0 sessions, 0 spent_challenges, 0 unconfirmed_totp_factors"
     return f"Removed {tokens}, {others} and 0 unsent_mails.\n"
 
 

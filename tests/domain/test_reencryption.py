@@ -3,11 +3,14 @@
 from base64 import b32decode
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
 from sqlalchemy import event, select, text, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from authapp import EncryptedTable, encrypted_tables
 from authapp.cli.doctor import doctor
 from authapp.cli.keys import keys as keys_command
 from authapp.database.session import db, transaction
@@ -52,6 +55,45 @@ def test_every_secret_is_encrypted_with_the_first_key_and_is_the_same(context: F
     assert {key_id for key_id, _ in rows().values()} == {SECOND.kid}
     for user, secret in secrets.items():
         assert NEW.decrypt(*rows()[user.id], PURPOSE, user.id) == secret
+
+
+class Base(DeclarativeBase):
+    """Tables of somebody else."""
+
+
+class FaxMachine(Base):
+    __tablename__ = "fax_machines"
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    key_id: Mapped[str]
+    secret: Mapped[bytes]
+
+
+@pytest.fixture
+def fax_machines(context: Flask) -> Iterator[None]:
+    del context
+    encrypted_tables.register("fax_machines", EncryptedTable(FaxMachine, "fax"))
+    with transaction() as session:
+        Base.metadata.create_all(session.connection())
+    yield
+    with transaction() as session:
+        Base.metadata.drop_all(session.connection())
+    encrypted_tables.unregister("fax_machines")
+
+
+@pytest.mark.usefixtures("fax_machines")
+def test_secrets_in_the_tables_of_others_keep_their_keys_and_are_encrypted_anew(context: Flask) -> None:
+    a_factor(context, NEW)
+    user = a_user(context)
+    sealed = OLD.encrypt(b"secret", "fax", user.id)
+    with transaction() as session:
+        session.add(FaxMachine(user_id=user.id, key_id=sealed.key_id, secret=sealed.data))
+    assert needed_key_ids() == sorted([FIRST.kid, SECOND.kid])
+
+    assert reencrypt(BOTH) == Reencryption(done=1, damaged=[], needed=[])
+
+    machine = db.session.scalars(select(FaxMachine)).one()
+    assert NEW.decrypt(machine.key_id, machine.secret, "fax", user.id) == b"secret"
+    db.session.rollback()
 
 
 def test_what_is_done_is_left_alone(context: Flask) -> None:
@@ -114,7 +156,7 @@ def test_codes_are_accepted_between_any_two_batches(
 
     with transaction():
         assert all(factors.confirm(user.id, code(secret)) for user, secret in phones)
-    for _ in reencryption._batches(BOTH, FIRST.kid):
+    for _ in reencryption._batches(BOTH, encrypted_tables["totp_factors"], FIRST.kid):
         time.passes(minutes=1)
         with transaction():
             assert all(factors.consume(user.id, code(secret)) for user, secret in phones)

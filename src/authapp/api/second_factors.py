@@ -40,5 +40,5 @@ def complete_login(body: dict[str, Any]) -> Response:
     token, factor = body["challenge"], body["factor"]
     proof = body.get("code", body.get("credential"))
     if proof is None:
-        return as_json(PasskeyRequestOptionsSchema().dump(second_factors.options(token, factor)), 200)
+        return as_json(second_factors.options(token, factor), 200)
     return as_json(TokenPairSchema().dump(second_factors.log_in(token, factor, proof, context)), 200)

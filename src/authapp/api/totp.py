@@ -11,7 +11,7 @@ from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.factor_changes import KeptSessionsSchema, NoMembersSchema, ended_scope
 from authapp.api.schemas.factors import EnrolmentSchema, RecoveryCodesSchema, TotpCodeSchema
-from authapp.domain.factors.totp_factors import Enrolment
+from authapp.domain.factors.totp_factors import TotpSecret
 from authapp.domain.services import Services
 from authapp.errors import FactorExists, ResourceNotFound, SecondFactorInvalid
 
@@ -24,7 +24,7 @@ blueprint = Blueprint("totp", __name__, description="Second factors")
 @blueprint.arguments(NoMembersSchema)
 @blueprint.response(201, EnrolmentSchema)
 @refuses(FactorExists)
-def create_totp_secret(body: dict[str, Any]) -> Enrolment:  # noqa: ARG001 - it is empty
+def create_totp_secret(body: dict[str, Any]) -> TotpSecret:  # noqa: ARG001 - it is empty
     """Get a secret for an authenticator app.
 
     It counts once a code of it is sent with PUT, within ten minutes. Another request replaces it.

@@ -9,9 +9,9 @@ from authapp.models.login_throttle import LoginThrottle
 from authapp.models.one_time_token import OneTimeToken
 from authapp.models.outgoing_mail import OutgoingMail
 from authapp.models.passkey import Passkey
+from authapp.models.pending_login import PendingLogin
 from authapp.models.recovery_code import RecoveryCode
 from authapp.models.role import Role, UserRole
-from authapp.models.second_factor_challenge import SecondFactorChallenge
 from authapp.models.session import EndReason, Session
 from authapp.models.spent_challenge import SpentChallenge
 from authapp.models.totp_factor import TotpFactor
@@ -33,9 +33,9 @@ __all__ = [
     "OneTimeToken",
     "OutgoingMail",
     "Passkey",
+    "PendingLogin",
     "RecoveryCode",
     "Role",
-    "SecondFactorChallenge",
     "Session",
     "SpentChallenge",
     "TotpFactor",

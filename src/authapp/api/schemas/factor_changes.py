@@ -16,7 +16,10 @@ class KeptSessionsSchema(Schema):
 
     sessions = fields.String(
         validate=validate.Equal("keep"),
-        metadata={"enum": ["keep"], "description": "`keep` does not end the other sessions."},
+        metadata={
+            "enum": ["keep"],
+            "description": "`keep` does not end the other sessions. When the last second factor goes, they end anyway.",
+        },
     )
 
 

@@ -70,11 +70,18 @@ class RecoveryCodesSchema(Schema):
     recovery_codes = fields.List(fields.String(), required=True, metadata={"examples": [RECOVERY_CODES]})
 
 
+def factor_name(*, required: bool, **metadata: Any) -> fields.String:
+    """Return the field that names a kind of factor."""
+    return fields.String(
+        required=required, validate=validate.OneOf(provable_kinds), metadata={**metadata, "examples": [TOTP]}
+    )
+
+
 class SecondFactorSchema(Schema):
     """The challenge of a login, and the factor that completes it: one from `factors`."""
 
     challenge = fields.String(required=True, metadata={**NO_NUL, "examples": [CHALLENGE]})
-    factor = fields.String(required=True, validate=validate.OneOf(provable_kinds), metadata={"examples": [TOTP]})
+    factor = factor_name(required=True)
     code = fields.String(metadata={**CODE_RULE, "description": "The code, but for a passkey.", "examples": [TOTP_CODE]})
     credential = fields.Nested(
         AuthenticationCredentialSchema,
@@ -83,9 +90,10 @@ class SecondFactorSchema(Schema):
 
     @validates_schema
     def validate_proof(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse a code for a passkey, and a credential for anything else."""
-        takes_code = factor_kinds[data["factor"]].takes_code
-        if ("code" in data) != takes_code:
-            raise ValidationError("Send a code for a factor that has codes.", "code")
-        if "credential" in data and takes_code:
-            raise ValidationError("Send it for a passkey.", "credential")
+        """Refuse a proof of another kind, and none where there is nothing to ask for first."""
+        kind = factor_kinds[data["factor"]]
+        proof = "code" if kind.takes_code else "credential"
+        if not {"code", "credential"} & data.keys() <= {proof}:
+            raise ValidationError("Send a code for a factor that has codes, or the credential of a passkey.", proof)
+        if proof not in data and not kind.has_options:
+            raise ValidationError("Send a code for this factor.", proof)

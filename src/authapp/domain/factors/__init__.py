@@ -2,7 +2,7 @@
 
 - ``services``: all of these, wired for one application
 - ``kinds``: the registry of the kinds of factors, open to other packages
-- ``own_kinds``: those of this package
+- ``builtin_kinds``: those of this package
 
 The login in two steps:
 

@@ -9,7 +9,6 @@ from sqlalchemy import Select, select
 
 from authapp.database.session import read_one
 from authapp.domain.factors.kinds import USER_ID, FactorKind, factor_kinds
-from authapp.errors import LastWayIn
 from authapp.models import User
 
 
@@ -33,7 +32,8 @@ class EnrolledFactors:
     @property
     def ways_in(self) -> int:
         """How many ways there are to log in."""
-        return sum(int(self.states[name]) for name, kind in self._present() if kind.is_way_in)
+        states = [self.states[name] for name, kind in self._present() if kind.is_way_in]
+        return sum(state if isinstance(state, int) else 1 for state in states)
 
     def _present(self) -> list[tuple[str, FactorKind]]:
         return [(name, kind) for name, kind in factor_kinds.items() if self.states.get(name)]
@@ -49,15 +49,6 @@ def shown_factors(user_id: UUID) -> dict[str, Any]:
     """Return the factors of an account as its owner sees them: the members of the list of one's own factors."""
     states = factors_of(user_id).states
     return {kind.member or name: kind.show(user_id, states[name]) for name, kind in factor_kinds.items()}
-
-
-def require_another_way_in(user_id: UUID) -> None:
-    """Raise ``LastWayIn`` if a locked account has one way in. Call it before removing one.
-
-    Otherwise its owner would be locked out. Second factors are none, and neither are recovery codes.
-    """
-    if factors_of(user_id).ways_in <= 1:
-        raise LastWayIn
 
 
 @lru_cache(maxsize=1)

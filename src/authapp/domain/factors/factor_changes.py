@@ -19,6 +19,7 @@ from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.sessions import revocation
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.users.rows import UserRef, lock_managed, lock_own
+from authapp.errors import LastWayIn
 from authapp.models import EndReason, Session, User
 
 
@@ -32,30 +33,60 @@ class FactorChange:
 
         self._hooks = hooks
 
-    def record(
+    def added(
         self,
-        event: str,
         factor: str,
         context: RequestContext,
         *,
-        scope: LogoutScope | None,
+        scope: LogoutScope | None = LogoutScope.OTHERS,
         proven: Sequence[str] = (),
         **details: Any,
     ) -> None:
-        """Record the change, and end the sessions that ``scope`` selects.
+        """Record that a factor of this kind was added, and end the sessions that ``scope`` selects.
 
-        ``event`` is ``FACTOR_ADDED``, ``FACTOR_REMOVED`` or ``FACTOR_RESET``, and ``details`` are for that event.
-        ``proven`` are the methods that the session of ``context`` has proven by it. No login from before can be
-        completed, since ``users.updated_at`` changes. Recovery codes go with the last factor that they replace, and
-        so does ``mfa`` in the session of ``context``.
+        ``proven`` are the methods that the session of ``context`` has proven by it, and ``details`` are for the event.
         """
+        _add_methods(self.user.id, context.session_id, proven)
+        self._record(EventType.FACTOR_ADDED, factor, context, scope, details)
+
+    def removed(
+        self,
+        factor: str,
+        context: RequestContext,
+        *,
+        scope: LogoutScope | None = LogoutScope.OTHERS,
+        **details: Any,
+    ) -> None:
+        """Record that a factor of this kind was removed, after its rows were, and end the sessions of ``scope``.
+
+        Recovery codes go with the last factor that they replace. So do ``mfa`` in the session of ``context``, and the
+        other sessions, whatever ``scope`` is.
+
+        Raises ``LastWayIn`` if there is no other way to log in: the owner would be locked out. Second factors are none,
+        and neither are recovery codes.
+        """
+        db.session.flush()
+        left = factors_of(self.user.id)
+        if factor_kinds[factor].is_way_in and not left.ways_in:
+            raise LastWayIn
+        if not left.second_factors:
+            _delete_replacements(self.user.id)
+            _remove_multi_factor(self.user.id, context.session_id)
+            # They would keep ``mfa``, and could remove the factors of others with one that is gone.
+            scope = scope or LogoutScope.OTHERS
+        self._record(EventType.FACTOR_REMOVED, factor, context, scope, details)
+
+    def reset(self, factors: str, context: RequestContext, *, scope: LogoutScope | None) -> None:
+        """Record that several factors were removed, which ``factors`` describes, and end the sessions of ``scope``."""
+        self._record(EventType.FACTOR_RESET, factors, context, scope, {})
+
+    def _record(
+        self, event: str, factor: str, context: RequestContext, scope: LogoutScope | None, details: dict[str, Any]
+    ) -> None:
+        # No login from before can be completed, since ``users.updated_at`` changes.
         user = self.user
         user.updated_at = now = clock.now()
         db.session.flush()
-        _add_methods(user.id, context.session_id, proven)
-        if event == EventType.FACTOR_REMOVED and not factors_of(user.id).second_factors:
-            _delete_replacements(user.id)
-            _remove_multi_factor(user.id, context.session_id)
         kept = context.session_id if scope is LogoutScope.OTHERS else None
         self.ended = revocation.end_all(user.id, EndReason.FACTORS_CHANGED, now, keep=kept) if scope else 0
         audit.record(event, context=context, subject_id=user.id, factor=factor, sessions_ended=self.ended, **details)

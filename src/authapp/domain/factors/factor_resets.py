@@ -1,11 +1,10 @@
-"""Removing the second factors of an account: for an owner who has lost them, or who was robbed."""
+"""Removing factors of an account: all second ones when their owner lost them, or the latest ones after a theft."""
 
 from datetime import datetime
 from uuid import UUID
 
 from authapp.context import RequestContext
 from authapp.database.session import db
-from authapp.domain.audit import EventType
 from authapp.domain.factors import pending_logins
 from authapp.domain.factors.factor_changes import FactorChange, FactorChanges
 from authapp.domain.factors.kinds import factor_kinds
@@ -15,12 +14,12 @@ from authapp.domain.throttles import SECOND_FACTOR, Throttles
 from authapp.domain.users.rows import UserRef
 from authapp.models import User
 
-ALL, RECENT = "all", "recent"
+ALL, ADDED_LATELY = "all", "recent"
 """What a reset says in place of one factor: all of them, or those that were added since a time."""
 
 
 class FactorResets:
-    """The use case of removing all second factors of an account."""
+    """The use cases of removing several factors of an account at once."""
 
     def __init__(self, throttles: Throttles, changes: FactorChanges) -> None:
         self._throttles = throttles
@@ -66,13 +65,13 @@ class FactorResets:
 
 
 def _record(change: FactorChange, since: datetime | None, context: RequestContext, scope: LogoutScope | None) -> None:
-    change.record(EventType.FACTOR_RESET, ALL if since is None else RECENT, context, scope=scope)
+    change.reset(ALL if since is None else ADDED_LATELY, context, scope=scope)
 
 
 def _delete_factors(user_id: UUID, since: datetime | None = None, *, only_second: bool = False) -> bool:
-    """Delete the factors of an account that were added after ``since``, what replaces them, and all waiting logins.
+    """Delete the factors of an account that were added after ``since``, the recovery codes too, and all waiting logins.
 
-    Returns whether there were such factors.
+    Returns whether there were factors that do more than replace others.
     """
     pending_logins.delete_all(user_id)
     found = False

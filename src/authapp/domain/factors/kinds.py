@@ -1,4 +1,4 @@
-"""The kinds of factors: what an account can be logged in to with. Ours are in ``own_kinds``; yours, in your modules."""
+"""The kinds of factors: what an account can be logged in to with. ``builtin_kinds`` has those of this package."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from authapp.database.session import db
 from authapp.domain.hooks import Hooks
 from authapp.registry import Registry
 from authapp.security.encryption_keys import EncryptionKeys
-from authapp.security.sealed_challenges import SealedChallenges
+from authapp.security.signed_challenges import SignedChallenges
 
 TOTP = "totp"
 PASSKEY = "passkey"
@@ -31,20 +31,20 @@ class FactorTools:
 
     settings: Settings
     encryption_keys: EncryptionKeys | None
-    challenges: SealedChallenges
+    challenges: SignedChallenges
     hooks: Hooks
 
 
 @dataclass(frozen=True)
-class Attempt:
+class FactorAttempt:
     """What somebody sent to prove a factor of an account: a code as it was typed, or the answer of an authenticator.
 
-    ``login`` are the bytes for which the options of ``Prover`` were made; a step-up with a code has none.
+    ``bound_to`` are the bytes for which the options of ``Prover`` were made; a step-up with a code has none.
     """
 
     user_id: UUID
     proof: Any
-    login: bytes = b""
+    bound_to: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,12 @@ class Prover:
     """Proves the factors of a kind in one application.
 
     ``prove`` returns the methods (``amr``, RFC 8176) that an attempt proves; none if it is wrong. It works within the
-    open transaction, where the account is locked, and consumes what it accepts. ``options`` takes the user's id and the
-    bytes of a login, and returns what a client asks its authenticator with; codes need none.
+    open transaction, where the account is locked, and consumes what it accepts. ``options`` takes the user's id, of an
+    account that may have no such factor, and the bytes of a login. It returns, as JSON, what a client asks its
+    authenticator with, or what it shows while a code is on its way.
     """
 
-    prove: Callable[[Attempt, RequestContext], tuple[str, ...]]
+    prove: Callable[[FactorAttempt, RequestContext], tuple[str, ...]]
     options: Callable[[UUID, bytes], dict[str, Any]] | None = None
 
 
@@ -70,6 +71,9 @@ class FactorKind:
 
     ``state`` is what the account ``user_id`` has of it, as SQL that is false, 0 or null if it has none: all kinds are
     read in one statement. ``prover`` returns ``None`` if the application cannot prove the kind now.
+
+    Raises ``ValueError`` if what a login asks for could not be proven, or no reset would remove it: its owner would be
+    locked out.
     """
 
     user_id: ClassVar[ColumnElement[UUID]] = USER_ID
@@ -82,17 +86,26 @@ class FactorKind:
     """Whether it replaces a second factor. Alone it is none."""
 
     is_way_in: bool = False
-    """Whether it starts a session by itself. Its ``state`` is then the number that the account has, or a boolean."""
+    """Whether it starts a session by itself. A ``state`` that is no number counts as one way in."""
 
     prover: Callable[[FactorTools], Prover | None] | None = None
     takes_code: bool = True
-    """Whether the proof is a code, whose wrong tries are counted, and not the answer of an authenticator."""
+    """Whether the proof is a code, whose wrong tries are counted, and not the answer of a WebAuthn authenticator."""
+
+    has_options: bool = False
+    """Whether a login may ask for ``Prover.options`` first: those of an authenticator, or to have a code sent.
+
+    A step-up has none: it takes codes without them, and of authenticators only passkeys.
+    """
 
     is_guessable: bool = True
     """Whether codes are refused after too many wrong ones. One that cannot be guessed opens a locked account."""
 
-    fits: Callable[[str], bool] = lambda _code: True
-    """Whether a code may be of this kind: a step-up does not say of which it is. The first that fits is asked."""
+    fits: Callable[[str], bool] | None = None
+    """Whether a code has the form of this kind, for a step-up that does not say of which it is.
+
+    The first that fits is asked; if none does, the first that has no form.
+    """
 
     delete: Delete | None = None
     """Without it, no reset removes the kind."""
@@ -103,8 +116,22 @@ class FactorKind:
     show: Callable[[UUID, Any], Any] = lambda _user_id, state: state
     """Takes the user's id and the state, and returns the value of the member, as JSON has it."""
 
+    def __post_init__(self) -> None:
+        if (self.is_second or self.is_replacement) and not (self.prover and self.delete):
+            raise ValueError("A second factor, and what replaces one, needs a prover and a delete.")
 
-factor_kinds: Registry[FactorKind] = Registry("kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.")
+
+class _FactorKinds(Registry[FactorKind]):
+    """The kinds, of which no two have the same member in the list of one's own factors."""
+
+    def register(self, name: str, value: FactorKind) -> str:
+        member = value.member or name
+        if member in {kind.member or other for other, kind in self.items() if other != name}:
+            raise ValueError(f"There is a kind of factor with the member {member!r} already.")
+        return super().register(name, value)
+
+
+factor_kinds = _FactorKinds("kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.")
 """The registered kinds, in the order in which a login names them."""
 
 
@@ -122,13 +149,16 @@ provable_kinds = _Provable()
 
 
 def deletes_rows(added_at: InstrumentedAttribute[Any]) -> Delete:
-    """Return the ``Delete`` of a table with a column ``user_id``, whose rows were added at the time in ``added_at``."""
+    """Return the ``Delete`` of a table with a column ``user_id``, whose rows were added at the time in ``added_at``.
+
+    Rows without that time wait for their first code: they are deleted and not counted, unless a time is given.
+    """
     table: Any = added_at.class_
 
     def delete_rows(user_id: UUID, since: datetime | None) -> int:
         later = () if since is None else (added_at > since,)
-        statement = delete(table).where(table.user_id == user_id, *later)
-        result: Any = db.session.execute(statement.execution_options(synchronize_session=False))
-        return int(result.rowcount)
+        statement = delete(table).where(table.user_id == user_id, *later).returning(added_at)
+        times = db.session.scalars(statement.execution_options(synchronize_session=False))
+        return sum(time is not None for time in times)
 
     return delete_rows

@@ -1,4 +1,4 @@
-"""Challenges of passkeys: sealed for a purpose, and used once."""
+"""Challenges of passkeys: signed for a purpose, and used once."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ from authapp.domain.pruning import Prunable, prunables
 from authapp.models import SpentChallenge
 from authapp.security import base64url
 from authapp.security.passkey_responses import Credential, ResponseRefused, challenge_of
-from authapp.security.sealed_challenges import OpenedChallenge, SealedChallenges
+from authapp.security.signed_challenges import SignedChallenges, VerifiedChallenge
 
 prunables.register(
     "spent_challenges",
@@ -54,8 +54,8 @@ class PasskeyAnswer:
 class PasskeyChallenges:
     """The challenges of one application, and the relying party whose pages answer them."""
 
-    def __init__(self, sealed: SealedChallenges, party: RelyingParty | None) -> None:
-        self._sealed = sealed
+    def __init__(self, signed: SignedChallenges, party: RelyingParty | None) -> None:
+        self._signed = signed
         self._optional_party = party
 
     @property
@@ -65,21 +65,23 @@ class PasskeyChallenges:
             raise ResponseRefused("there are no origins")
         return self._optional_party
 
-    def seal(self, purpose: ChallengePurpose, bound_to: bytes) -> bytes:
+    def sign(self, purpose: ChallengePurpose, bound_to: bytes) -> bytes:
         """Return a new challenge for this purpose."""
-        return self._sealed.seal(purpose, bound_to)
+        return self._signed.sign(purpose, bound_to)
 
-    def open(self, purpose: ChallengePurpose, bound_to: bytes, answer: PasskeyAnswer) -> tuple[bytes, OpenedChallenge]:
-        """Return the challenge that was answered, as bytes and opened. Raises ``ResponseRefused``."""
+    def verify(
+        self, purpose: ChallengePurpose, bound_to: bytes, answer: PasskeyAnswer
+    ) -> tuple[bytes, VerifiedChallenge]:
+        """Return the challenge that was answered, as bytes and verified. Raises ``ResponseRefused``."""
         challenge = challenge_of(answer.credential)
         if answer.challenge_id not in {None, base64url.encode(challenge)}:
             raise ResponseRefused("the answer is for another challenge")
         try:
-            return challenge, self._sealed.open(purpose, bound_to, challenge)
+            return challenge, self._signed.verify(purpose, bound_to, challenge)
         except ValueError as error:
             raise ResponseRefused(str(error)) from None
 
-    def consume(self, challenge: OpenedChallenge, user_id: UUID) -> bool:
+    def consume(self, challenge: VerifiedChallenge, user_id: UUID) -> bool:
         """Note within the open transaction that a user has used the challenge. Return ``False`` if they had before."""
         row = {"user_id": user_id, "challenge_hash": challenge.hash, "expires_at": challenge.expires_at}
         stored = insert(SpentChallenge).values(row).on_conflict_do_nothing().returning(SpentChallenge.challenge_hash)

@@ -7,7 +7,7 @@ from authapp.config import RelyingParty
 from authapp.models import Passkey, User
 from authapp.security import base64url
 from authapp.security.passkey_responses import ALGORITHMS
-from authapp.security.sealed_challenges import LIFETIME
+from authapp.security.signed_challenges import LIFETIME
 
 _TIMEOUT = int(LIFETIME.total_seconds() * 1000)
 

@@ -14,7 +14,7 @@ from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors.kinds import Attempt
+from authapp.domain.factors.kinds import FactorAttempt
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
 from authapp.domain.factors.passkey_options import request_options
 from authapp.domain.hooks import Hooks, passkey_counter_reversed
@@ -26,7 +26,7 @@ from authapp.security.passkey_responses import (
     user_handle_of,
     verify_assertion,
 )
-from authapp.security.sealed_challenges import OpenedChallenge
+from authapp.security.signed_challenges import VerifiedChallenge
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class VerifiedAnswer:
 
     user_id: UUID
     passkey_id: UUID
-    challenge: OpenedChallenge
+    challenge: VerifiedChallenge
     assertion: Assertion
 
 
@@ -54,20 +54,20 @@ class PasskeyProofs:
 
     def login_options(self) -> dict[str, Any]:
         """Return what a guest passes to the authenticator. It names nobody: the passkey says whose it is."""
-        challenge = self._challenges.seal(ChallengePurpose.LOGIN, b"")
+        challenge = self._challenges.sign(ChallengePurpose.LOGIN, b"")
         return request_options(self._challenges.party, challenge, user_verification="required")
 
     def second_factor_options(self, user_id: UUID, bound_to: bytes) -> dict[str, Any]:
         """Return what somebody who has proven to be this user passes to the authenticator as a second factor."""
-        challenge = self._challenges.seal(ChallengePurpose.SECOND_FACTOR, bound_to)
+        challenge = self._challenges.sign(ChallengePurpose.SECOND_FACTOR, bound_to)
         allowed = db.session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id))
         party = self._challenges.party
         return request_options(party, challenge, allowed=allowed, user_verification="preferred")
 
-    def prove_second_factor(self, attempt: Attempt, context: RequestContext) -> tuple[str, ...]:
+    def prove_second_factor(self, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
         """Do what a ``Prover`` does, with an answer for the login of the attempt."""
         answer = PasskeyAnswer(attempt.proof)
-        return self.prove(attempt.user_id, answer, ChallengePurpose.SECOND_FACTOR, attempt.login, context)
+        return self.prove(attempt.user_id, answer, ChallengePurpose.SECOND_FACTOR, attempt.bound_to, context)
 
     def prove(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes, context: RequestContext
@@ -100,7 +100,7 @@ class PasskeyProofs:
     def _verified(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
     ) -> VerifiedAnswer:
-        challenge, opened = self._challenges.open(purpose, bound_to, answer)
+        challenge, verified = self._challenges.verify(purpose, bound_to, answer)
         credential = answer.credential
         if user_handle_of(credential) not in {None, user_id.bytes}:
             raise ResponseRefused("the passkey is another user's")
@@ -115,7 +115,7 @@ class PasskeyProofs:
         )
         if stored is None:
             raise ResponseRefused("no active user has this passkey")
-        return VerifiedAnswer(user_id, stored.id, opened, assertion)
+        return VerifiedAnswer(user_id, stored.id, verified, assertion)
 
     def consume(self, verified: VerifiedAnswer, context: RequestContext) -> tuple[str, ...]:
         """Consume a verified answer, within the open transaction; return the methods (``amr``) that it proves.

@@ -16,7 +16,7 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.factors import recovery_codes
-from authapp.domain.factors.enrolled import factors_of, require_another_way_in
+from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.kinds import PASSKEY
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
@@ -34,7 +34,7 @@ from authapp.security.passkey_responses import (
     known_transports,
     verify_registration,
 )
-from authapp.security.sealed_challenges import OpenedChallenge
+from authapp.security.signed_challenges import VerifiedChallenge
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Passkeys:
 
         Raises ``TooManyPasskeys``, or what ``FactorChanges.by_owner`` raises.
         """
-        challenge = self._challenges.seal(ChallengePurpose.REGISTER, _session_of(context))
+        challenge = self._challenges.sign(ChallengePurpose.REGISTER, _session_of(context))
         with self._changes.by_owner(user_id, context) as change:
             present = passkeys_of(user_id)
             _require_room(len(present))
@@ -67,8 +67,8 @@ class Passkeys:
         raises.
         """
         with _unique_credential(), self._changes.by_owner(user_id, context) as change:
-            opened, made = self._verified(answer, context)
-            if not self._challenges.consume(opened, user_id):
+            verified, made = self._verified(answer, context)
+            if not self._challenges.consume(verified, user_id):
                 raise PasskeyInvalid
             factors = factors_of(user_id)
             _require_room(factors.states[PASSKEY])
@@ -77,7 +77,7 @@ class Passkeys:
             db.session.flush()
             proven = methods(backup_eligible=made.backup_eligible, user_verified=True)
             details = {"passkey_id": str(passkey.id), "name": name}
-            change.record(EventType.FACTOR_ADDED, PASSKEY, context, scope=scope, proven=proven, **details)
+            change.added(PASSKEY, context, scope=scope, proven=proven, **details)
             codes = [] if factors.second_factors else recovery_codes.replace_all(user_id)
             if codes:
                 audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=user_id)
@@ -106,15 +106,16 @@ class Passkeys:
             passkey = db.session.scalars(select(Passkey).where(*_is(user_id, passkey_id))).one_or_none()
             if passkey is None:
                 raise ResourceNotFound
-            require_another_way_in(user_id)
             db.session.delete(passkey)
             details = {"passkey_id": str(passkey.id), "name": passkey.name}
-            change.record(EventType.FACTOR_REMOVED, PASSKEY, context, scope=scope, **details)
+            change.removed(PASSKEY, context, scope=scope, **details)
 
-    def _verified(self, answer: PasskeyAnswer, context: RequestContext) -> tuple[OpenedChallenge, RegisteredCredential]:
+    def _verified(
+        self, answer: PasskeyAnswer, context: RequestContext
+    ) -> tuple[VerifiedChallenge, RegisteredCredential]:
         try:
-            challenge, opened = self._challenges.open(ChallengePurpose.REGISTER, _session_of(context), answer)
-            return opened, verify_registration(answer.credential, challenge, self._challenges.party)
+            challenge, verified = self._challenges.verify(ChallengePurpose.REGISTER, _session_of(context), answer)
+            return verified, verify_registration(answer.credential, challenge, self._challenges.party)
         except ResponseRefused as refused:
             logger.info("a new passkey was refused: %.200r", str(refused))
             raise PasskeyInvalid from None

@@ -17,7 +17,7 @@ from authapp import clock
 from authapp.database.session import db, read_one, transaction
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.sessions.authentication import AuthenticationResult
-from authapp.models import SecondFactorChallenge, User, UserStatus
+from authapp.models import PendingLogin, User, UserStatus
 from authapp.models.session import server_time
 from authapp.security import base64url
 
@@ -31,17 +31,17 @@ MAX_PER_ACCOUNT = 5
 """Of more logins of an account that wait, the oldest go: only those who know its password can begin them."""
 
 prunables.register(
-    "second_factor_challenges",
+    "pending_logins",
     Prunable(
-        "second_factor_challenges",
-        SecondFactorChallenge.expires_at,
-        lambda now: SecondFactorChallenge.expires_at < now,
+        "pending_logins",
+        PendingLogin.expires_at,
+        lambda now: PendingLogin.expires_at < now,
     ),
 )
 
 
 @dataclass(frozen=True)
-class PendingLogin:
+class PendingLoginState:
     """A login that waits: its user, the SHA-256 of its token, and what was proven.
 
     ``account_version`` is ``users.updated_at`` as it was then.
@@ -63,9 +63,9 @@ def issue(result: AuthenticationResult) -> str:
         if session.scalar(_locked_account(result.user_id)) is not None:
             _make_room(result.user_id)
             session.add(
-                SecondFactorChallenge(
+                PendingLogin(
                     user_id=result.user_id,
-                    challenge_hash=sha256(token).digest(),
+                    token_hash=sha256(token).digest(),
                     amr=list(result.amr),
                     account_version=result.account_version,
                     created_at=server_time(),
@@ -75,14 +75,14 @@ def issue(result: AuthenticationResult) -> str:
     return base64url.encode(token)
 
 
-def find(token: str) -> PendingLogin | None:
+def find(token: str) -> PendingLoginState | None:
     """Return the login that waits with this token, unless it is over or the account has changed since."""
     key = _key_of(token)
     row = key and read_one(_pending(*key))
-    return PendingLogin(key[0], key[1], tuple(row.amr), row.account_version) if key and row else None
+    return PendingLoginState(key[0], key[1], tuple(row.amr), row.account_version) if key and row else None
 
 
-def lock(login: PendingLogin) -> bool:
+def lock(login: PendingLoginState) -> bool:
     """Lock a login within the open transaction, and return whether it still waits.
 
     Of several requests that complete one login, the others wait here, and then find it completed.
@@ -92,34 +92,34 @@ def lock(login: PendingLogin) -> bool:
     return db.session.execute(_pending(*key)).one_or_none() is not None
 
 
-def consume(login: PendingLogin) -> None:
+def consume(login: PendingLoginState) -> None:
     """Delete a locked login, which is complete, within the open transaction."""
-    db.session.execute(_without_sync(delete(SecondFactorChallenge).where(_is(login))))
+    db.session.execute(_without_sync(delete(PendingLogin).where(_is(login))))
 
 
 def delete_all(user_id: UUID) -> None:
     """Delete the logins of an account that wait, within the open transaction."""
-    db.session.execute(_without_sync(delete(SecondFactorChallenge).where(SecondFactorChallenge.user_id == user_id)))
+    db.session.execute(_without_sync(delete(PendingLogin).where(PendingLogin.user_id == user_id)))
 
 
-def count_failure(login: PendingLogin) -> None:
+def count_failure(login: PendingLoginState) -> None:
     """Count a wrong code for a locked login within the open transaction. The last one ends it."""
-    failures = SecondFactorChallenge.failures + 1
-    db.session.execute(_without_sync(update(SecondFactorChallenge).where(_is(login)).values(failures=failures)))
+    failures = PendingLogin.failures + 1
+    db.session.execute(_without_sync(update(PendingLogin).where(_is(login)).values(failures=failures)))
 
 
 def _pending(user_id: UUID, token_hash: bytes) -> Select[list[str], datetime]:
     return (
-        select(SecondFactorChallenge.amr, SecondFactorChallenge.account_version)
-        .join(User, User.id == SecondFactorChallenge.user_id)
+        select(PendingLogin.amr, PendingLogin.account_version)
+        .join(User, User.id == PendingLogin.user_id)
         .where(
-            SecondFactorChallenge.user_id == user_id,
-            SecondFactorChallenge.challenge_hash == token_hash,
-            SecondFactorChallenge.expires_at > clock.now(),
-            SecondFactorChallenge.failures < MAX_FAILURES,
-            SecondFactorChallenge.account_version == User.updated_at,
+            PendingLogin.user_id == user_id,
+            PendingLogin.token_hash == token_hash,
+            PendingLogin.expires_at > clock.now(),
+            PendingLogin.failures < MAX_FAILURES,
+            PendingLogin.account_version == User.updated_at,
             # Logging out everywhere voids the logins that are half done, too.
-            SecondFactorChallenge.created_at >= User.sessions_valid_from,
+            PendingLogin.created_at >= User.sessions_valid_from,
             User.status == UserStatus.ACTIVE,
         )
     )
@@ -132,14 +132,14 @@ def _locked_account(user_id: UUID) -> Select[UUID]:
 
 def _make_room(user_id: UUID) -> None:
     """Delete the oldest logins of a locked account, so that there is room for one more."""
-    key = (SecondFactorChallenge.user_id, SecondFactorChallenge.challenge_hash)
-    newest_first = (SecondFactorChallenge.created_at.desc(), SecondFactorChallenge.challenge_hash)
+    key = (PendingLogin.user_id, PendingLogin.token_hash)
+    newest_first = (PendingLogin.created_at.desc(), PendingLogin.token_hash)
     surplus = select(*key).where(key[0] == user_id).order_by(*newest_first).offset(MAX_PER_ACCOUNT - 1)
-    db.session.execute(_without_sync(delete(SecondFactorChallenge).where(tuple_(*key).in_(surplus))))
+    db.session.execute(_without_sync(delete(PendingLogin).where(tuple_(*key).in_(surplus))))
 
 
-def _is(login: PendingLogin) -> ColumnElement[bool]:
-    key = (SecondFactorChallenge.user_id, SecondFactorChallenge.challenge_hash)
+def _is(login: PendingLoginState) -> ColumnElement[bool]:
+    key = (PendingLogin.user_id, PendingLogin.token_hash)
     return tuple_(*key) == (login.user_id, login.token_hash)
 
 

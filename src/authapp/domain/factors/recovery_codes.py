@@ -18,7 +18,7 @@ from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.factor_changes import FactorChanges
-from authapp.domain.factors.kinds import Attempt, deletes_rows
+from authapp.domain.factors.kinds import FactorAttempt, deletes_rows
 from authapp.domain.hooks import Hooks, recovery_code_used, recovery_codes_created
 from authapp.domain.sessions.authentication import RECOVERY
 from authapp.domain.users.rows import lock_account
@@ -85,7 +85,7 @@ class RecoveryCodeProofs:
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
 
-    def prove(self, attempt: Attempt, context: RequestContext) -> tuple[str, ...]:
+    def prove(self, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
         """Use a code; see ``Prover``. It is recorded, and the owner gets a mail."""
         user_id = attempt.user_id
         if not consume(user_id, attempt.proof):

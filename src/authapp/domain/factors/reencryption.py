@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import LargeBinary, Row, Uuid, column, select, update, values
 
 from authapp.database.session import db, transaction
-from authapp.domain.factors.stored_keys import needed_key_ids
-from authapp.domain.factors.totp_factors import PURPOSE
-from authapp.models import TotpFactor
+from authapp.domain.factors.stored_keys import EncryptedTable, encrypted_tables, needed_key_ids
 from authapp.security.encryption_keys import EncryptionKeys, ForgedValue
 
 BATCH = 500
@@ -36,8 +35,8 @@ def reencrypt(keys: EncryptionKeys) -> Reencryption:
     """
     done, damaged = 0, list[UUID]()
     for key_id in _needed_besides_first(keys):
-        if key_id in keys:
-            for sealed, broken in _batches(keys, key_id):
+        for table in encrypted_tables.values() if key_id in keys else ():
+            for sealed, broken in _batches(keys, table, key_id):
                 done += sealed
                 damaged += broken
     return Reencryption(done, damaged, _needed_besides_first(keys))
@@ -47,50 +46,50 @@ def _needed_besides_first(keys: EncryptionKeys) -> list[str]:
     return [key_id for key_id in needed_key_ids() if key_id != keys.first.kid]
 
 
-def _batches(keys: EncryptionKeys, key_id: str) -> Iterator[tuple[int, list[UUID]]]:
+def _batches(keys: EncryptionKeys, table: EncryptedTable, key_id: str) -> Iterator[tuple[int, list[UUID]]]:
     """Encrypt anew what is encrypted with ``key_id``; yield, for each batch, how many, and whose are damaged."""
     after = UUID(int=0)
     while True:
         with transaction():
-            rows = _lock_batch(key_id, after)
-            anew, damaged = _reencrypted(keys, key_id, rows)
+            rows = _lock_batch(table.model, key_id, after)
+            anew, damaged = _reencrypted(keys, table.purpose, key_id, rows)
             if anew:
-                _store(anew, keys.first.kid)
+                _store(table.model, anew, keys.first.kid)
         if not rows:
             return
         yield len(anew), damaged
         after = rows[-1].user_id
 
 
-def _lock_batch(key_id: str, after: UUID) -> Sequence[Row[UUID, bytes]]:
+def _lock_batch(model: Any, key_id: str, after: UUID) -> Sequence[Row[UUID, bytes]]:
     # By the index, in its order: rows that were done are behind, and so are the dead ones that they leave in it.
     batch = (
-        select(TotpFactor.user_id, TotpFactor.secret)
-        .where(TotpFactor.key_id == key_id, TotpFactor.user_id > after)
-        .order_by(TotpFactor.user_id)
+        select(model.user_id, model.secret)
+        .where(model.key_id == key_id, model.user_id > after)
+        .order_by(model.user_id)
         .limit(BATCH)
     )
     return db.session.execute(batch.with_for_update(skip_locked=True)).all()
 
 
 def _reencrypted(
-    keys: EncryptionKeys, key_id: str, rows: Sequence[Row[UUID, bytes]]
+    keys: EncryptionKeys, purpose: str, key_id: str, rows: Sequence[Row[UUID, bytes]]
 ) -> tuple[list[tuple[UUID, bytes]], list[UUID]]:
     """Return the users with their secrets encrypted anew, and the users whose secrets are damaged."""
     anew, damaged = [], []
     for row in rows:
         try:
-            secret = keys.decrypt(key_id, row.secret, PURPOSE, row.user_id)
+            secret = keys.decrypt(key_id, row.secret, purpose, row.user_id)
         except ForgedValue:
             damaged.append(row.user_id)
         else:
-            anew.append((row.user_id, keys.encrypt(secret, PURPOSE, row.user_id).data))
+            anew.append((row.user_id, keys.encrypt(secret, purpose, row.user_id).data))
     return anew, damaged
 
 
-def _store(anew: list[tuple[UUID, bytes]], key_id: str) -> None:
+def _store(model: Any, anew: list[tuple[UUID, bytes]], key_id: str) -> None:
     rows = values(column("user_id", Uuid), column("secret", LargeBinary), name="anew").data(anew)
-    statement = update(TotpFactor).where(TotpFactor.user_id == rows.c.user_id)
+    statement = update(model).where(model.user_id == rows.c.user_id)
     db.session.execute(
         statement.values(secret=rows.c.secret, key_id=key_id).execution_options(synchronize_session=False)
     )

@@ -5,6 +5,7 @@ Any first factor passes through ``Sessions.start``, whose hook asks here: no rou
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +16,8 @@ from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.factors import pending_logins
 from authapp.domain.factors.enrolled import factors_of
-from authapp.domain.factors.kinds import Attempt, Prover, factor_kinds
-from authapp.domain.factors.pending_logins import PendingLogin
+from authapp.domain.factors.kinds import FactorAttempt, Prover, factor_kinds
+from authapp.domain.factors.pending_logins import PendingLoginState
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
@@ -31,6 +32,14 @@ from authapp.errors import (
     StepUpRequired,
     TooManyRequests,
 )
+
+
+@dataclass(frozen=True)
+class StepUpCode:
+    """A code for a step-up, as it was typed, and of which kind it is, if the client says so."""
+
+    code: str
+    factor: str | None = None
 
 
 class SecondFactors:
@@ -93,7 +102,7 @@ class SecondFactors:
         prover, takes_code = self._prover(factor), factor_kinds[factor].takes_code
         if takes_code and factor not in factors_of(login.user_id).accepted_factors:
             raise SecondFactorInvalid
-        attempt = Attempt(login.user_id, proof, login.token_hash)
+        attempt = FactorAttempt(login.user_id, proof, login.token_hash)
         with self._counted(login.user_id, factor) if takes_code else nullcontext(), transaction():
             _lock(login)
             amr = prover.prove(attempt, context)
@@ -109,7 +118,7 @@ class SecondFactors:
             raise SecondFactorInvalid
         return self._provers[factor]
 
-    def _start(self, login: PendingLogin, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
+    def _start(self, login: PendingLoginState, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
         if not amr:
             raise SecondFactorInvalid
         result = AuthenticationResult(
@@ -134,15 +143,17 @@ class SecondFactors:
             raise StepUpRequired(acr_values=MULTI_FACTOR)
         return self._verifier.reauthenticate(user_id, password, context)
 
-    def reauthenticate_by_code(self, user_id: UUID, code: str, context: RequestContext) -> AuthenticationResult:
+    def reauthenticate_by_code(
+        self, user_id: UUID, answer: StepUpCode, context: RequestContext
+    ) -> AuthenticationResult:
         """Authenticate the user of a live session by a code of any kind, such as a recovery code.
 
         Raises ``SecondFactorInvalid``, or ``TooManyRequests`` as above.
         """
-        factor = self._kind_of(user_id, code)
+        factor = self._kind_of(user_id, answer)
         with self._counted(user_id, factor), transaction():
             user = lock_account(user_id)
-            amr = self._prover(factor).prove(Attempt(user_id, code), context)
+            amr = self._prover(factor).prove(FactorAttempt(user_id, answer.code), context)
             if amr:
                 self._throttles.reset_failures(user_id, SECOND_FACTOR)
             else:
@@ -153,14 +164,20 @@ class SecondFactors:
             user_id, (*amr, MULTI_FACTOR), auth_time=clock.now(), account_version=user.updated_at
         )
 
-    def _kind_of(self, user_id: UUID, code: str) -> str:
-        """Return the kind of a code: of those that the account has, the first that it fits.
+    def _kind_of(self, user_id: UUID, answer: StepUpCode) -> str:
+        """Return the kind of a code: the one that is named, or the first whose form it has; see ``FactorKind.fits``.
 
-        Raises ``SecondFactorInvalid``, which is not counted: a thief of a session could lock a factor before its owner
-        adds it.
+        Raises ``SecondFactorInvalid`` if the account has none such, which is not counted: a thief of a session could
+        lock a factor before its owner adds it.
         """
-        for name in factors_of(user_id).accepted_factors:
-            if name in self._provers and factor_kinds[name].takes_code and factor_kinds[name].fits(code):
+        names = [
+            name
+            for name in factors_of(user_id).accepted_factors
+            if name in self._provers and factor_kinds[name].takes_code and answer.factor in {None, name}
+        ]
+        for name in sorted(names, key=lambda name: factor_kinds[name].fits is None):
+            fits = factor_kinds[name].fits
+            if answer.factor or fits is None or fits(answer.code):
                 return name
         raise SecondFactorInvalid
 
@@ -184,14 +201,14 @@ class SecondFactors:
             raise
 
 
-def _pending_login(token: str) -> PendingLogin:
+def _pending_login(token: str) -> PendingLoginState:
     login = pending_logins.find(token)
     if login is None:
         raise ChallengeInvalid
     return login
 
 
-def _lock(login: PendingLogin) -> None:
+def _lock(login: PendingLoginState) -> None:
     if not pending_logins.lock(login):
         raise ChallengeInvalid
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from authapp.config import Settings
-from authapp.domain.factors import own_kinds  # noqa: F401 - it registers them
+from authapp.domain.factors import builtin_kinds  # noqa: F401 - it registers them
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.factor_resets import FactorResets
 from authapp.domain.factors.kinds import FactorTools, factor_kinds
@@ -23,7 +23,7 @@ from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.throttles import Throttles
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import KeyRing
-from authapp.security.sealed_challenges import SealedChallenges
+from authapp.security.signed_challenges import SignedChallenges
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class FactorServices:
 
         Without ``encryption_keys``, no code of an authenticator app can be checked.
         """
-        tools = FactorTools(settings, encryption_keys, SealedChallenges(keys), hooks)
+        tools = FactorTools(settings, encryption_keys, SignedChallenges(keys), hooks)
         made = {name: kind.prover(tools) for name, kind in factor_kinds.items() if kind.prover}
         provers = {name: prover for name, prover in made.items() if prover}
         challenges = PasskeyChallenges(tools.challenges, settings.relying_party)

@@ -1,5 +1,7 @@
 """Which encryption keys the stored secrets need. One that is missing is found before its owner wants to log in."""
 
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -7,8 +9,26 @@ from sqlalchemy.orm import aliased
 
 from authapp.database.session import read_one
 from authapp.domain.health import HealthProblem
-from authapp.models import TotpFactor
+from authapp.registry import Registry
 from authapp.security.encryption_keys import EncryptionKeys
+
+
+@dataclass(frozen=True)
+class EncryptedTable:
+    """A table of secrets that ``EncryptionKeys`` has encrypted for ``purpose``, one for each account.
+
+    ``model`` has the columns ``user_id``, which is the key, ``key_id`` and ``secret``, and an index over ``key_id`` and
+    ``user_id``.
+    """
+
+    model: Any
+    purpose: str
+
+
+encrypted_tables: Registry[EncryptedTable] = Registry(
+    "table of secrets", r"[a-z][a-z_]{0,62}", "use the name of the table."
+)
+"""The tables whose keys are kept, and whose secrets ``flask keys reencrypt`` encrypts anew."""
 
 
 def needed_key_ids() -> list[str]:
@@ -16,8 +36,8 @@ def needed_key_ids() -> list[str]:
 
     It looks into the index once for each key, and not at each row: PostgreSQL's DISTINCT would read all of them.
     """
-    row = read_one(_NEEDED)
-    return list((row and row.key_ids) or ())
+    rows = [read_one(_needed(table.model)) for table in encrypted_tables.values()]
+    return sorted({key_id for row in rows for key_id in (row and row.key_ids) or ()})
 
 
 def missing_key_ids(keys: EncryptionKeys | None) -> list[str]:
@@ -31,16 +51,14 @@ def missing_keys_problem(keys: EncryptionKeys | None) -> HealthProblem | None:
     if not missing:
         return None
     state = "lacks" if keys else "is not set, and so lacks"
-    sentence = f"AUTHAPP_ENCRYPTION_KEYS {state} {', '.join(missing)}, with which TOTP factors are encrypted."
+    sentence = f"AUTHAPP_ENCRYPTION_KEYS {state} {', '.join(missing)}, with which secrets are encrypted."
     return HealthProblem("Some second factors cannot be checked.", sentence)
 
 
-def _needed() -> Select[Any]:
-    first = select(func.min(TotpFactor.key_id).label("key_id")).cte("needed", recursive=True)
-    later = aliased(TotpFactor)
+@cache
+def _needed(model: Any) -> Select[Any]:
+    first = select(func.min(model.key_id).label("key_id")).cte("needed", recursive=True)
+    later = aliased(model)
     following = select(func.min(later.key_id)).where(later.key_id > first.c.key_id).scalar_subquery()
     needed = first.union_all(select(following).where(first.c.key_id.is_not(None)))
     return select(func.array_agg(needed.c.key_id).label("key_ids")).where(needed.c.key_id.is_not(None))
-
-
-_NEEDED = _needed()

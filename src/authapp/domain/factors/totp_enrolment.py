@@ -8,7 +8,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.factors import recovery_codes, totp
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.kinds import TOTP
-from authapp.domain.factors.totp_factors import Enrolment, TotpFactors
+from authapp.domain.factors.totp_factors import TotpFactors, TotpSecret
 from authapp.domain.sessions.authentication import ONE_TIME_PASSWORD
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.errors import ResourceNotFound, SecondFactorInvalid
@@ -24,7 +24,7 @@ class TotpEnrolment:
         self._factors = factors
         self._changes = changes
 
-    def begin(self, user_id: UUID, context: RequestContext) -> Enrolment:
+    def begin(self, user_id: UUID, context: RequestContext) -> TotpSecret:
         """Return the secret for an app. It counts once ``confirm`` gets a code, and replaces one that waits for that.
 
         Raises ``FactorExists``.
@@ -43,7 +43,7 @@ class TotpEnrolment:
             if not self._factors.confirm(user_id, totp.digits_of(code)):
                 raise SecondFactorInvalid
             codes = recovery_codes.replace_all(user_id)
-            change.record(EventType.FACTOR_ADDED, TOTP, context, scope=scope, proven=(ONE_TIME_PASSWORD, MULTI_FACTOR))
+            change.added(TOTP, context, scope=scope, proven=(ONE_TIME_PASSWORD, MULTI_FACTOR))
             audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=user_id)
         return codes
 
@@ -55,4 +55,4 @@ class TotpEnrolment:
         with self._changes.by_owner(user_id, context) as change:
             if not self._factors.remove(user_id):
                 raise ResourceNotFound
-            change.record(EventType.FACTOR_REMOVED, TOTP, context, scope=scope)
+            change.removed(TOTP, context, scope=scope)

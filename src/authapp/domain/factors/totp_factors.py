@@ -14,7 +14,8 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.factors import totp
-from authapp.domain.factors.kinds import Attempt, FactorTools
+from authapp.domain.factors.kinds import FactorAttempt, FactorTools
+from authapp.domain.factors.stored_keys import EncryptedTable, encrypted_tables
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.sessions.authentication import ONE_TIME_PASSWORD
 from authapp.domain.users.rows import lock_account
@@ -39,9 +40,11 @@ logger = logging.getLogger(__name__)
 PURPOSE = "totp"
 """For what the secrets are encrypted."""
 
+encrypted_tables.register("totp_factors", EncryptedTable(TotpFactor, PURPOSE))
+
 
 @dataclass(frozen=True)
-class Enrolment:
+class TotpSecret:
     """What an authenticator app needs, shown once: the secret in base32, the same as a URI, and that as a QR code."""
 
     secret: str = field(repr=False)
@@ -67,11 +70,11 @@ class TotpFactors:
         issuer = tools.settings.issuer
         return cls(tools.encryption_keys, urlsplit(issuer).hostname or issuer)
 
-    def prove(self, attempt: Attempt, context: RequestContext) -> tuple[str, ...]:
+    def prove(self, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
         """Consume a code as it was typed; see ``Prover``."""
         return (ONE_TIME_PASSWORD,) if self.consume(attempt.user_id, totp.digits_of(attempt.proof)) else ()
 
-    def begin(self, user_id: UUID, username: str) -> Enrolment:
+    def begin(self, user_id: UUID, username: str) -> TotpSecret:
         """Give an account a factor that counts once ``confirm`` has seen a code; it replaces a pending one.
 
         Raises ``FactorExists`` if the account has a confirmed factor, and ``ResourceNotFound`` if it was deleted.
@@ -93,7 +96,7 @@ class TotpFactors:
         if db.session.execute(pending.returning(TotpFactor.user_id)).first() is None:
             raise FactorExists
         uri = totp.otpauth_uri(secret, self._issuer_name, username)
-        return Enrolment(totp.secret_text(secret), uri, totp.qr_svg(uri))
+        return TotpSecret(totp.secret_text(secret), uri, totp.qr_svg(uri))
 
     def confirm(self, user_id: UUID, code: str) -> bool:
         """Confirm the pending factor of an account with a code; return whether it was right.

@@ -1,7 +1,7 @@
-"""Challenges that are sealed instead of stored, so that a guest who asks for many fills no table.
+"""Challenges that are signed instead of stored, so that a guest who asks for many fills no table.
 
 A challenge is a nonce, its expiry time, and a MAC over both, its purpose and what it is bound to. Whoever verifies a
-challenge must also store that it was used: a seal alone does not make it good for one use.
+challenge must also store that it was used: a signature alone does not make it good for one use.
 """
 
 import hmac
@@ -24,28 +24,28 @@ _MAC_BYTES = sha256().digest_size
 
 
 @dataclass(frozen=True)
-class OpenedChallenge:
-    """A challenge that was sealed here for this purpose, and has not expired."""
+class VerifiedChallenge:
+    """A challenge that was signed here for this purpose, and has not expired."""
 
     hash: bytes
     expires_at: datetime
 
 
-class SealedChallenges:
-    """Seals and opens challenges."""
+class SignedChallenges:
+    """Signs and verifies challenges."""
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = derived_keys(keys, "challenges")
 
-    def seal(self, purpose: str, bound_to: bytes) -> bytes:
+    def sign(self, purpose: str, bound_to: bytes) -> bytes:
         """Return a new challenge. It is good for ``LIFETIME``, for this purpose and with the same ``bound_to`` only."""
         head = _HEAD.pack(token_bytes(16), int((clock.now() + LIFETIME).timestamp()))
         return head + _mac(self._keys[0], purpose, bound_to, head)
 
-    def open(self, purpose: str, bound_to: bytes, challenge: bytes) -> OpenedChallenge:
+    def verify(self, purpose: str, bound_to: bytes, challenge: bytes) -> VerifiedChallenge:
         """Return what is stored when this challenge is used.
 
-        Raises ``ValueError`` if it was not sealed here, or for something else, or has expired.
+        Raises ``ValueError`` if it was not signed here, or for something else, or has expired.
         """
         head, mac = challenge[: _HEAD.size], challenge[_HEAD.size :]
         if len(mac) != _MAC_BYTES:
@@ -56,7 +56,7 @@ class SealedChallenges:
         expires_at = datetime.fromtimestamp(seconds, UTC)
         if expires_at <= clock.now():
             raise ValueError("The challenge has expired.")
-        return OpenedChallenge(sha256(challenge).digest(), expires_at)
+        return VerifiedChallenge(sha256(challenge).digest(), expires_at)
 
 
 def _mac(key: bytes, purpose: str, bound_to: bytes, head: bytes) -> bytes:

@@ -20,7 +20,7 @@ from authapp.domain.factors.kinds import (
 from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.passkeys import passkeys_of
-from authapp.domain.factors.recovery_codes import RecoveryCodeProofs
+from authapp.domain.factors.recovery_codes import RecoveryCodeProofs, code_hash
 from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.models import Passkey, RecoveryCode, TotpFactor, User
 
@@ -59,6 +59,7 @@ factor_kinds.register(
         is_way_in=True,
         prover=_passkey_prover,
         takes_code=False,
+        has_options=True,
         delete=deletes_rows(Passkey.created_at),
         member="passkeys",
         show=lambda user_id, _number: passkeys_of(user_id),
@@ -71,6 +72,7 @@ factor_kinds.register(
         state=_number_of(RecoveryCode.user_id),
         is_replacement=True,
         prover=lambda tools: Prover(RecoveryCodeProofs(tools.hooks).prove),
+        fits=lambda code: code_hash(code) is not None,
         is_guessable=False,
         delete=deletes_rows(RecoveryCode.created_at),
         member="recovery_codes",

@@ -1,0 +1,38 @@
+"""Kinds of factors that would lock their owners out, or hide each other, are refused when they are registered."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import false
+
+from authapp import FactorKind, Prover, factor_kinds
+from authapp.domain.factors.enrolled import EnrolledFactors
+
+PROVEN: dict[str, Any] = {"prover": lambda _tools: Prover(lambda _attempt, _context: ())}
+DELETED: dict[str, Any] = {"delete": lambda _user_id, _since: 0}
+
+
+@pytest.mark.parametrize("flag", ["is_second", "is_replacement"])
+@pytest.mark.parametrize("half", [{}, PROVEN, DELETED])
+def test_a_second_factor_can_be_proven_and_deleted(flag: str, half: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="needs a prover and a delete"):
+        FactorKind(state=false(), **{flag: True}, **half)
+    FactorKind(state=false(), **{flag: True}, **PROVEN, **DELETED)
+
+
+@pytest.mark.parametrize(("name", "member"), [("badge", "passkeys"), ("passkeys", None), ("badge", "password")])
+def test_no_two_kinds_have_the_same_member(name: str, member: str | None) -> None:
+    with pytest.raises(ValueError, match="with the member"):
+        factor_kinds.register(name, FactorKind(state=false(), member=member))
+    assert name not in factor_kinds
+
+
+def test_a_way_in_whose_state_is_no_number_is_one() -> None:
+    factor_kinds.register("badge", FactorKind(state=false(), is_way_in=True))
+    try:
+        states = {"password": True, "passkey": 2, "badge": datetime.now(UTC)}
+        assert EnrolledFactors(states).ways_in == 4
+        assert EnrolledFactors({**states, "badge": None}).ways_in == 3
+    finally:
+        factor_kinds.unregister("badge")
