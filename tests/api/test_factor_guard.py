@@ -1,4 +1,4 @@
-"""Every route that changes factors, or what protects them, and what a thief of a session meets there."""
+"""Every route that changes factors, protects them or adds a credential, and what a thief of a session meets there."""
 
 import re
 from collections.abc import Callable
@@ -36,9 +36,13 @@ GUARDED = [
 RENAMING = "PATCH  /api/v1/users/me/passkeys/<uuid:passkey_id>"
 PASSWORD_CHANGE, DELETION = "PUT    /api/v1/users/me/password", "DELETE /api/v1/users/me"
 
+KEY_DELETION = "DELETE /api/v1/users/me/api-keys/<uuid:key_id>"
+
 LET_IN = {
     (RENAMING, "stale"),
     (RENAMING, "one factor"),
+    (KEY_DELETION, "stale"),
+    (KEY_DELETION, "one factor"),
     # These take the password instead of a recent login.
     (PASSWORD_CHANGE, "stale"),
     (DELETION, "stale"),
@@ -57,6 +61,7 @@ def credential(user: User) -> dict[str, Any]:
 BODIES: dict[str, Callable[[User], dict[str, Any]]] = {
     "PUT    /api/v1/users/me/totp": lambda _: {"code": "287082"},
     "POST   /api/v1/users/me/passkeys": credential,
+    "POST   /api/v1/users/me/api-keys": lambda _: {"name": "x"},
     RENAMING: lambda _: {"name": "x"},
     PASSWORD_CHANGE: lambda _: {"current_password": PASSWORD, "new_password": "another long password"},
     DELETION: lambda _: {"password": PASSWORD},
@@ -106,7 +111,8 @@ def after_the_guard(app: Flask, monkeypatch: pytest.MonkeyPatch, change: Callabl
 def refusal(app: Flask, api: Api, user: User, route: str, token: str) -> str | None:
     """Return with which of the codes in ``REFUSED`` a request is refused, if it is."""
     method, rule = route.split()
-    path = rule.replace("<uuid:user_id>", str(a_user(app).id)).replace("<uuid:passkey_id>", str(uuid4()))
+    path = rule.replace("<uuid:user_id>", str(a_user(app).id))
+    path = re.sub("<uuid:(passkey|key)_id>", str(uuid4()), path)
     body = BODIES.get(route, lambda _: {})(user)
     response = api(method, path.removeprefix("/api/v1"), token, json=body if method != "DELETE" or body else None)
     assert response.status_code < 500, response.text

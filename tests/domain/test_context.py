@@ -153,7 +153,7 @@ def reaching(words: set[str]) -> set[str]:
 def names_in_calls(name: str) -> set[str]:
     """Return how a function of the domain may be called; names that sets and statements have too are left out."""
     owner, _, last = name.rpartition(".")
-    if last in {"add", "delete", "release", "remove", "values", "all", "of"}:
+    if last in {"add", "all", "delete", "of", "release", "remove", "values", "verify"}:
         return set()
     is_method = owner.rpartition(".")[2][:1].isupper()
     return {f".{last}"} if is_method else {last, f".{last}"}

@@ -147,7 +147,7 @@ class Services:
             password_verifier=verifier,
             password_login=PasswordLogin(verifier, sessions, principals, hooks),
             principals=principals,
-            api_keys=ApiKeys(pages, api_key_verifier),
+            api_keys=ApiKeys(pages, api_key_verifier, actor_policy),
             api_key_verifier=api_key_verifier,
             used_api_keys=used_api_keys,
             client_credentials=ClientCredentials(api_key_verifier, tokens),

@@ -18,7 +18,7 @@ from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import credentials_voiding
 from authapp.domain.pages import Listing, Page, Pages
-from authapp.domain.principals.recent import require_session
+from authapp.domain.principals.recent import ActorPolicy, require_session
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.roles.grants import GrantPolicy
 from authapp.domain.roles.permissions import unknown_permissions
@@ -66,9 +66,10 @@ class NewApiKey:
 class ApiKeys:
     """The use cases of API keys."""
 
-    def __init__(self, pages: Pages, verifier: ApiKeyVerifier) -> None:
+    def __init__(self, pages: Pages, verifier: ApiKeyVerifier, actor_policy: ActorPolicy) -> None:
         self._pages = pages
         self._verifier = verifier
+        self._actor_policy = actor_policy
 
     def connect(self, app: object) -> None:
         """Delete the keys that somebody else may have made of an account of ``app``, when its owner takes it back."""
@@ -78,11 +79,14 @@ class ApiKeys:
         """Make a key of the user's own account.
 
         Raises ``TooManyApiKeys``, ``ValidationFailed``, ``PermissionDenied`` for a permission that the principal lacks
-        or a credential without a session, or ``TokenRevoked``.
+        or a credential without a session, ``TokenRevoked``, or what ``require_proven_factor`` raises.
         """
         _require_login(context)
         with transaction():
-            return _create(lock_own(user_id, context), wanted, context)
+            user = lock_own(user_id, context)
+            # A key outlives the session, and is never asked for a factor.
+            self._actor_policy.require_proven_factor(user_id, context)
+            return _create(user, wanted, context)
 
     def create_for(self, ref: UserRef, wanted: KeyRequest, context: RequestContext) -> NewApiKey:
         """Make a key of a service account; for an operator, of any account.
