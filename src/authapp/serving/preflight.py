@@ -17,7 +17,13 @@ from typing import Any
 
 DEFAULT_APP = "wsgi:app"
 
-MASTER_IMPORTS = ("authapp", "authapp.domain", "authapp.domain.ip_addresses")
+MASTER_IMPORTS = (
+    "authapp",
+    "authapp.database",
+    "authapp.database.semaphore",
+    "authapp.domain",
+    "authapp.domain.ip_addresses",
+)
 """What the master imports of authapp besides ``authapp.serving``."""
 
 TIMEOUT = 60.0
