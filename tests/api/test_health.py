@@ -9,6 +9,7 @@ from sqlalchemy import text
 from authapp import HealthProblem, create_app, readiness_checks
 from authapp.database.migrations import PACKAGE
 from authapp.database.session import db
+from authapp.domain.health import Health
 from conftest import dispose
 from databases import Databases
 from factories import Api, a_session, a_user, problem
@@ -157,3 +158,12 @@ def test_a_check_whose_statement_fails_spoils_no_other(api: Api, caplog: pytest.
     assert answer["errors"] == [{"pointer": "#/broken", "detail": "It cannot be checked."}]
     assert "It cannot be checked. Reason: a bug: DataError (SQLSTATE 22012)." in caplog.text
     assert "a secret" not in caplog.text
+
+
+def test_a_registered_check_does_not_replace_one_of_ours() -> None:
+    readiness_checks.register("taken", lambda: None)
+    try:
+        with pytest.raises(ValueError, match="itself: taken"):
+            Health([], {"taken": lambda: None})
+    finally:
+        readiness_checks.unregister("taken")
