@@ -16,7 +16,7 @@ from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
 from authapp.domain.services import Services
-from authapp.domain.throttles import LOGIN_BY_USERNAME, Attempt, Throttles
+from authapp.domain.throttles import LOGIN_BY_USERNAME, SECOND_FACTOR, Attempt, Throttles
 from authapp.errors import TooManyRequests
 from authapp.models import AddressLimit, AuditEvent, LoginThrottle, User
 from cli.invoking import flask_users, succeeded
@@ -372,16 +372,33 @@ def test_an_attempt_that_is_taken_back_ends_no_delay_that_began_after_it(app: Fl
         assert throttles.reserve(account, LOGIN_BY_USERNAME).failures == 1
 
 
+def test_failures_are_forgotten_after_the_same_time_whether_or_not_there_is_an_account(
+    app: Flask, api: Api, ada: User, time: Time
+) -> None:
+    for name in ["ada", "nobody"]:
+        fail(api, FREE - 1, name)
+    time.passes(days=31)
+    with app.app_context():
+        Services.of(app).pruning.prune()
+    assert [[api.log_in(name, WRONG).status_code for _ in range(FREE + 1)] for name in ["ada", "nobody"]] == [
+        [401] * FREE + [429]
+    ] * 2
+
+
 def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, ada: User, time: Time) -> None:
-    gone = a_user(app, "gone")
+    gone, locked = a_user(app, "gone"), a_user(app, "locked")
     for name in ["ada", "gone", "nobody"]:
         fail(api, 1, name)
     with app.app_context():
         Services.of(app).administration.delete(gone.id, OPERATOR)
+        for user, scope, failures in [(locked, LOGIN_BY_USERNAME, MOST), (ada, SECOND_FACTOR, 1)]:
+            row = LoginThrottle(counted_id=user.id, scope=scope.name, failures=failures, last_attempt_at=time.now)
+            db.session.add(row)
+        db.session.commit()
         time.passes(days=29)
         assert Services.of(app).pruning.prune()["limits"] == 0
         db.session.add(AddressLimit(counted_key="192.0.2.1", limit_name="login", arrival_at=time.now))
         db.session.commit()
         time.passes(days=2)
-        assert Services.of(app).pruning.prune()["limits"] == 3, "two counters of accounts, and one of an address"
-        assert list(db.session.scalars(select(LoginThrottle.counted_id))) == [ada.id]
+        assert Services.of(app).pruning.prune()["limits"] == 4, "three counters of names, and one of an address"
+        assert set(db.session.scalars(select(LoginThrottle.counted_id))) == {locked.id, ada.id}

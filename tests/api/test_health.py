@@ -9,6 +9,7 @@ from sqlalchemy import text
 from authapp import HealthProblem, create_app, readiness_checks
 from authapp.database.migrations import PACKAGE
 from authapp.database.session import db
+from authapp.domain.health import Health
 from conftest import dispose
 from databases import Databases
 from factories import Api, a_session, a_user, problem
@@ -23,8 +24,8 @@ def test_a_user_sees_their_own_account(app: Flask, api: Api) -> None:
     user = a_user(app, "Ada")
     me = api.get("/users/me", a_session(app, user).access_token).get_json()
     assert list(me) == [
-        "id", "username", "email", "email_verified_at", "status", "roles", "created_at", "updated_at", "last_login_at",
-        "pending_email",
+        "id", "kind", "username", "email", "email_verified_at", "status", "roles", "created_at", "updated_at",
+        "last_login_at", "pending_email",
     ]  # fmt: skip
     assert (me["id"], me["username"], me["email"]) == (str(user.id), "Ada", "ada@example.com")
     assert me["email_verified_at"] is None
@@ -157,3 +158,12 @@ def test_a_check_whose_statement_fails_spoils_no_other(api: Api, caplog: pytest.
     assert answer["errors"] == [{"pointer": "#/broken", "detail": "It cannot be checked."}]
     assert "It cannot be checked. Reason: a bug: DataError (SQLSTATE 22012)." in caplog.text
     assert "a secret" not in caplog.text
+
+
+def test_a_registered_check_does_not_replace_one_of_ours() -> None:
+    readiness_checks.register("taken", lambda: None)
+    try:
+        with pytest.raises(ValueError, match="itself: taken"):
+            Health([], {"taken": lambda: None})
+    finally:
+        readiness_checks.unregister("taken")

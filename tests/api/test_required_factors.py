@@ -49,6 +49,16 @@ def test_an_administrator_without_a_second_factor_can_get_one_and_nothing_else(
     assert api.get("/users", pair.access_token).status_code == 200
 
 
+def test_nobody_is_sent_to_log_in_again_for_what_needs_a_second_factor_first(
+    strict_app: Flask, api: Api, time: Time
+) -> None:
+    pair = a_session(strict_app, a_user(strict_app, roles=["admin"]))
+    time.passes(seconds=301)
+    stale = api.post("/auth/refresh", token=pair.refresh_token).get_json()["access_token"]
+    for method, path in [("POST", "/users/me/recovery-codes"), ("DELETE", "/users/me/totp"), ("DELETE", "/users/me")]:
+        problem(api(method, path, stale, json={}), 403, "second_factor_enrolment_required")
+
+
 def test_a_passkey_will_do_and_logging_out_and_refreshing_always_work(strict_app: Flask, api: Api) -> None:
     pair = a_session(strict_app, a_user(strict_app, roles=["admin"]))
     assert api.post("/users/me/passkeys/challenges", {}, pair.access_token).status_code == 201

@@ -67,4 +67,7 @@ def unavailable(response: requests.Response, status: int = 503) -> None:
     assert int(response.headers["Retry-After"]) > 0
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["Cache-Control"] == "no-store"
-    assert response.json()["status"] == status
+    body = response.json()
+    assert body["status"] == status
+    assert body["code"] == {502: "internal_error", 503: "service_unavailable", 504: "internal_error"}[status]
+    assert body["type"] == f"/problems/{body['code']}"

@@ -292,6 +292,8 @@ def test_refusals_of_authapp_pass_unchanged(gate: str, server: Server) -> None:
     assert through.headers["WWW-Authenticate"] == direct.headers["WWW-Authenticate"]
     too_much = ask(gate, path="/api/v1/auth/login", method="POST", json={"username": "x" * 70_000})
     assert (too_much.status_code, too_much.json()["code"]) == (413, "payload_too_large")
+    refused_by_nginx = ask(gate, path="/api/v1/auth/login", method="POST", json={"username": "x" * 200_000})
+    assert (refused_by_nginx.status_code, refused_by_nginx.json()["code"]) == (413, "payload_too_large")
 
 
 def test_an_authapp_that_stops_or_hangs_lets_nobody_in(
@@ -340,4 +342,4 @@ def test_of_requests_on_a_connection_that_ends_only_a_get_is_sent_again(
     if method == "GET":
         assert answer.status_code == 200
     else:
-        unavailable(answer)
+        unavailable(answer, 502)

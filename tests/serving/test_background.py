@@ -1,9 +1,11 @@
 """The tasks of an application that a worker runs beside its requests."""
 
+import logging
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import gevent
+import pytest
 
 from authapp.domain import services
 from authapp.serving import background
@@ -27,6 +29,26 @@ def test_each_task_runs_and_learns_when_to_stop() -> None:
     is_running = False
     gevent.sleep(0.1)
     assert seen.count(False) == 2
+
+
+def test_a_task_that_raises_is_logged_without_its_message_and_started_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(background, "PAUSE", 0.01)
+    runs: list[int] = []
+
+    def task(_running: Callable[[], bool]) -> None:
+        runs.append(1)
+        if len(runs) < 3:
+            raise ValueError("a secret")
+
+    logger = logging.getLogger("gunicorn.error")
+    monkeypatch.setattr(logger, "propagate", True)
+    background.start(SimpleNamespace(extensions={"authapp": SimpleNamespace(background=[task])}), lambda: True)
+    gevent.sleep(0.2)
+    assert len(runs) == 3
+    assert caplog.text.count("A background task failed: ValueError, at") == 2
+    assert "a secret" not in caplog.text.replace('raise ValueError("a secret")', "")
 
 
 def test_another_application_has_none() -> None:

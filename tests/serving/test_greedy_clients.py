@@ -247,3 +247,19 @@ def test_a_full_worker_hangs_up_on_whom_it_has_waited_for_longest(tmp_path: Path
         for _ in range(40):
             stack.enter_context(closing(server.connect()))
         assert everything(client).endswith(b"hello"), "whoever is being answered is not dropped"
+
+
+def test_a_full_worker_hangs_up_on_those_who_pipeline(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, "--worker-connections", "20", "hello:app") as server:
+
+        def measure() -> list[float]:
+            with ExitStack() as stack:
+                for _ in range(60):
+                    client = stack.enter_context(closing(server.connect()))
+                    # The answers fit into the kernel's buffers: these clients wait for turns alone.
+                    client.sendall(KEPT * 300)
+                time.sleep(0.1)
+                return [asked(server) for _ in range(5)]
+
+        answered_soon(measure)
+        assert '"ERROR"' not in server.log

@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def server(log: Any = None, **app: str) -> Any:
-    return SimpleNamespace(app=SimpleNamespace(**app), log=log)
+    return SimpleNamespace(app=SimpleNamespace(**app), log=log or SimpleNamespace(error=lambda *_: None))
 
 
 @pytest.mark.parametrize("uri", ["notes.app:app", "notes.app:create()"])
@@ -50,6 +50,21 @@ def test_what_gunicorn_serves_is_loaded_whatever_its_name(uri: str) -> None:
 def test_what_cannot_be_loaded_says_why(uri: str, reason: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert not preflight.can_load(server(app_uri=uri))
     assert reason in capfd.readouterr().err
+
+
+def test_an_application_that_prints_at_exit_is_loaded(folder: Path) -> None:
+    (folder / "notes" / "printing.py").write_text(
+        "import atexit\natexit.register(print, 'goodbye')\nprint('hello', end='')\n" + APPLICATION
+    )
+    assert preflight.can_load(server(app_uri="notes.printing:app"))
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_log_says_that_an_application_could_not_be_loaded() -> None:
+    seen: list[str] = []
+    log = SimpleNamespace(error=lambda text, uri: seen.append(text % uri))
+    assert not preflight.can_load(server(log=log, app_uri="notes.broken:app"))
+    assert seen == ["The application could not be loaded: notes.broken:app."]
 
 
 def test_an_application_that_waits_while_it_loads_holds_the_master_for_a_while_alone(
@@ -135,7 +150,7 @@ def test_a_reload_imports_the_package_that_is_installed_then(tmp_path: Path) -> 
     old = Path(preflight.__file__).parent.parent
     copy = tmp_path / "site" / "authapp"
     copy.mkdir(parents=True)
-    for folder in ("serving", "domain"):
+    for folder in ("serving", "domain", "database"):
         (copy / folder).symlink_to(old / folder)
     (copy / "__init__.py").write_text("")
     (tmp_path / "hello.py").write_text(APPLICATION)

@@ -1,10 +1,12 @@
-"""The loop looks for new clients between the requests of a crowd."""
+"""The loop looks for new clients between the requests of a crowd, and serves them in turn."""
 
 import pytest
 
 from serving.running import printed
 
 PROGRAM = """
+    from gevent import monkey
+    monkey.patch_all()
     import gevent, time
     from gevent.socket import socketpair
     from authapp.serving.turns import Turns
@@ -33,6 +35,29 @@ PROGRAM = """
 """
 
 
-@pytest.mark.parametrize(("wait", "gives_way"), [("turns.wait_while_busy()", True), ("pass", False)])
+@pytest.mark.parametrize(("wait", "gives_way"), [("turns.wait_for_request()", True), ("pass", False)])
 def test_a_newcomer_waits_for_few_of_a_hundred_requests_that_came_at_once(wait: str, gives_way: bool) -> None:
     assert printed(PROGRAM.format(wait=wait)) == f"{gives_way}\n100\n"
+
+
+QUEUE = """
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent
+    from authapp.serving.turns import Turns
+
+    turns = Turns()
+    order = []
+
+    def work(name):
+        for _ in range(3):
+            turns.wait_for_piece()
+            order.append(name)
+
+    gevent.joinall([gevent.spawn(work, name) for name in "abc"])
+    print("".join(order))
+"""
+
+
+def test_whoever_has_had_a_turn_waits_behind_all_others() -> None:
+    assert printed(QUEUE) == "abcabcabc\n"

@@ -203,11 +203,10 @@ def _check_credential(
     else:
         principal = authenticate(incoming, [*guard.authenticators, *authenticators])
     # After authenticate(), so that a token that is both stale and revoked is reported as revoked.
-    for requirement in guard.requirements:
+    of_application = [each for each in requirements if type(each) not in guard.exempt]
+    required = in_order([*guard.requirements, *of_application]) if of_application else guard.requirements
+    for requirement in required:
         requirement.check(principal)
-    for requirement in requirements:
-        if type(requirement) not in guard.exempt:
-            requirement.check(principal)
 
 
 _DEFAULT = Guard()

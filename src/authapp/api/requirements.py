@@ -24,7 +24,8 @@ class Requirement(Protocol):
     """One condition on the principal, which ``guards.mark`` adds to a view.
 
     ``refusals`` are what ``check`` raises, and ``description`` is a sentence; the OpenAPI document has both with the
-    view. Two equal requirements count as one.
+    view. Two equal requirements count as one. One that has a ``check_order``, an integer, is checked after those with a
+    lower one; without it, it is 0.
     """
 
     refusals: ClassVar[Sequence[type[Refusal]]]
@@ -34,7 +35,10 @@ class Requirement(Protocol):
         """What a request needs, in a sentence of Markdown."""
 
     def check(self, principal: Principal) -> None:
-        """Raise one of ``refusals`` unless ``principal`` meets the condition. Must not ask the database."""
+        """Raise one of ``refusals`` unless ``principal`` meets the condition.
+
+        Must not ask the database to let a request through.
+        """
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Fresh:
     """The access token comes from a login or a step-up, not from a refresh."""
 
     refusals: ClassVar[Sequence[type[Refusal]]] = (FreshTokenRequired, PermissionDenied)
+    check_order: ClassVar[int] = 3
     description: ClassVar[str] = "Needs a fresh access token: one from a login or a step-up, not from a refresh."
 
     def check(self, principal: Principal) -> None:
@@ -57,6 +62,7 @@ class Recent:
 
     max_age: int | None = None
     refusals: ClassVar[Sequence[type[Refusal]]] = (StepUpRequired, PermissionDenied)
+    check_order: ClassVar[int] = 3
     description: ClassVar[str] = (
         "Needs a recent login or step-up; `max_age` in the challenge says how many seconds ago it may have been."
     )
@@ -75,6 +81,7 @@ class MultiFactor:
 
     if_offered: bool = False
     refusals: ClassVar[Sequence[type[Refusal]]] = (StepUpRequired, PermissionDenied)
+    check_order: ClassVar[int] = 2
 
     @property
     def description(self) -> str:
@@ -125,6 +132,7 @@ class SecondFactorOfRole:
 
     roles: frozenset[str]
     refusals: ClassVar[Sequence[type[Refusal]]] = (StepUpRequired, SecondFactorEnrolmentRequired)
+    check_order: ClassVar[int] = 1
 
     @property
     def description(self) -> str:
@@ -147,14 +155,10 @@ class SecondFactorOfRole:
         raise SecondFactorEnrolmentRequired
 
 
-_CHECK_ORDER: dict[type[Requirement], int] = {MultiFactor: 1, Recent: 2}
-"""Lower ones are checked first; every other requirement, also one of a project, has 0."""
-
-
 def in_order(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
     """Return the distinct requirements in the order in which they are checked.
 
     Nobody is asked to authenticate again for what they may not do anyhow. A second factor is asked for before a recent
     login, since sending it makes the login recent as well.
     """
-    return tuple(sorted(dict.fromkeys(requirements), key=lambda each: _CHECK_ORDER.get(type(each), 0)))
+    return tuple(sorted(dict.fromkeys(requirements), key=lambda each: getattr(each, "check_order", 0)))

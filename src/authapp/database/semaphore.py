@@ -19,8 +19,16 @@ class FairSemaphore:
         self._waiters: deque[Any] = deque()
         self._lock: AbstractContextManager[Any] = nullcontext() if cooperative else threading.Lock()
 
-    def acquire(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds for a permit, and return whether one was acquired."""
+    def __enter__(self) -> None:
+        """Wait for a permit, however long it takes."""
+        self.acquire(None)
+
+    def __exit__(self, *_error: object) -> None:
+        """Release the permit."""
+        self.release()
+
+    def acquire(self, timeout: float | None) -> bool:
+        """Wait up to ``timeout`` seconds for a permit, or without a limit; return whether one was acquired."""
         with self._lock:
             if self._free:
                 self._free -= 1

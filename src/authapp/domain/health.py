@@ -58,7 +58,10 @@ class Health:
         """Take the folders of migrations that must have been applied to the database.
 
         ``checks`` are asked like ``readiness_checks``, and before them; they know the settings of one application.
+        Raises ``ValueError`` if one of them has a name that is registered.
         """
+        if taken := checks.keys() & readiness_checks.keys():
+            raise ValueError(f"authapp has these readiness checks itself: {', '.join(sorted(taken))}.")
         self._migrations, self._checks = migrations, checks
         self._privileged_until = 0.0
 

@@ -20,9 +20,10 @@ class Prunable:
     """The rows of one table that are no longer needed.
 
     ``kind`` is the name under which they are counted, together with those of other tables of this kind.
-    ``indexed_time`` is the column by which the oldest are found; it has an index, so that a batch reads only what it
-    deletes. ``condition`` takes PostgreSQL's current time, and returns the SQL condition on the rows. ``after_leeway``
-    is set for rows about tokens, because a token is still accepted for ``AUTHAPP_LEEWAY`` seconds after it has expired.
+    ``indexed_time`` is the column by which the oldest are found; it has an index, so that a batch reads what it
+    deletes, and older rows that stay. ``condition`` takes PostgreSQL's current time, and returns the SQL condition on
+    the rows. ``after_leeway`` is set for rows about tokens, because a token is still accepted for ``AUTHAPP_LEEWAY``
+    seconds after it has expired.
     """
 
     kind: str

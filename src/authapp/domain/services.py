@@ -183,7 +183,10 @@ class Services:
             encryption_keys=encryption_keys,
             pruning=Pruning(
                 leeway=settings.leeway,
-                others=never_verified(settings.unverified_account_days) if must_verify else (),
+                others=[
+                    throttles.prunable(),
+                    *(never_verified(settings.unverified_account_days) if must_verify else ()),
+                ],
             ),
             health=Health(migrations, {"encryption_keys": partial(missing_keys_problem, encryption_keys)}),
         )

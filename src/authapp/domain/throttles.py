@@ -23,7 +23,7 @@ from authapp import clock
 from authapp.config import NAMES_PER_ACCOUNT
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, read_one, transaction
-from authapp.domain.pruning import Prunable, prunables
+from authapp.domain.pruning import Prunable
 from authapp.errors import Quota, Refusal, TooManyRequests
 from authapp.models import LoginThrottle, User
 
@@ -31,8 +31,8 @@ FIRST_DELAY = timedelta(seconds=1)
 MAX_DELAY = timedelta(minutes=15)
 _DOUBLINGS = math.ceil(math.log2(MAX_DELAY / FIRST_DELAY))
 
-UNKNOWN_NAME_RETENTION = timedelta(days=30)
-"""How long the failures of an unknown name, and of a session, are kept after the last attempt."""
+RETENTION = timedelta(days=30)
+"""How long failures are kept after the last attempt, unless they lock an account."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,6 @@ SECOND_FACTOR = ThrottleScope(
 
 FIRST_FACTOR_SCOPES = (LOGIN_BY_USERNAME, LOGIN_BY_EMAIL, LOGIN_CODE, CONFIRMATION)
 """What a new password resets, and enabling the account."""
-
-
-def _is_prunable(now: datetime) -> ColumnElement[bool]:
-    # Only counters of unknown names, deleted accounts and sessions. A counter may keep an existing account locked.
-    unowned = ~exists().where(User.id == LoginThrottle.counted_id)
-    return unowned & (LoginThrottle.last_attempt_at < now - UNKNOWN_NAME_RETENTION)
-
-
-prunables.register("login_throttles", Prunable("limits", LoginThrottle.last_attempt_at, _is_prunable))
 
 
 def unknown_account(key: str) -> UUID:
@@ -154,6 +145,19 @@ class Throttles:
         if scopes:
             deleted = deleted.where(LoginThrottle.scope.in_([scope.name for scope in scopes]))
         return any(db.session.scalars(deleted.execution_options(synchronize_session=False)).all())
+
+    def prunable(self) -> Prunable:
+        """Return which failures are pruned: all after ``RETENTION``; of an account, no locks and no second factors.
+
+        If those of an account were kept longer than those of an unknown name, that would reveal which names exist.
+        """
+
+        def is_prunable(now: datetime) -> ColumnElement[bool]:
+            is_kept = (LoginThrottle.failures >= self._max_of_scope) | (LoginThrottle.scope == SECOND_FACTOR.name)
+            is_owned = exists().where(User.id == LoginThrottle.counted_id)
+            return (LoginThrottle.last_attempt_at < now - RETENTION) & ~(is_kept & is_owned)
+
+        return Prunable("limits", LoginThrottle.last_attempt_at, is_prunable)
 
 
 def _refusal(wait: timedelta, sentence: str = "There were too many failed attempts.") -> Refusal:

@@ -1,5 +1,7 @@
 """Tasks of the application that run beside its requests, in a greenlet each."""
 
+import logging
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -8,13 +10,31 @@ import gevent
 EXTENSION = "authapp"
 """The key of ``Flask.extensions``; a test compares it with ``authapp.domain.services``."""
 
+PAUSE = 5.0
+"""Seconds after which a task that raised is started again."""
+
+logger = logging.getLogger("gunicorn.error")
+
 
 def start(application: Any, running: Callable[[], bool]) -> None:
     """Start the background tasks of a WSGI application, if it is a Flask application with authapp on it.
 
     Each is called with ``running``, and returns soon after that has become false. Nobody waits for it: a worker that
-    stops ends it wherever it is.
+    stops ends it wherever it is. One that raises is logged, and started again after ``PAUSE``.
     """
     extension = getattr(application, "extensions", {}).get(EXTENSION)
     for task in getattr(extension, "background", ()):
-        gevent.spawn(task, running)
+        gevent.spawn(_run, task, running)
+
+
+def _run(task: Callable[[Callable[[], bool]], None], running: Callable[[], bool]) -> None:
+    while running():
+        try:
+            task(running)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the task has work to do
+            # Not the message, which may quote a secret.
+            place = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("A background task failed: %s, at\n%s", type(error).__name__, place)  # noqa: TRY400
+            gevent.sleep(PAUSE)
+        else:
+            return

@@ -10,7 +10,7 @@ import errno
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
@@ -56,7 +56,7 @@ class ClientSocket:
 
     def __init__(self, client: Any, turns: Turns) -> None:
         self.waiting_since: float | None = None
-        """Since when (``time.monotonic``) the client is waited for; ``None`` while its request is being answered."""
+        """Since when (``time.monotonic``) the client is waited for, or waits for a turn; else ``None``."""
         self._client = client
         self._turns = turns
         self._request: Any = None
@@ -72,12 +72,17 @@ class ClientSocket:
         self._write_timeout = WriteTimeout()
 
     def begin_request(self, request: Any) -> None:
-        """Remember ``request``, whose head is here. Of many that arrived together, all but the first wait for turns."""
+        """Remember ``request``, whose head is here. Of many that arrived together, all but the first wait for turns.
+
+        Raises ``ConnectionResetError`` if the client has been dropped meanwhile.
+        """
         self._request = request
         self._bytes_left = 0
         if not self._has_received:
-            self._turns.wait()
+            self._wait(self._turns.wait_for_piece)
         self._has_received = False
+        if self._dropped:
+            raise ConnectionResetError(errno.ECONNRESET, "the worker was full")
 
     def allow(self, number: int) -> None:
         """Let the client send ``number`` bytes from now on, and no more."""
@@ -88,7 +93,7 @@ class ClientSocket:
         if not self._takes_turns:
             self._takes_turns = True
             self._free_reads = 0
-            self._turns.wait()
+            self._wait(self._turns.wait_for_piece)
 
     def close_after_answer(self) -> None:
         """Make the answer to the current request the last one on this connection; it says so if it has not begun."""
@@ -135,7 +140,7 @@ class ClientSocket:
             if self._free_reads:
                 self._free_reads -= 1
             else:
-                self._turns.wait()
+                self._turns.wait_for_piece()
             received: bytes = self._client.recv(min(size, READ_BYTES))
         except OSError:
             if self._dropped:
@@ -146,8 +151,19 @@ class ClientSocket:
         self._has_received = True
         self._bytes_left -= len(received)
         # Here and not when the request begins: it would have been parsed.
-        self._turns.wait_while_busy()
+        self._wait(self._turns.wait_for_request)
         return received
+
+    def _wait(self, wait: Callable[[], None]) -> None:
+        """Call ``wait``, a method of ``Turns``, in which the client may be dropped.
+
+        A full worker would otherwise keep all who pipeline, since nearly all of them wait for their turns.
+        """
+        self.waiting_since = time.monotonic()
+        try:
+            wait()
+        finally:
+            self.waiting_since = None
 
     def send(self, data: bytes) -> int:
         """Send all of ``data``, and return its length."""
@@ -160,7 +176,7 @@ class ClientSocket:
         while view:
             if self._write_timeout.sent > SEND_BUFFER:
                 # An ordinary answer is shorter, and does not wait again.
-                self._turns.wait_while_busy()
+                self._wait(self._turns.wait_for_request)
             view = view[self._send_some(view) :]
 
     def _send_some(self, view: memoryview) -> int:

@@ -40,7 +40,7 @@ class Connections:
         """Close the connection that has been waited for longest, of the network with the most connections.
 
         It is what the limits count as one client: whoever has one IPv6 address has the whole /64 to connect from. A
-        request that is being answered is never dropped.
+        request that is being answered is never dropped; one that waits for its turn is, before anybody is refused.
         """
         for clients in sorted(self._of_network.values(), key=len, reverse=True):
             idle = [(client.waiting_since, client) for client in clients if client.waiting_since is not None]

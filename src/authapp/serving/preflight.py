@@ -17,14 +17,20 @@ from typing import Any
 
 DEFAULT_APP = "wsgi:app"
 
-MASTER_IMPORTS = ("authapp", "authapp.domain", "authapp.domain.ip_addresses")
+MASTER_IMPORTS = (
+    "authapp",
+    "authapp.database",
+    "authapp.database.semaphore",
+    "authapp.domain",
+    "authapp.domain.ip_addresses",
+)
 """What the master imports of authapp besides ``authapp.serving``."""
 
 TIMEOUT = 60.0
 """Seconds that the application may take to load. The master waits, and meanwhile replaces no worker that dies."""
 
 _PROGRAM = """
-import sys
+import os, sys
 from gunicorn.util import import_app
 try:
     import_app(sys.argv[1])
@@ -33,7 +39,9 @@ except Exception as error:
     if type(error).__name__ != "SettingsError":
         raise
     sys.exit(str(error))
-print("loaded")
+print("\\nloaded", flush=True)
+# Whatever the application does at exit, such as print, is not for here.
+os._exit(0)
 """
 
 
@@ -73,7 +81,10 @@ def can_load(server: Any) -> bool:
     except subprocess.TimeoutExpired:
         server.log.error("The application did not load within %g seconds.", TIMEOUT)  # noqa: TRY400 - no traceback
         return False
-    return done.stdout.endswith("loaded\n")
+    loaded = done.stdout.endswith("\nloaded\n")
+    if not loaded:
+        server.log.error("The application could not be loaded: %s.", uri)
+    return loaded
 
 
 def forget_package() -> None:

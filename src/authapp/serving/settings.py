@@ -13,18 +13,18 @@ from authapp.serving.log_handler import EventHandler
 from authapp.serving.worker import Worker
 
 
-def _positive(name: str) -> int:
+def _number_or_0(name: str) -> int:
     """Return the number in the variable, or 0. The check in ``on_starting`` reports one that cannot be used."""
     text = os.environ.get(name, "").strip()
     return int(text) if text.isdecimal() else 0
 
 
-_port = _positive("PORT")
+_port = _number_or_0("PORT")
 bind = f"0.0.0.0:{_port}" if 0 < _port < 65_536 else "127.0.0.1:8000"
 
 # An event loop: slow clients occupy no worker and no thread, and a database that is silent stops no other request.
 worker_class = Worker
-workers = _positive("WEB_CONCURRENCY") or 2
+workers = _number_or_0("WEB_CONCURRENCY") or 2
 worker_connections = 1000
 # For a burst of new connections: one that finds no room is tried again only after a second.
 backlog = 4096

@@ -8,7 +8,8 @@ serves all who are ready before it looks for anybody new. Name of gevent that th
 import time
 
 import gevent
-from gevent.lock import BoundedSemaphore
+
+from authapp.database.semaphore import FairSemaphore
 
 _NEXT_ITERATION = 0.0001
 """Seconds; more than 0, because the loop looks at its timers and sockets only once for many ``sleep(0)``."""
@@ -20,22 +21,23 @@ BUSY = 0.01
 class Turns:
     """Two queues of a worker, first come first served: one for pieces of greedy clients' work, one for requests.
 
-    However many greedy clients there are, others wait for one piece of their work, not for one of each.
+    However many greedy clients there are, others wait for one piece of their work, not for one of each. With gevent's
+    semaphore, whoever has just had a turn could take the next one, and keep it from all who wait.
     """
 
     def __init__(self) -> None:
-        self._pieces = BoundedSemaphore(1)
-        self._requests = BoundedSemaphore(1)
+        self._pieces = FairSemaphore(1, cooperative=True)
+        self._requests = FairSemaphore(1, cooperative=True)
         self._loop = gevent.get_hub().loop
         self._iteration: float | None = None
         self._began = 0.0
 
-    def wait(self) -> None:
+    def wait_for_piece(self) -> None:
         """Return when a piece of work may be done: one in each iteration, and at most one in a millisecond."""
         with self._pieces:
             gevent.sleep(_NEXT_ITERATION)
 
-    def wait_while_busy(self) -> None:
+    def wait_for_request(self) -> None:
         """Return when a client may be served: at once, unless this iteration has taken long already."""
         if self._is_busy():
             with self._requests:
