@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from authapp import clock
 from authapp.database.session import db, transaction
 from authapp.domain.factors import totp
-from authapp.domain.factors.totp_factors import PURPOSE, Enrolment, TotpFactors
+from authapp.domain.factors.totp_factors import PURPOSE, TotpFactors, TotpSecret
 from authapp.errors import FactorExists, ResourceNotFound, ServiceUnavailable
 from authapp.models import TotpFactor, User
 from authapp.security import identifiers
@@ -75,8 +75,8 @@ def test_an_app_gets_the_secret_in_three_forms(factors: TotpFactors, user: User)
 
     assert enrolment.otpauth_uri == totp.otpauth_uri(b32decode(enrolment.secret), "auth.example.com", user.username)
     assert enrolment.qr_svg == totp.qr_svg(enrolment.otpauth_uri)
-    assert repr(enrolment) == "Enrolment()"
-    assert isinstance(enrolment, Enrolment)
+    assert repr(enrolment) == "TotpSecret()"
+    assert isinstance(enrolment, TotpSecret)
 
 
 def test_the_secret_is_encrypted_for_its_user(app: Flask, factors: TotpFactors, user: User) -> None:
