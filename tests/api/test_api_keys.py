@@ -219,6 +219,7 @@ def test_a_limited_key_grants_no_more_than_it_may_itself(app: Flask, api: Api) -
     [
         ("POST", "/users/me/api-keys", {"name": "x"}),
         ("DELETE", "/users/me", {"password": PASSWORD}),
+        ("PUT", "/users/me/password", {"current_password": PASSWORD, "new_password": "another long sentence"}),
         ("POST", "/auth/logout", None),
         ("POST", "/auth/step-ups", {"password": PASSWORD}),
         ("POST", "/users/me/totp", {}),
@@ -447,7 +448,7 @@ def test_a_service_account_gets_no_password_and_no_address(app: Flask, api: Api,
     assert [error["pointer"] for error in refused["errors"]] == ["#/email"]
     key = an_api_key(app, service)
     wanted = {"current_password": PASSWORD, "new_password": "another long sentence"}
-    problem(api("PUT", "/users/me/password", key, json=wanted), 403, "wrong_password")
+    problem(api("PUT", "/users/me/password", key, json=wanted), 403, "permission_denied")
 
 
 def test_an_administrator_makes_no_key_of_a_person_but_deletes_one(app: Flask, api: Api, user: User, root: str) -> None:

@@ -21,7 +21,6 @@ from factors import a_session_with_two_factors, an_app
 
 UNGUARDED = {
     "PATCH  /api/v1/users/me": "a username opens nothing",
-    "PUT    /api/v1/users/me/email": "takes the password, and a link to the new address",
     "DELETE /api/v1/users/me/email": "leaves the account as it is",
     "DELETE /api/v1/users/me/sessions/<uuid:session_id>": "ends what a thief may have",
 }
@@ -63,6 +62,7 @@ BODIES: dict[str, Callable[[User], dict[str, Any]]] = {
     "POST   /api/v1/users/me/passkeys": credential,
     "POST   /api/v1/users/me/api-keys": lambda _: {"name": "x"},
     RENAMING: lambda _: {"name": "x"},
+    "PUT    /api/v1/users/me/email": lambda _: {"email": "new@example.com", "password": PASSWORD},
     PASSWORD_CHANGE: lambda _: {"current_password": PASSWORD, "new_password": "another long password"},
     DELETION: lambda _: {"password": PASSWORD},
 }

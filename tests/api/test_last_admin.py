@@ -12,7 +12,7 @@ from authapp.domain.services import Services
 from authapp.errors import LastAdmin
 from authapp.models import User, UserRole, UserStatus
 from domain.concurrently import at_once
-from factories import PASSWORD, Api, a_session, a_user, problem
+from factories import PASSWORD, Api, a_service, a_session, a_user, problem
 
 Act = Callable[[Api, str, str], object]
 
@@ -42,6 +42,13 @@ def test_a_disabled_administrator_does_not_count(app: Flask, api: Api) -> None:
     assert api("PATCH", f"/users/{other.id}", token, json={"status": "disabled"}).status_code == 200
 
     problem(api("PATCH", f"/users/{admin.id}", token, json={"roles": []}), 409, "last_admin")
+
+
+def test_a_service_account_is_no_other_administrator_and_may_go(app: Flask, api: Api) -> None:
+    admin, service = a_user(app, roles=["admin"]), a_service(app, "robot", roles=["admin"])
+    token = a_session(app, admin).access_token
+    problem(api("PATCH", f"/users/{admin.id}", token, json={"roles": []}), 409, "last_admin")
+    assert api("DELETE", f"/users/{service.id}", token).status_code == 204
 
 
 @pytest.mark.committed

@@ -41,10 +41,20 @@ def test_keys_are_listed_and_deleted(app: Flask, api: Api) -> None:
     key = an_api_key(app, a_user(app, "ada"), name="laptop")
     key_id = api_keys.parse(key).key_id
     listed = succeeded(flask_api_keys(app, "list", "ada"))
-    assert listed == f"{key_id}  laptop  may: all  used: never  ends: never\n"
+    assert listed == f"{key_id}  {key[: api_keys.PREFIX_LENGTH]}  laptop  may: all  used: never  ends: never\n"
     assert succeeded(flask_api_keys(app, "delete", "ada", str(key_id))) == f"Deleted the key {key_id} of ada.\n"
     problem(api.get("/ping", key), 401, "token_invalid")
     refused(flask_api_keys(app, "delete", "ada", str(key_id)))
+
+
+def test_a_key_that_was_found_is_deleted_by_its_prefix(app: Flask, api: Api) -> None:
+    user = a_user(app, "ada")
+    for part in (slice(None), slice(api_keys.PREFIX_LENGTH)):
+        key = an_api_key(app, user)
+        key_id = api_keys.parse(key).key_id
+        assert succeeded(flask_api_keys(app, "delete", key[part])) == f"Deleted the key {key_id} of {user.id}.\n"
+        problem(api.get("/ping", key), 401, "token_invalid")
+    misused(flask_api_keys(app, "delete", "ada"))
 
 
 def test_a_logout_may_take_the_keys_along(app: Flask, api: Api) -> None:

@@ -11,7 +11,7 @@ from authapp.api.schemas.email_verifications import EmailVerificationSchema, One
 from authapp.api.schemas.mail import AcceptedSchema, MailRequestSchema
 from authapp.domain import hooks
 from authapp.domain.services import EXTENSION, Services
-from authapp.errors import OneTimeTokenInvalid, ServiceUnavailable, TooManyRequests, WrongPassword
+from authapp.errors import EmailTaken, OneTimeTokenInvalid, ServiceUnavailable, TooManyRequests, WrongPassword
 
 blueprint = Blueprint("email_verifications", __name__, description="Verification of email addresses")
 
@@ -35,7 +35,10 @@ def request_email_verification(body: dict[str, str]) -> dict[str, str]:
 @public
 @blueprint.arguments(EmailVerificationSchema)
 @blueprint.response(204)
-@refuses(OneTimeTokenInvalid, WrongPassword, TooManyRequests, ServiceUnavailable, signals=(hooks.user_changing,))
+@refuses(
+    *(OneTimeTokenInvalid, WrongPassword, EmailTaken, TooManyRequests, ServiceUnavailable),
+    signals=(hooks.user_changing, hooks.credentials_voiding),
+)
 def verify_email(body: dict[str, str]) -> Response:
     """Verify, change or restore an address.
 

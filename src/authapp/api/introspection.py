@@ -34,7 +34,7 @@ def introspect_token(form: dict[str, str]) -> dict[str, Any]:
     """
     services = Services.of(current_app)
     if form["token"].startswith(TAG):
-        return _of_key(services.api_key_verifier.find(form["token"]))
+        return _of_key(services.api_key_verifier.introspect(form["token"]))
     token = services.introspection.introspect(form["token"])
     if token is None:
         return {"active": False}
@@ -60,7 +60,7 @@ def revoke_token(form: dict[str, str]) -> Response:
 
 
 def _of_key(key: KnownKey | None) -> dict[str, Any]:
-    if key is None or key.refusal is not None:
+    if key is None:
         return {"active": False}
     user_id = key.principal.id
     details = {"sub": user_id, "type": "access", "akid": key.id, "client_id": prefix_of(user_id, key.id)}

@@ -36,7 +36,7 @@ def create_login_link(body: dict[str, str]) -> LoginChallenge:
 @limited("login")
 @blueprint.arguments(LoginLinkSchema, example={"challenge": CHALLENGE, "code": CODE})
 @blueprint.response(200, TokenPairSchema)
-@refuses(OneTimeTokenInvalid, signals=(hooks.before_session_start,))
+@refuses(OneTimeTokenInvalid, signals=(hooks.before_session_start, hooks.user_changing, hooks.credentials_voiding))
 def log_in_with_link(body: dict[str, str]) -> TokenPair:
     """Log in with a login link.
 

@@ -33,6 +33,7 @@ from authapp.errors import (
     EmailTaken,
     LastAdmin,
     PasswordRejected,
+    PermissionDenied,
     ResourceNotFound,
     StepUpRequired,
     UsernameTaken,
@@ -79,7 +80,7 @@ def delete_own_account(body: dict[str, str]) -> Response:
 @limited("password")
 @blueprint.arguments(PasswordChangeSchema)
 @blueprint.response(204)
-@refuses(WrongPassword, PasswordRejected, StepUpRequired, signals=(hooks.user_changing,))
+@refuses(WrongPassword, PasswordRejected, StepUpRequired, PermissionDenied, signals=(hooks.user_changing,))
 def change_own_password(body: dict[str, str]) -> Response:
     """Change your own password.
 

@@ -10,7 +10,9 @@ from authapp import clock
 from authapp.cli.commands import Commands, Duration, json_option, print_json, services
 from authapp.context import OPERATOR
 from authapp.domain.api_keys.api_keys import KeyRequest
+from authapp.domain.users.rows import UserRef
 from authapp.models import ApiKey
+from authapp.security.api_keys import PREFIX_LENGTH, ids_of_prefix
 
 api_keys = Commands("api-keys", help="Create, list and delete API keys.")
 
@@ -52,16 +54,30 @@ def list_(owner: str, as_json: bool) -> None:
     for key in found:
         permissions = "all" if key["permissions"] is None else ", ".join(key["permissions"]) or "-"
         used, ends = key["last_used_at"] or "never", key["expires_at"] or "never"
-        click.echo(f"{key['id']}  {key['name']}  may: {permissions}  used: {used}  ends: {ends}")
+        click.echo(f"{key['id']}  {key['prefix']}  {key['name']}  may: {permissions}  used: {used}  ends: {ends}")
 
 
 @api_keys.command("delete")
-@owner_argument
-@click.argument("key_id", metavar="ID", type=click.UUID)
-def delete(owner: str, key_id: UUID) -> None:
-    """Delete a key of an account. It is refused from the next request on."""
-    services().api_keys.delete(owner, key_id, OPERATOR)
-    click.echo(f"Deleted the key {key_id} of {owner}.")
+@click.argument("owner", metavar="USERNAME|PREFIX")
+@click.argument("key_id", metavar="[ID]", type=click.UUID, required=False)
+def delete(owner: str, key_id: UUID | None) -> None:
+    """Delete a key: of an account, by its ID; or by its PREFIX alone, for which a key that was found will do.
+
+    It is refused from the next request on.
+    """
+    ref: UserRef = owner
+    if key_id is None:
+        ref, key_id = _named_by(owner)
+    services().api_keys.delete(ref, key_id, OPERATOR)
+    click.echo(f"Deleted the key {key_id} of {ref}.")
+
+
+def _named_by(text: str) -> tuple[UUID, UUID]:
+    try:
+        ids = ids_of_prefix(text[:PREFIX_LENGTH])
+    except ValueError:
+        raise click.UsageError("Name a username and the ID of a key, or the prefix of a key.") from None
+    return ids.user_id, ids.key_id
 
 
 def _as_data(row: ApiKey) -> dict[str, Any]:

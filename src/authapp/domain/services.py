@@ -131,6 +131,7 @@ class Services:
             hooks,
             accounts,
             verifier,
+            actor_policy=actor_policy,
             policy=policy,
             hasher=hasher,
             throttles=throttles,

@@ -24,6 +24,7 @@ PATTERN = rf"{TAG}[0-9A-Za-z]{{{LENGTH - len(TAG)}}}"
 """The regular expression for scanners of secrets. What it finds is a key if its last 6 characters are its checksum."""
 
 _FORM = re.compile(PATTERN)
+_PREFIX_FORM = re.compile(rf"{TAG}[0-9A-Za-z]{{{2 * _ID}}}")
 _VALUES = {digit: value for value, digit in enumerate(DIGITS)}
 
 
@@ -46,6 +47,14 @@ def prefix_of(user_id: UUID, key_id: UUID) -> str:
     return f"{TAG}{_encode(user_id.int, _ID)}{_encode(key_id.int, _ID)}"
 
 
+def ids_of_prefix(prefix: str) -> KeyIds:
+    """Return the ids in a key's prefix. Raises ``ValueError`` if it is none."""
+    if not _PREFIX_FORM.fullmatch(prefix):
+        raise ValueError("not a prefix")
+    start = len(TAG)
+    return KeyIds(_decode_id(prefix[start : start + _ID]), _decode_id(prefix[start + _ID :]))
+
+
 def is_prefix(text: str) -> bool:
     """Tell whether ``text`` has the form of a key's prefix, which no username or email address has."""
     # Usernames are shorter.
@@ -61,8 +70,7 @@ def parse(key: str) -> KeyIds:
     """Return the ids in ``key``. Raises ``ValueError`` if it is not of the form of a key, or its checksum is wrong."""
     if not _FORM.fullmatch(key) or checksum(key[:-_CHECKSUM]) != key[-_CHECKSUM:]:
         raise ValueError("not a key")
-    start = len(TAG)
-    return KeyIds(_decode_id(key[start : start + _ID]), _decode_id(key[start + _ID : PREFIX_LENGTH]))
+    return ids_of_prefix(key[:PREFIX_LENGTH])
 
 
 def hash_of(key: str) -> bytes:

@@ -1,6 +1,9 @@
 """Schemas of the token endpoint (RFC 6749)."""
 
-from marshmallow import EXCLUDE, Schema, fields
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, fields, pre_load
 
 from authapp.api.schemas.fields import ACCESS_JWT, NO_NUL
 from authapp.api.schemas.tokens import seconds
@@ -13,6 +16,11 @@ class TokenRequestSchema(Schema):
 
     class Meta:
         unknown = EXCLUDE
+
+    @pre_load
+    def _omit_empty(self, data: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        """Treat a parameter without a value as omitted, as section 3.2 says."""
+        return {name: value for name, value in data.items() if value != ""}
 
     grant_type = fields.String(required=True, metadata={"enum": [CLIENT_CREDENTIALS]})
     scope = fields.String(

@@ -1,6 +1,6 @@
 """Checks of the API keys."""
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, func, select
 
 from authapp import clock
 from authapp.cli.checks.result import CheckLevel, CheckResult
@@ -20,10 +20,11 @@ def service_keys(_services: Services) -> CheckResult:
         select(User.username)
         .join(ApiKey, ApiKey.user_id == User.id)
         .where(ends_soon, User.kind == UserKind.SERVICE)
-        .order_by(ApiKey.expires_at)
+        .group_by(User.username)
+        .order_by(func.min(ApiKey.expires_at))
         .limit(MOST_NAMED)
     )
-    names = list(dict.fromkeys(db.session.scalars(expiring)))
+    names = db.session.scalars(expiring).all()
     if names:
         sentence = f"API keys of service accounts expire within a week, first those of {', '.join(names)}."
         advice = "See `flask api-keys list USERNAME`; make others, and give them to the programs."

@@ -70,9 +70,9 @@ def queue(services: Services) -> list[CheckResult]:
     if services.mail.delivery is None and not state.queued:
         return []
     if state.oldest_seconds > LATE_SECONDS:
-        advice = (
-            "Run `flask mail queue`, and check that AUTHAPP_MAIL_SENDER=workers or `flask mail deliver --watch` runs."
-        )
+        advice = "Set AUTHAPP_MAIL_URL, or nobody sends them."
+        if services.mail.delivery is not None:
+            advice = "Run `flask mail queue`. Does AUTHAPP_MAIL_SENDER=workers or `flask mail deliver --watch` run?"
         return [CheckResult(CheckLevel.WARN, "mail queue", sentence, advice)]
     if state.failed:
         advice = "Run `flask audit list --type mail.failed`."

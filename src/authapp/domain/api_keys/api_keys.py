@@ -96,6 +96,8 @@ class ApiKeys:
         """
         _require_login(context)
         with transaction():
+            if isinstance(context.principal, Principal):
+                self._actor_policy.require_proven_factor(context.principal.id, context)
             user = lock_managed(ref, context)
             # Whoever made it would act in the name of that person.
             if user.kind != UserKind.SERVICE and not isinstance(context.principal, Operator):

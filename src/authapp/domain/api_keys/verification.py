@@ -30,7 +30,6 @@ class KnownKey:
 
     id: UUID
     principal: Principal
-    is_limited: bool
     expires_at: datetime | None
     refusal: type[TokenRefused] | None
 
@@ -66,6 +65,15 @@ class ApiKeyVerifier:
         self._used.add(found.principal.id, found.id, clock.now())
         return found
 
+    def introspect(self, key: str) -> KnownKey | None:
+        """Return ``key`` if it would be accepted now, and note that it was used; otherwise ``None``."""
+        found = self.find(key)
+        if found is None or found.refusal is not None:
+            return None
+        # Another service accepts it: whoever rotates keys waits until the old one is not used any more.
+        self._used.add(found.principal.id, found.id, clock.now())
+        return found
+
     def find(self, key: str) -> KnownKey | None:
         """Return what is known of ``key``, or ``None`` if there is none such. A wrong checksum costs no statement."""
         try:
@@ -79,7 +87,6 @@ class ApiKeyVerifier:
         return KnownKey(
             ids.key_id,
             principal_of_key(row, ids.user_id, ids.key_id, row.key_permissions),
-            is_limited=row.key_permissions is not None,
             expires_at=row.expires_at,
             refusal=_refusal(row),
         )

@@ -19,6 +19,7 @@ from authapp.domain.mail.outbox import Outbox
 from authapp.domain.mail.requests import MailRequests
 from authapp.domain.one_time_tokens import OneTimeTokens, voids_links
 from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.roles.grants import require_live
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.names import checked_names
@@ -36,12 +37,14 @@ class AddressChanges:
     def __init__(
         self,
         verifier: PasswordVerifier,
+        actor_policy: ActorPolicy,
         tokens: OneTimeTokens,
         mail_requests: MailRequests,
         outbox: Outbox,
         hooks: Hooks,
     ) -> None:
         self._verifier = verifier
+        self._actor_policy = actor_policy
         self._tokens = tokens
         self._mail_requests = mail_requests
         self._outbox = outbox
@@ -53,9 +56,12 @@ class AddressChanges:
         It replaces an address that was asked for before. The present one withdraws that, and sends no mail. If another
         account has it, the mail is dropped when it is sent: neither the answer nor its time tells whether one has.
 
-        Raises ``ValidationFailed``, ``WrongPassword``, ``TooManyRequests`` after too many wrong passwords,
-        ``ServiceUnavailable``, or ``TokenRevoked`` if the user was logged out while the password was hashed.
+        Raises what ``require_proven_factor`` raises; ``ValidationFailed``, ``WrongPassword``, ``TooManyRequests`` after
+        too many wrong passwords, ``ServiceUnavailable``, or ``TokenRevoked`` if the user was logged out while the
+        password was hashed.
         """
+        # Every later link to the account goes to its address.
+        self._actor_policy.require_proven_factor(user_id, context)
         address = checked_names(email=email)["email"]
         confirmed = self._verifier.confirm(user_id, password, context, field="password")
         with transaction():

@@ -49,7 +49,10 @@ class PasswordResets:
         self._mail_requests.store_and_commit(RESET_PASSWORD, checked_names(email=address)["email"], context)
 
     def send(self, ref: UserRef, context: RequestContext) -> User:
-        """Store a mail with a link to an account, and return the account. Raises ``ResourceNotFound``."""
+        """Store a mail with a link to an account, and return the account.
+
+        Raises ``ResourceNotFound`` or ``ServiceAccount``.
+        """
         with transaction():
             user = lock_account(ref)
             self._outbox.add(RESET_PASSWORD, user_id=user.id, address=user.address, context=context)

@@ -22,6 +22,7 @@ from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.throttles import Throttles
 from authapp.domain.users.accounts import Accounts
@@ -52,6 +53,7 @@ class EmailServices:
         accounts: Accounts,
         verifier: PasswordVerifier,
         *,
+        actor_policy: ActorPolicy,
         policy: PasswordPolicy,
         hasher: PasswordHasher,
         throttles: Throttles,
@@ -61,7 +63,7 @@ class EmailServices:
         """Create the use cases. ``tokens`` are those in the links."""
         must_verify = settings.email_verification == "required"
         verifications = EmailVerifications(mail.requests, tokens, verifier, hooks, required=must_verify)
-        address_changes = AddressChanges(verifier, tokens, mail.requests, mail.outbox, hooks)
+        address_changes = AddressChanges(verifier, actor_policy, tokens, mail.requests, mail.outbox, hooks)
         address_undo, factor_undo = AddressUndo(tokens, mail.outbox, hooks), FactorUndo(tokens, factor_resets)
         return cls(
             verifications=verifications,

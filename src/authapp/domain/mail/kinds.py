@@ -42,7 +42,8 @@ class MailKind:
     ``details`` names what its templates need and ``Outbox.add`` is given. ``templates`` is the folder of its templates,
     unless ``AUTHAPP_MAIL_TEMPLATES`` has others.
 
-    Raises ``KeyError`` if ``event``, ``purpose`` or ``fallback`` is not registered. So no kind falls back to itself.
+    Raises ``KeyError`` if ``event``, ``purpose`` or ``fallback`` is not registered, so that no kind falls back to
+    itself, and ``ValueError`` if ``fallback`` needs more ``details``.
     """
 
     recipient: Callable[[OutgoingMail], Recipient | None]
@@ -60,6 +61,8 @@ class MailKind:
             token_purposes.require(self.purpose)
         if self.fallback is not None:
             mail_kinds.require(self.fallback)
+            if missing := mail_kinds[self.fallback].details - self.details:
+                raise ValueError(f"The fallback {self.fallback!r} also needs the details {', '.join(sorted(missing))}.")
 
 
 class UnknownKind(Exception):

@@ -57,10 +57,13 @@ class ActorPolicy:
     def require_proven_factor(self, user_id: UUID, context: RequestContext) -> None:
         """Raise ``StepUpRequired`` if the account has a second factor that the session of ``context`` has not proven.
 
-        A stolen session, even with the password, would otherwise be enough to take the account over.
+        A stolen session, even with the password, would otherwise be enough to take the account over. Raises
+        ``PermissionDenied`` for a credential without a session.
         """
-        principal = context.principal
-        if isinstance(principal, Principal) and MULTI_FACTOR not in principal.amr and self.second_factors_of(user_id):
+        if not isinstance(context.principal, Principal):
+            return
+        require_session(context.principal)
+        if MULTI_FACTOR not in context.principal.amr and self.second_factors_of(user_id):
             raise StepUpRequired(acr_values=MULTI_FACTOR)
 
     def require_recent_two_factors(self, context: RequestContext) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from authapp.context import Operator, Principal, RequestContext
 from authapp.database.session import db
 from authapp.domain.roles.permissions import Permission, role_permissions
 from authapp.errors import FieldError, LastAdmin, PermissionDenied, TokenRevoked, ValidationFailed
-from authapp.models import ApiKey, Role, Session, User, UserRole, UserStatus
+from authapp.models import ApiKey, Role, Session, User, UserKind, UserRole, UserStatus
 from authapp.models.role import ADMIN
 from authapp.models.session import is_live
 
@@ -125,18 +125,17 @@ def lock_in_order(principal_id: UUID, target: UUID | None = None) -> None:
 
 
 def require_another_admin(user: User) -> None:
-    """Raise ``LastAdmin`` if ``user`` is the only active administrator. Call it before removing one.
+    """Raise ``LastAdmin`` if ``user`` is the only active administrator who can log in. Call it before removing one.
+
+    A service account is none: it cannot log in, and its keys may be lost.
 
     The row of the role is locked, so that if two administrators remove each other at once, one is refused.
     """
-    if ADMIN not in user.roles or user.status != UserStatus.ACTIVE:
+    if ADMIN not in user.roles or user.status != UserStatus.ACTIVE or user.kind != UserKind.PERSON:
         return
     db.session.execute(select(Role.name).where(Role.name == ADMIN).with_for_update(key_share=True))
-    another = (
-        select(User.id)
-        .join(UserRole, UserRole.user_id == User.id)
-        .where(UserRole.role_name == ADMIN, User.status == UserStatus.ACTIVE, User.id != user.id)
-        .limit(1)
-    )
+    is_another = and_(User.id != user.id, User.status == UserStatus.ACTIVE, User.kind == UserKind.PERSON)
+    holders = select(User.id).join(UserRole, UserRole.user_id == User.id).where(UserRole.role_name == ADMIN)
+    another = holders.where(is_another).limit(1)
     if db.session.scalar(another) is None:
         raise LastAdmin
