@@ -1,7 +1,8 @@
 """The login in two steps: who has a second factor needs it, once, and nobody guesses it."""
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jsonschema_rs
@@ -10,12 +11,15 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from authapp import clock
-from authapp.context import OPERATOR
+from authapp import clock, hooks
+from authapp.context import MULTI_FACTOR, OPERATOR
 from authapp.database.session import db
+from authapp.domain.factors import pending_logins
 from authapp.domain.factors.pending_logins import MAX_FAILURES, MAX_PER_ACCOUNT
 from authapp.domain.services import Services
+from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.token_purposes import TokenPurpose
+from authapp.errors import PermissionDenied
 from authapp.models import AuditEvent, OutgoingMail, PendingLogin, RecoveryCode, User
 from clocks import Time
 from factories import GUEST, PASSWORD, Api, a_token, a_user, problem
@@ -285,6 +289,62 @@ def test_a_right_code_forgets_the_wrong_ones(api: Api, user: User, phone: Authen
         guess(api, user, phone, 9)
         assert second_step(api, challenge_of(api, user), phone.code()).status_code == 200
         time.passes(seconds=30)
+
+
+@contextmanager
+def refusing_sessions(change: Callable[[], object] | None = None) -> Iterator[None]:
+    """Refuse the second step in a hook or, with ``change``, have the account change meanwhile."""
+
+    def refuse(_app: object, *, result: AuthenticationResult, **_: object) -> None:
+        if MULTI_FACTOR in result.amr:
+            if change is None:
+                raise PermissionDenied
+            change()
+
+    with hooks.before_session_start.connected_to(refuse):
+        yield
+
+
+@pytest.mark.parametrize("factor", ["totp", "recovery_code"])
+def test_a_right_code_is_no_wrong_one_if_the_login_is_refused_afterwards(
+    app: Flask, api: Api, user: User, phone: AuthenticatorApp, factor: str
+) -> None:
+    guess(api, user, phone, 9)
+    code = phone.code() if factor == "totp" else phone.recovery_codes[0]
+    with refusing_sessions():
+        problem(second_step(api, challenge_of(api, user), code, factor), 403, "permission_denied")
+    assert [event.details for event in events(app, "login.refused")] == [
+        {"factor": factor, "code": "permission_denied"}
+    ]
+    guess(api, user, phone, 9)
+    assert second_step(api, challenge_of(api, user), phone.code(1)).status_code == 200
+
+
+def test_a_right_code_is_no_wrong_one_if_the_account_changes_meanwhile(
+    app: Flask, api: Api, user: User, phone: AuthenticatorApp, time: Time
+) -> None:
+    def rename() -> None:
+        time.passes(seconds=1)
+        Services.of(app).accounts.rename(user.id, username=user.username + "2", context=OPERATOR)
+
+    guess(api, user, phone, 9)
+    with refusing_sessions(rename):
+        problem(second_step(api, challenge_of(api, user), phone.code()), 401, "challenge_invalid")
+    assert [event.details for event in events(app, "login.refused")] == [{"factor": "totp"}]
+    user.username += "2"
+    guess(api, user, phone, 9)
+    assert second_step(api, challenge_of(api, user), phone.code(1)).status_code == 200
+
+
+def test_a_code_that_was_not_compared_is_not_counted(
+    api: Api, user: User, phone: AuthenticatorApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guess(api, user, phone, 9)
+    with monkeypatch.context() as patched:
+        patched.setattr(pending_logins, "lock", lambda _login: False)  # another request has used it up meanwhile
+        for _ in range(3):
+            problem(second_step(api, challenge_of(api, user), phone.code()), 401, "challenge_invalid")
+    assert second_step(api, challenge_of(api, user), phone.code()).status_code == 200
 
 
 def test_a_right_password_forgets_no_wrong_codes(api: Api, user: User, phone: AuthenticatorApp) -> None:

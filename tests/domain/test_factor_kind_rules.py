@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import false
 
-from authapp import FactorKind, Prover, factor_kinds
+from authapp import FactorKind, Prover, create_app, factor_kinds
+from authapp.config import SettingsError
 from authapp.domain.factors.enrolled import EnrolledFactors
+from settings import ENCRYPTION_KEYS, settings
 
 PROVEN: dict[str, Any] = {"prover": lambda _tools: Prover(lambda _attempt, _context: ())}
 DELETED: dict[str, Any] = {"delete": lambda _user_id, _since: 0}
@@ -26,6 +28,30 @@ def test_no_two_kinds_have_the_same_member(name: str, member: str | None) -> Non
     with pytest.raises(ValueError, match="with the member"):
         factor_kinds.register(name, FactorKind(state=false(), member=member))
     assert name not in factor_kinds
+
+
+@pytest.mark.parametrize("name", ["all", "recent", "Badge"])
+def test_a_kind_is_not_named_as_events_name_a_reset(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot name a kind of factor"):
+        factor_kinds.register(name, FactorKind(state=false()))
+    assert name not in factor_kinds
+
+
+def test_a_second_factor_of_another_package_needs_the_routes() -> None:
+    without: dict[str, Any] = {
+        "encryption_keys": None,
+        "origins": None,
+        "rp_id": None,
+        "database_url": "postgresql+psycopg2://localhost/none",
+    }
+    create_app(settings(**without))
+    factor_kinds.register("badge", FactorKind(state=false(), is_second=True, **PROVEN, **DELETED))
+    try:
+        create_app(settings(**without | {"encryption_keys": ENCRYPTION_KEYS}))
+        with pytest.raises(SettingsError, match="The second factor badge needs AUTHAPP_ENCRYPTION_KEYS or"):
+            create_app(settings(**without))
+    finally:
+        factor_kinds.unregister("badge")
 
 
 def test_a_way_in_whose_state_is_no_number_is_one() -> None:

@@ -96,6 +96,21 @@ def test_secrets_in_the_tables_of_others_keep_their_keys_and_are_encrypted_anew(
     db.session.rollback()
 
 
+class Phone(Base):
+    """Several for each account, each with a secret."""
+
+    __tablename__ = "phones"
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str]
+    secret: Mapped[bytes]
+
+
+def test_a_table_with_several_secrets_of_an_account_is_refused() -> None:
+    with pytest.raises(ValueError, match="user_id as its primary key"):
+        EncryptedTable(Phone, "phone")
+
+
 def test_what_is_done_is_left_alone(context: Flask) -> None:
     for keys in (OLD, NEW):
         a_factor(context, keys)

@@ -86,7 +86,9 @@ def rotate(path: Path) -> None:
 def retire(kid: str | None, path: Path) -> None:
     """Remove the key KID or, without KID, all older keys with which nothing is encrypted any more.
 
-    A key that stored secrets need is not removed: run `flask keys reencrypt` first. Reload the servers afterwards.
+    Copy the file first, and make sure that every server was reloaded after the last rotation: one that was not still
+    encrypts with an older key. A key that stored secrets need is not removed: run `flask keys reencrypt` first. Reload
+    the servers afterwards.
     """
     keys, audit, needed = _read(path), services().audit, needed_key_ids()
     older = [key.kid for key in keys if encryption_rotation.role_of(key, keys) is EncryptionRole.DECRYPTS]

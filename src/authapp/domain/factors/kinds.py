@@ -131,8 +131,10 @@ class _FactorKinds(Registry[FactorKind]):
         return super().register(name, value)
 
 
-factor_kinds = _FactorKinds("kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.")
-"""The registered kinds, in the order in which a login names them."""
+factor_kinds = _FactorKinds(
+    "kind of factor", r"(?!(?:all|recent)$)[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _, but not all or recent."
+)
+"""The registered kinds, in the order in which a login names them. Events of resets have ``all`` or ``recent``."""
 
 
 class _Provable(Sequence[str]):

@@ -54,7 +54,7 @@ def _batches(keys: EncryptionKeys, table: EncryptedTable, key_id: str) -> Iterat
             rows = _lock_batch(table.model, key_id, after)
             anew, damaged = _reencrypted(keys, table.purpose, key_id, rows)
             if anew:
-                _store(table.model, anew, keys.first.kid)
+                _store(table.model, anew, key_id, keys.first.kid)
         if not rows:
             return
         yield len(anew), damaged
@@ -87,9 +87,7 @@ def _reencrypted(
     return anew, damaged
 
 
-def _store(model: Any, anew: list[tuple[UUID, bytes]], key_id: str) -> None:
+def _store(model: Any, anew: list[tuple[UUID, bytes]], old: str, new: str) -> None:
     rows = values(column("user_id", Uuid), column("secret", LargeBinary), name="anew").data(anew)
-    statement = update(model).where(model.user_id == rows.c.user_id)
-    db.session.execute(
-        statement.values(secret=rows.c.secret, key_id=key_id).execution_options(synchronize_session=False)
-    )
+    statement = update(model).where(model.user_id == rows.c.user_id, model.key_id == old)
+    db.session.execute(statement.values(secret=rows.c.secret, key_id=new).execution_options(synchronize_session=False))

@@ -26,6 +26,7 @@ from authapp.domain.throttles import SECOND_FACTOR, Throttles
 from authapp.domain.users.rows import lock_account
 from authapp.errors import (
     ChallengeInvalid,
+    Refusal,
     SecondFactorInvalid,
     SecondFactorRequired,
     ServiceUnavailable,
@@ -108,28 +109,35 @@ class SecondFactors:
             amr = prover.prove(attempt, context)
             if amr:
                 pending_logins.consume(login)
+                # Here, and not as the session starts: a right code is no guess, whatever refuses the login afterwards.
+                self._throttles.reset_failures(login.user_id, SECOND_FACTOR)
             elif takes_code:
                 pending_logins.count_failure(login)
                 _record_refusal(login.user_id, factor, context)
-        return self._start(login, amr, context)
+        if not amr:
+            raise SecondFactorInvalid
+        return self._start(login, factor, amr, context)
 
     def _prover(self, factor: str) -> Prover:
         if factor not in self._provers:
             raise SecondFactorInvalid
         return self._provers[factor]
 
-    def _start(self, login: PendingLoginState, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
-        if not amr:
-            raise SecondFactorInvalid
+    def _start(self, login: PendingLoginState, factor: str, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
         result = AuthenticationResult(
             login.user_id,
             tuple(dict.fromkeys((*login.amr, *amr, MULTI_FACTOR))),
             auth_time=clock.now(),
             account_version=login.account_version,
-            throttle_scope=SECOND_FACTOR,
         )
-        pair = self._sessions.start(result, context)
+        try:
+            pair = self._sessions.start(result, context)
+        except Refusal as refusal:
+            if refusal.is_final:
+                _record_refused_login(login.user_id, factor, context, code=refusal.code)
+            raise
         if pair is None:
+            _record_refused_login(login.user_id, factor, context)
             raise ChallengeInvalid
         return pair
 
@@ -195,7 +203,8 @@ class SecondFactors:
                 raise
         try:
             yield
-        except ServiceUnavailable:
+        except (ChallengeInvalid, ServiceUnavailable):
+            # No code was compared.
             if attempt is not None:
                 self._throttles.release(user_id, SECOND_FACTOR, attempt)
             raise
@@ -215,3 +224,8 @@ def _lock(login: PendingLoginState) -> None:
 
 def _record_refusal(user_id: UUID, factor: str, context: RequestContext) -> None:
     audit.record(EventType.SECOND_FACTOR_REFUSED, context=context, subject_id=user_id, factor=factor)
+
+
+def _record_refused_login(user_id: UUID, factor: str, context: RequestContext, **details: Any) -> None:
+    with transaction():
+        audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=user_id, factor=factor, **details)

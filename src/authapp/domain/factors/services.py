@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Self
 
-from authapp.config import Settings
+from authapp.config import Settings, SettingsError
 from authapp.domain.factors import builtin_kinds  # noqa: F401 - it registers them
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.factor_resets import FactorResets
-from authapp.domain.factors.kinds import FactorTools, factor_kinds
+from authapp.domain.factors.kinds import PASSKEY, TOTP, FactorTools, factor_kinds
 from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_login import PasskeyLogin
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
@@ -53,8 +53,13 @@ class FactorServices:
     ) -> Self:
         """Create the use cases. ``keys`` are those that sign tokens: others are derived from them.
 
-        Without ``encryption_keys``, no code of an authenticator app can be checked.
+        Without ``encryption_keys``, no code of an authenticator app can be checked. Raises ``SettingsError`` if a
+        second factor of another package could not be proven, since the routes of second factors are not there.
         """
+        others = [name for name, kind in factor_kinds.items() if kind.is_second and name not in {TOTP, PASSKEY}]
+        if others and not settings.has_second_factors:
+            needed = "AUTHAPP_ENCRYPTION_KEYS or AUTHAPP_ORIGINS: without either, it has no routes."
+            raise SettingsError([f"The second factor {others[0]} needs {needed}"])
         tools = FactorTools(settings, encryption_keys, SignedChallenges(keys), hooks)
         made = {name: kind.prover(tools) for name, kind in factor_kinds.items() if kind.prover}
         provers = {name: prover for name, prover in made.items() if prover}

@@ -19,10 +19,16 @@ class EncryptedTable:
 
     ``model`` has the columns ``user_id``, which is the key, ``key_id`` and ``secret``, and an index over ``key_id`` and
     ``user_id``.
+
+    Raises ``ValueError`` for another primary key: encrypting one account's secret anew would overwrite its others.
     """
 
     model: Any
     purpose: str
+
+    def __post_init__(self) -> None:
+        if self.model.__table__.primary_key.columns.keys() != ["user_id"]:
+            raise ValueError("A table of secrets needs user_id as its primary key: one secret for each account.")
 
 
 encrypted_tables: Registry[EncryptedTable] = Registry(
