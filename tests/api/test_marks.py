@@ -184,6 +184,37 @@ def test_an_empty_mark_locks_a_view_wherever_it_is(databases: Databases) -> None
         dispose(app)
 
 
+class EmptyMark(MethodView):
+    """A class-based view with an empty mark on one of its methods."""
+
+    def get(self) -> str:
+        return "secret"
+
+    def post(self) -> str:
+        return "free"
+
+    mark(get, Guard())
+
+
+class EmptyMarkOfClass(View):
+    """A class-based view with an empty mark."""
+
+    def dispatch_request(self) -> str:
+        return "secret"
+
+
+def test_an_empty_mark_locks_a_class_based_view_wherever_it_is(databases: Databases) -> None:
+    with databases.migrated() as url:
+        app = Flask("others")
+        AuthApp(app, settings(database_url=url))
+        app.add_url_rule("/marked", view_func=EmptyMark.as_view("methods"))
+        app.add_url_rule("/class", view_func=mark(EmptyMarkOfClass, Guard()).as_view("class"))
+        client = app.test_client()
+        assert [client.get("/marked").status_code, client.get("/class").status_code] == [401, 401]
+        assert client.post("/marked").status_code == 200
+        dispose(app)
+
+
 def test_a_view_that_knows_itself_hides_no_marks(app: Flask) -> None:
     documented = authapp.Blueprint("documented", __name__)
 

@@ -24,6 +24,7 @@ from authapp import (
     requires,
     testing,
 )
+from authapp.api.limiter import limiter
 from authapp.database import deadline
 from authapp.domain.services import Services
 from conftest import dispose
@@ -179,6 +180,17 @@ def test_the_general_limit_counts_our_routes_alone(url: str) -> None:
     assert [client.get("/open").status_code for _ in range(4)] == [200] * 4
     assert [client.get("/health/live").status_code for _ in range(4)] == [200, 200, 429, 429]
     assert client.get("/health/live").json["code"] == "too_many_requests"
+    dispose(app)
+
+
+def test_a_limit_of_their_own_counts_a_route_of_theirs(url: str) -> None:
+    app = plain_app()
+    AuthApp(app, settings(database_url=url, rate_limit_storage="memory://", rate_limit_default=RateLimit(1, 86400)))
+    app.add_url_rule("/theirs", view_func=limiter.limit("2/day")(lambda: "theirs"))
+    client = app.test_client()
+
+    assert [client.get("/theirs").status_code for _ in range(3)] == [200, 200, 429]
+    assert client.get("/theirs").mimetype == "text/html"
     dispose(app)
 
 

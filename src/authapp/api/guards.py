@@ -135,8 +135,7 @@ def mark(view: View, guard: Guard) -> View:
         # The blueprint registered a wrapper of the view, which would never see this mark.
         raise TypeError("A mark, such as @requires, must be placed below the decorator that registers the view.")
     merged = _merged(getattr(view, "guard", _DEFAULT), guard)
-    # A copy of the default, because the default itself means that there is no mark.
-    view.guard = Guard() if merged is _DEFAULT else merged  # type: ignore[attr-defined]  # functions take any
+    view.guard = merged  # type: ignore[attr-defined]  # functions take any
     return view
 
 
@@ -210,11 +209,14 @@ def _check_credential(
 
 
 _DEFAULT = Guard()
+"""That there is no mark. It is compared by identity: a mark of the same value locks a view wherever it is."""
 
 
 def _merged(guard: Guard, other: Guard) -> Guard:
     """Return the guard with the marks of both. Raises ``TypeError`` rather than let one mark cancel another."""
-    if other == _DEFAULT or guard == other:
+    if other is _DEFAULT:
+        return guard
+    if guard is not _DEFAULT and guard == other:
         return guard
     levels = {guard.level, other.level} - {AccessLevel.ACCESS}
     limits = {guard.limit, other.limit} - {None}

@@ -14,8 +14,15 @@ from authapp.domain.ip_addresses import client_network
 from authapp.domain.services import EXTENSION, Services
 from authapp.errors import Quota, TooManyRequests
 
+_WITH_TIMEOUTS = ("redis://", "rediss://", "redis+cluster://", "redis+sentinel://")
+_TIMEOUTS = {"socket_connect_timeout": 1, "socket_timeout": 1}
+"""In seconds. The client waits without end by default, so that a storage that hangs would hold every request."""
+
 
 def _general_limit() -> str:
+    # Not as a request filter, which would lift the limits of their own from the routes that are not covered.
+    if _is_not_covered():
+        return ""
     # Asked for on each request: Flask-Limiter would keep the limit of the first application in the process for all.
     general = Services.of(current_app).settings.rate_limit_default
     return f"{general.amount} per {general.seconds} second" if general else ""
@@ -34,6 +41,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     Raises ``SettingsError`` if the client library of the storage is not installed.
     """
     app.config.update(RATELIMIT_STORAGE_URI=settings.rate_limit_storage, RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True)
+    if settings.rate_limit_storage.startswith(_WITH_TIMEOUTS):
+        app.config["RATELIMIT_STORAGE_OPTIONS"] = _TIMEOUTS | app.config.get("RATELIMIT_STORAGE_OPTIONS", {})
     try:
         limiter.init_app(app)
     except ConfigurationError:
@@ -44,14 +53,13 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.register_error_handler(RateLimitExceeded, _render)
 
 
-@limiter.request_filter
 def _is_not_covered() -> bool:
     return not current_app.extensions[EXTENSION].covers(request.blueprints)
 
 
 def _render(error: RateLimitExceeded) -> Response | RateLimitExceeded:
     if _is_not_covered():
-        return error  # of another limiter, which counts the application's own routes
+        return error  # of a route of the application's own
     limit, window = error.limit.limit, limiter.current_limit
     # Windows end on whole seconds, so the wait is capped: rounded up, it could be longer than the window.
     wait = max(1, min(math.ceil(window.reset_at - time.time()), limit.get_expiry())) if window else limit.get_expiry()

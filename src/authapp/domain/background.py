@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.database.reasons import reason
+from authapp.domain.failures import log_failure
 
 STEP_SECONDS = 1.0
 """How often a sleeping task looks whether its process stops."""
@@ -25,9 +26,9 @@ def survive(work: Callable[[], object], failure: str) -> None:
     """Do ``work``. If it raises, log ``failure`` and why, and return: the next turn may succeed."""
     try:
         work()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next turn may succeed
         why = reason(error) if isinstance(error, SQLAlchemyError) else None
         if why:
             logger.warning("%s: %s", failure, why)
         else:
-            logger.exception(failure)
+            log_failure(logger, failure, error)

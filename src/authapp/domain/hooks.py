@@ -13,7 +13,8 @@ Future versions may add keyword arguments, so accept ``**_``.
 - ``user_creating``, ``user_changing``, ``credentials_voiding``, ``factors_changing``, ``recovery_code_used``,
   ``recovery_codes_created`` and ``passkey_counter_reversed`` are sent within the transaction of the change. A receiver
   can refuse, too. What it writes is committed together with the change, and an exception undoes both.
-- Every other signal is sent after the commit. An exception in a receiver is only logged.
+- Every other signal is sent after the commit. An exception in a receiver is only logged. A receiver commits what it
+  writes in a ``transaction()`` of its own; what it leaves open is rolled back.
 """
 
 import logging
@@ -27,6 +28,7 @@ from blinker import NamedSignal, Namespace
 
 from authapp.context import RequestContext
 from authapp.database.session import db
+from authapp.domain.failures import log_failure
 from authapp.errors import Refusal
 from authapp.models import User
 
@@ -141,8 +143,9 @@ class Hooks:
         for receiver in self._receivers(signal):
             try:
                 receiver(self._app, context=context, **details)
-            except Exception:
-                logger.exception("a receiver of the signal %s failed", signal.name)
+            except Exception as error:  # noqa: BLE001 - the change is committed, whatever a receiver does
+                log_failure(logger, f"a receiver of the signal {signal.name} failed", error)
+            finally:
                 # What it left open, and may have spoilt, is not for the others to use or to commit.
                 _roll_back()
 

@@ -46,7 +46,7 @@ class ThrottleScope:
     locked_message: str
 
 
-_LOCKED_NAME = "There were too many failed attempts under this name: only an administrator can open it again."
+_LOCKED_NAME = "There were too many failed attempts under this name: reset the password, or ask an administrator."
 
 # The two names of an account are counted apart: if failures under one made the other wait, that would reveal that both
 # are one account.

@@ -6,7 +6,8 @@ from authapp.errors.refusals import Refusal, Unavailable
 class ServiceUnavailable(Unavailable):
     """The database does not answer, so no request can be authorized; or too many passwords are being checked at once.
 
-    The request was neither accepted nor refused. Send it again after the number of seconds in `Retry-After`.
+    Nothing was done, unless the connection to the database was lost during the commit itself. Send the request again
+    after the number of seconds in `Retry-After`.
     """
 
     code = "service_unavailable"

@@ -22,6 +22,8 @@ def start(application: Any, running: Callable[[], bool]) -> None:
     Each is called with ``running``, and returns soon after that has become false. Nobody waits for it: a worker that
     stops ends it wherever it is. One that raises is logged, and started again after ``PAUSE``.
     """
+    if not hasattr(application, "extensions"):
+        logger.warning("The application is not a Flask object, so no background task runs: wrap app.wsgi_app instead.")
     extension = getattr(application, "extensions", {}).get(EXTENSION)
     for task in getattr(extension, "background", ()):
         gevent.spawn(_run, task, running)

@@ -19,6 +19,7 @@ from authapp.database.errors import is_outage
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit.events import EventType
+from authapp.domain.failures import log_failure
 from authapp.domain.mail import one_time_secrets
 from authapp.domain.mail.ages import GIVE_UP_AFTER, NOTICE_MAX_AGE
 from authapp.domain.mail.kinds import UnknownKind, mail_kinds, resolve
@@ -109,7 +110,7 @@ class MailAttempts:
             if _is_outage(error):
                 raise
             # One mail that cannot be made, such as one of an unknown kind, must not hold up the others.
-            logger.exception("a mail of the kind %s cannot be made", mail.kind)
+            log_failure(logger, f"a mail of the kind {mail.kind} cannot be made", error)
             return self._postpone_unmade(attempt, _AuditedMail(mail.kind, mail.user_id), error)
         if isinstance(prepared, MailOutcome):
             return prepared
@@ -171,8 +172,8 @@ class MailAttempts:
             if not error.may_have_arrived:
                 self._void(prepared)
             return self._postpone(attempt, prepared.audited, str(error))
-        except Exception as error:
-            logger.exception("a mail of the kind %s cannot be handed over", prepared.audited.kind)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not hold up other mails
+            log_failure(logger, f"a mail of the kind {prepared.audited.kind} cannot be handed over", error)
             self._void(prepared)
             return self._postpone_unmade(attempt, prepared.audited, error)
         return None
@@ -195,7 +196,7 @@ class MailAttempts:
         except Exception as error:
             if _is_outage(error):
                 raise
-            logger.exception("a mail of the kind %s was sent, and its events cannot be recorded", audited.kind)
+            log_failure(logger, f"a mail of the kind {audited.kind} was sent, and its events cannot be recorded", error)
             # Otherwise it would be sent again whenever a claim ends, until it is too old.
             with transaction():
                 self._outbox.remove(mail)

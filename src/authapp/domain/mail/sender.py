@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from authapp.context import RequestContext
 from authapp.database.reasons import reason
 from authapp.domain.background import sleep
+from authapp.domain.failures import log_failure
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.transports import ServerUnavailable
 
@@ -49,12 +50,12 @@ class MailSender:
                     pass
         except ServerUnavailable as error:
             logger.error("all mails wait: %s", error)  # noqa: TRY400 - the message says it all
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the sender survives whatever it is
             why = reason(error) if isinstance(error, SQLAlchemyError) else None
             if why:
                 logger.warning("mails wait: the database cannot be asked: %s", why)
             else:
-                logger.exception("mails wait: their delivery failed")
+                log_failure(logger, "mails wait: their delivery failed", error)
         else:
             return True
         return False

@@ -67,7 +67,7 @@ class ActorPolicy:
             raise StepUpRequired(acr_values=MULTI_FACTOR)
 
     def require_recent_two_factors(self, context: RequestContext) -> None:
-        """Raise that, and what ``require_multi_factor`` raises."""
+        """Raise what ``require_multi_factor`` (where this service has second factors) and ``require_recent`` raise."""
         if self.two_factors and isinstance(context.principal, Principal):
             require_multi_factor(context.principal)
         self.require_recent(context)
