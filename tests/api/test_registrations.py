@@ -21,7 +21,8 @@ def test_a_guest_becomes_a_user(api: Api) -> None:
     assert response.status_code == 201
     assert response.headers["Location"] == f"/api/v1/users/{user['id']}"
     assert list(user) == [
-        "id", "username", "email", "email_verified_at", "status", "roles", "created_at", "updated_at", "last_login_at"
+        "id", "kind", "username", "email", "email_verified_at", "status", "roles", "created_at", "updated_at",
+        "last_login_at",
     ]  # fmt: skip
     assert (user["username"], user["email"], user["status"]) == ("Ada", "ada@example.com", "active")
     assert (user["roles"], user["email_verified_at"], user["last_login_at"]) == ([], None, None)

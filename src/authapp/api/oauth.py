@@ -16,12 +16,12 @@ from authapp.api.context import request_context
 from authapp.api.errors import render, render_database, render_http
 from authapp.api.guards import public
 from authapp.api.middleware import CODE
-from authapp.api.openapi import Blueprint, reads
+from authapp.api.openapi import Blueprint, headers_of, reads
 from authapp.api.responses import as_json
 from authapp.api.schemas.oauth import CLIENT_CREDENTIALS, KeyTokenSchema, TokenErrorSchema, TokenRequestSchema
 from authapp.domain.api_keys.client_credentials import KeyToken, ScopeRefused
 from authapp.domain.services import Services
-from authapp.errors import Refusal, Unauthenticated
+from authapp.errors import Refusal, TooMany, Unauthenticated, Unavailable
 
 blueprint = Blueprint("oauth", __name__, description="API keys")
 
@@ -63,10 +63,14 @@ def _examples(*errors: str) -> dict[str, Any]:
     401,
     schema=TokenErrorSchema,
     examples=_examples("invalid_client"),
-    headers={"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}},
+    headers=headers_of(Unauthenticated),
 )
-@blueprint.alt_response(429, schema=TokenErrorSchema, examples=_examples("temporarily_unavailable"))
-@blueprint.alt_response(503, schema=TokenErrorSchema, examples=_examples("temporarily_unavailable"))
+@blueprint.alt_response(
+    429, schema=TokenErrorSchema, examples=_examples("temporarily_unavailable"), headers=headers_of(TooMany)
+)
+@blueprint.alt_response(
+    503, schema=TokenErrorSchema, examples=_examples("temporarily_unavailable"), headers=headers_of(Unavailable)
+)
 @blueprint.doc(**_DOCUMENTED)
 def create_token() -> KeyToken:
     """Get an access token for an API key.

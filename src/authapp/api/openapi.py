@@ -294,7 +294,7 @@ def _responses(refusals: Iterable[type[Refusal]], schema: Any = ProblemSchema) -
 def _response(refusals: list[type[Refusal]], schema: Any = ProblemSchema) -> dict[str, Any]:
     return {
         "description": "\n".join(f"- `{refusal.code}`: {refusal.title}" for refusal in refusals),
-        **({"headers": headers} if (headers := _headers(refusals[0])) else {}),
+        **({"headers": headers} if (headers := headers_of(refusals[0])) else {}),
         "content": {
             CONTENT_TYPE: {
                 "schema": schema,
@@ -304,7 +304,8 @@ def _response(refusals: list[type[Refusal]], schema: Any = ProblemSchema) -> dic
     }
 
 
-def _headers(refusal: type[Refusal]) -> dict[str, Any]:
+def headers_of(refusal: type[Refusal]) -> dict[str, Any]:
+    """Return the headers of the response to a refusal, as OpenAPI describes them."""
     if issubclass(refusal, Unauthenticated):
         return {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}}
     if issubclass(refusal, Unavailable):
