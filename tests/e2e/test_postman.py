@@ -44,6 +44,7 @@ NOT_PROVOKED_BY = {
     "POST /api/v1/users/me/passkeys: 201": "the same",
     "PATCH /api/v1/users/me/passkeys/{passkey_id}: 200": "it takes a passkey",
     "DELETE /api/v1/users/me/passkeys/{passkey_id}: 204": "the same",
+    "PUT /api/v1/auth/email-verifications: email_taken": "it takes a token, which is in a mail",
     "PUT /api/v1/auth/email-verifications: wrong_password": "passwords are only asked for where it is configured",
     "PUT /api/v1/auth/password-resets: password_rejected": "it takes a token, which is in a mail",
     **{
