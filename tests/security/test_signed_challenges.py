@@ -42,7 +42,7 @@ def test_purpose_and_binding_do_not_run_into_each_other() -> None:
         pytest.param(lambda _challenge: b"", id="nothing"),
         pytest.param(lambda challenge: challenge[:-1], id="shorter"),
         pytest.param(lambda challenge: challenge + b"\0", id="longer"),
-        pytest.param(lambda challenge: b"\xff" + challenge[1:], id="another nonce"),
+        pytest.param(lambda challenge: bytes([challenge[0] ^ 1]) + challenge[1:], id="another nonce"),
         pytest.param(lambda challenge: challenge[:16] + b"\xff" * 8 + challenge[24:], id="a later end"),
         pytest.param(lambda challenge: challenge[:-1] + bytes([challenge[-1] ^ 1]), id="another signature"),
     ],
