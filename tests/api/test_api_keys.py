@@ -32,19 +32,10 @@ from factories import (
     events_of,
     problem,
 )
+from factors import an_app
 
 SOMEBODY = UUID("019aa7c4-5b3e-7d53-a6b2-3c1d9e0f4a77")
 """An id that nobody has."""
-
-
-@pytest.fixture
-def user(app: Flask) -> User:
-    return a_user(app, "ada")
-
-
-@pytest.fixture
-def token(app: Flask, user: User) -> str:
-    return a_session(app, user).access_token
 
 
 @pytest.fixture
@@ -351,6 +342,21 @@ def test_expired_keys_are_pruned_after_a_month(app: Flask, user: User, time: Tim
 
 
 # --- use and limits --------------------------------------------------------------------------------------------------
+
+
+def test_whoever_has_a_second_factor_proves_it_before_making_a_service_key(app: Flask, api: Api) -> None:
+    admin, service = a_user(app, roles=["admin"]), a_service(app, "robot")
+    before = a_session(app, admin).access_token
+    an_app(app, admin)
+    problem(api.post(f"/users/{service.id}/api-keys", {"name": "x"}, before), 401, "step_up_required")
+
+
+def test_a_key_that_another_service_introspects_is_used(app: Flask, api: Api, user: User) -> None:
+    asker = an_api_key(app, a_user(app, roles=["admin"]))
+    key, used = an_api_key(app, user), Services.of(app).used_api_keys
+    used.take()
+    assert api.post("/auth/introspect", data={"token": key}, token=asker).get_json()["active"]
+    assert (user.id, api_keys.parse(key).key_id) in used.take()
 
 
 def test_a_use_is_stored_once_a_minute_and_by_no_request(app: Flask, api: Api, user: User, time: Time) -> None:

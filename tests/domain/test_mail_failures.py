@@ -295,6 +295,11 @@ def test_a_kind_that_names_what_is_not_registered_is_refused_at_once(field: str)
         MailKind(recipients.owner, **{field: "nothing.registered"})
 
 
+def test_a_fallback_that_needs_more_details_than_its_kind_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="also needs the details remaining"):
+        MailKind(recipients.owner, fallback="recovery_code_used")
+
+
 @pytest.mark.parametrize("kind", sorted(mail_kinds))
 def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
     app: Flask, delivery: MailDelivery, transport: FakeTransport, kind: str, time: Time
