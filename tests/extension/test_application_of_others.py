@@ -152,6 +152,27 @@ def test_a_locked_blueprint_has_our_headers_errors_deadline_and_limit_on_bodies(
     assert client.post("/locked/body", data=b"x" * 1_000_000).json["code"] == "payload_too_large"
 
 
+def test_pages_of_listed_origins_may_use_our_routes_and_theirs_stay_theirs(url: str) -> None:
+    app = plain_app()
+    AuthApp(app, settings(database_url=url, cors_origins=("https://app.example.com",))).register_blueprint(
+        locked_blueprint()
+    )
+    asked = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+    for path, is_ours in {
+        "/locked/name": True,
+        "/locked/abort/500": True,
+        "/api/v1/ping": True,
+        "/open": False,
+        "/upload": False,
+        "/nowhere": False,
+    }.items():
+        for response in (app.test_client().get(path, headers=asked), app.test_client().options(path, headers=asked)):
+            assert ("Access-Control-Allow-Origin" in response.headers) is is_ours, path
+            assert ("Vary" in response.headers) is is_ours, path
+        assert (response.status_code == 204) is is_ours, path
+    dispose(app)
+
+
 def test_a_blueprint_that_they_register_themselves_stays_open(theirs: Flask) -> None:
     plain = Blueprint("plain", __name__)
     plain.add_url_rule("/plain", view_func=lambda: "open")

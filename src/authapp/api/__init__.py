@@ -40,6 +40,7 @@ from authapp.api import (
     users,
     verified_registrations,
 )
+from authapp.api.cors import AllowedOrigins
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings, SettingsError
 
@@ -109,12 +110,13 @@ def _of_passkeys(settings: Settings) -> dict[Blueprint, str | None]:
     }
 
 
-def init_app(app: Flask, settings: Settings, *, cover_all: bool) -> None:
+def init_app(app: Flask, settings: Settings, origins: AllowedOrigins, *, cover_all: bool) -> None:
     """Install the middleware, error handlers, token loaders, rate limits and guards in ``app``.
 
-    With ``cover_all``, every route is covered. Raises ``SettingsError`` if a setting needs a package that is missing.
+    Pages of ``origins`` may use the API. With ``cover_all``, every route is covered. Raises ``SettingsError`` if a
+    setting needs a package that is missing.
     """
-    middleware.init_app(app, cover_all=cover_all)
+    middleware.init_app(app, origins, cover_all=cover_all)
     errors.init_app(app, cover_all=cover_all)
     jwt_extended.init_app(app)
     if settings.rate_limit_storage:

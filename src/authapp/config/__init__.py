@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from authapp.config.browsers import cors_origins, problems_of_browsers
 from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
 from authapp.config.mail import MailServer, link_url, mail_from, mail_server
 from authapp.config.parsers import breach_source, folder, names
@@ -203,6 +204,12 @@ class Settings:
     rp_name: str | None = _read(EnvironmentReader.text, None, str)
     """The name of this service that people see when they make a passkey. By default ``rp_id``."""
 
+    cors_origins: tuple[str, ...] | None = _read(EnvironmentReader.text, None, cors_origins)
+    """The other origins whose pages may use the API (CORS), compared exactly. Without them, none may."""
+
+    refresh_cookie: Literal["off", "on"] = _choice("off", "on")
+    """Whether a browser may keep its refresh token in a cookie that scripts cannot read."""
+
     @property
     def relying_party(self) -> RelyingParty | None:
         """Whom passkeys are made for; ``None`` if there are none. Raises ``ValueError`` as ``relying_party`` does."""
@@ -252,7 +259,7 @@ class Settings:
             reader.require_value(values, "mail_url", "AUTHAPP_EMAIL_VERIFICATION=required needs it.")
         if values["rp_id"] is not None:
             reader.require_value(values, "origins", "AUTHAPP_RP_ID needs it.")
-        reader.problems += problems_of_factors(values)
+        reader.problems += problems_of_factors(values) + problems_of_browsers(values)
         if values["encryption_keys"] is not None:
             problems = check_encryption_keys(values["encryption_keys"], values["jwt_keys"] or "")
             reader.problems.extend(f"AUTHAPP_ENCRYPTION_KEYS {problem}" for problem in problems)

@@ -1,7 +1,13 @@
 """What turns the text of a setting into its value, where no other file of settings does."""
 
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_https_or_local(url: SplitResult) -> bool:
@@ -33,3 +39,50 @@ def folder(value: str) -> Path:
 def names(text: str) -> frozenset[str]:
     """Return the names in a list with commas between them."""
     return frozenset(filter(None, (name.strip() for name in text.split(","))))
+
+
+def origin_list(text: str, parse: Callable[[str], str]) -> tuple[str, ...]:
+    """Return each origin of a list with blanks or commas between them, as ``parse`` reads it. Raises ``ValueError``."""
+    found = tuple(dict.fromkeys(parse(each) for each in re.split(r"[\s,]+", text) if each))
+    if not found:
+        raise ValueError("must be origins such as https://app.example.com, separated by blanks.")
+    return found
+
+
+def web_origin(text: str) -> str:
+    """Return an origin as browsers write it: in lower case, without a default port (RFC 6454, section 6.2).
+
+    Raises ``ValueError``, also for a host that browsers would write differently.
+    """
+    try:
+        url = urlsplit(text)
+        origin = origin_of(url)
+    except ValueError:
+        raise ValueError("must be origins such as https://app.example.com, without a path.") from None
+    host = url.hostname or ""
+    if text.lower().removesuffix(f":{url.port}") != origin.removesuffix(f":{url.port}"):
+        raise ValueError("must be origins such as https://app.example.com, without a path.")
+    if url.scheme not in _DEFAULT_PORTS or not (_DOMAIN.fullmatch(host) or is_ip_address(host)):
+        raise ValueError("must be origins of http or https, with hosts in ASCII.")
+    return origin
+
+
+def origin_of(url: SplitResult) -> str:
+    """Return the origin of ``url`` as browsers write it. Raises ``ValueError`` for a port that is none."""
+    host = url.hostname or ""
+    port = "" if url.port in {None, _DEFAULT_PORTS.get(url.scheme)} else f":{url.port}"
+    return f"{url.scheme}://{f'[{ip_address(host).compressed}]' if ':' in host else host}{port}"
+
+
+def is_domain(text: str) -> bool:
+    """Return whether ``text`` is a domain of at least two labels, or ``localhost``: in ASCII and lower case."""
+    return len(text) <= 253 and _DOMAIN.fullmatch(text) is not None and (text == "localhost" or "." in text)
+
+
+def is_ip_address(text: str) -> bool:
+    """Return whether ``text`` is an IPv4 or IPv6 address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -37,6 +37,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """
 
     wsgi: Any
+    allowed_origins: Any = None
+    """The ``AllowedOrigins`` of ``authapp.api.cors``, if the application has some."""
 
     def init_process(self) -> None:
         """Run the worker in its own process, until it is asked to stop."""
@@ -54,6 +56,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         """Import the application, start its background tasks, and put a time limit on the bodies it reads."""
         forget_package()
         super().load_wsgi()
+        self.allowed_origins = getattr(background.extension_of(self.wsgi), "allowed_origins", None)
         background.start(self.wsgi, lambda: bool(self.alive))
         self.wsgi = limit_bodies(self.wsgi)
 
@@ -90,7 +93,9 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         sock.expect_request()
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
-        """Answer a request that could not be parsed."""
+        """Answer a request that could not be parsed, or that the application did not answer."""
+        if self.allowed_origins:
+            client.error_headers = self.allowed_origins.headers(client.origin())
         super().handle_error(req, client, addr, exc)
         client.linger()
 
