@@ -18,7 +18,7 @@ from flask import Flask, Response
 from flask_smorest import Api
 from flask_smorest import Blueprint as SmorestBlueprint
 
-from authapp.api import bodies, examples, problem_schemas
+from authapp.api import bodies, cookie_document, examples, problem_schemas
 from authapp.api.authenticate import Authenticator
 from authapp.api.errors import CONTENT_TYPE, problem_document, status_of
 from authapp.api.guards import AccessLevel, Guard, View, guard_of
@@ -177,6 +177,8 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
         document["components"].setdefault("securitySchemes", {}).update(schemes)
         for view in self._app.view_functions.values():
             document["components"]["securitySchemes"].update(_schemes(getattr(view, "guard", Guard()).authenticators))
+        if self._app.extensions[EXTENSION].services.settings.refresh_cookie == "on":
+            cookie_document.describe_components(document["components"])
         everywhere = _LIMIT_OF_EVERY_ROUTE if self._app.config.get("RATELIMIT_STORAGE_URI") else {}
         views = self._views()
         for path, operations in document["paths"].items():
@@ -213,6 +215,8 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
         added = {each for source in sources for each in source.refusals}
         hooks = extension.services.hooks
         added.update(each for signal in getattr(view, "signals", ()) for each in hooks.refusals(signal))
+        if extension.services.settings.refresh_cookie == "on":
+            added.update(cookie_document.describe(operation))
         for status, response in _responses(added, _PROBLEM).items():
             present = operation["responses"].setdefault(status, response)
             examples = present["content"][CONTENT_TYPE]["examples"]

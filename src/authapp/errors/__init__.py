@@ -37,6 +37,7 @@ from authapp.errors.refusals import (
 from authapp.errors.requests import (
     MalformedRequest,
     MethodNotAllowed,
+    OriginNotAllowed,
     PayloadTooLarge,
     ResourceNotFound,
     UnsupportedMediaType,
@@ -74,6 +75,7 @@ __all__ = [
     "MethodNotAllowed",
     "NotFound",
     "OneTimeTokenInvalid",
+    "OriginNotAllowed",
     "PasskeyInvalid",
     "PasswordRejected",
     "PayloadTooLarge",
