@@ -1,5 +1,7 @@
 """A real server for a module's tests."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,3 +27,14 @@ def server(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
     folder: Path = tmp_path_factory.mktemp("server")
     with serving(folder, variables) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = shutil.which("chromium")
+    if found is not None:
+        return found
+    reason = "Chromium is not installed: apt install chromium"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
