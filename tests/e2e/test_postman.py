@@ -25,6 +25,7 @@ NOT_PROVOKED = {
     "email_not_verified": "logins need no verified address unless it is configured otherwise",
     "internal_error": "it takes a bug",
     "last_way_in": "it takes a passkey",
+    "origin_not_allowed": "refresh tokens are in no cookie unless it is configured otherwise",
     "registration_closed": "registration is open unless it is configured otherwise",
     "second_factor_enrolment_required": "no role requires a second factor unless it is configured otherwise",
     "service_unavailable": "it takes an outage of the database",

@@ -19,7 +19,7 @@ def origin_in(*sent: bytes, read: int = 10) -> str | None:
         for data in sent:
             client.sendall(data)
         limited.recv(read)
-        return limited.origin()
+        return limited.sent_origin()
 
 
 def test_it_is_found_in_what_has_arrived() -> None:
@@ -54,11 +54,11 @@ def test_the_next_request_has_its_own() -> None:
         client.sendall(b"GET / HTTP/1.1\r\nOrigin: %s\r\n\r\n" % APP)
         limited.recv(1000)
         limited.begin_request(object())
-        assert limited.origin() == APP.decode()
+        assert limited.sent_origin() == APP.decode()
         limited.expect_request()
         client.sendall(b"GET / HTTP/1.1\r\n\r\n")
         limited.recv(1000)
-        assert limited.origin() is None
+        assert limited.sent_origin() is None
 
 
 def test_gunicorn_sends_the_headers_that_the_client_is_to_have() -> None:

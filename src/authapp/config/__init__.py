@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from authapp.config.browsers import cors_origins, problems_of_browsers
+from authapp.config.browsers import cors_origins, origin_of, problems_of_browsers
 from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
 from authapp.config.mail import MailServer, link_url, mail_from, mail_server
-from authapp.config.parsers import breach_source, folder, names, origin_of
+from authapp.config.parsers import breach_source, folder, names
 from authapp.config.passkeys import RelyingParty, origins, problems_of_factors, relying_party, rp_id
 from authapp.config.rate_limits import RateLimit, rate_limits
 

@@ -1,13 +1,11 @@
 """What turns the text of a setting into its value, where no other file of settings does."""
 
 import re
-from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_https_or_local(url: SplitResult) -> bool:
@@ -41,37 +39,9 @@ def names(text: str) -> frozenset[str]:
     return frozenset(filter(None, (name.strip() for name in text.split(","))))
 
 
-def origin_list(text: str, parse: Callable[[str], str]) -> tuple[str, ...]:
-    """Return each origin of a list with blanks or commas between them, as ``parse`` reads it. Raises ``ValueError``."""
-    found = tuple(dict.fromkeys(parse(each) for each in re.split(r"[\s,]+", text) if each))
-    if not found:
-        raise ValueError("must be origins such as https://app.example.com, separated by blanks.")
-    return found
-
-
-def web_origin(text: str) -> str:
-    """Return an origin as browsers write it: in lower case, without a default port (RFC 6454, section 6.2).
-
-    Raises ``ValueError``, also for a host that browsers would write differently.
-    """
-    try:
-        url = urlsplit(text)
-        origin = origin_of(url)
-    except ValueError:
-        raise ValueError("must be origins such as https://app.example.com, without a path.") from None
-    host = url.hostname or ""
-    if text.lower().removesuffix(f":{url.port}") != origin.removesuffix(f":{url.port}"):
-        raise ValueError("must be origins such as https://app.example.com, without a path.")
-    if url.scheme not in _DEFAULT_PORTS or not (_DOMAIN.fullmatch(host) or is_ip_address(host)):
-        raise ValueError("must be origins of http or https, with hosts in ASCII.")
-    return origin
-
-
-def origin_of(url: SplitResult) -> str:
-    """Return the origin of ``url`` as browsers write it. Raises ``ValueError`` for a port that is none."""
-    host = url.hostname or ""
-    port = "" if url.port in {None, _DEFAULT_PORTS.get(url.scheme)} else f":{url.port}"
-    return f"{url.scheme}://{f'[{ip_address(host).compressed}]' if ':' in host else host}{port}"
+def is_host(text: str) -> bool:
+    """Return whether ``text`` is a name of at least one label in ASCII and lower case, or an IP address."""
+    return _DOMAIN.fullmatch(text) is not None or is_ip_address(text)
 
 
 def is_domain(text: str) -> bool:

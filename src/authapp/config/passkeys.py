@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from authapp.config.parsers import is_domain, is_https_or_local, is_ip_address, origin_list, web_origin
+from authapp.config.browsers import origin_list, web_origin
+from authapp.config.parsers import is_domain, is_https_or_local, is_ip_address
 
 _ANDROID_APP = re.compile(r"android:apk-key-hash:[A-Za-z0-9_-]{43}")
 

@@ -36,7 +36,7 @@ LINGER_SECONDS = 1.0
 LINGER_BYTES = 1024 * 1024
 """What is read and discarded after the last answer on a connection."""
 
-_ORIGIN = re.compile(rb"\norigin:[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.IGNORECASE)
+_ORIGIN_LINE = re.compile(rb"\norigin:[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.IGNORECASE)
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -91,7 +91,7 @@ class ClientSocket:
         if self._dropped:
             raise ConnectionResetError(errno.ECONNRESET, "the worker was full")
 
-    def origin(self) -> str | None:
+    def sent_origin(self) -> str | None:
         """Return the header ``Origin`` of a request that may be one that cannot be parsed, as far as it has arrived.
 
         ``None`` also for one that has several: the body of a request is its page's, and may look like a header.
@@ -100,7 +100,7 @@ class ClientSocket:
             with contextlib.suppress(OSError, TooManyBytes), self.without_waiting():
                 while self.recv(READ_BYTES):
                     pass
-        found = _ORIGIN.findall(self._head)
+        found = _ORIGIN_LINE.findall(self._head)
         return found[0].decode("latin-1") if len(found) == 1 else None
 
     def allow(self, number: int) -> None:

@@ -95,7 +95,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
         """Answer a request that could not be parsed, or that the application did not answer."""
         if self.allowed_origins:
-            client.error_headers = self.allowed_origins.headers(client.origin())
+            client.error_headers = self.allowed_origins.headers(client.sent_origin())
         super().handle_error(req, client, addr, exc)
         client.linger()
 
