@@ -78,6 +78,7 @@ TABLE: dict[str, Access] = {
     "GET    /.well-known/oauth-authorization-server": GUEST,
     "GET    /.well-known/openid-configuration": GUEST,
     "GET    /openapi.json": GUEST,
+    "GET    /openapi.yaml": GUEST,
     "GET    /docs": GUEST,
     "GET    /docs/<name>": GUEST,
     "GET    /problems/<code>": GUEST,

@@ -249,12 +249,23 @@ def test_no_schema_shows_a_hash_or_is_left_over(document: dict[str, Any]) -> Non
         assert f"#/components/schemas/{name}'" in str(document), f"{name} is not used"
 
 
+def test_every_operation_has_what_the_page_shows_of_its_needs(document: dict[str, Any]) -> None:
+    found = {operation["operationId"]: operation["x-needs"] for operation in operations(document).values()}
+    assert found["logIn"] == ["guest"]
+    assert found["getPong"] == ["access token"]
+    assert found["refreshTokens"] == ["refresh token"]
+    assert found["listUsers"] == ["access token", "users:read"]
+    assert found["deleteOwnAccount"] == ["access token", "fresh token"]
+    assert found["createOwnApiKey"] == ["access token", "recent login"]
+    assert found["disableTotp"] == ["access token", "second factor", "recent login"]
+
+
 def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:
     page = api.client.get("/docs")
     assert page.status_code == 200
     assert "//" not in page.text
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-    for name in ("start.js", "swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"):
+    for name in ("start.js", "page.css", "swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"):
         assert f"docs/{name}" in page.text
         with api.client.get(f"/docs/{name}") as asset:
             assert asset.status_code == 200

@@ -14,7 +14,7 @@ from e2e.processes import Server, environment, free_port
 from serving.certificates import write_certificate
 
 SCRIPTS = Path(__file__).parent / "browsers"
-SUITES = ["cors", "cookie"]
+SUITES = ["cors", "cookie", "docs"]
 ARGS = ["--host-resolver-rules=MAP * 127.0.0.1", "--ignore-certificate-errors"]
 
 

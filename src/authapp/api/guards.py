@@ -16,6 +16,7 @@ from authapp.api import bodies, middleware
 from authapp.api.authenticate import Authenticator, authenticate, authenticate_refresh_token
 from authapp.api.client import counted_ip
 from authapp.api.cors import is_preflight
+from authapp.api.index import index
 from authapp.api.requirements import (
     Fresh,
     HasPermission,
@@ -174,8 +175,7 @@ def check_request() -> Response | None:
     app, incoming = current_app, request
     extension = app.extensions[EXTENSION]
     if incoming.endpoint is None:
-        # There is no view, so Flask answers with the routing error.
-        return no_content() if _hides_not_found(incoming, extension) else None
+        return _without_view(incoming, extension)
     guard = guard_of(app.view_functions[incoming.endpoint], incoming.method)
     # A view with a mark is guarded wherever it is: whoever wrote the mark relies on it.
     if guard is _DEFAULT and not extension.covers(incoming.blueprints):
@@ -200,11 +200,14 @@ def is_answered_automatically(incoming: Request) -> bool:
     return incoming.method == "OPTIONS" and getattr(incoming.url_rule, "provide_automatic_options", False)
 
 
-def _hides_not_found(incoming: Request, extension: Any) -> bool:
-    """Return whether a browser would hide a 404 from a page that may read it, if this preflight was refused."""
+def _without_view(incoming: Request, extension: Any) -> Response | None:
+    """Return what is answered where there is no view; if that is ``None``, Flask answers with the routing error."""
+    if not (extension.covers(()) and isinstance(incoming.routing_exception, NotFound)):
+        return None
     environ = incoming.environ
-    is_asked = is_preflight(environ) and environ.get("HTTP_ORIGIN") in extension.allowed_origins
-    return is_asked and isinstance(incoming.routing_exception, NotFound) and extension.covers(())
+    if is_preflight(environ) and environ.get("HTTP_ORIGIN") in extension.allowed_origins:
+        return no_content()  # or the browser would hide the 404 from a page that may read it
+    return index(incoming, extension.services.settings)
 
 
 def _check_credential(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from functools import cached_property, wraps
 from importlib.metadata import version
-from json import dumps
+from json import dumps, loads
 from typing import Any, cast
 
 from blinker import NamedSignal
@@ -22,7 +22,7 @@ from authapp.api import bodies, cookie_document, examples, problem_schemas
 from authapp.api.authenticate import Authenticator
 from authapp.api.errors import CONTENT_TYPE, problem_document, status_of
 from authapp.api.guards import AccessLevel, Guard, View, guard_of
-from authapp.api.operations import words_of
+from authapp.api.operations import badges_of, words_of
 from authapp.api.paths import BASE_PATH
 from authapp.api.patterns import describe_pattern
 from authapp.api.properties import describe_enum, describe_parameter
@@ -30,6 +30,7 @@ from authapp.api.requirements import Requirement
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.api.schemas.tokens import RefreshSchema
+from authapp.api.yaml_text import as_yaml
 from authapp.domain.services import EXTENSION
 from authapp.errors import (
     Invalid,
@@ -151,6 +152,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
         schemes = _schemes([*guard.authenticators, *getattr(view_func, "reads_credentials", ())])
         documented = self.doc(
             **words_of(view_func, guard),
+            **{"x-needs": badges_of(guard)},
             operationId=_camel_case(endpoint or view_func.__name__),
             security=_SECURITY[guard.level] + [{name: []} for name in schemes],
             responses=_responses(_refusals_of(view_func, guard)),
@@ -229,6 +231,15 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
     def json_below(self, prefix: str) -> bytes:
         """The document as JSON text, for clients that know this service below a path prefix."""
         return self.json.replace(_servers(""), _servers(prefix), 1) if prefix else self.json
+
+    @cached_property
+    def _yaml(self) -> str:
+        return as_yaml(loads(self.json))
+
+    def yaml_below(self, prefix: str) -> str:
+        """The same document as YAML."""
+        root, below = (as_yaml({"servers": [{"url": url}]}) for url in ("/", prefix))
+        return self._yaml.replace(root, below, 1) if prefix else self._yaml
 
     def _register_error_handlers(self) -> None:
         """Do nothing: ``api/errors.py`` registers the error handlers."""
