@@ -12,6 +12,7 @@ from authapp.domain.sessions.token_pairs import TokenPair
 from conftest import created, rolled_back
 from databases import Databases
 from factories import PASSWORD, Api, a_session, a_user, problem
+from factors import an_app, challenge_of
 
 APP, ISSUER = "https://app.example.com", "https://auth.example.com"
 ASK = {"X-Authapp-Cookie": "1"}
@@ -231,3 +232,10 @@ def test_the_document_has_it_only_where_it_is_on(api: Api, shared_app: Flask) ->
     assert given == {"logIn", "refreshTokens", "createStepUp", "completeLogin", "logInWithPasskey", "logInWithLink"}
     assert taken == refused == {"refreshTokens", "logOut"}
     assert asked == given | taken
+
+
+def test_the_second_step_of_a_login_gives_it_as_well(app: Flask, api: Api) -> None:
+    user = a_user(app)
+    phone = an_app(app, user)
+    step = {"challenge": challenge_of(api, user), "factor": "totp", "code": phone.code()}
+    assert_in_cookie(api.post("/auth/second-factors", step, headers=BROWSER))

@@ -114,7 +114,7 @@ def answer_of(client: FlaskClient, path: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/open", "/nowhere", "/abort/404", "/abort/413", "/abort/418", "/abort/500", "/upload"]
+    "path", ["/", "/open", "/nowhere", "/abort/404", "/abort/413", "/abort/418", "/abort/500", "/upload"]
 )
 def test_their_routes_and_errors_are_answered_as_without_authapp(client: FlaskClient, path: str) -> None:
     without = plain_app().test_client().get(path)
