@@ -12,7 +12,7 @@ WORKERS ?= 3
 # What pytest does besides; `make coverage` sets it.
 MEASURED :=
 
-.PHONY: help install run watch test coverage check hooks postman lint format types contracts drift migrate bench bench-lists lock clean
+.PHONY: help install run watch test coverage check hooks postman lint format types contracts drift migrate bench bench-lists client lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -94,6 +94,13 @@ bench-lists: $(INSTALLED) ## Measure the pages of lists with a million rows agai
 postman: $(INSTALLED) $(NEWMAN) ## Run the Postman collection against a real server
 	$(BIN)/pytest tests/e2e/test_postman.py
 
+client: $(INSTALLED) $(NEWMAN) ## Build clients/js, with the types of the OpenAPI document as it is now
+	@mkdir -p build
+	$(BIN)/python -m tools.openapi_document > build/openapi.json
+	node clients/js/generate.mjs build/openapi.json > build/schema.ts
+	mv build/schema.ts clients/js/src/schema.ts
+	cd clients/js && npm run --silent build
+
 lock: $(INSTALLED) ## Pin the requirements anew (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 		--custom-compile-command "make lock" --extra all setup.cfg -o requirements/base.txt
@@ -101,5 +108,5 @@ lock: $(INSTALLED) ## Pin the requirements anew (needs uv)
 		--custom-compile-command "make lock" --extra dev setup.cfg -o requirements/dev.txt
 
 clean: ## Remove what was made, but not instance/, which holds data
-	rm -rf .venv node_modules .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build src/*.egg-info
+	rm -rf .venv node_modules clients/js/dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,236 @@
+import { AuthError, errorOf, problemIn, type ProblemCode } from "./errors.js";
+import type { components } from "./schema.js";
+import { inMemory, RefreshToken, type TokenStorage } from "./storage.js";
+
+export { AuthError, type Problem, type ProblemCode } from "./errors.js";
+export type { TokenStorage } from "./storage.js";
+
+type Schemas = components["schemas"];
+type TokenPair = Schemas["TokenPair"];
+
+export interface ClientOptions {
+  /** Where authapp is, without `/api/v1`: `https://auth.example.com`, or `https://example.com/auth` below a prefix. */
+  baseUrl: string | URL;
+  /**
+   * Where the refresh token is. `"cookie"`: in one that no script can read (browsers; `AUTHAPP_REFRESH_COOKIE=on`).
+   * `"memory"`, the default: it dies with the page. Or a storage, such as `localStorage`, which every script of the page
+   * can read. The access token is in memory always.
+   */
+  storage?: "memory" | "cookie" | TokenStorage;
+  /** What sends requests, in place of the global `fetch`. */
+  fetch?: typeof fetch;
+}
+
+/** Told when the session is over: with the refusal, or with nothing after a logout in this client. */
+export type SignedOutListener = (reason: AuthError | undefined) => void;
+
+export interface Client {
+  /** Log in. Throws an `AuthError`; with `second_factor_required`, its `problem` has the challenge. */
+  login(credentials: Schemas["Login"]): Promise<void>;
+  /** Complete a login by a second factor. For a passkey without its `credential`, return what to ask the browser for. */
+  completeLogin(step: Schemas["SecondFactor"]): Promise<Schemas["PasskeyRequestOptions"] | undefined>;
+  /** Authenticate the user again, after 401 `step_up_required`. Repeat that request afterwards. */
+  stepUp(proof: Schemas["StepUp"]): Promise<void>;
+  /** Log in by another way that answers with tokens, such as `auth/passkey-logins`. */
+  loginWith(path: string, body: unknown): Promise<void>;
+  /** Log out. If this throws, the session goes on: the server was not reached, or refused. */
+  logout(options?: { scope?: "local" | "others" | "global" }): Promise<void>;
+  /**
+   * `fetch` with the access token, for addresses of the origin of `baseUrl`, against which relative ones are resolved.
+   * It renews a token that is about to expire, and repeats a request once whose token has expired. Other refusals are
+   * returned as they are. A request that has an `Authorization` header, or is for another origin, is sent as it is.
+   */
+  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+  /** Return an access token that is good for now, or `undefined` if nobody is logged in. */
+  accessToken(): Promise<string | undefined>;
+  /** Call `listener` when the session is over. Return what ends that. */
+  onSignedOut(listener: SignedOutListener): () => void;
+}
+
+/** Seconds before its end at which an access token is renewed: at most, and as a part of its lifetime. */
+const EARLY = 30;
+const EARLY_PART = 0.1;
+/** In milliseconds. Whatever waits for a request ends with it, and so nothing waits for ever. */
+const TIMEOUT = 20_000;
+/** The answers to a refresh that say that the session is over. Any other may be better the next time. */
+const OVER = new Set<ProblemCode | undefined>([
+  "token_missing", "token_invalid", "token_expired", "token_revoked", "refresh_token_reused",
+]);
+/** An access token that is refused like this may be of a session that is over. */
+const REFUSED = new Set<ProblemCode | undefined>(["token_invalid", "token_revoked"]);
+
+export function createClient(options: ClientOptions): Client {
+  const base = new URL(options.baseUrl, globalThis.location?.href);
+  if (!base.pathname.endsWith("/")) base.pathname += "/";
+  const api = new URL("api/v1/", base);
+  const send: typeof fetch = (...request) => (options.fetch ?? globalThis.fetch)(...request);
+  const storage = options.storage ?? "memory";
+  const isCookie = storage === "cookie";
+  const refreshToken = new RefreshToken(typeof storage === "string" ? inMemory() : storage, `authapp:${base.href}`);
+  const listeners = new Set<SignedOutListener>();
+  /** In milliseconds of the monotonic clock: what the computer takes for the time of day does not matter. */
+  let access: { token: string; renewAt: number; endsAt: number } | undefined;
+  /** With a cookie alone: nobody is logged in, as far as is known. */
+  let isOut = false;
+  let refreshing: Promise<string | undefined> | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** Run what changes the tokens of this tab after what runs already. */
+  function inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const run = last.then(task);
+    last = run.catch(() => undefined);
+    return run;
+  }
+
+  /** What a request about tokens has besides. */
+  function ofTokens(): RequestInit {
+    const signal = AbortSignal.timeout(TIMEOUT);
+    return isCookie ? { signal, credentials: "include", headers: { "X-Authapp-Cookie": "1" } } : { signal };
+  }
+
+  /** Send a request about tokens, and return the answer. Throws an `AuthError` for one that is a refusal. */
+  async function call(path: string, body?: unknown, token?: string): Promise<unknown> {
+    const init = { method: "POST", ...ofTokens(), ...(body !== undefined && { body: JSON.stringify(body) }) };
+    const request = new Request(new URL(path, api), init);
+    if (body !== undefined) request.headers.set("Content-Type", "application/json");
+    const response = await send(token === undefined ? request : withToken(request, token));
+    if (!response.ok) throw await errorOf(response);
+    return response.status === 204 ? undefined : await response.json();
+  }
+
+  function remember(pair: TokenPair, since: number): void {
+    if (isCookie && pair.refresh_token !== undefined) {
+      throw new Error("The server sent the refresh token in the body: AUTHAPP_REFRESH_COOKIE is off.");
+    }
+    const endsAt = since + pair.expires_in * 1000;
+    access = { token: pair.access_token, endsAt, renewAt: endsAt - Math.min(EARLY, pair.expires_in * EARLY_PART) * 1000 };
+    isOut = false;
+  }
+
+  function forget(reason: AuthError | undefined): void {
+    const isKnown = access !== undefined || (reason !== undefined && reason.code !== "token_missing");
+    access = undefined;
+    isOut = true;
+    if (isKnown) for (const listener of listeners) listener(reason);
+  }
+
+  /** Ask for tokens, and keep them. Return the answer if it is something else. */
+  function obtain<T>(path: string, body: unknown, withToken = false): Promise<T | undefined> {
+    return inTurn(async () => {
+      const since = performance.now();
+      const answer = await call(path, body, withToken ? access?.token : undefined);
+      if (!isPair(answer)) return answer as T;
+      remember(answer, since);
+      await refreshToken.write(answer.refresh_token);
+      return undefined;
+    });
+  }
+
+  /** Return another access token than `old`, or `undefined` if nobody is logged in. One exchange runs at a time. */
+  function refresh(old: string | undefined): Promise<string | undefined> {
+    refreshing ??= inTurn(async () => (access?.token === old ? exchange() : access?.token)).finally(() => {
+      refreshing = undefined;
+    });
+    return refreshing;
+  }
+
+  async function exchange(): Promise<string | undefined> {
+    for (let isAgain = false; ; isAgain = true) {
+      const since = performance.now();
+      const sent = await refreshToken.read();
+      try {
+        if (!isCookie && sent === undefined) throw new AuthError(401, "token_missing", undefined, undefined);
+        const pair = await call("auth/refresh", sent && { refresh_token: sent });
+        if (!isPair(pair)) throw new Error("The answer to a refresh has no tokens.");
+        remember(pair, since);
+        await refreshToken.replace(sent, pair.refresh_token);
+        return pair.access_token;
+      } catch (error) {
+        if (!(error instanceof AuthError)) {
+          // The answer may be lost, and the token exchanged. It is answered with the same successor again.
+          if (isAgain) throw error;
+        } else if (!OVER.has(error.code)) {
+          throw error;
+        } else if (isAgain || (await refreshToken.read()) === sent) {
+          await refreshToken.replace(sent, undefined);
+          forget(error);
+          return undefined;
+        }
+      }
+    }
+  }
+
+  async function accessToken(): Promise<string | undefined> {
+    const now = performance.now();
+    const old = access;
+    if (old !== undefined && now < old.renewAt) return old.token;
+    if (isCookie && isOut) return undefined;
+    try {
+      return await refresh(old?.token);
+    } catch (error) {
+      if (old !== undefined && now < old.endsAt) return old.token;
+      throw error;
+    }
+  }
+
+  async function fetchWithToken(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+    const request = new Request(typeof input === "string" || input instanceof URL ? new URL(input, base) : input, init);
+    if (new URL(request.url).origin !== base.origin || request.headers.has("Authorization")) return send(request);
+    const token = await accessToken();
+    if (token === undefined) return send(request);
+    const spare = isStream(init?.body) ? undefined : request.clone();
+    const response = await send(withToken(request, token));
+    if (response.status !== 401) return response;
+    const code = (await problemIn(response))?.code;
+    if (code === "token_expired") {
+      const newer = access?.token === token ? await refresh(token) : access?.token;
+      if (newer !== undefined && spare !== undefined) return send(withToken(spare, newer));
+    } else if (REFUSED.has(code)) {
+      // Whether the session is over, a refresh tells. The request may have been of somebody else's, and is not repeated.
+      await refresh(token).catch(() => undefined);
+    }
+    return response;
+  }
+
+  return {
+    fetch: fetchWithToken,
+    accessToken,
+    login: async (credentials) => void (await obtain("auth/login", credentials)),
+    completeLogin: (step) => obtain("auth/second-factors", step),
+    loginWith: async (path, body) => void (await obtain(path, body)),
+    async stepUp(proof) {
+      await accessToken();
+      await obtain("auth/step-ups", proof, true);
+    },
+    async logout({ scope = "local" } = {}) {
+      const address = new URL(`auth/logout?scope=${scope}`, api);
+      const ask = () => fetchWithToken(address, { method: "POST", ...ofTokens() });
+      let response = await ask();
+      // Refused, and yet there is a token: of a login in another tab since then.
+      if (response.status === 401 && access !== undefined) response = await ask();
+      if (!response.ok && access !== undefined) {
+        const error = await errorOf(response);
+        if (error.code !== "token_missing" && error.code !== "token_revoked") throw error;
+      }
+      if (scope !== "others") await inTurn(async () => (await refreshToken.write(undefined), forget(undefined)));
+    },
+    onSignedOut(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}
+
+function isPair(answer: unknown): answer is TokenPair {
+  return typeof answer === "object" && answer !== null && "access_token" in answer;
+}
+
+/** Whether a body can be read once alone. */
+function isStream(body: unknown): boolean {
+  return typeof body === "object" && body !== null && ("getReader" in body || Symbol.asyncIterator in body);
+}
+
+function withToken(request: Request, token: string): Request {
+  request.headers.set("Authorization", `Bearer ${token}`);
+  return request;
+}

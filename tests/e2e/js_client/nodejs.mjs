@@ -1,0 +1,228 @@
+// The client in Node.js, against the true server.
+import assert from "node:assert/strict";
+import { pathToFileURL } from "node:url";
+import { settings } from "./browser.mjs";
+import { answer, drop, hold, LOCAL, lose, newcomer, plan, refuse, sent, unplan, withApp } from "./front.mjs";
+import { runAll, test } from "./plain.mjs";
+
+const { AuthError, createClient } = await import(pathToFileURL(`${settings.site}/clients/js/dist/index.js`));
+const ME = "/api/v1/users/me", PING = "/api/v1/ping", REFRESH = "/api/v1/auth/refresh";
+const HOUR = 3_600_000;
+
+/** A storage that clients may share, as tabs do. */
+class Shared extends Map {
+  getItem(key) { return this.get(key) ?? null; }
+  setItem(key, value) { this.set(key, value); }
+  removeItem(key) { this.delete(key); }
+  get token() { return [...this.values()][0]; }
+}
+
+async function loggedIn(storage = new Shared()) {
+  const client = createClient({ baseUrl: LOCAL, storage });
+  const out = [];
+  client.onSignedOut((reason) => out.push(reason?.code ?? "logout"));
+  const user = await newcomer();
+  await client.login(user);
+  sent();
+  return { client, out, storage, user };
+}
+
+const now = performance.now.bind(performance);
+let skipped = 0;
+performance.now = () => now() + skipped;
+const age = () => { skipped += HOUR; };
+const paths = () => sent().map(({ path }) => path);
+
+test("a client in memory logs in, asks, refreshes and logs out", async () => {
+  const user = await newcomer();
+  const client = createClient({ baseUrl: LOCAL });
+  const refused = await client.login({ ...user, password: "wrong" }).catch((error) => error);
+  assert.ok(refused instanceof AuthError);
+  assert.deepEqual([refused.status, refused.code, refused.problem.instance], [401, "invalid_credentials", "/api/v1/auth/login"]);
+  assert.equal(await client.accessToken(), undefined);
+  await client.login(user);
+  assert.equal((await (await client.fetch(ME)).json()).username, user.username);
+  const token = await client.accessToken();
+  age();
+  assert.equal((await client.fetch("api/v1/users/me")).status, 200);
+  assert.notEqual(await client.accessToken(), token);
+  await client.logout();
+  assert.equal((await client.fetch(ME)).status, 401);
+  assert.equal((await fetch(`${LOCAL}${ME}`, { headers: { Authorization: `Bearer ${token}` } })).status, 401);
+});
+
+test("a second factor completes a login, and a step-up renews it", async () => {
+  const { user, code } = await withApp();
+  const client = createClient({ baseUrl: LOCAL, storage: new Shared() });
+  const { code: refusal, problem } = await client.login(user).catch((error) => error);
+  assert.equal(refusal, "second_factor_required");
+  assert.equal(await client.completeLogin({ challenge: problem.challenge, factor: "totp", code: code() }), undefined);
+  const token = await client.accessToken();
+  await client.stepUp({ code: code() });
+  assert.notEqual(await client.accessToken(), token);
+  age();
+  assert.equal((await client.fetch(ME)).status, 200);
+});
+
+test("other ways to log in are taken, too", async () => {
+  const { client, user } = await loggedIn();
+  await client.loginWith("auth/login", user);
+  assert.equal((await client.fetch(ME)).status, 200);
+});
+
+test("a refusal that is no expiry is returned, and not repeated", async () => {
+  const { client, out } = await loggedIn();
+  for (const code of ["step_up_required", "fresh_token_required", "token_missing"]) {
+    plan("ping", refuse(401, code));
+    const response = await client.fetch(PING);
+    assert.equal((await response.json()).code, code, "its body is there to be read");
+    assert.deepEqual(paths(), [PING]);
+  }
+  for (const code of ["token_revoked", "token_invalid"]) {
+    plan("ping", refuse(401, code));
+    assert.equal((await client.fetch(PING)).status, 401);
+    assert.deepEqual(paths(), [PING, REFRESH], "the refresh tells whether the session is over");
+  }
+  assert.deepEqual(out, []);
+});
+
+test("a server that always says that the token has expired is asked twice", async () => {
+  const { client, out } = await loggedIn();
+  plan("ping", refuse(401, "token_expired"));
+  assert.equal((await (await client.fetch(PING)).json()).code, "token_expired");
+  assert.deepEqual(paths(), [PING, REFRESH, PING]);
+  assert.deepEqual(out, []);
+  plan("auth/refresh", refuse(401, "token_expired"));
+  assert.equal((await client.fetch(PING)).status, 401);
+  assert.deepEqual(paths(), [PING, REFRESH]);
+  assert.deepEqual(out, ["token_expired"]);
+});
+
+test("each refusal that ends a session signs out, and no other does", async () => {
+  for (const code of ["token_invalid", "token_expired", "token_revoked", "refresh_token_reused"]) {
+    const { client, out, storage } = await loggedIn();
+    plan("auth/refresh", refuse(401, code));
+    age();
+    assert.equal((await client.fetch(PING)).status, 401);
+    assert.deepEqual([out, storage.size], [[code], 0]);
+  }
+  const { client, out, storage } = await loggedIn();
+  age();
+  for (const action of [refuse(429, "too_many_requests"), refuse(403, "origin_not_allowed"), answer(401, {}), answer(200, {}), lose, drop]) {
+    plan("auth/refresh", action);
+    await assert.rejects(client.fetch(PING));
+  }
+  plan("auth/refresh", answer(429, { code: "too_many_requests" }, { "Retry-After": "7" }));
+  assert.equal((await client.accessToken().catch((error) => error)).retryAfter, 7);
+  assert.deepEqual([out, storage.size], [[], 1]);
+});
+
+test("a body that can be sent once alone is not sent twice", async () => {
+  const { client } = await loggedIn();
+  const bodies = {
+    text: ["hello", 2], form: [new URLSearchParams({ a: "hello" }), 2], bytes: [new TextEncoder().encode("hello"), 2],
+    stream: [new Blob(["hello"]).stream(), 1], pieces: [(async function* () { yield new TextEncoder().encode("hello"); })(), 1],
+  };
+  for (const [name, [body, times]] of Object.entries(bodies)) {
+    plan("ping", refuse(401, "token_expired"), 1);
+    const response = await client.fetch(PING, { method: "POST", body, duplex: "half" });
+    assert.equal(response.status, times === 2 ? 405 : 401, name);
+    const pings = sent(PING);
+    assert.deepEqual(pings.map((each) => each.body.endsWith("hello")), Array(times).fill(true), name);
+  }
+  plan("ping", refuse(401, "token_expired"), 1);
+  await client.fetch(new Request(`${LOCAL}${PING}`, { method: "POST", body: "of a request" }));
+  assert.deepEqual(sent(PING).map(({ body }) => body), ["of a request", "of a request"]);
+});
+
+test("the token goes to no other origin, and over no redirect", async () => {
+  const { client } = await loggedIn();
+  const elsewhere = LOCAL.replace("127.0.0.1", "localhost");
+  await client.fetch(`${elsewhere}/direct`);
+  await client.fetch(new Request(`${elsewhere}/request`));
+  plan("ping", answer(307, {}, { Location: `${elsewhere}/redirected` }), 1);
+  await client.fetch(PING);
+  await client.fetch(PING, { headers: { Authorization: "Bearer of-another" } });
+  const tokens = sent().map(({ path, token }) => [path, token?.slice(0, 9)]);
+  assert.deepEqual(tokens, [
+    ["/direct", undefined], ["/request", undefined], [PING, "Bearer ey"], ["/redirected", undefined], [PING, "Bearer of"],
+  ]);
+});
+
+/** Start a request of another client, and hold the answer to its refresh. */
+async function holdingUp(storage) {
+  const other = createClient({ baseUrl: LOCAL, storage });
+  let release;
+  plan("auth/refresh", hold(new Promise((resolve) => { release = resolve; })), 1);
+  const late = other.fetch(PING);
+  while (sent(REFRESH).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  return { other, late, release };
+}
+
+test("the late answer of one tab does not bring back what another has exchanged", async () => {
+  const { client, storage } = await loggedIn();
+  const { other, late, release } = await holdingUp(storage);
+  for (let round = 0; round < 3; round++) {
+    age();
+    assert.equal((await client.fetch(PING)).status, 200);
+  }
+  const newest = storage.token;
+  release();
+  assert.equal((await late).status, 200);
+  assert.equal(storage.token, newest);
+  age();
+  assert.deepEqual([(await other.fetch(PING)).status, (await client.fetch(PING)).status], [200, 200]);
+});
+
+test("the late answer of one tab does not bring back a session that was left", async () => {
+  const { client, storage } = await loggedIn();
+  const { other, late, release } = await holdingUp(storage);
+  await client.logout();
+  release();
+  assert.equal((await late).status, 401);
+  assert.equal(storage.size, 0);
+});
+
+test("a token that another tab has replaced with one of a new login is no sign-out", async () => {
+  const { client, out, storage, user } = await loggedIn();
+  let release;
+  plan("auth/refresh", (request, response) => void release.then(() => refuse(401, "token_revoked")(request, response)), 1);
+  release = createClient({ baseUrl: LOCAL, storage }).login(user);
+  age();
+  assert.equal((await client.fetch(PING)).status, 200);
+  assert.deepEqual(out, []);
+});
+
+test("a logout after a lost refresh ends the session, and one that reaches nobody does not", async () => {
+  const { client, out, storage, user } = await loggedIn();
+  const token = await client.accessToken();
+  plan("auth/logout", drop);
+  await assert.rejects(client.logout());
+  assert.deepEqual([out, storage.size], [[], 1]);
+  age();
+  plan("auth/refresh", lose, 2);
+  await assert.rejects(client.fetch(PING));
+  unplan("auth/logout");
+  await client.logout();
+  assert.deepEqual([out, storage.size], [["logout"], 0]);
+  const refused = await fetch(`${LOCAL}${PING}`, { headers: { Authorization: `Bearer ${token}` } });
+  assert.equal((await refused.json()).code, "token_revoked", user.username);
+});
+
+test("the other sessions end, and this one goes on", async () => {
+  const { client, out, user } = await loggedIn();
+  const other = createClient({ baseUrl: LOCAL });
+  await other.login(user);
+  await client.logout({ scope: "others" });
+  assert.deepEqual([(await client.fetch(PING)).status, (await other.fetch(PING)).status, out], [200, 401, []]);
+});
+
+test("a listener that has left is not told", async () => {
+  const { client, out } = await loggedIn();
+  const stop = client.onSignedOut(() => out.push("left"));
+  stop();
+  await client.logout();
+  assert.deepEqual(out, ["logout"]);
+});
+
+await runAll();
