@@ -12,6 +12,7 @@ KEYS = KeyRing([Key.generate()]).to_json()
 ENCRYPTION_KEYS = EncryptionKeys.generate(0).to_json()
 CHEAP_HASHING = {"argon2_memory_kib": 8, "argon2_time_cost": 1}
 WIDE_LIMITS = {
+    "login_floor_ms": 0,
     "rate_limits": dict.fromkeys(["login", "register", "refresh", "password", "mail"]),
     "hashing_queue_seconds": 60,
 }

@@ -4,7 +4,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, FlaskGroup
 
-from authapp.cli import audit, doctor, keys, mail, roles, serve, tokens, users
+from authapp.cli import audit, doctor, keys, mail, roles, serve, tokens, users, users_import
 from authapp.cli.commands import SETTINGS_ERROR, services
 from authapp.config import SettingsError
 
@@ -18,6 +18,10 @@ COMMANDS: tuple[click.Command, ...] = (
     doctor.doctor,
     serve.serve,
 )
+
+
+# These add commands to the group of ``users``.
+_OF_USERS = (users_import,)
 
 
 def init_app(app: Flask) -> None:

@@ -23,6 +23,7 @@ from authapp.domain.passwords.breached import breached_passwords
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.login import PasswordLogin
 from authapp.domain.passwords.policy import PasswordPolicy
+from authapp.domain.passwords.response_floor import ResponseFloor
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.principals import Principals
 from authapp.domain.principals.recent import ActorPolicy
@@ -99,7 +100,13 @@ class Services:
             fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
         )
         must_verify = settings.email_verification == "required"
-        verifier = PasswordVerifier(hasher, throttles, fast_path, verified_addresses=must_verify)
+        verifier = PasswordVerifier(
+            hasher,
+            throttles,
+            fast_path,
+            verified_addresses=must_verify,
+            floor=ResponseFloor(settings.login_floor_ms / 1000),
+        )
         principals, one_time_tokens = Principals(fast_path), OneTimeTokens()
         sessions = _sessions(settings, tokens, fast_path, hooks, pages)
         actor_policy = ActorPolicy(

@@ -53,7 +53,14 @@ def firebase_hash(hashed: str, salt: str, *, signer_key: str, separator: str, ro
 def pbkdf2_hash(digest: str, iterations: int, salt: str, hashed: str) -> str:
     """Return a PBKDF2 hash as one text in passlib's format; ``salt`` and ``hashed`` are base64."""
     salt, hashed = (_standard(part).rstrip("=") for part in (salt, hashed))
-    return f"$pbkdf2-{digest}${iterations}${salt}${hashed}"
+    name = "pbkdf2" if digest == "sha1" else f"pbkdf2-{digest}"
+    return f"${name}${iterations}${salt}${hashed}"
+
+
+def argon2_hash(kind: str, *, memory_kib: int, time_cost: int, parallelism: int, salt: str, hashed: str) -> str:
+    """Return an argon2 hash as a PHC string; ``kind`` is ``id``, ``i`` or ``d``; ``salt`` and ``hashed`` are base64."""
+    salt, hashed = (_standard(part).rstrip("=") for part in (salt, hashed))
+    return f"$argon2{kind}$v=19$m={memory_kib},t={time_cost},p={parallelism}${salt}${hashed}"
 
 
 def _read_argon2(match: re.Match[str]) -> Verify:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.cli.checks import database, keys, mail, passkeys, passwords, settings, tables
+from authapp.cli.checks import database, foreign_hashes, keys, mail, passkeys, passwords, settings, tables
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.domain.health import readiness_checks
 from authapp.domain.services import Services
@@ -18,7 +18,15 @@ without_database: list[Check] = [
     *(mail.server, mail.sender, mail.templates, settings.required_factors),
 ]
 doctor_checks: list[Check] = [
-    *(tables.admins, tables.name_keys, tables.pruning, tables.users, tables.audit_events, mail.queue),
+    *(
+        tables.admins,
+        tables.name_keys,
+        tables.pruning,
+        tables.users,
+        tables.audit_events,
+        mail.queue,
+        foreign_hashes.floor,
+    ),
 ]
 """The checks of what the tables hold. Append your own; a check may use ``authapp.db``."""
 

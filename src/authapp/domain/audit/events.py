@@ -13,6 +13,7 @@ class EventType:
 
     USER_REGISTERED = event_types.register("user.registered", "A guest registered an account.")
     USER_CREATED = event_types.register("user.created", "An administrator or operator created an account.")
+    USER_IMPORTED = event_types.register("user.imported", "An account was imported from another system.")
     USER_CHANGED = event_types.register("user.changed", "The names of an account changed.")
     USER_DISABLED = event_types.register("user.disabled", "An account was disabled.")
     USER_ENABLED = event_types.register("user.enabled", "An account was enabled again.")
