@@ -43,6 +43,7 @@ NOT_PROVOKED_BY = {
     "POST /api/v1/users/me/passkeys/challenges: permission_denied": "the same",
     "POST /api/v1/users/me/passkeys: permission_denied": "the same",
     "DELETE /api/v1/users/me/passkeys/{passkey_id}: permission_denied": "the same",
+    "GET /api/v1/users/me/export: permission_denied": "the same",
     "POST /api/v1/users/me/totp: permission_denied": "the same",
     "PUT /api/v1/users/me/totp: permission_denied": "the same",
     "DELETE /api/v1/users/me/totp: permission_denied": "the same",
@@ -70,6 +71,7 @@ NOT_PROVOKED_BY = {
         for operation in (
             "POST /api/v1/auth/step-ups",
             "POST /api/v1/users",
+            "GET /api/v1/users/me/export",
             "PATCH /api/v1/roles/{name}",
             "PUT /api/v1/users/me/email",
             "DELETE /api/v1/users/me/email",

@@ -36,6 +36,8 @@ from authapp.domain.sessions.step_up import StepUps
 from authapp.domain.throttles import Throttles
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
+from authapp.domain.users.erasure import Erasure
+from authapp.domain.users.exports import Exports
 from authapp.domain.users.name_keys import NameKeys
 from authapp.domain.users.never_verified import never_verified
 from authapp.domain.users.search import UserSearch
@@ -76,6 +78,8 @@ class Services:
     administration: Administration
     user_search: UserSearch
     name_keys: NameKeys
+    exports: Exports
+    erasure: Erasure
     roles: Roles
     audit: AuditTrail
     rate_limits: RateLimits
@@ -109,6 +113,7 @@ class Services:
         )
         principals, one_time_tokens = Principals(fast_path), OneTimeTokens()
         sessions = _sessions(settings, tokens, fast_path, hooks, pages)
+        search, trail = UserSearch(pages), AuditTrail(pages)
         actor_policy = ActorPolicy(
             settings.step_up_max_age,
             two_factors=settings.has_second_factors,
@@ -165,10 +170,12 @@ class Services:
                 actor_policy,
                 has_mail=settings.mail_url is not None,
             ),
-            user_search=UserSearch(pages),
+            user_search=search,
             name_keys=NameKeys(),
+            exports=Exports(accounts, search, sessions, trail),
+            erasure=Erasure(hooks),
             roles=Roles(pages, actor_policy.require_recent),
-            audit=AuditTrail(pages),
+            audit=trail,
             rate_limits=RateLimits(settings.rate_limit, fast_path),
             one_time_tokens=one_time_tokens,
             mail=mail,

@@ -18,6 +18,10 @@ class EventType:
     USER_DISABLED = event_types.register("user.disabled", "An account was disabled.")
     USER_ENABLED = event_types.register("user.enabled", "An account was enabled again.")
     USER_DELETED = event_types.register("user.deleted", "An account was deleted.")
+    USER_ERASED = event_types.register(
+        "user.erased", "The client data of a deleted account was removed from the audit trail."
+    )
+    USER_EXPORTED = event_types.register("user.exported", "A user exported the data of their own account.")
     USER_LOCKED = event_types.register("user.locked", "A name of an account was locked after too many failed logins.")
     USER_UNLOCKED = event_types.register("user.unlocked", "The failed logins of an account were forgotten.")
     LOGIN_REFUSED = event_types.register("login.refused", "A login failed.")
