@@ -16,7 +16,7 @@ from factories import Api, a_user, events_of
 AGENT = {"User-Agent": "a telling browser"}
 
 
-def told(events: list[AuditEvent]) -> set[tuple[str | None, str | None, bool]]:
+def traces(events: list[AuditEvent]) -> set[tuple[str | None, str | None, bool]]:
     return {(event.ip_address, event.user_agent, bool(event.details)) for event in events}
 
 
@@ -39,10 +39,10 @@ def test_an_erased_account_is_gone_and_its_events_tell_only_ids(
     assert succeeded(flask_users(app, "erase", "ada", "--yes")) == f"Erased the account {ada.id}.\n"
 
     *events, deleted, erased = events_of(app, ada)
-    assert told([*events, deleted]) == {(None, None, False)}
+    assert traces([*events, deleted]) == {(None, None, False)}
     assert {event.id: (event.type, event.occurred_at) for event in events} == before
     assert (deleted.type, erased.type) == ("user.deleted", "user.erased")
-    assert ("203.0.113.9", "a telling browser", True) in told(events_of(app, grace))
+    assert ("203.0.113.9", "a telling browser", True) in traces(events_of(app, grace))
     with app.app_context():
         assert list(db.session.scalars(select(User.username))) == ["grace"]
 
@@ -71,7 +71,7 @@ def test_an_erasure_that_was_interrupted_goes_on_with_the_id(app: Flask, api: Ap
     succeeded(flask_users(app, "erase", str(ada.id), "--yes"))
 
     *events, _erased = events_of(app, ada)
-    assert told(events) == {(None, None, False)}
+    assert traces(events) == {(None, None, False)}
 
 
 def test_the_last_administrator_is_not_erased(app: Flask) -> None:

@@ -20,14 +20,14 @@ blueprint = Blueprint("exports", __name__, description="Accounts")
 @recent()
 @limited("export")
 @blueprint.response(200, ExportSchema)
-def export_own_account() -> dict[str, Any]:
+def get_own_export() -> dict[str, Any]:
     """Export what is stored about you.
 
     It has your account, your factors without secrets, your newest sessions and your newest events, up to 1000 of each.
     Read the others with `next_cursor` at `/users/me/sessions` and `/users/me/activity`.
     """
     principal = current_principal()
-    export = Services.of(current_app).exports.own(principal.id, request_context())
+    export = Services.of(current_app).exports.of_user(principal.id, request_context())
     return {
         "user": export.user,
         "factors": shown_factors(principal.id),

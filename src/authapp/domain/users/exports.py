@@ -41,7 +41,7 @@ class Exports:
         self._sessions = sessions
         self._trail = trail
 
-    def own(self, user_id: UUID, context: RequestContext) -> OwnExport:
+    def of_user(self, user_id: UUID, context: RequestContext) -> OwnExport:
         """Return what is stored about a user, for the user; the export is recorded. Raises ``ResourceNotFound``."""
         with transaction():
             audit.record(EventType.USER_EXPORTED, context=context, subject_id=user_id)
