@@ -67,10 +67,10 @@ $$
 
 # As the function runs with the rights of the owner, nobody else may put a table of that name before it.
 SEARCH_PATH = """
-DO $$ BEGIN EXECUTE format(
-    'ALTER FUNCTION erase_audit_events(uuid, timestamptz, uuid, integer) SET search_path = pg_catalog, %I, pg_temp',
-    current_schema()
-); END $$
+DO $$ BEGIN EXECUTE
+    'ALTER FUNCTION erase_audit_events(uuid, timestamptz, uuid, integer) SET search_path = pg_catalog, '
+    || quote_ident(current_schema()) || ', pg_temp';
+END $$
 """
 
 

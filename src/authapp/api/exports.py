@@ -1,4 +1,4 @@
-"""Blueprint ``exports``: what is stored about the user."""
+"""Blueprint ``own_exports``: what is stored about the user."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from authapp.api.sessions import shown_sessions
 from authapp.domain.factors.enrolled import shown_factors
 from authapp.domain.services import Services
 
-blueprint = Blueprint("exports", __name__, description="Accounts")
+blueprint = Blueprint("own_exports", __name__, description="Accounts")
 
 
 @blueprint.get("")
