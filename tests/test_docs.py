@@ -201,7 +201,7 @@ def test_a_settings_documented_default_is_its_default(variable: str) -> None:
 def written(default: object) -> str:
     """Return a default as it is written into the environment."""
     if isinstance(default, RateLimit):
-        return f"{default.amount}/{ {60: 'minute', 3600: 'hour'}[default.seconds] }"
+        return f"{default.amount}/{ {60: 'minute', 3600: 'hour', 86_400: 'day'}[default.seconds] }"
     return str(default)
 
 

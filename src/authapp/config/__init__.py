@@ -124,6 +124,9 @@ class Settings:
     """After how many failures in a row an account is locked, half of them under each of its two names (NIST SP
     800-63B-4: at most 100)."""
 
+    login_floor_ms: int = _integer(1_000, 0, 10_000)
+    """After how many milliseconds a refused login is answered at the earliest, while any account has a foreign hash."""
+
     rate_limits: Mapping[str, RateLimit | None] = field(
         default_factory=dict, metadata={"read": (EnvironmentReader.rates, rate_limits)}
     )

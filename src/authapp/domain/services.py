@@ -27,6 +27,7 @@ from authapp.domain.passwords.breached import breached_passwords
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.login import PasswordLogin
 from authapp.domain.passwords.policy import PasswordPolicy
+from authapp.domain.passwords.response_floor import ResponseFloor
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.principals import Principals
 from authapp.domain.principals.recent import ActorPolicy
@@ -39,6 +40,8 @@ from authapp.domain.sessions.step_up import StepUps
 from authapp.domain.throttles import Throttles
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
+from authapp.domain.users.erasure import Erasure
+from authapp.domain.users.exports import Exports
 from authapp.domain.users.name_keys import NameKeys
 from authapp.domain.users.never_verified import never_verified
 from authapp.domain.users.search import UserSearch
@@ -83,6 +86,8 @@ class Services:
     administration: Administration
     user_search: UserSearch
     name_keys: NameKeys
+    exports: Exports
+    erasure: Erasure
     roles: Roles
     audit: AuditTrail
     rate_limits: RateLimits
@@ -107,11 +112,18 @@ class Services:
             fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
         )
         must_verify = settings.email_verification == "required"
-        verifier = PasswordVerifier(hasher, throttles, fast_path, verified_addresses=must_verify)
+        verifier = PasswordVerifier(
+            hasher,
+            throttles,
+            fast_path,
+            verified_addresses=must_verify,
+            floor=ResponseFloor(settings.login_floor_ms / 1000),
+        )
         principals, one_time_tokens = Principals(fast_path), OneTimeTokens()
         rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), RecentKeys()
         api_key_verifier = ApiKeyVerifier(fast_path, rate_limits, used_api_keys)
         sessions = _sessions(settings, tokens, fast_path, hooks, pages)
+        search, trail = UserSearch(pages), AuditTrail(pages)
         actor_policy = ActorPolicy(
             settings.step_up_max_age,
             two_factors=settings.has_second_factors,
@@ -173,10 +185,12 @@ class Services:
                 actor_policy,
                 has_mail=settings.mail_url is not None,
             ),
-            user_search=UserSearch(pages),
+            user_search=search,
             name_keys=NameKeys(),
+            exports=Exports(accounts, search, sessions, trail),
+            erasure=Erasure(hooks),
             roles=Roles(pages, actor_policy.require_recent),
-            audit=AuditTrail(pages),
+            audit=trail,
             rate_limits=rate_limits,
             one_time_tokens=one_time_tokens,
             mail=mail,

@@ -1,0 +1,75 @@
+"""Exports: what is stored about a user for the user, and all accounts for the operator."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import transaction
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.audit.trail import AuditTrail
+from authapp.domain.pages import Page
+from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.users.accounts import Accounts
+from authapp.domain.users.rows import UserRef
+from authapp.domain.users.search import UserSearch
+from authapp.models import User
+from authapp.security.foreign_hashes import IMPORTED
+
+ITEMS = 1_000
+"""The most items of each list in the export of one's own account. It has cursors for the others."""
+
+
+@dataclass(frozen=True)
+class OwnExport:
+    """What is stored about a user: the account, the newest sessions, and the newest events."""
+
+    user: User
+    sessions: Page[Any]
+    activity: Page[Any]
+
+
+class Exports:
+    """The use cases of exports."""
+
+    def __init__(self, accounts: Accounts, search: UserSearch, sessions: Sessions, trail: AuditTrail) -> None:
+        self._accounts = accounts
+        self._search = search
+        self._sessions = sessions
+        self._trail = trail
+
+    def of_user(self, user_id: UUID, context: RequestContext) -> OwnExport:
+        """Return what is stored about a user, for the user; the export is recorded. Raises ``ResourceNotFound``."""
+        with transaction():
+            audit.record(EventType.USER_EXPORTED, context=context, subject_id=user_id)
+        return OwnExport(
+            self._accounts.find(user_id),
+            self._sessions.list_live(user_id, ITEMS),
+            self._trail.activity(user_id, ITEMS),
+        )
+
+    def accounts(self, user: UserRef | None, *, with_hashes: bool) -> Iterator[dict[str, Any]]:
+        """Return one account, or all, the oldest first, as they are read: the fields of an import.
+
+        Raises ``ResourceNotFound`` if there is no account ``user``.
+        """
+        found = self._search.iterate_all() if user is None else iter([self._accounts.find(user)])
+        return (_fields(account, with_hashes=with_hashes) for account in found)
+
+
+def _fields(user: User, *, with_hashes: bool) -> dict[str, Any]:
+    fields = {
+        "id": str(user.id),
+        "username": user.username,
+        "email": user.email,
+        "email_verified": user.email_verified_at is not None,
+        "status": str(user.status),
+        "roles": user.roles,
+        "created_at": clock.rfc3339(user.created_at),
+    }
+    if with_hashes and user.password_hash is not None:
+        fields["password_hash"] = user.password_hash.removeprefix(IMPORTED)
+    return fields
