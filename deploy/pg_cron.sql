@@ -23,6 +23,9 @@ SELECT cron.schedule('authapp-prune-spent-challenges', '*/10 * * * *', $$DELETE 
 -- API keys, a month after they have expired.
 SELECT cron.schedule('authapp-prune-api-keys', '*/10 * * * *', $$DELETE FROM api_keys WHERE (user_id, id) IN (SELECT user_id, id FROM api_keys WHERE expires_at < now() - interval '30 days' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
+-- The mark that some account may have a foreign hash, when none has one any more.
+SELECT cron.schedule('authapp-prune-foreign-hash-marks', '*/10 * * * *', $$DELETE FROM foreign_hash_marks WHERE marked_at < now() - interval '10 minutes' AND NOT EXISTS (SELECT FROM users WHERE NOT starts_with(password_hash, '$argon2id$'))$$);
+
 -- And for what the limits on guessing count: addresses that may try all again, and failures a month after the last
 -- attempt. Of accounts stay those with second factors, and those that lock: 50 is half of AUTHAPP_LOGIN_FAILURES_MAX.
 SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FROM address_limits WHERE (address, limit_name) IN (SELECT address, limit_name FROM address_limits WHERE arrival_at < now() - interval '5 minutes' ORDER BY arrival_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);

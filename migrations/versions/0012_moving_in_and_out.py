@@ -1,4 +1,4 @@
-"""An index of the accounts with a foreign hash, and the function that empties the audit trail of an erased account."""
+"""A mark and an index of foreign hashes, and the function that empties the audit trail of an erased account."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,11 @@ depends_on = None
 
 INDEX = "ix_users_foreign_hash"
 FOREIGN_HASH = "NOT starts_with(password_hash, '$argon2id$')"
+
+MARK = """
+INSERT INTO foreign_hash_marks
+SELECT 1, now() WHERE EXISTS (SELECT FROM users WHERE NOT starts_with(password_hash, '$argon2id$'))
+"""
 
 APPEND_ONLY = """
 CREATE OR REPLACE FUNCTION audit_events_are_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -87,10 +92,19 @@ def upgrade() -> None:
         op.create_index(
             op.f(INDEX), "users", ["id"], postgresql_where=sa.text(FOREIGN_HASH), postgresql_concurrently=True
         )
+    op.create_table(
+        "foreign_hash_marks",
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("marked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_foreign_hash_marks_only_one")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_foreign_hash_marks")),
+    )
+    op.execute(MARK)
 
 
 def downgrade() -> None:
     """Revert the migration."""
+    op.drop_table("foreign_hash_marks")
     op.drop_index(op.f(INDEX), table_name="users")
     op.execute("DROP FUNCTION erase_audit_events(uuid, timestamptz, uuid, integer)")
     op.execute(APPEND_ONLY.replace("/* erasing */", ""))

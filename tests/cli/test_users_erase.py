@@ -8,10 +8,10 @@ from sqlalchemy.exc import DBAPIError
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.services import Services
-from authapp.domain.users import erasure
-from authapp.models import AuditEvent, User
+from authapp.domain.users import erasure, rows
+from authapp.models import ApiKey, AuditEvent, Session, User
 from cli.invoking import flask_users, refused, succeeded
-from factories import Api, a_user, events_of
+from factories import Api, a_service, a_session, a_user, an_api_key, events_of, problem
 
 AGENT = {"User-Agent": "a telling browser"}
 
@@ -45,6 +45,35 @@ def test_an_erased_account_is_gone_and_its_events_tell_only_ids(
     assert ("203.0.113.9", "a telling browser", True) in traces(events_of(app, grace))
     with app.app_context():
         assert list(db.session.scalars(select(User.username))) == ["grace"]
+
+
+def test_the_keys_and_all_sessions_of_an_erased_account_go(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "DELETED_AT_ONCE", 1)
+    monkeypatch.setattr(erasure, "BATCH", 1)
+    ada, grace = a_user(app, "ada"), a_user(app, "grace")
+    for user in (ada, ada, ada, grace):
+        a_session(app, user)
+    key = an_api_key(app, ada, name="Ada's laptop")
+
+    succeeded(flask_users(app, "erase", "ada", "--yes"))
+
+    problem(api.get("/users/me", key), 401, "token_invalid")
+    (made,) = events_of(app, ada, "api_key.created")
+    assert made.details == {}
+    with app.app_context():
+        assert list(db.session.scalars(select(Session.user_id))) == [grace.id]
+        assert list(db.session.scalars(select(ApiKey.id))) == []
+
+
+def test_a_service_account_is_erased_with_its_keys(app: Flask, api: Api) -> None:
+    service = a_service(app, "backup")
+    key = an_api_key(app, service)
+
+    succeeded(flask_users(app, "erase", "backup", "--yes"))
+
+    problem(api.get("/ping", key), 401, "token_invalid")
 
 
 def test_of_what_an_erased_account_did_to_others_only_its_client_goes(app: Flask, api: Api) -> None:

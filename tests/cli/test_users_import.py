@@ -1,7 +1,9 @@
 """``flask users import``: accounts of other systems."""
 
 import json
+from base64 import b32encode
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import pytest
@@ -11,12 +13,17 @@ from flask import Flask
 from authapp import clock
 from authapp.cli.users_import import MAX_LINE
 from authapp.database.session import db
+from authapp.domain.factors.stored_keys import missing_key_ids
+from authapp.domain.imports import imports
 from authapp.domain.services import Services
-from authapp.domain.users import imports
+from authapp.domain.users import rows
 from authapp.domain.users.never_verified import never_verified
-from authapp.models import User
+from authapp.models import ForeignHashMark, TotpFactor, User
 from cli.invoking import flask_users, misused, succeeded
-from factories import Api, a_user, events_of
+from clocks import Time
+from conftest import reconfigured
+from factories import Api, a_session, a_user, events_of, problem
+from factors import AuthenticatorApp, challenge_of, second_step
 from security.foreign import (
     FIREBASE,
     FOREIGN_PASSWORD,
@@ -149,6 +156,11 @@ def test_an_import_computes_no_hash(app: Flask, tmp_path: Path, monkeypatch: pyt
         ({"email": 5}, "email: Not of the type that it must have."),
         ({"email": "nobody"}, "email: Not a valid email address."),
         ({"email": EMAIL, "is_admin": True}, "There is no field is_admin."),
+        ({"email": EMAIL, "kind": "service"}, "There is no field kind."),
+        ({"email": EMAIL, "totp_secret": "JBSWY3DPEHPK3PX0"}, "totp_secret: Not base32."),
+        ({"email": EMAIL, "totp_secret": "\u00c4" * 16}, "totp_secret: Not base32."),
+        ({"email": EMAIL, "totp_secret": "JBSWY3DP"}, "totp_secret: Must have 10 to 64 bytes."),
+        ({"email": EMAIL, "totp_secret": "A" * 104}, "totp_secret: Must have 10 to 64 bytes."),
         ({"email": EMAIL, "username": "a"}, "username: Must be 3 to 32 of"),
         ({"email": EMAIL, "id": "5"}, "id: Not a UUID."),
         ({"email": EMAIL, "status": "admin"}, "status: Must be one of: active, disabled."),
@@ -156,7 +168,7 @@ def test_an_import_computes_no_hash(app: Flask, tmp_path: Path, monkeypatch: pyt
         ({"email": EMAIL, "roles": ["NO ROLE"]}, "roles: "),
         ({"email": EMAIL, "created_at": "yesterday"}, "created_at: Not a time"),
         ({"email": EMAIL, "created_at": "2999-01-01T00:00:00Z"}, "created_at: Not a time from 1970 until now."),
-        ({"email": EMAIL, "password_hash": "secret"}, "password_hash: The password hash has no known format."),
+        ({"email": EMAIL, "password_hash": "in-plain-text"}, "password_hash: The password hash has no known format."),
         (
             {"email": EMAIL, "password_hash": BCRYPT.replace("$10$", "$15$")},
             "password_hash: The bcrypt hash has a cost beyond 14.",
@@ -169,7 +181,8 @@ def test_a_line_with_a_fault_is_named_and_stops_no_other(app: Flask, tmp_path: P
 
     (fault,) = faults(result)
     assert fault.startswith(f"line 3: {reason}")
-    assert "secret" not in result.output
+    assert "in-plain-text" not in result.output
+    assert "JBSWY3DP" not in result.output
     assert (found(app, "ada").email, found(app, "joan").email) == ("ada@example.com", "joan@example.com")
 
 
@@ -217,6 +230,65 @@ def test_roles_and_status_are_imported_and_recorded(app: Flask, api: Api, tmp_pa
     assert found(app, EMAIL).password_hash == "imported$" + BCRYPT
 
 
+def test_an_imported_authenticator_app_is_asked_for_and_stored_encrypted(
+    app: Flask, api: Api, tmp_path: Path, time: Time
+) -> None:
+    phone = AuthenticatorApp(b"twenty random bytes.")
+    secret = " ".join(wrap(b32encode(phone.secret).decode().lower(), 4))
+    succeeded(imported(app, tmp_path, {"email": EMAIL, "password_hash": BCRYPT, "totp_secret": secret}))
+
+    user = found(app, EMAIL)
+    assert [event.details for event in events_of(app, user, "factor.added")] == [{"factor": "totp"}]
+    with app.app_context():
+        factor = db.session.get_one(TotpFactor, user.id)
+        assert phone.secret not in factor.secret
+        assert factor.key_id in missing_key_ids(None), "the key is among those that are needed"
+        assert factor.confirmed_at is not None
+    challenge = challenge_of(api, user, FOREIGN_PASSWORD)
+    problem(second_step(api, challenge, phone.code()), 401, "second_factor_invalid")  # it is from before the import
+    time.passes(seconds=30)
+    assert second_step(api, challenge, phone.code()).status_code == 200
+
+
+def test_a_secret_that_cannot_be_encrypted_is_a_fault(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconfigured(app, monkeypatch, encryption_keys=None)
+
+    (fault,) = faults(imported(app, tmp_path, {"email": EMAIL, "totp_secret": "A" * 32}))
+
+    assert fault.startswith("line 1: totp_secret: AUTHAPP_ENCRYPTION_KEYS is not set")
+    with app.app_context():
+        assert db.session.query(User).count() == 0
+
+
+def test_an_account_that_comes_back_with_its_id_has_no_sessions_from_before(
+    app: Flask, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = a_user(app, "ada")
+    token = a_session(app, ada).access_token
+    assert api.get("/ping", token).status_code == 200
+    monkeypatch.setattr(rows, "DELETED_AT_ONCE", 0)  # as of an account with very many sessions
+    succeeded(flask_users(app, "delete", "ada", "--yes"))
+
+    succeeded(imported(app, tmp_path, {"id": str(ada.id), "email": EMAIL}))
+
+    problem(api.get("/ping", token), 401, "token_revoked")
+
+
+def test_the_mark_of_foreign_hashes_is_set_by_them_alone(app: Flask, tmp_path: Path) -> None:
+    def is_marked() -> bool:
+        with app.app_context():
+            return db.session.query(ForeignHashMark).count() == 1
+
+    succeeded(imported(app, tmp_path, {"email": "ada@example.com"}))
+    assert not is_marked()
+    succeeded(imported(app, tmp_path, {"email": EMAIL, "password_hash": BCRYPT}))
+    assert is_marked()
+    succeeded(imported(app, tmp_path, {"email": "joan@example.com", "password_hash": BCRYPT}))
+    assert is_marked()
+
+
 def test_a_dry_run_finds_the_faults_and_stores_nothing(app: Flask, tmp_path: Path) -> None:
     result = imported(app, tmp_path, {"email": EMAIL}, {}, options=("--dry-run",))
 
@@ -231,15 +303,15 @@ def test_an_import_that_stopped_goes_on_after_the_last_batch(
 ) -> None:
     monkeypatch.setattr(imports, "BATCH", 2)
     records = [{"email": f"person{number}@example.com"} for number in range(1, 6)]
-    store = imports._store
+    insert = imports._insert_accounts
 
     def fails_at_the_second(accounts: Any, context: Any) -> Any:
         if accounts[0].email == "person3@example.com":
             raise KeyboardInterrupt
-        return store(accounts, context)
+        return insert(accounts, context)
 
     with monkeypatch.context() as stopped:
-        stopped.setattr(imports, "_store", fails_at_the_second)
+        stopped.setattr(imports, "_insert_accounts", fails_at_the_second)
         result = imported(app, tmp_path, *records)
     assert result.exit_code == 1
     assert result.stderr.startswith("Stopped. Go on with: --after 2\n")

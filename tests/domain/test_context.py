@@ -51,6 +51,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.factors.pending_logins.consume",
     "authapp.domain.factors.passkey_challenges.PasskeyChallenges.consume",
     "authapp.domain.factors.pending_logins.delete_all",
+    "authapp.domain.factors.totp_factors.TotpFactors.add_confirmed",
     "authapp.domain.factors.kinds.deletes_rows",
     *(f"authapp.domain.factors.recovery_codes.{name}" for name in ("replace_all", "consume")),
     *(f"authapp.domain.factors.totp_factors.TotpFactors.{name}" for name in ("begin", "confirm", "consume", "remove")),

@@ -1,16 +1,20 @@
 """While any foreign hash is left, a refused login takes as long whatever hash was computed for it."""
 
 import time as clock
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import text, update
 
+from authapp import clock as authapp_clock
 from authapp.cli.checks import foreign_hashes
 from authapp.database.session import db, transaction
+from authapp.domain.passwords import verifier
 from authapp.domain.services import Services
-from authapp.models import User
+from authapp.models import ForeignHashMark, User
 from authapp.security.foreign_hashes import IMPORTED
+from clocks import set_clocks
 from conftest import reconfigured
 from factories import PASSWORD, Api, a_user, problem
 from security.foreign import FOREIGN_PASSWORD, HASHES
@@ -24,11 +28,20 @@ def floor(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def brought(app: Flask, username: str, stored: str) -> User:
-    """Return an account with this hash in the database."""
+    """Return an account with this hash, as an import stores it."""
     user = a_user(app, username)
     with app.app_context(), transaction() as session:
+        session.execute(ForeignHashMark.setting())
         session.execute(update(User).where(User.id == user.id).values(password_hash=stored))
     return user
+
+
+def pruned_marks(app: Flask, monkeypatch: pytest.MonkeyPatch, age: timedelta = timedelta(minutes=11)) -> int:
+    """Prune when the mark is so old; return how many marks went."""
+    now = authapp_clock.now() + age
+    set_clocks(monkeypatch, lambda: now)
+    with app.app_context():
+        return Services.of(app).pruning.prune()["foreign_hash_marks"]
 
 
 def seconds_of_refusal(api: Api, name: str) -> float:
@@ -55,8 +68,12 @@ def test_while_a_foreign_hash_is_left_every_refused_login_takes_the_floor(app: F
         assert seconds_of_refusal(api, name) >= FLOOR
 
 
-def test_the_last_login_of_an_imported_account_ends_the_floor(app: Flask, api: Api) -> None:
+def test_when_no_foreign_hash_is_left_pruning_ends_the_floor(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     grace = brought(app, "grace", IMPORTED + HASHES["passlib ldap_salted_sha1"])
+    assert pruned_marks(app, monkeypatch) == 0
+    assert seconds_of_refusal(api, "grace") >= FLOOR
 
     assert api.log_in("grace", FOREIGN_PASSWORD).status_code == 200
 
@@ -64,8 +81,35 @@ def test_the_last_login_of_an_imported_account_ends_the_floor(app: Flask, api: A
         stored = db.session.get_one(User, grace.id).password_hash
     assert stored is not None
     assert stored.startswith("$argon2id$")
-    assert api.log_in("grace", FOREIGN_PASSWORD).status_code == 200
+    assert seconds_of_refusal(api, "grace") >= FLOOR
+    assert pruned_marks(app, monkeypatch) == 1
     assert seconds_of_refusal(api, "grace") < FLOOR
+
+
+def test_a_mark_that_was_just_set_is_not_pruned(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its import may commit between the look at the accounts and the lock on the mark.
+    with app.app_context(), transaction() as session:
+        session.execute(ForeignHashMark.setting())
+
+    assert pruned_marks(app, monkeypatch, timedelta(minutes=9)) == 0
+    assert pruned_marks(app, monkeypatch) == 1
+
+
+@pytest.mark.committed
+def test_the_mark_of_an_import_that_is_running_is_not_pruned(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with app.app_context(), transaction() as session:
+        session.execute(ForeignHashMark.setting())
+    with app.app_context(), db.engine.begin() as importing:
+        importing.execute(ForeignHashMark.setting())
+
+        assert pruned_marks(app, monkeypatch) == 0
+    assert pruned_marks(app, monkeypatch) == 1
+
+
+def test_a_login_reads_the_mark_and_no_other_account(app: Flask) -> None:
+    statement = verifier._BY_USERNAME.text
+    assert "foreign_hash_marks" in statement
+    assert "starts_with" not in statement
 
 
 def test_a_right_password_is_answered_at_once(app: Flask, api: Api) -> None:
@@ -77,10 +121,10 @@ def test_a_right_password_is_answered_at_once(app: Flask, api: Api) -> None:
     assert clock.perf_counter() - start < FLOOR
 
 
-def test_the_floor_asks_an_index(app: Flask) -> None:
+def test_pruning_asks_an_index(app: Flask) -> None:
     with app.app_context():
         db.session.execute(text("SET LOCAL enable_seqscan = off"))
-        question = "SELECT FROM users AS others WHERE NOT starts_with(password_hash, '$argon2id$')"
+        question = "SELECT FROM users WHERE NOT starts_with(password_hash, '$argon2id$')"
         plan = "\n".join(db.session.scalars(text(f"EXPLAIN {question}")))
     assert "ix_users_foreign_hash" in plan
 

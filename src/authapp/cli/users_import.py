@@ -7,10 +7,11 @@ from typing import Any, BinaryIO
 
 import click
 
+from authapp.cli.commands import services
 from authapp.cli.users import users
 from authapp.context import OPERATOR
-from authapp.domain.users.import_formats import FORMATS
-from authapp.domain.users.imports import ImportOptions, Line, import_accounts
+from authapp.domain.imports.formats import FORMATS
+from authapp.domain.imports.imports import ImportOptions, Line
 
 MAX_LINE = 65_536
 """The longest line, in bytes."""
@@ -40,7 +41,7 @@ def import_(file: BinaryIO, system: str, hash_config: Path | None, on_conflict: 
     imported = skipped = faults = 0
     last_line = after
     try:
-        for batch in import_accounts(_lines(file), options, OPERATOR):
+        for batch in services().imports.import_from(_lines(file), options, OPERATOR):
             for fault in batch.faults:
                 click.echo(f"line {fault.line}: {fault.reason}", err=True)
             imported, skipped = imported + batch.imported, skipped + batch.skipped

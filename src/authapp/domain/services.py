@@ -15,11 +15,13 @@ from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.email.kinds import NEW_LOGIN
 from authapp.domain.email.services import EmailServices
+from authapp.domain.exports import Exports
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.services import FactorServices
 from authapp.domain.factors.stored_keys import missing_keys_problem
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
+from authapp.domain.imports.imports import Imports
 from authapp.domain.mail.services import MailServices
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.pages import Pages
@@ -41,7 +43,6 @@ from authapp.domain.throttles import Throttles
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
 from authapp.domain.users.erasure import Erasure
-from authapp.domain.users.exports import Exports
 from authapp.domain.users.name_keys import NameKeys
 from authapp.domain.users.never_verified import never_verified
 from authapp.domain.users.search import UserSearch
@@ -86,6 +87,7 @@ class Services:
     administration: Administration
     user_search: UserSearch
     name_keys: NameKeys
+    imports: Imports
     exports: Exports
     erasure: Erasure
     roles: Roles
@@ -129,6 +131,7 @@ class Services:
             two_factors=settings.has_second_factors,
             second_factors_of=lambda user_id: factors_of(user_id).second_factors,
         )
+        api_keys = ApiKeys(pages, api_key_verifier, actor_policy)
         accounts = Accounts(
             verifier, policy, hasher, hooks, actor_policy, registration_open=settings.registration == "open"
         )
@@ -160,7 +163,7 @@ class Services:
             password_verifier=verifier,
             password_login=PasswordLogin(verifier, sessions, principals, hooks),
             principals=principals,
-            api_keys=ApiKeys(pages, api_key_verifier, actor_policy),
+            api_keys=api_keys,
             api_key_verifier=api_key_verifier,
             used_api_keys=used_api_keys,
             client_credentials=ClientCredentials(api_key_verifier, tokens),
@@ -187,7 +190,8 @@ class Services:
             ),
             user_search=search,
             name_keys=NameKeys(),
-            exports=Exports(accounts, search, sessions, trail),
+            imports=Imports(factors.totp_factors),
+            exports=Exports(accounts, search, sessions, api_keys, trail, rate_limits),
             erasure=Erasure(hooks),
             roles=Roles(pages, actor_policy.require_recent),
             audit=trail,

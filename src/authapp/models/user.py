@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import idna
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import Boolean, CheckConstraint, ColumnElement, Index, Text, literal_column, text
+from sqlalchemy import CheckConstraint, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
@@ -18,7 +18,6 @@ from authapp.models.role import UserRole
 
 USERNAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"
 EMAIL_MAX_LENGTH = 254
-
 
 FOREIGN_HASH = "NOT starts_with(password_hash, '$argon2id$')"
 """The SQL condition on a hash that is imported, or was made by another system."""
@@ -122,7 +121,7 @@ class User(Model):
         Index(None, "status", "id"),
         # Finds those to prune, which are the oldest of these.
         Index(None, "created_at", postgresql_where=text("first_verified_at IS NULL")),
-        # Tells whether any account has a hash that is imported, or was made by another system.
+        # Tells the pruning of ForeignHashMark whether any is left.
         Index("ix_users_foreign_hash", "id", postgresql_where=text(FOREIGN_HASH)),
     )
 
@@ -174,9 +173,3 @@ class User(Model):
         key = None if value is None else email_key(value) if name == "email" else folded(value)
         setattr(self, f"{name}_key", key)
         return value
-
-
-def any_foreign_hash() -> ColumnElement[bool]:
-    """Return the SQL expression that tells whether any account has a hash that is not ours: one look into an index."""
-    # As text: PostgreSQL uses the index only for a condition without parameters.
-    return literal_column(f"EXISTS (SELECT FROM users AS others WHERE {FOREIGN_HASH})", Boolean)

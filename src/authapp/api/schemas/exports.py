@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields
 
+from authapp.api.schemas.api_keys import ApiKeyPageSchema
 from authapp.api.schemas.audit_events import AuditEventPageSchema
 from authapp.api.schemas.factors import FactorsSchema
 from authapp.api.schemas.sessions import SessionPageSchema
@@ -14,4 +15,5 @@ class ExportSchema(Schema):
     user = fields.Nested(OwnUserSchema, required=True)
     factors = fields.Nested(FactorsSchema, required=True)
     sessions = fields.Nested(SessionPageSchema, required=True)
+    api_keys = fields.Nested(ApiKeyPageSchema, required=True)
     activity = fields.Nested(AuditEventPageSchema, required=True)

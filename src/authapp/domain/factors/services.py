@@ -31,6 +31,7 @@ class FactorServices:
     """The use cases of second factors."""
 
     second_factors: SecondFactors
+    totp_factors: TotpFactors
     totp_enrolment: TotpEnrolment
     recovery_codes: RecoveryCodes
     changes: FactorChanges
@@ -65,9 +66,11 @@ class FactorServices:
         provers = {name: prover for name, prover in made.items() if prover}
         challenges = PasskeyChallenges(tools.challenges, settings.relying_party)
         proofs, changes = PasskeyProofs(challenges, hooks), FactorChanges(actor_policy, hooks)
+        totp_factors = TotpFactors.of(tools)
         return cls(
+            totp_factors=totp_factors,
             second_factors=SecondFactors(provers, verifier, sessions, throttles),
-            totp_enrolment=TotpEnrolment(TotpFactors.of(tools), changes),
+            totp_enrolment=TotpEnrolment(totp_factors, changes),
             recovery_codes=RecoveryCodes(changes, hooks),
             changes=changes,
             resets=FactorResets(throttles, changes),

@@ -98,6 +98,28 @@ class TotpFactors:
         uri = totp.otpauth_uri(secret, self._issuer_name, username)
         return TotpSecret(totp.secret_text(secret), uri, totp.qr_svg(uri))
 
+    @property
+    def can_encrypt(self) -> bool:
+        """Whether there are keys to encrypt secrets with."""
+        return self._optional_keys is not None
+
+    def add_confirmed(self, user_id: UUID, secret: bytes) -> None:
+        """Give a new account a factor that its owner confirmed in another system. Codes from before are void.
+
+        Raises ``ServiceUnavailable`` unless ``can_encrypt``.
+        """
+        sealed, now = self._keys.encrypt(secret, PURPOSE, user_id), clock.now()
+        db.session.add(
+            TotpFactor(
+                user_id=user_id,
+                secret=sealed.data,
+                key_id=sealed.key_id,
+                last_step=totp.step_at(now),
+                confirmed_at=now,
+                created_at=now,
+            )
+        )
+
     def confirm(self, user_id: UUID, code: str) -> bool:
         """Confirm the pending factor of an account with a code; return whether it was right.
 

@@ -26,8 +26,8 @@ from authapp.domain.throttles import (
     unknown_account,
 )
 from authapp.errors import FieldError, InvalidCredentials, ValidationFailed, WrongPassword
-from authapp.models import LoginThrottle, User, UserKind, UserStatus
-from authapp.models.user import any_foreign_hash, lookup_key
+from authapp.models import ForeignHashMark, LoginThrottle, User, UserKind, UserStatus
+from authapp.models.user import lookup_key
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PasswordVerifier:
     ) -> None:
         """With ``verified_addresses``, an account of which no address was ever verified has its username alone.
 
-        While any account has a foreign hash, ``verify`` refuses at ``floor``: foreign hashes cost otherwise than ours.
+        While any account may have a foreign hash, ``verify`` refuses at ``floor``: such hashes cost other than ours.
         """
         self._hasher = hasher
         self._floor = floor
@@ -203,7 +203,9 @@ def _lookup(key: ColumnElement[str], scope: ThrottleScope, *conditions: ColumnEl
     named = always.outerjoin(_USERS, and_(key == bindparam("key"), is_person, *conditions))
     account = func.coalesce(_USERS.c.id, bindparam("unknown_id", type_=_USERS.c.id.type))
     throttled = named.outerjoin(_THROTTLES, _failures(scope, account))
-    return PreparedStatement(select(*_COLUMNS, any_foreign_hash().label("any_foreign_hash")).select_from(throttled))
+    return PreparedStatement(
+        select(*_COLUMNS, ForeignHashMark.is_set().label("any_foreign_hash")).select_from(throttled)
+    )
 
 
 _BY_USERNAME = _lookup(_USERS.c.username_key, LOGIN_BY_USERNAME)

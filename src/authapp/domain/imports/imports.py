@@ -15,9 +15,11 @@ from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.users.import_formats import translated
-from authapp.domain.users.imported_accounts import ImportedAccount
-from authapp.models import AuditEvent, Role, User, UserRole
+from authapp.domain.factors.kinds import TOTP
+from authapp.domain.factors.totp_factors import TotpFactors
+from authapp.domain.imports.accounts import ImportedAccount
+from authapp.domain.imports.formats import translated
+from authapp.models import AuditEvent, ForeignHashMark, Role, User, UserRole
 from authapp.security import identifiers, strict_json
 
 BATCH = 1_000
@@ -62,49 +64,69 @@ class ImportBatch:
     faults: list[ImportFault] = field(default_factory=list)
 
 
-def import_accounts(lines: Iterable[Line], options: ImportOptions, context: RequestContext) -> Iterator[ImportBatch]:
-    """Import accounts, and yield each batch after its commit; a line with a fault stops no other.
+class Imports:
+    """The use case of importing accounts."""
 
-    No hash is computed, no mail is sent and no hook is called. Each account leaves an event.
-    """
-    wanted = (line for line in lines if line[0] > options.after)
-    while batch := list(islice(wanted, BATCH)):
-        yield _import_batch(batch, options, context)
+    def __init__(self, totp_factors: TotpFactors) -> None:
+        self._totp_factors = totp_factors
 
+    def import_from(
+        self, lines: Iterable[Line], options: ImportOptions, context: RequestContext
+    ) -> Iterator[ImportBatch]:
+        """Import accounts, and yield each batch after its commit; a line with a fault stops no other.
 
-def _import_batch(lines: Sequence[Line], options: ImportOptions, context: RequestContext) -> ImportBatch:
-    result = ImportBatch(last_line=lines[-1][0])
-    accounts: list[tuple[int, ImportedAccount]] = []
-    for number, content in lines:
+        No hash is computed, no mail is sent and no hook is called. Each account leaves an event.
+        """
+        wanted = (line for line in lines if line[0] > options.after)
+        while batch := list(islice(wanted, BATCH)):
+            yield self._import_batch(batch, options, context)
+
+    def _import_batch(self, lines: Sequence[Line], options: ImportOptions, context: RequestContext) -> ImportBatch:
+        result = ImportBatch(last_line=lines[-1][0])
+        accounts: list[tuple[int, ImportedAccount]] = []
+        for number, content in lines:
+            try:
+                accounts.append((number, self._read(content, options)))
+            except ValueError as error:
+                result.faults.append(ImportFault(number, str(error)))
+        with transaction() as session:
+            accounts = _with_known_roles(accounts, result)
+            free = _with_free_names(accounts)
+            stored = _insert_accounts([account for _, account in free], context)
+            self._add_credentials([account for _, account in free if account.id in stored], context)
+            if options.dry_run:
+                session.rollback()
+        imported = {number for number, account in free if account.id in stored}
+        result.imported = len(imported)
+        taken = [number for number, _ in accounts if number not in imported]
+        if options.skip_taken:
+            result.skipped = len(taken)
+        else:
+            result.faults += (ImportFault(number, TAKEN) for number in taken)
+        result.faults.sort(key=lambda fault: fault.line)
+        return result
+
+    def _read(self, content: bytes | None, options: ImportOptions) -> ImportedAccount:
+        if content is None:
+            raise ValueError("The line is too long.")
         try:
-            accounts.append((number, _read(content, options)))
+            record = strict_json.loads_object(content)
         except ValueError as error:
-            result.faults.append(ImportFault(number, str(error)))
-    with transaction() as session:
-        accounts = _with_known_roles(accounts, result)
-        free = _with_free_names(accounts)
-        stored = _store([account for _, account in free], context)
-        if options.dry_run:
-            session.rollback()
-    imported = {number for number, account in free if account.id in stored}
-    result.imported = len(imported)
-    taken = [number for number, _ in accounts if number not in imported]
-    if options.skip_taken:
-        result.skipped = len(taken)
-    else:
-        result.faults += (ImportFault(number, TAKEN) for number in taken)
-    result.faults.sort(key=lambda fault: fault.line)
-    return result
+            raise ValueError(str(error).replace("The body", "The line")) from None
+        account = ImportedAccount.read(translated(record, options.system, options.hash_config))
+        if account.totp_secret is not None and not self._totp_factors.can_encrypt:
+            raise ValueError("totp_secret: AUTHAPP_ENCRYPTION_KEYS is not set, and secrets are stored encrypted.")
+        return account
 
-
-def _read(content: bytes | None, options: ImportOptions) -> ImportedAccount:
-    if content is None:
-        raise ValueError("The line is too long.")
-    try:
-        record = strict_json.loads_object(content)
-    except ValueError as error:
-        raise ValueError(str(error).replace("The body", "The line")) from None
-    return ImportedAccount.read(translated(record, options.system, options.hash_config))
+    def _add_credentials(self, accounts: Iterable[ImportedAccount], context: RequestContext) -> None:
+        """Give accounts that were just stored their roles and authenticator apps."""
+        for account in accounts:
+            for role in account.roles:
+                db.session.add(UserRole(user_id=account.id, role_name=role))
+                audit.record(EventType.ROLE_GRANTED, context=context, subject_id=account.id, role=role)
+            if account.totp_secret is not None:
+                self._totp_factors.add_confirmed(account.id, account.totp_secret)
+                audit.record(EventType.FACTOR_ADDED, context=context, subject_id=account.id, factor=TOTP)
 
 
 def _with_known_roles(
@@ -150,8 +172,9 @@ def _taken(column: Any, values: Sequence[Any]) -> set[Any]:
     return set(db.session.scalars(select(column).where(column == any_(literal(values, ARRAY(column.type))))))
 
 
+# An id may be that of an account which was deleted: sessions of it that are still to be pruned are over.
 # All accounts of a batch are one parameter: with one for each value, the client took twice as long.
-_STORE = text(
+_INSERT = text(
     """
     WITH given AS (
         SELECT * FROM jsonb_to_recordset(:accounts) AS account(
@@ -159,9 +182,9 @@ _STORE = text(
             email_verified_at timestamptz, password_hash text, status text, created_at timestamptz)
     ), stored AS (
         INSERT INTO users (id, username, username_key, email, email_key, email_verified_at, first_verified_at,
-            password_hash, status, created_at, updated_at)
+            password_hash, status, sessions_valid_from, created_at, updated_at)
         SELECT id, username, username_key, email, email_key, email_verified_at, email_verified_at,
-            password_hash, status, created_at, :now FROM given
+            password_hash, status, clock_timestamp(), created_at, :now FROM given
         ON CONFLICT DO NOTHING RETURNING id
     ), recorded AS (
         INSERT INTO audit_events (occurred_at, id, type, actor_id, subject_id, user_agent, details)
@@ -177,21 +200,17 @@ _STORE = text(
 )
 
 
-def _store(accounts: Sequence[ImportedAccount], context: RequestContext) -> set[UUID]:
-    """Store the accounts with their roles and events; return the ids of those that were stored.
+def _insert_accounts(accounts: Sequence[ImportedAccount], context: RequestContext) -> set[UUID]:
+    """Store the accounts with their events; return the ids of those that were stored.
 
     One whose name was taken since ``_with_free_names`` is not.
     """
     now = clock.now()
     parameters = {"actor_id": context.actor_id, "user_agent": context.truncated_user_agent, "now": now}
+    if any(account.password_hash for account in accounts):
+        db.session.execute(ForeignHashMark.setting())
     rows = [_row(account, now) for account in accounts]
-    stored = set(db.session.execute(_STORE, {"accounts": rows, **parameters}).scalars())
-    for account in accounts:
-        if account.id in stored:
-            for role in account.roles:
-                db.session.add(UserRole(user_id=account.id, role_name=role))
-                audit.record(EventType.ROLE_GRANTED, context=context, subject_id=account.id, role=role)
-    return stored
+    return set(db.session.execute(_INSERT, {"accounts": rows, **parameters}).scalars())
 
 
 def _row(account: ImportedAccount, now: datetime) -> dict[str, Any]:

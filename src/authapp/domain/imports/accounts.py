@@ -1,8 +1,9 @@
 """One account of an import: its fields, checked."""
 
 import re
+from base64 import b32decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -16,20 +17,27 @@ from authapp.security import identifiers
 from authapp.security.foreign_hashes import IMPORTED, verifier
 
 FIELDS = frozenset(
-    {"id", "username", "email", "email_verified", "password_hash", "status", "roles", "created_at"},
+    {"id", "username", "email", "email_verified", "password_hash", "totp_secret", "status", "roles", "created_at"},
 )
+
+TOTP_SECRET_BYTES = range(10, 65)
+"""How long the secret of an authenticator app may be. RFC 4226 asks for 16 bytes, and many systems made 10."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedAccount:
-    """A valid account that is not stored. ``is_named`` tells whether it came with its username."""
+    """A valid account that is not stored.
+
+    ``is_named`` tells whether it came with its username. ``totp_secret`` is that of a confirmed authenticator app.
+    """
 
     id: UUID
     username: str
     is_named: bool
     email: str
     email_verified: bool
-    password_hash: str | None
+    password_hash: str | None = field(repr=False)
+    totp_secret: bytes | None = field(repr=False)
     status: str
     roles: tuple[str, ...]
     created_at: datetime
@@ -63,6 +71,7 @@ class ImportedAccount:
             email=email,
             email_verified=_optional(fields, "email_verified", bool) or False,
             password_hash=_marked(_optional(fields, "password_hash", str)),
+            totp_secret=_totp_secret(_optional(fields, "totp_secret", str)),
             status=_status(_optional(fields, "status", str)),
             roles=_roles(_optional(fields, "roles", list) or []),
             created_at=_time(_optional(fields, "created_at", str)),
@@ -111,6 +120,20 @@ def _marked(stored: str | None) -> str | None:
     # Nothing is computed here: it reads the format and its costs.
     _named("password_hash", verifier, stored)
     return IMPORTED + stored
+
+
+def _totp_secret(text: str | None) -> bytes | None:
+    """Return a secret in base32 (RFC 4648), as people type it: in any case, with blanks, and without padding."""
+    if text is None:
+        return None
+    digits = "".join(text.split()).rstrip("=")
+    try:
+        secret = b32decode(digits + "=" * (-len(digits) % 8), casefold=True)
+    except ValueError:
+        raise ValueError("totp_secret: Not base32.") from None
+    if len(secret) not in TOTP_SECRET_BYTES:
+        raise ValueError(f"totp_secret: Must have {TOTP_SECRET_BYTES.start} to {TOTP_SECRET_BYTES.stop - 1} bytes.")
+    return secret
 
 
 def _status(text: str | None) -> str:
