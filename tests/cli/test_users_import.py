@@ -28,6 +28,8 @@ from security.foreign import (
     FIREBASE,
     FOREIGN_PASSWORD,
     HASHES,
+    KEYCLOAK_ARGON2,
+    KEYCLOAK_ARGON2_SALT,
     KEYCLOAK_SALT,
     KEYCLOAK_SHA256,
     SIGNER_KEY,
@@ -45,6 +47,23 @@ KEYCLOAK_PASSWORD = {
     "type": "password",
     "secretData": json.dumps({"value": KEYCLOAK_SHA256, "salt": KEYCLOAK_SALT}),
     "credentialData": json.dumps({"hashIterations": 27_500, "algorithm": "pbkdf2-sha256"}),
+}
+KEYCLOAK_ARGON2_PASSWORD = {
+    "type": "password",
+    "secretData": json.dumps({"value": KEYCLOAK_ARGON2, "salt": KEYCLOAK_ARGON2_SALT, "additionalParameters": {}}),
+    "credentialData": json.dumps(
+        {
+            "hashIterations": 5,
+            "algorithm": "argon2",
+            "additionalParameters": {
+                "hashLength": ["32"],
+                "memory": ["7168"],
+                "type": ["id"],
+                "version": ["1.3"],
+                "parallelism": ["1"],
+            },
+        }
+    ),
 }
 EMAIL = "grace@example.com"
 RECORDS: dict[str, dict[str, Any]] = {
@@ -77,6 +96,13 @@ RECORDS: dict[str, dict[str, Any]] = {
         "enabled": True,
         "createdTimestamp": 1577934245000,
         "credentials": [KEYCLOAK_PASSWORD],
+    },
+    "keycloak argon2": {
+        "username": "grace",
+        "email": EMAIL,
+        "emailVerified": True,
+        "createdTimestamp": 1577934245000,
+        "credentials": [{"type": "otp"}, KEYCLOAK_ARGON2_PASSWORD],
     },
     "laravel": {
         "id": 1,
@@ -116,16 +142,17 @@ def found(app: Flask, name: str) -> User:
         return Services.of(app).accounts.find(name)
 
 
-@pytest.mark.parametrize("system", RECORDS)
+@pytest.mark.parametrize("record", RECORDS)
 def test_an_account_of_each_system_logs_in_and_is_argon2id_afterwards(
-    app: Flask, api: Api, tmp_path: Path, system: str
+    app: Flask, api: Api, tmp_path: Path, record: str
 ) -> None:
+    system = record.partition(" ")[0]
     options: tuple[str, ...] = ("--from", system)
     if system == "firebase":
         (tmp_path / "hash.json").write_text(json.dumps({"hash_config": FIREBASE_CONFIG}))
         options += ("--hash-config", str(tmp_path / "hash.json"))
 
-    assert succeeded(imported(app, tmp_path, RECORDS[system], options=options)).startswith("Imported 1 account(s)")
+    assert succeeded(imported(app, tmp_path, RECORDS[record], options=options)).startswith("Imported 1 account(s)")
 
     user = found(app, EMAIL)
     assert user.username == "grace"

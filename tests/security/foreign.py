@@ -1,6 +1,6 @@
 """One hash of each format of other systems, made by the library of that system, of ``FOREIGN_PASSWORD``."""
 
-from authapp.security.foreign_hashes import firebase_hash, pbkdf2_hash
+from authapp.security.foreign_hashes import argon2_hash, firebase_hash, pbkdf2_hash
 
 FOREIGN_PASSWORD = "p\u00e4ssword of another \u2163"
 
@@ -15,6 +15,10 @@ KEYCLOAK_SALT = "eaiXQzYqfs0VDYB53LyKOg=="
 KEYCLOAK_SHA256 = "M0AyPXjwDvvKT7fV66IWJ9cba8pdFwW3QLfCAICJ2Xvk7nC/RTKHETCDO8SiH/eV3r8UnkWSumY3fwQZSJSJXQ=="
 KEYCLOAK_SHA512 = "jWCdeHgb2coF0XvfoEdU5GFbd6HVQD/r0DT/32fdvpJcxNRtWJZaXlmCI/q2WANBaaBSLvFk2wEd+fmzfENRmA=="
 """By the JDK's ``SecretKeyFactory``, which Keycloak's providers call, at Keycloak's costs and lengths."""
+
+KEYCLOAK_ARGON2_SALT = "uhfYpoeYD808RTRs8jEgIw=="
+KEYCLOAK_ARGON2 = "aWR7LZrcOOrGulSkrpqRDO3FJ16s48xh0nASAxgBhrY="
+"""By ``Argon2BytesGenerator`` of Bouncy Castle 1.72, which Keycloak's provider calls, at its costs and lengths."""
 
 HASHES = {
     # Django 5.2.19
@@ -57,5 +61,14 @@ HASHES = {
         FIREBASE["passwordHash"], FIREBASE["salt"], signer_key=SIGNER_KEY, separator="Bw==", rounds=8, mem_cost=14
     ),
     "keycloak pbkdf2-sha256": pbkdf2_hash("sha256", 27_500, KEYCLOAK_SALT, KEYCLOAK_SHA256),
+    "keycloak argon2": argon2_hash(
+        "id",
+        version=19,
+        memory_kib=7_168,
+        time_cost=5,
+        parallelism=1,
+        salt=KEYCLOAK_ARGON2_SALT,
+        hashed=KEYCLOAK_ARGON2,
+    ),
     "keycloak pbkdf2-sha512": pbkdf2_hash("sha512", 210_000, KEYCLOAK_SALT, KEYCLOAK_SHA512),
 }

@@ -57,10 +57,12 @@ def pbkdf2_hash(digest: str, iterations: int, salt: str, hashed: str) -> str:
     return f"${name}${iterations}${salt}${hashed}"
 
 
-def argon2_hash(kind: str, *, memory_kib: int, time_cost: int, parallelism: int, salt: str, hashed: str) -> str:
+def argon2_hash(
+    kind: str, *, version: int, memory_kib: int, time_cost: int, parallelism: int, salt: str, hashed: str
+) -> str:
     """Return an argon2 hash as a PHC string; ``kind`` is ``id``, ``i`` or ``d``; ``salt`` and ``hashed`` are base64."""
     salt, hashed = (_standard(part).rstrip("=") for part in (salt, hashed))
-    return f"$argon2{kind}$v=19$m={memory_kib},t={time_cost},p={parallelism}${salt}${hashed}"
+    return f"$argon2{kind}$v={version}$m={memory_kib},t={time_cost},p={parallelism}${salt}${hashed}"
 
 
 def _read_argon2(match: re.Match[str]) -> Verify:

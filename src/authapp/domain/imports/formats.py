@@ -12,6 +12,8 @@ from uuid import UUID
 
 from authapp.security.foreign_hashes import argon2_hash, firebase_hash, pbkdf2_hash
 
+_UNKNOWN = "The password hash has no known format."
+
 Record = Mapping[str, Any]
 Translate = Callable[[Record, Record], dict[str, Any]]
 
@@ -115,11 +117,15 @@ def _keycloak_hash(credential: Record) -> str:
     if data["algorithm"] != "argon2":
         digest = {"pbkdf2": "sha1", "pbkdf2-sha256": "sha256", "pbkdf2-sha512": "sha512"}.get(data["algorithm"])
         if digest is None:
-            raise ValueError("The password hash has no known format.")
+            raise ValueError(_UNKNOWN)
         return pbkdf2_hash(digest, int(data["hashIterations"]), secret["salt"], secret["value"])
     parameters = {name: values[0] for name, values in data["additionalParameters"].items()}
+    version = {"1.0": 16, "1.3": 19}.get(parameters["version"])
+    if version is None:
+        raise ValueError(_UNKNOWN)
     return argon2_hash(
         parameters["type"],
+        version=version,
         memory_kib=int(parameters["memory"]),
         time_cost=int(data["hashIterations"]),
         parallelism=int(parameters["parallelism"]),
