@@ -5,6 +5,7 @@ from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
+from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.services import Services
@@ -130,6 +131,15 @@ def test_the_role_that_serves_may_not_erase(app: Flask) -> None:
         with app.app_context(), transaction() as session:
             session.execute(text("DROP OWNED BY serves_only"))
             session.execute(text("DROP ROLE serves_only"))
+
+
+def test_the_function_empties_no_table_that_its_caller_put_before_the_trail(app: Flask) -> None:
+    ada = a_user(app, "ada")
+    with app.app_context(), transaction() as session:
+        session.execute(text("CREATE TEMPORARY TABLE audit_events ON COMMIT DROP AS SELECT * FROM public.audit_events"))
+        session.execute(erasure._ERASE, {"user_id": ada.id, "after_time": clock.from_timestamp(0), "after_id": ada.id})
+        assert "flask CLI" in set(session.scalars(text("SELECT user_agent FROM audit_events")))
+        assert set(session.scalars(text("SELECT user_agent FROM public.audit_events"))) == {None}
 
 
 def test_the_trail_stays_append_only(app: Flask) -> None:

@@ -235,6 +235,19 @@ def test_an_account_that_is_there_is_a_fault_or_is_skipped(app: Flask, tmp_path:
     assert found(app, "ada").password_hash == ada.password_hash
 
 
+def test_a_name_that_is_taken_at_the_same_moment_is_a_fault(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = a_user(app, "ada")
+    monkeypatch.setattr(imports, "_taken", lambda *_: set())  # as it was when the import looked
+
+    result = imported(app, tmp_path, {"email": ada.email, "roles": ["admin"]}, {"email": EMAIL})
+
+    assert faults(result) == [f"line 1: {imports.TAKEN}"]
+    assert found(app, "ada").roles == []
+    assert found(app, EMAIL).username == "grace"
+
+
 def test_usernames_are_made_where_there_are_none(app: Flask, tmp_path: Path) -> None:
     emails = ["grace@example.com", "grace@example.org", "a@example.com", "\u00fc.ber+tag@example.com"]
 

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import text, update
+from sqlalchemy import delete, text, update
 
 from authapp import clock as authapp_clock
 from authapp.cli.checks import foreign_hashes
+from authapp.cli.checks.result import CheckLevel
 from authapp.database.session import db, transaction
 from authapp.domain.passwords import verifier
 from authapp.domain.services import Services
@@ -149,3 +150,15 @@ def test_doctor_measures_whether_the_floor_is_high_enough(
         result = foreign_hashes.floor(Services.of(app))
 
     assert f"{result.level}: {result.sentence}".startswith(expected)
+
+
+def test_doctor_finds_foreign_hashes_of_which_logins_do_not_know(app: Flask) -> None:
+    brought(app, "grace", HASHES["auth0 bcrypt"])
+    with app.app_context(), transaction() as session:
+        session.execute(delete(ForeignHashMark))
+
+        result = foreign_hashes.floor(Services.of(app))
+
+        assert (result.level, "not marked" in result.sentence) == (CheckLevel.WARN, True)
+        session.execute(text(result.advice.removeprefix("Run ").removesuffix(".")))
+        assert "not marked" not in foreign_hashes.floor(Services.of(app)).sentence

@@ -4,20 +4,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, FlaskGroup
 
-from authapp.cli import (
-    api_keys,
-    audit,
-    doctor,
-    keys,
-    mail,
-    roles,
-    serve,
-    tokens,
-    users,
-    users_erase,
-    users_export,
-    users_import,
-)
+from authapp.cli import api_keys, audit, doctor, keys, mail, roles, serve, tokens, users
 from authapp.cli.commands import SETTINGS_ERROR, services
 from authapp.config import SettingsError
 
@@ -32,10 +19,6 @@ COMMANDS: tuple[click.Command, ...] = (
     doctor.doctor,
     serve.serve,
 )
-
-
-# These add commands to the group of ``users``.
-_OF_USERS = (users_import, users_export, users_erase)
 
 
 def init_app(app: Flask) -> None:

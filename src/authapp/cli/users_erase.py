@@ -6,11 +6,9 @@ from uuid import UUID
 import click
 
 from authapp.cli.commands import services
-from authapp.cli.users import users
 from authapp.context import OPERATOR
 
 
-@users.command("erase")
 @click.argument("name", metavar="USERNAME|ID")
 @click.confirmation_option(prompt="Delete this account and the traces of its owner permanently?")
 def erase(name: str) -> None:

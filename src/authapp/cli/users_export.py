@@ -7,10 +7,8 @@ from pathlib import Path
 import click
 
 from authapp.cli.commands import services
-from authapp.cli.users import users
 
 
-@users.command("export")
 @click.argument("name", metavar="[USERNAME]", required=False)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The new file; one that exists is refused.")
 @click.option("--with-hashes", is_flag=True, help="Write the password hashes, too.")

@@ -8,7 +8,6 @@ from typing import Any, BinaryIO
 import click
 
 from authapp.cli.commands import services
-from authapp.cli.users import users
 from authapp.context import OPERATOR
 from authapp.domain.imports.formats import FORMATS
 from authapp.domain.imports.imports import ImportOptions, Line
@@ -17,7 +16,6 @@ MAX_LINE = 65_536
 """The longest line, in bytes."""
 
 
-@users.command("import")
 @click.argument("file", type=click.File("rb"))
 @click.option("--from", "system", type=click.Choice(sorted(FORMATS)), default="authapp", help="Whose fields they are.")
 @click.option("--hash-config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="JSON, of Firebase.")

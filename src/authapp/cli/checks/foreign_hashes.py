@@ -8,7 +8,8 @@ from sqlalchemy import select, text
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.database.session import db
 from authapp.domain.services import Services
-from authapp.models import User
+from authapp.models import ForeignHashMark, User
+from authapp.models.foreign_hash_mark import ONLY_ID
 from authapp.models.user import FOREIGN_HASH
 from authapp.security.foreign_hashes import IMPORTED, verifier
 
@@ -23,6 +24,10 @@ def floor(services: Services) -> CheckResult:
     stored = db.session.scalars(select(User.password_hash).where(text(FOREIGN_HASH)).limit(_SAMPLES)).all()
     if not stored:
         return CheckResult(CheckLevel.OK, _SUBJECT, "Every password hash is argon2id.")
+    if db.session.get(ForeignHashMark, ONLY_ID) is None:
+        sentence = "Some are left and not marked, so the time of a refused login tells whose they are."
+        advice = "Run INSERT INTO foreign_hash_marks VALUES (1, now())."
+        return CheckResult(CheckLevel.WARN, _SUBJECT, sentence, advice)
     by_format = {found[_FORMAT]: found for found in stored if found}
     needed = max(_milliseconds(found) for found in list(by_format.values())[:_MEASURED])
     floor_ms = services.settings.login_floor_ms
