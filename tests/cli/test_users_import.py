@@ -219,6 +219,15 @@ def test_fields_of_another_system_are_a_fault(app: Flask, tmp_path: Path) -> Non
     assert faults(result) == ["line 1: It has no password.", "line 2: It has not the fields of django."]
 
 
+def test_text_within_a_line_that_is_nested_too_deep_is_a_fault(app: Flask, tmp_path: Path) -> None:
+    password = {"type": "password", "secretData": "[" * 30_000, "credentialData": "{}"}
+    record = {"email": EMAIL, "credentials": [password]}
+
+    result = imported(app, tmp_path, record, options=("--from", "keycloak"))
+
+    assert faults(result) == ["line 1: It has not the fields of keycloak."]
+
+
 def test_an_account_that_is_there_is_a_fault_or_is_skipped(app: Flask, tmp_path: Path) -> None:
     ada = a_user(app, "ada")
     records = [

@@ -1,5 +1,6 @@
 """Hashes of other systems: read, bounded, and replaced."""
 
+import bcrypt
 import pytest
 
 from authapp.security.foreign_hashes import IMPORTED, verifier
@@ -85,6 +86,16 @@ def test_a_hash_that_costs_too_much_is_refused_before_it_is_computed(expensive: 
 def test_what_is_no_hash_is_refused(unknown: str) -> None:
     with pytest.raises(ValueError, match=r"^The .*\.$"):
         verifier(unknown)
+
+
+@pytest.mark.parametrize(
+    ("hashed", "sent"), [("a" * 72, "a" * 73), ("abc", "abc\0def")], ids=["over 72 bytes", "a NUL byte"]
+)
+def test_a_bcrypt_hash_does_not_open_for_a_password_of_which_it_would_read_the_start(hashed: str, sent: str) -> None:
+    stored = IMPORTED + bcrypt.hashpw(hashed.encode(), bcrypt.gensalt(4)).decode()
+
+    assert PASSWORDS.verify(hashed, stored)[0]
+    assert PASSWORDS.verify(sent, stored) == (False, None)
 
 
 def test_a_refused_hash_costs_a_login_what_a_missing_one_does() -> None:

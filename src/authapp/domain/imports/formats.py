@@ -173,5 +173,5 @@ def translated(record: Record, system: str, hash_config: Record) -> dict[str, An
         return FORMATS[system](record, hash_config)
     except KeyError as error:
         raise ValueError(f"It has no {error.args[0]}.") from None
-    except (AttributeError, TypeError, OverflowError, json.JSONDecodeError):
+    except (AttributeError, TypeError, OverflowError, RecursionError, json.JSONDecodeError):
         raise ValueError(f"It has not the fields of {system}.") from None
