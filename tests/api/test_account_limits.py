@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
@@ -16,7 +16,7 @@ from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
 from authapp.domain.services import Services
-from authapp.domain.throttles import LOGIN_BY_USERNAME, SECOND_FACTOR, Attempt, Throttles
+from authapp.domain.throttles import LOGIN_BY_USERNAME, RETENTION, SECOND_FACTOR, Attempt, Throttles
 from authapp.errors import TooManyRequests
 from authapp.models import AddressLimit, AuditEvent, LoginThrottle, User
 from cli.invoking import flask_users, succeeded
@@ -376,9 +376,14 @@ def test_failures_are_forgotten_after_the_same_time_whether_or_not_there_is_an_a
     app: Flask, api: Api, ada: User, time: Time
 ) -> None:
     for name in ["ada", "nobody"]:
-        fail(api, FREE - 1, name)
-    time.passes(days=31)
+        fail(api, 1, name)
+    time.passes(days=29)
+    for name in ["ada", "nobody"]:
+        fail(api, FREE - 2, name)
+    time.passes(days=2)
     with app.app_context():
+        assert Services.of(app).pruning.prune()["limits"] == 0, "the time begins anew with each attempt"
+        time.passes(days=29)
         Services.of(app).pruning.prune()
     assert [[api.log_in(name, WRONG).status_code for _ in range(FREE + 1)] for name in ["ada", "nobody"]] == [
         [401] * FREE + [429]
@@ -392,8 +397,9 @@ def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, 
     with app.app_context():
         Services.of(app).administration.delete(gone.id, OPERATOR)
         for user, scope, failures in [(locked, LOGIN_BY_USERNAME, MOST), (ada, SECOND_FACTOR, 1)]:
-            row = LoginThrottle(counted_id=user.id, scope=scope.name, failures=failures, last_attempt_at=time.now)
-            db.session.add(row)
+            key = {"counted_id": user.id, "scope": scope.name}
+            row = {"failures": failures, "last_attempt_at": time.now, "prune_after": time.now + RETENTION}
+            db.session.add(LoginThrottle(**key, **row))
         db.session.commit()
         time.passes(days=29)
         assert Services.of(app).pruning.prune()["limits"] == 0
@@ -402,3 +408,25 @@ def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, 
         time.passes(days=2)
         assert Services.of(app).pruning.prune()["limits"] == 4, "three counters of names, and one of an address"
         assert set(db.session.scalars(select(LoginThrottle.counted_id))) == {locked.id, ada.id}
+
+
+def test_failures_that_are_kept_are_not_read_again_by_each_run_that_prunes(app: Flask, ada: User, time: Time) -> None:
+    with app.app_context():
+        services = Services.of(app)
+        key = {"counted_id": ada.id, "scope": SECOND_FACTOR.name}
+        row = {"failures": 1, "last_attempt_at": time.now, "prune_after": time.now + RETENTION}
+        db.session.add(LoginThrottle(**key, **row))
+        db.session.commit()
+        rows = next(rows for rows in services.pruning.all_rows() if rows.model is LoginThrottle)
+
+        def due() -> list[UUID]:
+            return list(db.session.scalars(select(LoginThrottle.counted_id).where(rows.condition(time.now))))
+
+        for _ in range(2):
+            time.passes(days=31)
+            assert due() == [ada.id]
+            assert services.pruning.prune()["limits"] == 0
+            assert due() == []
+        services.administration.delete(ada.id, OPERATOR)
+        time.passes(days=31)
+        assert services.pruning.prune()["limits"] == 1, "the account that it was kept for is gone"

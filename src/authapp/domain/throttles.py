@@ -16,14 +16,14 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Interval, bindparam, case, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Interval, bindparam, case, delete, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
 from authapp.config import NAMES_PER_ACCOUNT
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, read_one, transaction
-from authapp.domain.pruning import Prunable
+from authapp.domain.pruning import BATCH, Prunable
 from authapp.errors import Quota, Refusal, TooManyRequests
 from authapp.models import LoginThrottle, User
 
@@ -33,6 +33,8 @@ _DOUBLINGS = math.ceil(math.log2(MAX_DELAY / FIRST_DELAY))
 
 RETENTION = timedelta(days=30)
 """How long failures are kept after the last attempt, unless they lock an account."""
+
+_KEY = (LoginThrottle.counted_id, LoginThrottle.scope)
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,29 @@ class Attempt:
     counted_at: datetime
     failures: int
     is_last: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PrunableThrottles(Prunable):
+    """The failures that are due. Those that are kept become due later: else each run would read all that ever were."""
+
+    is_kept: ColumnElement[bool]
+
+    def delete_rows(self, condition: ColumnElement[bool]) -> int:
+        """Delete the rows that meet ``condition``, without those that are kept; return their number."""
+        while _postpone(condition & self.is_kept) == BATCH:
+            pass
+        return super().delete_rows(condition & ~self.is_kept)
+
+
+def _postpone(condition: ColumnElement[bool]) -> int:
+    due = select(*_KEY).where(condition).order_by(LoginThrottle.prune_after).limit(BATCH)
+    batch = due.with_for_update(skip_locked=True, of=LoginThrottle).cte("batch")
+    later = {"prune_after": LoginThrottle.prune_after + RETENTION}
+    statement = update(LoginThrottle).where(tuple_(*_KEY).in_(select(*batch.c))).values(later)
+    with transaction() as session:
+        postponed: int = session.connection().execute(statement).rowcount
+    return postponed
 
 
 class Throttles:
@@ -151,13 +176,10 @@ class Throttles:
 
         If those of an account were kept longer than those of an unknown name, that would reveal which names exist.
         """
-
-        def is_prunable(now: datetime) -> ColumnElement[bool]:
-            is_kept = (LoginThrottle.failures >= self._max_of_scope) | (LoginThrottle.scope == SECOND_FACTOR.name)
-            is_owned = exists().where(User.id == LoginThrottle.counted_id)
-            return (LoginThrottle.last_attempt_at < now - RETENTION) & ~(is_kept & is_owned)
-
-        return Prunable("limits", LoginThrottle.last_attempt_at, is_prunable)
+        is_kept = (LoginThrottle.failures >= self._max_of_scope) | (LoginThrottle.scope == SECOND_FACTOR.name)
+        is_owned = exists().where(User.id == LoginThrottle.counted_id)
+        due = LoginThrottle.prune_after
+        return _PrunableThrottles("limits", due, lambda now: due < now, is_kept=is_kept & is_owned)
 
 
 def _refusal(wait: timedelta, sentence: str = "There were too many failed attempts.") -> Refusal:
@@ -181,6 +203,7 @@ def _reserve_statement(free: int) -> PreparedStatement:
         failures=1,
         last_attempt_at=now,
         blocked_until=now + FIRST_DELAY if free <= 1 else None,
+        prune_after=now + RETENTION,
     )
     counted = statement.on_conflict_do_update(
         index_elements=[LoginThrottle.counted_id, LoginThrottle.scope],
@@ -188,6 +211,7 @@ def _reserve_statement(free: int) -> PreparedStatement:
             "failures": failures,
             "last_attempt_at": now,
             "blocked_until": case((failures >= free, now + delay), else_=None),
+            "prune_after": now + RETENTION,
         },
         where=(LoginThrottle.failures < bindparam("max_failures", type_=LoginThrottle.failures.type))
         & func.coalesce(LoginThrottle.blocked_until <= now, True),
