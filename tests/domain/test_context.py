@@ -121,6 +121,8 @@ def called(node: ast.expr) -> set[str]:
     if not isinstance(node, ast.Attribute):
         return set()
     owner = node.value
+    if isinstance(owner, ast.Attribute) and owner.attr == "thread":
+        return {f"thread.{node.attr}"}  # it starts no session
     last = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
     return {f".{node.attr}", f"{last.strip('_')}.{node.attr}"}
 

@@ -1,6 +1,7 @@
 """The services: all use cases, wired for one application."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, Self
@@ -53,9 +54,16 @@ EXTENSION = "authapp"
 
 
 class HasExtensions(Protocol):
-    """The part of a Flask application that is used here."""
+    """The part of a Flask application that ``Services.of`` uses."""
 
     extensions: dict[str, Any]
+
+
+class HasAppContext(Protocol):
+    """The part of a Flask application that ``Services.build`` uses."""
+
+    def app_context(self) -> AbstractContextManager[Any]:
+        """Open an application context."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,9 @@ class Services:
     health: Health
 
     @classmethod
-    def build(cls, settings: Settings, fast_path: FastPath, app: object, migrations: Sequence[MigrationFolder]) -> Self:
+    def build(
+        cls, settings: Settings, fast_path: FastPath, app: HasAppContext, migrations: Sequence[MigrationFolder]
+    ) -> Self:
         """Create the use cases.
 
         Raises ``authapp.security.keys.InvalidKey``, with the name of the setting, if the keys cannot be used.
@@ -189,7 +199,9 @@ class Services:
                     *(never_verified(settings.unverified_account_days) if must_verify else ()),
                 ],
             ),
-            health=Health(migrations, {"encryption_keys": partial(missing_keys_problem, encryption_keys)}),
+            health=Health(
+                migrations, app.app_context, {"encryption_keys": partial(missing_keys_problem, encryption_keys)}
+            ),
         )
 
     def connect(self, app: object) -> None:

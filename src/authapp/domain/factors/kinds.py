@@ -132,7 +132,7 @@ class _FactorKinds(Registry[FactorKind]):
 
 
 factor_kinds = _FactorKinds(
-    "kind of factor", r"(?!(?:all|recent)$)[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _, but not all or recent."
+    "kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.", reserved=frozenset({"all", "recent"})
 )
 """The registered kinds, in the order in which a login names them. Events of resets have ``all`` or ``recent``."""
 
