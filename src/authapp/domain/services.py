@@ -124,7 +124,7 @@ class Services:
         sessions = _sessions(settings, tokens, fast_path, hooks, pages)
         actor_policy = ActorPolicy(
             settings.step_up_max_age,
-            two_factors=settings.has_second_factors,
+            has_second_factors=settings.has_second_factors,
             second_factors_of=lambda user_id: factors_of(user_id).second_factors,
         )
         accounts = Accounts(

@@ -123,7 +123,7 @@ class FactorChanges:
         """
         with transaction():
             change = self.of(lock_managed(ref, context))
-            self._policy.require_recent_two_factors(context)
+            self._policy.require_recent_and_multi_factor(context)
             yield change
         self.send_sessions_ended(change.user.id, change.ended, context)
 
