@@ -17,6 +17,7 @@ from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.email.kinds import NEW_LOGIN
 from authapp.domain.email.services import EmailServices
 from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.factors.kinds import offered_second_factors
 from authapp.domain.factors.services import FactorServices
 from authapp.domain.factors.stored_keys import missing_keys_problem
 from authapp.domain.health import Health
@@ -124,7 +125,7 @@ class Services:
         sessions = _sessions(settings, tokens, fast_path, hooks, pages)
         actor_policy = ActorPolicy(
             settings.step_up_max_age,
-            has_second_factors=settings.has_second_factors,
+            has_second_factors=bool(offered_second_factors(settings)),
             second_factors_of=lambda user_id: factors_of(user_id).second_factors,
         )
         accounts = Accounts(
