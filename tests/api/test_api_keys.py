@@ -119,13 +119,14 @@ def test_an_account_has_no_more_than_50_keys(app: Flask, api: Api, user: User, t
         ({}, "#/name"),
         ({"name": ""}, "#/name"),
         ({"name": "x" * 65}, "#/name"),
+        ({"name": "evil\u202emoc"}, "#/name"),
         ({"name": "a\nb"}, "#/name"),
         ({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}, "#/expires_at"),
         ({"name": "x", "expires_at": "tomorrow"}, "#/expires_at"),
         ({"name": "x", "permissions": ["no:such"]}, "#/permissions/0"),
         ({"name": "x", "user_id": str(SOMEBODY)}, "#/user_id"),
     ],
-    ids=["none", "empty", "long", "lines", "past", "words", "unknown", "of another"],
+    ids=["none", "empty", "long", "direction", "lines", "past", "words", "unknown", "of another"],
 )
 def test_what_cannot_be_a_key_is_refused(api: Api, token: str, body: dict[str, Any], pointer: str) -> None:
     refused = problem(api.post("/users/me/api-keys", body, token), 422, "validation_failed")

@@ -12,6 +12,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from authapp import clock, hooks
+from authapp.config import rate_limits
 from authapp.context import MULTI_FACTOR, OPERATOR
 from authapp.database.session import db
 from authapp.domain.factors import pending_logins
@@ -169,15 +170,22 @@ def test_a_change_of_the_account_voids_the_challenge_and_spends_no_code(
         assert db.session.scalar(select(func.count()).select_from(RecoveryCode)) == codes
 
 
+def test_who_knows_the_password_alone_does_not_soon_push_out_the_login_of_the_owner() -> None:
+    limit = rate_limits["login"]
+    assert limit is not None
+    assert MAX_PER_ACCOUNT * limit.seconds / limit.amount >= 45, "seconds, for one address that goes to its limit"
+
+
 def test_an_account_has_few_challenges_and_the_oldest_go(
-    app: Flask, api: Api, user: User, phone: AuthenticatorApp, time: Time
+    app: Flask, api: Api, user: User, phone: AuthenticatorApp, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pending_logins, "MAX_PER_ACCOUNT", 5)
     challenges = []
-    for _ in range(MAX_PER_ACCOUNT + 1):
+    for _ in range(6):
         challenges.append(challenge_of(api, user))
         time.passes(seconds=1)
     with app.app_context():
-        assert db.session.scalar(select(func.count()).select_from(PendingLogin)) == MAX_PER_ACCOUNT
+        assert db.session.scalar(select(func.count()).select_from(PendingLogin)) == 5
     problem(second_step(api, challenges[0], phone.code()), 401, "challenge_invalid")
     assert second_step(api, challenges[1], phone.code()).status_code == 200
 

@@ -135,7 +135,6 @@ def _new_passkey(user_id: UUID, name: str, made: RegisteredCredential, answer: P
         sign_count=made.sign_count,
         backup_eligible=made.backup_eligible,
         backed_up=made.backed_up,
-        user_verified=True,
         transports=known_transports(answer.credential["response"].get("transports") or ()),
         aaguid=made.aaguid,
         name=name,
