@@ -144,8 +144,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
                     return result
                 return as_json(dump(result) if dump else result, status_code, headers)
 
-            # Where flask-smorest keeps the documentation of a view.
-            answering._apidoc = document(view)._apidoc  # type: ignore[attr-defined]  # noqa: SLF001
+            answering._apidoc = document(view)._apidoc  # type: ignore[attr-defined]  # noqa: SLF001 - where flask-smorest keeps it
             return cast("View", answering)
 
         return decorator
