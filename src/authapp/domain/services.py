@@ -11,7 +11,7 @@ from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.api_keys.api_keys import ApiKeys
 from authapp.domain.api_keys.client_credentials import ClientCredentials
-from authapp.domain.api_keys.recent_keys import RecentKeys
+from authapp.domain.api_keys.recent_keys import RecentApiKeys
 from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.email.kinds import NEW_LOGIN
@@ -82,7 +82,7 @@ class Services:
     principals: Principals
     api_keys: ApiKeys
     api_key_verifier: ApiKeyVerifier
-    used_api_keys: RecentKeys
+    used_api_keys: RecentApiKeys
     client_credentials: ClientCredentials
     sessions: Sessions
     step_ups: StepUps
@@ -120,7 +120,7 @@ class Services:
         must_verify = settings.email_verification == "required"
         verifier = PasswordVerifier(hasher, throttles, fast_path, verified_addresses=must_verify)
         principals, one_time_tokens = Principals(fast_path), OneTimeTokens()
-        rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), RecentKeys()
+        rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), RecentApiKeys()
         api_key_verifier = ApiKeyVerifier(fast_path, rate_limits, used_api_keys)
         sessions = _sessions(settings, tokens, fast_path, hooks, pages)
         actor_policy = ActorPolicy(
