@@ -95,6 +95,12 @@ def token(app: Flask, user: User) -> str:
     return a_session(app, user).access_token
 
 
+@pytest.fixture
+def root(app: Flask) -> str:
+    """An access token of an administrator."""
+    return a_session(app, a_user(app, "root", roles=["admin"])).access_token
+
+
 @contextmanager
 def rolled_back(app: Flask) -> Iterator[None]:
     with app.app_context():
