@@ -17,18 +17,13 @@ from authapp.errors import PermissionDenied
 from authapp.models import User
 from clocks import Time
 from factories import PASSWORD, Api, a_token, all_events, problem
-from factors import AuthenticatorApp, a_session_with_two_factors, a_verified_user, an_app, challenge_of, second_step
+from factors import AuthenticatorApp, a_session_with_two_factors, a_verified_user, challenge_of, second_step
 
 
 @pytest.fixture
 def user(app: Flask, time: Time) -> User:
     del time
     return a_verified_user(app)
-
-
-@pytest.fixture
-def phone(app: Flask, user: User) -> AuthenticatorApp:
-    return an_app(app, user)
 
 
 def locked_out(api: Api, user: User, phone: AuthenticatorApp, time: Time) -> str:

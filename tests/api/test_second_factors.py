@@ -32,11 +32,6 @@ def user(app: Flask, time: Time) -> User:
     return a_verified_user(app)
 
 
-@pytest.fixture
-def phone(app: Flask, user: User) -> AuthenticatorApp:
-    return an_app(app, user)
-
-
 def basic(name: str, password: str) -> str:
     return "Basic " + b64encode(f"{name}:{password}".encode()).decode()
 
