@@ -43,6 +43,7 @@ from authapp.api import (
 )
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings, SettingsError
+from authapp.domain.factors.kinds import offered_second_factors
 
 
 def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
@@ -67,7 +68,7 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         audit_events.activity: f"{BASE_PATH}/users/me/activity",
         exports.blueprint: f"{BASE_PATH}/users/me/export",
         **(_of_mail(settings) if settings.mail_url else {}),
-        **(_of_factors() if settings.has_second_factors else {}),
+        **(_of_factors() if offered_second_factors(settings) else {}),
         **({totp.blueprint: f"{BASE_PATH}/users/me/totp"} if settings.encryption_keys else {}),
         **(_of_passkeys(settings) if settings.origins else {}),
         roles.blueprint: f"{BASE_PATH}/roles",

@@ -15,8 +15,9 @@ class RateLimit:
 
 rate_limits: Registry[RateLimit | None] = Registry(
     "rate limit",
-    r"(?!default$|storage$)[a-z][a-z_]{0,39}",
-    "use 1 to 40 of a-z and _, and neither default nor storage.",
+    r"[a-z][a-z_]{0,39}",
+    "use 1 to 40 of a-z and _.",
+    reserved=frozenset({"default", "storage"}),
 )
 """The default of each limit, by name. ``AUTHAPP_RATE_LIMIT_<NAME>`` changes it; ``off`` turns it off.
 

@@ -1,6 +1,7 @@
 """The services: all use cases, wired for one application."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, Self
@@ -10,13 +11,14 @@ from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.api_keys.api_keys import ApiKeys
 from authapp.domain.api_keys.client_credentials import ClientCredentials
-from authapp.domain.api_keys.recent_keys import RecentKeys
+from authapp.domain.api_keys.recent_keys import RecentApiKeys
 from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.email.kinds import NEW_LOGIN
 from authapp.domain.email.services import EmailServices
 from authapp.domain.exports import Exports
 from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.factors.kinds import offered_second_factors
 from authapp.domain.factors.services import FactorServices
 from authapp.domain.factors.stored_keys import missing_keys_problem
 from authapp.domain.health import Health
@@ -57,9 +59,16 @@ EXTENSION = "authapp"
 
 
 class HasExtensions(Protocol):
-    """The part of a Flask application that is used here."""
+    """The part of a Flask application that ``Services.of`` uses."""
 
     extensions: dict[str, Any]
+
+
+class HasAppContext(Protocol):
+    """The part of a Flask application that ``Services.build`` uses."""
+
+    def app_context(self) -> AbstractContextManager[Any]:
+        """Open an application context."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ class Services:
     principals: Principals
     api_keys: ApiKeys
     api_key_verifier: ApiKeyVerifier
-    used_api_keys: RecentKeys
+    used_api_keys: RecentApiKeys
     client_credentials: ClientCredentials
     sessions: Sessions
     step_ups: StepUps
@@ -101,7 +110,9 @@ class Services:
     health: Health
 
     @classmethod
-    def build(cls, settings: Settings, fast_path: FastPath, app: object, migrations: Sequence[MigrationFolder]) -> Self:
+    def build(
+        cls, settings: Settings, fast_path: FastPath, app: HasAppContext, migrations: Sequence[MigrationFolder]
+    ) -> Self:
         """Create the use cases.
 
         Raises ``authapp.security.keys.InvalidKey``, with the name of the setting, if the keys cannot be used.
@@ -122,13 +133,13 @@ class Services:
             floor=ResponseFloor(settings.login_floor_ms / 1000),
         )
         principals, one_time_tokens = Principals(fast_path), OneTimeTokens()
-        rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), RecentKeys()
+        rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), RecentApiKeys()
         api_key_verifier = ApiKeyVerifier(fast_path, rate_limits, used_api_keys)
         sessions = _sessions(settings, tokens, fast_path, hooks, pages)
         search, trail = UserSearch(pages), AuditTrail(pages)
         actor_policy = ActorPolicy(
             settings.step_up_max_age,
-            two_factors=settings.has_second_factors,
+            has_second_factors=bool(offered_second_factors(settings)),
             second_factors_of=lambda user_id: factors_of(user_id).second_factors,
         )
         api_keys = ApiKeys(pages, api_key_verifier, actor_policy)
@@ -207,7 +218,9 @@ class Services:
                     *(never_verified(settings.unverified_account_days) if must_verify else ()),
                 ],
             ),
-            health=Health(migrations, {"encryption_keys": partial(missing_keys_problem, encryption_keys)}),
+            health=Health(
+                migrations, app.app_context, {"encryption_keys": partial(missing_keys_problem, encryption_keys)}
+            ),
         )
 
     def connect(self, app: object) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.cli.checks import api_keys, database, foreign_hashes, keys, mail, passkeys, passwords, settings, tables
 from authapp.cli.checks.result import CheckLevel, CheckResult
-from authapp.domain.health import readiness_checks
+from authapp.domain.readiness_checks import readiness_checks
 from authapp.domain.services import Services
 
 __all__ = ["CheckLevel", "CheckResult", "doctor_checks", "run_checks"]

@@ -74,8 +74,10 @@ class TotpFactors:
         """Consume a code as it was typed; see ``Prover``."""
         return (ONE_TIME_PASSWORD,) if self.consume(attempt.user_id, totp.digits_of(attempt.proof)) else ()
 
-    def begin(self, user_id: UUID, username: str) -> TotpSecret:
-        """Give an account a factor that counts once ``confirm`` has seen a code; it replaces a pending one.
+    def begin(self, user_id: UUID) -> bytes:
+        """Give an account a factor that counts once ``confirm`` has seen a code; return its secret.
+
+        It replaces a pending one.
 
         Raises ``FactorExists`` if the account has a confirmed factor, and ``ResourceNotFound`` if it was deleted.
         """
@@ -95,6 +97,10 @@ class TotpFactors:
         )
         if db.session.execute(pending.returning(TotpFactor.user_id)).first() is None:
             raise FactorExists
+        return secret
+
+    def shown(self, secret: bytes, username: str) -> TotpSecret:
+        """Return a secret as the authenticator app of this user needs it."""
         uri = totp.otpauth_uri(secret, self._issuer_name, username)
         return TotpSecret(totp.secret_text(secret), uri, totp.qr_svg(uri))
 
