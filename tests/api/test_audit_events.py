@@ -133,6 +133,9 @@ ACTIONS: dict[str, Action] = {
     ),
 }
 ELSEWHERE = {
+    EventType.USER_IMPORTED: "tests/cli/test_users_import.py",
+    EventType.USER_EXPORTED: "tests/api/test_exports.py",
+    EventType.USER_ERASED: "tests/cli/test_users_erase.py",
     EventType.USER_LOCKED: "tests/api/test_account_limits.py",
     EventType.KEY_ROTATED: "tests/cli/test_keys.py",
     EventType.KEY_RETIRED: "tests/cli/test_keys.py",
