@@ -13,6 +13,7 @@ from importlib.metadata import version
 from json import dumps, loads
 from typing import Any, cast
 
+import yaml
 from blinker import NamedSignal
 from flask import Flask, Response
 from flask_smorest import Api
@@ -30,7 +31,6 @@ from authapp.api.requirements import Requirement
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.api.schemas.tokens import RefreshSchema
-from authapp.api.yaml_text import as_yaml
 from authapp.domain.services import EXTENSION, Services
 from authapp.errors import (
     Invalid,
@@ -243,11 +243,11 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
 
     @cached_property
     def _yaml(self) -> str:
-        return as_yaml(loads(self.json))
+        return _as_yaml(loads(self.json))
 
     def yaml_below(self, prefix: str) -> str:
         """The same document as YAML."""
-        root, below = (as_yaml({"servers": [{"url": url}]}) for url in ("/", prefix))
+        root, below = (_as_yaml({"servers": [{"url": url}]}) for url in ("/", prefix))
         return self._yaml.replace(root, below, 1) if prefix else self._yaml
 
     def _register_error_handlers(self) -> None:
@@ -352,3 +352,7 @@ def _example(refusal: type[Refusal]) -> dict[str, Any]:
 
 _LIMIT_OF_EVERY_ROUTE = {str(status_of(TooManyRequests)): _response([TooManyRequests], _PROBLEM)}
 """The response of Flask-Limiter. It is added when the library has resolved the schemas of all others."""
+
+
+def _as_yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
