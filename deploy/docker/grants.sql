@@ -3,7 +3,7 @@
 GRANT SELECT, INSERT, UPDATE, DELETE
     ON users, sessions, token_blocklist, roles, user_roles, login_throttles, address_limits, one_time_tokens,
     outgoing_mail, totp_factors, recovery_codes, second_factor_challenges, passkeys,
-    spent_challenges TO authapp;
+    spent_challenges, provider_identities TO authapp;
 GRANT SELECT, INSERT ON audit_events TO authapp;
 GRANT SELECT ON alembic_version TO authapp;
 

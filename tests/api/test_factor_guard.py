@@ -57,6 +57,8 @@ def credential(user: User) -> dict[str, Any]:
 BODIES: dict[str, Callable[[User], dict[str, Any]]] = {
     "PUT    /api/v1/users/me/totp": lambda _: {"code": "287082"},
     "POST   /api/v1/users/me/passkeys": credential,
+    "POST   /api/v1/users/me/providers/<name>": lambda _: {"redirect_uri": "https://elsewhere.example"},
+    "PUT    /api/v1/users/me/providers/<name>": lambda _: {"flow": "AAAA", "state": "x", "code": "x"},
     RENAMING: lambda _: {"name": "x"},
     PASSWORD_CHANGE: lambda _: {"current_password": PASSWORD, "new_password": "another long password"},
     DELETION: lambda _: {"password": PASSWORD},
@@ -107,6 +109,7 @@ def refusal(app: Flask, api: Api, user: User, route: str, token: str) -> str | N
     """Return with which of the codes in ``REFUSED`` a request is refused, if it is."""
     method, rule = route.split()
     path = rule.replace("<uuid:user_id>", str(a_user(app).id)).replace("<uuid:passkey_id>", str(uuid4()))
+    path = path.replace("<name>", "example")
     body = BODIES.get(route, lambda _: {})(user)
     response = api(method, path.removeprefix("/api/v1"), token, json=body if method != "DELETE" or body else None)
     assert response.status_code < 500, response.text

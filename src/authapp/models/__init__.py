@@ -8,6 +8,7 @@ from authapp.models.login_throttle import LoginThrottle
 from authapp.models.one_time_token import OneTimeToken
 from authapp.models.outgoing_mail import OutgoingMail
 from authapp.models.passkey import Passkey
+from authapp.models.provider_identity import ProviderIdentity
 from authapp.models.recovery_code import RecoveryCode
 from authapp.models.role import Role, UserRole
 from authapp.models.second_factor_challenge import SecondFactorChallenge
@@ -31,6 +32,7 @@ __all__ = [
     "OneTimeToken",
     "OutgoingMail",
     "Passkey",
+    "ProviderIdentity",
     "RecoveryCode",
     "Role",
     "SecondFactorChallenge",
