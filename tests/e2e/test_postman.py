@@ -22,6 +22,10 @@ ENVIRONMENT = ROOT / "postman" / "authapp.postman_environment.json"
 NEWMAN = ROOT / "node_modules" / ".bin" / "newman"
 
 NOT_PROVOKED = {
+    "account_exists": "it takes a provider",
+    "provider_already_linked": "it takes a provider",
+    "provider_login_failed": "it takes a provider",
+    "provider_unavailable": "it takes a provider",
     "email_not_verified": "logins need no verified address unless it is configured otherwise",
     "internal_error": "it takes a bug",
     "last_way_in": "it takes a passkey",

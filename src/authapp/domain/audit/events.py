@@ -68,6 +68,9 @@ class EventType:
         "api_key.refused",
         "A key that has expired, or whose owner is disabled, was sent: once a minute for each key and worker.",
     )
+    PROVIDER_LINKED = event_types.register("provider.linked", "A user of a provider was linked with an account.")
+    PROVIDER_UNLINKED = event_types.register("provider.unlinked", "A user of a provider was unlinked from an account.")
+    PROVIDER_REFUSED = event_types.register("provider.refused", "The answer of a provider was refused.")
     ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
     ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
     ROLE_CREATED = event_types.register("role.created", "A role was created.")

@@ -1,0 +1,77 @@
+"""Providers with discovery and ID tokens (OpenID Connect Core 1.0)."""
+
+from typing import Any
+
+from authapp.config import ProviderSettings
+from authapp.domain.providers.discovery import Discovery
+from authapp.domain.providers.flows import Flow
+from authapp.domain.providers.kinds import (
+    AdapterTools,
+    AnswerRefused,
+    ProviderAnswer,
+    ProviderUser,
+    Questions,
+    provider_kinds,
+)
+from authapp.domain.providers.tokens import authorization_url, exchange
+from authapp.security import id_tokens
+from authapp.security.id_tokens import IDTokenRefused, IDTokenRules
+
+_SCOPES = ("openid", "email", "profile")
+_NAMES = ("preferred_username", "nickname", "given_name", "name")
+
+
+class OpenIDProvider:
+    """Asks one provider."""
+
+    def __init__(self, provider: ProviderSettings, tools: AdapterTools) -> None:
+        self._provider = provider
+        self._leeway = tools.leeway
+        self._discovery = Discovery(provider)
+
+    def authorization_url(self, flow: Flow, questions: Questions) -> str:
+        """Return where the user is sent. Raises ``ProviderUnavailable``."""
+        endpoint = self._discovery.metadata(questions).authorization_endpoint
+        return authorization_url(endpoint, self._provider, flow, _SCOPES, nonce=flow.nonce)
+
+    def user(self, answer: ProviderAnswer, flow: Flow, questions: Questions) -> ProviderUser:
+        """Return the user. Raises ``AnswerRefused`` and ``ProviderUnavailable``."""
+        metadata, provider = self._discovery.metadata(questions), self._provider
+        # Before the code goes anywhere: it may be that of another provider (RFC 9207, section 2.4).
+        if answer.issuer != provider.issuer and (answer.issuer is not None or metadata.sends_issuer):
+            raise AnswerRefused("the answer is from another issuer")
+        response = exchange(metadata.token_endpoint, answer.code, provider, flow, questions, metadata.authentication)
+        token, access_token = response.get("id_token"), response.get("access_token")
+        if not isinstance(token, str):
+            raise AnswerRefused("there is no ID token")
+        rules = IDTokenRules(
+            issuer=provider.issuer,
+            client_id=provider.client_id,
+            algorithms=provider.algorithms,
+            nonce=flow.nonce,
+            leeway=self._leeway,
+        )
+        try:
+            claims = id_tokens.read(
+                token,
+                access_token if isinstance(access_token, str) else None,
+                rules,
+                lambda kid: self._discovery.key(kid, questions),
+            )
+        except IDTokenRefused as refused:
+            raise AnswerRefused(f"the ID token: {refused}") from None
+        return _user(claims)
+
+
+def _user(claims: dict[str, Any]) -> ProviderUser:
+    email = claims.get("email")
+    return ProviderUser(
+        subject=claims["sub"],
+        email=email if isinstance(email, str) else None,
+        # Some providers write it as text; only the JSON value counts.
+        email_verified=claims.get("email_verified") is True,
+        names=tuple(name for each in _NAMES if isinstance(name := claims.get(each), str)),
+    )
+
+
+provider_kinds.register("openid", OpenIDProvider)
