@@ -51,8 +51,10 @@ class FakeProvider:
     """Users log in as whom ``claims`` say."""
 
     def __init__(self) -> None:
-        self.key = Key.generate("ES256")
+        self.key: Any = Key.generate("ES256")
         self.claims: dict[str, Any] = {"sub": "248289761001", "email": "ada@example.org", "email_verified": True}
+        self.profile: dict[str, Any] = {"id": 583231, "login": "octocat", "name": "The Octocat"}
+        self.emails: Any = [{"email": "octocat@example.org", "primary": True, "verified": True}]
         self.lies = Lies()
         self.grants: dict[str, Grant] = {}
         self.paths: list[str] = []
@@ -108,9 +110,9 @@ class FakeProvider:
         if path in {"/token", "/login/oauth/access_token"}:
             return self._token({name: values[0] for name, values in parse_qs(body.decode()).items()}, handler)
         if path == "/api/v3/user":
-            return {"id": 583231, "login": "octocat", "name": "The Octocat"}, 200
+            return self.profile, 200
         if path == "/api/v3/user/emails":
-            return [{"email": "octocat@example.org", "primary": True, "verified": True}], 200
+            return self.emails, 200
         return {}, 404
 
     def _metadata(self) -> dict[str, Any]:

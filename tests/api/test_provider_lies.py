@@ -9,7 +9,10 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from flask import Flask
+from jwt.algorithms import RSAAlgorithm
 
 from authapp.domain.http_client import HTTPClient
 from authapp.domain.providers import answers, discovery, kinds
@@ -135,6 +138,34 @@ def test_an_id_token_with_a_wrong_header_is_refused(
     refused(app, api, provider)
 
 
+def test_an_algorithm_that_the_provider_is_not_configured_with_is_refused(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.key, provider.lies.drop = Key.generate("EdDSA"), ("at_hash",)  # which the provider makes for ES256
+    problem(log_in(api, provider), 401, "provider_login_failed")
+    reconfigured(app, monkeypatch, providers={"example": provider.settings(algorithms=("EdDSA",))})
+    assert log_in(api, provider).status_code == 201
+
+
+class RSAKey:
+    """A key of so many bits, as a provider may have it."""
+
+    alg, kid = "RS256", "rsa"
+
+    def __init__(self, bits: int) -> None:
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+        self.jwk = {**json.loads(RSAAlgorithm.to_jwk(self._key.public_key())), "kid": self.kid}
+
+    def sign(self, message: bytes) -> bytes:
+        return self._key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+
+
+@pytest.mark.parametrize(("bits", "status"), [(1024, 401), (2048, 201)])
+def test_an_rsa_key_that_is_too_short_is_not_used(api: Api, provider: FakeProvider, bits: int, status: int) -> None:
+    provider.key = RSAKey(bits)
+    assert log_in(api, provider).status_code == status
+
+
 def test_keys_in_the_header_are_never_used(app: Flask, api: Api, provider: FakeProvider) -> None:
     thief = Key.generate("ES256")
     public = {name: value for name, value in thief.jwk.items() if name != "d"}
@@ -244,7 +275,7 @@ def test_a_provider_that_is_broken_is_unavailable_in_time(
     path: str,
     answer: Callable[[BaseHTTPRequestHandler], None],
 ) -> None:
-    monkeypatch.setattr(kinds.Questions.__init__, "__defaults__", (1.0,))
+    monkeypatch.setattr(kinds.ProviderQuestions.__init__, "__defaults__", (1.0,))
     begun = None if path == DISCOVERY else finish(provider, begin(api))
     provider.lies.answers[path] = answer
     started = time.monotonic()
@@ -259,7 +290,7 @@ def test_a_provider_that_is_broken_is_unavailable_in_time(
 
 
 def test_the_time_is_five_seconds_for_all_questions_together() -> None:
-    assert kinds.Questions.__init__.__defaults__ == (5.0,)
+    assert kinds.ProviderQuestions.__init__.__defaults__ == (5.0,)
 
 
 @pytest.mark.parametrize(
@@ -286,9 +317,9 @@ def test_what_a_provider_names_does_not_lead_into_the_network_of_this_service(pr
     client = HTTPClient(at_once=1, max_bytes=kinds.MAX_BYTES)
     elsewhere = replace(provider.settings(), issuer="https://op.example.org")
     with pytest.raises(ProviderUnavailable):
-        kinds.Questions(elsewhere, client).ask(f"{provider.issuer}/jwks")
+        kinds.ProviderQuestions(elsewhere, client).ask(f"{provider.issuer}/jwks")
     assert provider.paths == []
-    assert kinds.Questions(provider.settings(), client).ask(f"{provider.issuer}/jwks").status == 200
+    assert kinds.ProviderQuestions(provider.settings(), client).ask(f"{provider.issuer}/jwks").status == 200
 
 
 def test_keys_are_fetched_once_and_again_for_an_unknown_key_id_but_not_more_often_than_each_minute(
@@ -313,6 +344,6 @@ def test_a_wrong_client_secret_is_the_fault_of_the_settings(
 
 
 def test_who_waits_for_one_provider_takes_no_turn_from_another() -> None:
-    tools = kinds.AdapterTools(leeway=5)
+    tools = kinds.ProviderTools(leeway=5)
     one, other = (answers.Provider(each, tools) for each in [*PROVIDERS["providers"].values()] * 2)
     assert one._client is not other._client

@@ -56,9 +56,13 @@ class HTTPClient:
         They are counted from the look-up of the server's name to the last byte.
         """
         until = time.monotonic() + seconds
+        try:
+            connection = self._connection(question.url, seconds)
+        except (ValueError, HTTPException):
+            raise HTTPFailure("The address is not one of a server.") from None
         if not self._slots.acquire(timeout=max(0.0, seconds)):
             raise HTTPFailure("Too many questions are being asked at once.")
-        asked = _Asked(question, self._connection(question.url, seconds), self._slots, self._max_bytes)
+        asked = _Asked(question, connection, self._slots, self._max_bytes)
         asked.launch()
         if not asked.answered.wait(max(0.0, until - time.monotonic())):
             asked.abandon()

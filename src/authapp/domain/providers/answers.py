@@ -15,11 +15,11 @@ from authapp.domain.providers.kinds import (
     AT_ONCE,
     MAX_BYTES,
     Adapter,
-    AdapterTools,
-    AnswerRefused,
     ProviderAnswer,
+    ProviderAnswerRefused,
+    ProviderQuestions,
+    ProviderTools,
     ProviderUser,
-    Questions,
     provider_kinds,
 )
 from authapp.errors import FieldError, ProviderLoginFailed, ResourceNotFound, ValidationFailed
@@ -56,16 +56,16 @@ class ProvenUser:
 class Provider:
     """One configured provider: its adapter, and the client that asks it."""
 
-    def __init__(self, settings: ProviderSettings, tools: AdapterTools) -> None:
+    def __init__(self, settings: ProviderSettings, tools: ProviderTools) -> None:
         """Raises ``KeyError`` for a kind that is not registered."""
         self.settings = settings
         self.adapter: Adapter = provider_kinds[settings.kind](settings, tools)
         # Each its own: who waits for one provider takes no turn from another.
         self._client = HTTPClient(at_once=AT_ONCE, max_bytes=MAX_BYTES)
 
-    def questions(self) -> Questions:
+    def questions(self) -> ProviderQuestions:
         """Return the questions of one request; their time starts now."""
-        return Questions(self.settings, self._client)
+        return ProviderQuestions(self.settings, self._client)
 
 
 class Providers:
@@ -116,7 +116,7 @@ class Providers:
         except ProviderLoginFailed:
             record_refusal(name, "the flow is not good", context)
             raise
-        except AnswerRefused as refused:
+        except ProviderAnswerRefused as refused:
             record_refusal(name, str(refused), context)
             raise ProviderLoginFailed from None
         return ProvenUser(provider.settings, user, opened)

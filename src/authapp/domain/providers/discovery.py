@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from authapp.config import ProviderSettings
-from authapp.domain.providers.kinds import Questions
-from authapp.domain.providers.tokens import ClientAuthentication
+from authapp.domain.providers.code_flow import ClientAuthentication
+from authapp.domain.providers.kinds import ProviderQuestions
 from authapp.security.id_tokens import JWK
 
 CACHED_SECONDS = 3600
@@ -37,7 +37,7 @@ class Discovery:
         self._metadata: tuple[float, Metadata] | None = None
         self._keys: tuple[float, list[JWK]] | None = None
 
-    def metadata(self, questions: Questions) -> Metadata:
+    def metadata(self, questions: ProviderQuestions) -> Metadata:
         """Return the endpoints. Raises ``ProviderUnavailable``."""
         cached = self._metadata
         if cached is None or cached[0] + CACHED_SECONDS <= time.monotonic():
@@ -46,7 +46,7 @@ class Discovery:
             self._metadata = cached
         return cached[1]
 
-    def key(self, kid: str | None, questions: Questions) -> JWK | None:
+    def key(self, kid: str | None, questions: ProviderQuestions) -> JWK | None:
         """Return the key ``kid``, or the only one if there is no ``kid``. Raises ``ProviderUnavailable``."""
         cached = self._keys
         age = None if cached is None else time.monotonic() - cached[0]
@@ -61,7 +61,7 @@ class Discovery:
         self._keys = time.monotonic(), usable
         return _find(usable, kid)
 
-    def _checked(self, document: dict[str, Any], questions: Questions) -> Metadata:
+    def _checked(self, document: dict[str, Any], questions: ProviderQuestions) -> Metadata:
         # Exactly: otherwise one provider could speak for another (Discovery 1.0, section 4.3).
         if document.get("issuer") != self._provider.issuer:
             raise questions.unavailable("Its discovery document is that of another issuer.")

@@ -22,7 +22,7 @@ _PURPOSE = "provider"
 
 
 @dataclass(frozen=True)
-class Flow:
+class ProviderFlow:
     """A login by ``provider`` that comes back to ``redirect_uri``; with ``session_id``, it links an account.
 
     ``state``, ``nonce`` and ``verifier`` are hashes of it, each under a name of its own: none of them tells another.
@@ -31,12 +31,12 @@ class Flow:
     provider: str
     redirect_uri: str
     session_id: UUID | None
-    sealed: bytes
+    signed: bytes
 
     @property
     def text(self) -> str:
         """What the client keeps. It is never in an address."""
-        return base64url.encode(self.sealed)
+        return base64url.encode(self.signed)
 
     @property
     def state(self) -> str:
@@ -59,19 +59,19 @@ class Flow:
         return base64url.encode(sha256(self.verifier.encode()).digest())
 
     def _derived(self, name: str) -> str:
-        return base64url.encode(sha256(f"authapp {name} ".encode() + self.sealed).digest())
+        return base64url.encode(sha256(f"authapp {name} ".encode() + self.signed).digest())
 
 
 @dataclass(frozen=True)
 class OpenedFlow:
-    """A flow that was sealed here and has not expired, and what is stored when it is consumed."""
+    """A flow that was signed here and has not expired, and what is stored when it is consumed."""
 
-    flow: Flow
+    flow: ProviderFlow
     challenge: VerifiedChallenge
 
     def consume(self) -> None:
         """Note within the open transaction that the flow was used. Raises ``ProviderLoginFailed`` if it had been."""
-        # Whose it is was not known when it was sealed, so the hash itself says where the row lies.
+        # Whose it is was not known when it was signed, so the hash itself says where the row lies.
         row = {
             "user_id": UUID(bytes=self.challenge.hash[:16]),
             "challenge_hash": self.challenge.hash,
@@ -88,29 +88,31 @@ class Flows:
     def __init__(self, challenges: SignedChallenges) -> None:
         self._challenges = challenges
 
-    def make(self, provider: str, redirect_uri: str, session_id: UUID | None) -> Flow:
+    def make(self, provider: str, redirect_uri: str, session_id: UUID | None) -> ProviderFlow:
         """Return a new flow. It is good for ``LIFETIME``."""
         members = {"provider": provider, "redirect_uri": redirect_uri}
         if session_id is not None:
             members["session_id"] = str(session_id)
         words = json.dumps(members, separators=(",", ":")).encode()
-        return Flow(provider, redirect_uri, session_id, self._challenges.sign(_PURPOSE, words, LIFETIME) + words)
+        return ProviderFlow(
+            provider, redirect_uri, session_id, self._challenges.sign(_PURPOSE, words, LIFETIME) + words
+        )
 
     def open(self, text: str, state: str, provider: str, session_id: UUID | None) -> OpenedFlow:
         """Return the flow in ``text``, which the provider has answered with ``state``.
 
-        Raises ``ProviderLoginFailed`` if it was not sealed here for this provider and this session, or has expired, or
+        Raises ``ProviderLoginFailed`` if it was not signed here for this provider and this session, or has expired, or
         if ``state`` is another flow's.
         """
         try:
-            sealed = base64url.decode(text)
-            words = sealed[CHALLENGE_BYTES:]
-            challenge = self._challenges.verify(_PURPOSE, words, sealed[:CHALLENGE_BYTES])
+            signed = base64url.decode(text)
+            words = signed[CHALLENGE_BYTES:]
+            challenge = self._challenges.verify(_PURPOSE, words, signed[:CHALLENGE_BYTES])
         except ValueError:
             raise ProviderLoginFailed from None
         members = json.loads(words)
         linking = UUID(members["session_id"]) if "session_id" in members else None
-        flow = Flow(members["provider"], members["redirect_uri"], linking, sealed)
+        flow = ProviderFlow(members["provider"], members["redirect_uri"], linking, signed)
         is_answered = hmac.compare_digest(flow.state.encode(), state.encode())
         if not is_answered or flow.provider != provider or flow.session_id != session_id:
             raise ProviderLoginFailed

@@ -3,16 +3,16 @@
 from typing import Any
 
 from authapp.config import ProviderSettings
-from authapp.domain.providers.flows import Flow
+from authapp.domain.providers.code_flow import authorization_url, exchange
+from authapp.domain.providers.flows import ProviderFlow
 from authapp.domain.providers.kinds import (
-    AdapterTools,
-    AnswerRefused,
     ProviderAnswer,
+    ProviderAnswerRefused,
+    ProviderQuestions,
+    ProviderTools,
     ProviderUser,
-    Questions,
     provider_kinds,
 )
-from authapp.domain.providers.tokens import authorization_url, exchange
 from authapp.security import strict_json
 
 _SCOPES = ("read:user", "user:email")
@@ -22,33 +22,33 @@ _ISSUER = "https://github.com"
 class GitHub:
     """Asks github.com, or the GitHub Enterprise Server whose address is the issuer."""
 
-    def __init__(self, provider: ProviderSettings, _tools: AdapterTools) -> None:
+    def __init__(self, provider: ProviderSettings, _tools: ProviderTools) -> None:
         self._provider = provider
         site = provider.issuer.rstrip("/")
         self._authorize, self._token = f"{site}/login/oauth/authorize", f"{site}/login/oauth/access_token"
         self._api = "https://api.github.com" if site == _ISSUER else f"{site}/api/v3"
 
-    def authorization_url(self, flow: Flow, _questions: Questions) -> str:
+    def authorization_url(self, flow: ProviderFlow, _questions: ProviderQuestions) -> str:
         """Return where the user is sent."""
         return authorization_url(self._authorize, self._provider, flow, _SCOPES)
 
-    def user(self, answer: ProviderAnswer, flow: Flow, questions: Questions) -> ProviderUser:
-        """Return the user. Raises ``AnswerRefused`` and ``ProviderUnavailable``.
+    def user(self, answer: ProviderAnswer, flow: ProviderFlow, questions: ProviderQuestions) -> ProviderUser:
+        """Return the user. Raises ``ProviderAnswerRefused`` and ``ProviderUnavailable``.
 
         Without a nonce, PKCE is what binds the code to the flow.
         """
         if answer.issuer not in {None, self._provider.issuer}:
-            raise AnswerRefused("the answer is from another issuer")
+            raise ProviderAnswerRefused("the answer is from another issuer")
         response = exchange(self._token, answer.code, self._provider, flow, questions, "client_secret_post")
         token = response.get("access_token")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            raise AnswerRefused("there is no access token")
+            raise ProviderAnswerRefused("there is no access token")
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"}
         profile = questions.json(f"{self._api}/user", headers)
         # The number: names are given to others after a while.
         number = profile.get("id")
         if isinstance(number, bool) or not isinstance(number, int):
-            raise AnswerRefused("the profile has no id")
+            raise ProviderAnswerRefused("the profile has no id")
         email, is_verified = self._primary_email(headers, questions)
         login = profile.get("login")
         return ProviderUser(
@@ -58,7 +58,7 @@ class GitHub:
             names=(login,) if isinstance(login, str) else (),
         )
 
-    def _primary_email(self, headers: dict[str, str], questions: Questions) -> tuple[str | None, bool]:
+    def _primary_email(self, headers: dict[str, str], questions: ProviderQuestions) -> tuple[str | None, bool]:
         answer = questions.ask(f"{self._api}/user/emails", headers=headers)
         try:
             # The answer is a list, and the strict parser reads objects.

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from authapp.config import ProviderSettings
 from authapp.domain.http_client import HTTPAnswer, HTTPClient, HTTPFailure, HTTPQuestion
-from authapp.domain.providers.flows import Flow
+from authapp.domain.providers.flows import ProviderFlow
 from authapp.errors import ProviderUnavailable
 from authapp.registry import Registry
 from authapp.security import strict_json
@@ -42,7 +42,7 @@ class ProviderUser:
     names: tuple[str, ...] = ()
 
 
-class Questions:
+class ProviderQuestions:
     """The questions of one login to one provider: all have one limit of time."""
 
     def __init__(self, provider: ProviderSettings, client: HTTPClient, seconds: float = SECONDS) -> None:
@@ -104,25 +104,25 @@ class ProviderAnswer:
 class Adapter(Protocol):
     """How one provider is asked. Both methods raise ``ProviderUnavailable``."""
 
-    def authorization_url(self, flow: Flow, questions: Questions) -> str:
+    def authorization_url(self, flow: ProviderFlow, questions: ProviderQuestions) -> str:
         """Return where the user is sent."""
 
-    def user(self, answer: ProviderAnswer, flow: Flow, questions: Questions) -> ProviderUser:
-        """Return the user who came back with ``answer``. Raises ``AnswerRefused``."""
+    def user(self, answer: ProviderAnswer, flow: ProviderFlow, questions: ProviderQuestions) -> ProviderUser:
+        """Return the user who came back with ``answer``. Raises ``ProviderAnswerRefused``."""
 
 
-class AnswerRefused(Exception):
+class ProviderAnswerRefused(Exception):
     """The answer of a provider is not accepted. The message says why; the client is not told."""
 
 
 @dataclass(frozen=True)
-class AdapterTools:
+class ProviderTools:
     """What adapters are made of. ``leeway`` is in seconds."""
 
     leeway: int
 
 
-ProviderKind = Callable[[ProviderSettings, AdapterTools], Adapter]
+ProviderKind = Callable[[ProviderSettings, ProviderTools], Adapter]
 """Makes the adapter of one provider."""
 
 provider_kinds: Registry[ProviderKind] = Registry("kind of provider", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.")

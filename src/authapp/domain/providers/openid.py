@@ -3,17 +3,17 @@
 from typing import Any
 
 from authapp.config import ProviderSettings
+from authapp.domain.providers.code_flow import authorization_url, exchange
 from authapp.domain.providers.discovery import Discovery
-from authapp.domain.providers.flows import Flow
+from authapp.domain.providers.flows import ProviderFlow
 from authapp.domain.providers.kinds import (
-    AdapterTools,
-    AnswerRefused,
     ProviderAnswer,
+    ProviderAnswerRefused,
+    ProviderQuestions,
+    ProviderTools,
     ProviderUser,
-    Questions,
     provider_kinds,
 )
-from authapp.domain.providers.tokens import authorization_url, exchange
 from authapp.security import id_tokens
 from authapp.security.id_tokens import IDTokenRefused, IDTokenRules
 
@@ -24,26 +24,26 @@ _NAMES = ("preferred_username", "nickname", "given_name", "name")
 class OpenIDProvider:
     """Asks one provider."""
 
-    def __init__(self, provider: ProviderSettings, tools: AdapterTools) -> None:
+    def __init__(self, provider: ProviderSettings, tools: ProviderTools) -> None:
         self._provider = provider
         self._leeway = tools.leeway
         self._discovery = Discovery(provider)
 
-    def authorization_url(self, flow: Flow, questions: Questions) -> str:
+    def authorization_url(self, flow: ProviderFlow, questions: ProviderQuestions) -> str:
         """Return where the user is sent. Raises ``ProviderUnavailable``."""
         endpoint = self._discovery.metadata(questions).authorization_endpoint
         return authorization_url(endpoint, self._provider, flow, _SCOPES, nonce=flow.nonce)
 
-    def user(self, answer: ProviderAnswer, flow: Flow, questions: Questions) -> ProviderUser:
-        """Return the user. Raises ``AnswerRefused`` and ``ProviderUnavailable``."""
+    def user(self, answer: ProviderAnswer, flow: ProviderFlow, questions: ProviderQuestions) -> ProviderUser:
+        """Return the user. Raises ``ProviderAnswerRefused`` and ``ProviderUnavailable``."""
         metadata, provider = self._discovery.metadata(questions), self._provider
         # Before the code goes anywhere: it may be that of another provider (RFC 9207, section 2.4).
         if answer.issuer != provider.issuer and (answer.issuer is not None or metadata.sends_issuer):
-            raise AnswerRefused("the answer is from another issuer")
+            raise ProviderAnswerRefused("the answer is from another issuer")
         response = exchange(metadata.token_endpoint, answer.code, provider, flow, questions, metadata.authentication)
         token, access_token = response.get("id_token"), response.get("access_token")
         if not isinstance(token, str):
-            raise AnswerRefused("there is no ID token")
+            raise ProviderAnswerRefused("there is no ID token")
         rules = IDTokenRules(
             issuer=provider.issuer,
             client_id=provider.client_id,
@@ -59,7 +59,7 @@ class OpenIDProvider:
                 lambda kid: self._discovery.key(kid, questions),
             )
         except IDTokenRefused as refused:
-            raise AnswerRefused(f"the ID token: {refused}") from None
+            raise ProviderAnswerRefused(f"the ID token: {refused}") from None
         return _user(claims)
 
 

@@ -9,7 +9,7 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.providers import github, openid  # noqa: F401 - it registers them
 from authapp.domain.providers.answers import Provider, Providers
 from authapp.domain.providers.flows import Flows
-from authapp.domain.providers.kinds import AdapterTools
+from authapp.domain.providers.kinds import ProviderTools
 from authapp.domain.providers.links import ProviderLinks
 from authapp.domain.providers.logins import ProviderLogins
 from authapp.domain.sessions.sessions import Sessions
@@ -36,7 +36,7 @@ class ProviderServices:
         hooks: Hooks,
     ) -> Self:
         """Create the use cases. Raises ``KeyError`` for a kind of provider that is not registered."""
-        tools = AdapterTools(leeway=settings.leeway)
+        tools = ProviderTools(leeway=settings.leeway)
         configured = {name: Provider(each, tools) for name, each in (settings.providers or {}).items()}
         providers = Providers(configured, Flows(challenges), settings.redirect_uris or ())
         must_verify = settings.email_verification == "required"

@@ -6,8 +6,8 @@ from typing import Any, Literal
 from urllib.parse import quote_plus, urlencode
 
 from authapp.config import ProviderSettings
-from authapp.domain.providers.flows import Flow
-from authapp.domain.providers.kinds import AnswerRefused, Questions
+from authapp.domain.providers.flows import ProviderFlow
+from authapp.domain.providers.kinds import ProviderAnswerRefused, ProviderQuestions
 
 _CLIENT_ERRORS = {"invalid_client", "unauthorized_client", "incorrect_client_credentials"}
 """The last one is GitHub's."""
@@ -16,7 +16,7 @@ ClientAuthentication = Literal["client_secret_basic", "client_secret_post"]
 
 
 def authorization_url(
-    endpoint: str, provider: ProviderSettings, flow: Flow, scopes: Sequence[str], **parameters: str
+    endpoint: str, provider: ProviderSettings, flow: ProviderFlow, scopes: Sequence[str], **parameters: str
 ) -> str:
     """Return the address of the ``endpoint`` with the authorization request (RFC 6749, 4.1.1; RFC 7636, 4.3).
 
@@ -39,11 +39,11 @@ def exchange(
     endpoint: str,
     code: str,
     provider: ProviderSettings,
-    flow: Flow,
-    questions: Questions,
+    flow: ProviderFlow,
+    questions: ProviderQuestions,
     authentication: ClientAuthentication,
 ) -> dict[str, Any]:
-    """Return the token response. Raises ``AnswerRefused`` for a bad code, and ``ProviderUnavailable``."""
+    """Return the token response. Raises ``ProviderAnswerRefused`` for a bad code, and ``ProviderUnavailable``."""
     form = {
         "grant_type": "authorization_code",
         "code": code,
@@ -65,5 +65,5 @@ def exchange(
         # The fault of this service's settings, and not of the code.
         raise questions.unavailable("It does not accept this client: check client_id and client_secret_file.")
     if answer.status != 200 or error is not None:
-        raise AnswerRefused("the code was refused")
+        raise ProviderAnswerRefused("the code was refused")
     return response
