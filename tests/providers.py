@@ -53,6 +53,7 @@ class FakeProvider:
     def __init__(self) -> None:
         self.key: Any = Key.generate("ES256")
         self.claims: dict[str, Any] = {"sub": "248289761001", "email": "ada@example.org", "email_verified": True}
+        self.userinfo: dict[str, Any] = {}
         self.profile: dict[str, Any] = {"id": 583231, "login": "octocat", "name": "The Octocat"}
         self.emails: Any = [{"email": "octocat@example.org", "primary": True, "verified": True}]
         self.lies = Lies()
@@ -109,6 +110,8 @@ class FakeProvider:
             return {"keys": [self.public_jwk()]}, 200
         if path in {"/token", "/login/oauth/access_token"}:
             return self._token({name: values[0] for name, values in parse_qs(body.decode()).items()}, handler)
+        if path == "/userinfo":
+            return self.userinfo, 200
         if path == "/api/v3/user":
             return self.profile, 200
         if path == "/api/v3/user/emails":

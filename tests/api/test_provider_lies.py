@@ -303,6 +303,7 @@ def test_the_time_is_five_seconds_for_all_questions_together() -> None:
         {"jwks_uri": "http://user@localhost/jwks"},
         {"authorization_endpoint": "javascript:alert(1)"},
         {"token_endpoint": 7},
+        {"userinfo_endpoint": "http://192.0.2.7/userinfo"},
     ],
 )
 def test_a_discovery_document_that_cannot_be_trusted_is_not_used(

@@ -165,6 +165,24 @@ def test_an_account_of_a_provider_has_no_password(app: Flask, api: Api, provider
     problem(api.log_in(made["username"], PASSWORD), 401, "invalid_credentials")
 
 
+def test_an_address_that_is_not_in_the_id_token_is_asked_for(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(app, monkeypatch, provider, trust_email=True)
+    provider.lies.metadata = {"userinfo_endpoint": f"{provider.issuer}/userinfo"}
+    provider.lies.drop = ("email", "email_verified")
+    provider.userinfo = {"sub": "248289761001", "email": "ada@example.org", "email_verified": True, "nickname": "ada"}
+    made = log_in(api, provider)
+    assert made.status_code == 201
+    shown = account(api, made.json)
+    assert (shown["username"], shown["email"], bool(shown["email_verified_at"])) == ("ada", "ada@example.org", True)
+    provider.userinfo["sub"] = "another"
+    problem(log_in(api, provider), 401, "provider_login_failed")
+    provider.lies.drop = ()
+    assert log_in(api, provider).status_code == 200
+    assert provider.paths.count("/userinfo") == 2
+
+
 def test_github_is_asked_who_the_user_is(
     app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

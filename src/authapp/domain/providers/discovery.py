@@ -24,6 +24,7 @@ class Metadata:
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    userinfo_endpoint: str | None
     authentication: ClientAuthentication
     sends_issuer: bool
     """Whether it names itself when it sends users back (RFC 9207)."""
@@ -67,7 +68,9 @@ class Discovery:
             raise questions.unavailable("Its discovery document is that of another issuer.")
         names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
         endpoints = {name: str(document.get(name)) for name in names}
-        if not all(_is_acceptable(each, self._provider.issuer) for each in endpoints.values()):
+        userinfo = document.get("userinfo_endpoint")
+        given = [*endpoints.values(), *([] if userinfo is None else [str(userinfo)])]
+        if not all(_is_acceptable(each, self._provider.issuer) for each in given):
             raise questions.unavailable("Its discovery document lacks https endpoints.")
         methods = document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         is_basic = not isinstance(methods, list) or "client_secret_basic" in methods
@@ -75,6 +78,7 @@ class Discovery:
             authorization_endpoint=endpoints["authorization_endpoint"],
             token_endpoint=endpoints["token_endpoint"],
             jwks_uri=endpoints["jwks_uri"],
+            userinfo_endpoint=userinfo,
             authentication="client_secret_basic" if is_basic else "client_secret_post",
             sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         )

@@ -60,7 +60,23 @@ class OpenIDProvider:
             )
         except IDTokenRefused as refused:
             raise ProviderAnswerRefused(f"the ID token: {refused}") from None
+        if "email" not in claims and metadata.userinfo_endpoint and isinstance(access_token, str):
+            claims = {**_userinfo(metadata.userinfo_endpoint, access_token, claims["sub"], questions), **claims}
         return _user(claims)
+
+
+def _userinfo(endpoint: str, access_token: str, subject: str, questions: ProviderQuestions) -> dict[str, Any]:
+    """Return what the provider tells at its UserInfo endpoint: some tell no address in an ID token (section 5.4).
+
+    Raises ``ProviderAnswerRefused`` and ``ProviderUnavailable``.
+    """
+    if not access_token.isascii() or not access_token.isprintable():
+        raise ProviderAnswerRefused("the access token is none")
+    userinfo = questions.json(endpoint, {"Authorization": f"Bearer {access_token}"})
+    # Another user's must not be used (section 5.3.2).
+    if userinfo.get("sub") != subject:
+        raise ProviderAnswerRefused("the UserInfo is of another user")
+    return userinfo
 
 
 def _user(claims: dict[str, Any]) -> ProviderUser:
