@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from account_mails import AccountMails
 from authapp import create_app, hooks
+from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.audit import EventType
@@ -25,6 +26,14 @@ from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
 from factors import a_session_with_two_factors, an_app
 from settings import mail, settings
 
+OF_ACCOUNTS = [
+    ("factor_removed", hooks.factors_changing, {"event": EventType.FACTOR_REMOVED, "factor": "all"}),
+    ("passkey_counter_reversed", hooks.passkey_counter_reversed, {}),
+    ("password_changed", hooks.user_changing, {"fields": {"password"}, "previous": {}}),
+    ("recovery_code_used", hooks.recovery_code_used, {"remaining": 3}),
+    ("recovery_codes_created", hooks.recovery_codes_created, {}),
+]
+
 
 def test_a_new_password_is_told_whoever_set_it(
     api: Api, token: str, user: User, mailbox: AccountMails, services: Services
@@ -35,16 +44,7 @@ def test_a_new_password_is_told_whoever_set_it(
     assert mailbox.mails() == [("password_changed", user.email)] * 2
 
 
-@pytest.mark.parametrize(
-    ("kind", "signal", "values"),
-    [
-        ("factor_removed", hooks.factors_changing, {"event": EventType.FACTOR_REMOVED, "factor": "all"}),
-        ("passkey_counter_reversed", hooks.passkey_counter_reversed, {}),
-        ("password_changed", hooks.user_changing, {"fields": {"password"}, "previous": {}}),
-        ("recovery_code_used", hooks.recovery_code_used, {"remaining": 3}),
-        ("recovery_codes_created", hooks.recovery_codes_created, {}),
-    ],
-)
+@pytest.mark.parametrize(("kind", "signal", "values"), OF_ACCOUNTS)
 def test_a_thief_who_then_changes_the_address_does_not_get_the_notice(
     kind: str, signal: NamedSignal, values: dict[str, Any], user: User, mailbox: AccountMails, services: Services
 ) -> None:
@@ -75,15 +75,25 @@ def test_other_changes_are_not_told(user: User, mailbox: AccountMails, services:
 
 @pytest.fixture
 def telling(databases: Databases, tmp_path: Any) -> Iterator[Flask]:
-    """An application that tells users of logins."""
+    """An application that tells users of logins, and sends two mails of a kind an hour to what may be a stranger."""
     with databases.migrated() as url:
-        app = create_app(settings(database_url=url, **mail(tmp_path, mail_new_login="on")))
+        app = create_app(
+            settings(database_url=url, **mail(tmp_path, mail_new_login="on", mail_rate_limit=RateLimit(2, 3600)))
+        )
         yield app
         dispose(app)
 
 
+def a_verified_user(app: Flask) -> User:
+    """Create a user whose address was verified."""
+    user = a_user(app)
+    with app.app_context(), transaction() as session:
+        session.get_one(User, user.id).set_verified(user.updated_at)
+    return user
+
+
 def test_a_login_is_told_where_that_is_wanted(telling: Flask) -> None:
-    user, api = a_user(telling), Api(telling.test_client())
+    user, api = a_verified_user(telling), Api(telling.test_client())
     headers = {"User-Agent": "curl/8.5.0", "Accept-Language": "de"}
     body = {"username": user.username, "password": PASSWORD}
     assert api("POST", "/auth/login", json=body, headers=headers).status_code == 200
@@ -95,8 +105,28 @@ def test_a_login_is_told_where_that_is_wanted(telling: Flask) -> None:
         assert len(db.session.scalars(select(Session)).all()) == 1
 
 
-def test_a_session_and_the_mail_about_it_are_stored_together_or_neither(telling: Flask) -> None:
+def test_an_address_that_was_never_verified_gets_few_notices_of_a_kind(telling: Flask) -> None:
+    stranger, owner, services = a_user(telling), a_verified_user(telling), Services.of(telling)
+    with telling.app_context():
+        for user in [stranger, owner] * 4:
+            for _, signal, values in OF_ACCOUNTS:
+                with transaction():
+                    services.hooks.send_within(signal, context=GUEST, user_id=user.id, **values)
+        kinds = sorted(kind for kind, _, _ in OF_ACCOUNTS)
+        assert sorted(AccountMails(telling, stranger).mails()) == sorted([(kind, stranger.email) for kind in kinds] * 2)
+        assert sorted(AccountMails(telling, owner).mails()) == sorted([(kind, owner.email) for kind in kinds] * 4)
+
+
+def test_no_login_is_told_to_an_address_that_is_not_verified(telling: Flask) -> None:
     user = a_user(telling)
+    a_session(telling, user)
+    with telling.app_context():
+        assert AccountMails(telling, user).mails() == []
+        assert len(db.session.scalars(select(Session)).all()) == 1
+
+
+def test_a_session_and_the_mail_about_it_are_stored_together_or_neither(telling: Flask) -> None:
+    user = a_verified_user(telling)
     with telling.app_context(), transaction() as session:
         session.execute(text("ALTER TABLE outgoing_mail ADD CHECK (kind <> 'new_login')"))
     with pytest.raises(IntegrityError):

@@ -15,7 +15,7 @@ from authapp.domain.email import previous_addresses
 from authapp.domain.email.address_proofs import require_owner
 from authapp.domain.email.kinds import CHANGE_EMAIL, EMAIL_CHANGED, EMAIL_CHANGED_NOTICE
 from authapp.domain.hooks import Hooks
-from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.mail.requests import MailRequests
 from authapp.domain.one_time_tokens import OneTimeTokens, voids_links
 from authapp.domain.passwords.verifier import PasswordVerifier
@@ -40,14 +40,14 @@ class AddressChanges:
         actor_policy: ActorPolicy,
         tokens: OneTimeTokens,
         mail_requests: MailRequests,
-        outbox: Outbox,
+        account_mails: AccountMails,
         hooks: Hooks,
     ) -> None:
         self._verifier = verifier
         self._actor_policy = actor_policy
         self._tokens = tokens
         self._mail_requests = mail_requests
-        self._outbox = outbox
+        self._account_mails = account_mails
         self._hooks = hooks
 
     def request(self, user_id: UUID, email: str, password: str | None, context: RequestContext) -> None:
@@ -119,12 +119,12 @@ class AddressChanges:
         require_owner(self._verifier, found.user_id, password, context)
 
     def _replace(self, user: User, address: str, now: datetime, context: RequestContext) -> None:
-        previous = user.address
+        previous, was_verified = user.address, user.email_verified_at is not None
         user.email = address
         user.updated_at = now
         user.set_verified(now)
         kind = EMAIL_CHANGED if previous_addresses.remember(user, previous) else EMAIL_CHANGED_NOTICE
-        self._outbox.add(kind, user_id=user.id, address=previous, context=context)
+        self._account_mails.store(kind, user_id=user.id, address=previous, verified=was_verified, context=context)
         audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)
         self._hooks.send_user_changing(user, {"email"}, context=context, previous={"email": previous})
 

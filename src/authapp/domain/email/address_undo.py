@@ -12,7 +12,7 @@ from authapp.domain.email import previous_addresses
 from authapp.domain.email.kinds import EMAIL_CHANGED_NOTICE
 from authapp.domain.email.previous_addresses import Restored
 from authapp.domain.hooks import Hooks
-from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.new_password import send_sessions_ended, void_password
@@ -26,9 +26,9 @@ class AddressUndo:
 
     purpose = TokenPurpose.UNDO_EMAIL
 
-    def __init__(self, tokens: OneTimeTokens, outbox: Outbox, hooks: Hooks) -> None:
+    def __init__(self, tokens: OneTimeTokens, account_mails: AccountMails, hooks: Hooks) -> None:
         self._tokens = tokens
-        self._outbox = outbox
+        self._account_mails = account_mails
         self._hooks = hooks
 
     def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
@@ -61,7 +61,7 @@ class AddressUndo:
             self._hooks.send_after_commit(hooks.user_deleted, context=context, **details)
 
     def _restore(self, user: User, restored: Restored, context: RequestContext) -> int:
-        replaced = user.address
+        replaced, was_verified = user.address, user.email_verified_at is not None
         user.email = restored.email
         ended = void_password(user, context)
         # A thief may have added credentials since. Those from before are the owner's: a mailbox that somebody has left
@@ -70,7 +70,9 @@ class AddressUndo:
         # The link was sent to this address.
         user.set_verified(user.updated_at)
         # The mailbox before may have been left or leaked: who loses the account hears of it.
-        self._outbox.add(EMAIL_CHANGED_NOTICE, user_id=user.id, address=replaced, context=context)
+        self._account_mails.store(
+            EMAIL_CHANGED_NOTICE, user_id=user.id, address=replaced, verified=was_verified, context=context
+        )
         audit.record(EventType.EMAIL_CHANGE_UNDONE, context=context, subject_id=user.id, sessions_ended=ended)
         self._hooks.send_user_changing(user, {"email", "password"}, context=context, previous={"email": replaced})
         return ended

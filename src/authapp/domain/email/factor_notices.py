@@ -14,15 +14,15 @@ from authapp.domain.email.kinds import (
     RECOVERY_CODE_USED,
     RECOVERY_CODES_CREATED,
 )
-from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.account_mails import AccountMails
 from authapp.models import User
 
 
 class FactorNotices:
     """Stores the notices of one application, each in the transaction of what it tells of."""
 
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
+    def __init__(self, account_mails: AccountMails) -> None:
+        self._account_mails = account_mails
 
     def connect(self, app: object) -> None:
         """Connect to the hooks of ``app``. Keep this object: a hook does not."""
@@ -53,5 +53,8 @@ class FactorNotices:
         self._store(PASSKEY_COUNTER_REVERSED, user_id, context)
 
     def _store(self, kind: str, user_id: UUID, context: RequestContext, **details: Any) -> None:
-        address = db.session.get_one(User, user_id).email
-        self._outbox.add(kind, user_id=user_id, address=address, context=context, details=details)
+        user = db.session.get_one(User, user_id)
+        verified = user.email_verified_at is not None
+        self._account_mails.store(
+            kind, user_id=user_id, address=user.address, verified=verified, context=context, details=details
+        )

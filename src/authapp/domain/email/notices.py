@@ -4,6 +4,7 @@ That of a new login is stored by the statement that starts the session (``sessio
 """
 
 from collections.abc import Mapping
+from functools import partial
 from uuid import UUID
 
 from authapp.context import RequestContext
@@ -15,7 +16,7 @@ from authapp.domain.email.kinds import (
     PASSWORD_VOIDED,
     VERIFY_EMAIL,
 )
-from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.mail.requests import MailRequests
 from authapp.models import User
 
@@ -23,9 +24,9 @@ from authapp.models import User
 class Notices:
     """Stores the notices of one application."""
 
-    def __init__(self, outbox: Outbox, mail_requests: MailRequests, *, verification: str) -> None:
+    def __init__(self, account_mails: AccountMails, mail_requests: MailRequests, *, verification: str) -> None:
         """Take ``AUTHAPP_EMAIL_VERIFICATION``."""
-        self._outbox = outbox
+        self._account_mails = account_mails
         self._mail_requests = mail_requests
         self._verification = verification
 
@@ -63,10 +64,12 @@ class Notices:
         case stores its own mail.
         """
         user = db.session.get_one(User, user_id)
+        store = partial(self._account_mails.store, user_id=user_id, context=context)
         if "password" in fields:
             kind = PASSWORD_VOIDED if user.password_hash is None else PASSWORD_CHANGED
-            self._outbox.add(kind, user_id=user_id, address=user.email, context=context)
+            store(kind, address=user.address, verified=user.email_verified_at is not None)
         if "email" in fields and user.email_verified_at is None:
-            self._outbox.add(EMAIL_CHANGED_NOTICE, user_id=user_id, address=previous["email"], context=context)
+            # Whether the address before was verified is not known any more.
+            store(EMAIL_CHANGED_NOTICE, address=previous["email"], verified=False)
             if self._verification != "off":
                 self._store_verification(user, context)

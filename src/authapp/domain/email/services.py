@@ -63,8 +63,8 @@ class EmailServices:
         """Create the use cases. ``tokens`` are those in the links."""
         must_verify = settings.email_verification == "required"
         verifications = EmailVerifications(mail.requests, tokens, verifier, hooks, required=must_verify)
-        address_changes = AddressChanges(verifier, actor_policy, tokens, mail.requests, mail.outbox, hooks)
-        address_undo, factor_undo = AddressUndo(tokens, mail.outbox, hooks), FactorUndo(tokens, factor_resets)
+        address_changes = AddressChanges(verifier, actor_policy, tokens, mail.requests, mail.account_mails, hooks)
+        address_undo, factor_undo = AddressUndo(tokens, mail.account_mails, hooks), FactorUndo(tokens, factor_resets)
         return cls(
             verifications=verifications,
             verified_registrations=VerifiedRegistrations(accounts, mail.requests),
@@ -74,8 +74,8 @@ class EmailServices:
             address_undo=address_undo,
             login_links=LoginLinks(mail.requests, tokens, throttles, sessions, hooks),
             link_confirmations=LinkConfirmations(tokens, verifications, address_changes, address_undo, factor_undo),
-            notices=Notices(mail.outbox, mail.requests, verification=settings.email_verification),
-            factor_notices=FactorNotices(mail.outbox),
+            notices=Notices(mail.account_mails, mail.requests, verification=settings.email_verification),
+            factor_notices=FactorNotices(mail.account_mails),
         )
 
     def connect(self, app: object) -> None:

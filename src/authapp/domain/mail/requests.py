@@ -1,9 +1,10 @@
-"""Requests of guests for a mail: a reset, a verification, a login link.
+"""Counted mails: those that guests request, such as a login link, and those to an address that was never verified.
 
 The answer must not tell whether an account has the address, so nothing is looked up: one statement counts the request
 and stores a mail to whom it may concern. When it is sent, the account is looked up, or the mail is dropped.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
 from secrets import randbelow
@@ -50,14 +51,23 @@ class MailRequests:
         self._fast_path.write(_ADD, self._parameters(kind, address, context, challenge_hash=challenge_hash))
 
     def store_in_transaction(
-        self, kind: str, address: str, context: RequestContext, *, user_id: UUID | None = None
+        self,
+        kind: str,
+        address: str,
+        context: RequestContext,
+        *,
+        user_id: UUID | None = None,
+        details: Mapping[str, str | int] | None = None,
+        delayed: bool = True,
     ) -> None:
         """Do the same within the open transaction, for a mail that belongs to a change.
 
         It counts as a request of a guest does, because the address may be that of somebody else. ``user_id`` is the
-        account that the mail is about, if that is not the one that has the address.
+        account that the mail is about, if that is not the one that has the address. ``details`` are as for
+        ``Outbox.add``. A mail need not be ``delayed`` whose sending tells nobody whether an account exists.
         """
-        db.session.connection().execute(_STATEMENT, self._parameters(kind, address, context, user_id=user_id))
+        values = self._parameters(kind, address, context, user_id=user_id, details=details, delayed=delayed)
+        db.session.connection().execute(_STATEMENT, values)
 
     def _parameters(
         self,
@@ -67,8 +77,12 @@ class MailRequests:
         *,
         challenge_hash: bytes | None = None,
         user_id: UUID | None = None,
+        details: Mapping[str, str | int] | None = None,
+        delayed: bool = True,
     ) -> dict[str, Any]:
-        require_details(kind, {})
+        details = dict(details or {})
+        require_details(kind, details)
+        delay = timedelta(milliseconds=randbelow(MAX_DELAY_MS) if delayed else 0)
         return {
             **charge_params(_limited_key(kind, address), LIMIT_NAME, self._limit),
             **mail_params(context),
@@ -76,7 +90,8 @@ class MailRequests:
             "user_id": user_id,
             "mail_address": address,
             "challenge_hash": challenge_hash,
-            "next_attempt_at": clock.now() + timedelta(milliseconds=randbelow(MAX_DELAY_MS)),
+            "mail_details": details,
+            "next_attempt_at": clock.now() + delay,
         }
 
 
@@ -87,10 +102,17 @@ def _limited_key(kind: str, address: str) -> str:
 
 
 def _add() -> ReturningInsert[UUID]:
-    named = {"kind": "kind", "user_id": "user_id", "address": "mail_address", "challenge_hash": "challenge_hash"}
-    times = {"next_attempt_at": "next_attempt_at", "created_at": "now"}
+    names = {
+        "kind": "kind",
+        "user_id": "user_id",
+        "address": "mail_address",
+        "challenge_hash": "challenge_hash",
+        "details": "mail_details",
+        "next_attempt_at": "next_attempt_at",
+        "created_at": "now",
+    }
     columns: dict[str, Any] = OutgoingMail.__table__.c
-    values = {column: bindparam(name, type_=columns[column].type) for column, name in {**named, **times}.items()}
+    values = {column: bindparam(name, type_=columns[column].type) for column, name in names.items()}
     return mail_insert(charge_statement().cte("counted"), values).returning(OutgoingMail.id)
 
 

@@ -6,6 +6,7 @@ from typing import Self
 
 from authapp.config import MailServer, Settings
 from authapp.database.fast_path import FastPath
+from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.messages import MailLinks, MailMessages
@@ -23,15 +24,17 @@ class MailServices:
 
     outbox: Outbox
     requests: MailRequests
+    account_mails: AccountMails
     delivery: MailDelivery | None
 
     @classmethod
     def build(cls, settings: Settings, fast_path: FastPath, tokens: OneTimeTokens) -> Self:
         """Create what stores mails, and what sends them with ``tokens`` in their links."""
-        outbox = Outbox()
+        outbox, requests = Outbox(), MailRequests(fast_path, settings.mail_rate_limit)
         return cls(
             outbox=outbox,
-            requests=MailRequests(fast_path, settings.mail_rate_limit),
+            requests=requests,
+            account_mails=AccountMails(outbox, requests),
             delivery=_delivery(settings, fast_path, tokens, outbox),
         )
 

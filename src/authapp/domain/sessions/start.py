@@ -28,8 +28,8 @@ def insert_session(
 
     While a password hash was being computed, the password may have been changed, or the account disabled. The user's
     row is locked by the statement, so that a global logout either comes before the session or ends it. The failed
-    attempts in the scope of this login are reset. A mail of ``mail_kind`` tells the user. The statement may run twice,
-    and then starts one session.
+    attempts in the scope of this login are reset. A mail of ``mail_kind`` goes to the user's address if that is
+    verified. The statement may run twice, and then starts one session.
     """
     parameters = {
         "user_id": state.user_id,
@@ -60,7 +60,7 @@ def _start(*, with_mail: bool) -> PreparedStatement:
             User.status == UserStatus.ACTIVE,
         )
         .values(last_login_at=now)
-        .returning(User.id, User.email, User.sessions_valid_from)
+        .returning(User.id, User.email, User.email_verified_at, User.sessions_valid_from)
         .cte("account")
     )
     columns = {
@@ -96,14 +96,16 @@ def _start(*, with_mail: bool) -> PreparedStatement:
     }
     parts = [started, reset_failures, audit.audit_cte(account, event)]
     if with_mail:
+        # Whoever registers with somebody else's address could fill that mailbox with logins.
+        verified = select(account.c.id, account.c.email).where(account.c.email_verified_at.is_not(None)).cte("verified")
         mail = {
             "kind": bindparam("mail_kind", type_=OutgoingMail.kind.type),
-            "user_id": account.c.id,
-            "address": account.c.email,
+            "user_id": verified.c.id,
+            "address": verified.c.email,
             "next_attempt_at": now,
             "created_at": now,
         }
-        parts.append(mail_insert(account, mail).cte("mailed"))
+        parts.append(mail_insert(verified, mail).cte("mailed"))
     return PreparedStatement(select(account.c.id).add_cte(*parts))
 
 
