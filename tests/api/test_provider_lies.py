@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from flask import Flask
 from jwt.algorithms import RSAAlgorithm
 
+from authapp import clock
 from authapp.domain.http_client import HTTPClient
 from authapp.domain.providers import answers, discovery, kinds
 from authapp.domain.providers.flows import LIFETIME
@@ -99,6 +100,18 @@ def refused(app: Flask, api: Api, provider: FakeProvider) -> None:
         assert Session.query.count() == 0
     provider.lies = Lies()
     assert log_in(api, provider).status_code == 201
+
+
+@pytest.mark.parametrize("claims", [{"exp": -1}, {"iat": +1}, {"nbf": +1}], ids=str)
+def test_a_clock_that_differs_by_seconds_is_no_reason_to_refuse(
+    app: Flask, api: Api, provider: FakeProvider, time: Time, claims: dict[str, int]
+) -> None:
+    ahead = {name: int(clock.now().timestamp()) + seconds for name, seconds in claims.items()}
+    provider.lies.claims = {"iat": int(clock.now().timestamp()), **ahead}
+    assert log_in(api, provider).status_code == 201
+    beyond = {name: value + 10 * claims[name] for name, value in ahead.items()}
+    provider.lies.claims = {**provider.lies.claims, **beyond}
+    problem(log_in(api, provider), 401, "provider_login_failed")
 
 
 def test_an_audience_in_a_list_and_azp_are_accepted(api: Api, provider: FakeProvider) -> None:
@@ -196,8 +209,23 @@ def test_the_answer_of_another_issuer_is_refused_before_the_code_is_sent(
 def test_without_rfc_9207_an_answer_needs_no_issuer(api: Api, provider: FakeProvider) -> None:
     provider.lies.metadata = {"authorization_response_iss_parameter_supported": False}
     answer = finish(provider, begin(api))
+    problem(api("PUT", LOGINS, json={**answer, "iss": "https://another.example"}), 401, "provider_login_failed")
     del answer["iss"]
     assert api("PUT", LOGINS, json=answer).status_code == 201
+
+
+def test_an_answer_is_not_taken_for_that_of_another_provider(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fake_provider() as other:
+        both = {"example": provider.settings(), "other": other.settings("other")}
+        reconfigured(app, monkeypatch, providers=both)
+        answer = finish(provider, begin(api))
+        for lie in (answer, {**answer, "iss": other.issuer}):
+            response = api("PUT", LOGINS.replace("example", "other"), json=lie)
+            problem(response, 401, "provider_login_failed")
+        assert other.paths == [], "the other provider gets the code"
+        assert api("PUT", LOGINS, json=answer).status_code == 201
 
 
 def test_a_flow_is_no_other_clients(api: Api, provider: FakeProvider) -> None:

@@ -79,6 +79,14 @@ def test_a_user_of_a_provider_belongs_to_one_account_and_an_account_has_one_of_e
     problem(api("PUT", LINK, other, json=taken), 409, "provider_already_linked")
 
 
+def test_a_flow_that_linked_links_no_second_time(api: Api, token: str, provider: FakeProvider) -> None:
+    provider.lies.replays = True
+    answer = finish(provider, begin(api, token))
+    assert api("PUT", LINK, token, json=answer).status_code == 200
+    assert api("DELETE", LINK, token).status_code == 204
+    problem(api("PUT", LINK, token, json=answer), 401, "provider_login_failed")
+
+
 def test_unlinking_ends_the_logins_by_the_provider(
     app: Flask, api: Api, user: User, token: str, provider: FakeProvider
 ) -> None:
