@@ -181,19 +181,3 @@ def test_an_address_that_is_not_in_the_id_token_is_asked_for(
     provider.lies.drop = ()
     assert log_in(api, provider).status_code == 200
     assert provider.paths.count("/userinfo") == 2
-
-
-def test_github_is_asked_who_the_user_is(
-    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    configure(app, monkeypatch, provider, kind="github", trust_email=True)
-    begun = begin(api)
-    assert "scope=read%3Auser+user%3Aemail" in begun["authorization_url"]
-    answer = finish(provider, begun)
-    del answer["iss"]
-    made = api("PUT", LOGINS, json=answer)
-    assert made.status_code == 201
-    assert account(api, made.json)["username"] == "octocat"
-    assert account(api, made.json)["email_verified_at"]
-    with app.app_context():
-        assert db.session.query(ProviderIdentity.subject).scalar() == "583231"

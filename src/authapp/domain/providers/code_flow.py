@@ -1,5 +1,6 @@
 """Exchanging a code for the provider's tokens (RFC 6749, section 4.1.3), with PKCE."""
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -67,3 +68,11 @@ def exchange(
     if answer.status != 200 or error is not None:
         raise ProviderAnswerRefused("the code was refused")
     return response
+
+
+def access_token(response: dict[str, Any]) -> str:
+    """Return the access token in a token response. Raises ``ProviderAnswerRefused`` for what no header can hold."""
+    token = response.get("access_token")
+    if not isinstance(token, str) or not re.fullmatch(r"[!-~]+( [!-~]+)*", token):
+        raise ProviderAnswerRefused("there is no access token")
+    return token

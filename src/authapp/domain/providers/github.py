@@ -3,7 +3,7 @@
 from typing import Any
 
 from authapp.config import ProviderSettings
-from authapp.domain.providers.code_flow import authorization_url, exchange
+from authapp.domain.providers.code_flow import access_token, authorization_url, exchange
 from authapp.domain.providers.flows import ProviderFlow
 from authapp.domain.providers.kinds import (
     ProviderAnswer,
@@ -40,10 +40,7 @@ class GitHub:
         if answer.issuer not in {None, self._provider.issuer}:
             raise ProviderAnswerRefused("the answer is from another issuer")
         response = exchange(self._token, answer.code, self._provider, flow, questions, "client_secret_post")
-        token = response.get("access_token")
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            raise ProviderAnswerRefused("there is no access token")
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"}
+        headers = {"Authorization": f"Bearer {access_token(response)}", "Accept": "application/vnd.github+json"}
         profile = questions.json(f"{self._api}/user", headers)
         # The number: names are given to others after a while.
         number = profile.get("id")

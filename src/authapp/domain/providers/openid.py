@@ -3,7 +3,7 @@
 from typing import Any
 
 from authapp.config import ProviderSettings
-from authapp.domain.providers.code_flow import authorization_url, exchange
+from authapp.domain.providers.code_flow import access_token, authorization_url, exchange
 from authapp.domain.providers.discovery import Discovery
 from authapp.domain.providers.flows import ProviderFlow
 from authapp.domain.providers.kinds import (
@@ -41,7 +41,17 @@ class OpenIDProvider:
         if answer.issuer != provider.issuer and (answer.issuer is not None or metadata.sends_issuer):
             raise ProviderAnswerRefused("the answer is from another issuer")
         response = exchange(metadata.token_endpoint, answer.code, provider, flow, questions, metadata.authentication)
-        token, access_token = response.get("id_token"), response.get("access_token")
+        claims = self._verified_claims(response, flow, questions)
+        if "email" not in claims and metadata.userinfo_endpoint:
+            token, subject = access_token(response), claims["sub"]
+            claims = {**claims, **_userinfo(metadata.userinfo_endpoint, token, subject, questions)}
+        return _user(claims)
+
+    def _verified_claims(
+        self, response: dict[str, Any], flow: ProviderFlow, questions: ProviderQuestions
+    ) -> dict[str, Any]:
+        """Return the claims of the ID token in a token response."""
+        token, access, provider = response.get("id_token"), response.get("access_token"), self._provider
         if not isinstance(token, str):
             raise ProviderAnswerRefused("there is no ID token")
         rules = IDTokenRules(
@@ -52,27 +62,22 @@ class OpenIDProvider:
             leeway=self._leeway,
         )
         try:
-            claims = id_tokens.read(
+            return id_tokens.read(
                 token,
-                access_token if isinstance(access_token, str) else None,
+                access if isinstance(access, str) else None,
                 rules,
                 lambda kid: self._discovery.key(kid, questions),
             )
         except IDTokenRefused as refused:
             raise ProviderAnswerRefused(f"the ID token: {refused}") from None
-        if "email" not in claims and metadata.userinfo_endpoint and isinstance(access_token, str):
-            claims = {**_userinfo(metadata.userinfo_endpoint, access_token, claims["sub"], questions), **claims}
-        return _user(claims)
 
 
-def _userinfo(endpoint: str, access_token: str, subject: str, questions: ProviderQuestions) -> dict[str, Any]:
+def _userinfo(endpoint: str, token: str, subject: str, questions: ProviderQuestions) -> dict[str, Any]:
     """Return what the provider tells at its UserInfo endpoint: some tell no address in an ID token (section 5.4).
 
     Raises ``ProviderAnswerRefused`` and ``ProviderUnavailable``.
     """
-    if not access_token.isascii() or not access_token.isprintable():
-        raise ProviderAnswerRefused("the access token is none")
-    userinfo = questions.json(endpoint, {"Authorization": f"Bearer {access_token}"})
+    userinfo = questions.json(endpoint, {"Authorization": f"Bearer {token}"})
     # Another user's must not be used (section 5.3.2).
     if userinfo.get("sub") != subject:
         raise ProviderAnswerRefused("the UserInfo is of another user")
