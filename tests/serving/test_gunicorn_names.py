@@ -53,6 +53,8 @@ SIGNATURES: dict[str, tuple[Any, list[str]]] = {
 FILES = {
     "write_error": "problem",
     "import_app": "preflight",
+    "Arbiter.WORKERS": "metrics",
+    "parse_address": "metrics",
     "app_uri": "preflight",
     "reopen_files": "access_log",
     "init_process": "worker",

@@ -17,7 +17,7 @@ from authapp.security.keys import Key, KeyRing
 from tools.bench import load
 from tools.bench.load import Result
 from tools.bench.seeding import AUDIENCE, ISSUER, PASSWORD, PEOPLE, Seed
-from tools.bench.servers import HELLO, MODELS, OURS, ROOT, serving
+from tools.bench.servers import HELLO, MODELS, OURS, ROOT, free_port, serving
 from tools.embedded_postgres import EmbeddedPostgres
 
 FOLDER = ROOT / "build" / "bench"
@@ -172,7 +172,10 @@ def main() -> None:
         limit = stack.enter_context(serving(("--worker-class", "sync", *HELLO)))
         hello = stack.enter_context(serving(("--worker-class", "gevent", *HELLO)))
         ours = stack.enter_context(serving(OURS, environment))
+        with_metrics = environment | {"AUTHAPP_METRICS": "on", "AUTHAPP_METRICS_BIND": f"127.0.0.1:{free_port()}"}
+        counting = stack.enter_context(serving(OURS, with_metrics))
         seed.settle()
+        compare(limit, hello, {"ping, metrics": lambda: measures["ping"](counting)}, rounds, seconds)
         compare(limit, hello, {name: lambda run=run: run(ours) for name, run in measures.items()}, rounds, seconds)
         flooded(ours, measures["ping"], FOLDER / "login.lua", rounds, seconds)
         print()

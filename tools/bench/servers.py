@@ -50,12 +50,18 @@ MODELS = {
 """A model without a worker class uses the one of gunicorn.conf.py, gevent."""
 
 
+def free_port() -> int:
+    """Return a port that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextlib.contextmanager
 def serving(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """Run a gunicorn with these arguments, and yield its URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = ROOT / "build" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"gunicorn-{port}.log").open("wb") as log:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.http import quote_header_value
 
+from authapp import metrics
 from authapp.api.middleware import CODE, request_id
 from authapp.api.responses import as_json
 from authapp.database.errors import is_outage, sqlstate
@@ -183,6 +184,7 @@ def render_http(error: HTTPException) -> Response:
 def render_database(error: SQLAlchemyError) -> Response:
     """Return an error of the database as a problem+json response, and log it."""
     if is_outage(error):
+        metrics.DATABASE_OUTAGES.inc()
         _log("the database cannot be asked", error)
         return render(ServiceUnavailable())
     _log("the database refused a statement", error)

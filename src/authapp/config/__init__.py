@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
 from authapp.config.mail import MailServer, link_url, mail_from, mail_server
-from authapp.config.parsers import breach_source, folder, names
+from authapp.config.parsers import bind_address, breach_source, folder, names
 from authapp.config.passkeys import RelyingParty, origins, problems_of_factors, relying_party, rp_id
 from authapp.config.providers import ProviderSettings, problems_of_providers, providers, redirect_uris
 from authapp.config.rate_limits import RateLimit, rate_limits
@@ -153,6 +153,12 @@ class Settings:
 
     log_health_probes: Literal["on", "off"] = _choice("on", "off")
     """Whether the log of requests has health probes that found nothing wrong."""
+
+    metrics: Literal["off", "on"] = _choice("off", "on")
+    """Whether the workers count for Prometheus, and answer at ``metrics_bind``."""
+
+    metrics_bind: str = _read(EnvironmentReader.text, "127.0.0.1:9464", bind_address)
+    """The address and port of the metrics."""
 
     step_up_max_age: int = _integer(300, 10, 86_400)
     """For how many seconds an authentication counts as recent: sensitive requests ask for one (RFC 9470)."""

@@ -30,6 +30,18 @@ def folder(value: str) -> Path:
     return path
 
 
+def bind_address(value: str) -> str:
+    """Return an address to listen at, such as ``127.0.0.1:9464`` or ``[::]:9464``. Raises ``ValueError``."""
+    try:
+        url = urlsplit(f"//{value}")
+        is_usable = bool(url.hostname and url.port) and url.netloc == value and "@" not in value
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise ValueError("must be an address and a port, such as 127.0.0.1:9464 or [::]:9464.")
+    return value
+
+
 def names(text: str) -> frozenset[str]:
     """Return the names in a list with commas between them."""
     return frozenset(filter(None, (name.strip() for name in text.split(","))))

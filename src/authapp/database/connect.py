@@ -5,6 +5,7 @@ This is the only file that uses a private name of SQLAlchemy (2.1): ``QueuePool.
 """
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,11 +16,12 @@ from sqlalchemy import event
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import URL, Dialect, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from authapp.database import deadline, session_settings
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.wait_callback import AnswerTimeout, TimedConnection, connections_with
+from authapp.metrics import DATABASE_STATEMENTS, DATABASE_WAIT_SECONDS
 
 DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects have no types
 
@@ -27,6 +29,9 @@ READ_ONLY = "25006"
 """The SQLSTATE for a write to a read-only server: it may have become a standby."""
 
 APPLICATION_NAME = "authapp"
+
+MEASURED_WAIT = 0.001
+"""Seconds below which taking a connection is no wait."""
 
 
 def connect_arguments(timeout: float) -> dict[str, Any]:
@@ -141,6 +146,14 @@ def watch_errors(engine: Engine, orphaned: OrphanedBackends) -> None:
             orphaned.record()
 
     event.listen(engine, "handle_error", on_error)
+    statements = DATABASE_STATEMENTS.labels("session")
+    event.listen(engine, "before_cursor_execute", lambda *_: statements.inc())
+
+
+def record_wait(path: str, seconds: float) -> None:
+    """Count a wait for a connection, unless there was none."""
+    if seconds >= MEASURED_WAIT:
+        DATABASE_WAIT_SECONDS.labels(path).observe(seconds)
 
 
 class DeadlinePool(QueuePool):
@@ -151,6 +164,14 @@ class DeadlinePool(QueuePool):
         pool: DeadlinePool = super().recreate()  # type: ignore[assignment]  # it returns one of its own class
         pool._longest = self._longest
         return pool
+
+    def connect(self) -> PoolProxiedConnection:
+        """Return a connection. Raises ``sqlalchemy.exc.TimeoutError`` if none becomes free in time."""
+        start = time.monotonic()
+        try:
+            return super().connect()
+        finally:
+            record_wait("session", time.monotonic() - start)
 
     @property
     def _timeout(self) -> float:

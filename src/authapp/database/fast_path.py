@@ -20,11 +20,12 @@ from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.types import NullType, TypeEngine
 
 from authapp.database import deadline, wait_callback
-from authapp.database.connect import DIALECT, READ_ONLY
+from authapp.database.connect import DIALECT, READ_ONLY, record_wait
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.semaphore import FairSemaphore
 from authapp.database.session_settings import BEGIN_WRITE
 from authapp.database.wait_callback import AnswerTimeout, TimedConnection
+from authapp.metrics import DATABASE_STATEMENTS
 
 MAX_AGE = 900.0
 """The maximum age of a connection, in seconds. After that, outdated plans and the choice of server are renewed."""
@@ -32,6 +33,8 @@ MAX_AGE = 900.0
 FRESH_ATTEMPTS = 2
 """How often a statement is tried on a new connection. One retry, because the server may end one while it opens."""
 
+
+STATEMENTS = DATABASE_STATEMENTS.labels("fast_path")
 
 _NO_SUCH_STATEMENT, _STATEMENT_EXISTS, _PLAN_IS_OUTDATED = "26000", "42P05", "0A000"
 
@@ -205,7 +208,10 @@ class FastPath:
             self._permits.release()
 
     def _enter(self, permits: FairSemaphore) -> None:
-        if not permits.acquire(deadline.left(self._timeout)):
+        start = time.monotonic()
+        is_acquired = permits.acquire(deadline.left(self._timeout))
+        record_wait("fast_path", time.monotonic() - start)
+        if not is_acquired:
             raise PoolTimeout("Every connection is in use.")
 
     def _take(self) -> tuple[TimedConnection, bool]:
@@ -224,6 +230,7 @@ class FastPath:
     def _on(
         self, connection: TimedConnection, statement: PreparedStatement, parameters: Mapping[str, Any], begin: str
     ) -> Any:
+        STATEMENTS.inc()
         try:
             row = statement.first(connection, parameters, begin)
             self._orphaned.end(connection)

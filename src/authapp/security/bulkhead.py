@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeVar
 
+from authapp import metrics
 from authapp.errors import ServiceUnavailable
 
 T = TypeVar("T")
@@ -60,12 +61,14 @@ class Bulkhead:
         """
         self._enter(is_gone)
         start = time.monotonic()
+        metrics.HASHES_RUNNING.inc()
         try:
             yield
             # The whole turn, since others wait for all of it. A turn that failed does not count: it may have hashed
             # nothing, and a flood of those would make the queue look short.
             self._seconds += WEIGHT * (time.monotonic() - start - self._seconds)
         finally:
+            metrics.HASHES_RUNNING.dec()
             self._leave()
 
     def _enter(self, is_gone: Callable[[], bool]) -> None:
@@ -76,7 +79,11 @@ class Bulkhead:
             self._require_room()
             waiter = _Waiter(is_gone)
             self._waiters.append(waiter)
-        self._wait(waiter)
+        metrics.HASHES_WAITING.inc()
+        try:
+            self._wait(waiter)
+        finally:
+            metrics.HASHES_WAITING.dec()
 
     def _leave(self) -> None:
         """Pass the thread on to whoever has waited longest."""
@@ -140,6 +147,7 @@ class Bulkhead:
 
 
 def _too_many(wait: float) -> ServiceUnavailable:
+    metrics.HASHES_REFUSED.inc()
     return ServiceUnavailable("Too many passwords are being checked at once.", retry_after=max(1, math.ceil(wait)))
 
 

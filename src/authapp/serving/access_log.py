@@ -37,6 +37,8 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     """
 
     _logs_probes = True
+    request_metrics: Any = None
+    """What counts the requests of this worker: an ``authapp.serving.metrics.RequestMetrics``, if metrics are on."""
 
     def __init__(self, cfg: Any) -> None:
         """Open the log when the first line is written."""
@@ -52,6 +54,8 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         """Write one line, unless the settings leave it out. A line that cannot be written is counted."""
+        if self.request_metrics:
+            self.request_metrics.record(resp, environ, request_time)
         if not self.cfg.accesslog or not self.error_log.isEnabledFor(logging.INFO):
             return
         if not self._logs_probes and is_good_probe(resp, environ):

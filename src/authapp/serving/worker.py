@@ -12,14 +12,16 @@ gunicorn calls each of these, and no document promises them (tests/serving/test_
 """
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 from gunicorn.workers.ggevent import GeventWorker
 
-from authapp.serving import background, open_files, problem, redaction
+from authapp.serving import background, metrics, open_files, problem, redaction
 from authapp.serving.client_socket import ClientSocket, limit_buffers
 from authapp.serving.connections import Connections
+from authapp.serving.database_metrics import DatabaseMetrics
 from authapp.serving.draining_listener import DrainingListener
 from authapp.serving.preflight import forget_package
 from authapp.serving.request_body import RequestBody
@@ -37,6 +39,10 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """
 
     wsgi: Any
+    metrics_port: metrics.MetricsPort | None = None
+    slot: int
+    """Both are set by the hooks of ``authapp.serving.metrics``."""
+    connections_tracked: AbstractContextManager[Any] = nullcontext()
 
     def init_process(self) -> None:
         """Run the worker in its own process, until it is asked to stop."""
@@ -53,7 +59,13 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def load_wsgi(self) -> None:
         """Import the application, start its background tasks, and put a time limit on the bodies it reads."""
         forget_package()
+        if self.metrics_port:
+            metrics.count_in_slot(self.metrics_port.folder, self.slot)
         super().load_wsgi()
+        if self.metrics_port:
+            self.log.request_metrics = metrics.RequestMetrics()
+            self.connections_tracked = self.log.request_metrics.connections_tracked
+            metrics.serve(self.metrics_port, DatabaseMetrics(self.wsgi))
         background.start(self.wsgi, lambda: bool(self.alive))
         self.wsgi = limit_bodies(self.wsgi)
 
@@ -76,7 +88,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         """Serve one connection until it closes."""
         redaction.serving_client.set(True)
         limited = ClientSocket(client, self.turns)
-        with self.connections.registered(limited, addr):
+        with self.connections.registered(limited, addr), self.connections_tracked:
             super().handle(listener, limited, addr)
 
     def handle_request(self, listener_name: Any, req: Any, sock: ClientSocket, addr: Any) -> None:

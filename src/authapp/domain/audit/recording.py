@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import CTE, Text, Uuid, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
-from authapp import clock
+from authapp import clock, metrics
 from authapp.context import Principal, RequestContext
 from authapp.database.session import db
 from authapp.domain.audit.events import event_types
@@ -32,6 +32,7 @@ def record(
     Raises ``KeyError`` for a type that is not registered.
     """
     event_types.require(event_type)
+    count(event_type)
     if isinstance(context.principal, Principal) and context.principal.api_key_id:
         details.setdefault("by_api_key", str(context.principal.api_key_id))
     db.session.add(
@@ -48,6 +49,14 @@ def record(
             details=details,
         )
     )
+
+
+def count(event_type: str, events: int = 1) -> None:
+    """Count events in the metrics, once the statement with their ``audit_cte`` has returned; ``record`` does it itself.
+
+    An event whose transaction is rolled back afterwards counts as well.
+    """
+    metrics.AUDIT_EVENTS.labels(event_type).inc(events)
 
 
 def audit_cte(source: CTE, values: Mapping[str, Any]) -> CTE:

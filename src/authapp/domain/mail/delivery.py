@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, func, literal, select
 
-from authapp import clock
+from authapp import clock, metrics
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, transaction
 from authapp.domain.mail.attempts import MailAttempts, MailOutcome
+from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.mail_context import sender_context
 from authapp.domain.mail.messages import MailMessages
 from authapp.domain.mail.outbox import Outbox
@@ -91,7 +92,9 @@ class MailDelivery:
                 if not running():
                     self._release(mails[number:])
                     break
-                outcomes.append(self._attempts.attempt(mail, transport, sender_context(mail, context)))
+                outcome = self._attempts.attempt(mail, transport, sender_context(mail, context))
+                metrics.MAILS.labels(mail.kind if mail.kind in mail_kinds else "unknown", outcome).inc()
+                outcomes.append(outcome)
             except ServerUnavailable:
                 self._release(mails[number:])
                 raise

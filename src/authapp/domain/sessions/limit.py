@@ -43,7 +43,9 @@ class SessionLimit:
             "scanned": self._maximum + ENDED_AT_ONCE,
         }
         row = self._fast_path.write(_END_SURPLUS, {**parameters, **audit.audit_params(context)})
-        return [UUID(session) for session in row.ids or ()]
+        ended = [UUID(session) for session in row.ids or ()]
+        audit.count(EventType.SESSION_ENDED, len(ended))
+        return ended
 
 
 def _end_surplus() -> PreparedStatement:

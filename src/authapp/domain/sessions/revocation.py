@@ -122,7 +122,9 @@ def log_out(
     """
     parameters = {"user_id": user_id, "session_id": session_id, "now": now}
     token = {"jti": access_token.jti, "access_expires_at": access_token.expires_at}
-    return fast_path.write(_LOG_OUT, {**parameters, **token, **audit.audit_params(context)}) is not None
+    was_live = fast_path.write(_LOG_OUT, {**parameters, **token, **audit.audit_params(context)}) is not None
+    audit.count(EventType.SESSION_ENDED, int(was_live))
+    return was_live
 
 
 def revoke_access_token(user_id: UUID, issued_for: UUID, token: AccessToken, now: datetime) -> bool:

@@ -140,6 +140,7 @@ class Sessions:
         )
         if row is None:
             raise TokenRevoked
+        audit.count(EventType.SESSION_REFRESHED if row.ended_at is None else EventType.REFRESH_TOKEN_REUSED)
         if row.ended_at is not None:
             logger.warning("refresh token reused: ended session %s of user %s", session_id, user_id)
             reason = EndReason.REFRESH_TOKEN_REUSED

@@ -44,10 +44,13 @@ def insert_session(
         "throttle_scope": result.throttle_scope.name if result.throttle_scope else None,
     }
     parameters |= audit.audit_params(context)
-    if mail_kind is None:
-        return fast_path.write(_START, parameters) is not None
-    parameters |= {**mail_params(context), "mail_kind": mail_kind}
-    return fast_path.write(_START_WITH_MAIL, parameters) is not None
+    statement = _START
+    if mail_kind is not None:
+        statement = _START_WITH_MAIL
+        parameters |= {**mail_params(context), "mail_kind": mail_kind}
+    has_started = fast_path.write(statement, parameters) is not None
+    audit.count(EventType.SESSION_STARTED, int(has_started))
+    return has_started
 
 
 def _start(*, with_mail: bool) -> PreparedStatement:

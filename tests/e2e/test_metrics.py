@@ -1,0 +1,173 @@
+"""Metrics at a port of their own: added up over the workers, and bounded whatever clients and workers do."""
+
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from databases import Databases
+from e2e.processes import Server, environment, serving
+from factories import PASSWORD
+from ports import free_port
+
+WORKERS = 2
+
+
+@dataclass
+class Metrics:
+    """A server with metrics, and its scrapes."""
+
+    server: Server
+    port: int
+    folder: Path
+
+    def get(self, path: str = "/metrics", method: str = "GET") -> requests.Response:
+        return requests.request(method, f"http://127.0.0.1:{self.port}{path}", timeout=10)
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of this name that have these labels."""
+        families = text_string_to_metric_families(self.get().text)
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+    def count(self, status: str, route: str, method: str = "GET") -> float:
+        return self.value("authapp_http_requests_total", route=route, method=method, status=status)
+
+    def workers(self) -> set[int]:
+        return {child.pid for child in psutil.Process(self.server.process.pid).children()}
+
+    def has_workers_but(self, gone: set[int]) -> bool:
+        """Tell whether all workers run, and those are gone."""
+        return len(self.workers()) == WORKERS and not self.workers() & gone
+
+    def files(self) -> list[str]:
+        (folder,) = self.folder.glob("authapp-metrics-*")
+        return sorted(file.name for file in folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def metrics(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Metrics]:
+    folder, port = tmp_path_factory.mktemp("metrics"), free_port()
+    with databases.migrated() as url:
+        variables = environment(
+            url,
+            AUTHAPP_METRICS="on",
+            AUTHAPP_METRICS_BIND=f"127.0.0.1:{port}",
+            WEB_CONCURRENCY=str(WORKERS),
+            TMPDIR=str(folder),
+        )
+        with serving(folder, variables) as server:
+            yield Metrics(server, port, folder)
+    assert not list(folder.glob("authapp-metrics-*")), "the folder is left when the server has stopped"
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_requests_of_all_workers_are_added_up_by_route_and_code(metrics: Metrics) -> None:
+    route = "/api/v1/users/<uuid:user_id>"
+    for _ in range(40):
+        assert metrics.server.call("GET", f"/api/v1/users/{uuid4()}").status_code == 401
+    assert metrics.count("401", route) == 40
+    assert metrics.value("authapp_http_requests_total", route=route, code="token_missing") == 40
+    assert metrics.value("authapp_http_request_duration_seconds_count", route=route, method="GET") == 40
+    # Each worker has files of its own, so both have been counting.
+    assert [name for name in metrics.files() if name.startswith("counter")] == ["counter_1.db", "counter_2.db"]
+
+
+def test_logins_refreshes_reuse_and_logouts_are_counted(metrics: Metrics) -> None:
+    call, name = metrics.server.call, "counted"
+    account = {"username": name, "email": "counted@example.com", "password": PASSWORD}
+    assert call("POST", "/api/v1/auth/register", json=account).status_code == 201
+    login = {"username": name, "password": PASSWORD}
+
+    def events(kind: str) -> float:
+        return metrics.value("authapp_audit_events_total", type=kind)
+
+    kinds = ("session.started", "session.refreshed", "login.refused", "refresh_token.reused", "session.ended")
+    before = {kind: events(kind) for kind in kinds}
+    first, second = (call("POST", "/api/v1/auth/login", json=login).json() for _ in range(2))
+    assert call("POST", "/api/v1/auth/login", json={**login, "password": "wrong"}).status_code == 401
+    newer = call("POST", "/api/v1/auth/refresh", first["refresh_token"]).json()
+    assert call("POST", "/api/v1/auth/refresh", newer["refresh_token"]).status_code == 200
+    assert call("POST", "/api/v1/auth/refresh", first["refresh_token"]).status_code == 401
+    assert call("POST", "/api/v1/auth/logout", second["access_token"]).status_code == 204
+    changes = {kind: events(kind) - before[kind] for kind in kinds}
+    assert changes == dict(zip(kinds, (2, 2, 1, 1, 1), strict=True))
+
+
+def test_what_clients_choose_makes_no_new_series(metrics: Metrics) -> None:
+    def series() -> int:
+        return len(re.findall("^authapp_http_requests_total", metrics.get().text, re.MULTILINE))
+
+    metrics.server.call("GET", f"/{uuid4()}")
+    metrics.server.call("ABC", f"/{uuid4()}")
+    before = series()
+    for number in range(20):
+        metrics.server.call("GET", f"/{uuid4()}")
+        metrics.server.call(f"X{number}", f"/{uuid4()}", headers={"Origin": f"https://{number}.example"})
+    assert series() == before
+
+
+def test_workers_that_die_leave_no_files_and_lose_no_counts(metrics: Metrics) -> None:
+    route = "/health/live"
+    for _ in range(20):
+        metrics.server.call("GET", route)
+    before, files = metrics.count("200", route), metrics.files()
+    for _ in range(3):
+        killed = metrics.workers().pop()
+        psutil.Process(killed).kill()
+        wait_until(partial(metrics.has_workers_but, {killed}))
+        metrics.server.wait_until()
+    assert metrics.count("200", route) >= before
+    assert set(metrics.files()) <= set(files)
+
+
+def test_a_reload_keeps_the_counts_and_needs_no_more_than_a_second_set_of_files(metrics: Metrics) -> None:
+    route = "/health/live"
+    for _ in range(2):
+        workers, before = metrics.workers(), metrics.count("200", route)
+        metrics.server.process.send_signal(signal.SIGHUP)
+        wait_until(partial(metrics.has_workers_but, workers))
+        metrics.server.wait_until()
+        metrics.server.call("GET", route)
+        assert metrics.count("200", route) > before
+    slots = {int(re.sub(r"\D", "", name)) for name in metrics.files()}
+    assert slots <= set(range(1, 2 * WORKERS + 1))
+
+
+def test_the_state_of_the_database_is_read_when_it_is_asked_for(metrics: Metrics) -> None:
+    assert metrics.value("authapp_database_up") == 1
+    assert metrics.value("authapp_mail_queue") == 0
+    assert metrics.value("authapp_table_bytes", table="users") > 0
+    assert metrics.value("authapp_database_statements_total", path="fast_path") > 0
+    assert metrics.value("authapp_database_statements_total", path="session") > 0
+
+
+def test_only_the_metrics_are_at_their_port_and_they_are_at_no_other(metrics: Metrics) -> None:
+    assert metrics.get("/").status_code == metrics.get("/api/v1/ping").status_code == 404
+    assert metrics.get(method="POST").status_code == 404
+    assert metrics.server.call("GET", "/metrics").status_code == 404
+
+
+def test_clients_at_the_port_that_say_nothing_do_not_hold_up_requests(metrics: Metrics) -> None:
+    silent = [socket.create_connection(("127.0.0.1", metrics.port), timeout=5) for _ in range(50)]
+    try:
+        assert metrics.server.call("GET", "/health/live").status_code == 200
+    finally:
+        for each in silent:
+            each.close()

@@ -1,0 +1,80 @@
+"""The metrics, their documentation, the alert rules and the dashboard agree."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client import Counter, Gauge, Histogram
+
+from authapp import metrics
+
+ROOT = Path(__file__).parent.parent
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+DOCS = (ROOT / "docs" / "metrics.md").read_text()
+READ_AT_A_SCRAPE = set(
+    re.findall(r'"(authapp_\w+)"', (ROOT / "src" / "authapp" / "serving" / "database_metrics.py").read_text())
+)
+
+
+def counted() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return the type and the labels of each metric that the code counts, by the name that Prometheus shows."""
+    found = {}
+    for metric in vars(metrics).values():
+        if isinstance(metric, Counter | Gauge | Histogram):
+            (family,) = metric.describe()
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            found[name] = (family.type, metric._labelnames)
+    return found
+
+
+def documented() -> dict[str, tuple[str, tuple[str, ...]]]:
+    rows = re.findall(r"^\| `(authapp_\w+)` \| (\w+) \| (.*?) \|", DOCS, re.MULTILINE)
+    return {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+
+
+def samples() -> set[str]:
+    """Return the names that a query may use."""
+    names = set(documented())
+    for name, (kind, _) in documented().items():
+        if kind == "histogram":
+            names |= {f"{name}_{suffix}" for suffix in ("bucket", "sum", "count")}
+    return names
+
+
+def queries() -> list[str]:
+    panels = json.loads((PROMETHEUS / "dashboard.json").read_text())["panels"]
+    shown = [target["expr"] for panel in panels for target in panel["targets"]]
+    return [*shown, *re.split("- alert:", (PROMETHEUS / "alerts.yml").read_text())[1:]]
+
+
+def test_every_metric_is_documented_with_its_labels() -> None:
+    listed = documented()
+    assert set(listed) == set(counted()) | (READ_AT_A_SCRAPE - {"authapp"})
+    assert {name: listed[name] for name in counted()} == counted()
+
+
+@pytest.mark.parametrize("query", queries(), ids=range(len(queries())))
+def test_a_query_names_metrics_and_labels_that_there_are(query: str) -> None:
+    names = set(re.findall(r"authapp_\w+", query))
+    assert names <= samples()
+    there = {each for name in names for each in _labels(name)} | {"instance", "le", "job", "severity"}
+    used = re.findall(r'(\w+)\s*(?:=~|!~|!=|=)\s*\\?"', query)
+    used += [each.strip() for listed in re.findall(r"\bby \(([\w, ]+)\)", query) for each in listed.split(",")]
+    assert set(used) <= there
+
+
+def _labels(sample: str) -> tuple[str, ...]:
+    return documented()[re.sub("_(bucket|sum|count)$", "", sample)][1]
+
+
+def test_every_alert_says_what_to_do() -> None:
+    rules = set(re.findall(r"- alert: (\w+)", (PROMETHEUS / "alerts.yml").read_text()))
+    assert set(re.findall(r"^\| `(Authapp\w+)` \|", DOCS, re.MULTILINE)) == rules
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool: apt install prometheus")
+def test_prometheus_accepts_the_configuration_and_the_rules() -> None:
+    subprocess.run(["promtool", "check", "config", PROMETHEUS / "prometheus.yml"], check=True, capture_output=True)
