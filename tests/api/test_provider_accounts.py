@@ -1,5 +1,6 @@
 """Accounts of providers: what happens to them meanwhile, whose they become, and what is left of them."""
 
+import math
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler
@@ -91,7 +92,7 @@ def test_an_account_that_is_disabled_while_the_provider_is_asked_is_not_logged_i
 def reconfigured_keys(app: Flask) -> None:
     """Forget the keys that were fetched."""
     adapter: Any = Services.of(app).providers.providers.find("example").adapter
-    adapter._discovery._keys = None
+    adapter._discovery._keys = (-math.inf, [])
 
 
 def test_a_deleted_account_leaves_no_identity_and_its_user_begins_anew(

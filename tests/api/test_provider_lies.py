@@ -365,6 +365,25 @@ def test_keys_are_fetched_once_and_again_for_an_unknown_key_id_but_not_more_ofte
     assert provider.paths.count(JWKS) == 2
 
 
+def test_what_a_provider_publishes_is_fetched_again_after_an_hour(
+    api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert discovery.CACHED_SECONDS == 3600
+    assert log_in(api, provider).status_code == 201
+    monkeypatch.setattr(discovery, "CACHED_SECONDS", 0)
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": []})  # a key that was withdrawn
+    asked = provider.paths.count(DISCOVERY)
+    problem(log_in(api, provider), 401, "provider_login_failed")
+    assert provider.paths.count(DISCOVERY) > asked
+
+
+@pytest.mark.parametrize(("number", "code"), [(discovery.MAX_KEYS, 201), (discovery.MAX_KEYS + 1, 503)])
+def test_a_set_of_too_many_keys_is_not_read(api: Api, provider: FakeProvider, number: int, code: int) -> None:
+    keys = [{"kty": "EC", "kid": str(each)} for each in range(number - 1)] + [provider.public_jwk()]
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": keys})
+    assert log_in(api, provider).status_code == code
+
+
 def test_a_wrong_client_secret_is_the_fault_of_the_settings(
     app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,8 @@ def test_twenty_first_logins_of_one_user_at_once_make_one_account(app: Flask, pr
     outcomes = at_once(app, *[lambda each=each: logins(app).log_in("example", each, GUEST) for each in answers])
     assert Counter(map(type, outcomes)) == {ProviderLogin: AT_ONCE}
     assert [each.is_new for each in outcomes].count(True) == 1
+    # What all of them need was fetched by one.
+    assert (provider.paths.count("/jwks"), provider.paths.count("/.well-known/openid-configuration")) == (1, 1)
     assert rows(app) == (1, 1, AT_ONCE)
 
 

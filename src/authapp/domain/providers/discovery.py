@@ -1,6 +1,10 @@
 """What a provider publishes about itself: its endpoints (OpenID Connect Discovery 1.0) and its keys (RFC 7517)."""
 
+import math
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,32 +39,57 @@ class Discovery:
 
     def __init__(self, provider: ProviderSettings) -> None:
         self._provider = provider
-        self._metadata: tuple[float, Metadata] | None = None
-        self._keys: tuple[float, list[JWK]] | None = None
+        self._metadata: tuple[float, Metadata | None] = (-math.inf, None)
+        self._keys: tuple[float, list[JWK]] = (-math.inf, [])
+        self._fetching = threading.Lock()
 
     def metadata(self, questions: ProviderQuestions) -> Metadata:
         """Return the endpoints. Raises ``ProviderUnavailable``."""
-        cached = self._metadata
-        if cached is None or cached[0] + CACHED_SECONDS <= time.monotonic():
-            address = f"{self._provider.issuer.rstrip('/')}/.well-known/openid-configuration"
-            cached = time.monotonic(), self._checked(questions.json(address), questions)
-            self._metadata = cached
-        return cached[1]
+        found = self._cached_metadata()
+        if found is None:
+            with self._one_at_a_time(questions):
+                found = self._cached_metadata() or self._fetched_metadata(questions)
+        return found
+
+    def _cached_metadata(self) -> Metadata | None:
+        fetched_at, metadata = self._metadata
+        return metadata if fetched_at + CACHED_SECONDS > time.monotonic() else None
+
+    def _fetched_metadata(self, questions: ProviderQuestions) -> Metadata:
+        address = f"{self._provider.issuer.rstrip('/')}/.well-known/openid-configuration"
+        metadata = self._checked(questions.json(address), questions)
+        self._metadata = time.monotonic(), metadata
+        return metadata
 
     def key(self, kid: str | None, questions: ProviderQuestions) -> JWK | None:
         """Return the key ``kid``, or the only one if there is no ``kid``. Raises ``ProviderUnavailable``."""
-        cached = self._keys
-        age = None if cached is None else time.monotonic() - cached[0]
-        if cached is not None and age is not None and age < CACHED_SECONDS:
-            found = _find(cached[1], kid)
-            if found is not None or age < REFETCH_SECONDS:
-                return found
-        keys = questions.json(self.metadata(questions).jwks_uri).get("keys")
+        address = self.metadata(questions).jwks_uri
+        if self._must_fetch_keys(kid):
+            with self._one_at_a_time(questions):
+                if self._must_fetch_keys(kid):
+                    self._fetch_keys(address, questions)
+        return _find(self._keys[1], kid)
+
+    def _must_fetch_keys(self, kid: str | None) -> bool:
+        fetched_at, keys = self._keys
+        age = time.monotonic() - fetched_at
+        return age >= (CACHED_SECONDS if _find(keys, kid) else REFETCH_SECONDS)
+
+    def _fetch_keys(self, address: str, questions: ProviderQuestions) -> None:
+        keys = questions.json(address).get("keys")
         if not isinstance(keys, list) or len(keys) > MAX_KEYS:
             raise questions.unavailable("Its keys are no JWK Set.")
-        usable = [key for key in keys if isinstance(key, dict)]
-        self._keys = time.monotonic(), usable
-        return _find(usable, kid)
+        self._keys = time.monotonic(), [key for key in keys if isinstance(key, dict)]
+
+    @contextmanager
+    def _one_at_a_time(self, questions: ProviderQuestions) -> Iterator[None]:
+        """Let one request fetch what others wait for, each as long as it may ask."""
+        if not self._fetching.acquire(timeout=questions.seconds_left):
+            raise questions.unavailable("Another request has been asking for too long.")
+        try:
+            yield
+        finally:
+            self._fetching.release()
 
     def _checked(self, document: dict[str, Any], questions: ProviderQuestions) -> Metadata:
         # Exactly: otherwise one provider could speak for another (Discovery 1.0, section 4.3).

@@ -50,6 +50,11 @@ class ProviderQuestions:
         self._client = client
         self._until = time.monotonic() + seconds
 
+    @property
+    def seconds_left(self) -> float:
+        """How long this login may still ask."""
+        return max(0.0, self._until - time.monotonic())
+
     def ask(
         self,
         url: str,
@@ -66,7 +71,7 @@ class ProviderQuestions:
         is_other = urlsplit(url).hostname != urlsplit(self._provider.issuer).hostname
         question = HTTPQuestion(url, method, {"Accept": "application/json", **(headers or {})}, body, is_other)
         try:
-            answer = self._client.ask(question, max(0.0, self._until - time.monotonic()))
+            answer = self._client.ask(question, self.seconds_left)
         except HTTPFailure as failure:
             raise self.unavailable(str(failure)) from None
         if answer.status >= 500 or answer.status in {408, 429} or 300 <= answer.status < 400:
