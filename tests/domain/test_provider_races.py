@@ -12,7 +12,8 @@ from authapp.domain.providers.answers import FlowAnswer
 from authapp.domain.providers.logins import ProviderLogin, ProviderLogins
 from authapp.domain.services import Services
 from authapp.errors import LastWayIn, ProviderLoginFailed
-from authapp.models import ProviderIdentity, Session, User
+from authapp.models import Passkey, ProviderIdentity, Session, User
+from authenticator import add_passkey
 from conftest import reconfigured
 from domain.concurrently import at_once
 from factories import GUEST, Api
@@ -75,6 +76,23 @@ def test_twenty_users_of_one_name_at_once_get_accounts_of_their_own(app: Flask, 
     outcomes = at_once(app, *[lambda each=each: logins(app).log_in("example", each, GUEST) for each in answers])
     assert Counter(map(type, outcomes)) == {ProviderLogin: AT_ONCE}
     assert rows(app) == (AT_ONCE, AT_ONCE, AT_ONCE)
+
+
+def test_of_the_two_last_ways_in_that_are_removed_at_once_one_stays(
+    app: Flask, api: Api, provider: FakeProvider
+) -> None:
+    with app.app_context():
+        token = logins(app).log_in("example", came_back(app, provider), GUEST).pair.access_token
+    add_passkey(api, token)
+    (passkey,) = api.get("/users/me/passkeys", token).get_json()["items"]
+    paths = ("/users/me/providers/example", f"/users/me/passkeys/{passkey['id']}")
+
+    def remove(path: str) -> int:
+        return Api(app.test_client())("DELETE", path, token).status_code
+
+    assert sorted(at_once(app, *[lambda path=path: remove(path) for path in paths])) == [204, 409]
+    with app.app_context(), transaction() as session:
+        assert session.query(ProviderIdentity).count() + session.query(Passkey).count() == 1
 
 
 def test_the_last_way_in_is_not_unlinked(app: Flask, api: Api, provider: FakeProvider) -> None:
