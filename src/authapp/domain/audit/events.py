@@ -48,8 +48,10 @@ class EventType:
     EMAIL_CHANGE_UNDONE = event_types.register(
         "email.change_undone", "The address before was restored with the link in the mail to it."
     )
-    FACTOR_ADDED = event_types.register("factor.added", "A second factor was added to an account.")
-    FACTOR_REMOVED = event_types.register("factor.removed", "A second factor was removed from an account.")
+    FACTOR_ADDED = event_types.register("factor.added", "A second factor or a provider was added to an account.")
+    FACTOR_REMOVED = event_types.register(
+        "factor.removed", "A second factor or a provider was removed from an account."
+    )
     FACTOR_RESET = event_types.register("factor.reset", "All second factors of an account were removed.")
     SECOND_FACTOR_REFUSED = event_types.register(
         "second_factor.refused", "A wrong second factor was sent, after the right first one or in a session."
