@@ -1,6 +1,7 @@
 """A provider on this machine: OpenID Connect, and the same without ID tokens as GitHub has it. Told so, it lies."""
 
 import json
+import math
 import threading
 import time
 from base64 import b64encode
@@ -12,7 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+from flask import Flask
+
 from authapp.config import ProviderSettings
+from authapp.domain.services import Services
 from authapp.security import base64url
 from authapp.security.keys import Key
 from factories import Api
@@ -56,6 +60,7 @@ class FakeProvider:
         self.userinfo: dict[str, Any] = {}
         self.profile: dict[str, Any] = {"id": 583231, "login": "octocat", "name": "The Octocat"}
         self.emails: Any = [{"email": "octocat@example.org", "primary": True, "verified": True}]
+        self.is_public = False
         self.lies = Lies()
         self.grants: dict[str, Grant] = {}
         self.paths: list[str] = []
@@ -136,6 +141,8 @@ class FakeProvider:
         is_client = handler.headers.get("Authorization") == f"Basic {basic}" or (
             form.get("client_secret") == CLIENT_SECRET and form.get("client_id") == CLIENT_ID
         )
+        if self.is_public:
+            is_client = form.get("client_id") == CLIENT_ID and "Authorization" not in handler.headers
         if not is_client:
             return {"error": "invalid_client"}, 401
         with self._lock:
@@ -206,6 +213,12 @@ def begin(api: Api, token: str | None = None) -> dict[str, Any]:
 def finish(provider: FakeProvider, begun: dict[str, Any], **claims: Any) -> dict[str, str]:
     """Return what the client sends when the user is back."""
     return {"flow": begun["flow"], **provider.authorize(begun["authorization_url"], **claims)}
+
+
+def forget_keys(app: Flask) -> None:
+    """Have the provider's keys fetched again."""
+    adapter: Any = Services.of(app).providers.providers.find("example").adapter
+    adapter._discovery._keys = (-math.inf, [])
 
 
 @contextmanager

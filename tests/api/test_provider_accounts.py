@@ -1,6 +1,5 @@
 """Accounts of providers: what happens to them meanwhile, whose they become, and what is left of them."""
 
-import math
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler
@@ -23,7 +22,7 @@ from authenticator import add_passkey
 from conftest import reconfigured
 from factories import GUEST, Api, a_session, a_token, a_user, mails, problem
 from factors import an_app, second_step
-from providers import LINK, LOGINS, FakeProvider, begin, fake_provider, finish, log_in, respond
+from providers import LINK, LOGINS, FakeProvider, begin, fake_provider, finish, forget_keys, log_in, respond
 
 NEW = "another good pass phrase"
 Act = Callable[[Flask, UUID], Any]
@@ -84,15 +83,9 @@ def test_an_account_that_is_disabled_while_the_provider_is_asked_is_not_logged_i
             disable(app, user.id)
         respond(handler, {"keys": [provider.public_jwk()]})
 
-    reconfigured_keys(app)
+    forget_keys(app)
     provider.lies.answers["/jwks"] = answer_later
     problem(api("PUT", LOGINS, json=answer), 401, "provider_login_failed")
-
-
-def reconfigured_keys(app: Flask) -> None:
-    """Forget the keys that were fetched."""
-    adapter: Any = Services.of(app).providers.providers.find("example").adapter
-    adapter._discovery._keys = (-math.inf, [])
 
 
 def test_a_deleted_account_leaves_no_identity_and_its_user_begins_anew(

@@ -25,7 +25,7 @@ from authapp.security.keys import Key
 from clocks import Time
 from conftest import reconfigured
 from factories import Api, all_events, problem
-from providers import LOGINS, FakeProvider, Lies, begin, fake_provider, finish, log_in, respond, signed
+from providers import LOGINS, FakeProvider, Lies, begin, fake_provider, finish, forget_keys, log_in, respond, signed
 from settings import PROVIDERS
 
 DISCOVERY, JWKS, TOKEN = "/.well-known/openid-configuration", "/jwks", "/token"
@@ -331,6 +331,7 @@ def test_the_time_is_five_seconds_for_all_questions_together() -> None:
         {"jwks_uri": "http://user@localhost/jwks"},
         {"authorization_endpoint": "javascript:alert(1)"},
         {"token_endpoint": 7},
+        {"token_endpoint": "https://op.example.org:99999/token"},
         {"userinfo_endpoint": "http://192.0.2.7/userinfo"},
     ],
 )
@@ -375,6 +376,37 @@ def test_what_a_provider_publishes_is_fetched_again_after_an_hour(
     asked = provider.paths.count(DISCOVERY)
     problem(log_in(api, provider), 401, "provider_login_failed")
     assert provider.paths.count(DISCOVERY) > asked
+
+
+def test_who_waits_for_what_another_request_fetches_waits_no_longer_than_it_may_ask(provider: FakeProvider) -> None:
+    found, client = discovery.Discovery(provider.settings()), HTTPClient(at_once=1, max_bytes=kinds.MAX_BYTES)
+    with found._one_at_a_time(kinds.ProviderQuestions(provider.settings(), client)):
+        started = time.monotonic()
+        with pytest.raises(ProviderUnavailable):
+            found.metadata(kinds.ProviderQuestions(provider.settings(), client, 0.2))
+        assert time.monotonic() - started < 2
+    assert found.metadata(kinds.ProviderQuestions(provider.settings(), client)).jwks_uri == f"{provider.issuer}/jwks"
+
+
+@pytest.mark.parametrize("keys", [None, "keys", {}], ids=repr)
+def test_what_is_no_set_of_keys_is_the_fault_of_the_provider(api: Api, provider: FakeProvider, keys: Any) -> None:
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": keys})
+    problem(log_in(api, provider), 503, "provider_unavailable")
+
+
+def test_a_token_without_a_key_id_needs_a_provider_with_one_key(api: Api, provider: FakeProvider) -> None:
+    provider.lies.header = {"kid": None}
+    assert log_in(api, provider).status_code == 201
+    keys = [provider.public_jwk(), {**provider.public_jwk(), "kid": "another"}]
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": keys})
+    forget_keys(api.client.application)
+    problem(log_in(api, provider), 401, "provider_login_failed")
+
+
+@pytest.mark.parametrize("token", [None, 7, {}], ids=repr)
+def test_an_answer_without_an_id_token_is_refused(app: Flask, api: Api, provider: FakeProvider, token: Any) -> None:
+    provider.lies.response = {"id_token": token}
+    refused(app, api, provider)
 
 
 @pytest.mark.parametrize(("number", "code"), [(discovery.MAX_KEYS, 201), (discovery.MAX_KEYS + 1, 503)])

@@ -156,6 +156,14 @@ def test_a_redirect_uri_is_compared_exactly(api: Api, provider: FakeProvider) ->
         assert refused["errors"][0]["pointer"] == "#/redirect_uri"
 
 
+def test_a_client_without_a_secret_proves_itself_by_pkce_alone(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.is_public = True
+    configure(app, monkeypatch, provider, client_secret=None)
+    assert log_in(api, provider).status_code == 201
+
+
 def test_an_unknown_provider_is_not_found(api: Api, provider: FakeProvider) -> None:
     problem(api.post("/auth/providers/other/logins", {"redirect_uri": REDIRECT_URI}), 404, "not_found")
 
