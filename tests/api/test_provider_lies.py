@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -245,10 +246,17 @@ def test_a_flow_is_no_other_clients(api: Api, provider: FakeProvider) -> None:
     assert api("PUT", LOGINS, json=finish(provider, second)).status_code == 201
 
 
-def test_a_flow_expires(api: Api, provider: FakeProvider, time: Time) -> None:
-    begun = begin(api)
-    time.passes(LIFETIME)
-    problem(api("PUT", LOGINS, json=finish(provider, begun)), 401, "provider_login_failed")
+def test_a_flow_expires(app: Flask, api: Api, provider: FakeProvider, time: Time) -> None:
+    first, second = begin(api), begin(api)
+    # The whole second in which it was made does not count.
+    time.passes(LIFETIME - timedelta(seconds=2))
+    now = int(clock.now().timestamp())
+    provider.lies.claims = {"iat": now, "exp": now + 300}
+    assert api("PUT", LOGINS, json=finish(provider, first)).status_code == 201
+    time.passes(seconds=2)
+    problem(api("PUT", LOGINS, json=finish(provider, second)), 401, "provider_login_failed")
+    (event,) = all_events(app, "provider.refused")
+    assert event.details["reason"] == "the flow is not good"
 
 
 def test_the_address_tells_neither_the_flow_nor_the_verifier(api: Api, provider: FakeProvider) -> None:
