@@ -198,3 +198,23 @@ def test_a_provider_is_a_way_in_when_the_last_passkey_goes(app: Flask, api: Api,
     assert api("DELETE", f"/users/me/passkeys/{passkey['id']}", token).status_code == 204
     with app.app_context(), transaction() as session:
         assert session.query(ProviderIdentity).count() == 1
+
+
+def test_who_has_lost_the_second_factors_keeps_the_provider(app: Flask, api: Api, provider: FakeProvider) -> None:
+    user = account_of(app, api, log_in(api, provider).json)
+    an_app(app, user)
+    with app.app_context():
+        Services.of(app).factors.resets.reset(user.id, OPERATOR)
+    assert log_in(api, provider).status_code == 200
+
+
+def test_the_link_in_the_mail_about_a_provider_that_a_thief_linked_removes_it(
+    app: Flask, api: Api, provider: FakeProvider
+) -> None:
+    user = a_user(app)
+    token = a_session(app, user).access_token
+    assert api("PUT", LINK, token, json=finish(provider, begin(api, token))).status_code == 200
+    undo = a_token(app, user, TokenPurpose.UNDO_FACTORS)
+    assert api("PUT", "/auth/email-verifications", json={"token": undo}).status_code == 204
+    assert count(app, ProviderIdentity) == 0
+    problem(api.get("/users/me", token), 401, "token_revoked")
