@@ -12,7 +12,8 @@ KEYS = KeyRing([Key.generate()]).to_json()
 ENCRYPTION_KEYS = EncryptionKeys.generate(0).to_json()
 CHEAP_HASHING = {"argon2_memory_kib": 8, "argon2_time_cost": 1}
 WIDE_LIMITS = {
-    "rate_limits": dict.fromkeys(["login", "register", "refresh", "password", "mail"]),
+    "login_floor_ms": 0,
+    "rate_limits": dict.fromkeys(["login", "register", "refresh", "password", "export", "mail"]),
     "hashing_queue_seconds": 60,
 }
 MANY_SESSIONS = {"sessions_per_account": 10_000}

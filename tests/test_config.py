@@ -305,6 +305,7 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "HASHING_QUEUE_SECONDS": 0.5,
         "LOGIN_FAILURES_PER_ACCOUNT": 5,
         "LOGIN_FAILURES_MAX": 50,
+        "LOGIN_FLOOR_MS": 700,
         "RATE_LIMIT_STORAGE": "redis://:secret@cache.example:6379/0",
         "DATABASE_POOL_SIZE": 5,
         "DATABASE_TIMEOUT": 0.5,

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from authapp.domain.factors.kinds import factor_kinds as factor_kinds
     from authapp.domain.factors.stored_keys import EncryptedTable as EncryptedTable
     from authapp.domain.factors.stored_keys import encrypted_tables as encrypted_tables
-    from authapp.domain.health import HealthProblem as HealthProblem
-    from authapp.domain.health import readiness_checks as readiness_checks
     from authapp.domain.mail import recipients as recipients
     from authapp.domain.mail.kinds import MailKind as MailKind
     from authapp.domain.mail.kinds import Recipient as Recipient
@@ -64,6 +62,8 @@ if TYPE_CHECKING:
     from authapp.domain.providers.kinds import provider_kinds as provider_kinds
     from authapp.domain.pruning import Prunable as Prunable
     from authapp.domain.pruning import prunables as prunables
+    from authapp.domain.readiness_checks import HealthProblem as HealthProblem
+    from authapp.domain.readiness_checks import readiness_checks as readiness_checks
     from authapp.domain.roles.permissions import permissions as permissions
     from authapp.domain.services import Services as Services
     from authapp.domain.sessions.authentication import AuthenticationResult as AuthenticationResult
@@ -99,7 +99,6 @@ _MODULES = {
         "factor_kinds",
     ],
     "authapp.domain.factors.stored_keys": ["EncryptedTable", "encrypted_tables"],
-    "authapp.domain.health": ["HealthProblem", "readiness_checks"],
     "authapp.domain.mail": ["recipients"],
     "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],
     "authapp.domain.passwords.checks": ["password_checks"],
@@ -114,6 +113,7 @@ _MODULES = {
         "provider_kinds",
     ],
     "authapp.domain.pruning": ["Prunable", "prunables"],
+    "authapp.domain.readiness_checks": ["HealthProblem", "readiness_checks"],
     "authapp.domain.roles.permissions": ["permissions"],
     "authapp.domain.services": ["Services"],
     "authapp.domain.sessions.authentication": ["AuthenticationResult"],

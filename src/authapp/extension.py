@@ -26,7 +26,7 @@ from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.session import db, discard
 from authapp.database.session_settings import TRANSACTION_ISOLATION
 from authapp.domain.api_keys.expiry_warnings import ExpiryWarnings
-from authapp.domain.api_keys.usage import KeyUsage
+from authapp.domain.api_keys.usage import ApiKeyUsage
 from authapp.domain.email.link_confirmations import LinkConfirmation
 from authapp.domain.mail.sender import MailSender
 from authapp.domain.providers.kinds import provider_kinds
@@ -156,7 +156,7 @@ def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
 
 
 def _background_tasks(app: Flask, services: Services) -> list[BackgroundTask]:
-    tasks: list[BackgroundTask] = [KeyUsage(services.used_api_keys, app.app_context).write_while]
+    tasks: list[BackgroundTask] = [ApiKeyUsage(services.used_api_keys, app.app_context).write_while]
     if services.mail.delivery is None:
         return tasks
     tasks.append(ExpiryWarnings(app.app_context).store_while)

@@ -60,6 +60,7 @@ TABLE: dict[str, Access] = {
     "GET    /api/v1/users/me/sessions": ACCESS,
     "DELETE /api/v1/users/me/sessions/<uuid:session_id>": ACCESS,
     "GET    /api/v1/users/me/activity": ACCESS,
+    "GET    /api/v1/users/me/export": RECENT,
     "GET    /api/v1/users": Permission.USERS_READ,
     "POST   /api/v1/users": Permission.USERS_WRITE,
     "GET    /api/v1/users/<uuid:user_id>": Permission.USERS_READ,

@@ -218,3 +218,10 @@ def test_the_link_in_the_mail_about_a_provider_that_a_thief_linked_removes_it(
     assert api("PUT", "/auth/email-verifications", json={"token": undo}).status_code == 204
     assert count(app, ProviderIdentity) == 0
     problem(api.get("/users/me", token), 401, "token_revoked")
+
+
+def test_an_export_has_the_identities(api: Api, provider: FakeProvider) -> None:
+    export = api.get("/users/me/export", log_in(api, provider).json["access_token"]).json
+    (identity,) = export["factors"]["providers"]
+    assert (identity["provider"], identity["email"]) == ("example", "ada@example.org")
+    assert "provider.linked" in {event["type"] for event in export["activity"]["items"]}

@@ -69,6 +69,7 @@ NOT_PROVOKED_BY = {
         for operation in (
             "POST /api/v1/auth/step-ups",
             "POST /api/v1/users",
+            "GET /api/v1/users/me/export",
             "PATCH /api/v1/roles/{name}",
             "PUT /api/v1/users/me/email",
             "DELETE /api/v1/users/me/email",

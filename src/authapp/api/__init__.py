@@ -16,6 +16,7 @@ from authapp.api import (
     docs,
     email_verifications,
     errors,
+    exports,
     factors,
     forced_resets,
     forward_auth,
@@ -43,6 +44,7 @@ from authapp.api import (
 )
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings, SettingsError
+from authapp.domain.factors.kinds import offered_second_factors
 
 
 def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
@@ -65,8 +67,9 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         oauth.blueprint: f"{BASE_PATH}/oauth",
         sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
         audit_events.activity: f"{BASE_PATH}/users/me/activity",
+        exports.blueprint: f"{BASE_PATH}/users/me/export",
         **(_of_mail(settings) if settings.mail_url else {}),
-        **(_of_factors() if settings.has_second_factors else {}),
+        **(_of_factors() if offered_second_factors(settings) else {}),
         **({totp.blueprint: f"{BASE_PATH}/users/me/totp"} if settings.encryption_keys else {}),
         **(_of_passkeys(settings) if settings.origins else {}),
         **(_of_providers() if settings.providers else {}),

@@ -30,7 +30,7 @@ from authapp.api.requirements import Requirement
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.api.schemas.tokens import RefreshSchema
-from authapp.domain.services import EXTENSION
+from authapp.domain.services import EXTENSION, Services
 from authapp.errors import (
     Invalid,
     MalformedRequest,
@@ -72,24 +72,31 @@ _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _RETRY_AFTER: dict[str, Any] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
 
 
-def refuses(*refusals: type[Refusal], signals: Iterable[NamedSignal] = ()) -> Callable[[View], View]:
+def refuses(
+    *refusals: type[Refusal],
+    signals: Iterable[NamedSignal] = (),
+    of_services: Callable[[Services], Iterable[type[Refusal]]] = lambda _services: (),
+) -> Callable[[View], View]:
     """Document the refusals that a view's use case raises, and the signals whose receivers may refuse.
 
-    Those of its guard and its body are added automatically.
+    Those of its guard and its body are added automatically. ``of_services`` returns those of use cases that an
+    application has added.
     """
 
     def mark(view: View) -> View:
         view.refusals, view.signals = refusals, tuple(signals)  # type: ignore[attr-defined]  # functions take any
+        view.refusals_of_services = of_services  # type: ignore[attr-defined]  # likewise
         return view
 
     return mark
 
 
-def reads(*authenticators: Authenticator) -> Callable[[View], View]:
-    """Document the credentials that a public view reads by itself."""
+def reads(*authenticators: Authenticator, required: bool = True) -> Callable[[View], View]:
+    """Document the credentials that a public view reads by itself, and whether it refuses requests without any."""
 
     def mark(view: View) -> View:
-        view.reads_credentials = authenticators  # type: ignore[attr-defined]
+        view.reads_credentials = authenticators  # type: ignore[attr-defined]  # functions take any
+        view.also_reads_guests = not required  # type: ignore[attr-defined]  # likewise
         return view
 
     return mark
@@ -137,8 +144,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
                     return result
                 return as_json(dump(result) if dump else result, status_code, headers)
 
-            # Where flask-smorest keeps the documentation of a view.
-            answering._apidoc = document(view)._apidoc  # type: ignore[attr-defined]  # noqa: SLF001
+            answering._apidoc = document(view)._apidoc  # type: ignore[attr-defined]  # noqa: SLF001 - where flask-smorest keeps it
             return cast("View", answering)
 
         return decorator
@@ -149,10 +155,12 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
         """Register a view, and document its words, operation id, security, errors and refresh token."""
         guard = guard_of(view_func)
         schemes = _schemes([*guard.authenticators, *getattr(view_func, "reads_credentials", ())])
+        # A requirement of nothing makes the others optional.
+        guests: list[dict[str, list[str]]] = [{}] if getattr(view_func, "also_reads_guests", False) else []
         documented = self.doc(
             **words_of(view_func, guard),
             operationId=_camel_case(endpoint or view_func.__name__),
-            security=_SECURITY[guard.level] + [{name: []} for name in schemes],
+            security=[*_SECURITY[guard.level], *({name: []} for name in schemes), *guests],
             responses=_responses(_refusals_of(view_func, guard)),
             **(_REFRESH_BODY if guard.level is AccessLevel.REFRESH else {}),
         )(view_func)
@@ -213,6 +221,7 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
         added = {each for source in sources for each in source.refusals}
         hooks = extension.services.hooks
         added.update(each for signal in getattr(view, "signals", ()) for each in hooks.refusals(signal))
+        added.update(getattr(view, "refusals_of_services", lambda _services: ())(extension.services))
         for status, response in _responses(added, _PROBLEM).items():
             present = operation["responses"].setdefault(status, response)
             examples = present["content"][CONTENT_TYPE]["examples"]

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
 from authapp.config.mail import MailServer, link_url, mail_from, mail_server
 from authapp.config.parsers import bind_address, breach_source, folder, names
-from authapp.config.passkeys import RelyingParty, origins, problems_of_factors, relying_party, rp_id
+from authapp.config.passkeys import RelyingParty, origins, problems_of_passkeys, relying_party, rp_id
 from authapp.config.providers import ProviderSettings, problems_of_providers, providers, redirect_uris
 from authapp.config.rate_limits import RateLimit, rate_limits
 
@@ -126,6 +126,9 @@ class Settings:
     """After how many failures in a row an account is locked, half of them under each of its two names (NIST SP
     800-63B-4: at most 100)."""
 
+    login_floor_ms: int = _integer(1_000, 0, 10_000)
+    """After how many milliseconds a refused login is answered at the earliest, while any account has a foreign hash."""
+
     rate_limits: Mapping[str, RateLimit | None] = field(
         default_factory=dict, metadata={"read": (EnvironmentReader.rates, rate_limits)}
     )
@@ -222,11 +225,6 @@ class Settings:
         """Whom passkeys are made for; ``None`` if there are none. Raises ``ValueError`` as ``relying_party`` does."""
         return relying_party(self.origins, self.issuer, self.rp_id, self.rp_name) if self.origins else None
 
-    @property
-    def has_second_factors(self) -> bool:
-        """Whether users can add a second factor: an authenticator app or a passkey."""
-        return self.encryption_keys is not None or self.origins is not None
-
     def rate_limit(self, name: str) -> RateLimit | None:
         """Return the limit ``name``; ``None`` means no limit. Raises ``KeyError`` if no such limit is registered."""
         return self.rate_limits[name] if name in self.rate_limits else rate_limits[name]
@@ -266,7 +264,7 @@ class Settings:
             reader.require_value(values, "mail_url", "AUTHAPP_EMAIL_VERIFICATION=required needs it.")
         if values["rp_id"] is not None:
             reader.require_value(values, "origins", "AUTHAPP_RP_ID needs it.")
-        reader.problems += [*problems_of_factors(values), *problems_of_providers(values, reader.problems)]
+        reader.problems += [*problems_of_passkeys(values), *problems_of_providers(values, reader.problems)]
         if values["encryption_keys"] is not None:
             problems = check_encryption_keys(values["encryption_keys"], values["jwt_keys"] or "")
             reader.problems.extend(f"AUTHAPP_ENCRYPTION_KEYS {problem}" for problem in problems)

@@ -5,6 +5,7 @@ from authapp.models.address_limit import AddressLimit
 from authapp.models.api_key import ApiKey
 from authapp.models.audit_event import AuditEvent
 from authapp.models.blocklisted_token import BlocklistedToken
+from authapp.models.foreign_hash_mark import ForeignHashMark
 from authapp.models.login_throttle import LoginThrottle
 from authapp.models.one_time_token import OneTimeToken
 from authapp.models.outgoing_mail import OutgoingMail
@@ -30,6 +31,7 @@ __all__ = [
     "AuditEvent",
     "BlocklistedToken",
     "EndReason",
+    "ForeignHashMark",
     "LoginThrottle",
     "OneTimeToken",
     "OutgoingMail",

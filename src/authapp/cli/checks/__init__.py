@@ -4,9 +4,20 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.cli.checks import api_keys, database, keys, mail, passkeys, passwords, providers, settings, tables
+from authapp.cli.checks import (
+    api_keys,
+    database,
+    foreign_hashes,
+    keys,
+    mail,
+    passkeys,
+    passwords,
+    providers,
+    settings,
+    tables,
+)
 from authapp.cli.checks.result import CheckLevel, CheckResult
-from authapp.domain.health import readiness_checks
+from authapp.domain.readiness_checks import readiness_checks
 from authapp.domain.services import Services
 
 __all__ = ["CheckLevel", "CheckResult", "doctor_checks", "run_checks"]
@@ -20,7 +31,7 @@ without_database: list[Check] = [
 ]
 doctor_checks: list[Check] = [
     *(tables.admins, tables.name_keys, tables.pruning, tables.users, tables.audit_events, mail.queue),
-    *(api_keys.service_keys, providers.configured),
+    *(api_keys.service_keys, foreign_hashes.floor, providers.configured),
 ]
 """The checks of what the tables hold. Append your own; a check may use ``authapp.db``."""
 

@@ -13,10 +13,15 @@ class EventType:
 
     USER_REGISTERED = event_types.register("user.registered", "A guest registered an account.")
     USER_CREATED = event_types.register("user.created", "An administrator or operator created an account.")
+    USER_IMPORTED = event_types.register("user.imported", "An account was imported from another system.")
     USER_CHANGED = event_types.register("user.changed", "The names of an account changed.")
     USER_DISABLED = event_types.register("user.disabled", "An account was disabled.")
     USER_ENABLED = event_types.register("user.enabled", "An account was enabled again.")
     USER_DELETED = event_types.register("user.deleted", "An account was deleted.")
+    USER_ERASED = event_types.register(
+        "user.erased", "The client data of a deleted account was removed from the audit trail."
+    )
+    USER_EXPORTED = event_types.register("user.exported", "A user exported the data of their own account.")
     USER_LOCKED = event_types.register("user.locked", "A name of an account was locked after too many failed logins.")
     USER_UNLOCKED = event_types.register("user.unlocked", "The failed logins of an account were forgotten.")
     LOGIN_REFUSED = event_types.register("login.refused", "A login failed.")

@@ -12,6 +12,7 @@ from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
+from authapp.domain.factors import recovery_codes
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.hooks import Hooks, factors_changing
@@ -32,6 +33,7 @@ class FactorChange:
         """How many sessions were ended."""
 
         self._hooks = hooks
+        self._had_second_factors = bool(factors_of(user.id).second_factors)
 
     def added(
         self,
@@ -41,13 +43,22 @@ class FactorChange:
         scope: LogoutScope | None = LogoutScope.OTHERS,
         proven: Sequence[str] = (),
         **details: Any,
-    ) -> None:
+    ) -> list[str]:
         """Record that a factor of this kind was added, and end the sessions that ``scope`` selects.
 
         ``proven`` are the methods that the session of ``context`` has proven by it, and ``details`` are for the event.
+        Returns recovery codes to show to the owner, if it is the first second factor of the account.
         """
         _add_methods(self.user.id, context.session_id, proven)
         self._record(EventType.FACTOR_ADDED, factor, context, scope, details)
+        is_first = factor_kinds[factor].is_second and not self._had_second_factors
+        return self.create_recovery_codes(context) if is_first else []
+
+    def create_recovery_codes(self, context: RequestContext) -> list[str]:
+        """Return new recovery codes, which are never shown again. Those from before are void."""
+        codes = recovery_codes.replace_all(self.user.id)
+        audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=self.user.id)
+        return codes
 
     def removed(
         self,
@@ -123,7 +134,7 @@ class FactorChanges:
         """
         with transaction():
             change = self.of(lock_managed(ref, context))
-            self._policy.require_recent_two_factors(context)
+            self._policy.require_recent_and_multi_factor(context)
             yield change
         self.send_sessions_ended(change.user.id, change.ended, context)
 
