@@ -31,6 +31,7 @@ from authapp.api import (
     password_resets,
     ping,
     problems,
+    providers,
     recovery_codes,
     registrations,
     roles,
@@ -72,6 +73,7 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         **(_of_factors() if offered_second_factors(settings) else {}),
         **({totp.blueprint: f"{BASE_PATH}/users/me/totp"} if settings.encryption_keys else {}),
         **(_of_passkeys(settings) if settings.origins else {}),
+        **(_of_providers() if settings.providers else {}),
         roles.blueprint: f"{BASE_PATH}/roles",
         audit_events.blueprint: f"{BASE_PATH}/audit-events",
         ping.blueprint: BASE_PATH,
@@ -110,6 +112,13 @@ def _of_passkeys(settings: Settings) -> dict[Blueprint, str | None]:
         passkeys.blueprint: f"{BASE_PATH}/users/me/passkeys",
         passkeys.logins: f"{BASE_PATH}/auth",
         **({passkeys.related_origins: "/.well-known"} if passkeys.has_related_origins(settings) else {}),
+    }
+
+
+def _of_providers() -> dict[Blueprint, str | None]:
+    return {
+        providers.blueprint: f"{BASE_PATH}/auth/providers",
+        providers.links: f"{BASE_PATH}/users/me/providers",
     }
 
 

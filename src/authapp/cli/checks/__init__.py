@@ -13,6 +13,7 @@ from authapp.cli.checks import (
     mail,
     passkeys,
     passwords,
+    providers,
     settings,
     tables,
 )
@@ -27,10 +28,11 @@ Check = Callable[[Services], CheckResult | Iterable[CheckResult]]
 without_database: list[Check] = [
     *(settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing, passwords.breached_list),
     *(mail.server, mail.from_address, mail.templates, settings.required_factors, browsers.cookie),
+    *(providers.reachable, providers.redirect_uris),
 ]
 doctor_checks: list[Check] = [
     *(tables.admins, tables.name_keys, tables.pruning, tables.users, tables.audit_events, mail.queue),
-    *(api_keys.service_keys, foreign_hashes.floor),
+    *(api_keys.service_keys, foreign_hashes.floor, providers.configured),
 ]
 """The checks of what the tables hold. Append your own; a check may use ``authapp.db``."""
 
