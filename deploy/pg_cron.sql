@@ -23,18 +23,24 @@ SELECT cron.schedule('authapp-prune-spent-challenges', '*/10 * * * *', $$DELETE 
 -- API keys, a month after they have expired.
 SELECT cron.schedule('authapp-prune-api-keys', '*/10 * * * *', $$DELETE FROM api_keys WHERE (user_id, id) IN (SELECT user_id, id FROM api_keys WHERE expires_at < now() - interval '30 days' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
+-- The mark that some account may have a foreign hash, when none has one any more.
+SELECT cron.schedule('authapp-prune-foreign-hash-marks', '*/10 * * * *', $$DELETE FROM foreign_hash_marks WHERE marked_at < now() - interval '10 minutes' AND NOT EXISTS (SELECT FROM users WHERE NOT starts_with(password_hash, '$argon2id$'))$$);
+
 -- And for what the limits on guessing count: addresses that may try all again, and failures a month after the last
 -- attempt. Of accounts stay those with second factors, and those that lock: 50 is half of AUTHAPP_LOGIN_FAILURES_MAX.
+-- They are looked at again a month later, which needs UPDATE on login_throttles.
 SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FROM address_limits WHERE (address, limit_name) IN (SELECT address, limit_name FROM address_limits WHERE arrival_at < now() - interval '5 minutes' ORDER BY arrival_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
-SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$DELETE FROM login_throttles WHERE (account_id, purpose) IN (SELECT account_id, purpose FROM login_throttles AS t WHERE last_attempt_at < now() - interval '30 days' AND NOT ((failures >= 50 OR purpose = 'second_factor') AND EXISTS (SELECT FROM users WHERE users.id = t.account_id)) ORDER BY last_attempt_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+SELECT cron.schedule('authapp-keep-login-throttles', '*/10 * * * *', $$UPDATE login_throttles SET prune_after = prune_after + interval '30 days' WHERE (account_id, purpose) IN (SELECT account_id, purpose FROM login_throttles AS t WHERE prune_after < now() AND (failures >= 50 OR purpose = 'second_factor') AND EXISTS (SELECT FROM users WHERE users.id = t.account_id) ORDER BY prune_after LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+
+SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$DELETE FROM login_throttles WHERE (account_id, purpose) IN (SELECT account_id, purpose FROM login_throttles AS t WHERE prune_after < now() AND NOT ((failures >= 50 OR purpose = 'second_factor') AND EXISTS (SELECT FROM users WHERE users.id = t.account_id)) ORDER BY prune_after LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 -- And mails that nobody has sent for a week.
 SELECT cron.schedule('authapp-prune-outgoing-mail', '*/10 * * * *', $$DELETE FROM outgoing_mail WHERE id IN (SELECT id FROM outgoing_mail WHERE next_attempt_at < now() - interval '7 days' ORDER BY next_attempt_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 -- Accounts that nobody ever verified. ONLY where AUTHAPP_EMAIL_VERIFICATION is `required`: elsewhere nobody has to. Take
 -- the days from AUTHAPP_UNVERIFIED_ACCOUNT_DAYS, and the dashes away. The role needs INSERT on audit_events as well.
--- SELECT cron.schedule('authapp-prune-unverified-accounts', '*/10 * * * *', $$WITH batch AS (SELECT id FROM users WHERE kind = 'person' AND first_verified_at IS NULL AND last_login_at IS NULL AND created_at < now() - interval '30 days' AND NOT EXISTS (SELECT FROM user_roles WHERE user_id = users.id) AND NOT EXISTS (SELECT FROM api_keys WHERE user_id = users.id) ORDER BY created_at LIMIT 5000 FOR UPDATE SKIP LOCKED), deleted AS (DELETE FROM users WHERE id IN (SELECT id FROM batch) RETURNING id, username) INSERT INTO audit_events (occurred_at, id, type, subject_id, details) SELECT now(), gen_random_uuid(), 'user.deleted', id, jsonb_build_object('username', username, 'reason', 'never_verified') FROM deleted$$);
+-- SELECT cron.schedule('authapp-prune-unverified-accounts', '*/10 * * * *', $$WITH batch AS (SELECT id FROM users WHERE kind = 'person' AND first_verified_at IS NULL AND last_login_at IS NULL AND created_at < now() - interval '30 days' AND updated_at < now() - interval '30 days' AND NOT EXISTS (SELECT FROM user_roles WHERE user_id = users.id) AND NOT EXISTS (SELECT FROM api_keys WHERE user_id = users.id) ORDER BY created_at LIMIT 5000 FOR UPDATE SKIP LOCKED), deleted AS (DELETE FROM users WHERE id IN (SELECT id FROM batch) RETURNING id, username) INSERT INTO audit_events (occurred_at, id, type, subject_id, details) SELECT now(), gen_random_uuid(), 'user.deleted', id, jsonb_build_object('username', username, 'reason', 'never_verified') FROM deleted$$);
 
 -- Roles that are deleted: first the rows of those who had them, then the roles of which no such row is left.
 SELECT cron.schedule('authapp-prune-user-roles', '*/10 * * * *', $$WITH deleted AS (SELECT name FROM roles WHERE deleted_at IS NOT NULL FOR UPDATE SKIP LOCKED), batch AS (SELECT user_id, role_name FROM user_roles WHERE role_name IN (SELECT name FROM deleted) LIMIT 50000 FOR UPDATE SKIP LOCKED) DELETE FROM user_roles WHERE (user_id, role_name) IN (SELECT user_id, role_name FROM batch)$$);

@@ -18,6 +18,7 @@ from authapp.models import User
 from clocks import Time
 from databases import Databases, server
 from factories import Api, a_session, a_user
+from factors import AuthenticatorApp, an_app
 from settings import settings
 
 pytest_plugins = ["account_mails", "mail_deliveries"]
@@ -93,6 +94,18 @@ def user(app: Flask) -> User:
 @pytest.fixture
 def token(app: Flask, user: User) -> str:
     return a_session(app, user).access_token
+
+
+@pytest.fixture
+def phone(app: Flask, user: User) -> AuthenticatorApp:
+    """An authenticator app that is added to the account of ``user``."""
+    return an_app(app, user)
+
+
+@pytest.fixture
+def root(app: Flask) -> str:
+    """An access token of an administrator."""
+    return a_session(app, a_user(app, "root", roles=["admin"])).access_token
 
 
 @contextmanager

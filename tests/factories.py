@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from authapp.context import OPERATOR, RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain.api_keys.api_keys import KeyRequest
+from authapp.domain.api_keys.api_keys import ApiKeyRequest
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
@@ -129,7 +129,7 @@ def a_service(app: Flask, username: str | None = None, roles: Sequence[str] = ()
 def an_api_key(app: Flask, user: User, **wanted: Any) -> str:
     """Make an API key of an account, and return it."""
     with app.app_context():
-        request = KeyRequest(**{"name": "tests", **wanted})
+        request = ApiKeyRequest(**{"name": "tests", **wanted})
         return Services.of(app).api_keys.create_for(user.id, request, OPERATOR).secret
 
 

@@ -9,11 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 from flask import Flask
 
 from authapp import clock
+from authapp.context import OPERATOR
 from authapp.domain.factors import totp
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.models import User
-from factories import GUEST, PASSWORD, Api, problem
+from factories import GUEST, PASSWORD, Api, a_user, problem
 
 
 @dataclass
@@ -41,6 +42,13 @@ class AuthenticatorApp:
             for code in ("000000", "111111", "222222", "333333", "444444", "555555", "666666", "777777")
             if code not in around
         )
+
+
+def a_verified_user(app: Flask) -> User:
+    """Create an account that no mail to its address takes back from whoever adds a factor."""
+    user = a_user(app)
+    with app.app_context():
+        return Services.of(app).email.verifications.mark(user.username, OPERATOR)
 
 
 def an_app(app: Flask, user: User) -> AuthenticatorApp:

@@ -305,6 +305,7 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "HASHING_QUEUE_SECONDS": 0.5,
         "LOGIN_FAILURES_PER_ACCOUNT": 5,
         "LOGIN_FAILURES_MAX": 50,
+        "LOGIN_FLOOR_MS": 700,
         "RATE_LIMIT_STORAGE": "redis://:secret@cache.example:6379/0",
         "DATABASE_POOL_SIZE": 5,
         "DATABASE_TIMEOUT": 0.5,
@@ -335,6 +336,7 @@ def test_every_setting_can_be_set(env: Set) -> None:
     always = {"env", "database_url", "jwt_keys", "issuer", "audience", "rate_limits", "rate_limit_default"}
     always |= {"origins", "rp_id", "rp_name"}  # tests/test_passkey_settings.py
     always |= {"cors_origins"}  # tests/test_browser_settings.py
+    always |= {"providers", "redirect_uris"}  # tests/test_provider_settings.py
     always |= {"second_factor_required_roles"}  # tests/api/test_required_factors.py
     always |= {"mail_url", "mail_from", "mail_rate_limit", "mail_templates"}  # tests/test_mail_settings.py
     assert {field.name for field in fields(Settings)} == always | {name.lower() for name in others}

@@ -1,70 +1,27 @@
 """The documentation, held against the code: what it names exists, and what exists is named."""
 
-import dataclasses
-import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import click
 import pytest
-import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
 from authapp.api.errors import documentation, status_of
 from authapp.cli import COMMANDS
-from authapp.config import RateLimit, Settings, SettingsError, rate_limits
 from authapp.domain import email, mail
 from authapp.errors import catalogue
-from authapp.extension import load_settings
 from databases import Databases
-from e2e.processes import Server, environment, flask, serving
-from factories import PASSWORD
+from doc_pages import ROOT, TEXTS, VARIABLES, block_after, code_in, every_page, rows, without_blocks
+from e2e.processes import environment
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")])
-TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
 RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
-VARIABLES: dict[str, Any] = {
-    **{f"AUTHAPP_{field.name.upper()}": field for field in dataclasses.fields(Settings) if field.name != "rate_limits"},
-    **{
-        f"AUTHAPP_RATE_LIMIT_{name.upper()}": SimpleNamespace(default=limit, type=None)
-        for name, limit in rate_limits.items()
-    },
-}
-
-every_page = pytest.mark.parametrize("page", TEXTS)
-
-
-def code_in(text: str) -> str:
-    """Return what stands in code blocks and in code spans, a piece a line."""
-    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
-    spans = re.findall(r"`((?:[^`\n]|\n(?!\n))+)`", without_blocks(text))
-    return "\n".join([*blocks, *(" ".join(span.split()) for span in spans)])
-
-
-def without_blocks(text: str) -> str:
-    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
-
-
-def block_after(text: str, mark: str) -> list[str]:
-    """Return each code block that stands behind the comment ``mark``."""
-    return re.findall(rf"<!-- {re.escape(mark)} -->\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-def rows(text: str) -> Iterator[list[str]]:
-    """Yield the cells of each row of each table."""
-    for line in text.splitlines():
-        if line.startswith("| "):
-            yield [cell.strip() for cell in line.strip("| ").split(" | ")]
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
@@ -167,83 +124,6 @@ def codes_of(operation: dict[str, Any]) -> set[str]:
         response.get("content", {}).get("application/problem+json", {}) for response in operation["responses"].values()
     ]
     return {code for answer in answers for code in answer.get("examples", {})} - ANYWHERE
-
-
-# --- settings --------------------------------------------------------------------------------------------------------
-
-
-def documented_settings() -> dict[str, list[str]]:
-    """Return meaning, default and range of each variable in docs/configuration.md."""
-    text = TEXTS["docs/configuration.md"]
-    return {row[0].strip("`"): row[1:] for row in rows(text) if row[0].startswith("`AUTHAPP_")}
-
-
-def test_every_setting_is_documented_and_no_other() -> None:
-    assert documented_settings().keys() == VARIABLES.keys()
-
-
-@pytest.mark.parametrize("variable", VARIABLES)
-def test_a_settings_documented_default_is_its_default(variable: str) -> None:
-    _, default, _ = documented_settings()[variable]
-    field = VARIABLES[variable]
-    if field.default is dataclasses.MISSING:
-        assert default.startswith("required; development: ")
-    elif field.default == "":
-        assert default == "empty"
-    elif field.default is None:
-        assert default.startswith("none")
-    else:
-        value = re.match(r"`([^`]+)`", default)
-        assert value, default
-        assert value[1] == written(field.default)
-
-
-def written(default: object) -> str:
-    """Return a default as it is written into the environment."""
-    if isinstance(default, RateLimit):
-        return f"{default.amount}/{ {60: 'minute', 3600: 'hour'}[default.seconds] }"
-    return str(default)
-
-
-@pytest.mark.parametrize("variable", ["ENV", "REGISTRATION", "LOG_LEVEL", "LOG_HEALTH_PROBES", "END_ORPHANED_BACKENDS"])
-def test_a_settings_documented_words_are_those_that_are_accepted(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, _, words = documented_settings()[f"AUTHAPP_{variable}"]
-    expected = words.replace("`", "")
-    assert f"AUTHAPP_{variable} must be one of: {expected}." in problems_with(
-        monkeypatch, f"AUTHAPP_{variable}", "neither"
-    )
-
-
-@pytest.mark.parametrize("variable", [name for name, field in VARIABLES.items() if field.type in (int, float)])
-@pytest.mark.parametrize("value", ["-1", "99999999999"])
-def test_a_settings_documented_range_is_its_range(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, _, bounds = documented_settings()[variable]
-    accepted = bounds.partition(";")[0]
-    assert f"{variable} must be from {accepted}." in problems_with(monkeypatch, variable, value)
-
-
-def problems_with(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> tuple[str, ...]:
-    """Return what the start says in production when ``variable`` is all that is set."""
-    clear_settings(monkeypatch)
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(SettingsError) as error:
-        load_settings()
-    return error.value.problems
-
-
-def clear_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith(("AUTHAPP_", "DATABASE_URL")):
-            monkeypatch.delenv(name)
-
-
-def test_the_required_settings_are_those_that_the_readme_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = [problem.split()[0] for problem in problems_with(monkeypatch, "AUTHAPP_LEEWAY", "5")]
-    assert ", ".join(f"`{name}`" for name in missing[:-1]) + f" and `{missing[-1]}` are required" in " ".join(
-        TEXTS["README.md"].split()
-    )
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -377,7 +257,9 @@ def test_an_example_of_extending_is_what_the_project_in_the_tests_has(file: str,
 
 
 def test_every_python_example_of_extending_is_taken_from_the_project_or_run_here() -> None:
-    assert len(re.findall(r"^```python$", EXTENDING, re.MULTILINE)) == len(FROM_NOTES) + 1
+    run = re.findall(r"<!-- example: (\S+) -->", EXTENDING)
+    assert run == ["hotel.py", "club.py"]  # the second one in tests/api/test_provider_kinds.py
+    assert len(re.findall(r"^```python$", EXTENDING, re.MULTILINE)) == len(FROM_NOTES) + len(run)
 
 
 def test_the_application_of_extending_has_locked_bookings_and_an_open_page(
@@ -399,127 +281,3 @@ print(testing.client(app, testing.create_user(app, "ada")).get("/bookings").json
             [sys.executable, "-c", script], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60
         )
     assert ran.stdout.splitlines() == ["A room costs 40 euros a night.", "token_missing", "ada"], ran.stderr
-
-
-# --- the examples of the README --------------------------------------------------------------------------------------
-
-ROLE_COMMANDS = ["flask roles create editor --permission notes:read", "flask users grant ada editor"]
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout, with each code block of the README as the file that it names."""
-    copy: Path = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("gunicorn.conf.py", ".flaskenv", "pyproject.toml"):
-        shutil.copy(ROOT / name, copy)
-    for name in ("notes.py", "tags.py", "wsgi.py"):
-        (block,) = block_after(TEXTS["README.md"], f"example: {name}")
-        (copy / name).write_text(block)
-    return copy
-
-
-@pytest.fixture(scope="module")
-def variables(databases: Databases, checkout: Path) -> Iterator[dict[str, str]]:
-    with databases.migrated() as url:
-        yield environment(url, PYTHONPATH=str(checkout / "src"))
-
-
-@pytest.fixture(scope="module")
-def extended(checkout: Path, variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of that copy."""
-    with serving(tmp_path_factory.mktemp("server"), variables, root=checkout) as server:
-        yield server
-
-
-def log_in(server: Server, variables: dict[str, str], checkout: Path, name: str) -> str:
-    """Create an account, and return an access token of it."""
-    created = flask(
-        variables,
-        *("users", "create", name, f"{name}@example.com", "--password-stdin"),
-        stdin=PASSWORD,
-        root=checkout,
-    )
-    assert created.returncode == 0, created.stderr
-    answer = server.call("POST", "/api/v1/auth/login", json={"username": name, "password": PASSWORD})
-    token: str = answer.json()["access_token"]
-    return token
-
-
-def code_of(response: requests.Response) -> tuple[int, str]:
-    return response.status_code, response.json()["code"]
-
-
-def test_the_readmes_blueprints_are_locked_but_for_the_public_view(
-    extended: Server, variables: dict[str, str], checkout: Path
-) -> None:
-    token = log_in(extended, variables, checkout, "ada")
-    get = partial(extended.call, "GET")
-
-    assert code_of(get("/api/v1/notes")) == (401, "token_missing")
-    assert code_of(get("/api/v1/tags")) == (401, "token_missing")
-    assert get("/api/v1/notes", token).json() == {"owner": "ada", "notes": []}
-    assert get("/api/v1/tags", token).json() == {"owner": "ada", "tags": []}
-    assert get("/api/v1/notes/about").json() == {"about": "Notes, one pile for each user."}
-
-    assert extended.call("POST", "/api/v1/auth/logout", token).status_code == 204
-    assert code_of(get("/api/v1/notes", token)) == (401, "token_revoked")
-    assert code_of(get("/api/v1/tags", token)) == (401, "token_revoked")
-
-
-def test_the_readmes_permission_and_its_one_decorator_open_a_view_to_those_who_hold_it(
-    extended: Server, variables: dict[str, str], checkout: Path
-) -> None:
-    token = log_in(extended, variables, checkout, "grace")
-    view = partial(extended.call, "GET", "/api/v1/notes/all")
-    text = " ".join(TEXTS["README.md"].split())
-    commands = [command for command in ROLE_COMMANDS if f"`{command}`" in text]
-    assert commands == ROLE_COMMANDS
-
-    assert code_of(view()) == (401, "token_missing")
-    assert code_of(view(token)) == (403, "permission_denied")
-    for command in commands:
-        ran = flask(variables, *command.replace("ada", "grace").split()[1:], root=checkout)
-        assert ran.returncode == 0, ran.stderr
-    assert view(token).json() == {"notes": []}
-    assert flask(variables, "users", "revoke", "grace", "editor", root=checkout).returncode == 0
-    assert code_of(view(token)) == (403, "permission_denied")
-    assert flask(variables, "users", "grant", "grace", "admin", root=checkout).returncode == 0
-    assert view(token).json() == {"notes": []}
-
-
-def test_the_readmes_documented_blueprint_appears_in_the_openapi_document(extended: Server) -> None:
-    paths = extended.call("GET", "/openapi.json").json()["paths"]
-    operation = paths["/api/v1/tags"]["get"]
-    assert operation["operationId"] == "listOwnTags"
-    assert operation["security"] == [{"accessToken": []}, {"apiKey": []}]
-    assert {"200", "401", "503"} <= operation["responses"].keys()
-    assert "/api/v1/notes" not in paths
-
-
-def test_the_readmes_examples_keep_to_the_rules_of_the_linter(checkout: Path) -> None:
-    for command in ("check", "format --check"):
-        linted = subprocess.run(
-            [sys.executable, "-m", "ruff", *command.split(), "--no-cache", "notes.py", "tags.py", "wsgi.py"],
-            cwd=checkout,
-            capture_output=True,
-            text=True,
-        )
-        assert linted.returncode == 0, linted.stdout
-
-
-@pytest.mark.skipif(not shutil.which("curl"), reason="the tour needs curl")
-def test_the_readmes_tour_prints_what_the_readme_says(databases: Databases, tmp_path: Path) -> None:
-    (tour,), (promised,) = (block_after(TEXTS["README.md"], mark) for mark in ("tour", "tour prints"))
-    with databases.migrated() as url, serving(tmp_path, environment(url)) as server:
-        script = tour.replace("http://127.0.0.1:8000", server.url)
-        result = subprocess.run(["bash", "-eu"], input=script, capture_output=True, text=True, timeout=60)
-    assert result.stderr == ""
-    assert without_chance(result.stdout) == without_chance(promised)
-
-
-def without_chance(text: str) -> str:
-    """Return ``text`` without what differs from run to run: ids, times and the number in the name."""
-    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
-    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
-    return re.sub(r"\bada\d+", "NAME", text)

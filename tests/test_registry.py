@@ -70,7 +70,7 @@ def test_what_is_unregistered_is_gone(colours: Registry[str | None], value: str 
             ["notes", "notes:", ":read", "Notes:read", "notes:read:all", "notes read", "a:b\n"],
         ),
         (event_types, "note.created", ["note", "note.", ".created", "Note.created", "note.created.twice", "note-x.y"]),
-        (rate_limits, "export", ["default", "storage", "Export", "ex-port", "9lives", "", "e" * 41, "export\n"]),
+        (rate_limits, "report", ["default", "storage", "Export", "ex-port", "9lives", "", "e" * 41, "export\n"]),
         (prunables, "notes", ["", "Notes", "no tes", "1st", "n" * 64, "notes\n"]),
         (password_checks, "pwned", ["", "Pwned", "no spaces", "x" * 41, "1st"]),
         (
@@ -114,12 +114,12 @@ def test_a_claim_may_be_named_by_a_url() -> None:
 
 
 def test_what_the_package_registers_itself_is_there() -> None:
-    assert list(rate_limits) == ["login", "register", "refresh", "password", "api_key", "mail"]
+    assert list(rate_limits) == ["login", "register", "refresh", "password", "api_key", "export", "mail"]
     assert list(password_checks) == ["length", "common", "names"]
     assert "admin" not in permissions
     assert list(token_claims) == []
     tables = {"address_limits", "api_keys", "one_time_tokens", "outgoing_mail", "roles", "sessions"}
-    tables |= {"pending_logins", "spent_challenges", "token_blocklist", "totp_factors"}
+    tables |= {"foreign_hash_marks", "pending_logins", "spent_challenges", "token_blocklist", "totp_factors"}
     assert set(prunables) == tables
     assert all(sentence.endswith((".", ").")) for _, sentence in [*permissions.items(), *event_types.items()])
 

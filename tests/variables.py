@@ -20,7 +20,7 @@ GOOD = {
     "AUTHAPP_ISSUER": "https://auth.example.com",
     "AUTHAPP_AUDIENCE": "authapp",
 }
-RATES = ["LOGIN", "REGISTER", "REFRESH", "PASSWORD", "MAIL", "API_KEY", "DEFAULT"]
+RATES = ["LOGIN", "REGISTER", "REFRESH", "PASSWORD", "API_KEY", "EXPORT", "MAIL", "DEFAULT"]
 """The general limit is a setting of its own; the others are registered by name."""
 REQUIRED = ["DATABASE_URL", "AUTHAPP_JWT_KEYS", "AUTHAPP_ISSUER", "AUTHAPP_AUDIENCE"]
 HMAC_SECRET = "bXktdmVyeS1vd24tc2hvcnQta2V5"

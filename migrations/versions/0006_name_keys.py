@@ -86,7 +86,7 @@ def _clashes(column: str, keys: dict[str, str]) -> list[str]:
     holders: dict[str, set[str]] = defaultdict(set)
     for id_, key in keys.items():
         holders[key].add(id_)
-    statement = sa.text(f"SELECT id::text, {column}_key FROM users WHERE {column}_key = ANY(:keys)")  # noqa: S608
+    statement = sa.text(f"SELECT id::text, {column}_key FROM users WHERE {column}_key = ANY(:keys)")  # noqa: S608 - likewise
     for id_, key in op.get_bind().execute(statement, {"keys": list(holders)}):
         if id_ not in keys:
             holders[key].add(id_)

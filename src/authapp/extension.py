@@ -27,9 +27,10 @@ from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.session import db, discard
 from authapp.database.session_settings import TRANSACTION_ISOLATION
 from authapp.domain.api_keys.expiry_warnings import ExpiryWarnings
-from authapp.domain.api_keys.usage import KeyUsage
+from authapp.domain.api_keys.usage import ApiKeyUsage
 from authapp.domain.email.link_confirmations import LinkConfirmation
 from authapp.domain.mail.sender import MailSender
+from authapp.domain.providers.kinds import provider_kinds
 from authapp.domain.services import EXTENSION, Services
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.key_files import ensure_encryption_key_file, ensure_key_file
@@ -159,7 +160,7 @@ def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
 
 
 def _background_tasks(app: Flask, services: Services) -> list[BackgroundTask]:
-    tasks: list[BackgroundTask] = [KeyUsage(services.used_api_keys, app.app_context).write_while]
+    tasks: list[BackgroundTask] = [ApiKeyUsage(services.used_api_keys, app.app_context).write_while]
     if services.mail.delivery is None:
         return tasks
     tasks.append(ExpiryWarnings(app.app_context).store_while)
@@ -182,6 +183,8 @@ def load_settings() -> Settings:
 def _build_services(app: Flask, settings: Settings, folders: Sequence[MigrationFolder]) -> Services:
     """Return the use cases on the database of ``settings``, to which ``app`` is bound."""
     wait_callback.install()
+    if unknown := {each.kind for each in (settings.providers or {}).values()} - set(provider_kinds):
+        raise SettingsError([f"AUTHAPP_PROVIDERS names kinds that are not registered: {', '.join(sorted(unknown))}."])
     arguments = connect_arguments(settings.database_timeout)
     orphaned = OrphanedBackends(settings.database_timeout, enabled=settings.end_orphaned_backends == "on")
     fast_path = FastPath(

@@ -1,7 +1,7 @@
 """Open lists of named values: ours are registered where they are defined, yours in your own modules."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,9 +14,12 @@ class Registry(Mapping[str, T]):
     your modules before ``create_app()``.
     """
 
-    def __init__(self, kind: str, pattern: str, rule: str) -> None:
-        """Take the ``kind`` of value for messages, the regular ``pattern`` of a name, and the ``rule`` in words."""
-        self._kind, self._pattern, self._rule = kind, re.compile(pattern), rule
+    def __init__(self, kind: str, pattern: str, rule: str, *, reserved: Collection[str] = ()) -> None:
+        """Take the ``kind`` of value for messages, the regular ``pattern`` of a name, and the ``rule`` in words.
+
+        ``reserved`` are names that mean something else where these are used.
+        """
+        self._kind, self._pattern, self._rule, self._reserved = kind, re.compile(pattern), rule, reserved
         self._values: dict[str, T] = {}
         self.names: list[str] = []
         """The names in order of registration.
@@ -27,11 +30,13 @@ class Registry(Mapping[str, T]):
     def register(self, name: str, value: T) -> str:
         """Add ``value`` under ``name``, and return the name.
 
-        The same pair may be registered again. Raises ``ValueError`` for a name that breaks the rule, and for one that
-        is registered with another value.
+        The same pair may be registered again. Raises ``ValueError`` for a name that breaks the rule or is reserved,
+        and for one that is registered with another value.
         """
         if not self._pattern.fullmatch(name):
             raise ValueError(f"{name!r} cannot name a {self._kind}: {self._rule}")
+        if name in self._reserved:
+            raise ValueError(f"{name!r} cannot name a {self._kind}: it is one of {', '.join(sorted(self._reserved))}.")
         if name in self._values and self._values[name] != value:
             raise ValueError(f"There is a {self._kind} {name!r} already.")
         if name not in self._values:

@@ -1,28 +1,23 @@
 """Guessing at one account: every failure in a row costs more time than the last, whoever asks and whatever is typed."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from authapp import clock
 from authapp.config import NAMES_PER_ACCOUNT
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
 from authapp.domain.services import Services
-from authapp.domain.throttles import LOGIN_BY_USERNAME, SECOND_FACTOR, Attempt, Throttles
-from authapp.errors import TooManyRequests
+from authapp.domain.throttles import LOGIN_BY_USERNAME, RETENTION, SECOND_FACTOR
 from authapp.models import AddressLimit, AuditEvent, LoginThrottle, User
 from cli.invoking import flask_users, succeeded
 from clocks import Time
 from conftest import reconfigured
-from domain.concurrently import at_once
 from factories import PASSWORD, Api, a_session, a_user, problem
 
 WRONG = "not the password"
@@ -327,58 +322,18 @@ def test_the_failure_that_locks_an_account_is_recorded(app: Flask, api: Api, ada
         assert (event.subject_id, event.actor_id, event.details) == (ada.id, None, {"name": "username"})
 
 
-@pytest.mark.committed
-def test_of_attempts_at_the_same_moment_no_more_are_let_through_than_are_free(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = clock.now()
-    monkeypatch.setattr(clock, "now", lambda: now)
-    throttles = Throttles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST)
-    for _ in range(8):
-        account = uuid4()
-        outcomes = at_once(app, *[lambda account=account: throttles.reserve(account, LOGIN_BY_USERNAME)] * 8)
-        assert outcomes.count(TooManyRequests) == 8 - FREE
-        assert sorted(each.failures for each in outcomes if isinstance(each, Attempt)) == [1, 2, 3]
-
-
-@pytest.mark.committed
-def test_the_last_attempt_is_the_last_even_when_no_delay_stands_between(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    throttles, account = (
-        Throttles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST),
-        uuid4(),
-    )
-    now = clock.now()
-    for days in range(MOST):
-        monkeypatch.setattr(clock, "now", lambda days=days: now + timedelta(days=days))
-        with app.app_context():
-            assert throttles.reserve(account, LOGIN_BY_USERNAME).is_last == (days == MOST - 1)
-    monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=365))
-    assert at_once(app, *[lambda: throttles.reserve(account, LOGIN_BY_USERNAME)] * 8) == [TooManyRequests] * 8
-
-
-def test_an_attempt_that_is_taken_back_ends_no_delay_that_began_after_it(app: Flask, time: Time) -> None:
-    throttles = Throttles(Services.of(app).fast_path, free_failures=1, max_failures=100)
-    account = uuid4()
-    with app.app_context():
-        slow = throttles.reserve(account, LOGIN_BY_USERNAME)
-        time.passes(seconds=1)
-        guess = throttles.reserve(account, LOGIN_BY_USERNAME)
-        throttles.release(account, LOGIN_BY_USERNAME, slow)
-        with pytest.raises(TooManyRequests):
-            throttles.reserve(account, LOGIN_BY_USERNAME)
-        throttles.release(account, LOGIN_BY_USERNAME, guess)
-        assert throttles.reserve(account, LOGIN_BY_USERNAME).failures == 1
-
-
 def test_failures_are_forgotten_after_the_same_time_whether_or_not_there_is_an_account(
     app: Flask, api: Api, ada: User, time: Time
 ) -> None:
     for name in ["ada", "nobody"]:
-        fail(api, FREE - 1, name)
-    time.passes(days=31)
+        fail(api, 1, name)
+    time.passes(days=29)
+    for name in ["ada", "nobody"]:
+        fail(api, FREE - 2, name)
+    time.passes(days=2)
     with app.app_context():
+        assert Services.of(app).pruning.prune()["limits"] == 0, "the time begins anew with each attempt"
+        time.passes(days=29)
         Services.of(app).pruning.prune()
     assert [[api.log_in(name, WRONG).status_code for _ in range(FREE + 1)] for name in ["ada", "nobody"]] == [
         [401] * FREE + [429]
@@ -392,8 +347,9 @@ def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, 
     with app.app_context():
         Services.of(app).administration.delete(gone.id, OPERATOR)
         for user, scope, failures in [(locked, LOGIN_BY_USERNAME, MOST), (ada, SECOND_FACTOR, 1)]:
-            row = LoginThrottle(counted_id=user.id, scope=scope.name, failures=failures, last_attempt_at=time.now)
-            db.session.add(row)
+            key = {"counted_id": user.id, "scope": scope.name}
+            row = {"failures": failures, "last_attempt_at": time.now, "prune_after": time.now + RETENTION}
+            db.session.add(LoginThrottle(**key, **row))
         db.session.commit()
         time.passes(days=29)
         assert Services.of(app).pruning.prune()["limits"] == 0

@@ -133,6 +133,13 @@ ACTIONS: dict[str, Action] = {
     ),
 }
 ELSEWHERE = {
+    # These need a provider.
+    EventType.PROVIDER_LINKED: "tests/api/test_provider_links.py",
+    EventType.PROVIDER_UNLINKED: "tests/api/test_provider_links.py",
+    EventType.PROVIDER_REFUSED: "tests/api/test_provider_lies.py",
+    EventType.USER_IMPORTED: "tests/cli/test_users_import.py",
+    EventType.USER_EXPORTED: "tests/api/test_exports.py",
+    EventType.USER_ERASED: "tests/cli/test_users_erase.py",
     EventType.USER_LOCKED: "tests/api/test_account_limits.py",
     EventType.KEY_ROTATED: "tests/cli/test_keys.py",
     EventType.KEY_RETIRED: "tests/cli/test_keys.py",

@@ -218,6 +218,18 @@ def test_its_changes_are_told_with_the_guard_of_the_others(app: Flask, api: Api,
         assert factors_of(user.id).states["fax"] == 1
 
 
+def test_the_first_one_gives_recovery_codes_and_another_gives_none(app: Flask, api: Api, user: User) -> None:
+    given = []
+    with app.app_context():
+        for _ in range(2):
+            with Services.of(app).factors.changes.by_owner(user.id, GUEST) as change:
+                db.session.execute(insert(fax_machines).values(user_id=user.id))
+                given.append(change.added("fax", GUEST))
+    first, second = given
+    assert (len(first), second) == (recovery_codes.COUNT, [])
+    assert second_step(api, challenge_of(api, user), first[0], "recovery_code").status_code == 200
+
+
 def test_all_kinds_are_read_in_one_statement(app: Flask, user: User) -> None:
     add_machine(app, user)
     statements: list[str] = []

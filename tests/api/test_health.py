@@ -1,5 +1,6 @@
 """The service about itself."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -7,9 +8,12 @@ from flask import Flask
 from sqlalchemy import text
 
 from authapp import HealthProblem, create_app, readiness_checks
+from authapp.database import deadline
 from authapp.database.migrations import PACKAGE
 from authapp.database.session import db
 from authapp.domain.health import Health
+from authapp.domain.readiness_checks import CHECK_SECONDS
+from authapp.domain.services import Services
 from conftest import dispose
 from databases import Databases
 from factories import Api, a_session, a_user, problem
@@ -140,6 +144,55 @@ def test_a_check_of_a_project_makes_it_not_ready(api: Api, sentence: str) -> Non
     assert api.client.get("/health/ready").status_code == 200
 
 
+def test_a_check_that_hangs_is_given_up_and_not_started_again(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, threads = threading.Event(), set(threading.enumerate())
+
+    def hanging() -> HealthProblem | None:
+        released.wait(30)
+        return None
+
+    monkeypatch.setattr("authapp.domain.readiness_checks.CHECK_SECONDS", 0.05)
+    readiness_checks.register("mail", hanging)
+    try:
+        for _ in range(3):
+            answer = problem(api.client.get("/health/ready"), 503, "service_unavailable")
+            assert answer["errors"] == [{"pointer": "#/mail", "detail": "It cannot be checked."}]
+        (hung,) = set(threading.enumerate()) - threads
+        with app.app_context():
+            assert Services.of(app).health.problems()["mail"].for_operator == "Reason: no answer in 0.05 s."
+        released.set()
+        hung.join(30)
+        assert api.client.get("/health/ready").status_code == 200
+    finally:
+        released.set()
+        readiness_checks.unregister("mail")
+
+
+def test_a_check_waits_for_the_database_no_longer_than_it_may_take(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def check() -> HealthProblem | None:
+        left.append(deadline.left(60.0))
+        return None
+
+    readiness_checks.register("mail", check)
+    try:
+        assert api.client.get("/health/ready").status_code == 200
+    finally:
+        readiness_checks.unregister("mail")
+    assert 0 < left[0] <= CHECK_SECONDS
+
+
+@pytest.mark.parametrize("component", ["database", "encryption_keys", "migrations", "privileges"])
+def test_the_names_of_our_own_components_are_reserved(component: str) -> None:
+    with pytest.raises(ValueError, match="it is one of database, encryption_keys, migrations, privileges"):
+        readiness_checks.register(component, lambda: None)
+
+
 def test_a_check_whose_statement_fails_spoils_no_other(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> HealthProblem | None:
         db.session.execute(text("SELECT 1 / 0 -- a secret"))
@@ -160,10 +213,10 @@ def test_a_check_whose_statement_fails_spoils_no_other(api: Api, caplog: pytest.
     assert "a secret" not in caplog.text
 
 
-def test_a_registered_check_does_not_replace_one_of_ours() -> None:
+def test_a_registered_check_does_not_replace_one_of_ours(app: Flask) -> None:
     readiness_checks.register("taken", lambda: None)
     try:
         with pytest.raises(ValueError, match="itself: taken"):
-            Health([], {"taken": lambda: None})
+            Health([], app.app_context, {"taken": lambda: None})
     finally:
         readiness_checks.unregister("taken")

@@ -1,13 +1,10 @@
 """What stands at ``/``, and the OpenAPI document as YAML."""
 
-from typing import Any
-
 import pytest
 import yaml
 from flask import Flask
 
 from authapp import create_app, public
-from authapp.api.yaml_text import as_yaml
 from conftest import reconfigured
 from factories import Api, problem
 from settings import settings
@@ -60,17 +57,3 @@ def test_the_yaml_says_what_the_json_says(api: Api) -> None:
     assert yaml.safe_load(response.text) == api.client.get("/openapi.json").get_json()
     assert response.text.startswith("info:\n") or "\ninfo:\n" in response.text
     assert "\n  /api/v1/ping:\n" in response.text
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        {"on": "no", "null": None, "~": 1, "1": [], "a: b": {}, "": "", "#": "# a", "-": "- a", "a b": True, "=": "="},
-        ["a\nb", "a\n\nb\n", "\n a", " a\nb", "a\n  b", "a \nb", "a\tb\nc", "a\\nb", "'\"", "é\nb", "...\n---"],
-        ["\x00\x1f\x7f\x85\xa0", "\u2028\ufeff\ud7ff\ue000", "\U0001f600", [[1], [[2, "x"]]], [{"a": {"b": [1.5e10]}}]],
-        {"a": [{"b": "x\ny", "c": ["p\nq"]}, [], {}], "{x}": "%", "x-y": "&a *b !c |d >e @f `g"},
-    ],
-    ids=["keys", "lines", "characters", "nested"],
-)
-def test_whatever_is_written_is_read_again(value: Any) -> None:
-    assert yaml.safe_load(as_yaml(value)) == value

@@ -111,7 +111,7 @@ def test_a_user_lists_renames_and_deletes_passkeys(app: Flask, api: Api, user: U
     assert expected.items() <= removed.details.items()
 
 
-@pytest.mark.parametrize("name", ["", "x" * 65, "two\nlines", 5, None])
+@pytest.mark.parametrize("name", ["", "x" * 65, "two\nlines", "evil\u202emoc", "\x85", 5, None])
 def test_a_name_is_one_short_line(api: Api, token: str, name: object) -> None:
     add_passkey(api, token)
     path = f"/users/me/passkeys/{passkeys(api, token)[0]['id']}"

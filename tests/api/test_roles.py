@@ -21,7 +21,19 @@ from cli.invoking import data, invoke
 from clocks import Time
 from factories import PASSWORD, Api, a_session, a_user, problem
 
-BAD = ["x" * 201, "Phones.\nadmin  users:write", "\r", "\t", "\x1b[2J", "\x7f", "\x85", "a\u2028b", "a\u2029b"]
+BAD = [
+    "x" * 201,
+    "Phones.\nadmin  users:write",
+    "\r",
+    "\t",
+    "\x1b[2J",
+    "\x7f",
+    "\x85",
+    "a\u2028b",
+    "a\u2029b",
+    "evil\u202emoc",
+    "\u2066x",
+]
 GOOD = ["", "x" * 200, "\u00e4\u4e16\U0001f642" * 60, "Answers the phone; <b>'quotes'</b> \\ and $1."]
 
 

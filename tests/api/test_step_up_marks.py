@@ -141,7 +141,7 @@ def test_a_session_that_says_nothing_of_its_time_is_not_recent(marked_app: Flask
             Recent().check(replace(status.principal, auth_time=None))
 
 
-@pytest.mark.parametrize("max_age", [0, -1, "60", 60.5, lambda: "a view"])
+@pytest.mark.parametrize("max_age", [0, -1, True, "60", 60.5, lambda: "a view"])
 def test_a_mark_without_a_number_of_seconds_is_refused_where_it_is_written(max_age: Any) -> None:
     with pytest.raises(ValueError, match=r"@recent\(\)"):
         recent(max_age)

@@ -75,7 +75,9 @@ def test_a_key_that_cannot_be_is_refused_in_one_line(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "x" * 65, "a\nb", "\x1b[2J", "\0"], ids=["none", "long", "lines", "escape", "NUL"]
+    "name",
+    ["", "x" * 65, "a\nb", "\x1b[2J", "\0", "evil\u202emoc"],
+    ids=["none", "long", "lines", "escape", "NUL", "direction"],
 )
 def test_a_name_that_could_forge_a_line_is_refused(app: Flask, name: str) -> None:
     a_service(app, "reports")

@@ -46,14 +46,14 @@ def kept(app: Flask) -> tuple[int, int]:
 def pruned(**counts: int) -> dict[str, int]:
     """Return what ``prune --json`` prints when it removes ``counts`` rows, and none of any other kind."""
     kinds = ("blocklisted_tokens", "sessions", "limits", "one_time_tokens", "deleted_roles", "unsent_mails")
-    kinds += ("api_keys", "pending_logins", "spent_challenges", "unconfirmed_totp_factors")
+    kinds += ("api_keys", "foreign_hash_marks", "pending_logins", "spent_challenges", "unconfirmed_totp_factors")
     return dict.fromkeys(kinds, 0) | counts
 
 
 def in_words(blocklisted: int = 0, one_time: int = 0) -> str:
     """Return what ``prune`` prints when it removes so many tokens, and nothing else."""
-    tokens = f"0 api_keys, {blocklisted} blocklisted_tokens, 0 deleted_roles, 0 limits, {one_time} one_time_tokens"
-    others = "0 pending_logins, 0 sessions, 0 spent_challenges, 0 unconfirmed_totp_factors"
+    tokens = f"0 api_keys, {blocklisted} blocklisted_tokens, 0 deleted_roles, 0 foreign_hash_marks, 0 limits"
+    others = f"{one_time} one_time_tokens, 0 pending_logins, 0 sessions, 0 spent_challenges, 0 unconfirmed_totp_factors"
     return f"Removed {tokens}, {others} and 0 unsent_mails.\n"
 
 
@@ -121,8 +121,8 @@ def test_no_batch_is_larger_than_allowed(app: Flask, monkeypatch: pytest.MonkeyP
 
     flask_tokens(app, "prune")
 
-    # None on the blocklist; two sessions, two, and one; no limits of two kinds; and none of seven other kinds.
-    assert len(transactions) == 1 + 3 + 2 + 7
+    # None on the blocklist; two sessions, two, and one; no limits of two kinds; and none of eight other kinds.
+    assert len(transactions) == 1 + 3 + 2 + 8
     assert kept(app) == (0, 0)
 
 

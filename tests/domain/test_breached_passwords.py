@@ -15,7 +15,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
-from sqlalchemy import select
 
 from authapp.cli.checks import without_database
 from authapp.cli.checks.passwords import breached_list
@@ -28,13 +27,12 @@ from authapp.domain.passwords.breach_source import BreachSourceError
 from authapp.domain.passwords.breached import FAILURES, PAUSE, breached_passwords
 from authapp.domain.services import Services
 from authapp.errors import PasswordRejected
-from authapp.models import AuditEvent
+from breach_files import NEVER_LOST, listed, skipped
 from conftest import reconfigured
 from factories import PASSWORD, Api, a_session, a_user, problem
 from range_server import BREACHED, PADDED, RangeServer, answer, cut_short, digest, drip, endless, hang, range_server
 
 REASON = "It is in a list of breached passwords."
-NEVER_LOST = "a sentence that nobody lost"
 
 
 @pytest.fixture
@@ -52,12 +50,6 @@ def looked_up(app: Flask, server: RangeServer, monkeypatch: pytest.MonkeyPatch) 
 
 def contains(server: RangeServer, password: str) -> bool:
     return RangeAPI(server.address).has_digest(digest(password).encode())
-
-
-def skipped(app: Flask) -> list[str]:
-    with app.app_context():
-        rows = db.session.scalars(select(AuditEvent).where(AuditEvent.type == "password_check.skipped"))
-        return [row.details["reason"] for row in rows]
 
 
 # --- where it is asked -----------------------------------------------------------------------------------------------
@@ -211,7 +203,7 @@ def test_what_was_given_up_gives_its_place_back(server: RangeServer) -> None:
     for _ in range(AT_ONCE + 1):
         with pytest.raises(BreachSourceError, match="did not answer"):
             source.has_digest(digest(BREACHED).encode())
-    assert all(source._slots.acquire(timeout=1) for _ in range(AT_ONCE))
+    assert all(source._client._slots.acquire(timeout=1) for _ in range(AT_ONCE))
 
 
 def test_a_worker_asks_four_questions_at_once_and_no_more(server: RangeServer) -> None:
@@ -239,7 +231,7 @@ def test_a_worker_asks_four_questions_at_once_and_no_more(server: RangeServer) -
 def test_who_finds_every_place_taken_is_not_kept_waiting(server: RangeServer) -> None:
     source = RangeAPI(server.address)
     for _ in range(AT_ONCE):
-        source._slots.acquire()
+        source._client._slots.acquire()
     with pytest.raises(BreachSourceError, match="at once"):
         source.has_digest(digest(BREACHED).encode())
     assert server.paths == []
@@ -382,79 +374,6 @@ def test_the_event_is_recorded_once_a_minute_at_most(
     warnings = [record for record in caplog.records if record.name == breached.__name__]
     assert len(warnings) == 2
     assert BREACHED not in caplog.text
-
-
-# --- a file ----------------------------------------------------------------------------------------------------------
-
-
-def listed(folder: Path, *passwords: str, end: str = "\n", form: Callable[[str], str] = str, last: bool = True) -> Path:
-    """Return a sorted file with these passwords among a thousand others."""
-    others = [f"another password {number}" for number in range(1000)]
-    lines = sorted(digest(each) for each in [*others, *passwords])
-    path = folder / "breached.txt"
-    path.write_bytes((end.join(map(form, lines)) + (end if last else "")).encode())
-    return path
-
-
-def in_file(path: Path, password: str) -> bool:
-    found = breached_passwords(path.as_uri())
-    assert found is not None
-    return found.source.has_digest(digest(password).encode())
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("form", [str, str.lower, "{}:12".format, "{}:1234567".format], ids=["", "low", "2", "7"])
-@pytest.mark.parametrize("last", [True, False])
-def test_every_password_of_a_file_is_found_and_no_other(
-    tmp_path: Path, end: str, form: Callable[[str], str], last: bool
-) -> None:
-    path = listed(tmp_path, BREACHED, end=end, form=form, last=last)
-    assert all(in_file(path, f"another password {number}") for number in range(1000))
-    assert in_file(path, BREACHED)
-    assert not any(in_file(path, f"no password {number}") for number in range(1000))
-
-
-def test_a_zero_count_in_a_file_is_no_breach(tmp_path: Path) -> None:
-    assert not in_file(listed(tmp_path, BREACHED, form="{}:0".format), BREACHED)
-
-
-def test_a_file_of_one_line_is_searched(tmp_path: Path) -> None:
-    (tmp_path / "one").write_text(digest(BREACHED))
-    assert in_file(tmp_path / "one", BREACHED)
-    assert not in_file(tmp_path / "one", NEVER_LOST)
-
-
-def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
-    path = listed(tmp_path)
-    source = breached_passwords(path.as_uri())
-    assert source is not None
-    assert not source.source.has_digest(digest(BREACHED).encode())
-    (tmp_path / "new").mkdir()
-    listed(tmp_path / "new", BREACHED).replace(path)
-    assert source.source.has_digest(digest(BREACHED).encode())
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (None, "cannot be read: No such file"),
-        (b"", "is empty"),
-        (b"x" * 10_000, "no SHA-1 hash"),
-        (b"password\nqwerty\n", "no SHA-1 hash"),
-        (b"0" * 39 + b"\n", "no SHA-1 hash"),
-        (b"0" * 40 + b";3\n", "no SHA-1 hash"),
-    ],
-)
-def test_a_file_that_is_no_list_refuses_nobody_and_is_recorded(
-    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, reason: str
-) -> None:
-    path = tmp_path / "breached.txt"
-    if content is not None:
-        path.write_bytes(content)
-    reconfigured(app, monkeypatch, breached_passwords=path.as_uri())
-    a_user(app, password=BREACHED)
-    (recorded,) = skipped(app)
-    assert reason in recorded
 
 
 def test_no_list_is_asked_unless_one_is_configured(app: Flask) -> None:

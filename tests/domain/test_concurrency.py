@@ -15,7 +15,7 @@ from werkzeug.security import generate_password_hash
 from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db
-from authapp.domain.api_keys.api_keys import KeyRequest, TooManyApiKeys
+from authapp.domain.api_keys.api_keys import ApiKeyRequest, TooManyApiKeys
 from authapp.domain.passwords.verifier import ConfirmedUser
 from authapp.domain.services import Services
 from authapp.domain.sessions.sessions import LogoutScope
@@ -95,7 +95,7 @@ def test_of_parallel_requests_for_keys_no_more_get_one_than_an_account_may_have(
     assert status is not None
     context = replace(GUEST, principal=status.principal) if maker == "owner" else OPERATOR
     create = services.api_keys.create_own if maker == "owner" else services.api_keys.create_for
-    outcomes = at_once(app, *[lambda: create(user.id, KeyRequest(name="x"), context)] * AT_ONCE)
+    outcomes = at_once(app, *[lambda: create(user.id, ApiKeyRequest(name="x"), context)] * AT_ONCE)
     assert Counter(outcome is TooManyApiKeys for outcome in outcomes) == {False: 3, True: AT_ONCE - 3}
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(ApiKey)) == API_KEYS_PER_ACCOUNT

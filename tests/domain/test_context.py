@@ -42,7 +42,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
     "authapp.domain.email.address_proofs.use_token",
     "authapp.domain.throttles.Throttles.reserve",
-    "authapp.domain.throttles.Throttles.reset_failures",
+    *(f"authapp.domain.throttles.Throttles.{name}" for name in ("reset_failures", "reset_first_factors", "reset_all")),
     "authapp.domain.throttles.Throttles.release",
     "authapp.domain.passwords.verifier.PasswordVerifier.reset_failures",
     "authapp.domain.roles.deletion.delete_role",
@@ -50,7 +50,9 @@ WITHOUT_CONTEXT = {
     "authapp.domain.factors.pending_logins.count_failure",
     "authapp.domain.factors.pending_logins.consume",
     "authapp.domain.factors.passkey_challenges.PasskeyChallenges.consume",
+    "authapp.domain.providers.flows.OpenedFlow.consume",
     "authapp.domain.factors.pending_logins.delete_all",
+    "authapp.domain.factors.totp_factors.TotpFactors.add_confirmed",
     "authapp.domain.factors.kinds.deletes_rows",
     *(f"authapp.domain.factors.recovery_codes.{name}" for name in ("replace_all", "consume")),
     *(f"authapp.domain.factors.totp_factors.TotpFactors.{name}" for name in ("begin", "confirm", "consume", "remove")),
@@ -121,6 +123,8 @@ def called(node: ast.expr) -> set[str]:
     if not isinstance(node, ast.Attribute):
         return set()
     owner = node.value
+    if isinstance(owner, ast.Attribute) and owner.attr == "thread":
+        return {f"thread.{node.attr}"}  # it starts no session
     last = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
     return {f".{node.attr}", f"{last.strip('_')}.{node.attr}"}
 

@@ -9,7 +9,8 @@ from sqlalchemy import false
 from authapp import FactorKind, Prover, create_app, factor_kinds
 from authapp.config import SettingsError
 from authapp.domain.factors.enrolled import EnrolledFactors
-from settings import ENCRYPTION_KEYS, settings
+from authapp.domain.services import Services
+from settings import settings
 
 PROVEN: dict[str, Any] = {"prover": lambda _tools: Prover(lambda _attempt, _context: ())}
 DELETED: dict[str, Any] = {"delete": lambda _user_id, _since: 0}
@@ -37,19 +38,23 @@ def test_a_kind_is_not_named_as_events_name_a_reset(name: str) -> None:
     assert name not in factor_kinds
 
 
-def test_a_second_factor_of_another_package_needs_the_routes() -> None:
+def test_a_second_factor_of_another_package_brings_the_routes() -> None:
     without: dict[str, Any] = {
         "encryption_keys": None,
         "origins": None,
         "rp_id": None,
         "database_url": "postgresql+psycopg2://localhost/none",
     }
-    create_app(settings(**without))
+    required = {**without, "second_factor_required_roles": {"admin"}}
+    with pytest.raises(SettingsError, match="SECOND_FACTOR_REQUIRED_ROLES needs AUTHAPP_ENCRYPTION_KEYS or"):
+        create_app(settings(**required))
+    assert "second_factors" not in create_app(settings(**without)).blueprints
     factor_kinds.register("badge", FactorKind(state=false(), is_second=True, **PROVEN, **DELETED))
     try:
-        create_app(settings(**without | {"encryption_keys": ENCRYPTION_KEYS}))
-        with pytest.raises(SettingsError, match="The second factor badge needs AUTHAPP_ENCRYPTION_KEYS or"):
-            create_app(settings(**without))
+        app = create_app(settings(**required))
+        assert "second_factors" in app.blueprints
+        assert "totp" not in app.blueprints
+        assert list(Services.of(app).factors.offered) == ["badge"]
     finally:
         factor_kinds.unregister("badge")
 

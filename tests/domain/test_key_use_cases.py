@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from authapp.context import OPERATOR, Principal, RequestContext
-from authapp.domain.api_keys.api_keys import KeyRequest
+from authapp.domain.api_keys.api_keys import ApiKeyRequest
 from authapp.domain.services import Services
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.errors import PermissionDenied, TokenRevoked
@@ -15,7 +15,7 @@ from authapp.models import User
 from authapp.security import api_keys
 from factories import GUEST, a_service, a_session, a_user, an_api_key
 
-WANTED = KeyRequest(name="x")
+WANTED = ApiKeyRequest(name="x")
 
 
 @pytest.fixture

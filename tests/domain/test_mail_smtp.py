@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
@@ -178,16 +179,20 @@ def test_a_connection_is_used_for_twenty_mails(certificates: Certificates, opene
     assert host.mailbox.connections == 2
 
 
+@pytest.mark.parametrize("refused", [False, True])
 def test_a_connection_that_the_server_has_closed_since_is_opened_again(
-    certificates: Certificates, opened: Opened
+    certificates: Certificates, opened: Opened, refused: bool
 ) -> None:
-    with mail_host(certificates.context(), timeout=1) as host:
+    box = Mailbox(recipient_answer=lambda address: "550 5.1.1 No such user" if address != ADA else None)
+    with mail_host(certificates.context(), box, timeout=1) as host:
         transport = opened(host.server)
-        transport.send(a_message(1), ADA)
+        with pytest.raises(RecipientRefused) if refused else nullcontext():
+            transport.send(a_message(1), "grace@example.com" if refused else ADA)
         time.sleep(2)
         transport.open()
         transport.send(a_message(2), ADA)
-    assert host.mailbox.ids == ["<1@example.com>", "<2@example.com>"]
+    assert host.mailbox.ids[-1] == "<2@example.com>"
+    assert box.connections == 2
 
 
 def talk(*answers: bytes | Callable[[socket.socket], None]) -> Callable[[socket.socket], None]:

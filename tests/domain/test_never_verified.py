@@ -52,7 +52,7 @@ def set_age(age: timedelta, *names: str) -> None:
     """Let accounts be so old by both clocks: that of a test's transaction stands still, too."""
     with transaction():
         created = func.now() - age
-        db.session.execute(update(User).where(User.username.in_(names)).values(created_at=created))
+        db.session.execute(update(User).where(User.username.in_(names)).values(created_at=created, updated_at=created))
 
 
 @pytest.mark.parametrize("run", [prune, prune_in_the_database])

@@ -86,7 +86,9 @@ def run(url: str, *statements: str) -> None:
 def problems_of(app: Flask) -> dict[str, str]:
     """Return what the operator reads."""
     with app.app_context():
-        return {component: each.for_operator for component, each in Health([PACKAGE]).problems().items()}
+        return {
+            component: each.for_operator for component, each in Health([PACKAGE], app.app_context).problems().items()
+        }
 
 
 def test_each_privilege_that_is_missing_is_named(url: str, serving_url: str) -> None:
@@ -142,7 +144,7 @@ def test_privileges_that_were_complete_are_not_asked_for_again_each_time(
     asked: list[object] = []
     monkeypatch.setattr("authapp.domain.health.missing_privileges", lambda tables: asked.append(tables) or [])
     with application(serving_url) as app, app.app_context():
-        health = Health([PACKAGE])
+        health = Health([PACKAGE], app.app_context)
         for _ in range(3):
             assert health.problems() == {}
     assert len(asked) == 1

@@ -178,42 +178,42 @@ def from_env(monkeypatch: pytest.MonkeyPatch, url: str, **variables: str) -> Set
     ("variable", "limit"),
     [
         ({}, RateLimit(5, 60)),
-        ({"RATE_LIMIT_EXPORT": "2/minute"}, RateLimit(2, 60)),
-        ({"RATE_LIMIT_EXPORT": "off"}, None),
+        ({"RATE_LIMIT_REPORT": "2/minute"}, RateLimit(2, 60)),
+        ({"RATE_LIMIT_REPORT": "off"}, None),
     ],
 )
 def test_a_registered_limit_is_set_by_the_environment(
     monkeypatch: pytest.MonkeyPatch, register: Registering, variable: dict[str, str], limit: RateLimit | None
 ) -> None:
-    register(rate_limits, "export", RateLimit(5, 60))
+    register(rate_limits, "report", RateLimit(5, 60))
     url = "postgresql+psycopg2://nobody@localhost/none"
-    assert from_env(monkeypatch, url, **variable).rate_limit("export") == limit
+    assert from_env(monkeypatch, url, **variable).rate_limit("report") == limit
 
 
 def test_a_bad_limit_of_a_registered_name_is_a_problem_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, register: Registering
 ) -> None:
-    register(rate_limits, "export", None)
-    with pytest.raises(SettingsError, match="AUTHAPP_RATE_LIMIT_EXPORT must be a limit"):
-        from_env(monkeypatch, "postgresql://x@y/z", RATE_LIMIT_EXPORT="often")
+    register(rate_limits, "report", None)
+    with pytest.raises(SettingsError, match="AUTHAPP_RATE_LIMIT_REPORT must be a limit"):
+        from_env(monkeypatch, "postgresql://x@y/z", RATE_LIMIT_REPORT="often")
 
 
 def test_requests_are_counted_by_a_registered_limit(databases: Databases, register: Registering) -> None:
-    name = register(rate_limits, "export", RateLimit(2, 60))
-    blueprint = Blueprint("exports", __name__)
+    name = register(rate_limits, "report", RateLimit(2, 60))
+    blueprint = Blueprint("reports", __name__)
 
-    @blueprint.get("/export")
+    @blueprint.get("/report")
     @public
     @limited(name)
-    def get_export() -> Any:
+    def get_report() -> Any:
         return {}
 
     with databases.migrated() as url:
         app = create_app(settings(database_url=url, rate_limits={}))
         AuthApp.of(app).register_blueprint(blueprint)
-        answers = [app.test_client().get("/export") for _ in range(3)]
+        answers = [app.test_client().get("/report") for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
-        assert answers[2].headers["RateLimit-Policy"] == '"export";q=2;w=60'
+        assert answers[2].headers["RateLimit-Policy"] == '"report";q=2;w=60'
         dispose(app)
 
 

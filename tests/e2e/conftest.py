@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from databases import Databases
-from e2e.processes import Server, environment, serving, with_mail
+from e2e.processes import PROVIDERS, Server, environment, serving, with_mail
 
 collect_ignore = ["notes_project"]
 """A project of its own, whose tests ``test_package.py`` runs."""
@@ -16,10 +16,10 @@ collect_ignore = ["notes_project"]
 
 @pytest.fixture(scope="module")
 def variables(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a production server with mail, and a migrated database of its own."""
+    """The environment of a production server with mail and a provider, and a migrated database of its own."""
     folder: Path = tmp_path_factory.mktemp("mail")
     with databases.migrated() as url:
-        yield with_mail(environment(url), folder)
+        yield with_mail(environment(url, **PROVIDERS), folder)
 
 
 @pytest.fixture(scope="module")

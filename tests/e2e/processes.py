@@ -27,6 +27,13 @@ WIDE_LIMITS = {
 """The tests come from one address and at once; those of the limits set narrow ones."""
 
 
+PROVIDERS = {
+    "AUTHAPP_PROVIDERS": '{"example": {"kind": "github", "issuer": "http://localhost:9", "client_id": "authapp"}}',
+    "AUTHAPP_REDIRECT_URIS": "https://app.example.com/callback",
+}
+"""A provider that needs no question to begin a login. Nobody answers at its port."""
+
+
 def environment(database_url: str, **changes: str) -> dict[str, str]:
     """Return the environment of a production server, which has second factors and passkeys."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("AUTHAPP_", "DATABASE_URL"))}

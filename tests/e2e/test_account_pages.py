@@ -4,8 +4,10 @@ The tests are those of the scripts in ``account_pages``, which drive Debian's Ch
 but for those of ``journey.mjs``. Set ``SCREENSHOTS`` to a folder to get a picture of every step of every page.
 """
 
+import json
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -16,10 +18,11 @@ import pytest
 from databases import Databases
 from e2e.chromium import HARNESS as SCRIPTS
 from e2e.chromium import Outcomes, drive, names_in, scripts_of
+from e2e.node import background_node
 from e2e.processes import Server, environment, free_port
 
 SUITES = ["answers", "login", "mails", "looks"]
-JOURNEY, PASSKEYS = "journey", "passkeys"
+JOURNEY, PASSKEYS, PROVIDERS = "journey", "passkeys", "providers"
 ROUTES_OF_JOURNEY = [f"/api/v1/auth/{noun}" for noun in ("email-verifications", "login-links", "password-resets")]
 
 
@@ -43,9 +46,9 @@ def mail_variables(folder: Path, **changes: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(databases: Databases, folder: Path, **changes: str) -> Iterator[Server]:
+def running(databases: Databases, folder: Path, port: int | None = None, **changes: str) -> Iterator[Server]:
     """Run a server with mail, whose links lead to itself."""
-    port = free_port()
+    port = port or free_port()
     given = {
         "AUTHAPP_ISSUER": f"http://127.0.0.1:{port}",
         "AUTHAPP_MAIL_URL": folder.as_uri(),
@@ -144,3 +147,37 @@ def ceremonies(scripts: Path, chromium: str, optional: Server, development: Serv
 @pytest.mark.parametrize("name", names_in(SCRIPTS / f"{PASSKEYS}.mjs"))
 def test_a_passkey_in_the_browser(ceremonies: Outcomes, name: str) -> None:
     assert ceremonies[name] is None, ceremonies[name]
+
+
+@pytest.fixture(scope="module")
+def by_provider(
+    scripts: Path, chromium: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Outcomes:
+    folder, issuer_port, port = tmp_path_factory.mktemp("providers"), free_port(), free_port()
+    page = f"http://localhost:{port}/account/login"
+    client = {"clientId": "authapp-client", "clientSecret": "between us and nobody else", "redirectUris": [page]}
+    (folder / "secret").write_text(client["clientSecret"])
+    example = {"issuer": f"http://localhost:{issuer_port}", "client_id": client["clientId"]}
+    variables = {
+        "AUTHAPP_PROVIDERS": json.dumps({"example": {**example, "client_secret_file": str(folder / "secret")}}),
+        "AUTHAPP_REDIRECT_URIS": page,
+    }
+    with openid_provider(scripts, port=issuer_port, **client), running(databases, folder, port, **variables):
+        return drive(scripts, chromium=chromium, suites=[PROVIDERS], providers=f"http://localhost:{port}")
+
+
+@contextmanager
+def openid_provider(scripts: Path, **settings: object) -> Iterator[None]:
+    command = background_node(scripts, "provider.mjs", json.dumps(settings))
+    with subprocess.Popen(command, cwd=scripts, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert "listening" in process.stdout.readline()
+            yield
+        finally:
+            process.terminate()
+
+
+@pytest.mark.parametrize("name", names_in(SCRIPTS / f"{PROVIDERS}.mjs"))
+def test_a_login_by_a_provider_in_the_browser(by_provider: Outcomes, name: str) -> None:
+    assert by_provider[name] is None, by_provider[name]

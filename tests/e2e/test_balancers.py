@@ -293,3 +293,25 @@ def test_nginx_closes_silent_connections_after_five_seconds(tmp_path: Path) -> N
         silent[1].sendall(b"GET / HTTP/1.1\r\n")
         wait(6.5)
         assert [is_closed(client) for client in silent] == [True] * 3
+
+
+MALFORMED = {
+    "no request": b"GARBAGE\r\n\r\n",
+    "a long address": b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a long header": b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 40_000 + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", MALFORMED.values(), ids=MALFORMED)
+def test_what_nginx_cannot_read_it_refuses_in_the_shape_of_authapp(tmp_path: Path, request_bytes: bytes) -> None:
+    with nginx_before(tmp_path / "nginx", [free_port(), free_port()]) as port:
+        check_malformed(port, request_bytes)
+
+
+def check_malformed(port: int, request_bytes: bytes) -> None:
+    """Check that a request is refused as one that authapp itself cannot read."""
+    with opened(port) as client, contextlib.closing(HTTPResponse(client)) as answer:
+        client.sendall(request_bytes)
+        answer.begin()
+        assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json")
+        assert json.load(answer)["code"] == "malformed_request"

@@ -274,6 +274,13 @@ def test_the_body_goes_to_the_service_alone(gate: str, ada: str, *, chunked: boo
     assert answer.json()["body"] == body.decode()
 
 
+def test_what_nginx_cannot_read_is_refused_in_the_shape_of_authapp(gate: str) -> None:
+    for part in ("a" * 40_000, "%00"):
+        answer = requests.get(f"{gate}/{part}", timeout=5)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/problem+json"), answer.text
+        assert answer.json()["code"] == "malformed_request"
+
+
 def test_the_verifier_cannot_be_asked_from_outside_by_its_inner_name(gate: str, ada: str) -> None:
     assert ask(gate, logged_in(gate), "/_authapp/verify").status_code == 404
 

@@ -1,5 +1,6 @@
 """The role that serves needs what docs/operations.md says, and nothing more; and so does the one that prunes."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from databases import Databases
 from e2e.processes import ROOT, environment, flask, serving
 from e2e.test_pgbouncer import a_life
 from factories import PASSWORD
+from security.foreign import HASHES
 
 
 def documented(role: str) -> str:
@@ -75,6 +77,16 @@ def test_the_documented_grants_are_enough_for_all_that_is_served(databases: Data
                 assert '"ERROR"' not in server.log
             for command in (["tokens", "prune"], ["users", "disable", "grace"], ["users", "delete", "grace", "--yes"]):
                 assert flask(variables, *command).returncode == 0, command
+            moved = tmp_path / "moved.jsonl"
+            moved.write_text(json.dumps({"email": "joan@example.com", "password_hash": HASHES["auth0 bcrypt"]}))
+            assert flask(variables, "users", "import", str(moved)).returncode == 0
+            assert flask(variables, "users", "export", "--out", str(tmp_path / "all.jsonl")).returncode == 0
+            # It would also empty the trail: for that, it takes the role that owns the tables.
+            erasure = flask(variables, "users", "erase", "joan", "--yes")
+            assert (erasure.returncode, erasure.stderr.count("\n")) == (1, 1)
+            assert "This role may not change the audit trail" in erasure.stderr
+            assert flask(variables, "users", "show", "joan").returncode == 0
+            assert flask(environment(url), "users", "erase", "joan", "--yes").returncode == 0
             files = {
                 "/etc/authapp/environment": variables,
                 "/etc/authapp/audit-environment": {"AUTHAPP_DATABASE_URL": roles.url("authapp_audit")},

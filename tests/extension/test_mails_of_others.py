@@ -23,6 +23,7 @@ from authapp import (
     transaction,
     use_token,
 )
+from authapp.errors import RoleTaken
 from conftest import dispose
 from databases import Databases
 
@@ -36,6 +37,8 @@ class Invitations:
     """Accepts an invitation with the link in its mail."""
 
     purpose = PURPOSE
+
+    refusals = (RoleTaken,)
 
     def __init__(self) -> None:
         self.accepted: list[UUID] = []
@@ -90,6 +93,13 @@ def invite(app: Flask, user_id: UUID) -> None:
         details = {"team": "Engines"}
         outbox = Services.of(app).mail.outbox
         outbox.add(KIND, user_id=user_id, address=None, context=testing.GUEST, details=details)
+
+
+def test_what_their_link_refuses_is_in_the_contract(client: FlaskClient) -> None:
+    operation = client.get("/openapi.json").get_json()["paths"][PATH]["put"]
+    examples = operation["responses"]["409"]["content"]["application/problem+json"]["examples"]
+    assert "role_taken" in examples
+    assert [each for each in ({"accessToken": []}, {}) if each not in operation["security"]] == []
 
 
 def test_their_mail_is_sent_and_its_link_does_what_they_say_once(

@@ -20,7 +20,7 @@ from databases import ROOT, Databases
 from factories import a_session, a_user
 from settings import settings
 
-NOBODYS = {"users", "roles", "audit_events", "login_throttles", "address_limits", "outgoing_mail"}
+NOBODYS = {"users", "roles", "audit_events", "login_throttles", "address_limits", "outgoing_mail", "foreign_hash_marks"}
 """The tables whose rows do not belong to a user, or may belong to nobody; all others are keyed by the user first."""
 
 MIGRATIONS = str(ROOT / "migrations")

@@ -16,6 +16,7 @@ from authapp.api import (
     docs,
     email_verifications,
     errors,
+    exports,
     factors,
     forced_resets,
     forward_auth,
@@ -30,6 +31,7 @@ from authapp.api import (
     password_resets,
     ping,
     problems,
+    providers,
     recovery_codes,
     registrations,
     roles,
@@ -43,6 +45,7 @@ from authapp.api import (
 from authapp.api.cors import AllowedOrigins
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings, SettingsError
+from authapp.domain.factors.kinds import offered_second_factors
 
 
 def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
@@ -65,10 +68,12 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         oauth.blueprint: f"{BASE_PATH}/oauth",
         sessions.blueprint: f"{BASE_PATH}/users/me/sessions",
         audit_events.activity: f"{BASE_PATH}/users/me/activity",
+        exports.blueprint: f"{BASE_PATH}/users/me/export",
         **(_of_mail(settings) if settings.mail_url else {}),
-        **(_of_factors() if settings.has_second_factors else {}),
+        **(_of_factors() if offered_second_factors(settings) else {}),
         **({totp.blueprint: f"{BASE_PATH}/users/me/totp"} if settings.encryption_keys else {}),
         **(_of_passkeys(settings) if settings.origins else {}),
+        **(_of_providers() if settings.providers else {}),
         roles.blueprint: f"{BASE_PATH}/roles",
         audit_events.blueprint: f"{BASE_PATH}/audit-events",
         ping.blueprint: BASE_PATH,
@@ -107,6 +112,13 @@ def _of_passkeys(settings: Settings) -> dict[Blueprint, str | None]:
         passkeys.blueprint: f"{BASE_PATH}/users/me/passkeys",
         passkeys.logins: f"{BASE_PATH}/auth",
         **({passkeys.related_origins: "/.well-known"} if passkeys.has_related_origins(settings) else {}),
+    }
+
+
+def _of_providers() -> dict[Blueprint, str | None]:
+    return {
+        providers.blueprint: f"{BASE_PATH}/auth/providers",
+        providers.links: f"{BASE_PATH}/users/me/providers",
     }
 
 

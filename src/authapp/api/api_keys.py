@@ -12,7 +12,7 @@ from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.api_keys import ApiKeyPageSchema, ApiKeyRequestSchema, NewApiKeySchema
 from authapp.api.schemas.pages import PageQuerySchema
-from authapp.domain.api_keys.api_keys import KeyRequest, NewApiKey, TooManyApiKeys
+from authapp.domain.api_keys.api_keys import ApiKeyRequest, NewApiKey, TooManyApiKeys
 from authapp.domain.pages import Page
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
@@ -34,7 +34,7 @@ def create_own_api_key(body: dict[str, Any]) -> dict[str, Any]:
     The answer has the key, which is not shown again. Its permissions cannot be more than yours. A key makes no keys.
     """
     keys = Services.of(current_app).api_keys
-    return _shown(keys.create_own(current_principal().id, KeyRequest(**body), request_context()))
+    return _shown(keys.create_own(current_principal().id, ApiKeyRequest(**body), request_context()))
 
 
 @blueprint.get("")
@@ -72,7 +72,7 @@ def create_user_api_key(body: dict[str, Any], user_id: UUID) -> dict[str, Any]:
     The answer has the key, which is not shown again. Its permissions cannot be more than yours, and neither can those
     of the account. A person makes their own keys.
     """
-    return _shown(Services.of(current_app).api_keys.create_for(user_id, KeyRequest(**body), request_context()))
+    return _shown(Services.of(current_app).api_keys.create_for(user_id, ApiKeyRequest(**body), request_context()))
 
 
 @of_users.get("/<uuid:user_id>/api-keys")

@@ -2,10 +2,10 @@
 
 from flask import Response, current_app, request
 
-from authapp.api.authenticate import authenticate_if_possible
+from authapp.api.authenticate import BearerJWT, authenticate_if_possible
 from authapp.api.context import request_context
 from authapp.api.guards import limited, public
-from authapp.api.openapi import Blueprint, refuses
+from authapp.api.openapi import Blueprint, reads, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.email_verifications import EmailVerificationSchema, OneTimeTokenSchema
 from authapp.api.schemas.mail import AcceptedSchema, MailRequestSchema
@@ -33,11 +33,13 @@ def request_email_verification(body: dict[str, str]) -> dict[str, str]:
 
 @blueprint.put("")
 @public
+@reads(BearerJWT(), required=False)
 @blueprint.arguments(EmailVerificationSchema)
 @blueprint.response(204)
 @refuses(
     *(OneTimeTokenInvalid, WrongPassword, EmailTaken, TooManyRequests, ServiceUnavailable),
     signals=(hooks.user_changing, hooks.credentials_voiding),
+    of_services=lambda services: services.email.link_confirmations.refusals(),
 )
 def verify_email(body: dict[str, str]) -> Response:
     """Verify, change or restore an address.

@@ -81,7 +81,7 @@ def recent(max_age: int | None = None) -> Callable[[View], View]:
     for ``@recent`` without brackets.
     """
     given: object = max_age
-    if given is not None and not (isinstance(given, int) and given > 0):
+    if given is not None and not (type(given) is int and given > 0):
         raise ValueError("Write @recent(), or @recent(60) with a number of seconds.")
     return lambda view: mark(view, Guard(requirements=(Recent(max_age),)))
 

@@ -12,7 +12,7 @@ from authapp.api.openapi import Blueprint, refuses
 from authapp.api.schemas.tokens import IntrospectionSchema, TokenSchema
 from authapp.context import Principal
 from authapp.domain import hooks
-from authapp.domain.api_keys.verification import KnownKey
+from authapp.domain.api_keys.verification import FoundApiKey
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
 from authapp.security.api_keys import TAG, prefix_of
@@ -59,7 +59,7 @@ def revoke_token(form: dict[str, str]) -> Response:
     return Response(status=200)
 
 
-def _of_key(key: KnownKey | None) -> dict[str, Any]:
+def _of_key(key: FoundApiKey | None) -> dict[str, Any]:
     if key is None:
         return {"active": False}
     user_id = key.principal.id

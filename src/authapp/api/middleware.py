@@ -71,9 +71,8 @@ class CoveredRequests:
 def init_app(app: Flask, origins: AllowedOrigins, *, cover_all: bool) -> None:
     """Wrap ``app`` in the middleware; with ``cover_all``, every request is covered."""
     app.wsgi_app = CoveredRequests(app.wsgi_app, origins, cover_all=cover_all)  # type: ignore[method-assign]  # as Flask documents it
-    # Flask has no hook around its teardown functions.
-    app.do_teardown_request = _contained(app.do_teardown_request)  # type: ignore[method-assign]
-    app.do_teardown_appcontext = _contained(app.do_teardown_appcontext)  # type: ignore[method-assign]
+    app.do_teardown_request = _contained(app.do_teardown_request)  # type: ignore[method-assign]  # Flask has no hook there
+    app.do_teardown_appcontext = _contained(app.do_teardown_appcontext)  # type: ignore[method-assign]  # likewise
 
 
 def cover(environ: dict[str, Any]) -> None:
@@ -116,7 +115,7 @@ def _contained(teardown: Callable[..., None]) -> Callable[..., None]:
             # Without the message: that of a database error quotes the values of the statement.
             kind, where = type(error).__name__, "".join(format_tb(error.__traceback__)[-12:])
             message = "a teardown function failed (%s); the response of request %s stays; at\n%s"
-            logger.error(message, kind, _request_id(environ), where)  # noqa: TRY400
+            logger.error(message, kind, _request_id(environ), where)  # noqa: TRY400 - as above
             discard()
 
     return run

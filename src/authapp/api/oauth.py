@@ -19,7 +19,7 @@ from authapp.api.middleware import CODE
 from authapp.api.openapi import Blueprint, headers_of, reads
 from authapp.api.responses import as_json
 from authapp.api.schemas.oauth import CLIENT_CREDENTIALS, KeyTokenSchema, TokenErrorSchema, TokenRequestSchema
-from authapp.domain.api_keys.client_credentials import KeyToken, ScopeRefused
+from authapp.domain.api_keys.client_credentials import ApiKeyToken, ScopeRefused
 from authapp.domain.services import Services
 from authapp.errors import Refusal, TooMany, Unauthenticated, Unavailable
 
@@ -72,7 +72,7 @@ def _examples(*errors: str) -> dict[str, Any]:
     503, schema=TokenErrorSchema, examples=_examples("temporarily_unavailable"), headers=headers_of(Unavailable)
 )
 @blueprint.doc(**_DOCUMENTED)
-def create_token() -> KeyToken:
+def create_token() -> ApiKeyToken:
     """Get an access token for an API key.
 
     This is the client credentials grant of RFC 6749: HTTP Basic with the prefix of the key as `client_id`, and the key

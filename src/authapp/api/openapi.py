@@ -13,6 +13,7 @@ from importlib.metadata import version
 from json import dumps, loads
 from typing import Any, cast
 
+import yaml
 from blinker import NamedSignal
 from flask import Flask, Response
 from flask_smorest import Api
@@ -30,8 +31,7 @@ from authapp.api.requirements import Requirement
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.api.schemas.tokens import RefreshSchema
-from authapp.api.yaml_text import as_yaml
-from authapp.domain.services import EXTENSION
+from authapp.domain.services import EXTENSION, Services
 from authapp.errors import (
     Invalid,
     MalformedRequest,
@@ -73,24 +73,31 @@ _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _RETRY_AFTER: dict[str, Any] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
 
 
-def refuses(*refusals: type[Refusal], signals: Iterable[NamedSignal] = ()) -> Callable[[View], View]:
+def refuses(
+    *refusals: type[Refusal],
+    signals: Iterable[NamedSignal] = (),
+    of_services: Callable[[Services], Iterable[type[Refusal]]] = lambda _services: (),
+) -> Callable[[View], View]:
     """Document the refusals that a view's use case raises, and the signals whose receivers may refuse.
 
-    Those of its guard and its body are added automatically.
+    Those of its guard and its body are added automatically. ``of_services`` returns those of use cases that an
+    application has added.
     """
 
     def mark(view: View) -> View:
         view.refusals, view.signals = refusals, tuple(signals)  # type: ignore[attr-defined]  # functions take any
+        view.refusals_of_services = of_services  # type: ignore[attr-defined]  # likewise
         return view
 
     return mark
 
 
-def reads(*authenticators: Authenticator) -> Callable[[View], View]:
-    """Document the credentials that a public view reads by itself."""
+def reads(*authenticators: Authenticator, required: bool = True) -> Callable[[View], View]:
+    """Document the credentials that a public view reads by itself, and whether it refuses requests without any."""
 
     def mark(view: View) -> View:
-        view.reads_credentials = authenticators  # type: ignore[attr-defined]
+        view.reads_credentials = authenticators  # type: ignore[attr-defined]  # functions take any
+        view.also_reads_guests = not required  # type: ignore[attr-defined]  # likewise
         return view
 
     return mark
@@ -138,8 +145,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
                     return result
                 return as_json(dump(result) if dump else result, status_code, headers)
 
-            # Where flask-smorest keeps the documentation of a view.
-            answering._apidoc = document(view)._apidoc  # type: ignore[attr-defined]  # noqa: SLF001
+            answering._apidoc = document(view)._apidoc  # type: ignore[attr-defined]  # noqa: SLF001 - where flask-smorest keeps it
             return cast("View", answering)
 
         return decorator
@@ -150,11 +156,13 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
         """Register a view, and document its words, operation id, security, errors and refresh token."""
         guard = guard_of(view_func)
         schemes = _schemes([*guard.authenticators, *getattr(view_func, "reads_credentials", ())])
+        # A requirement of nothing makes the others optional.
+        guests: list[dict[str, list[str]]] = [{}] if getattr(view_func, "also_reads_guests", False) else []
         documented = self.doc(
             **words_of(view_func, guard),
             **{"x-needs": badges_of(guard)},
             operationId=_camel_case(endpoint or view_func.__name__),
-            security=_SECURITY[guard.level] + [{name: []} for name in schemes],
+            security=[*_SECURITY[guard.level], *({name: []} for name in schemes), *guests],
             responses=_responses(_refusals_of(view_func, guard)),
             **(_REFRESH_BODY if guard.level is AccessLevel.REFRESH else {}),
         )(view_func)
@@ -219,6 +227,7 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
         added.update(each for signal in getattr(view, "signals", ()) for each in hooks.refusals(signal))
         if extension.services.settings.refresh_cookie == "on":
             added.update(cookie_document.describe(operation))
+        added.update(getattr(view, "refusals_of_services", lambda _services: ())(extension.services))
         for status, response in _responses(added, _PROBLEM).items():
             present = operation["responses"].setdefault(status, response)
             examples = present["content"][CONTENT_TYPE]["examples"]
@@ -234,11 +243,11 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
 
     @cached_property
     def _yaml(self) -> str:
-        return as_yaml(loads(self.json))
+        return _as_yaml(loads(self.json))
 
     def yaml_below(self, prefix: str) -> str:
         """The same document as YAML."""
-        root, below = (as_yaml({"servers": [{"url": url}]}) for url in ("/", prefix))
+        root, below = (_as_yaml({"servers": [{"url": url}]}) for url in ("/", prefix))
         return self._yaml.replace(root, below, 1) if prefix else self._yaml
 
     def _register_error_handlers(self) -> None:
@@ -343,3 +352,7 @@ def _example(refusal: type[Refusal]) -> dict[str, Any]:
 
 _LIMIT_OF_EVERY_ROUTE = {str(status_of(TooManyRequests)): _response([TooManyRequests], _PROBLEM)}
 """The response of Flask-Limiter. It is added when the library has resolved the schemas of all others."""
+
+
+def _as_yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)

@@ -94,7 +94,7 @@ class MultiFactor:
 
     def check(self, principal: Principal) -> None:
         """Raise ``StepUpRequired``, or ``PermissionDenied`` for a credential that no login can give a second factor."""
-        if not self.if_offered or Services.of(current_app).settings.has_second_factors:
+        if not self.if_offered or Services.of(current_app).factors.offered:
             require_multi_factor(principal)
 
 

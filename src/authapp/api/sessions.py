@@ -12,8 +12,10 @@ from authapp.api.responses import no_content
 from authapp.api.schemas.pages import PageQuerySchema
 from authapp.api.schemas.sessions import SessionPageSchema
 from authapp.context import acr_of
+from authapp.domain.pages import Page
 from authapp.domain.services import Services
 from authapp.errors import ResourceNotFound
+from authapp.models import Session
 
 blueprint = Blueprint("sessions", __name__, description="The user's own sessions")
 
@@ -28,10 +30,15 @@ def list_own_sessions(query: dict[str, Any]) -> dict[str, Any]:
     """
     principal = current_principal()
     page = Services.of(current_app).sessions.list_live(principal.id, **query)
+    return shown_sessions(page, principal.session_id)
+
+
+def shown_sessions(page: Page[Session], current_id: UUID | None) -> dict[str, Any]:
+    """Return a page of sessions as their owner sees it; ``current_id`` is that of the request's token."""
     items = [
         {
             **vars(session),
-            "current": session.id == principal.session_id,
+            "current": session.id == current_id,
             "acr": acr_of(session.amr),
             "auth_time": session.auth_time or session.created_at,
         }

@@ -9,7 +9,7 @@ import click
 from authapp import clock
 from authapp.cli.commands import Commands, Duration, json_option, print_json, services
 from authapp.context import OPERATOR
-from authapp.domain.api_keys.api_keys import KeyRequest
+from authapp.domain.api_keys.api_keys import ApiKeyRequest
 from authapp.domain.users.rows import UserRef
 from authapp.models import ApiKey
 from authapp.security.api_keys import PREFIX_LENGTH, ids_of_prefix
@@ -34,7 +34,7 @@ owner_argument = click.argument("owner", metavar="USERNAME")
 def create(owner: str, name: str, permissions: tuple[str, ...], expires: timedelta | None, as_json: bool) -> None:
     """Make a key of an account, and print it: it is not shown again."""
     expires_at = None if expires is None else clock.now() + expires
-    wanted = KeyRequest(name=name, permissions=permissions or None, expires_at=expires_at)
+    wanted = ApiKeyRequest(name=name, permissions=permissions or None, expires_at=expires_at)
     made = services().api_keys.create_for(owner, wanted, OPERATOR)
     if as_json:
         print_json({**_as_data(made.row), "key": made.secret})

@@ -66,7 +66,6 @@ def test(address: str) -> None:
 @json_option
 def queue(as_json: bool) -> None:
     """Show the mails that wait, without addresses: how many, and up to 100 of them, those that are due first."""
-    _delivery()
     state, mails = read_queue(), list_mails()
     if as_json:
         summary = {"waiting": state.queued, "oldest_seconds": state.oldest_seconds, "failed_last_day": state.failed}

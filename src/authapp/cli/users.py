@@ -8,11 +8,17 @@ import click
 
 from authapp import clock
 from authapp.cli.commands import Commands, json_option, password_option, print_json, read_password, services
+from authapp.cli.users_erase import erase
+from authapp.cli.users_export import export
+from authapp.cli.users_import import import_
 from authapp.context import OPERATOR
 from authapp.domain.factors.enrolled import factors_of
 from authapp.models import User, UserStatus
 
 users = Commands("users", help="Create and manage accounts.")
+users.command("import")(import_)
+users.command("export")(export)
+users.command("erase")(erase)
 
 name_argument = click.argument("name", metavar="USERNAME")
 

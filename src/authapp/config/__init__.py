@@ -11,11 +11,13 @@ from authapp.config.browsers import cors_origins, origin_of, problems_of_browser
 from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
 from authapp.config.mail import MailServer, link_url, mail_from, mail_server
 from authapp.config.parsers import bind_address, breach_source, folder, names
-from authapp.config.passkeys import RelyingParty, origins, problems_of_factors, relying_party, rp_id
+from authapp.config.passkeys import RelyingParty, origins, problems_of_passkeys, relying_party, rp_id
+from authapp.config.providers import ProviderSettings, problems_of_providers, providers, redirect_uris
 from authapp.config.rate_limits import RateLimit, rate_limits
 
 __all__ = [
     "MailServer",
+    "ProviderSettings",
     "RateLimit",
     "RelyingParty",
     "Settings",
@@ -126,6 +128,9 @@ class Settings:
     """After how many failures in a row an account is locked, half of them under each of its two names (NIST SP
     800-63B-4: at most 100)."""
 
+    login_floor_ms: int = _integer(1_000, 0, 10_000)
+    """After how many milliseconds a refused login is answered at the earliest, while any account has a foreign hash."""
+
     rate_limits: Mapping[str, RateLimit | None] = field(
         default_factory=dict, metadata={"read": (EnvironmentReader.rates, rate_limits)}
     )
@@ -217,15 +222,16 @@ class Settings:
     refresh_cookie: Literal["off", "on"] = _choice("off", "on")
     """Whether a browser may keep its refresh token in a cookie that scripts cannot read."""
 
+    providers: Mapping[str, ProviderSettings] | None = _read(EnvironmentReader.text, None, providers)
+    """The providers that users may log in with, as JSON, by their names. Without it, there are none."""
+
+    redirect_uris: tuple[str, ...] | None = _read(EnvironmentReader.text, None, redirect_uris)
+    """Where providers may send users back to, compared exactly. Required with ``providers``. Separated by blanks."""
+
     @property
     def relying_party(self) -> RelyingParty | None:
         """Whom passkeys are made for; ``None`` if there are none. Raises ``ValueError`` as ``relying_party`` does."""
         return relying_party(self.origins, self.issuer, self.rp_id, self.rp_name) if self.origins else None
-
-    @property
-    def has_second_factors(self) -> bool:
-        """Whether users can add a second factor: an authenticator app or a passkey."""
-        return self.encryption_keys is not None or self.origins is not None
 
     def rate_limit(self, name: str) -> RateLimit | None:
         """Return the limit ``name``; ``None`` means no limit. Raises ``KeyError`` if no such limit is registered."""
@@ -266,7 +272,8 @@ class Settings:
             reader.require_value(values, "mail_url", "AUTHAPP_EMAIL_VERIFICATION=required needs it.")
         if values["rp_id"] is not None:
             reader.require_value(values, "origins", "AUTHAPP_RP_ID needs it.")
-        reader.problems += problems_of_factors(values) + problems_of_browsers(values)
+        reader.problems += problems_of_passkeys(values) + problems_of_browsers(values)
+        reader.problems += problems_of_providers(values, reader.problems)
         if values["encryption_keys"] is not None:
             problems = check_encryption_keys(values["encryption_keys"], values["jwt_keys"] or "")
             reader.problems.extend(f"AUTHAPP_ENCRYPTION_KEYS {problem}" for problem in problems)

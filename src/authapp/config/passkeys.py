@@ -47,11 +47,8 @@ def relying_party(origins: Sequence[str], issuer: str, rp_id: str | None, rp_nam
     return RelyingParty(rp_id, rp_name or rp_id, tuple(origins))
 
 
-def problems_of_factors(values: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each problem of the settings of second factors together."""
-    if values["second_factor_required_roles"] and not (values["encryption_keys"] or values["origins"]):
-        needed = "AUTHAPP_ENCRYPTION_KEYS or AUTHAPP_ORIGINS: nobody could get a second factor."
-        return [f"AUTHAPP_SECOND_FACTOR_REQUIRED_ROLES needs {needed}"]
+def problems_of_passkeys(values: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each problem of the settings of passkeys together."""
     if values["origins"] is None or values["issuer"] is None:
         return []
     try:

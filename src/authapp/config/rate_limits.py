@@ -15,8 +15,9 @@ class RateLimit:
 
 rate_limits: Registry[RateLimit | None] = Registry(
     "rate limit",
-    r"(?!default$|storage$)[a-z][a-z_]{0,39}",
-    "use 1 to 40 of a-z and _, and neither default nor storage.",
+    r"[a-z][a-z_]{0,39}",
+    "use 1 to 40 of a-z and _.",
+    reserved=frozenset({"default", "storage"}),
 )
 """The default of each limit, by name. ``AUTHAPP_RATE_LIMIT_<NAME>`` changes it; ``off`` turns it off.
 
@@ -28,4 +29,5 @@ REGISTER = rate_limits.register("register", RateLimit(60, 60))
 REFRESH = rate_limits.register("refresh", RateLimit(600, 60))
 PASSWORD = rate_limits.register("password", RateLimit(60, 60))
 API_KEY = rate_limits.register("api_key", None)
+EXPORT = rate_limits.register("export", RateLimit(5, 86_400))
 MAIL = rate_limits.register("mail", RateLimit(30, 3600))

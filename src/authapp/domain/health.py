@@ -3,19 +3,25 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.database import reasons
-from authapp.database.errors import sqlstate
 from authapp.database.migrations import MigrationFolder
-from authapp.database.session import db, read_one
+from authapp.database.session import read_one
 from authapp.domain.privileges import missing_privileges
+from authapp.domain.readiness_checks import (
+    HealthProblem,
+    ReadinessCheck,
+    TimedChecks,
+    failure_reason,
+    outcome,
+    readiness_checks,
+)
 from authapp.errors import FieldError, ServiceUnavailable
-from authapp.registry import Registry
 
 logger = logging.getLogger(__name__)
 
@@ -25,44 +31,25 @@ PRIVILEGES_SECONDS = 60.0
 """For how long privileges that were complete are not looked at again."""
 
 
-@dataclass(frozen=True)
-class HealthProblem:
-    """A problem of one component: a sentence ``for_guests``, and its reason ``for_operator`` alone, if any.
-
-    The sentence for guests names no table, role, revision or host.
-    """
-
-    for_guests: str
-    for_operator: str = ""
-
-
-ReadinessCheck = Callable[[], HealthProblem | None]
-
-readiness_checks: Registry[ReadinessCheck] = Registry(
-    "readiness check",
-    r"(?!database$|privileges$|migrations$|encryption_keys$)[a-z][a-z_]{0,39}",
-    "use 1 to 40 of a-z and _.",
-)
-"""What else must hold before requests are served, by the component. Each returns a problem, or ``None``.
-
-They are asked when the database is as it should be, so they may query it.
-"""
-
-
 class Health:
     """Checks whether the service is ready for requests."""
 
     def __init__(
-        self, migrations: Sequence[MigrationFolder], checks: Mapping[str, ReadinessCheck] = MappingProxyType({})
+        self,
+        migrations: Sequence[MigrationFolder],
+        app_context: Callable[[], AbstractContextManager[Any]],
+        checks: Mapping[str, ReadinessCheck] = MappingProxyType({}),
     ) -> None:
         """Take the folders of migrations that must have been applied to the database.
 
-        ``checks`` are asked like ``readiness_checks``, and before them; they know the settings of one application.
+        ``app_context`` opens the application context in which the ``readiness_checks`` are asked. ``checks`` are asked
+        before them; they only query the database, and know the settings of one application.
         Raises ``ValueError`` if one of them has a name that is registered.
         """
         if taken := checks.keys() & readiness_checks.keys():
             raise ValueError(f"authapp has these readiness checks itself: {', '.join(sorted(taken))}.")
         self._migrations, self._checks = migrations, checks
+        self._registered = TimedChecks(app_context)
         self._privileged_until = 0.0
 
     def require_ready(self) -> None:
@@ -89,7 +76,7 @@ class Health:
                 return {"database": HealthProblem(sentence)}
             return self._privileges() or self._behind() or self._others()
         except SQLAlchemyError as error:
-            return {"database": HealthProblem("The database cannot be asked.", f"Reason: {_reason(error)}.")}
+            return {"database": HealthProblem("The database cannot be asked.", f"Reason: {failure_reason(error)}.")}
 
     def _privileges(self) -> dict[str, HealthProblem]:
         if time.monotonic() < self._privileged_until:
@@ -105,23 +92,5 @@ class Health:
         return {"migrations": HealthProblem(_BEHIND, behind[0])} if behind else {}
 
     def _others(self) -> dict[str, HealthProblem]:
-        checks = {**self._checks, **dict(readiness_checks.items())}
-        found = {component: _outcome(check) for component, check in checks.items()}
-        return {component: problem for component, problem in found.items() if problem}
-
-
-def _outcome(check: ReadinessCheck) -> HealthProblem | None:
-    try:
-        return check()
-    except Exception as error:  # noqa: BLE001 - whatever it is, what was to be checked is not known to hold
-        # After a statement that failed, PostgreSQL would refuse those of the next check in the same transaction.
-        db.session.rollback()
-        return HealthProblem("It cannot be checked.", f"Reason: {_reason(error)}.")
-
-
-def _reason(error: Exception) -> str:
-    """Return why something failed, for the operator, without the message of the error: it may quote a secret."""
-    if not isinstance(error, SQLAlchemyError):
-        return f"a bug: {type(error).__name__}"
-    code = sqlstate(error)
-    return reasons.reason(error) or f"a bug: {type(error).__name__}{f' (SQLSTATE {code})' if code else ''}"
+        found = {component: problem for component, check in self._checks.items() if (problem := outcome(check))}
+        return found | self._registered.problems()

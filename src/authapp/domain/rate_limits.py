@@ -1,4 +1,4 @@
-"""Rate limits by client address and by mailbox, counted in PostgreSQL for all workers and nodes together.
+"""Rate limits by client address, by mailbox and by API key, counted in PostgreSQL for all workers and nodes together.
 
 The algorithm is GCRA (ITU-T I.371). It stores one timestamp per key and limit, and updates it in one statement. A
 burst of the whole quota is allowed; after that, requests are allowed at the average rate.
@@ -27,7 +27,7 @@ prunables.register(
 
 
 class RateLimits:
-    """Counts requests by client address."""
+    """Counts requests by client address, or by another key; ``domain/mail/requests.py`` counts mails by mailbox."""
 
     def __init__(self, limit_of: Callable[[str], RateLimit | None], fast_path: FastPath) -> None:
         """Take a function that returns the limit for a name, or ``None`` for no limit."""

@@ -1,6 +1,7 @@
 """The services: all use cases, wired for one application."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, Self
@@ -10,16 +11,19 @@ from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.api_keys.api_keys import ApiKeys
 from authapp.domain.api_keys.client_credentials import ClientCredentials
-from authapp.domain.api_keys.recent_keys import RecentKeys
+from authapp.domain.api_keys.recent_keys import RecentApiKeys
 from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.email.kinds import NEW_LOGIN
 from authapp.domain.email.services import EmailServices
+from authapp.domain.exports import Exports
 from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.factors.kinds import offered_second_factors
 from authapp.domain.factors.services import FactorServices
 from authapp.domain.factors.stored_keys import missing_keys_problem
 from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
+from authapp.domain.imports.imports import Imports
 from authapp.domain.mail.services import MailServices
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.pages import Pages
@@ -27,9 +31,11 @@ from authapp.domain.passwords.breached import breached_passwords
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.login import PasswordLogin
 from authapp.domain.passwords.policy import PasswordPolicy
+from authapp.domain.passwords.response_floor import ResponseFloor
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.principals import Principals
 from authapp.domain.principals.recent import ActorPolicy
+from authapp.domain.providers.services import ProviderServices
 from authapp.domain.pruning import Pruning
 from authapp.domain.rate_limits import RateLimits
 from authapp.domain.roles.roles import Roles
@@ -39,6 +45,7 @@ from authapp.domain.sessions.step_up import StepUps
 from authapp.domain.throttles import Throttles
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
+from authapp.domain.users.erasure import Erasure
 from authapp.domain.users.name_keys import NameKeys
 from authapp.domain.users.never_verified import never_verified
 from authapp.domain.users.search import UserSearch
@@ -47,15 +54,23 @@ from authapp.security.cursors import Cursors
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import InvalidKey, KeyRing
 from authapp.security.passwords import Passwords
+from authapp.security.signed_challenges import SignedChallenges
 from authapp.security.tokens import TokenRules, Tokens
 
 EXTENSION = "authapp"
 
 
 class HasExtensions(Protocol):
-    """The part of a Flask application that is used here."""
+    """The part of a Flask application that ``Services.of`` uses."""
 
     extensions: dict[str, Any]
+
+
+class HasAppContext(Protocol):
+    """The part of a Flask application that ``Services.build`` uses."""
+
+    def app_context(self) -> AbstractContextManager[Any]:
+        """Open an application context."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +88,7 @@ class Services:
     principals: Principals
     api_keys: ApiKeys
     api_key_verifier: ApiKeyVerifier
-    used_api_keys: RecentKeys
+    used_api_keys: RecentApiKeys
     client_credentials: ClientCredentials
     sessions: Sessions
     step_ups: StepUps
@@ -83,18 +98,24 @@ class Services:
     administration: Administration
     user_search: UserSearch
     name_keys: NameKeys
+    imports: Imports
+    exports: Exports
+    erasure: Erasure
     roles: Roles
     audit: AuditTrail
     rate_limits: RateLimits
     one_time_tokens: OneTimeTokens
     mail: MailServices
     email: EmailServices
+    providers: ProviderServices
     encryption_keys: EncryptionKeys | None
     pruning: Pruning
     health: Health
 
     @classmethod
-    def build(cls, settings: Settings, fast_path: FastPath, app: object, migrations: Sequence[MigrationFolder]) -> Self:
+    def build(
+        cls, settings: Settings, fast_path: FastPath, app: HasAppContext, migrations: Sequence[MigrationFolder]
+    ) -> Self:
         """Create the use cases.
 
         Raises ``authapp.security.keys.InvalidKey``, with the name of the setting, if the keys cannot be used.
@@ -107,16 +128,24 @@ class Services:
             fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
         )
         must_verify = settings.email_verification == "required"
-        verifier = PasswordVerifier(hasher, throttles, fast_path, verified_addresses=must_verify)
+        verifier = PasswordVerifier(
+            hasher,
+            throttles,
+            fast_path,
+            verified_addresses=must_verify,
+            floor=ResponseFloor(settings.login_floor_ms / 1000),
+        )
         principals, one_time_tokens = Principals(fast_path), OneTimeTokens()
-        rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), RecentKeys()
+        rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), RecentApiKeys()
         api_key_verifier = ApiKeyVerifier(fast_path, rate_limits, used_api_keys)
         sessions = _sessions(settings, tokens, fast_path, hooks, pages)
+        search, trail = UserSearch(pages), AuditTrail(pages)
         actor_policy = ActorPolicy(
             settings.step_up_max_age,
-            two_factors=settings.has_second_factors,
+            has_second_factors=bool(offered_second_factors(settings)),
             second_factors_of=lambda user_id: factors_of(user_id).second_factors,
         )
+        api_keys = ApiKeys(pages, api_key_verifier, actor_policy)
         accounts = Accounts(
             verifier, policy, hasher, hooks, actor_policy, registration_open=settings.registration == "open"
         )
@@ -148,7 +177,7 @@ class Services:
             password_verifier=verifier,
             password_login=PasswordLogin(verifier, sessions, principals, hooks),
             principals=principals,
-            api_keys=ApiKeys(pages, api_key_verifier, actor_policy),
+            api_keys=api_keys,
             api_key_verifier=api_key_verifier,
             used_api_keys=used_api_keys,
             client_credentials=ClientCredentials(api_key_verifier, tokens),
@@ -173,14 +202,20 @@ class Services:
                 actor_policy,
                 has_mail=settings.mail_url is not None,
             ),
-            user_search=UserSearch(pages),
+            user_search=search,
             name_keys=NameKeys(),
+            imports=Imports(factors.totp_factors),
+            exports=Exports(accounts, search, sessions, api_keys, trail, rate_limits),
+            erasure=Erasure(hooks),
             roles=Roles(pages, actor_policy.require_recent),
-            audit=AuditTrail(pages),
+            audit=trail,
             rate_limits=rate_limits,
             one_time_tokens=one_time_tokens,
             mail=mail,
             email=email,
+            providers=ProviderServices.build(
+                settings, SignedChallenges(keys), accounts, sessions, factors.changes, hooks
+            ),
             encryption_keys=encryption_keys,
             pruning=Pruning(
                 leeway=settings.leeway,
@@ -189,7 +224,9 @@ class Services:
                     *(never_verified(settings.unverified_account_days) if must_verify else ()),
                 ],
             ),
-            health=Health(migrations, {"encryption_keys": partial(missing_keys_problem, encryption_keys)}),
+            health=Health(
+                migrations, app.app_context, {"encryption_keys": partial(missing_keys_problem, encryption_keys)}
+            ),
         )
 
     def connect(self, app: object) -> None:

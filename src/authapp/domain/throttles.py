@@ -5,7 +5,8 @@ session, a code. Failures are counted by scope and by ``counted_id``: an account
 
 - ``reserve`` counts an attempt, in one atomic statement, before the password or code is checked. So parallel guesses
   cannot bypass the limit: of two hundred at once, only as many as allowed are checked.
-- ``reset_failures`` sets the failures to zero: a login does so, and a new password for several scopes.
+- ``reset_failures`` sets the failures in one scope to zero: a login does so. ``reset_first_factors`` does it for all
+  that a new password puts right, and ``reset_all`` for everything.
 - ``release`` subtracts one reserved attempt, and leaves the failures before it: after a right password that is sent
   with a single request (HTTP Basic), or when the database failed before a code was checked.
 """
@@ -16,14 +17,14 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Interval, bindparam, case, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Interval, bindparam, case, delete, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
 from authapp.config import NAMES_PER_ACCOUNT
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, read_one, transaction
-from authapp.domain.pruning import Prunable
+from authapp.domain.pruning import BATCH, Prunable
 from authapp.errors import Quota, Refusal, TooManyRequests
 from authapp.models import LoginThrottle, User
 
@@ -34,16 +35,20 @@ _DOUBLINGS = math.ceil(math.log2(MAX_DELAY / FIRST_DELAY))
 RETENTION = timedelta(days=30)
 """How long failures are kept after the last attempt, unless they lock an account."""
 
+_KEY = (LoginThrottle.counted_id, LoginThrottle.scope)
+
 
 @dataclass(frozen=True)
 class ThrottleScope:
     """What attempts are for. Each scope is counted separately, under its ``name``.
 
-    After half of the failures that an account may have, further attempts are refused with ``locked_message``.
+    After half of the failures that an account may have, further attempts are refused with ``locked_message``. A new
+    password, and enabling the account, resets the failures unless ``is_second_factor``.
     """
 
     name: str
     locked_message: str
+    is_second_factor: bool = False
 
 
 _LOCKED_NAME = "There were too many failed attempts under this name: reset the password, or ask an administrator."
@@ -63,11 +68,14 @@ LOGIN_CODE = ThrottleScope("login_code", "There were too many wrong codes.")
 # Who sends codes has proven the first factor, or has a session: strangers cannot lock an owner out. Nothing but a right
 # factor, ``flask users unlock`` and a reset of all factors resets these failures: each reset is so many guesses more.
 SECOND_FACTOR = ThrottleScope(
-    "second_factor", "There were too many wrong codes: use a passkey or a recovery code, or ask an administrator."
+    "second_factor",
+    "There were too many wrong codes: use a passkey or a recovery code, or ask an administrator.",
+    is_second_factor=True,
 )
 
-FIRST_FACTOR_SCOPES = (LOGIN_BY_USERNAME, LOGIN_BY_EMAIL, LOGIN_CODE, CONFIRMATION)
-"""What a new password resets, and enabling the account."""
+SCOPES = (LOGIN_BY_USERNAME, LOGIN_BY_EMAIL, CONFIRMATION, LOGIN_CODE, SECOND_FACTOR)
+
+_OF_SECOND_FACTORS = LoginThrottle.scope.in_([scope.name for scope in SCOPES if scope.is_second_factor])
 
 
 def unknown_account(key: str) -> UUID:
@@ -84,13 +92,37 @@ class Attempt:
     is_last: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class _PrunableThrottles(Prunable):
+    """The failures that are due. Those that are kept become due later: else each run would read all that ever were."""
+
+    is_kept: ColumnElement[bool]
+
+    def delete_rows(self, condition: ColumnElement[bool]) -> int:
+        """Delete the rows that meet ``condition``, without those that are kept; return their number."""
+        while _postpone(condition & self.is_kept) == BATCH:
+            pass
+        return super().delete_rows(condition & ~self.is_kept)
+
+
+def _postpone(condition: ColumnElement[bool]) -> int:
+    due = select(*_KEY).where(condition).order_by(LoginThrottle.prune_after).limit(BATCH)
+    batch = due.with_for_update(skip_locked=True, of=LoginThrottle).cte("batch")
+    later = {"prune_after": LoginThrottle.prune_after + RETENTION}
+    statement = update(LoginThrottle).where(tuple_(*_KEY).in_(select(*batch.c))).values(later)
+    with transaction() as session:
+        postponed: int = session.connection().execute(statement).rowcount
+    return postponed
+
+
 class Throttles:
     """Counts attempts, as the head of this module describes."""
 
     def __init__(self, fast_path: FastPath, *, free_failures: int, max_failures: int) -> None:
         """Take the number of failures after which delays begin, and after which an account is locked.
 
-        The two names of an account are locked separately, each after half of ``max_failures``; so is every other scope.
+        The two names of an account are locked separately, each after half of ``max_failures``, and at least one; so is
+        every other scope.
         """
         self._fast_path = fast_path
         self._free = free_failures
@@ -136,28 +168,33 @@ class Throttles:
         with transaction() as session:
             session.execute(statement.execution_options(synchronize_session=False))
 
-    def reset_failures(self, counted_id: UUID, *scopes: ThrottleScope) -> bool:
-        """Set the failures in ``scopes``, or in every scope, to zero within the open transaction.
+    def reset_failures(self, counted_id: UUID, scope: ThrottleScope) -> bool:
+        """Set the failures in ``scope`` to zero within the open transaction; return whether there were any."""
+        return _reset(counted_id, LoginThrottle.scope == scope.name)
 
-        Returns whether there were any.
-        """
-        deleted = delete(LoginThrottle).where(LoginThrottle.counted_id == counted_id).returning(LoginThrottle.failures)
-        if scopes:
-            deleted = deleted.where(LoginThrottle.scope.in_([scope.name for scope in scopes]))
-        return any(db.session.scalars(deleted.execution_options(synchronize_session=False)).all())
+    def reset_first_factors(self, counted_id: UUID) -> bool:
+        """Do the same in every scope but those of second factors."""
+        return _reset(counted_id, ~_OF_SECOND_FACTORS)
+
+    def reset_all(self, counted_id: UUID) -> bool:
+        """Do the same in every scope."""
+        return _reset(counted_id)
 
     def prunable(self) -> Prunable:
         """Return which failures are pruned: all after ``RETENTION``; of an account, no locks and no second factors.
 
         If those of an account were kept longer than those of an unknown name, that would reveal which names exist.
         """
+        is_kept = (LoginThrottle.failures >= self._max_of_scope) | _OF_SECOND_FACTORS
+        is_owned = exists().where(User.id == LoginThrottle.counted_id)
+        due = LoginThrottle.prune_after
+        return _PrunableThrottles("limits", due, lambda now: due < now, is_kept=is_kept & is_owned)
 
-        def is_prunable(now: datetime) -> ColumnElement[bool]:
-            is_kept = (LoginThrottle.failures >= self._max_of_scope) | (LoginThrottle.scope == SECOND_FACTOR.name)
-            is_owned = exists().where(User.id == LoginThrottle.counted_id)
-            return (LoginThrottle.last_attempt_at < now - RETENTION) & ~(is_kept & is_owned)
 
-        return Prunable("limits", LoginThrottle.last_attempt_at, is_prunable)
+def _reset(counted_id: UUID, *which: ColumnElement[bool]) -> bool:
+    deleted = delete(LoginThrottle).where(LoginThrottle.counted_id == counted_id, *which)
+    statement = deleted.returning(LoginThrottle.failures).execution_options(synchronize_session=False)
+    return any(db.session.scalars(statement).all())
 
 
 def _refusal(wait: timedelta, sentence: str = "There were too many failed attempts.") -> Refusal:
@@ -181,6 +218,7 @@ def _reserve_statement(free: int) -> PreparedStatement:
         failures=1,
         last_attempt_at=now,
         blocked_until=now + FIRST_DELAY if free <= 1 else None,
+        prune_after=now + RETENTION,
     )
     counted = statement.on_conflict_do_update(
         index_elements=[LoginThrottle.counted_id, LoginThrottle.scope],
@@ -188,6 +226,7 @@ def _reserve_statement(free: int) -> PreparedStatement:
             "failures": failures,
             "last_attempt_at": now,
             "blocked_until": case((failures >= free, now + delay), else_=None),
+            "prune_after": now + RETENTION,
         },
         where=(LoginThrottle.failures < bindparam("max_failures", type_=LoginThrottle.failures.type))
         & func.coalesce(LoginThrottle.blocked_until <= now, True),

@@ -5,11 +5,13 @@ from authapp.models.address_limit import AddressLimit
 from authapp.models.api_key import ApiKey
 from authapp.models.audit_event import AuditEvent
 from authapp.models.blocklisted_token import BlocklistedToken
+from authapp.models.foreign_hash_mark import ForeignHashMark
 from authapp.models.login_throttle import LoginThrottle
 from authapp.models.one_time_token import OneTimeToken
 from authapp.models.outgoing_mail import OutgoingMail
 from authapp.models.passkey import Passkey
 from authapp.models.pending_login import PendingLogin
+from authapp.models.provider_identity import ProviderIdentity
 from authapp.models.recovery_code import RecoveryCode
 from authapp.models.role import Role, UserRole
 from authapp.models.session import EndReason, Session
@@ -29,11 +31,13 @@ __all__ = [
     "AuditEvent",
     "BlocklistedToken",
     "EndReason",
+    "ForeignHashMark",
     "LoginThrottle",
     "OneTimeToken",
     "OutgoingMail",
     "Passkey",
     "PendingLogin",
+    "ProviderIdentity",
     "RecoveryCode",
     "Role",
     "Session",

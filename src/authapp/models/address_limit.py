@@ -8,9 +8,10 @@ from authapp.models.columns import Key, Timestamp
 
 
 class AddressLimit(Model):
-    """How much of one limit a client or a mailbox has used: the theoretical arrival time of its next request (GCRA).
+    """How much of one limit a client, a mailbox or an API key has used.
 
-    ``counted_key`` is the client's network (``client_network``), or the hash of the address that a mail goes to.
+    ``counted_key`` is the client's network (``client_network``), the hash of the address that a mail goes to, or
+    ``api_key:`` and the id of a key. ``arrival_at`` is the theoretical arrival time of the next request (GCRA).
 
     The table is unlogged, so that counting a request does not wait for the disk. The price is that a crash of the
     database loses the counts, which cover about a minute.

@@ -4,17 +4,15 @@ from sqlalchemy import ARRAY, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authapp.database.session import Model
-from authapp.models.columns import Id, Timestamp, matches
+from authapp.models.columns import ONE_LINE_PATTERN, Id, Timestamp, matches
 
 API_KEYS_PER_ACCOUNT = 50
 NAME_MAX_LENGTH = 64
-NAME_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 
 
 def checked_key_name(name: str) -> str:
     """Return ``name``. Raises ``ValueError``, with the rule as its message, if it is not valid."""
-    # Otherwise a name could forge a line of `flask api-keys list`.
-    if not 1 <= len(name) <= NAME_MAX_LENGTH or not matches(NAME_PATTERN, name):
+    if not 1 <= len(name) <= NAME_MAX_LENGTH or not matches(ONE_LINE_PATTERN, name):
         raise ValueError(f"Must be 1 to {NAME_MAX_LENGTH} characters, without control characters.")
     return name
 

@@ -14,6 +14,16 @@ Key = Annotated[str, mapped_column(Text(collation="C"))]
 
 Id = Annotated[UUID, mapped_column(Uuid)]
 
+# Spaces are listed, since U+2028 and U+2029 are space too: hey-api breaks a pattern that names those.
+ONE_LINE_PATTERN = (
+    r"^(?:[ \xa0\u1680\u2000-\u200a\u202f\u205f\u3000\ufeff]"
+    r"|[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])*$"
+)
+"""One line without control characters, those of bidirectional text (UAX #9) included.
+
+Otherwise a name could forge a line of a list in the terminal, or show what stands beside it in another order.
+"""
+
 
 def matches(pattern: str, text: str) -> bool:
     """Return whether ``text`` is of the ``pattern``, which is anchored by ``^`` and ``$`` as JSON Schema needs it."""

@@ -8,16 +8,14 @@ from authapp.models.columns import Id, Timestamp
 
 PASSKEYS_PER_ACCOUNT = 20
 NAME_MAX_LENGTH = 64
-NAME_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 
 
 class Passkey(Model):
     """One passkey: a credential record of WebAuthn L3, section 4, under a name that its owner chose.
 
     ``public_key`` is a COSE_Key (RFC 9052). ``backup_eligible`` tells whether the passkey may be synced between
-    devices, and never changes; ``backed_up`` whether it was when it was used last. ``user_verified`` tells whether the
-    user has ever been verified with it. ``sign_count`` is the highest signature counter that was seen; 0 if the
-    authenticator has none.
+    devices, and never changes; ``backed_up`` whether it was when it was used last. ``sign_count`` is the highest
+    signature counter that was seen; 0 if the authenticator has none. The user was verified when it was made.
     """
 
     __tablename__ = "passkeys"
@@ -31,7 +29,6 @@ class Passkey(Model):
     sign_count: Mapped[int] = mapped_column(BigInteger)
     backup_eligible: Mapped[bool]
     backed_up: Mapped[bool]
-    user_verified: Mapped[bool]
     transports: Mapped[list[str]] = mapped_column(ARRAY(Text))
     aaguid: Mapped[Id]
     name: Mapped[str] = mapped_column(Text)

@@ -5,12 +5,10 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, ORMExecuteState, mapped_column, with_loader_criteria
 
 from authapp.database.session import Model, db
-from authapp.models.columns import Id, Key, Timestamp, matches
+from authapp.models.columns import ONE_LINE_PATTERN, Id, Key, Timestamp, matches
 
 ROLE_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ROLE_DESCRIPTION_MAX_LENGTH = 200
-# Spaces are listed, since U+2028 and U+2029 are space too: hey-api breaks a pattern that names those.
-ROLE_DESCRIPTION_PATTERN = r"^(?:[ \xa0\u1680\u2000-\u200a\u202f\u205f\u3000\ufeff]|[^\s\x00-\x1f\x7f-\x9f])*$"
 
 ROLES_PER_ACCOUNT = 50
 """The most roles that an account has: each request reads all of them."""
@@ -35,9 +33,8 @@ def checked_role_name(name: str) -> str:
 
 def checked_role_description(description: str) -> str:
     """Return ``description``. Raises ``ValueError``, with the rule as its message, if it is not valid."""
-    # One line without control characters. Otherwise a description could forge a line of `flask roles list`.
     fits = len(description) <= ROLE_DESCRIPTION_MAX_LENGTH
-    if not fits or not matches(ROLE_DESCRIPTION_PATTERN, description):
+    if not fits or not matches(ONE_LINE_PATTERN, description):
         raise ValueError(
             f"Must be one line of at most {ROLE_DESCRIPTION_MAX_LENGTH} characters, without control characters."
         )

@@ -19,6 +19,9 @@ from authapp.models.role import UserRole
 USERNAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"
 EMAIL_MAX_LENGTH = 254
 
+FOREIGN_HASH = "NOT starts_with(password_hash, '$argon2id$')"
+"""The SQL condition on a hash that is imported, or was made by another system."""
+
 
 class UserStatus(StrEnum):
     """Whether the user may log in."""
@@ -118,6 +121,8 @@ class User(Model):
         Index(None, "status", "id"),
         # Finds those to prune, which are the oldest of these.
         Index(None, "created_at", postgresql_where=text("first_verified_at IS NULL")),
+        # Tells the pruning of ForeignHashMark whether any is left.
+        Index("ix_users_foreign_hash", "id", postgresql_where=text(FOREIGN_HASH)),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)

@@ -1,7 +1,8 @@
 """Rotation of the keys that encrypt: every server must have a key before the first of them encrypts with it.
 
 The date ``iat`` in a JWK says when its key was made. A key that is newer than the first one is the standby key, which
-encrypts after the next rotation; older ones decrypt what has not been encrypted anew.
+encrypts after the next rotation; older ones decrypt what has not been encrypted anew. Of a first key without a date,
+nobody can tell which others are newer: they all decrypt, and the next rotation dates it.
 """
 
 from enum import StrEnum
@@ -22,7 +23,8 @@ def role_of(key: EncryptionKey, keys: EncryptionKeys) -> EncryptionRole:
     """Return the role of ``key`` among ``keys``."""
     if key.kid == keys.first.kid:
         return EncryptionRole.ENCRYPTS
-    return EncryptionRole.STANDBY if _made(key) > _made(keys.first) else EncryptionRole.DECRYPTS
+    is_newer = "iat" in keys.first.jwk and _made(key) > _made(keys.first)
+    return EncryptionRole.STANDBY if is_newer else EncryptionRole.DECRYPTS
 
 
 def standby_of(keys: EncryptionKeys) -> EncryptionKey | None:
@@ -31,8 +33,14 @@ def standby_of(keys: EncryptionKeys) -> EncryptionKey | None:
 
 
 def with_standby(keys: EncryptionKeys, now: int) -> EncryptionKeys:
-    """Return the keys with a new standby key at the end; ``now`` is in seconds since the epoch."""
-    return EncryptionKeys([*keys, EncryptionKey.generate(max(now, _made(keys.first) + 1))])
+    """Return the keys with a new standby key at the end; ``now`` is in seconds since the epoch.
+
+    A first key without a date gets one later than all others have: otherwise one that it replaced would be the standby.
+    """
+    first, *others = keys
+    if "iat" not in first.jwk:
+        first = EncryptionKey.from_jwk({**first.jwk, "iat": max(now, *(_made(key) + 1 for key in keys))})
+    return EncryptionKeys([first, *others, EncryptionKey.generate(max(now, _made(first) + 1))])
 
 
 def rotated(keys: EncryptionKeys) -> EncryptionKeys:

@@ -15,7 +15,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 from werkzeug.security import check_password_hash
 
-BCRYPT_READS_BYTES = 72
+from authapp.security.foreign_hashes import BCRYPT_READS_BYTES, IMPORTED, verifier
 
 
 class FloorArgon2Hasher(Argon2Hasher):
@@ -94,6 +94,23 @@ class FullLengthBcryptHasher(BcryptHasher):
         return True
 
 
+class ImportedHasher(HasherProtocol):
+    """Verifies what the import stored, for ``pwdlib``."""
+
+    @classmethod
+    def identify(cls, hash: str | bytes) -> bool:
+        return _text(hash).startswith(IMPORTED)
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        raise TypeError("new passwords are hashed with argon2id")
+
+    def verify(self, password: str | bytes, hash: str | bytes) -> bool:
+        return verifier(_text(hash).removeprefix(IMPORTED))(_text(password))
+
+    def check_needs_rehash(self, hash: str | bytes) -> bool:
+        return True
+
+
 class Passwords:
     """Hashes and verifies passwords at the configured cost."""
 
@@ -103,6 +120,7 @@ class Passwords:
             FloorArgon2Hasher(memory_kib=memory_kib, time_cost=time_cost),
             FullLengthBcryptHasher(),
             WerkzeugHasher(),
+            ImportedHasher(),
         )
         self._hash = PasswordHash(hashers)
         start = time.perf_counter()

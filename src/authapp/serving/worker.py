@@ -42,7 +42,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     allowed_origins: Any = None
     """The ``AllowedOrigins`` of ``authapp.api.cors``, if the application has some."""
     metrics_port: metrics.MetricsPort | None = None
-    slot: int
+    slot = 0
     """Both are set by the hooks of ``authapp.serving.metrics``."""
     connections_tracked: AbstractContextManager[Any] = nullcontext()
 
@@ -130,19 +130,20 @@ def store_settings(cfg: Any) -> None:
 
 
 def limit_bodies(application: Any) -> Any:
-    """Return a WSGI application that passes ``application`` a ``RequestBody``.
+    """Return a WSGI application that passes ``application`` a ``RequestBody``, and ``CLIENT_GONE``.
 
     After an answer whose body was not read to its end, the connection closes.
     """
 
     def limited(environ: dict[str, Any], start_response: Any) -> Any:
+        client: ClientSocket = environ["gunicorn.socket"]
+        # A request without a body may wait for its turn as well: HTTP Basic has the password in a header.
+        environ[CLIENT_GONE] = client.has_hung_up
         length = environ.get("CONTENT_LENGTH")
         if length is None and "HTTP_TRANSFER_ENCODING" not in environ:
             return application(environ, start_response)
-        client: ClientSocket = environ["gunicorn.socket"]
         body = RequestBody(environ["wsgi.input"], client, None if length is None else int(length))
         environ["wsgi.input"] = body
-        environ[CLIENT_GONE] = client.has_hung_up
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             if not body.has_arrived():

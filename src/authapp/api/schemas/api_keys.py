@@ -6,7 +6,8 @@ from marshmallow import Schema, fields, validate
 
 from authapp.api.schemas.fields import NO_NUL, AwareTimestamp, Timestamp
 from authapp.api.schemas.pages import PageSchema
-from authapp.models.api_key import NAME_MAX_LENGTH, NAME_PATTERN
+from authapp.models.api_key import NAME_MAX_LENGTH
+from authapp.models.columns import ONE_LINE_PATTERN
 from authapp.security import api_keys
 
 MAX_PERMISSIONS = 100
@@ -16,7 +17,7 @@ KEY = f"{PREFIX}{'0' * 49}"
 
 _NAME_RULE = {
     "description": "Who or what uses the key: 1 to 64 characters, without control characters.",
-    "pattern": NAME_PATTERN,
+    "pattern": ONE_LINE_PATTERN,
     "minLength": 1,
     "maxLength": NAME_MAX_LENGTH,
     "examples": ["nightly backup"],
@@ -28,7 +29,7 @@ class ApiKeyRequestSchema(Schema):
 
     name = fields.String(
         required=True,
-        validate=[validate.Length(1, NAME_MAX_LENGTH), validate.Regexp(NAME_PATTERN.replace("$", r"\Z"))],
+        validate=[validate.Length(1, NAME_MAX_LENGTH), validate.Regexp(ONE_LINE_PATTERN.replace("$", r"\Z"))],
         metadata=_NAME_RULE,
     )
     permissions = fields.List(

@@ -40,7 +40,7 @@ class KeyTokenSchema(Schema):
     """An access token for an API key (RFC 6749, section 5.1)."""
 
     class Meta:
-        title = "KeyToken"
+        title = "ApiKeyToken"
 
     access_token = fields.String(required=True, metadata={"examples": [ACCESS_JWT]})
     token_type = fields.String(required=True, metadata={"enum": ["Bearer"]})

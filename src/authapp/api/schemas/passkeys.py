@@ -5,7 +5,8 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, fields, validate
 
 from authapp.api.schemas.fields import NO_NUL, RECOVERY_CODES, Timestamp
-from authapp.models.passkey import NAME_MAX_LENGTH, NAME_PATTERN
+from authapp.models.columns import ONE_LINE_PATTERN
+from authapp.models.passkey import NAME_MAX_LENGTH
 from authapp.security import base64url
 
 CHALLENGE_ID = "b3Vyc2VsdmVzIGFsb25lIGtub3cgaG93IHRvIHNlYWwgaXQsIGFuZCBub2JvZHkgZWxzZSBkb2Vz"
@@ -17,7 +18,7 @@ _USER_HANDLE = "AZqnxFs-fVOmsjwdng9Kdw"
 
 NAME_RULE: dict[str, Any] = {
     "description": "What its owner calls it. One line, without control characters.",
-    "pattern": NAME_PATTERN,
+    "pattern": ONE_LINE_PATTERN,
     "minLength": 1,
     "maxLength": NAME_MAX_LENGTH,
     "examples": ["Ada's phone"],
@@ -81,7 +82,7 @@ class PasskeyNameSchema(Schema):
 
     name = fields.String(
         required=True,
-        validate=[validate.Length(1, NAME_MAX_LENGTH), validate.Regexp(NAME_PATTERN.replace("$", r"\Z"))],
+        validate=[validate.Length(1, NAME_MAX_LENGTH), validate.Regexp(ONE_LINE_PATTERN.replace("$", r"\Z"))],
         metadata=NAME_RULE,
     )
 

@@ -6,7 +6,8 @@ from marshmallow import Schema, fields, validate
 
 from authapp.api.schemas.pages import PageSchema
 from authapp.domain.roles.permissions import permissions as registered
-from authapp.models.role import ROLE_DESCRIPTION_MAX_LENGTH, ROLE_DESCRIPTION_PATTERN, ROLE_NAME_PATTERN
+from authapp.models.columns import ONE_LINE_PATTERN
+from authapp.models.role import ROLE_DESCRIPTION_MAX_LENGTH, ROLE_NAME_PATTERN
 
 ROLE_NAME_RULE = {
     "description": "1 to 64 of a-z, 0-9, dots, underscores and hyphens, starting with a letter or a digit.",
@@ -17,7 +18,7 @@ ROLE_NAME_RULE = {
 
 ROLE_DESCRIPTION_RULE = {
     "description": "One line, without control characters.",
-    "pattern": ROLE_DESCRIPTION_PATTERN,
+    "pattern": ONE_LINE_PATTERN,
     "maxLength": ROLE_DESCRIPTION_MAX_LENGTH,
     "examples": ["Answers the phone."],
 }

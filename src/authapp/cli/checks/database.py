@@ -8,7 +8,7 @@ from authapp import clock
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.database.session import read_one
 from authapp.database.session_settings import limits as session_limits
-from authapp.domain.health import HealthProblem
+from authapp.domain.readiness_checks import HealthProblem
 
 SKEW_SECONDS = 2
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from authapp import clock
 from authapp.cli.checks.result import CheckLevel, CheckResult
-from authapp.domain.health import HealthProblem
+from authapp.domain.readiness_checks import HealthProblem
 from authapp.domain.services import Services
 from authapp.security.keys import Key
 

@@ -42,10 +42,10 @@ def proxies(services: Services) -> CheckResult:
 
 def required_factors(services: Services) -> Iterator[CheckResult]:
     """Check that administrators need a second factor, where the service has second factors."""
-    settings, subject = services.settings, "second factors"
-    if not settings.has_second_factors:
+    subject = "second factors"
+    if not services.factors.offered:
         return
-    if ADMIN in (settings.second_factor_required_roles or ()):
+    if ADMIN in (services.settings.second_factor_required_roles or ()):
         yield CheckResult(CheckLevel.OK, subject, "Administrators need one.")
         return
     sentence, advice = "Administrators need none.", "Set AUTHAPP_SECOND_FACTOR_REQUIRED_ROLES=admin."

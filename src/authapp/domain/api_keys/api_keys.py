@@ -47,7 +47,7 @@ class TooManyApiKeys(Conflict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyRequest:
+class ApiKeyRequest:
     """What a new key is to be. ``permissions`` are ``None`` for all that its owner's roles have."""
 
     name: str
@@ -75,7 +75,7 @@ class ApiKeys:
         """Delete the keys that somebody else may have made of an account of ``app``, when its owner takes it back."""
         credentials_voiding.connect(_delete_made_since, sender=app)
 
-    def create_own(self, user_id: UUID, wanted: KeyRequest, context: RequestContext) -> NewApiKey:
+    def create_own(self, user_id: UUID, wanted: ApiKeyRequest, context: RequestContext) -> NewApiKey:
         """Make a key of the user's own account.
 
         Raises ``TooManyApiKeys``, ``ValidationFailed``, ``PermissionDenied`` for a permission that the principal lacks
@@ -88,7 +88,7 @@ class ApiKeys:
             self._actor_policy.require_proven_factor(user_id, context)
             return _create(user, wanted, context)
 
-    def create_for(self, ref: UserRef, wanted: KeyRequest, context: RequestContext) -> NewApiKey:
+    def create_for(self, ref: UserRef, wanted: ApiKeyRequest, context: RequestContext) -> NewApiKey:
         """Make a key of a service account; for an operator, of any account.
 
         Raises ``ResourceNotFound``, what ``create_own`` raises, and ``PermissionDenied`` for the account of a person or
@@ -157,7 +157,7 @@ def _require_login(context: RequestContext) -> None:
         require_session(context.principal)
 
 
-def _create(user: User, wanted: KeyRequest, context: RequestContext) -> NewApiKey:
+def _create(user: User, wanted: ApiKeyRequest, context: RequestContext) -> NewApiKey:
     now = clock.now()
     permissions = _checked(wanted, now)
     GrantPolicy.of(context).require_permissions(permissions or ())
@@ -184,7 +184,7 @@ def _create(user: User, wanted: KeyRequest, context: RequestContext) -> NewApiKe
     return NewApiKey(row, secret)
 
 
-def _checked(wanted: KeyRequest, now: datetime) -> list[str] | None:
+def _checked(wanted: ApiKeyRequest, now: datetime) -> list[str] | None:
     """Return the permissions, sorted. Raises ``ValidationFailed``, which lists the invalid fields."""
     errors = []
     try:

@@ -21,7 +21,7 @@ class ScopeRefused(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyToken:
+class ApiKeyToken:
     """An access token for a key. ``expires_in`` is in seconds, and ``scope`` lists permissions between blanks."""
 
     access_token: str
@@ -37,7 +37,7 @@ class ClientCredentials:
         self._verifier = verifier
         self._tokens = tokens
 
-    def issue_token(self, client_id: str, key: str, scope: str | None, context: RequestContext) -> KeyToken:
+    def issue_token(self, client_id: str, key: str, scope: str | None, context: RequestContext) -> ApiKeyToken:
         """Return an access token that allows what the key does, or the part of it that ``scope`` lists.
 
         It is refused from the moment on when the key is, and expires no later.
@@ -47,7 +47,7 @@ class ClientCredentials:
         """
         if key[:PREFIX_LENGTH] != client_id:
             raise TokenInvalid
-        found = self._verifier.accept_known(key, context)
+        found = self._verifier.accept_key(key, context)
         user_id, allowed, now = found.principal.id, found.principal.permissions, clock.now()
         granted = allowed if scope is None else _requested(scope, allowed)
         expires = now + timedelta(seconds=self._tokens.rules.access_ttl)
@@ -67,7 +67,7 @@ class ClientCredentials:
             scope=None if scope is None else text,
             extra=extra_claims(user_id, found.id),
         )
-        return KeyToken(access_token=token, expires_in=seconds, scope=text)
+        return ApiKeyToken(access_token=token, expires_in=seconds, scope=text)
 
 
 def _requested(scope: str, allowed: frozenset[str]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Keys with a time, in the memory of one worker: a bounded number of them."""
+"""API keys with a time, in the memory of one worker: a bounded number of them."""
 
 from collections import OrderedDict
 from datetime import datetime
@@ -7,8 +7,8 @@ from uuid import UUID
 MAX_KEYS = 10_000
 
 
-class RecentKeys:
-    """When each key was last seen here. Above ``MAX_KEYS``, those that were seen longest ago are forgotten."""
+class RecentApiKeys:
+    """When each API key was last seen here. Above ``MAX_KEYS``, those that were seen longest ago are forgotten."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[UUID, UUID], datetime] = OrderedDict()

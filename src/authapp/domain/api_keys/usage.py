@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, DateTime, Uuid, and_, func, literal, or_, select, update
 
 from authapp.database.session import transaction
-from authapp.domain.api_keys.recent_keys import RecentKeys
+from authapp.domain.api_keys.recent_keys import RecentApiKeys
 from authapp.domain.background import sleep, survive
 from authapp.models import ApiKey
 
@@ -19,10 +19,10 @@ PRECISION = timedelta(seconds=60)
 """A time that is stored is left alone for so long: with several workers, each would write it once a minute."""
 
 
-class KeyUsage:
+class ApiKeyUsage:
     """Writes the times at which keys were used."""
 
-    def __init__(self, used: RecentKeys, app_context: Callable[[], AbstractContextManager[Any]]) -> None:
+    def __init__(self, used: RecentApiKeys, app_context: Callable[[], AbstractContextManager[Any]]) -> None:
         """Take the keys that this worker has accepted, and the function that opens an application context."""
         self._used, self._app_context = used, app_context
 

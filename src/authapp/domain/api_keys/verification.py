@@ -13,7 +13,7 @@ from authapp.context import Principal, RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import transaction
 from authapp.domain import audit
-from authapp.domain.api_keys.recent_keys import RecentKeys
+from authapp.domain.api_keys.recent_keys import RecentApiKeys
 from authapp.domain.audit import EventType
 from authapp.domain.principals.principals import API_KEY_COLUMNS, has_expired, principal_of_key
 from authapp.domain.rate_limits import RateLimits
@@ -25,8 +25,8 @@ REFUSALS_RECORDED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class KnownKey:
-    """A key that was issued here, and who uses it. ``refusal`` is why it is not accepted; ``None`` if it is."""
+class FoundApiKey:
+    """A stored API key, and the principal that it proves. ``refusal`` is why it is not accepted; ``None`` if it is."""
 
     id: UUID
     principal: Principal
@@ -37,12 +37,12 @@ class KnownKey:
 class ApiKeyVerifier:
     """Accepts API keys."""
 
-    def __init__(self, fast_path: FastPath, rate_limits: RateLimits, used: RecentKeys) -> None:
+    def __init__(self, fast_path: FastPath, rate_limits: RateLimits, used: RecentApiKeys) -> None:
         """``used`` is told of every key that is accepted."""
         self._fast_path = fast_path
         self._rate_limits = rate_limits
         self._used = used
-        self._refused = RecentKeys()
+        self._refused = RecentApiKeys()
 
     def accept(self, key: str, context: RequestContext) -> Principal:
         """Return the principal of ``key``, and note that it was used.
@@ -50,10 +50,10 @@ class ApiKeyVerifier:
         Raises ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked`` if its owner is disabled, ``TooManyRequests`` if it
         has a limit, or ``sqlalchemy.exc.SQLAlchemyError``.
         """
-        return self.accept_known(key, context).principal
+        return self.accept_key(key, context).principal
 
-    def accept_known(self, key: str, context: RequestContext) -> KnownKey:
-        """Do the same, and return the key."""
+    def accept_key(self, key: str, context: RequestContext) -> FoundApiKey:
+        """Do the same, and return the key as it is stored."""
         found = self.find(key)
         if found is None:
             raise TokenInvalid
@@ -65,7 +65,7 @@ class ApiKeyVerifier:
         self._used.add(found.principal.id, found.id, clock.now())
         return found
 
-    def introspect(self, key: str) -> KnownKey | None:
+    def introspect(self, key: str) -> FoundApiKey | None:
         """Return ``key`` if it would be accepted now, and note that it was used; otherwise ``None``."""
         found = self.find(key)
         if found is None or found.refusal is not None:
@@ -74,8 +74,8 @@ class ApiKeyVerifier:
         self._used.add(found.principal.id, found.id, clock.now())
         return found
 
-    def find(self, key: str) -> KnownKey | None:
-        """Return what is known of ``key``, or ``None`` if there is none such. A wrong checksum costs no statement."""
+    def find(self, key: str) -> FoundApiKey | None:
+        """Return the API key with this text, or ``None`` if there is none. A wrong checksum costs no statement."""
         try:
             ids = api_keys.parse(key)
         except ValueError:
@@ -84,14 +84,14 @@ class ApiKeyVerifier:
         row = self._fast_path.read(API_KEY_STATUS, {"user_id": str(ids.user_id), "key_id": str(ids.key_id)})
         if row is None or not api_keys.matches(key, bytes(row.secret_hash)):
             return None
-        return KnownKey(
+        return FoundApiKey(
             ids.key_id,
             principal_of_key(row, ids.user_id, ids.key_id, row.key_permissions),
             expires_at=row.expires_at,
             refusal=_refusal(row),
         )
 
-    def _record_refusal(self, found: KnownKey, context: RequestContext) -> None:
+    def _record_refusal(self, found: FoundApiKey, context: RequestContext) -> None:
         user_id, now = found.principal.id, clock.now()
         last = self._refused.get(user_id, found.id)
         # A program goes on with its key for ever: a write for each request would fill the trail.

@@ -13,10 +13,15 @@ class EventType:
 
     USER_REGISTERED = event_types.register("user.registered", "A guest registered an account.")
     USER_CREATED = event_types.register("user.created", "An administrator or operator created an account.")
+    USER_IMPORTED = event_types.register("user.imported", "An account was imported from another system.")
     USER_CHANGED = event_types.register("user.changed", "The names of an account changed.")
     USER_DISABLED = event_types.register("user.disabled", "An account was disabled.")
     USER_ENABLED = event_types.register("user.enabled", "An account was enabled again.")
     USER_DELETED = event_types.register("user.deleted", "An account was deleted.")
+    USER_ERASED = event_types.register(
+        "user.erased", "The client data of a deleted account was removed from the audit trail."
+    )
+    USER_EXPORTED = event_types.register("user.exported", "A user exported the data of their own account.")
     USER_LOCKED = event_types.register("user.locked", "A name of an account was locked after too many failed logins.")
     USER_UNLOCKED = event_types.register("user.unlocked", "The failed logins of an account were forgotten.")
     LOGIN_REFUSED = event_types.register("login.refused", "A login failed.")
@@ -48,8 +53,10 @@ class EventType:
     EMAIL_CHANGE_UNDONE = event_types.register(
         "email.change_undone", "The address before was restored with the link in the mail to it."
     )
-    FACTOR_ADDED = event_types.register("factor.added", "A second factor was added to an account.")
-    FACTOR_REMOVED = event_types.register("factor.removed", "A second factor was removed from an account.")
+    FACTOR_ADDED = event_types.register("factor.added", "A second factor or a provider was added to an account.")
+    FACTOR_REMOVED = event_types.register(
+        "factor.removed", "A second factor or a provider was removed from an account."
+    )
     FACTOR_RESET = event_types.register("factor.reset", "All second factors of an account were removed.")
     SECOND_FACTOR_REFUSED = event_types.register(
         "second_factor.refused", "A wrong second factor was sent, after the right first one or in a session."
@@ -68,6 +75,9 @@ class EventType:
         "api_key.refused",
         "A key that has expired, or whose owner is disabled, was sent: once a minute for each key and worker.",
     )
+    PROVIDER_LINKED = event_types.register("provider.linked", "A user of a provider was linked with an account.")
+    PROVIDER_UNLINKED = event_types.register("provider.unlinked", "A user of a provider was unlinked from an account.")
+    PROVIDER_REFUSED = event_types.register("provider.refused", "The answer of a provider was refused.")
     ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
     ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
     ROLE_CREATED = event_types.register("role.created", "A role was created.")

@@ -3,7 +3,7 @@
 from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain.hooks import Hooks
-from authapp.domain.throttles import FIRST_FACTOR_SCOPES, Throttles
+from authapp.domain.throttles import Throttles
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import UserRef, lock_managed, require_person
 
@@ -26,6 +26,6 @@ class ForcedResets:
             user = lock_managed(ref, context)
             require_person(user)
             ended = void_password(user, context)
-            self._throttles.reset_failures(user.id, *FIRST_FACTOR_SCOPES)
+            self._throttles.reset_first_factors(user.id)
             self._hooks.send_user_changing(user, {"password"}, context=context)
         send_sessions_ended(user.id, ended, self._hooks, context)

@@ -71,7 +71,7 @@ PASSWORD_CHANGED = mail_kinds.register("password_changed", MailKind(recipients.o
 # It answers a registration, in place of the mail with the link that verifies an address.
 ACCOUNT_EXISTS = mail_kinds.register(
     "account_exists",
-    MailKind(recipients.owner_of_address, max_age=token_purposes[TokenPurpose.VERIFY_EMAIL].lifetime),
+    MailKind(recipients.owner_of_address, max_age=mail_kinds[VERIFY_EMAIL].max_age),
 )
 FACTOR_ADDED_NOTICE = mail_kinds.register(
     "factor_added_notice", MailKind(recipients.owner_at_stored_address, details=frozenset({"factor"}))

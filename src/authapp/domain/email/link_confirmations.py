@@ -5,14 +5,17 @@ from typing import Protocol
 from authapp.context import RequestContext
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
-from authapp.errors import OneTimeTokenInvalid
+from authapp.errors import OneTimeTokenInvalid, Refusal
 
 CONFIRMED_ELSEWHERE = frozenset({TokenPurpose.RESET_PASSWORD, TokenPurpose.LOGIN})
 """Purposes whose links have routes of their own, because they need more than a token and a password."""
 
 
 class LinkConfirmation(Protocol):
-    """A use case that confirms the links whose tokens are for one purpose."""
+    """A use case that confirms the links whose tokens are for one purpose.
+
+    What it raises beyond ``OneTimeTokenInvalid``, it may name in a member ``refusals``, for the OpenAPI document.
+    """
 
     @property
     def purpose(self) -> str:
@@ -37,6 +40,10 @@ class LinkConfirmations:
         if use_case.purpose in self._use_cases or use_case.purpose in CONFIRMED_ELSEWHERE:
             raise ValueError(f"Links for {use_case.purpose!r} are confirmed by another use case already.")
         self._use_cases[use_case.purpose] = use_case
+
+    def refusals(self) -> set[type[Refusal]]:
+        """Return what the use cases raise, as they say."""
+        return {each for use_case in self._use_cases.values() for each in getattr(use_case, "refusals", ())}
 
     def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
         """Confirm a token for whichever of the purposes it was issued.

@@ -11,7 +11,7 @@ from authapp.domain.mail.requests import MailRequests
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
-from authapp.domain.throttles import FIRST_FACTOR_SCOPES, Throttles
+from authapp.domain.throttles import Throttles
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.new_password import send_password_changed, set_password_hash
@@ -76,6 +76,6 @@ class PasswordResets:
         with transaction():
             user = use_token(self._tokens, token, TokenPurpose.RESET_PASSWORD)
             prove_address(user, self._hooks, context)
-            self._throttles.reset_failures(user.id, *FIRST_FACTOR_SCOPES)
+            self._throttles.reset_first_factors(user.id)
             ended = set_password_hash(user, new_hash, self._hooks, context, event=EventType.PASSWORD_RESET)
         send_password_changed(user.id, ended, self._hooks, context)

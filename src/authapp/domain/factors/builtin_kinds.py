@@ -44,6 +44,7 @@ factor_kinds.register(
     FactorKind(
         state=select(TotpFactor.confirmed_at).where(TotpFactor.user_id == USER_ID).scalar_subquery(),
         is_second=True,
+        is_offered=lambda settings: settings.encryption_keys is not None,
         prover=lambda tools: Prover(TotpFactors.of(tools).prove),
         fits=lambda code: len(totp.digits_of(code)) <= totp.DIGITS,
         delete=deletes_rows(TotpFactor.confirmed_at),
@@ -56,6 +57,7 @@ factor_kinds.register(
     FactorKind(
         state=_number_of(Passkey.user_id),
         is_second=True,
+        is_offered=lambda settings: settings.relying_party is not None,
         is_way_in=True,
         prover=_passkey_prover,
         takes_code=False,

@@ -12,6 +12,7 @@ from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
+from authapp.domain.factors import recovery_codes
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.hooks import Hooks, factors_changing
@@ -32,6 +33,7 @@ class FactorChange:
         """How many sessions were ended."""
 
         self._hooks = hooks
+        self._had_second_factors = bool(factors_of(user.id).second_factors)
 
     def added(
         self,
@@ -41,13 +43,22 @@ class FactorChange:
         scope: LogoutScope | None = LogoutScope.OTHERS,
         proven: Sequence[str] = (),
         **details: Any,
-    ) -> None:
+    ) -> list[str]:
         """Record that a factor of this kind was added, and end the sessions that ``scope`` selects.
 
         ``proven`` are the methods that the session of ``context`` has proven by it, and ``details`` are for the event.
+        Returns recovery codes to show to the owner, if it is the first second factor of the account.
         """
         _add_methods(self.user.id, context.session_id, proven)
         self._record(EventType.FACTOR_ADDED, factor, context, scope, details)
+        is_first = factor_kinds[factor].is_second and not self._had_second_factors
+        return self.create_recovery_codes(context) if is_first else []
+
+    def create_recovery_codes(self, context: RequestContext) -> list[str]:
+        """Return new recovery codes, which are never shown again. Those from before are void."""
+        codes = recovery_codes.replace_all(self.user.id)
+        audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=self.user.id)
+        return codes
 
     def removed(
         self,
@@ -59,8 +70,8 @@ class FactorChange:
     ) -> None:
         """Record that a factor of this kind was removed, after its rows were, and end the sessions of ``scope``.
 
-        Recovery codes go with the last factor that they replace. So do ``mfa`` in the session of ``context``, and the
-        other sessions, whatever ``scope`` is.
+        Recovery codes go with the last second factor, which they replace. So do ``mfa`` in the session of ``context``,
+        and the other sessions, whatever ``scope`` is.
 
         Raises ``LastWayIn`` if there is no other way to log in: the owner would be locked out. Second factors are none,
         and neither are recovery codes.
@@ -69,7 +80,7 @@ class FactorChange:
         left = factors_of(self.user.id)
         if factor_kinds[factor].is_way_in and not left.ways_in:
             raise LastWayIn
-        if not left.second_factors:
+        if factor_kinds[factor].is_second and not left.second_factors:
             _delete_replacements(self.user.id)
             _remove_multi_factor(self.user.id, context.session_id)
             # They would keep ``mfa``, and could remove the factors of others with one that is gone.
@@ -123,7 +134,7 @@ class FactorChanges:
         """
         with transaction():
             change = self.of(lock_managed(ref, context))
-            self._policy.require_recent_two_factors(context)
+            self._policy.require_recent_and_multi_factor(context)
             yield change
         self.send_sessions_ended(change.user.id, change.ended, context)
 

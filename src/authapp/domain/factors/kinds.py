@@ -82,6 +82,9 @@ class FactorKind:
     is_second: bool = False
     """Whether a login of an account that has it is asked for a second factor. It then needs a ``prover``."""
 
+    is_offered: Callable[[Settings], bool] = lambda _settings: True
+    """Whether users of an application with these settings can add it."""
+
     is_replacement: bool = False
     """Whether it replaces a second factor. Alone it is none."""
 
@@ -132,9 +135,14 @@ class _FactorKinds(Registry[FactorKind]):
 
 
 factor_kinds = _FactorKinds(
-    "kind of factor", r"(?!(?:all|recent)$)[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _, but not all or recent."
+    "kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.", reserved=frozenset({"all", "recent"})
 )
 """The registered kinds, in the order in which a login names them. Events of resets have ``all`` or ``recent``."""
+
+
+def offered_second_factors(settings: Settings) -> list[str]:
+    """Return the names of the second factors that users of an application with these settings can add."""
+    return [name for name, kind in factor_kinds.items() if kind.is_second and kind.is_offered(settings)]
 
 
 class _Provable(Sequence[str]):

@@ -30,7 +30,8 @@ class ChallengePurpose(StrEnum):
     """What a challenge is for. It is good for nothing else.
 
     A challenge for a registration is bound to the session, one for a second factor to the challenge of its login. One
-    for a login is bound to nothing, since there is nobody yet; it also serves a step-up, which needs a session besides.
+    for a login is bound to nothing, since there is nobody yet. It also serves a step-up, which needs a session besides:
+    whoever had the answer to one could as well log in with it, so that binding it to the session would protect nothing.
     """
 
     REGISTER = "register"

@@ -137,7 +137,6 @@ class PasskeyProofs:
             return ()
         passkey.sign_count = max(passkey.sign_count, assertion.sign_count)
         passkey.backed_up = assertion.backed_up
-        passkey.user_verified = passkey.user_verified or assertion.user_verified
         passkey.last_used_at = clock.now()
         return methods(backup_eligible=passkey.backup_eligible, user_verified=assertion.user_verified)
 

@@ -13,9 +13,6 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.errors import broken_constraint
 from authapp.database.session import db, transaction
-from authapp.domain import audit
-from authapp.domain.audit import EventType
-from authapp.domain.factors import recovery_codes
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.kinds import PASSKEY
@@ -70,17 +67,13 @@ class Passkeys:
             verified, made = self._verified(answer, context)
             if not self._challenges.consume(verified, user_id):
                 raise PasskeyInvalid
-            factors = factors_of(user_id)
-            _require_room(factors.states[PASSKEY])
+            _require_room(factors_of(user_id).states[PASSKEY])
             passkey = _new_passkey(user_id, name, made, answer)
             db.session.add(passkey)
             db.session.flush()
             proven = methods(backup_eligible=made.backup_eligible, user_verified=True)
             details = {"passkey_id": str(passkey.id), "name": name}
-            change.added(PASSKEY, context, scope=scope, proven=proven, **details)
-            codes = [] if factors.second_factors else recovery_codes.replace_all(user_id)
-            if codes:
-                audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=user_id)
+            codes = change.added(PASSKEY, context, scope=scope, proven=proven, **details)
         return passkey, codes
 
     def list(self, user_id: UUID) -> Sequence[Passkey]:
@@ -141,7 +134,6 @@ def _new_passkey(user_id: UUID, name: str, made: RegisteredCredential, answer: P
         sign_count=made.sign_count,
         backup_eligible=made.backup_eligible,
         backed_up=made.backed_up,
-        user_verified=True,
         transports=known_transports(answer.credential["response"].get("transports") or ()),
         aaguid=made.aaguid,
         name=name,

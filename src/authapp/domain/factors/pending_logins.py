@@ -27,8 +27,13 @@ SECRET_BYTES = 32
 MAX_FAILURES = 5
 """After so many wrong codes the login starts again."""
 
-MAX_PER_ACCOUNT = 5
-"""Of more logins of an account that wait, the oldest go: only those who know its password can begin them."""
+MAX_PER_ACCOUNT = 100
+"""Of more logins of an account that wait, the oldest go.
+
+Who knows the password alone can begin them, and push out that of the owner. From one address, at the default
+``AUTHAPP_RATE_LIMIT_LOGIN``, that takes 50 seconds, in which the owner sends a code. With many addresses it takes less:
+a new password ends it. Codes are counted by account (``SECOND_FACTOR``), however many logins wait.
+"""
 
 prunables.register(
     "pending_logins",

@@ -16,13 +16,10 @@ from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors.enrolled import factors_of
-from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.kinds import FactorAttempt, deletes_rows
-from authapp.domain.hooks import Hooks, recovery_code_used, recovery_codes_created
+from authapp.domain.hooks import Hooks, recovery_code_used
 from authapp.domain.sessions.authentication import RECOVERY
 from authapp.domain.users.rows import lock_account
-from authapp.errors import ResourceNotFound
 from authapp.models import RecoveryCode
 
 COUNT = 10
@@ -55,28 +52,6 @@ def code_hash(code: str) -> bytes | None:
         return None
     folded = _SEPARATORS.sub("", code).upper().translate(_MISREAD)
     return sha256(folded.encode()).digest() if _CODE.fullmatch(folded) else None
-
-
-class RecoveryCodes:
-    """The use cases of recovery codes."""
-
-    def __init__(self, changes: FactorChanges, hooks: Hooks) -> None:
-        self._changes = changes
-        self._hooks = hooks
-
-    def renew(self, user_id: UUID, context: RequestContext) -> list[str]:
-        """Return new codes for an account, in place of those that it has.
-
-        Raises ``ResourceNotFound`` if it has no second factor that they could replace, or what
-        ``FactorChanges.by_owner`` raises.
-        """
-        with self._changes.by_owner(user_id, context):
-            if not factors_of(user_id).second_factors:
-                raise ResourceNotFound("Add a second factor first: recovery codes are a way around it.")
-            codes = replace_all(user_id)
-            audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=user_id)
-            self._hooks.send_within(recovery_codes_created, context=context, user_id=user_id)
-        return codes
 
 
 class RecoveryCodeProofs:

@@ -1,5 +1,6 @@
 """The use cases of second factors, wired for one application."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -7,12 +8,12 @@ from authapp.config import Settings, SettingsError
 from authapp.domain.factors import builtin_kinds  # noqa: F401 - it registers them
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.factor_resets import FactorResets
-from authapp.domain.factors.kinds import PASSKEY, TOTP, FactorTools, factor_kinds
+from authapp.domain.factors.kinds import FactorTools, factor_kinds, offered_second_factors
 from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_login import PasskeyLogin
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.passkeys import Passkeys
-from authapp.domain.factors.recovery_codes import RecoveryCodes
+from authapp.domain.factors.recovery_code_renewal import RecoveryCodes
 from authapp.domain.factors.second_factors import SecondFactors
 from authapp.domain.factors.totp_enrolment import TotpEnrolment
 from authapp.domain.factors.totp_factors import TotpFactors
@@ -30,7 +31,11 @@ from authapp.security.signed_challenges import SignedChallenges
 class FactorServices:
     """The use cases of second factors."""
 
+    offered: Sequence[str]
+    """The names of the second factors that users can add."""
+
     second_factors: SecondFactors
+    totp_factors: TotpFactors
     totp_enrolment: TotpEnrolment
     recovery_codes: RecoveryCodes
     changes: FactorChanges
@@ -53,21 +58,24 @@ class FactorServices:
     ) -> Self:
         """Create the use cases. ``keys`` are those that sign tokens: others are derived from them.
 
-        Without ``encryption_keys``, no code of an authenticator app can be checked. Raises ``SettingsError`` if a
-        second factor of another package could not be proven, since the routes of second factors are not there.
+        Without ``encryption_keys``, no code of an authenticator app can be checked. Raises ``SettingsError`` if roles
+        require a second factor that nobody could add.
         """
-        others = [name for name, kind in factor_kinds.items() if kind.is_second and name not in {TOTP, PASSKEY}]
-        if others and not settings.has_second_factors:
-            needed = "AUTHAPP_ENCRYPTION_KEYS or AUTHAPP_ORIGINS: without either, it has no routes."
-            raise SettingsError([f"The second factor {others[0]} needs {needed}"])
+        offered = offered_second_factors(settings)
+        if settings.second_factor_required_roles and not offered:
+            needed = "AUTHAPP_ENCRYPTION_KEYS or AUTHAPP_ORIGINS: nobody could get a second factor."
+            raise SettingsError([f"AUTHAPP_SECOND_FACTOR_REQUIRED_ROLES needs {needed}"])
         tools = FactorTools(settings, encryption_keys, SignedChallenges(keys), hooks)
         made = {name: kind.prover(tools) for name, kind in factor_kinds.items() if kind.prover}
         provers = {name: prover for name, prover in made.items() if prover}
         challenges = PasskeyChallenges(tools.challenges, settings.relying_party)
         proofs, changes = PasskeyProofs(challenges, hooks), FactorChanges(actor_policy, hooks)
+        totp_factors = TotpFactors.of(tools)
         return cls(
+            offered=offered,
+            totp_factors=totp_factors,
             second_factors=SecondFactors(provers, verifier, sessions, throttles),
-            totp_enrolment=TotpEnrolment(TotpFactors.of(tools), changes),
+            totp_enrolment=TotpEnrolment(totp_factors, changes),
             recovery_codes=RecoveryCodes(changes, hooks),
             changes=changes,
             resets=FactorResets(throttles, changes),

@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import aliased
 
 from authapp.database.session import read_one
-from authapp.domain.health import HealthProblem
+from authapp.domain.readiness_checks import HealthProblem
 from authapp.registry import Registry
 from authapp.security.encryption_keys import EncryptionKeys
 

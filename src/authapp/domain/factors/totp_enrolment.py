@@ -3,9 +3,7 @@
 from uuid import UUID
 
 from authapp.context import MULTI_FACTOR, RequestContext
-from authapp.domain import audit
-from authapp.domain.audit import EventType
-from authapp.domain.factors import recovery_codes, totp
+from authapp.domain.factors import totp
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.kinds import TOTP
 from authapp.domain.factors.totp_factors import TotpFactors, TotpSecret
@@ -30,7 +28,9 @@ class TotpEnrolment:
         Raises ``FactorExists``.
         """
         with self._changes.by_owner(user_id, context) as change:
-            return self._factors.begin(user_id, change.user.username)
+            secret = self._factors.begin(user_id)
+        # After the commit: others that change the account do not wait for a QR code.
+        return self._factors.shown(secret, change.user.username)
 
     def confirm(self, user_id: UUID, code: str, context: RequestContext, *, scope: LogoutScope | None) -> list[str]:
         """Add the app whose ``code`` this is, and return new recovery codes. Those from before are void.
@@ -42,10 +42,8 @@ class TotpEnrolment:
         with self._changes.by_owner(user_id, context) as change:
             if not self._factors.confirm(user_id, totp.digits_of(code)):
                 raise SecondFactorInvalid
-            codes = recovery_codes.replace_all(user_id)
-            change.added(TOTP, context, scope=scope, proven=(ONE_TIME_PASSWORD, MULTI_FACTOR))
-            audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=user_id)
-        return codes
+            codes = change.added(TOTP, context, scope=scope, proven=(ONE_TIME_PASSWORD, MULTI_FACTOR))
+            return codes or change.create_recovery_codes(context)
 
     def remove(self, user_id: UUID, context: RequestContext, *, scope: LogoutScope | None) -> None:
         """Remove the app, and the recovery codes with the last factor that they replace.

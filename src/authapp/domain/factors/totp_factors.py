@@ -74,8 +74,10 @@ class TotpFactors:
         """Consume a code as it was typed; see ``Prover``."""
         return (ONE_TIME_PASSWORD,) if self.consume(attempt.user_id, totp.digits_of(attempt.proof)) else ()
 
-    def begin(self, user_id: UUID, username: str) -> TotpSecret:
-        """Give an account a factor that counts once ``confirm`` has seen a code; it replaces a pending one.
+    def begin(self, user_id: UUID) -> bytes:
+        """Give an account a factor that counts once ``confirm`` has seen a code; return its secret.
+
+        It replaces a pending one.
 
         Raises ``FactorExists`` if the account has a confirmed factor, and ``ResourceNotFound`` if it was deleted.
         """
@@ -95,8 +97,34 @@ class TotpFactors:
         )
         if db.session.execute(pending.returning(TotpFactor.user_id)).first() is None:
             raise FactorExists
+        return secret
+
+    def shown(self, secret: bytes, username: str) -> TotpSecret:
+        """Return a secret as the authenticator app of this user needs it."""
         uri = totp.otpauth_uri(secret, self._issuer_name, username)
         return TotpSecret(totp.secret_text(secret), uri, totp.qr_svg(uri))
+
+    @property
+    def can_encrypt(self) -> bool:
+        """Whether there are keys to encrypt secrets with."""
+        return self._optional_keys is not None
+
+    def add_confirmed(self, user_id: UUID, secret: bytes) -> None:
+        """Give a new account a factor that its owner confirmed in another system. Codes from before are void.
+
+        Raises ``ServiceUnavailable`` unless ``can_encrypt``.
+        """
+        sealed, now = self._keys.encrypt(secret, PURPOSE, user_id), clock.now()
+        db.session.add(
+            TotpFactor(
+                user_id=user_id,
+                secret=sealed.data,
+                key_id=sealed.key_id,
+                last_step=totp.step_at(now),
+                confirmed_at=now,
+                created_at=now,
+            )
+        )
 
     def confirm(self, user_id: UUID, code: str) -> bool:
         """Confirm the pending factor of an account with a code; return whether it was right.

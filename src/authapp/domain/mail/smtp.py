@@ -42,11 +42,11 @@ class SMTPTransport:
         """Take the address of the envelope, and how many seconds a connection and each mail may take in total."""
         self._server, self._from_address, self._timeout = server, from_address, timeout
         self._client: SMTPClient | None = None
-        self._sent = 0
+        self._begun = 0
 
     def open(self) -> None:
         """Connect and log in, unless that has been done. Raises ``ServerUnavailable``."""
-        if self._sent >= MAILS_PER_CONNECTION:
+        if self._begun >= MAILS_PER_CONNECTION:
             self.close()
         if self._client is None:
             with ConnectionDeadline(self._timeout) as deadline:
@@ -60,11 +60,10 @@ class SMTPTransport:
             client = self._begin(["SMTPUTF8", "BODY=8BITMIME"] if utf8 else [], deadline)
             self._name_recipient(client, recipient, deadline)
             self._hand_over(client, data, deadline)
-        self._sent += 1
 
     def close(self) -> None:
         """Say goodbye and close the connection, if there is one."""
-        client, self._client, self._sent = self._client, None, 0
+        client, self._client, self._begun = self._client, None, 0
         if client is not None:
             with suppress(OSError), ConnectionDeadline(min(GOODBYE_SECONDS, self._timeout)) as deadline:
                 client.keep_to(deadline)
@@ -83,11 +82,11 @@ class SMTPTransport:
         except ServerUnavailable:
             client.close()  # type: ignore[union-attr]  # only what follows its construction raises this
             raise
-        self._client, self._sent = client, 0
+        self._client, self._begun = client, 0
 
     def _begin(self, options: Sequence[str], deadline: ConnectionDeadline) -> SMTPClient:
         """Name the sender. Servers close connections that have been idle or used often: then connect again, once."""
-        if self._client is not None and self._sent:
+        if self._client is not None and self._begun:
             self._client.keep_to(deadline)
             with suppress(OSError):
                 if self._name_sender(self._client, options)[0] == _OK:
@@ -114,6 +113,8 @@ class SMTPTransport:
         Raises ``RecipientRefused`` or ``TemporaryFailure`` if it is the ``options`` that the server refuses: they are
         those of one recipient, whom a guest may have chosen, and must not make all other mails wait.
         """
+        # Also one that is refused then: the server may close the connection, which is no longer new.
+        self._begun += 1
         if "SMTPUTF8" in options and not client.has_extn("smtputf8"):
             raise RecipientRefused("The address needs SMTPUTF8, which the server does not offer.")
         code, reply = client.mail(self._from_address, options)
@@ -151,6 +152,6 @@ class SMTPTransport:
 
     def _drop(self) -> None:
         """Close the connection without a word: the server does not answer, or is in an unknown state."""
-        client, self._client, self._sent = self._client, None, 0
+        client, self._client, self._begun = self._client, None, 0
         if client is not None:
             client.close()

@@ -14,6 +14,7 @@ from authapp.database.session import read_one, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.passwords.hashing import PasswordHasher
+from authapp.domain.passwords.response_floor import ResponseFloor
 from authapp.domain.sessions.authentication import PASSWORD, AuthenticationResult
 from authapp.domain.throttles import (
     CONFIRMATION,
@@ -25,7 +26,7 @@ from authapp.domain.throttles import (
     unknown_account,
 )
 from authapp.errors import FieldError, InvalidCredentials, ValidationFailed, WrongPassword
-from authapp.models import LoginThrottle, User, UserKind, UserStatus
+from authapp.models import ForeignHashMark, LoginThrottle, User, UserKind, UserStatus
 from authapp.models.user import lookup_key
 
 
@@ -46,10 +47,20 @@ class PasswordVerifier:
     """Verifies passwords and counts attempts."""
 
     def __init__(
-        self, hasher: PasswordHasher, throttles: Throttles, fast_path: FastPath, *, verified_addresses: bool
+        self,
+        hasher: PasswordHasher,
+        throttles: Throttles,
+        fast_path: FastPath,
+        *,
+        verified_addresses: bool,
+        floor: ResponseFloor,
     ) -> None:
-        """With ``verified_addresses``, an account of which no address was ever verified has its username alone."""
+        """With ``verified_addresses``, an account of which no address was ever verified has its username alone.
+
+        While any account may have a foreign hash, ``verify`` refuses at ``floor``: such hashes cost other than ours.
+        """
         self._hasher = hasher
+        self._floor = floor
         self._throttles = throttles
         self._fast_path = fast_path
         by_email = _BY_VERIFIED_EMAIL if verified_addresses else _BY_EMAIL
@@ -65,6 +76,7 @@ class PasswordVerifier:
         is the same whether the account is missing, disabled or without a password, or the password is wrong, so that
         the timing does not reveal which accounts exist.
         """
+        start = self._floor.start()
         key = lookup_key(name)
         unknown_id = unknown_account(key)
         scope = LOGIN_BY_EMAIL if "@" in name else LOGIN_BY_USERNAME
@@ -77,6 +89,8 @@ class PasswordVerifier:
         attempt, correct, new_hash = self._try(row, row.id or unknown_id, scope, password, context, is_released)
         if not correct or not is_active:
             self._record_refused_login(row.id, attempt, scope, context)
+            if row.any_foreign_hash:
+                self._floor.wait(start)
             raise InvalidCredentials
         if new_hash:
             _replace_hash(row.id, row.password_hash, new_hash)
@@ -189,7 +203,9 @@ def _lookup(key: ColumnElement[str], scope: ThrottleScope, *conditions: ColumnEl
     named = always.outerjoin(_USERS, and_(key == bindparam("key"), is_person, *conditions))
     account = func.coalesce(_USERS.c.id, bindparam("unknown_id", type_=_USERS.c.id.type))
     throttled = named.outerjoin(_THROTTLES, _failures(scope, account))
-    return PreparedStatement(select(*_COLUMNS).select_from(throttled))
+    return PreparedStatement(
+        select(*_COLUMNS, ForeignHashMark.is_set().label("any_foreign_hash")).select_from(throttled)
+    )
 
 
 _BY_USERNAME = _lookup(_USERS.c.username_key, LOGIN_BY_USERNAME)

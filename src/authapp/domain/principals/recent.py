@@ -41,12 +41,12 @@ def require_multi_factor(principal: Principal) -> None:
 class ActorPolicy:
     """What a use case asks of the principal who acts, beyond a credential that is accepted. Operators need nothing.
 
-    ``max_age`` is in seconds. ``two_factors`` is whether this service has second factors; where it has none, nobody
-    could have such a session. ``second_factors_of`` takes the id of an account, and returns those that it has.
+    ``max_age`` is in seconds. ``has_second_factors`` is whether this service has any; where it has none, nobody could
+    have a session with ``mfa``. ``second_factors_of`` takes the id of an account, and returns those that it has.
     """
 
     max_age: int
-    two_factors: bool
+    has_second_factors: bool
     second_factors_of: Callable[[UUID], Collection[str]]
 
     def require_recent(self, context: RequestContext) -> None:
@@ -66,8 +66,8 @@ class ActorPolicy:
         if MULTI_FACTOR not in context.principal.amr and self.second_factors_of(user_id):
             raise StepUpRequired(acr_values=MULTI_FACTOR)
 
-    def require_recent_two_factors(self, context: RequestContext) -> None:
+    def require_recent_and_multi_factor(self, context: RequestContext) -> None:
         """Raise what ``require_multi_factor`` (where this service has second factors) and ``require_recent`` raise."""
-        if self.two_factors and isinstance(context.principal, Principal):
+        if self.has_second_factors and isinstance(context.principal, Principal):
             require_multi_factor(context.principal)
         self.require_recent(context)

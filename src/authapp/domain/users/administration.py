@@ -17,7 +17,7 @@ from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.roles.grants import GrantPolicy, require_another_admin
 from authapp.domain.roles.roles import check_exists
 from authapp.domain.sessions import revocation
-from authapp.domain.throttles import FIRST_FACTOR_SCOPES, Throttles, ThrottleScope
+from authapp.domain.throttles import Throttles
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.new_password import send_password_changed, set_password_hash
 from authapp.domain.users.rows import (
@@ -106,7 +106,7 @@ class Administration:
             raise ValidationFailed(
                 field_errors=[FieldError("#/email", "Ask for your own new address with /users/me/email.")]
             )
-        self._actor_policy.require_recent_two_factors(context)
+        self._actor_policy.require_recent_and_multi_factor(context)
 
     def disable(self, ref: UserRef, context: RequestContext) -> User:
         """Disable an account and end its sessions. Raises ``LastAdmin``."""
@@ -140,7 +140,7 @@ class Administration:
         new_hash = self._hasher.hash(password, context)
         with transaction():
             user = lock_managed(user.id, context)
-            self._throttles.reset_failures(user.id, *FIRST_FACTOR_SCOPES)
+            self._throttles.reset_first_factors(user.id)
             ended = set_password_hash(user, new_hash, self._hooks, context)
         send_password_changed(user.id, ended, self._hooks, context)
         return user
@@ -160,7 +160,8 @@ class Administration:
         """Reset the failed logins and wrong codes of an account, so that its owner can log in again."""
         with transaction():
             user = lock_managed(ref, context)
-            self._unlock(user, context)
+            if self._throttles.reset_all(user.id):
+                audit.record(EventType.USER_UNLOCKED, context=context, subject_id=user.id)
         return user
 
     def delete(self, ref: UserRef, context: RequestContext) -> None:
@@ -171,9 +172,9 @@ class Administration:
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
 
     def _set_status(self, user: User, status: UserStatus | None, context: RequestContext, now: datetime) -> bool:
-        if status == UserStatus.ACTIVE:
-            # Not those of second factors, for which a recent login with two of them is asked (``FactorResets``).
-            self._unlock(user, context, *FIRST_FACTOR_SCOPES)
+        # Not those of second factors, for which a recent login with two of them is asked (``FactorResets``).
+        if status == UserStatus.ACTIVE and self._throttles.reset_first_factors(user.id):
+            audit.record(EventType.USER_UNLOCKED, context=context, subject_id=user.id)
         if status is None or status == user.status:
             return False
         if status == UserStatus.DISABLED:
@@ -183,10 +184,6 @@ class Administration:
         event = EventType.USER_DISABLED if status == UserStatus.DISABLED else EventType.USER_ENABLED
         audit.record(event, context=context, subject_id=user.id)
         return True
-
-    def _unlock(self, user: User, context: RequestContext, *scopes: ThrottleScope) -> None:
-        if self._throttles.reset_failures(user.id, *scopes):
-            audit.record(EventType.USER_UNLOCKED, context=context, subject_id=user.id)
 
     def _with_roles(
         self, ref: UserRef, context: RequestContext, *, granted: Collection[str] = (), revoked: Collection[str] = ()

@@ -27,7 +27,9 @@ def never_verified(days: int) -> Sequence[Prunable]:
     def is_left_behind(now: datetime) -> ColumnElement[bool]:
         unused = User.first_verified_at.is_(None) & User.last_login_at.is_(None) & (User.kind == UserKind.PERSON)
         is_given = exists().where(UserRole.user_id == User.id) | exists().where(ApiKey.user_id == User.id)
-        return unused & ~is_given & (User.created_at < now - timedelta(days=days))
+        since = now - timedelta(days=days)
+        # An account that was imported keeps the time when it was made; it was updated when it was imported.
+        return unused & ~is_given & (User.created_at < since) & (User.updated_at < since)
 
     return [_NeverVerified("unverified_accounts", User.created_at, is_left_behind)] if days else []
 

@@ -1,0 +1,1 @@
+"""Importing accounts of other systems."""

@@ -1,0 +1,166 @@
+"""One account of an import: its fields, checked."""
+
+import re
+from base64 import b32decode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from authapp import clock
+from authapp.models import UserStatus
+from authapp.models.role import ROLES_PER_ACCOUNT, checked_role_name
+from authapp.models.user import checked_email, checked_username, email_key, folded
+from authapp.security import identifiers
+from authapp.security.foreign_hashes import IMPORTED, verifier
+
+FIELDS = frozenset(
+    {"id", "username", "email", "email_verified", "password_hash", "totp_secret", "status", "roles", "created_at"},
+)
+
+TOTP_SECRET_BYTES = range(10, 65)
+"""How long the secret of an authenticator app may be. RFC 4226 asks for 16 bytes, and many systems made 10."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedAccount:
+    """A valid account that is not stored.
+
+    ``is_named`` tells whether it came with its username. ``totp_secret`` is that of a confirmed authenticator app.
+    """
+
+    id: UUID
+    username: str
+    is_named: bool
+    email: str
+    email_verified: bool
+    password_hash: str | None = field(repr=False)
+    totp_secret: bytes | None = field(repr=False)
+    status: str
+    roles: tuple[str, ...]
+    created_at: datetime
+
+    @cached_property
+    def username_key(self) -> str:
+        """The key that is unique in ``users``."""
+        return folded(self.username)
+
+    @cached_property
+    def email_key(self) -> str:
+        """The key that is unique in ``users``."""
+        return email_key(self.email)
+
+    @property
+    def other_username(self) -> str:
+        """A username that nobody has, for an account that came without one."""
+        return f"{self.username[:23]}-{self.id.hex[-8:]}"
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> "ImportedAccount":
+        """Return the account with these fields. Raises ``ValueError`` with a sentence that quotes no value."""
+        if unknown := fields.keys() - FIELDS:
+            raise ValueError(f"There is no field {', '.join(sorted(unknown))}.")
+        email = _named("email", checked_email, _required(fields, "email", str))
+        username = _optional(fields, "username", str)
+        return cls(
+            id=_id(_optional(fields, "id", str)),
+            username=_made_from(email) if username is None else _named("username", checked_username, username),
+            is_named=username is not None,
+            email=email,
+            email_verified=_optional(fields, "email_verified", bool) or False,
+            password_hash=_marked(_optional(fields, "password_hash", str)),
+            totp_secret=_totp_secret(_optional(fields, "totp_secret", str)),
+            status=_status(_optional(fields, "status", str)),
+            roles=_roles(_optional(fields, "roles", list) or []),
+            created_at=_time(_optional(fields, "created_at", str)),
+        )
+
+
+def _optional(fields: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise ValueError(f"{name}: Not of the type that it must have.")
+    return value
+
+
+def _required(fields: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
+    value = _optional(fields, name, kind)
+    if value is None:
+        raise ValueError(f"{name}: Missing.")
+    return value
+
+
+def _named(name: str, check: Any, value: str) -> str:
+    try:
+        return str(check(value))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _id(text: str | None) -> UUID:
+    if text is None:
+        return identifiers.time_ordered()
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ValueError("id: Not a UUID.") from None
+
+
+def _made_from(email: str) -> str:
+    """Return a username for the owner of an address."""
+    allowed = re.sub(r"[^A-Za-z0-9._-]", "", email.rpartition("@")[0]).lstrip("._-")[:32]
+    return allowed if len(allowed) >= 3 else f"user{allowed}"
+
+
+def _marked(stored: str | None) -> str | None:
+    if stored is None:
+        return None
+    # Nothing is computed here: it reads the format and its costs.
+    _named("password_hash", verifier, stored)
+    return IMPORTED + stored
+
+
+def _totp_secret(text: str | None) -> bytes | None:
+    """Return a secret in base32 (RFC 4648), as people type it: in any case, with blanks, and without padding."""
+    if text is None:
+        return None
+    digits = "".join(text.split()).rstrip("=")
+    try:
+        secret = b32decode(digits + "=" * (-len(digits) % 8), casefold=True)
+    except ValueError:
+        raise ValueError("totp_secret: Not base32.") from None
+    if len(secret) not in TOTP_SECRET_BYTES:
+        raise ValueError(f"totp_secret: Must have {TOTP_SECRET_BYTES.start} to {TOTP_SECRET_BYTES.stop - 1} bytes.")
+    return secret
+
+
+def _status(text: str | None) -> str:
+    if text not in {None, *UserStatus}:
+        raise ValueError(f"status: Must be one of: {', '.join(UserStatus)}.")
+    return text or UserStatus.ACTIVE
+
+
+def _roles(names: list[Any]) -> tuple[str, ...]:
+    distinct = tuple(dict.fromkeys(str(name) for name in names))
+    if len(distinct) > ROLES_PER_ACCOUNT:
+        raise ValueError(f"roles: An account has at most {ROLES_PER_ACCOUNT} roles.")
+    for name in distinct:
+        _named("roles", checked_role_name, name)
+    return distinct
+
+
+def _time(text: str | None) -> datetime:
+    now = clock.now()
+    if text is None:
+        return now
+    try:
+        time = datetime.fromisoformat(text)
+        # Without a zone it is UTC, as in dumps of databases that keep it so.
+        time = time if time.tzinfo else time.replace(tzinfo=now.tzinfo)
+    except ValueError:
+        raise ValueError("created_at: Not a time in the form of RFC 3339.") from None
+    if not datetime(1970, 1, 1, tzinfo=now.tzinfo) <= time <= now:
+        raise ValueError("created_at: Not a time from 1970 until now.")
+    return time

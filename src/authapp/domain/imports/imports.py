@@ -1,0 +1,228 @@
+"""Importing accounts of another system: a file of one JSON object a line, read in batches, resumable."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, literal, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import db, transaction
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.factors.kinds import TOTP
+from authapp.domain.factors.totp_factors import TotpFactors
+from authapp.domain.imports.accounts import ImportedAccount
+from authapp.domain.imports.formats import translated
+from authapp.models import AuditEvent, ForeignHashMark, Role, User, UserRole
+from authapp.security import identifiers, strict_json
+
+BATCH = 1_000
+"""How many lines are one transaction."""
+
+TAKEN = "Another account has its id, its username or its email address."
+
+Line = tuple[int, bytes | None]
+"""A line with its number, from 1; ``None`` instead of one that is too long."""
+
+
+@dataclass(frozen=True)
+class ImportFault:
+    """Why a line was not imported."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """How to import.
+
+    ``system`` is a name in ``FORMATS``; ``hash_config`` has the parameters of its hashes. Lines up to ``after`` are
+    left out. With ``skip_taken``, an account that is there already is no fault. With ``dry_run``, nothing is stored.
+    """
+
+    system: str = "authapp"
+    hash_config: Mapping[str, Any] = field(default_factory=dict)
+    after: int = 0
+    skip_taken: bool = False
+    dry_run: bool = False
+
+
+@dataclass
+class ImportBatch:
+    """What became of up to ``BATCH`` lines, of which ``last_line`` is the last."""
+
+    last_line: int
+    imported: int = 0
+    skipped: int = 0
+    faults: list[ImportFault] = field(default_factory=list)
+
+
+class Imports:
+    """The use case of importing accounts."""
+
+    def __init__(self, totp_factors: TotpFactors) -> None:
+        self._totp_factors = totp_factors
+
+    def import_from(
+        self, lines: Iterable[Line], options: ImportOptions, context: RequestContext
+    ) -> Iterator[ImportBatch]:
+        """Import accounts, and yield each batch after its commit; a line with a fault stops no other.
+
+        No hash is computed, no mail is sent and no hook is called. Each account leaves an event.
+        """
+        wanted = (line for line in lines if line[0] > options.after)
+        while batch := list(islice(wanted, BATCH)):
+            yield self._import_batch(batch, options, context)
+
+    def _import_batch(self, lines: Sequence[Line], options: ImportOptions, context: RequestContext) -> ImportBatch:
+        result = ImportBatch(last_line=lines[-1][0])
+        accounts: list[tuple[int, ImportedAccount]] = []
+        for number, content in lines:
+            try:
+                accounts.append((number, self._read(content, options)))
+            except ValueError as error:
+                result.faults.append(ImportFault(number, str(error)))
+        with transaction() as session:
+            accounts = _with_known_roles(accounts, result)
+            free = _with_free_names(accounts)
+            stored = _insert_accounts([account for _, account in free], context)
+            self._add_credentials([account for _, account in free if account.id in stored], context)
+            if options.dry_run:
+                session.rollback()
+        imported = {number for number, account in free if account.id in stored}
+        result.imported = len(imported)
+        taken = [number for number, _ in accounts if number not in imported]
+        if options.skip_taken:
+            result.skipped = len(taken)
+        else:
+            result.faults += (ImportFault(number, TAKEN) for number in taken)
+        result.faults.sort(key=lambda fault: fault.line)
+        return result
+
+    def _read(self, content: bytes | None, options: ImportOptions) -> ImportedAccount:
+        if content is None:
+            raise ValueError("The line is too long.")
+        try:
+            record = strict_json.loads_object(content)
+        except ValueError as error:
+            raise ValueError(str(error).replace("The body", "The line")) from None
+        account = ImportedAccount.read(translated(record, options.system, options.hash_config))
+        if account.totp_secret is not None and not self._totp_factors.can_encrypt:
+            raise ValueError("totp_secret: AUTHAPP_ENCRYPTION_KEYS is not set, and secrets are stored encrypted.")
+        return account
+
+    def _add_credentials(self, accounts: Iterable[ImportedAccount], context: RequestContext) -> None:
+        """Give accounts that were just stored their roles and authenticator apps."""
+        for account in accounts:
+            for role in account.roles:
+                db.session.add(UserRole(user_id=account.id, role_name=role))
+                audit.record(EventType.ROLE_GRANTED, context=context, subject_id=account.id, role=role)
+            if account.totp_secret is not None:
+                self._totp_factors.add_confirmed(account.id, account.totp_secret)
+                audit.record(EventType.FACTOR_ADDED, context=context, subject_id=account.id, factor=TOTP)
+
+
+def _with_known_roles(
+    accounts: Sequence[tuple[int, ImportedAccount]], result: ImportBatch
+) -> list[tuple[int, ImportedAccount]]:
+    """Return the accounts whose roles all exist, after locking these against deletion; the others are faults."""
+    names = {role for _, account in accounts for role in account.roles}
+    live = select(Role.name).where(Role.name.in_(names), Role.is_live).order_by(Role.name)
+    known = set(db.session.scalars(live.with_for_update(read=True, key_share=True))) if names else set()
+    kept = []
+    for number, account in accounts:
+        if known.issuperset(account.roles):
+            kept.append((number, account))
+        else:
+            result.faults.append(ImportFault(number, "roles: There is no such role."))
+    return kept
+
+
+def _with_free_names(accounts: Sequence[tuple[int, ImportedAccount]]) -> list[tuple[int, ImportedAccount]]:
+    """Return the accounts whose id and names nobody has, neither in the database nor further up in the batch.
+
+    An account that came without a username gets another one if that which was made is taken.
+    """
+    ids, usernames, emails = (
+        _taken(column, [getattr(account, column.key) for _, account in accounts])
+        for column in (User.id, User.username_key, User.email_key)
+    )
+    free = []
+    for number, read in accounts:
+        is_renamed = not read.is_named and read.username_key in usernames
+        account = replace(read, username=read.other_username) if is_renamed else read
+        if account.id in ids or account.email_key in emails or account.username_key in usernames:
+            continue
+        ids.add(account.id)
+        usernames.add(account.username_key)
+        emails.add(account.email_key)
+        free.append((number, account))
+    return free
+
+
+def _taken(column: Any, values: Sequence[Any]) -> set[Any]:
+    """Return those of ``values`` that an account has in ``column``."""
+    return set(db.session.scalars(select(column).where(column == any_(literal(values, ARRAY(column.type))))))
+
+
+# An id may be that of an account which was deleted: sessions of it that are still to be pruned are over.
+# All accounts of a batch are one parameter: with one for each value, the client took twice as long.
+_INSERT = text(
+    """
+    WITH given AS (
+        SELECT * FROM jsonb_to_recordset(:accounts) AS account(
+            id uuid, event_id uuid, username text, username_key text, email text, email_key text,
+            email_verified_at timestamptz, password_hash text, status text, created_at timestamptz)
+    ), stored AS (
+        INSERT INTO users (id, username, username_key, email, email_key, email_verified_at, first_verified_at,
+            password_hash, status, sessions_valid_from, created_at, updated_at)
+        SELECT id, username, username_key, email, email_key, email_verified_at, email_verified_at,
+            password_hash, status, clock_timestamp(), created_at, :now FROM given
+        ON CONFLICT DO NOTHING RETURNING id
+    ), recorded AS (
+        INSERT INTO audit_events (occurred_at, id, type, actor_id, subject_id, user_agent, details)
+        SELECT :now, event_id, :event_type, :actor_id, id, :user_agent, '{}' FROM given JOIN stored USING (id)
+    )
+    SELECT id FROM stored
+    """
+).bindparams(
+    bindparam("accounts", type_=JSONB),
+    bindparam("now", type_=AuditEvent.occurred_at.type),
+    bindparam("actor_id", type_=Uuid),
+    bindparam("event_type", EventType.USER_IMPORTED),
+)
+
+
+def _insert_accounts(accounts: Sequence[ImportedAccount], context: RequestContext) -> set[UUID]:
+    """Store the accounts with their events; return the ids of those that were stored.
+
+    One whose name was taken since ``_with_free_names`` is not.
+    """
+    now = clock.now()
+    parameters = {"actor_id": context.actor_id, "user_agent": context.truncated_user_agent, "now": now}
+    if any(account.password_hash for account in accounts):
+        db.session.execute(ForeignHashMark.setting())
+    rows = [_row(account, now) for account in accounts]
+    return set(db.session.execute(_INSERT, {"accounts": rows, **parameters}).scalars())
+
+
+def _row(account: ImportedAccount, now: datetime) -> dict[str, Any]:
+    return {
+        "id": str(account.id),
+        "event_id": str(identifiers.time_ordered()),
+        "username": account.username,
+        "username_key": account.username_key,
+        "email": account.email,
+        "email_key": account.email_key,
+        "email_verified_at": now.isoformat() if account.email_verified else None,
+        "password_hash": account.password_hash,
+        "status": account.status,
+        "created_at": account.created_at.isoformat(),
+    }

@@ -1,0 +1,80 @@
+"""GET /users/me/export."""
+
+import pytest
+from flask import Flask
+
+from authapp.config import RateLimit
+from authapp.domain import exports
+from authapp.models import User
+from clocks import Time
+from conftest import reconfigured
+from factories import PASSWORD, Api, a_session, a_user, an_api_key, events_of, problem
+
+
+def test_an_export_has_the_account_its_factors_sessions_and_events(
+    app: Flask, api: Api, user: User, token: str
+) -> None:
+    a_session(app, a_user(app))
+    an_api_key(app, a_user(app), name="of another")
+    key = an_api_key(app, user, name="nightly backup")
+
+    body = api.get("/users/me/export", token).get_json()
+
+    assert list(body) == ["user", "factors", "sessions", "api_keys", "activity"]
+    assert body["user"] == api.get("/users/me", token).get_json()
+    assert body["factors"] == api.get("/users/me/factors", token).get_json()
+    assert body["sessions"] == api.get("/users/me/sessions", token).get_json()
+    assert body["api_keys"] == api.get("/users/me/api-keys", token).get_json()
+    assert [each["name"] for each in body["api_keys"]["items"]] == ["nightly backup"]
+    assert [event["type"] for event in body["activity"]["items"]] == [
+        "user.exported",
+        "api_key.created",
+        "session.started",
+        "user.created",
+    ]
+    assert {event["subject_id"] for event in body["activity"]["items"]} == {str(user.id)}
+    assert "argon2" not in str(body)
+    assert key not in str(body)
+    assert [event.actor_id for event in events_of(app, user, "user.exported")] == [user.id]
+
+
+def test_an_export_is_bounded_and_its_cursors_lead_to_the_rest(
+    app: Flask, api: Api, user: User, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "ITEMS", 2)
+    for _ in range(3):
+        a_session(app, user)
+
+    body = api.get("/users/me/export", token).get_json()
+
+    for name in ("sessions", "activity"):
+        part = body[name]
+        assert len(part["items"]) == 2
+        rest = api.get(f"/users/me/{name}?cursor={part['next_cursor']}", token).get_json()
+        found = [item["id"] for item in part["items"] + rest["items"]]
+        assert found == [item["id"] for item in api.get(f"/users/me/{name}", token).get_json()["items"]]
+
+
+def test_an_export_needs_a_recent_login(api: Api, user: User, token: str, time: Time) -> None:
+    time.passes(seconds=301)
+
+    problem(api.get("/users/me/export", token), 401, "step_up_required")
+    fresh = api.log_in(user.username, PASSWORD).get_json()["access_token"]
+    assert api.get("/users/me/export", fresh).status_code == 200
+
+
+def test_an_api_key_exports_nothing(app: Flask, api: Api, user: User) -> None:
+    problem(api.get("/users/me/export", an_api_key(app, user)), 403, "permission_denied")
+
+
+def test_exports_are_limited_by_account_and_not_by_address(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconfigured(app, monkeypatch, rate_limits={"export": RateLimit(2, 86_400)})
+    ada, grace = (a_session(app, a_user(app)).access_token for _ in range(2))
+
+    answers = [api.get("/users/me/export", token) for token in (ada, ada, grace, ada)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[-1].headers["RateLimit-Policy"] == '"export";q=2;w=86400'
+    problem(answers[-1], 429, "too_many_requests")

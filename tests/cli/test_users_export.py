@@ -1,0 +1,55 @@
+"""``flask users export``: accounts in the form of an import."""
+
+import json
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy import update
+
+from authapp.database.session import transaction
+from authapp.models import User
+from authapp.security.foreign_hashes import IMPORTED
+from cli.invoking import flask_users, refused, succeeded
+from factories import Api, a_service, a_user
+from security.foreign import FOREIGN_PASSWORD, HASHES
+
+
+def test_all_accounts_are_exported_to_a_file_that_only_its_owner_reads(app: Flask, tmp_path: Path) -> None:
+    ada, grace = a_user(app, "ada", roles=["admin"]), a_user(app, "grace")
+    a_service(app, "backup")
+    out = tmp_path / "accounts.jsonl"
+
+    assert (
+        succeeded(flask_users(app, "export", "--out", str(out)))
+        == f"Exported 2 account(s) to {out}, and left out 1 service account(s).\n"
+    )
+
+    assert out.stat().st_mode & 0o777 == 0o600
+    first, second = map(json.loads, out.read_text().splitlines())
+    assert (first["id"], second["id"]) == (str(ada.id), str(grace.id))
+    assert (first["username"], first["email"], first["roles"]) == ("ada", "ada@example.com", ["admin"])
+    assert "argon2" not in out.read_text()
+
+
+def test_what_was_exported_with_hashes_can_be_imported(app: Flask, api: Api, tmp_path: Path) -> None:
+    a_user(app, "ada")
+    with app.app_context(), transaction() as session:
+        session.execute(update(User).values(password_hash=IMPORTED + HASHES["auth0 bcrypt"]))
+    out = str(tmp_path / "ada.jsonl")
+    succeeded(flask_users(app, "export", "ada", "--out", out, "--with-hashes"))
+    succeeded(flask_users(app, "delete", "ada", "--yes"))
+
+    assert succeeded(flask_users(app, "import", out)).startswith("Imported 1 account(s)")
+    assert api.log_in("ada", FOREIGN_PASSWORD).status_code == 200
+
+
+def test_a_file_that_exists_and_an_account_that_does_not_are_refused(app: Flask, tmp_path: Path) -> None:
+    out = tmp_path / "accounts.jsonl"
+    refused(flask_users(app, "export", "nobody", "--out", str(out)), "There is no user 'nobody'.")
+    a_service(app, "backup")
+    refused(flask_users(app, "export", "backup", "--out", str(out)), "A service account cannot be moved")
+    assert not out.exists()
+
+    out.write_text("precious")
+    refused(flask_users(app, "export", "--out", str(out)), "cannot be made")
+    assert out.read_text() == "precious"
