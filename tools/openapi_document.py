@@ -5,7 +5,7 @@ from email.headerregistry import Address
 from typing import Any
 
 from authapp import create_app
-from authapp.config import MailServer, Settings
+from authapp.config import MailServer, ProviderSettings, Settings
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import Key, KeyRing
 
@@ -22,6 +22,8 @@ def document() -> dict[str, Any]:
         mail_url=MailServer("console"),
         mail_from=Address("authapp", "no-reply", "example.com"),
         login_links="on",
+        providers={"example": ProviderSettings(name="example", issuer="https://op.invalid", client_id="authapp")},
+        redirect_uris=("https://app.example.com/callback",),
         cors_origins=("https://app.example.com",),
         refresh_cookie="on",
     )

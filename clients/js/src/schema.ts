@@ -192,6 +192,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["listProviders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/providers/{name}/logins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put: operations["logInWithProvider"];
+        post: operations["createProviderLogin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/refresh": {
         parameters: {
             query?: never;
@@ -561,6 +595,22 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/users/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["getOwnExport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users/me/factors": {
         parameters: {
             query?: never;
@@ -638,6 +688,24 @@ export interface paths {
         put: operations["changeOwnPassword"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/me/providers/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put: operations["confirmProviderLink"];
+        post: operations["createProviderLink"];
+        delete: operations["deleteProviderLink"];
         options?: never;
         head?: never;
         patch?: never;
@@ -746,7 +814,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                code: "challenge_invalid" | "email_not_verified" | "email_taken" | "factor_exists" | "fresh_token_required" | "internal_error" | "invalid_credentials" | "last_admin" | "last_way_in" | "malformed_request" | "method_not_allowed" | "not_found" | "one_time_token_invalid" | "origin_not_allowed" | "passkey_invalid" | "password_rejected" | "payload_too_large" | "permission_denied" | "refresh_token_reused" | "registration_closed" | "role_protected" | "role_taken" | "second_factor_enrolment_required" | "second_factor_invalid" | "second_factor_required" | "service_account" | "service_unavailable" | "step_up_required" | "token_expired" | "token_invalid" | "token_missing" | "token_revoked" | "too_many_api_keys" | "too_many_passkeys" | "too_many_requests" | "unsupported_media_type" | "username_taken" | "validation_failed" | "wrong_password";
+                code: "account_exists" | "challenge_invalid" | "email_not_verified" | "email_taken" | "factor_exists" | "fresh_token_required" | "internal_error" | "invalid_credentials" | "last_admin" | "last_way_in" | "malformed_request" | "method_not_allowed" | "not_found" | "one_time_token_invalid" | "origin_not_allowed" | "passkey_invalid" | "password_rejected" | "payload_too_large" | "permission_denied" | "provider_already_linked" | "provider_login_failed" | "provider_unavailable" | "refresh_token_reused" | "registration_closed" | "role_protected" | "role_taken" | "second_factor_enrolment_required" | "second_factor_invalid" | "second_factor_required" | "service_account" | "service_unavailable" | "step_up_required" | "token_expired" | "token_invalid" | "token_missing" | "token_revoked" | "too_many_api_keys" | "too_many_passkeys" | "too_many_requests" | "unsupported_media_type" | "username_taken" | "validation_failed" | "wrong_password";
             };
             cookie?: never;
         };
@@ -764,6 +832,10 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         Accepted: Record<string, never>;
+        AccountExistsProblem: components["schemas"]["Problem"] & {
+            /** @enum {string} */
+            code: "account_exists";
+        };
         AddressChange: {
             /** Format: email */
             email: string;
@@ -827,6 +899,12 @@ export interface components {
             /** @enum {string} */
             type: "public-key";
         };
+        BegunFlow: {
+            /** Format: uri */
+            authorization_url: string;
+            expires_in: number;
+            flow: string;
+        };
         ChallengeInvalidProblem: components["schemas"]["Problem"] & {
             /** @enum {string} */
             code: "challenge_invalid";
@@ -855,11 +933,18 @@ export interface components {
         };
         Explanation: {
             /** @enum {string} */
-            code: "challenge_invalid" | "email_not_verified" | "email_taken" | "factor_exists" | "fresh_token_required" | "internal_error" | "invalid_credentials" | "last_admin" | "last_way_in" | "malformed_request" | "method_not_allowed" | "not_found" | "one_time_token_invalid" | "origin_not_allowed" | "passkey_invalid" | "password_rejected" | "payload_too_large" | "permission_denied" | "refresh_token_reused" | "registration_closed" | "role_protected" | "role_taken" | "second_factor_enrolment_required" | "second_factor_invalid" | "second_factor_required" | "service_account" | "service_unavailable" | "step_up_required" | "token_expired" | "token_invalid" | "token_missing" | "token_revoked" | "too_many_api_keys" | "too_many_passkeys" | "too_many_requests" | "unsupported_media_type" | "username_taken" | "validation_failed" | "wrong_password";
+            code: "account_exists" | "challenge_invalid" | "email_not_verified" | "email_taken" | "factor_exists" | "fresh_token_required" | "internal_error" | "invalid_credentials" | "last_admin" | "last_way_in" | "malformed_request" | "method_not_allowed" | "not_found" | "one_time_token_invalid" | "origin_not_allowed" | "passkey_invalid" | "password_rejected" | "payload_too_large" | "permission_denied" | "provider_already_linked" | "provider_login_failed" | "provider_unavailable" | "refresh_token_reused" | "registration_closed" | "role_protected" | "role_taken" | "second_factor_enrolment_required" | "second_factor_invalid" | "second_factor_required" | "service_account" | "service_unavailable" | "step_up_required" | "token_expired" | "token_invalid" | "token_missing" | "token_revoked" | "too_many_api_keys" | "too_many_passkeys" | "too_many_requests" | "unsupported_media_type" | "username_taken" | "validation_failed" | "wrong_password";
             description: string;
             status: number;
             title: string;
             type: string;
+        };
+        Export: {
+            activity: components["schemas"]["AuditEventPage"];
+            api_keys: components["schemas"]["ApiKeyPage"];
+            factors: components["schemas"]["Factors"];
+            sessions: components["schemas"]["SessionPage"];
+            user: components["schemas"]["OwnUser"];
         };
         FactorExistsProblem: components["schemas"]["Problem"] & {
             /** @enum {string} */
@@ -868,15 +953,19 @@ export interface components {
         Factors: {
             passkeys: components["schemas"]["Passkey"][];
             password: boolean;
-            providers: {
-                [key: string]: unknown;
-            }[];
+            providers: components["schemas"]["ProviderIdentity"][];
             recovery_codes: components["schemas"]["RemainingCodes"];
             totp: components["schemas"]["EnabledFactor"] | null;
         };
         FieldError: {
             detail: string;
             pointer: string;
+        };
+        FlowAnswer: {
+            code: string;
+            flow: string;
+            iss?: string;
+            state: string;
         };
         ForcedReset: Record<string, never>;
         FreshTokenRequiredProblem: components["schemas"]["Problem"] & {
@@ -1165,7 +1254,7 @@ export interface components {
         };
         Problem: {
             /** @enum {string} */
-            code: "challenge_invalid" | "email_not_verified" | "email_taken" | "factor_exists" | "fresh_token_required" | "internal_error" | "invalid_credentials" | "last_admin" | "last_way_in" | "malformed_request" | "method_not_allowed" | "not_found" | "one_time_token_invalid" | "origin_not_allowed" | "passkey_invalid" | "password_rejected" | "payload_too_large" | "permission_denied" | "refresh_token_reused" | "registration_closed" | "role_protected" | "role_taken" | "second_factor_enrolment_required" | "second_factor_invalid" | "second_factor_required" | "service_account" | "service_unavailable" | "step_up_required" | "token_expired" | "token_invalid" | "token_missing" | "token_revoked" | "too_many_api_keys" | "too_many_passkeys" | "too_many_requests" | "unsupported_media_type" | "username_taken" | "validation_failed" | "wrong_password";
+            code: "account_exists" | "challenge_invalid" | "email_not_verified" | "email_taken" | "factor_exists" | "fresh_token_required" | "internal_error" | "invalid_credentials" | "last_admin" | "last_way_in" | "malformed_request" | "method_not_allowed" | "not_found" | "one_time_token_invalid" | "origin_not_allowed" | "passkey_invalid" | "password_rejected" | "payload_too_large" | "permission_denied" | "provider_already_linked" | "provider_login_failed" | "provider_unavailable" | "refresh_token_reused" | "registration_closed" | "role_protected" | "role_taken" | "second_factor_enrolment_required" | "second_factor_invalid" | "second_factor_required" | "service_account" | "service_unavailable" | "step_up_required" | "token_expired" | "token_invalid" | "token_missing" | "token_revoked" | "too_many_api_keys" | "too_many_passkeys" | "too_many_requests" | "unsupported_media_type" | "username_taken" | "validation_failed" | "wrong_password";
             detail: string;
             errors?: components["schemas"]["FieldError"][];
             instance: string;
@@ -1177,12 +1266,41 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        Provider: {
+            name: string;
+        };
+        ProviderAlreadyLinkedProblem: components["schemas"]["Problem"] & {
+            /** @enum {string} */
+            code: "provider_already_linked";
+        };
+        ProviderIdentity: {
+            email: string | null;
+            /** Format: date-time */
+            last_login_at: string | null;
+            /** Format: date-time */
+            linked_at: string;
+            provider: string;
+        };
+        ProviderList: {
+            items: components["schemas"]["Provider"][];
+        };
+        ProviderLoginFailedProblem: components["schemas"]["Problem"] & {
+            /** @enum {string} */
+            code: "provider_login_failed";
+        };
+        ProviderUnavailableProblem: components["schemas"]["Problem"] & {
+            /** @enum {string} */
+            code: "provider_unavailable";
+        };
         Ready: {
             /** @enum {string} */
             status: "ready";
         };
         RecoveryCodes: {
             recovery_codes: string[];
+        };
+        Redirect: {
+            redirect_uri: string;
         };
         Refresh: {
             refresh_token: string;
@@ -1491,7 +1609,7 @@ export interface operations {
                 cursor?: string;
                 limit?: number;
                 since?: string;
-                type?: "user.registered" | "user.created" | "user.changed" | "user.disabled" | "user.enabled" | "user.deleted" | "user.locked" | "user.unlocked" | "login.refused" | "session.started" | "session.stepped_up" | "session.refreshed" | "session.ended" | "refresh_token.reused" | "token.revoked" | "password.changed" | "password.refused" | "password_check.skipped" | "password.voided" | "password.reset_requested" | "password.reset" | "login_link.sent" | "email.verified" | "email.change_requested" | "email.change_withdrawn" | "email.changed" | "email.change_undone" | "factor.added" | "factor.removed" | "factor.reset" | "second_factor.refused" | "recovery_code.used" | "recovery_codes.created" | "passkey.refused" | "passkey.counter_reversed" | "api_key.created" | "api_key.revoked" | "api_key.refused" | "role.granted" | "role.revoked" | "role.created" | "role.changed" | "role.deleted" | "key.rotated" | "key.retired" | "mail.sent" | "mail.failed" | "audit.pruned";
+                type?: "user.registered" | "user.created" | "user.imported" | "user.changed" | "user.disabled" | "user.enabled" | "user.deleted" | "user.erased" | "user.exported" | "user.locked" | "user.unlocked" | "login.refused" | "session.started" | "session.stepped_up" | "session.refreshed" | "session.ended" | "refresh_token.reused" | "token.revoked" | "password.changed" | "password.refused" | "password_check.skipped" | "password.voided" | "password.reset_requested" | "password.reset" | "login_link.sent" | "email.verified" | "email.change_requested" | "email.change_withdrawn" | "email.changed" | "email.change_undone" | "factor.added" | "factor.removed" | "factor.reset" | "second_factor.refused" | "recovery_code.used" | "recovery_codes.created" | "passkey.refused" | "passkey.counter_reversed" | "api_key.created" | "api_key.revoked" | "api_key.refused" | "provider.linked" | "provider.unlinked" | "provider.refused" | "role.granted" | "role.revoked" | "role.created" | "role.changed" | "role.deleted" | "key.rotated" | "key.retired" | "mail.sent" | "mail.failed" | "audit.pruned";
                 until?: string;
                 user_id?: string;
             };
@@ -2462,6 +2580,232 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ServiceUnavailableProblem"];
+                };
+            };
+        };
+    };
+    listProviders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderList"];
+                };
+            };
+        };
+    };
+    logInWithProvider: {
+        parameters: {
+            query?: never;
+            header?: {
+                "X-Authapp-Cookie"?: "1";
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FlowAnswer"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenPair"];
+                };
+            };
+            201: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenPair"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            401: {
+                headers: {
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProviderLoginFailedProblem"] | components["schemas"]["SecondFactorRequiredProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["RegistrationClosedProblem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["NotFoundProblem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["AccountExistsProblem"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ValidationFailedProblem"];
+                };
+            };
+            429: {
+                headers: {
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TooManyRequestsProblem"];
+                };
+            };
+            503: {
+                headers: {
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProviderUnavailableProblem"] | components["schemas"]["ServiceUnavailableProblem"];
+                };
+            };
+        };
+    };
+    createProviderLogin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Redirect"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunFlow"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["NotFoundProblem"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ValidationFailedProblem"];
+                };
+            };
+            429: {
+                headers: {
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TooManyRequestsProblem"];
+                };
+            };
+            503: {
+                headers: {
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProviderUnavailableProblem"] | components["schemas"]["ServiceUnavailableProblem"];
                 };
             };
         };
@@ -4730,6 +5074,62 @@ export interface operations {
             };
         };
     };
+    getOwnExport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Export"];
+                };
+            };
+            401: {
+                headers: {
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["StepUpRequiredProblem"] | components["schemas"]["TokenExpiredProblem"] | components["schemas"]["TokenInvalidProblem"] | components["schemas"]["TokenMissingProblem"] | components["schemas"]["TokenRevokedProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
+                };
+            };
+            429: {
+                headers: {
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TooManyRequestsProblem"];
+                };
+            };
+            503: {
+                headers: {
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ServiceUnavailableProblem"];
+                };
+            };
+        };
+    };
     listOwnFactors: {
         parameters: {
             query?: never;
@@ -5228,6 +5628,277 @@ export interface operations {
             };
         };
     };
+    confirmProviderLink: {
+        parameters: {
+            query?: {
+                sessions?: "keep";
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FlowAnswer"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderIdentity"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            401: {
+                headers: {
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProviderLoginFailedProblem"] | components["schemas"]["StepUpRequiredProblem"] | components["schemas"]["TokenExpiredProblem"] | components["schemas"]["TokenInvalidProblem"] | components["schemas"]["TokenMissingProblem"] | components["schemas"]["TokenRevokedProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["NotFoundProblem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProviderAlreadyLinkedProblem"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ValidationFailedProblem"];
+                };
+            };
+            503: {
+                headers: {
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProviderUnavailableProblem"] | components["schemas"]["ServiceUnavailableProblem"];
+                };
+            };
+        };
+    };
+    createProviderLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Redirect"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunFlow"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            401: {
+                headers: {
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["StepUpRequiredProblem"] | components["schemas"]["TokenExpiredProblem"] | components["schemas"]["TokenInvalidProblem"] | components["schemas"]["TokenMissingProblem"] | components["schemas"]["TokenRevokedProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["NotFoundProblem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProviderAlreadyLinkedProblem"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ValidationFailedProblem"];
+                };
+            };
+            503: {
+                headers: {
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProviderUnavailableProblem"] | components["schemas"]["ServiceUnavailableProblem"];
+                };
+            };
+        };
+    };
+    deleteProviderLink: {
+        parameters: {
+            query?: {
+                sessions?: "keep";
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["StepUpRequiredProblem"] | components["schemas"]["TokenExpiredProblem"] | components["schemas"]["TokenInvalidProblem"] | components["schemas"]["TokenMissingProblem"] | components["schemas"]["TokenRevokedProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["NotFoundProblem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["LastWayInProblem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ValidationFailedProblem"];
+                };
+            };
+            503: {
+                headers: {
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ServiceUnavailableProblem"];
+                };
+            };
+        };
+    };
     createRecoveryCodes: {
         parameters: {
             query?: never;
@@ -5706,7 +6377,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                code: "challenge_invalid" | "email_not_verified" | "email_taken" | "factor_exists" | "fresh_token_required" | "internal_error" | "invalid_credentials" | "last_admin" | "last_way_in" | "malformed_request" | "method_not_allowed" | "not_found" | "one_time_token_invalid" | "origin_not_allowed" | "passkey_invalid" | "password_rejected" | "payload_too_large" | "permission_denied" | "refresh_token_reused" | "registration_closed" | "role_protected" | "role_taken" | "second_factor_enrolment_required" | "second_factor_invalid" | "second_factor_required" | "service_account" | "service_unavailable" | "step_up_required" | "token_expired" | "token_invalid" | "token_missing" | "token_revoked" | "too_many_api_keys" | "too_many_passkeys" | "too_many_requests" | "unsupported_media_type" | "username_taken" | "validation_failed" | "wrong_password";
+                code: "account_exists" | "challenge_invalid" | "email_not_verified" | "email_taken" | "factor_exists" | "fresh_token_required" | "internal_error" | "invalid_credentials" | "last_admin" | "last_way_in" | "malformed_request" | "method_not_allowed" | "not_found" | "one_time_token_invalid" | "origin_not_allowed" | "passkey_invalid" | "password_rejected" | "payload_too_large" | "permission_denied" | "provider_already_linked" | "provider_login_failed" | "provider_unavailable" | "refresh_token_reused" | "registration_closed" | "role_protected" | "role_taken" | "second_factor_enrolment_required" | "second_factor_invalid" | "second_factor_required" | "service_account" | "service_unavailable" | "step_up_required" | "token_expired" | "token_invalid" | "token_missing" | "token_revoked" | "too_many_api_keys" | "too_many_passkeys" | "too_many_requests" | "unsupported_media_type" | "username_taken" | "validation_failed" | "wrong_password";
             };
             cookie?: never;
         };

@@ -149,6 +149,24 @@ test("the token goes to no other origin, and over no redirect", async () => {
   ]);
 });
 
+test("however many requests wait, a refresh that fails is tried once more, and not for each", async () => {
+  const { client } = await loggedIn();
+  age();
+  plan("auth/refresh", drop);
+  const waiting = await Promise.allSettled([1, 2, 3, 4, 5].map(() => client.fetch(PING)));
+  assert.deepEqual(waiting.map(({ status }) => status), Array(5).fill("rejected"));
+  assert.deepEqual(paths(), [REFRESH, REFRESH]);
+});
+
+test("a request during a login waits for it, and refreshes nothing", async () => {
+  const user = await newcomer();
+  const client = createClient({ baseUrl: LOCAL, storage: new Shared() });
+  const login = client.login(user);
+  assert.equal((await client.fetch(PING)).status, 200);
+  await login;
+  assert.deepEqual(paths(), ["/api/v1/auth/login", PING]);
+});
+
 /** Start a request of another client, and hold the answer to its refresh. */
 async function holdingUp(storage) {
   const other = createClient({ baseUrl: LOCAL, storage });
@@ -196,9 +214,11 @@ test("a token that another tab has replaced with one of a new login is no sign-o
 test("a logout after a lost refresh ends the session, and one that reaches nobody does not", async () => {
   const { client, out, storage, user } = await loggedIn();
   const token = await client.accessToken();
-  plan("auth/logout", drop);
-  await assert.rejects(client.logout());
-  assert.deepEqual([out, storage.size], [[], 1]);
+  for (const action of [drop, refuse(503, "service_unavailable"), refuse(401, "token_invalid"), answer(401, {})]) {
+    plan("auth/logout", action);
+    await assert.rejects(client.logout());
+    assert.deepEqual([out, storage.size], [[], 1]);
+  }
   age();
   plan("auth/refresh", lose, 2);
   await assert.rejects(client.fetch(PING));
@@ -207,6 +227,18 @@ test("a logout after a lost refresh ends the session, and one that reaches nobod
   assert.deepEqual([out, storage.size], [["logout"], 0]);
   const refused = await fetch(`${LOCAL}${PING}`, { headers: { Authorization: `Bearer ${token}` } });
   assert.equal((await refused.json()).code, "token_revoked", user.username);
+});
+
+test("a logout is of the login that another tab has made since, too", async () => {
+  const { client, out, storage, user } = await loggedIn();
+  const other = createClient({ baseUrl: LOCAL, storage });
+  await other.logout();
+  await other.login(user);
+  const token = await other.accessToken();
+  await client.logout();
+  assert.deepEqual([out, storage.size], [["logout"], 0]);
+  const refused = await fetch(`${LOCAL}${PING}`, { headers: { Authorization: `Bearer ${token}` } });
+  assert.equal((await refused.json()).code, "token_revoked");
 });
 
 test("the other sessions end, and this one goes on", async () => {

@@ -95,16 +95,16 @@ test("a token that is about to expire is renewed once in a tab, however many req
   assert.equal(sent(REFRESH).length, 1);
 });
 
-test("tabs that refresh at once stay logged in", async ({ context }) => {
+test("two tabs that refresh at once stay logged in", async ({ context }) => {
   for (const place of PLACES) {
-    const tabs = [await loggedIn(context, place), await open(context, place), await open(context, place)];
-    for (let round = 0; round < 3; round++) {
+    const tabs = [await loggedIn(context, place), await open(context, place)];
+    for (let round = 0; round < 4; round++) {
       await Promise.all(tabs.map((tab) => age(tab)));
       sent();
-      assert.deepEqual(await Promise.all(tabs.map((tab) => get(tab))), [200, 200, 200], place);
-      assert.equal(sent(REFRESH).length, 3);
+      assert.deepEqual(await Promise.all(tabs.map((tab) => get(tab))), [200, 200], place);
+      assert.equal(sent(REFRESH).length, 2);
     }
-    assert.deepEqual(await Promise.all(tabs.map(out)), [[], [], []]);
+    assert.deepEqual(await Promise.all(tabs.map(out)), [[], []]);
   }
 });
 
