@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from authapp import create_app
 from authapp.config import SettingsError
+from authapp.domain.email.factor_undo import UNDONE_FOR
 from authapp.domain.token_purposes import token_purposes
 from settings import settings
 
@@ -35,6 +36,10 @@ def pages_of(client: FlaskClient) -> list[str]:
 def test_each_purpose_of_a_one_time_token_has_a_page(client: FlaskClient) -> None:
     assert sorted(PAGES) == sorted(purpose.replace("_", "-") for purpose in token_purposes)
     assert pages_of(client) == PAGES
+
+
+def test_the_page_that_removes_factors_says_of_how_many_days(client: FlaskClient) -> None:
+    assert f"in the last {UNDONE_FOR.days}\ndays" in client.get("/account/undo-factors").text
 
 
 @pytest.mark.parametrize("name", PAGES)

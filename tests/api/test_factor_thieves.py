@@ -22,7 +22,7 @@ from authenticator import Authenticator, add_passkey
 from clocks import Time
 from conftest import dispose, reconfigured
 from databases import Databases
-from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, problem
+from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, an_api_key, problem
 from factors import AuthenticatorApp, a_session_with_two_factors, an_app, challenge_of, second_step
 from settings import settings
 
@@ -146,6 +146,20 @@ def test_the_link_of_a_late_mail_removes_the_factor_that_it_tells_of(
     time.passes(hours=53)
     assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
     assert api.log_in(user.username).status_code == 200
+
+
+def test_an_undo_removes_the_api_keys_that_were_made_since_and_no_others(
+    app: Flask, api: Api, user: User, time: Time
+) -> None:
+    own = an_api_key(app, user)
+    time.passes(days=7)
+    an_app(app, user)
+    stolen = an_api_key(app, user)
+    link = a_token(app, user, TokenPurpose.UNDO_FACTORS)
+    assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
+    problem(api.get("/ping", stolen), 401, "token_invalid")
+    assert api.get("/ping", own).status_code == 200
+    assert mails(app, user) == ["factor_added", "factor_removed"]
 
 
 def test_the_mail_about_a_factor_goes_to_the_owner_though_a_thief_changes_the_address(

@@ -18,6 +18,7 @@ from authapp.api.html import html, templates
 from authapp.api.paths import BASE_PATH
 from authapp.api.responses import cacheable
 from authapp.config import Settings, SettingsError
+from authapp.domain.email.factor_undo import UNDONE_FOR
 from authapp.domain.passwords.checks import MIN_LENGTH
 from authapp.domain.token_purposes import TokenPurpose
 
@@ -76,6 +77,7 @@ def _rendered(name: str, settings: Settings) -> str:
                 service=(sender.display_name or sender.domain) if sender else "",
                 password_needed=settings.email_verification == "required",
                 password_min=MIN_LENGTH,
+                undo_days=UNDONE_FOR.days,
                 passkey_hosts=party.hosts if (party := settings.relying_party) else [],
                 providers=list(settings.providers or {}) if (hosts := _provider_hosts(settings)) else [],
                 provider_hosts=hosts,

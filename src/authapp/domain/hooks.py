@@ -58,10 +58,11 @@ credentials_voiding = _signals.signal("credentials-voiding")
 
 Somebody else may have prepared it: no address of it was ever verified, and now one is proven, by a password reset or a
 login link. Then ``since`` is ``None``. Or somebody else may have taken it: a change of its address, made at ``since``,
-is undone.
+or every factor that was added after ``since`` is undone.
 
-The password and the sessions end in the same transaction. A receiver removes every other credential, such as a second
-factor, a passkey, an API key or the link to a provider; with ``since``, those that were added after it.
+The sessions end in the same transaction, and so does the password unless factors are undone. A receiver removes every
+other credential, such as a second factor, a passkey, an API key or the link to a provider; with ``since``, those that
+were added after it.
 """
 
 factors_changing = _signals.signal("factors-changing")

@@ -64,7 +64,8 @@ class EmailServices:
         must_verify = settings.email_verification == "required"
         verifications = EmailVerifications(mail.requests, tokens, verifier, hooks, required=must_verify)
         address_changes = AddressChanges(verifier, actor_policy, tokens, mail.requests, mail.account_mails, hooks)
-        address_undo, factor_undo = AddressUndo(tokens, mail.account_mails, hooks), FactorUndo(tokens, factor_resets)
+        address_undo = AddressUndo(tokens, mail.account_mails, hooks)
+        factor_undo = FactorUndo(tokens, factor_resets, hooks)
         return cls(
             verifications=verifications,
             verified_registrations=VerifiedRegistrations(accounts, mail.requests),
