@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, func, insert, select
+from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, func, insert, literal, select
 
 from authapp import FactorAttempt, FactorKind, Prover, RequestContext, clock, create_app, factor_kinds
 from authapp.context import OPERATOR
@@ -101,6 +101,29 @@ def test_a_code_may_have_to_be_asked_for(app: Flask, api: Api, user: User) -> No
     assert (asked.status_code, asked.get_json()) == (200, {"sent_to": "a fax machine"})
     problem(api.post("/auth/second-factors", {**body, "factor": "totp"}), 422, "validation_failed")
     assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
+
+
+BADGE_PROVER = Prover(lambda _attempt, _context: ("badge",), lambda _user_id, _login: {})
+BADGE = FactorKind(state=literal(1), is_way_in=True, takes_code=False, has_options=True)
+"""A kind that is answered as a passkey is, of which every account has one."""
+
+
+@pytest.fixture
+def badge(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    factor_kinds.register("badge", replace(BADGE, prover=lambda _tools: BADGE_PROVER))
+    monkeypatch.setitem(Services.of(app).factors.second_factors._provers, "badge", BADGE_PROVER)  # type: ignore[arg-type]
+    yield
+    factor_kinds.unregister("badge")
+
+
+@pytest.mark.usefixtures("badge")
+def test_a_mere_way_in_is_no_second_step(app: Flask, api: Api, user: User) -> None:
+    key = add_passkey(api, a_session(app, a_user(app)).access_token)
+    add_machine(app, user)
+    body = {"challenge": challenge_of(api, user), "factor": "badge"}
+    problem(api.post("/auth/second-factors", body), 401, "second_factor_invalid")
+    credential = key.get(api.post("/auth/passkey-challenges", {}).get_json())
+    problem(api.post("/auth/second-factors", {**body, "credential": credential}), 401, "second_factor_invalid")
 
 
 def test_its_codes_are_counted_and_locked_as_those_of_an_app(app: Flask, api: Api, user: User) -> None:

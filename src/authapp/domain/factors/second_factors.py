@@ -85,7 +85,7 @@ class SecondFactors:
         Raises ``ChallengeInvalid``, or ``SecondFactorInvalid`` for a factor that has no such options.
         """
         login = _pending_login(token)
-        prover = self._prover(factor)
+        prover = self._accepted(login, factor)
         if prover.options is None:
             raise SecondFactorInvalid
         return prover.options(login.user_id, login.token_hash)
@@ -100,9 +100,7 @@ class SecondFactors:
         wrong codes, over all logins and step-ups of the account.
         """
         login = _pending_login(token)
-        prover, takes_code = self._prover(factor), factor_kinds[factor].takes_code
-        if takes_code and factor not in factors_of(login.user_id).accepted_factors:
-            raise SecondFactorInvalid
+        prover, takes_code = self._accepted(login, factor), factor_kinds[factor].takes_code
         attempt = FactorAttempt(login.user_id, proof, login.token_hash)
         with self._counted(login.user_id, factor) if takes_code else nullcontext(), transaction():
             _lock(login)
@@ -117,6 +115,15 @@ class SecondFactors:
         if not amr:
             raise SecondFactorInvalid
         return self._start(login, factor, amr, context)
+
+    def _accepted(self, login: PendingLoginState, factor: str) -> Prover:
+        """Return the prover of a kind that completes the login. Raises ``SecondFactorInvalid`` for any other.
+
+        Without this, a mere way in, such as the first factor once more, would count as a second one.
+        """
+        if factor not in factors_of(login.user_id).accepted_factors:
+            raise SecondFactorInvalid
+        return self._prover(factor)
 
     def _prover(self, factor: str) -> Prover:
         if factor not in self._provers:
