@@ -15,6 +15,7 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.factors import recovery_codes
 from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.factors.pending_logins import MAX_FAILURES
 from authapp.domain.services import Services
 from authapp.errors import LastWayIn
 from authapp.models import User
@@ -101,6 +102,24 @@ def test_a_code_may_have_to_be_asked_for(app: Flask, api: Api, user: User) -> No
     assert (asked.status_code, asked.get_json()) == (200, {"sent_to": "a fax machine"})
     problem(api.post("/auth/second-factors", {**body, "factor": "totp"}), 422, "validation_failed")
     assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
+
+
+def test_of_the_tries_of_a_login_codes_that_are_asked_for_leave_one(app: Flask, api: Api, user: User) -> None:
+    add_machine(app, user)
+    body = {"challenge": challenge_of(api, user), "factor": "fax"}
+    for _ in range(MAX_FAILURES - 1):
+        assert api.post("/auth/second-factors", body).status_code == 200
+    problem(api.post("/auth/second-factors", body), 401, "challenge_invalid")
+    assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
+
+
+def test_codes_that_are_asked_for_are_no_wrong_codes_of_the_account(app: Flask, api: Api, user: User) -> None:
+    add_machine(app, user)
+    for _ in range(3):
+        body = {"challenge": challenge_of(api, user), "factor": "fax"}
+        for _ in range(MAX_FAILURES - 1):
+            assert api.post("/auth/second-factors", body).status_code == 200
+    assert second_step(api, challenge_of(api, user), CODE, "fax").status_code == 200
 
 
 BADGE_PROVER = Prover(lambda _attempt, _context: ("badge",), lambda _user_id, _login: {})

@@ -53,7 +53,7 @@ class Prover:
 
     ``prove`` returns the methods (``amr``, RFC 8176) that an attempt proves; none if it is wrong. It works within the
     open transaction, where the account is locked, and consumes what it accepts. ``options`` takes the user's id, of an
-    account that may have no such factor, and the bytes of a login. It returns, as JSON, what a client asks its
+    account that has such a factor, and the bytes of a login. It returns, as JSON, what a client asks its
     authenticator with, or what it shows while a code is on its way.
     """
 
@@ -97,6 +97,8 @@ class FactorKind:
 
     has_options: bool = False
     """Whether a login may ask for ``Prover.options`` first: those of an authenticator, or to have a code sent.
+
+    Each request for those of a kind that ``takes_code`` counts as a wrong code does, for this login alone.
 
     A step-up has none: it takes codes without them, and of authenticators only passkeys.
     """

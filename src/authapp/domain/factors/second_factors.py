@@ -82,12 +82,15 @@ class SecondFactors:
     def options(self, token: str, factor: str) -> dict[str, Any]:
         """Return what an authenticator is asked with to complete the login that waits with ``token``.
 
-        Raises ``ChallengeInvalid``, or ``SecondFactorInvalid`` for a factor that has no such options.
+        Raises ``ChallengeInvalid``, also if none of the codes that a login may try would be left for one that is sent;
+        ``SecondFactorInvalid`` for a factor that the account lacks, or that has no such options.
         """
         login = _pending_login(token)
         prover = self._accepted(login, factor)
         if prover.options is None:
             raise SecondFactorInvalid
+        if factor_kinds[factor].takes_code:
+            _count_options(login)
         return prover.options(login.user_id, login.token_hash)
 
     def log_in(self, token: str, factor: str, proof: Any, context: RequestContext) -> TokenPair:
@@ -227,6 +230,14 @@ def _pending_login(token: str) -> PendingLoginState:
 def _lock(login: PendingLoginState) -> None:
     if not pending_logins.lock(login):
         raise ChallengeInvalid
+
+
+def _count_options(login: PendingLoginState) -> None:
+    # Each may send a code: whoever knows the password alone could flood the owner, at the cost of the service.
+    with transaction():
+        _lock(login)
+        if not pending_logins.count_options(login):
+            raise ChallengeInvalid
 
 
 def _record_refusal(user_id: UUID, factor: str, context: RequestContext) -> None:
