@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import psycopg2
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from account_mails import AccountMails
 from authapp import create_app
@@ -125,14 +127,19 @@ def without_keys(_factors: TotpFactors) -> NoReturn:
     raise ServiceUnavailable
 
 
+def in_an_outage(_factors: TotpFactors) -> NoReturn:
+    raise OperationalError("SELECT", {}, psycopg2.OperationalError("the server closed the connection"))
+
+
+@pytest.mark.parametrize("keys", [without_keys, in_an_outage])
 def test_codes_that_cannot_be_checked_are_not_counted(
-    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch
+    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch, keys: Callable[[TotpFactors], NoReturn]
 ) -> None:
     phone = an_app(app, user)
     for _ in range(11):
         challenge = challenge_of(api, user)
         with monkeypatch.context() as patch:
-            patch.setattr(TotpFactors, "_keys", property(without_keys))
+            patch.setattr(TotpFactors, "_keys", property(keys))
             problem(second_step(api, challenge, phone.code()), 503, "service_unavailable")
     assert second_step(api, challenge_of(api, user), phone.code()).status_code == 200
 

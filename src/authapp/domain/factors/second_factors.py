@@ -29,7 +29,6 @@ from authapp.errors import (
     Refusal,
     SecondFactorInvalid,
     SecondFactorRequired,
-    ServiceUnavailable,
     StepUpRequired,
     TooManyRequests,
 )
@@ -213,8 +212,10 @@ class SecondFactors:
                 raise
         try:
             yield
-        except (ChallengeInvalid, ServiceUnavailable):
-            # No code was compared.
+        except SecondFactorInvalid:
+            raise
+        except Exception:
+            # Nobody was told that the code is wrong: the database failed, say, or a deadline has passed.
             if attempt is not None:
                 self._throttles.release(user_id, SECOND_FACTOR, attempt)
             raise
