@@ -13,7 +13,7 @@ from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, f
 from authapp import FactorAttempt, FactorKind, Prover, RequestContext, clock, create_app, factor_kinds
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.factors import recovery_codes
+from authapp.domain.factors import recovery_code_proofs
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.pending_logins import MAX_FAILURES
 from authapp.domain.services import Services
@@ -175,7 +175,7 @@ def test_a_code_of_no_form_hides_no_code_that_has_one(app: Flask, api: Api, user
     token = a_session(app, user).access_token
     add_machine(app, user)
     with app.app_context(), transaction():
-        (code, *_) = recovery_codes.replace_all(user.id)
+        (code, *_) = recovery_code_proofs.replace_all(user.id)
     pair = api.post("/auth/step-ups", {"code": code}, token)
     assert pair.status_code == 200, pair.text
     assert api.post("/auth/step-ups", {"code": CODE}, pair.get_json()["access_token"]).status_code == 200
@@ -268,7 +268,7 @@ def test_the_first_one_gives_recovery_codes_and_another_gives_none(app: Flask, a
                 db.session.execute(insert(fax_machines).values(user_id=user.id))
                 given.append(change.added("fax", GUEST))
     first, second = given
-    assert (len(first), second) == (recovery_codes.COUNT, [])
+    assert (len(first), second) == (recovery_code_proofs.COUNT, [])
     assert second_step(api, challenge_of(api, user), first[0], "recovery_code").status_code == 200
 
 

@@ -230,6 +230,16 @@ def test_new_recovery_codes_are_mailed_about(app: Flask, api: Api, user: User) -
     assert mails(app, user) == ["factor_added", "recovery_codes_created"]
 
 
+def test_an_app_beside_a_passkey_voids_the_codes_of_before_and_the_owner_is_told(
+    app: Flask, api: Api, user: User
+) -> None:
+    token = a_session(app, user).access_token
+    add_passkey(api, token)
+    phone = AuthenticatorApp.scanned(api.post("/users/me/totp", {}, token).get_json()["otpauth_uri"])
+    assert api("PUT", "/users/me/totp", token, json={"code": phone.code()}).status_code == 200
+    assert mails(app, user) == ["factor_added", "factor_added", "recovery_codes_created"]
+
+
 def test_a_session_that_has_removed_the_last_factor_has_not_two(app: Flask, api: Api, user: User) -> None:
     token = a_session_with_two_factors(app, api, user, an_app(app, user)).access_token
     assert api("DELETE", "/users/me/totp", token).status_code == 204

@@ -48,7 +48,7 @@ class FactorResets:
         forgotten, because older factors stay: whoever reads the mails would get as many guesses more with each link.
         """
         _delete_factors(user.id, since)
-        change = self._changes.of(user)
+        change = self._changes.unguarded(user)
         _record(change, since, context, LogoutScope.GLOBAL)
         return change.ended
 
@@ -61,7 +61,7 @@ class FactorResets:
     ) -> None:
         if _delete_factors(user_id, since):
             # Who sends the signal ends the sessions.
-            _record(self._changes.of(db.session.get_one(User, user_id)), since, context, None)
+            _record(self._changes.unguarded(db.session.get_one(User, user_id)), since, context, None)
 
 
 def _record(change: FactorChange, since: datetime | None, context: RequestContext, scope: LogoutScope | None) -> None:
