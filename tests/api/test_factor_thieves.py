@@ -276,7 +276,7 @@ def test_an_undo_says_that_it_removed_what_was_added_lately(app: Flask, api: Api
     with app.app_context():
         mail = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id.desc())).first()
         assert mail is not None
-        assert (mail.kind, mail.details) == ("factor_removed", {"factor": "recent"})
+        assert (mail.kind, mail.details) == ("factor_removed", {"factor": "added_lately"})
 
 
 def test_an_administrator_resets_no_wrong_codes_without_two_factors(

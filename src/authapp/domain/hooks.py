@@ -69,7 +69,7 @@ factors_changing = _signals.signal("factors-changing")
 """``user_id``, ``event``, ``factor``: sent within the transaction that adds, removes or resets second factors.
 
 ``event`` is the type of the audit event, such as ``factor.added``. ``factor`` is the name of a kind, such
-as ``totp``; of a reset ``all``, or ``recent`` for those that were added lately.
+as ``totp``; of a reset ``all``, or ``added_lately`` for those that were added lately.
 """
 
 recovery_code_used = _signals.signal("recovery-code-used")

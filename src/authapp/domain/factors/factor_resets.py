@@ -14,7 +14,7 @@ from authapp.domain.throttles import SECOND_FACTOR, Throttles
 from authapp.domain.users.rows import UserRef
 from authapp.models import User
 
-ALL, ADDED_LATELY = "all", "recent"
+ALL, ADDED_LATELY = "all", "added_lately"
 """What a reset says in place of one factor: all of them, or those that were added since a time."""
 
 

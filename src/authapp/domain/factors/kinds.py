@@ -137,9 +137,9 @@ class _FactorKinds(Registry[FactorKind]):
 
 
 factor_kinds = _FactorKinds(
-    "kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.", reserved=frozenset({"all", "recent"})
+    "kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.", reserved=frozenset({"all", "added_lately"})
 )
-"""The registered kinds, in the order in which a login names them. Events of resets have ``all`` or ``recent``."""
+"""The registered kinds, in the order in which a login names them. Events of resets have ``all`` or ``added_lately``."""
 
 
 def offered_second_factors(settings: Settings) -> list[str]:
