@@ -182,7 +182,7 @@ def test_the_link_is_void_for_a_disabled_account(
     stored = account("ada")
     with transaction():
         link = services.one_time_tokens.issue(
-            stored.id, TokenPurpose.CHANGE_EMAIL, sent_to=NEW, lifetime=timedelta(hours=1), new_address=NEW
+            stored.id, TokenPurpose.CHANGE_EMAIL, sent_to=NEW, lifetime=timedelta(hours=1)
         )
     with pytest.raises(OneTimeTokenInvalid):
         services.email.address_changes.confirm(link, PASSWORD, GUEST)
