@@ -60,13 +60,15 @@ class AddressChanges:
         too many wrong passwords, ``ServiceUnavailable``, or ``TokenRevoked`` if the user was logged out while the
         password was hashed.
         """
-        # Every later link to the account goes to its address.
+        # Every later link to the account goes to its address. It is asked before the hash, which costs more.
         self._actor_policy.require_proven_factor(user_id, context)
         address = checked_names(email=email)["email"]
         confirmed = self._verifier.confirm(user_id, password, context, field="password")
         with transaction():
             user = lock_if_unchanged(user_id, confirmed)
             require_live(context)
+            # Its owner may have added a factor while the password was hashed, and kept this session.
+            self._actor_policy.require_proven_factor(user_id, context)
             if email_key(address) == user.email_key:
                 self._forget_pending(user, context)
                 return
