@@ -31,7 +31,7 @@ class Notices:
         self._verification = verification
 
     def connect(self, app: object) -> None:
-        """Connect to the hooks of ``app``. Keep this object: a hook does not."""
+        """Connect to the hooks of ``app``. They refer to this object weakly: keep a reference."""
         hooks.user_changing.connect(self.store_changes, sender=app)
         if self._verification != "off":
             hooks.user_creating.connect(self.store_verification, sender=app)

@@ -26,7 +26,10 @@ class FactorResets:
         self._changes = changes
 
     def connect(self, app: object) -> None:
-        """Remove the factors that somebody else may have added to an account of ``app``. Keep this object."""
+        """Remove the factors that somebody else may have added to an account of ``app``.
+
+        The hook refers to this object weakly: keep a reference.
+        """
         credentials_voiding.connect(self._remove_added_since, sender=app)
 
     def reset(self, ref: UserRef, context: RequestContext) -> User:

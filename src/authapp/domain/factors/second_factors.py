@@ -61,7 +61,7 @@ class SecondFactors:
     def connect(self, app: object) -> None:
         """Require the second factor of every session of ``app``, and of every request with HTTP Basic.
 
-        Keep this object: a hook does not.
+        The hook refers to this object weakly: keep a reference.
         """
         hooks.before_session_start.connect(self._require, sender=app)
 
