@@ -43,12 +43,15 @@ def delete_machines(user_id: UUID, since: datetime | None) -> int:
     return int(result.rowcount)
 
 
+SENT_TO = {"type": "object", "required": ["sent_to"], "properties": {"sent_to": {"type": "string"}}}
+
 FAX = FactorKind(
     state=select(func.count()).where(fax_machines.c.user_id == FactorKind.user_id).scalar_subquery(),
     is_second=True,
     is_way_in=True,
     prover=lambda _tools: Prover(prove, lambda _user_id, _login: {"sent_to": "a fax machine"}),
     has_options=True,
+    options_schema=SENT_TO,
     fits=lambda code: code.startswith("fax"),
     delete=delete_machines,
     member="fax_machines",
@@ -206,8 +209,12 @@ def test_it_is_listed_among_the_factors(app: Flask, api: Api, user: User) -> Non
 
 
 def test_it_is_in_the_contract(api: Api) -> None:
-    schema = api.client.get("/openapi.json").get_json()["components"]["schemas"]["SecondFactor"]
+    document = api.client.get("/openapi.json").get_json()
+    schema = document["components"]["schemas"]["SecondFactor"]
     assert schema["properties"]["factor"]["enum"] == ["totp", "passkey", "recovery_code", "fax"]
+    answer = document["paths"]["/api/v1/auth/second-factors"]["post"]["responses"]["200"]
+    references = [{"$ref": f"#/components/schemas/{name}"} for name in ("TokenPair", "PasskeyRequestOptions")]
+    assert answer["content"]["application/json"]["schema"]["oneOf"] == [*references, SENT_TO]
 
 
 def test_a_reset_deletes_it(app: Flask, api: Api, user: User) -> None:

@@ -1,6 +1,6 @@
 """The kinds of factors: what an account can be logged in to with. ``builtin_kinds`` has those of this package."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -102,6 +102,9 @@ class FactorKind:
 
     A step-up has none: it takes codes without them, and of authenticators only passkeys.
     """
+
+    options_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of these options, for the OpenAPI document. Its ``required`` sets them apart from tokens."""
 
     is_guessable: bool = True
     """Whether codes are refused after too many wrong ones. One that cannot be guessed opens a locked account."""
