@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from types import MappingProxyType
@@ -48,7 +49,11 @@ class HTTPClient:
     def __init__(self, *, at_once: int, max_bytes: int) -> None:
         self._slots = threading.BoundedSemaphore(at_once)
         self._max_bytes = max_bytes
-        self._tls = ssl.create_default_context()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # With the first question: to read the certificates of all authorities takes a tenth of the start of a worker.
+        return ssl.create_default_context()
 
     def ask(self, question: HTTPQuestion, seconds: float) -> HTTPAnswer:
         """Return the answer. Raises ``HTTPFailure``, after ``seconds`` at the latest.

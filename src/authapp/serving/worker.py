@@ -42,7 +42,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     allowed_origins: Any = None
     """The ``AllowedOrigins`` of ``authapp.api.cors``, if the application has some."""
     metrics_port: metrics.MetricsPort | None = None
-    slot: int
+    slot = 0
     """Both are set by the hooks of ``authapp.serving.metrics``."""
     connections_tracked: AbstractContextManager[Any] = nullcontext()
 
