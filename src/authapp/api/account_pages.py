@@ -11,7 +11,7 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, send_from_directory
-from jinja2 import TemplateError
+from jinja2 import TemplateError, TemplateNotFound
 
 from authapp.api.guards import public
 from authapp.api.html import html, templates
@@ -66,10 +66,8 @@ def _rendered(name: str, settings: Settings) -> str | None:
     """Return a page, or ``None`` if it has no template: a purpose of yours may have a page elsewhere."""
     sender, path = settings.mail_from, f"account/{name}.html"
     try:
-        environment = templates(settings.mail_templates)
-        if path not in environment.list_templates():
-            return None
-        return environment.get_template(path).render(
+        page = templates(settings.mail_templates).get_template(path)
+        return page.render(
             # Relative, so that they are right behind a proxy that serves this application below a path.
             api=f"..{BASE_PATH}/",
             version=_version(),
@@ -84,6 +82,8 @@ def _rendered(name: str, settings: Settings) -> str | None:
             development=settings.env == "development",
         )
     except (TemplateError, UnicodeDecodeError) as error:
+        if isinstance(error, TemplateNotFound) and error.name == path:
+            return None
         raise SettingsError([f"AUTHAPP_MAIL_TEMPLATES: {path}: {error}"]) from None
 
 
