@@ -55,7 +55,6 @@ class AccountMails:
                 purpose,
                 sent_to=recipient.address,
                 lifetime=token_purposes[purpose].lifetime,
-                new_address=recipient.address,
             )
 
 

@@ -4,6 +4,7 @@ What they do in a browser is tested by ``tests/e2e/test_account_pages.py``.
 """
 
 import re
+from datetime import timedelta
 from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from flask.testing import FlaskClient
 
 from authapp import create_app
 from authapp.config import SettingsError
-from authapp.domain.token_purposes import token_purposes
+from authapp.domain.email.factor_undo import UNDONE_FOR
+from authapp.domain.token_purposes import PurposeRule, token_purposes
 from settings import settings
 
 PAGES = ["verify-email", "reset-password", "change-email", "undo-email", "undo-factors", "login"]
@@ -35,6 +37,10 @@ def pages_of(client: FlaskClient) -> list[str]:
 def test_each_purpose_of_a_one_time_token_has_a_page(client: FlaskClient) -> None:
     assert sorted(PAGES) == sorted(purpose.replace("_", "-") for purpose in token_purposes)
     assert pages_of(client) == PAGES
+
+
+def test_the_page_that_removes_factors_says_of_how_many_days(client: FlaskClient) -> None:
+    assert f"in the last {UNDONE_FOR.days}\ndays" in client.get("/account/undo-factors").text
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -84,6 +90,29 @@ def test_without_mail_or_with_links_to_elsewhere_there_are_no_pages(changes: dic
 
 def test_without_login_links_there_is_no_page_to_log_in() -> None:
     assert pages_of(client_with(login_links="off")) == [name for name in PAGES if name != "login"]
+
+
+@pytest.mark.parametrize(("path", "served"), [("/account/login", True), ("/elsewhere", False)])
+def test_a_provider_that_sends_users_back_to_it_brings_the_page_to_log_in(path: str, served: bool) -> None:
+    client = client_with(
+        login_links="off",
+        redirect_uris=(f"https://auth.example.com{path}",),
+    )
+
+    response = client.get("/account/login")
+    assert response.status_code == (200 if served else 404)
+    assert ("auth/login-links" in response.text, 'data-provider="example"' in response.text) == (False, served)
+
+
+def test_a_purpose_of_others_has_a_page_if_there_is_a_template(tmp_path: Path) -> None:
+    token_purposes.register("join_team", PurposeRule(timedelta(days=7)))
+    try:
+        assert client_with().get("/account/join-team").status_code == 404
+        (tmp_path / "account").mkdir()
+        (tmp_path / "account" / "join-team.html").write_text("<main>{{ service }}</main>")
+        assert client_with(mail_templates=tmp_path).get("/account/join-team").text == "<main>Example accounts</main>"
+    finally:
+        token_purposes.unregister("join_team")
 
 
 def test_a_password_is_asked_for_to_verify_only_where_verification_is_required(client: FlaskClient) -> None:

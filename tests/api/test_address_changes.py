@@ -13,6 +13,7 @@ from authapp import hooks
 from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
+from authapp.domain.passwords.verifier import ConfirmedUser, PasswordVerifier
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.errors import EmailTaken, OneTimeTokenInvalid
@@ -21,6 +22,7 @@ from authapp.models.role import ADMIN
 from clocks import Time
 from conftest import reconfigured
 from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
+from factors import an_app
 
 NEW = "Countess@Example.org"
 
@@ -152,6 +154,19 @@ def test_the_link_changes_the_address_and_the_one_before_is_told(
         services.email.address_changes.confirm(link, PASSWORD, GUEST)
 
 
+def test_a_factor_that_is_added_while_the_password_is_hashed_is_asked_for(
+    app: Flask, api: Api, token: str, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def confirm(verifier: PasswordVerifier, *arguments: Any, **options: Any) -> ConfirmedUser:
+        confirmed = confirm_alone(verifier, *arguments, **options)
+        an_app(app, user)
+        return confirmed
+
+    confirm_alone = PasswordVerifier.confirm
+    monkeypatch.setattr(PasswordVerifier, "confirm", confirm)
+    problem(ask(api, token), 401, "step_up_required")
+
+
 def test_hooks_are_told_the_address_before(app: Flask, change: Callable[[str], None]) -> None:
     seen: list[Any] = []
 
@@ -182,7 +197,7 @@ def test_the_link_is_void_for_a_disabled_account(
     stored = account("ada")
     with transaction():
         link = services.one_time_tokens.issue(
-            stored.id, TokenPurpose.CHANGE_EMAIL, sent_to=NEW, lifetime=timedelta(hours=1), new_address=NEW
+            stored.id, TokenPurpose.CHANGE_EMAIL, sent_to=NEW, lifetime=timedelta(hours=1)
         )
     with pytest.raises(OneTimeTokenInvalid):
         services.email.address_changes.confirm(link, PASSWORD, GUEST)

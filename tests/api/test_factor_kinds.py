@@ -8,13 +8,14 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, func, insert, select
+from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, func, insert, literal, select
 
 from authapp import FactorAttempt, FactorKind, Prover, RequestContext, clock, create_app, factor_kinds
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.factors import recovery_codes
+from authapp.domain.factors import recovery_code_proofs
 from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.factors.pending_logins import MAX_FAILURES
 from authapp.domain.services import Services
 from authapp.errors import LastWayIn
 from authapp.models import User
@@ -42,12 +43,15 @@ def delete_machines(user_id: UUID, since: datetime | None) -> int:
     return int(result.rowcount)
 
 
+SENT_TO = {"type": "object", "required": ["sent_to"], "properties": {"sent_to": {"type": "string"}}}
+
 FAX = FactorKind(
     state=select(func.count()).where(fax_machines.c.user_id == FactorKind.user_id).scalar_subquery(),
     is_second=True,
     is_way_in=True,
     prover=lambda _tools: Prover(prove, lambda _user_id, _login: {"sent_to": "a fax machine"}),
     has_options=True,
+    options_schema=SENT_TO,
     fits=lambda code: code.startswith("fax"),
     delete=delete_machines,
     member="fax_machines",
@@ -103,6 +107,47 @@ def test_a_code_may_have_to_be_asked_for(app: Flask, api: Api, user: User) -> No
     assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
 
 
+def test_of_the_tries_of_a_login_codes_that_are_asked_for_leave_one(app: Flask, api: Api, user: User) -> None:
+    add_machine(app, user)
+    body = {"challenge": challenge_of(api, user), "factor": "fax"}
+    for _ in range(MAX_FAILURES - 1):
+        assert api.post("/auth/second-factors", body).status_code == 200
+    problem(api.post("/auth/second-factors", body), 401, "challenge_invalid")
+    assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
+
+
+def test_codes_that_are_asked_for_are_no_wrong_codes_of_the_account(app: Flask, api: Api, user: User) -> None:
+    add_machine(app, user)
+    for _ in range(3):
+        body = {"challenge": challenge_of(api, user), "factor": "fax"}
+        for _ in range(MAX_FAILURES - 1):
+            assert api.post("/auth/second-factors", body).status_code == 200
+    assert second_step(api, challenge_of(api, user), CODE, "fax").status_code == 200
+
+
+BADGE_PROVER = Prover(lambda _attempt, _context: ("badge",), lambda _user_id, _login: {})
+BADGE = FactorKind(state=literal(1), is_way_in=True, takes_code=False, has_options=True)
+"""A kind that is answered as a passkey is, of which every account has one."""
+
+
+@pytest.fixture
+def badge(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    factor_kinds.register("badge", replace(BADGE, prover=lambda _tools: BADGE_PROVER))
+    monkeypatch.setitem(Services.of(app).factors.second_factors._provers, "badge", BADGE_PROVER)  # type: ignore[arg-type]
+    yield
+    factor_kinds.unregister("badge")
+
+
+@pytest.mark.usefixtures("badge")
+def test_a_mere_way_in_is_no_second_step(app: Flask, api: Api, user: User) -> None:
+    key = add_passkey(api, a_session(app, a_user(app)).access_token)
+    add_machine(app, user)
+    body = {"challenge": challenge_of(api, user), "factor": "badge"}
+    problem(api.post("/auth/second-factors", body), 401, "second_factor_invalid")
+    credential = key.get(api.post("/auth/passkey-challenges", {}).get_json())
+    problem(api.post("/auth/second-factors", {**body, "credential": credential}), 401, "second_factor_invalid")
+
+
 def test_its_codes_are_counted_and_locked_as_those_of_an_app(app: Flask, api: Api, user: User) -> None:
     add_machine(app, user)
     for _ in range(10):
@@ -133,7 +178,7 @@ def test_a_code_of_no_form_hides_no_code_that_has_one(app: Flask, api: Api, user
     token = a_session(app, user).access_token
     add_machine(app, user)
     with app.app_context(), transaction():
-        (code, *_) = recovery_codes.replace_all(user.id)
+        (code, *_) = recovery_code_proofs.replace_all(user.id)
     pair = api.post("/auth/step-ups", {"code": code}, token)
     assert pair.status_code == 200, pair.text
     assert api.post("/auth/step-ups", {"code": CODE}, pair.get_json()["access_token"]).status_code == 200
@@ -164,8 +209,12 @@ def test_it_is_listed_among_the_factors(app: Flask, api: Api, user: User) -> Non
 
 
 def test_it_is_in_the_contract(api: Api) -> None:
-    schema = api.client.get("/openapi.json").get_json()["components"]["schemas"]["SecondFactor"]
+    document = api.client.get("/openapi.json").get_json()
+    schema = document["components"]["schemas"]["SecondFactor"]
     assert schema["properties"]["factor"]["enum"] == ["totp", "passkey", "recovery_code", "fax"]
+    answer = document["paths"]["/api/v1/auth/second-factors"]["post"]["responses"]["200"]
+    references = [{"$ref": f"#/components/schemas/{name}"} for name in ("TokenPair", "PasskeyRequestOptions")]
+    assert answer["content"]["application/json"]["schema"]["oneOf"] == [*references, SENT_TO]
 
 
 def test_a_reset_deletes_it(app: Flask, api: Api, user: User) -> None:
@@ -226,7 +275,7 @@ def test_the_first_one_gives_recovery_codes_and_another_gives_none(app: Flask, a
                 db.session.execute(insert(fax_machines).values(user_id=user.id))
                 given.append(change.added("fax", GUEST))
     first, second = given
-    assert (len(first), second) == (recovery_codes.COUNT, [])
+    assert (len(first), second) == (recovery_code_proofs.COUNT, [])
     assert second_step(api, challenge_of(api, user), first[0], "recovery_code").status_code == 200
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import psycopg2
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from account_mails import AccountMails
 from authapp import create_app
@@ -22,7 +24,7 @@ from authenticator import Authenticator, add_passkey
 from clocks import Time
 from conftest import dispose, reconfigured
 from databases import Databases
-from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, problem
+from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, an_api_key, problem
 from factors import AuthenticatorApp, a_session_with_two_factors, an_app, challenge_of, second_step
 from settings import settings
 
@@ -125,14 +127,19 @@ def without_keys(_factors: TotpFactors) -> NoReturn:
     raise ServiceUnavailable
 
 
+def in_an_outage(_factors: TotpFactors) -> NoReturn:
+    raise OperationalError("SELECT", {}, psycopg2.OperationalError("the server closed the connection"))
+
+
+@pytest.mark.parametrize("keys", [without_keys, in_an_outage])
 def test_codes_that_cannot_be_checked_are_not_counted(
-    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch
+    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch, keys: Callable[[TotpFactors], NoReturn]
 ) -> None:
     phone = an_app(app, user)
     for _ in range(11):
         challenge = challenge_of(api, user)
         with monkeypatch.context() as patch:
-            patch.setattr(TotpFactors, "_keys", property(without_keys))
+            patch.setattr(TotpFactors, "_keys", property(keys))
             problem(second_step(api, challenge, phone.code()), 503, "service_unavailable")
     assert second_step(api, challenge_of(api, user), phone.code()).status_code == 200
 
@@ -146,6 +153,20 @@ def test_the_link_of_a_late_mail_removes_the_factor_that_it_tells_of(
     time.passes(hours=53)
     assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
     assert api.log_in(user.username).status_code == 200
+
+
+def test_an_undo_removes_the_api_keys_that_were_made_since_and_no_others(
+    app: Flask, api: Api, user: User, time: Time
+) -> None:
+    older = an_api_key(app, user)
+    time.passes(days=7)
+    an_app(app, user)
+    stolen = an_api_key(app, user)
+    link = a_token(app, user, TokenPurpose.UNDO_FACTORS)
+    assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
+    problem(api.get("/ping", stolen), 401, "token_invalid")
+    assert api.get("/ping", older).status_code == 200
+    assert mails(app, user) == ["factor_added", "factor_removed"]
 
 
 def test_the_mail_about_a_factor_goes_to_the_owner_though_a_thief_changes_the_address(
@@ -209,6 +230,16 @@ def test_new_recovery_codes_are_mailed_about(app: Flask, api: Api, user: User) -
     assert mails(app, user) == ["factor_added", "recovery_codes_created"]
 
 
+def test_an_app_beside_a_passkey_voids_the_codes_of_before_and_the_owner_is_told(
+    app: Flask, api: Api, user: User
+) -> None:
+    token = a_session(app, user).access_token
+    add_passkey(api, token)
+    phone = AuthenticatorApp.scanned(api.post("/users/me/totp", {}, token).get_json()["otpauth_uri"])
+    assert api("PUT", "/users/me/totp", token, json={"code": phone.code()}).status_code == 200
+    assert mails(app, user) == ["factor_added", "factor_added", "recovery_codes_created"]
+
+
 def test_a_session_that_has_removed_the_last_factor_has_not_two(app: Flask, api: Api, user: User) -> None:
     token = a_session_with_two_factors(app, api, user, an_app(app, user)).access_token
     assert api("DELETE", "/users/me/totp", token).status_code == 204
@@ -245,7 +276,7 @@ def test_an_undo_says_that_it_removed_what_was_added_lately(app: Flask, api: Api
     with app.app_context():
         mail = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id.desc())).first()
         assert mail is not None
-        assert (mail.kind, mail.details) == ("factor_removed", {"factor": "recent"})
+        assert (mail.kind, mail.details) == ("factor_removed", {"factor": "added_lately"})
 
 
 def test_an_administrator_resets_no_wrong_codes_without_two_factors(

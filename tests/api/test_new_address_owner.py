@@ -39,7 +39,7 @@ def link(app: Flask, mallory: User) -> str:
 def asked_for(app: Flask, user: User, address: str) -> str:
     with app.app_context():
         Services.of(app).email.address_changes.request(user.id, address, PASSWORD, GUEST)
-    return a_token(app, user, TokenPurpose.CHANGE_EMAIL, sent_to=address, new_address=address)
+    return a_token(app, user, TokenPurpose.CHANGE_EMAIL, sent_to=address)
 
 
 def confirm(api: Api, link: str, bearer: str | None = None, **body: str) -> Any:

@@ -16,7 +16,7 @@ from authapp.domain.token_purposes import TokenPurpose
 from authapp.errors import PermissionDenied
 from authapp.models import User
 from clocks import Time
-from factories import PASSWORD, Api, a_token, all_events, problem
+from factories import PASSWORD, Api, a_session, a_token, all_events, problem
 from factors import AuthenticatorApp, a_session_with_two_factors, a_verified_user, challenge_of, second_step
 
 
@@ -156,3 +156,21 @@ def test_a_code_that_was_not_compared_is_not_counted(
 def test_a_right_password_forgets_no_wrong_codes(api: Api, user: User, phone: AuthenticatorApp) -> None:
     guess(api, user, phone, 10)
     problem(second_step(api, challenge_of(api, user), phone.code()), 429, "too_many_requests")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "others"),
+    [
+        ("POST", "/auth/second-factors", {"challenge": "x", "factor": "recovery_code"}),
+        ("POST", "/auth/step-ups", {}),
+        ("PUT", "/auth/login-links", {"challenge": "x"}),
+        ("PUT", "/users/me/totp", {}),
+    ],
+)
+def test_a_code_that_is_longer_than_any_is_not_looked_at(
+    app: Flask, api: Api, user: User, method: str, path: str, others: dict[str, str]
+) -> None:
+    token = a_session(app, user).access_token
+    refused = api(method, path, token, json={**others, "code": "-" * 65})
+    assert [error["pointer"] for error in problem(refused, 422, "validation_failed")["errors"]] == ["#/code"]
+    assert api(method, path, token, json={**others, "code": "-" * 64}).status_code in {400, 401}

@@ -258,7 +258,9 @@ def test_an_account_with_a_second_factor_gets_no_tokens_without_it(
     asking = {"POST /auth/login", "PUT /auth/login-links", "PUT /auth/providers/{name}/logins"}
     # It verifies the user, and so is two factors by itself.
     of_two_factors = {"POST /auth/passkey-logins"}
-    assert giving == in_a_session | completing | of_two_factors | asking
+    # ``test_provider_logins`` has it.
+    of_a_provider = {"PUT /auth/providers/{name}/logins"}
+    assert giving == in_a_session | completing | of_two_factors | asking | of_a_provider
     challenge, token = a_login_link(app, api, user)
     problem(api.log_in(user.username), 401, "second_factor_required")
     problem(

@@ -44,7 +44,7 @@ def test_an_address_that_is_set_again_and_again_is_asked_no_more_often_than_the_
     user: User, mailbox: AccountMails, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services.email.notices, "_verification", "optional")
-    monkeypatch.setattr(services.mail.requests, "_limit", RateLimit(3, 3600))
+    monkeypatch.setattr(services.mail.counted, "_limit", RateLimit(3, 3600))
     for _ in range(5):
         for address in ("set@example.com", "ada@example.com"):
             services.administration.change(user.id, Changes(email=address), OPERATOR)

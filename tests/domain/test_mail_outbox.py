@@ -107,11 +107,11 @@ def test_a_mail_of_a_kind_that_is_not_registered_is_not_stored(outbox: Outbox) -
 def test_a_guest_requests_no_kind_that_is_not_registered_or_has_details(
     outbox: Outbox, kind: str, error: type[Exception]
 ) -> None:
-    requests = Services.of(current_app).mail.requests
+    counted = Services.of(current_app).mail.counted
     with pytest.raises(error, match=kind), transaction():
-        requests.store_in_transaction(kind, "ada@example.com", GUEST)
+        counted.store_in_transaction(kind, "ada@example.com", GUEST)
     with pytest.raises(error, match=kind):
-        requests.store_and_commit(kind, "ada@example.com", GUEST)
+        counted.store_and_commit(kind, "ada@example.com", GUEST)
     assert claim(outbox) == []
 
 

@@ -49,13 +49,8 @@ def count(**which: Any) -> int:
 
 def test_a_token_is_used_once_and_says_whose_it_is(tokens: OneTimeTokens, user: User) -> None:
     token = issue(tokens, user)
-    assert use(tokens, token) == UsedToken(user.id, "ada@example.com", None)
+    assert use(tokens, token) == UsedToken(user.id, "ada@example.com")
     assert use(tokens, token) is None
-
-
-def test_a_token_for_a_new_address_says_its_text(tokens: OneTimeTokens, user: User) -> None:
-    token = issue(tokens, user, sent_to="New@Example.com", new_address="New@example.com")
-    assert use(tokens, token) == UsedToken(user.id, "new@example.com", "New@example.com")
 
 
 @pytest.mark.parametrize("issued", PURPOSES)

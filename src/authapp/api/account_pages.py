@@ -11,21 +11,16 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, send_from_directory
-from jinja2 import TemplateError
+from jinja2 import TemplateError, TemplateNotFound
 
 from authapp.api.guards import public
 from authapp.api.html import html, templates
 from authapp.api.paths import BASE_PATH
 from authapp.api.responses import cacheable
 from authapp.config import Settings, SettingsError
+from authapp.domain.email.factor_undo import UNDONE_FOR
 from authapp.domain.passwords.checks import MIN_LENGTH
-from authapp.domain.token_purposes import TokenPurpose
-
-PURPOSES = (
-    *(TokenPurpose.VERIFY_EMAIL, TokenPurpose.RESET_PASSWORD, TokenPurpose.CHANGE_EMAIL, TokenPurpose.UNDO_EMAIL),
-    *(TokenPurpose.UNDO_FACTORS, TokenPurpose.LOGIN),
-)
-"""The purposes with a page. For one that you register, serve a page of your own at the address of its link."""
+from authapp.domain.token_purposes import TokenPurpose, token_purposes
 
 ASSETS = ("account.css", "account.js", "icon.svg")
 
@@ -36,15 +31,19 @@ def are_wanted(settings: Settings) -> bool:
 
 
 def blueprint(settings: Settings) -> Blueprint:
-    """Return one page for each purpose of a one-time token that ``settings`` allow, and what the pages load.
+    """Return a page for each registered purpose of one-time tokens that has a template, and what the pages load.
 
-    Raises ``SettingsError`` if a template in ``mail_templates`` cannot be used: pages are rendered here, once.
+    The page to log in is there if ``settings`` have login links, or providers that send users back to it. Raises
+    ``SettingsError`` if a template in ``mail_templates`` cannot be used: pages are rendered here, once.
     """
     pages = Blueprint("account_pages", __name__)
-    for purpose in PURPOSES:
-        if purpose != TokenPurpose.LOGIN or settings.login_links == "on":
-            name = purpose.replace("_", "-")
-            pages.add_url_rule(f"/{name}", f"show_{purpose}", _page(_rendered(name, settings)))
+    for purpose in token_purposes:
+        name = purpose.replace("_", "-")
+        if purpose == TokenPurpose.LOGIN and settings.login_links == "off" and not _providers(settings):
+            continue
+        text = _rendered(name, settings)
+        if text is not None:
+            pages.add_url_rule(f"/{name}", f"show_{purpose}", _page(text))
     pages.add_url_rule("/assets/<name>", view_func=asset)
     return pages
 
@@ -63,27 +62,34 @@ def _page(text: str) -> Callable[[], Response]:
     return show_page
 
 
-def _rendered(name: str, settings: Settings) -> str:
-    sender = settings.mail_from
+def _rendered(name: str, settings: Settings) -> str | None:
+    """Return a page, or ``None`` if it has no template: a purpose of yours may have a page elsewhere."""
+    sender, path = settings.mail_from, f"account/{name}.html"
     try:
-        return (
-            templates(settings.mail_templates)
-            .get_template(f"account/{name}.html")
-            .render(
-                # Relative, so that they are right behind a proxy that serves this application below a path.
-                api=f"..{BASE_PATH}/",
-                version=_version(),
-                service=(sender.display_name or sender.domain) if sender else "",
-                password_needed=settings.email_verification == "required",
-                password_min=MIN_LENGTH,
-                passkey_hosts=party.hosts if (party := settings.relying_party) else [],
-                providers=list(settings.providers or {}) if (hosts := _provider_hosts(settings)) else [],
-                provider_hosts=hosts,
-                development=settings.env == "development",
-            )
+        page = templates(settings.mail_templates).get_template(path)
+        return page.render(
+            # Relative, so that they are right behind a proxy that serves this application below a path.
+            api=f"..{BASE_PATH}/",
+            version=_version(),
+            service=(sender.display_name or sender.domain) if sender else "",
+            password_needed=settings.email_verification == "required",
+            password_min=MIN_LENGTH,
+            undo_days=UNDONE_FOR.days,
+            login_links=settings.login_links == "on",
+            passkey_hosts=party.hosts if (party := settings.relying_party) else [],
+            providers=_providers(settings),
+            provider_hosts=_provider_hosts(settings),
+            development=settings.env == "development",
         )
     except (TemplateError, UnicodeDecodeError) as error:
-        raise SettingsError([f"AUTHAPP_MAIL_TEMPLATES: account/{name}.html: {error}"]) from None
+        if isinstance(error, TemplateNotFound) and error.name == path:
+            return None
+        raise SettingsError([f"AUTHAPP_MAIL_TEMPLATES: {path}: {error}"]) from None
+
+
+def _providers(settings: Settings) -> list[str]:
+    """Return the names of the providers that the page to log in offers."""
+    return list(settings.providers or {}) if _provider_hosts(settings) else []
 
 
 def _provider_hosts(settings: Settings) -> list[str]:

@@ -58,17 +58,18 @@ credentials_voiding = _signals.signal("credentials-voiding")
 
 Somebody else may have prepared it: no address of it was ever verified, and now one is proven, by a password reset or a
 login link. Then ``since`` is ``None``. Or somebody else may have taken it: a change of its address, made at ``since``,
-is undone.
+or every factor that was added after ``since`` is undone.
 
-The password and the sessions end in the same transaction. A receiver removes every other credential, such as a second
-factor, a passkey, an API key or the link to a provider; with ``since``, those that were added after it.
+The sessions end in the same transaction, and so does the password unless factors are undone. A receiver removes every
+other credential, such as a second factor, a passkey, an API key or the link to a provider; with ``since``, those that
+were added after it.
 """
 
 factors_changing = _signals.signal("factors-changing")
 """``user_id``, ``event``, ``factor``: sent within the transaction that adds, removes or resets second factors.
 
 ``event`` is the type of the audit event, such as ``factor.added``. ``factor`` is the name of a kind, such
-as ``totp``; of a reset ``all``, or ``recent`` for those that were added lately.
+as ``totp``; of a reset ``all``, or ``added_lately`` for those that were added lately.
 """
 
 recovery_code_used = _signals.signal("recovery-code-used")

@@ -35,7 +35,7 @@ MAX_PER_MAIL = 2
 MAX_GUESSES = 5
 """How many codes may be tried for one challenge.
 
-The code has eight digits, so the guesses for one challenge in 20,000,000 find it. Who asks for many challenges is
+The code has eight digits. Five guesses are right once in 20,000,000 challenges. Who asks for many challenges is
 stopped by the count of failures per account: ``LOGIN_CODE`` in ``domain/throttles.py``.
 """
 
@@ -49,13 +49,11 @@ prunables.register(
 class UsedToken:
     """A token that has just been used: its user, and the address that it was sent to.
 
-    Compare ``address_key`` with the account's key, because the account's address may have changed since. ``address``
-    is the new address if the token confirms a change, the one before if it undoes one, otherwise ``None``.
+    Compare ``address_key`` with the account's key, because the account's address may have changed since.
     """
 
     user_id: UUID
     address_key: str
-    address: str | None
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,6 @@ class OneTimeTokens:
         *,
         sent_to: str,
         lifetime: timedelta,
-        new_address: str | None = None,
         challenge_hash: bytes | None = None,
         code: str | None = None,
         mail_id: UUID | None = None,
@@ -127,7 +124,6 @@ class OneTimeTokens:
                 purpose=purpose,
                 token_hash=sha256(token).digest(),
                 address_key=lookup_key(sent_to),
-                address=new_address,
                 challenge_hash=challenge_hash,
                 code_hash=code_hash(challenge_hash, code) if challenge_hash and code else None,
                 mail_id=mail_id,
@@ -226,14 +222,14 @@ class OneTimeTokens:
         used = (
             delete(OneTimeToken)
             .where(*_is_token(user_id, token_hash, purpose), OneTimeToken.expires_at > clock.now(), *which)
-            .returning(OneTimeToken.address_key, OneTimeToken.address)
+            .returning(OneTimeToken.address_key)
             .execution_options(synchronize_session=False)
         )
         row = db.session.execute(used).one_or_none()
         if row is None:
             return None
         self._delete(*_same_purpose(user_id, purpose, row.address_key))
-        return UsedToken(user_id, row.address_key, row.address)
+        return UsedToken(user_id, row.address_key)
 
     def void(self, user_id: UUID, purpose: str) -> None:
         """Delete the tokens of an account for one purpose."""

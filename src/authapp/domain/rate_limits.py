@@ -27,7 +27,7 @@ prunables.register(
 
 
 class RateLimits:
-    """Counts requests by client address, or by another key; ``domain/mail/requests.py`` counts mails by mailbox."""
+    """Counts requests by client address, or by another key; ``domain/mail/counted_mails.py`` does by mailbox."""
 
     def __init__(self, limit_of: Callable[[str], RateLimit | None], fast_path: FastPath) -> None:
         """Take a function that returns the limit for a name, or ``None`` for no limit."""

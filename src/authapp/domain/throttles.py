@@ -8,7 +8,7 @@ session, a code. Failures are counted by scope and by ``counted_id``: an account
 - ``reset_failures`` sets the failures in one scope to zero: a login does so. ``reset_first_factors`` does it for all
   that a new password puts right, and ``reset_all`` for everything.
 - ``release`` subtracts one reserved attempt, and leaves the failures before it: after a right password that is sent
-  with a single request (HTTP Basic), or when the database failed before a code was checked.
+  with a single request (HTTP Basic), or when an error kept a code from being checked.
 """
 
 import math

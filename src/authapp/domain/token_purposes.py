@@ -10,14 +10,12 @@ from authapp.registry import Registry
 class PurposeRule:
     """How the tokens for one purpose live: for ``lifetime``, from the moment when their mail is sent.
 
-    With ``holds_address`` a token keeps the address of its mail as it was typed: the account gets it with the token.
     With ``survives_changes`` no change of the account voids them. Otherwise whoever stole a session could change the
     address, and then the password, and so void the owner's undo link.
     """
 
     lifetime: timedelta
     survives_changes: bool = False
-    holds_address: bool = False
 
 
 token_purposes: Registry[PurposeRule] = Registry(
@@ -31,11 +29,9 @@ class TokenPurpose:
 
     VERIFY_EMAIL = token_purposes.register("verify_email", PurposeRule(timedelta(hours=24)))
     RESET_PASSWORD = token_purposes.register("reset_password", PurposeRule(timedelta(hours=1)))
-    CHANGE_EMAIL = token_purposes.register("change_email", PurposeRule(timedelta(hours=24), holds_address=True))
+    CHANGE_EMAIL = token_purposes.register("change_email", PurposeRule(timedelta(hours=24)))
     # ``domain/email/previous_addresses.py`` says which of these tokens still count.
-    UNDO_EMAIL = token_purposes.register(
-        "undo_email", PurposeRule(timedelta(hours=72), survives_changes=True, holds_address=True)
-    )
+    UNDO_EMAIL = token_purposes.register("undo_email", PurposeRule(timedelta(hours=72), survives_changes=True))
     # A thief who adds a factor, and so voids other links, must not void this one.
     UNDO_FACTORS = token_purposes.register("undo_factors", PurposeRule(timedelta(hours=72), survives_changes=True))
     # ASVS 5.0, 6.5.5: an out-of-band authentication is valid for at most 10 minutes.

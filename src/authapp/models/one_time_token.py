@@ -11,8 +11,8 @@ class OneTimeToken(Model):
     """One token that was sent: its SHA-256, its purpose, and the address that it was sent to.
 
     The token itself is not stored anywhere. ``address_key`` is the lookup key of that address
-    (``models.user.lookup_key``). ``address`` is that address as it was typed, if the account gets it with the
-    token: the new one if it confirms a change, and the one before if it undoes a change.
+    (``models.user.lookup_key``). ``address`` is no longer written or read: it stays for servers of
+    before this version, and a release later it goes.
 
     A login can also be completed with a code of eight digits, by the client that holds the challenge: ``code_hash`` is
     that code's hash, ``challenge_hash`` the SHA-256 of the challenge, and ``failures`` counts wrong codes.

@@ -4,15 +4,13 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_dump, validate, validates_schema
 
-from authapp.api.schemas.fields import NO_NUL, RECOVERY_CODES, Timestamp
+from authapp.api.schemas.fields import NO_NUL, RECOVERY_CODES, Timestamp, code_field
 from authapp.api.schemas.passkeys import AuthenticationCredentialSchema, PasskeySchema
 from authapp.api.schemas.providers import ProviderIdentitySchema
 from authapp.domain.factors.kinds import TOTP, factor_kinds, provable_kinds
 
 CHALLENGE = "AZrHxFs-fVOmsjwdng9KdwyVsUgtBoEDNHFDSg7ZYdzKE0ZN9qOWYzMDbTM3G1J_"
 TOTP_CODE = "287082"
-
-CODE_RULE = {**NO_NUL, "writeOnly": True, "maxLength": 64}
 
 
 class EnabledFactorSchema(Schema):
@@ -62,7 +60,7 @@ class EnrolmentSchema(Schema):
 class TotpCodeSchema(Schema):
     """The code that the authenticator app shows."""
 
-    code = fields.String(required=True, metadata={**CODE_RULE, "examples": [TOTP_CODE]})
+    code = code_field(required=True, examples=[TOTP_CODE])
 
 
 class RecoveryCodesSchema(Schema):
@@ -83,7 +81,7 @@ class SecondFactorSchema(Schema):
 
     challenge = fields.String(required=True, metadata={**NO_NUL, "examples": [CHALLENGE]})
     factor = factor_name(required=True)
-    code = fields.String(metadata={**CODE_RULE, "description": "The code, but for a passkey.", "examples": [TOTP_CODE]})
+    code = code_field(description="The code, but for a passkey.", examples=[TOTP_CODE])
     credential = fields.Nested(
         AuthenticationCredentialSchema,
         metadata={"description": "The answer of a passkey. Without it, the response has the options to ask it with."},

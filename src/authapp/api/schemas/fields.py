@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from authapp import clock
 
@@ -38,3 +38,9 @@ class AwareTimestamp(fields.AwareDateTime):
             return time.astimezone(UTC)
         except OverflowError:
             raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
+
+
+def code_field(*, required: bool = False, **metadata: Any) -> fields.String:
+    """Return the field of a code that somebody types. The longest one that is made has 29 characters."""
+    rules = {**NO_NUL, "writeOnly": True, **metadata}
+    return fields.String(required=required, validate=validate.Length(max=64), metadata=rules)

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
-from authapp.api.schemas.fields import NO_NUL
+from authapp.api.schemas.fields import NO_NUL, code_field
 from authapp.api.schemas.mail import TOKEN_RULE
 from authapp.api.schemas.tokens import seconds
 
@@ -24,13 +24,8 @@ class LoginLinkSchema(Schema):
 
     challenge = fields.String(required=True, metadata={**NO_NUL, "examples": [CHALLENGE]})
     token = fields.String(metadata=TOKEN_RULE)
-    code = fields.String(
-        metadata={
-            **NO_NUL,
-            "writeOnly": True,
-            "description": "The eight digits in the mail, instead of the token. Blanks are ignored.",
-            "examples": [CODE],
-        }
+    code = code_field(
+        description="The eight digits in the mail, instead of the token. Blanks are ignored.", examples=[CODE]
     )
 
     @validates_schema

@@ -4,7 +4,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
-from authapp.api.schemas.factors import CODE_RULE, TOTP_CODE, factor_name
+from authapp.api.schemas.factors import TOTP_CODE, factor_name
+from authapp.api.schemas.fields import code_field
 from authapp.api.schemas.passkeys import CHALLENGE_ID, AuthenticationCredentialSchema, Base64Url
 from authapp.api.schemas.users import KNOWN_PASSWORD
 from authapp.domain.factors.passkey_challenges import PasskeyAnswer
@@ -15,13 +16,7 @@ class StepUpSchema(Schema):
     """What authenticates the user again: one field, whose name is that of a method in ``StepUps``."""
 
     password = fields.String(metadata=KNOWN_PASSWORD)
-    code = fields.String(
-        metadata={
-            **CODE_RULE,
-            "description": "A code of the authenticator app, or a recovery code.",
-            "examples": [TOTP_CODE],
-        }
-    )
+    code = code_field(description="A code of the authenticator app, or a recovery code.", examples=[TOTP_CODE])
     factor = factor_name(required=False, description="Of which kind the code is. Without it, its form decides.")
     credential = fields.Nested(
         AuthenticationCredentialSchema,

@@ -16,7 +16,7 @@ from authapp.domain.email.address_proofs import require_owner
 from authapp.domain.email.kinds import CHANGE_EMAIL, EMAIL_CHANGED, EMAIL_CHANGED_NOTICE
 from authapp.domain.hooks import Hooks
 from authapp.domain.mail.account_mails import AccountMails
-from authapp.domain.mail.requests import MailRequests
+from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.one_time_tokens import OneTimeTokens, voids_links
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.recent import ActorPolicy
@@ -39,14 +39,14 @@ class AddressChanges:
         verifier: PasswordVerifier,
         actor_policy: ActorPolicy,
         tokens: OneTimeTokens,
-        mail_requests: MailRequests,
+        counted_mails: CountedMails,
         account_mails: AccountMails,
         hooks: Hooks,
     ) -> None:
         self._verifier = verifier
         self._actor_policy = actor_policy
         self._tokens = tokens
-        self._mail_requests = mail_requests
+        self._counted_mails = counted_mails
         self._account_mails = account_mails
         self._hooks = hooks
 
@@ -60,13 +60,15 @@ class AddressChanges:
         too many wrong passwords, ``ServiceUnavailable``, or ``TokenRevoked`` if the user was logged out while the
         password was hashed.
         """
-        # Every later link to the account goes to its address.
+        # Every later link to the account goes to its address. It is asked before the hash, which costs more.
         self._actor_policy.require_proven_factor(user_id, context)
         address = checked_names(email=email)["email"]
         confirmed = self._verifier.confirm(user_id, password, context, field="password")
         with transaction():
             user = lock_if_unchanged(user_id, confirmed)
             require_live(context)
+            # Its owner may have added a factor while the password was hashed, and kept this session.
+            self._actor_policy.require_proven_factor(user_id, context)
             if email_key(address) == user.email_key:
                 self._forget_pending(user, context)
                 return
@@ -76,7 +78,7 @@ class AddressChanges:
             user.pending_email = address
             user.pending_email_until = clock.now() + token_purposes[TokenPurpose.CHANGE_EMAIL].lifetime
             audit.record(EventType.EMAIL_CHANGE_REQUESTED, context=context, subject_id=user_id)
-            self._mail_requests.store_in_transaction(CHANGE_EMAIL, address, context, user_id=user_id)
+            self._counted_mails.store_in_transaction(CHANGE_EMAIL, address, context, user_id=user_id)
 
     def withdraw(self, user_id: UUID, context: RequestContext) -> None:
         """Forget the address that a user asked for, and void the links that confirm it. No request is no error."""

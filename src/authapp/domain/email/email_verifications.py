@@ -8,7 +8,7 @@ from authapp.domain import hooks
 from authapp.domain.email.address_proofs import mark_verified, require_owner, use_token
 from authapp.domain.email.kinds import VERIFY_EMAIL
 from authapp.domain.hooks import Hooks
-from authapp.domain.mail.requests import MailRequests
+from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
@@ -26,7 +26,7 @@ class EmailVerifications:
 
     def __init__(
         self,
-        mail_requests: MailRequests,
+        counted_mails: CountedMails,
         tokens: OneTimeTokens,
         verifier: PasswordVerifier,
         hooks: Hooks,
@@ -34,7 +34,7 @@ class EmailVerifications:
         required: bool,
     ) -> None:
         """With ``required``, nobody logs in before, and the link alone verifies nothing."""
-        self._mail_requests = mail_requests
+        self._counted_mails = counted_mails
         self._tokens = tokens
         self._verifier = verifier
         self._hooks = hooks
@@ -50,7 +50,7 @@ class EmailVerifications:
 
         Raises ``ValidationFailed`` for no address.
         """
-        self._mail_requests.store_and_commit(VERIFY_EMAIL, checked_names(email=address)["email"], context)
+        self._counted_mails.store_and_commit(VERIFY_EMAIL, checked_names(email=address)["email"], context)
 
     def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
         """Verify the address that ``token`` was sent to. The password that was registered stays.

@@ -25,7 +25,7 @@ class FactorNotices:
         self._account_mails = account_mails
 
     def connect(self, app: object) -> None:
-        """Connect to the hooks of ``app``. Keep this object: a hook does not."""
+        """Connect to the hooks of ``app``. They refer to this object weakly: keep a reference."""
         hooks.factors_changing.connect(self.store_change, sender=app)
         hooks.recovery_code_used.connect(self.store_recovery_code_used, sender=app)
         hooks.recovery_codes_created.connect(self.store_codes_created, sender=app)

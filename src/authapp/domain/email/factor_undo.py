@@ -5,12 +5,13 @@ from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain.email.address_proofs import use_token
 from authapp.domain.factors.factor_resets import FactorResets
+from authapp.domain.hooks import Hooks, credentials_voiding
 from authapp.domain.mail.ages import NOTICE_MAX_AGE
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 
 UNDONE_FOR = token_purposes[TokenPurpose.UNDO_FACTORS].lifetime + NOTICE_MAX_AGE
-"""How long ago a factor may have been added: as long as a link lives whose mail was sent as late as mails are."""
+"""How long ago what goes may have been added: as long as a link lives whose mail was sent as late as mails are."""
 
 
 class FactorUndo:
@@ -18,19 +19,23 @@ class FactorUndo:
 
     purpose = TokenPurpose.UNDO_FACTORS
 
-    def __init__(self, tokens: OneTimeTokens, resets: FactorResets) -> None:
+    def __init__(self, tokens: OneTimeTokens, resets: FactorResets, hooks: Hooks) -> None:
         self._tokens = tokens
         self._resets = resets
+        self._hooks = hooks
 
     def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
         """Remove the factors that were added while links like this one are good, and end every session.
 
-        The token is enough, and removes them all: a thief who adds several must not outrun the owner. Factors from
-        before stay.
+        The token is enough, and removes them all: a thief who adds several must not outrun the owner. Other credentials
+        that were added since go, too, such as API keys. What is older stays.
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled or has another address than the token's.
         """
         with transaction():
             user = use_token(self._tokens, token, TokenPurpose.UNDO_FACTORS)
-            ended = self._resets.remove(user, context, since=clock.now() - UNDONE_FOR)
+            since = clock.now() - UNDONE_FOR
+            ended = self._resets.remove(user, context, since=since)
+            # ``FactorResets`` receives it as well, and finds nothing left.
+            self._hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=since)
         self._resets.send_sessions_ended(user.id, ended, context)

@@ -13,7 +13,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.email.address_proofs import prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
 from authapp.domain.hooks import Hooks
-from authapp.domain.mail.requests import MailRequests
+from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.one_time_tokens import OneTimeTokens, UsedToken
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
@@ -47,13 +47,13 @@ class LoginLinks:
 
     def __init__(
         self,
-        mail_requests: MailRequests,
+        counted_mails: CountedMails,
         tokens: OneTimeTokens,
         throttles: Throttles,
         sessions: Sessions,
         hooks: Hooks,
     ) -> None:
-        self._mail_requests = mail_requests
+        self._counted_mails = counted_mails
         self._tokens = tokens
         self._throttles = throttles
         self._sessions = sessions
@@ -66,7 +66,7 @@ class LoginLinks:
         a valid address.
         """
         address, challenge = checked_names(email=email)["email"], token_bytes(CHALLENGE_BYTES)
-        self._mail_requests.store_and_commit(LOGIN_LINK, address, context, challenge_hash=sha256(challenge).digest())
+        self._counted_mails.store_and_commit(LOGIN_LINK, address, context, challenge_hash=sha256(challenge).digest())
         lifetime = token_purposes[TokenPurpose.LOGIN].lifetime
         return LoginChallenge(base64url.encode(challenge), int(lifetime.total_seconds()))
 

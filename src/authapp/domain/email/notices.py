@@ -17,21 +17,21 @@ from authapp.domain.email.kinds import (
     VERIFY_EMAIL,
 )
 from authapp.domain.mail.account_mails import AccountMails
-from authapp.domain.mail.requests import MailRequests
+from authapp.domain.mail.counted_mails import CountedMails
 from authapp.models import User
 
 
 class Notices:
     """Stores the notices of one application."""
 
-    def __init__(self, account_mails: AccountMails, mail_requests: MailRequests, *, verification: str) -> None:
+    def __init__(self, account_mails: AccountMails, counted_mails: CountedMails, *, verification: str) -> None:
         """Take ``AUTHAPP_EMAIL_VERIFICATION``."""
         self._account_mails = account_mails
-        self._mail_requests = mail_requests
+        self._counted_mails = counted_mails
         self._verification = verification
 
     def connect(self, app: object) -> None:
-        """Connect to the hooks of ``app``. Keep this object: a hook does not."""
+        """Connect to the hooks of ``app``. They refer to this object weakly: keep a reference."""
         hooks.user_changing.connect(self.store_changes, sender=app)
         if self._verification != "off":
             hooks.user_creating.connect(self.store_verification, sender=app)
@@ -46,7 +46,7 @@ class Notices:
 
     def _store_verification(self, user: User, context: RequestContext) -> None:
         # Counted: accounts that are created and deleted, or changed back and forth, must not flood an address.
-        self._mail_requests.store_in_transaction(VERIFY_EMAIL, user.address, context)
+        self._counted_mails.store_in_transaction(VERIFY_EMAIL, user.address, context)
 
     def store_changes(
         self,

@@ -6,8 +6,8 @@ from authapp.domain.audit import EventType
 from authapp.domain.email.address_proofs import prove_address, use_token
 from authapp.domain.email.kinds import RESET_PASSWORD
 from authapp.domain.hooks import Hooks
+from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.mail.outbox import Outbox
-from authapp.domain.mail.requests import MailRequests
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
@@ -25,7 +25,7 @@ class PasswordResets:
 
     def __init__(
         self,
-        mail_requests: MailRequests,
+        counted_mails: CountedMails,
         outbox: Outbox,
         tokens: OneTimeTokens,
         policy: PasswordPolicy,
@@ -33,7 +33,7 @@ class PasswordResets:
         throttles: Throttles,
         hooks: Hooks,
     ) -> None:
-        self._mail_requests = mail_requests
+        self._counted_mails = counted_mails
         self._outbox = outbox
         self._tokens = tokens
         self._policy = policy
@@ -46,7 +46,7 @@ class PasswordResets:
 
         Raises ``ValidationFailed`` for no address.
         """
-        self._mail_requests.store_and_commit(RESET_PASSWORD, checked_names(email=address)["email"], context)
+        self._counted_mails.store_and_commit(RESET_PASSWORD, checked_names(email=address)["email"], context)
 
     def send(self, ref: UserRef, context: RequestContext) -> User:
         """Store a mail with a link to an account, and return the account.

@@ -62,19 +62,20 @@ class EmailServices:
     ) -> Self:
         """Create the use cases. ``tokens`` are those in the links."""
         must_verify = settings.email_verification == "required"
-        verifications = EmailVerifications(mail.requests, tokens, verifier, hooks, required=must_verify)
-        address_changes = AddressChanges(verifier, actor_policy, tokens, mail.requests, mail.account_mails, hooks)
-        address_undo, factor_undo = AddressUndo(tokens, mail.account_mails, hooks), FactorUndo(tokens, factor_resets)
+        verifications = EmailVerifications(mail.counted, tokens, verifier, hooks, required=must_verify)
+        address_changes = AddressChanges(verifier, actor_policy, tokens, mail.counted, mail.account_mails, hooks)
+        address_undo = AddressUndo(tokens, mail.account_mails, hooks)
+        factor_undo = FactorUndo(tokens, factor_resets, hooks)
         return cls(
             verifications=verifications,
-            verified_registrations=VerifiedRegistrations(accounts, mail.requests),
-            password_resets=PasswordResets(mail.requests, mail.outbox, tokens, policy, hasher, throttles, hooks),
+            verified_registrations=VerifiedRegistrations(accounts, mail.counted),
+            password_resets=PasswordResets(mail.counted, mail.outbox, tokens, policy, hasher, throttles, hooks),
             forced_resets=ForcedResets(throttles, hooks),
             address_changes=address_changes,
             address_undo=address_undo,
-            login_links=LoginLinks(mail.requests, tokens, throttles, sessions, hooks),
+            login_links=LoginLinks(mail.counted, tokens, throttles, sessions, hooks),
             link_confirmations=LinkConfirmations(tokens, verifications, address_changes, address_undo, factor_undo),
-            notices=Notices(mail.account_mails, mail.requests, verification=settings.email_verification),
+            notices=Notices(mail.account_mails, mail.counted, verification=settings.email_verification),
             factor_notices=FactorNotices(mail.account_mails),
         )
 

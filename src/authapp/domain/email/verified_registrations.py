@@ -7,7 +7,7 @@ from authapp.context import RequestContext
 from authapp.database.errors import broken_constraint
 from authapp.database.session import db, transaction
 from authapp.domain.email.kinds import ACCOUNT_EXISTS, VERIFY_EMAIL
-from authapp.domain.mail.requests import MailRequests
+from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.rows import UNIQUE_EMAIL, unique_names
 from authapp.models import User
@@ -18,9 +18,9 @@ from authapp.security import identifiers
 class VerifiedRegistrations:
     """The use case of registering where verification is required."""
 
-    def __init__(self, accounts: Accounts, mail_requests: MailRequests) -> None:
+    def __init__(self, accounts: Accounts, counted_mails: CountedMails) -> None:
         self._accounts = accounts
-        self._mail_requests = mail_requests
+        self._counted_mails = counted_mails
 
     def register(self, *, username: str, email: str, password: str, context: RequestContext) -> None:
         """Create an account for a guest, and send a link that verifies its address.
@@ -43,7 +43,7 @@ class VerifiedRegistrations:
             if not has_address:
                 _give_decoy_address(user)
             # Counted in both cases, so that nobody can flood the address.
-            self._mail_requests.store_in_transaction(VERIFY_EMAIL if has_address else ACCOUNT_EXISTS, address, context)
+            self._counted_mails.store_in_transaction(VERIFY_EMAIL if has_address else ACCOUNT_EXISTS, address, context)
         if has_address:
             self._accounts.announce(user, context)
 

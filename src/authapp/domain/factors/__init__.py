@@ -20,7 +20,8 @@ Codes:
 - ``totp``: one-time passwords (RFC 6238), as functions
 - ``totp_factors``: the stored secrets
 - ``totp_enrolment``: adding and removing an authenticator app
-- ``recovery_codes``: the stored codes, and making new ones
+- ``recovery_codes``: making one's own anew
+- ``recovery_code_proofs``: the stored codes, and using one
 - ``stored_keys``: which encryption keys the stored secrets need
 - ``reencryption``: encrypting them anew
 

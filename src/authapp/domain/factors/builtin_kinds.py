@@ -20,7 +20,7 @@ from authapp.domain.factors.kinds import (
 from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.passkeys import passkeys_of
-from authapp.domain.factors.recovery_codes import RecoveryCodeProofs, code_hash
+from authapp.domain.factors.recovery_code_proofs import RecoveryCodeProofs, code_hash
 from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.models import Passkey, RecoveryCode, TotpFactor, User
 

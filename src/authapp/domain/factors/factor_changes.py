@@ -12,10 +12,10 @@ from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors import recovery_codes
+from authapp.domain.factors import recovery_code_proofs
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import factor_kinds
-from authapp.domain.hooks import Hooks, factors_changing
+from authapp.domain.hooks import Hooks, factors_changing, recovery_codes_created
 from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.sessions import revocation
 from authapp.domain.sessions.sessions import LogoutScope
@@ -52,11 +52,16 @@ class FactorChange:
         _add_methods(self.user.id, context.session_id, proven)
         self._record(EventType.FACTOR_ADDED, factor, context, scope, details)
         is_first = factor_kinds[factor].is_second and not self._had_second_factors
-        return self.create_recovery_codes(context) if is_first else []
+        return self._create_recovery_codes(context) if is_first else []
 
-    def create_recovery_codes(self, context: RequestContext) -> list[str]:
-        """Return new recovery codes, which are never shown again. Those from before are void."""
-        codes = recovery_codes.replace_all(self.user.id)
+    def renew_recovery_codes(self, context: RequestContext) -> list[str]:
+        """Return new recovery codes, which are never shown again. Those from before are void; the owner gets a mail."""
+        codes = self._create_recovery_codes(context)
+        self._hooks.send_within(recovery_codes_created, context=context, user_id=self.user.id)
+        return codes
+
+    def _create_recovery_codes(self, context: RequestContext) -> list[str]:
+        codes = recovery_code_proofs.replace_all(self.user.id)
         audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=self.user.id)
         return codes
 
@@ -120,7 +125,7 @@ class FactorChanges:
         unless the login is recent, and has proven a second factor if the account has one.
         """
         with transaction():
-            change = self.of(lock_own(user_id, context))
+            change = self.unguarded(lock_own(user_id, context))
             self._policy.require_recent(context)
             self._policy.require_proven_factor(user_id, context)
             yield change
@@ -133,13 +138,16 @@ class FactorChanges:
         Raises what ``lock_managed`` raises, too.
         """
         with transaction():
-            change = self.of(lock_managed(ref, context))
+            change = self.unguarded(lock_managed(ref, context))
             self._policy.require_recent_and_multi_factor(context)
             yield change
         self.send_sessions_ended(change.user.id, change.ended, context)
 
-    def of(self, user: User) -> FactorChange:
-        """Return a change of a locked account that no principal asks for, such as one with a link in a mail."""
+    def unguarded(self, user: User) -> FactorChange:
+        """Return a change of a locked account without asking anything, such as one with a link in a mail.
+
+        Use ``by_owner`` or ``by_manager`` for what a principal asks.
+        """
         return FactorChange(user, self._hooks)
 
     def send_sessions_ended(self, user_id: UUID, ended: int, context: RequestContext) -> None:

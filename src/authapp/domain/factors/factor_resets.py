@@ -14,7 +14,7 @@ from authapp.domain.throttles import SECOND_FACTOR, Throttles
 from authapp.domain.users.rows import UserRef
 from authapp.models import User
 
-ALL, ADDED_LATELY = "all", "recent"
+ALL, ADDED_LATELY = "all", "added_lately"
 """What a reset says in place of one factor: all of them, or those that were added since a time."""
 
 
@@ -26,7 +26,10 @@ class FactorResets:
         self._changes = changes
 
     def connect(self, app: object) -> None:
-        """Remove the factors that somebody else may have added to an account of ``app``. Keep this object."""
+        """Remove the factors that somebody else may have added to an account of ``app``.
+
+        The hook refers to this object weakly: keep a reference.
+        """
         credentials_voiding.connect(self._remove_added_since, sender=app)
 
     def reset(self, ref: UserRef, context: RequestContext) -> User:
@@ -48,7 +51,7 @@ class FactorResets:
         forgotten, because older factors stay: whoever reads the mails would get as many guesses more with each link.
         """
         _delete_factors(user.id, since)
-        change = self._changes.of(user)
+        change = self._changes.unguarded(user)
         _record(change, since, context, LogoutScope.GLOBAL)
         return change.ended
 
@@ -61,7 +64,7 @@ class FactorResets:
     ) -> None:
         if _delete_factors(user_id, since):
             # Who sends the signal ends the sessions.
-            _record(self._changes.of(db.session.get_one(User, user_id)), since, context, None)
+            _record(self._changes.unguarded(db.session.get_one(User, user_id)), since, context, None)
 
 
 def _record(change: FactorChange, since: datetime | None, context: RequestContext, scope: LogoutScope | None) -> None:

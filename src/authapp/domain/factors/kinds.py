@@ -1,6 +1,6 @@
 """The kinds of factors: what an account can be logged in to with. ``builtin_kinds`` has those of this package."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -53,7 +53,7 @@ class Prover:
 
     ``prove`` returns the methods (``amr``, RFC 8176) that an attempt proves; none if it is wrong. It works within the
     open transaction, where the account is locked, and consumes what it accepts. ``options`` takes the user's id, of an
-    account that may have no such factor, and the bytes of a login. It returns, as JSON, what a client asks its
+    account that has such a factor, and the bytes of a login. It returns, as JSON, what a client asks its
     authenticator with, or what it shows while a code is on its way.
     """
 
@@ -98,8 +98,13 @@ class FactorKind:
     has_options: bool = False
     """Whether a login may ask for ``Prover.options`` first: those of an authenticator, or to have a code sent.
 
+    Each request for those of a kind that ``takes_code`` counts as a wrong code does, for this login alone.
+
     A step-up has none: it takes codes without them, and of authenticators only passkeys.
     """
+
+    options_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of these options, for the OpenAPI document. Its ``required`` sets them apart from tokens."""
 
     is_guessable: bool = True
     """Whether codes are refused after too many wrong ones. One that cannot be guessed opens a locked account."""
@@ -135,9 +140,9 @@ class _FactorKinds(Registry[FactorKind]):
 
 
 factor_kinds = _FactorKinds(
-    "kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.", reserved=frozenset({"all", "recent"})
+    "kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.", reserved=frozenset({"all", "added_lately"})
 )
-"""The registered kinds, in the order in which a login names them. Events of resets have ``all`` or ``recent``."""
+"""The registered kinds, in the order in which a login names them. Events of resets have ``all`` or ``added_lately``."""
 
 
 def offered_second_factors(settings: Settings) -> list[str]:

@@ -29,7 +29,6 @@ from authapp.errors import (
     Refusal,
     SecondFactorInvalid,
     SecondFactorRequired,
-    ServiceUnavailable,
     StepUpRequired,
     TooManyRequests,
 )
@@ -62,7 +61,7 @@ class SecondFactors:
     def connect(self, app: object) -> None:
         """Require the second factor of every session of ``app``, and of every request with HTTP Basic.
 
-        Keep this object: a hook does not.
+        The hook refers to this object weakly: keep a reference.
         """
         hooks.before_session_start.connect(self._require, sender=app)
 
@@ -82,12 +81,15 @@ class SecondFactors:
     def options(self, token: str, factor: str) -> dict[str, Any]:
         """Return what an authenticator is asked with to complete the login that waits with ``token``.
 
-        Raises ``ChallengeInvalid``, or ``SecondFactorInvalid`` for a factor that has no such options.
+        Raises ``ChallengeInvalid``, also if none of the codes that a login may try would be left for one that is sent;
+        ``SecondFactorInvalid`` for a factor that the account lacks, or that has no such options.
         """
         login = _pending_login(token)
-        prover = self._prover(factor)
+        prover = self._accepted(login, factor)
         if prover.options is None:
             raise SecondFactorInvalid
+        if factor_kinds[factor].takes_code:
+            _count_options(login)
         return prover.options(login.user_id, login.token_hash)
 
     def log_in(self, token: str, factor: str, proof: Any, context: RequestContext) -> TokenPair:
@@ -100,9 +102,7 @@ class SecondFactors:
         wrong codes, over all logins and step-ups of the account.
         """
         login = _pending_login(token)
-        prover, takes_code = self._prover(factor), factor_kinds[factor].takes_code
-        if takes_code and factor not in factors_of(login.user_id).accepted_factors:
-            raise SecondFactorInvalid
+        prover, takes_code = self._accepted(login, factor), factor_kinds[factor].takes_code
         attempt = FactorAttempt(login.user_id, proof, login.token_hash)
         with self._counted(login.user_id, factor) if takes_code else nullcontext(), transaction():
             _lock(login)
@@ -117,6 +117,15 @@ class SecondFactors:
         if not amr:
             raise SecondFactorInvalid
         return self._start(login, factor, amr, context)
+
+    def _accepted(self, login: PendingLoginState, factor: str) -> Prover:
+        """Return the prover of a kind that completes the login. Raises ``SecondFactorInvalid`` for any other.
+
+        Without this, a mere way in, such as the first factor once more, would count as a second one.
+        """
+        if factor not in factors_of(login.user_id).accepted_factors:
+            raise SecondFactorInvalid
+        return self._prover(factor)
 
     def _prover(self, factor: str) -> Prover:
         if factor not in self._provers:
@@ -203,8 +212,10 @@ class SecondFactors:
                 raise
         try:
             yield
-        except (ChallengeInvalid, ServiceUnavailable):
-            # No code was compared.
+        except SecondFactorInvalid:
+            raise
+        except Exception:
+            # Nobody was told that the code is wrong: the database failed, say, or a deadline has passed.
             if attempt is not None:
                 self._throttles.release(user_id, SECOND_FACTOR, attempt)
             raise
@@ -220,6 +231,14 @@ def _pending_login(token: str) -> PendingLoginState:
 def _lock(login: PendingLoginState) -> None:
     if not pending_logins.lock(login):
         raise ChallengeInvalid
+
+
+def _count_options(login: PendingLoginState) -> None:
+    # Each may send a code: whoever knows the password alone could flood the owner, at the cost of the service.
+    with transaction():
+        _lock(login)
+        if not pending_logins.count_options(login):
+            raise ChallengeInvalid
 
 
 def _record_refusal(user_id: UUID, factor: str, context: RequestContext) -> None:

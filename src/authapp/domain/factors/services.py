@@ -13,7 +13,7 @@ from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_login import PasskeyLogin
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.passkeys import Passkeys
-from authapp.domain.factors.recovery_code_renewal import RecoveryCodes
+from authapp.domain.factors.recovery_codes import RecoveryCodes
 from authapp.domain.factors.second_factors import SecondFactors
 from authapp.domain.factors.totp_enrolment import TotpEnrolment
 from authapp.domain.factors.totp_factors import TotpFactors
@@ -76,7 +76,7 @@ class FactorServices:
             totp_factors=totp_factors,
             second_factors=SecondFactors(provers, verifier, sessions, throttles),
             totp_enrolment=TotpEnrolment(totp_factors, changes),
-            recovery_codes=RecoveryCodes(changes, hooks),
+            recovery_codes=RecoveryCodes(changes),
             changes=changes,
             resets=FactorResets(throttles, changes),
             passkeys=Passkeys(challenges, changes),

@@ -43,7 +43,7 @@ class TotpEnrolment:
             if not self._factors.confirm(user_id, totp.digits_of(code)):
                 raise SecondFactorInvalid
             codes = change.added(TOTP, context, scope=scope, proven=(ONE_TIME_PASSWORD, MULTI_FACTOR))
-            return codes or change.create_recovery_codes(context)
+            return codes or change.renew_recovery_codes(context)
 
     def remove(self, user_id: UUID, context: RequestContext, *, scope: LogoutScope | None) -> None:
         """Remove the app, and the recovery codes with the last factor that they replace.

@@ -3,7 +3,7 @@
 How a mail is stored:
 
 - ``outbox``: the table, and who has claimed what of it
-- ``requests``: mails that are counted by address, such as those that guests request
+- ``counted_mails``: mails that are counted by address, such as those that guests request
 - ``account_mails``: what tells an owner what happened, counted unless the address is verified
 - ``statements``: a mail that is stored as a part of another statement
 - ``kinds``: the open list of kinds of mail

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from authapp.context import RequestContext
+from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.mail.outbox import Outbox
-from authapp.domain.mail.requests import MailRequests
 
 
 class AccountMails:
     """Stores such mails, in the transaction of what they report."""
 
-    def __init__(self, outbox: Outbox, requests: MailRequests) -> None:
+    def __init__(self, outbox: Outbox, counted_mails: CountedMails) -> None:
         self._outbox = outbox
-        self._requests = requests
+        self._counted_mails = counted_mails
 
     def store(
         self,
@@ -35,4 +35,6 @@ class AccountMails:
         if verified:
             self._outbox.add(kind, user_id=user_id, address=address, context=context, details=details)
         else:
-            self._requests.store_in_transaction(kind, address, context, user_id=user_id, details=details, delayed=False)
+            self._counted_mails.store_in_transaction(
+                kind, address, context, user_id=user_id, details=details, delayed=False
+            )

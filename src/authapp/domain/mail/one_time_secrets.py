@@ -28,14 +28,12 @@ def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: 
     """
     if kind.purpose is None:
         return None
-    rule = token_purposes[kind.purpose]
     code = f"{randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}" if mail.challenge_hash else None
     token = tokens.issue(
         recipient.user.id,
         kind.purpose,
         sent_to=recipient.address,
-        lifetime=rule.lifetime,
-        new_address=mail.address if rule.holds_address else None,
+        lifetime=token_purposes[kind.purpose].lifetime,
         challenge_hash=mail.challenge_hash,
         code=code,
         mail_id=mail.id,

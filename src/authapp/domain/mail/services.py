@@ -7,11 +7,11 @@ from typing import Self
 from authapp.config import MailServer, Settings
 from authapp.database.fast_path import FastPath
 from authapp.domain.mail.account_mails import AccountMails
+from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.messages import MailLinks, MailMessages
 from authapp.domain.mail.outbox import Outbox
-from authapp.domain.mail.requests import MailRequests
 from authapp.domain.mail.smtp import SMTPTransport
 from authapp.domain.mail.templates import MailTemplates
 from authapp.domain.mail.transports import ConsoleTransport, FolderTransport, Transport
@@ -23,18 +23,18 @@ class MailServices:
     """Where mails are stored, and what sends them: ``delivery`` is ``None`` without a server or a From address."""
 
     outbox: Outbox
-    requests: MailRequests
+    counted: CountedMails
     account_mails: AccountMails
     delivery: MailDelivery | None
 
     @classmethod
     def build(cls, settings: Settings, fast_path: FastPath, tokens: OneTimeTokens) -> Self:
         """Create what stores mails, and what sends them with ``tokens`` in their links."""
-        outbox, requests = Outbox(), MailRequests(fast_path, settings.mail_rate_limit)
+        outbox, counted = Outbox(), CountedMails(fast_path, settings.mail_rate_limit)
         return cls(
             outbox=outbox,
-            requests=requests,
-            account_mails=AccountMails(outbox, requests),
+            counted=counted,
+            account_mails=AccountMails(outbox, counted),
             delivery=_delivery(settings, fast_path, tokens, outbox),
         )
 

@@ -32,8 +32,8 @@ MAX_DELAY_MS = 2_000
 _UNLIMITED = RateLimit(1_000_000, 1)
 
 
-class MailRequests:
-    """Stores the mails that guests request."""
+class CountedMails:
+    """Stores mails, and counts them by address."""
 
     def __init__(self, fast_path: FastPath, limit: RateLimit | None) -> None:
         """Take the ``limit`` of requests for mails of one kind to one address; ``None`` means no limit."""

@@ -1,0 +1,108 @@
+"""Recovery codes: each of them replaces a second factor once. Only their hashes are stored.
+
+A code has 120 random bits, so its SHA-256 needs neither salt nor a slow hash (ASVS 5.0, 6.5.2: from 112 bits). It is
+written in Crockford's base32, whose letters are not mistaken for digits.
+"""
+
+import re
+from hashlib import sha256
+from secrets import choice
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import db
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.factors.kinds import FactorAttempt, deletes_rows
+from authapp.domain.hooks import Hooks, recovery_code_used
+from authapp.domain.sessions.authentication import RECOVERY
+from authapp.domain.users.rows import lock_account
+from authapp.models import RecoveryCode
+
+COUNT = 10
+GROUPS = 6
+GROUP_LENGTH = 4
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base32, without I, L, O and U: 5 bits for each character."""
+
+MAX_INPUT_LENGTH = 64
+"""Longer input is not looked at: a code has 29 characters with its dashes."""
+
+_MISREAD = str.maketrans("OIL", "011")
+_SEPARATORS = re.compile(r"[\s\u002d\u2010-\u2015\u2212]+")
+"""Blanks, hyphens, and the dashes that word processors make of hyphens."""
+
+_CODE = re.compile(rf"[{ALPHABET}]{{{GROUPS * GROUP_LENGTH}}}")
+
+
+def new_code() -> str:
+    """Return a new code, in groups with dashes between them."""
+    return "-".join("".join(choice(ALPHABET) for _ in range(GROUP_LENGTH)) for _ in range(GROUPS))
+
+
+def code_hash(code: str) -> bytes | None:
+    """Return the hash of a code as somebody typed it, or ``None`` for what cannot be a code.
+
+    Case, blanks and dashes do not matter; O is read as 0, and I and L as 1.
+    """
+    if len(code) > MAX_INPUT_LENGTH:
+        return None
+    folded = _SEPARATORS.sub("", code).upper().translate(_MISREAD)
+    return sha256(folded.encode()).digest() if _CODE.fullmatch(folded) else None
+
+
+class RecoveryCodeProofs:
+    """Recovery codes in place of a second factor."""
+
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
+
+    def prove(self, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
+        """Use a code; see ``Prover``. It is recorded, and the owner gets a mail."""
+        user_id = attempt.user_id
+        if not consume(user_id, attempt.proof):
+            return ()
+        left = remaining(user_id)
+        audit.record(EventType.RECOVERY_CODE_USED, context=context, subject_id=user_id, remaining=left)
+        self._hooks.send_within(recovery_code_used, context=context, user_id=user_id, remaining=left)
+        return (RECOVERY,)
+
+
+def replace_all(user_id: UUID) -> list[str]:
+    """Delete the codes of an account within the open transaction, and return new ones, which are never shown again.
+
+    Like ``consume``, it raises ``ResourceNotFound`` if the account has been deleted.
+    """
+    codes, now = [new_code() for _ in range(COUNT)], clock.now()
+    # Two at once would each delete the codes of before, and leave twenty.
+    lock_account(user_id)
+    delete_all(user_id, None)
+    rows = [{"user_id": user_id, "code_hash": code_hash(code), "created_at": now} for code in codes]
+    db.session.execute(insert(RecoveryCode), rows)
+    return codes
+
+
+def consume(user_id: UUID, code: str) -> bool:
+    """Consume a code of an account within the open transaction, and return whether it was one.
+
+    If it is used twice at once, only one succeeds.
+    """
+    hashed = code_hash(code)
+    if hashed is None:
+        return False
+    lock_account(user_id)
+    which = (RecoveryCode.user_id == user_id, RecoveryCode.code_hash == hashed)
+    used = delete(RecoveryCode).where(*which).returning(RecoveryCode.user_id)
+    return db.session.execute(used.execution_options(synchronize_session=False)).first() is not None
+
+
+def remaining(user_id: UUID) -> int:
+    """Return how many codes of an account have not been used."""
+    count = select(func.count()).select_from(RecoveryCode).where(RecoveryCode.user_id == user_id)
+    return db.session.scalar(count) or 0
+
+
+delete_all = deletes_rows(RecoveryCode.created_at)
