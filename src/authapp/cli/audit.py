@@ -1,6 +1,5 @@
 """``flask audit``: the audit trail."""
 
-import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -8,7 +7,7 @@ from uuid import UUID
 import click
 
 from authapp import clock
-from authapp.cli.commands import Commands, Duration, json_option, print_json, services
+from authapp.cli.commands import Commands, Duration, json_option, print_json, services, user_ref
 from authapp.context import OPERATOR
 from authapp.domain.audit import event_types
 from authapp.domain.audit.trail import EventFilter
@@ -68,11 +67,9 @@ def prune(older_than: timedelta, event_type: str | None) -> None:
 
 
 def _user_id(name: str) -> UUID:
-    # An id is not looked up, because the trail outlives the accounts. The hyphens are required, because without them
-    # an id is also a valid username.
-    if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", name):
-        return UUID(name)
-    return services().accounts.find(name).id
+    # An id is not looked up, because the trail outlives the accounts.
+    ref = user_ref(name)
+    return ref if isinstance(ref, UUID) else services().accounts.find(ref).id
 
 
 def _as_data(event: AuditEvent) -> dict[str, Any]:
