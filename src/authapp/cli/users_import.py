@@ -19,7 +19,12 @@ MAX_LINE = 65_536
 @click.argument("file", type=click.File("rb"))
 @click.option("--from", "system", type=click.Choice(sorted(FORMATS)), default="authapp", help="Whose fields they are.")
 @click.option("--hash-config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="JSON, of Firebase.")
-@click.option("--on-conflict", type=click.Choice(["fail", "skip"]), default="fail", help="What an existing account is.")
+@click.option(
+    "--on-conflict",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    help="Name a line whose account is there already as a fault, the default; or skip it.",
+)
 @click.option("--after", type=click.IntRange(0), default=0, metavar="LINE", help="Begin after this line.")
 @click.option("--dry-run", is_flag=True, help="Check each line, and store nothing.")
 def import_(file: BinaryIO, system: str, hash_config: Path | None, on_conflict: str, after: int, dry_run: bool) -> None:

@@ -21,9 +21,9 @@ from authapp.domain.users.rows import UserRef
 from authapp.domain.users.search import UserSearch
 from authapp.errors import ServiceAccount
 from authapp.models import ApiKey, User, UserKind
-from authapp.security.foreign_hashes import IMPORTED
+from authapp.security.foreign_hashes import IMPORTED_PREFIX
 
-ITEMS = 1_000
+MAX_ITEMS = 1_000
 """The most items of each list in the export of one's own account. It has cursors for the others."""
 
 
@@ -66,9 +66,9 @@ class Exports:
             audit.record(EventType.USER_EXPORTED, context=context, subject_id=user_id)
         return OwnExport(
             self._accounts.find(user_id),
-            self._sessions.list_live(user_id, ITEMS),
-            self._api_keys.page(user_id, ITEMS),
-            self._trail.activity(user_id, ITEMS),
+            self._sessions.list_live(user_id, MAX_ITEMS),
+            self._api_keys.page(user_id, MAX_ITEMS),
+            self._trail.activity(user_id, MAX_ITEMS),
         )
 
     def accounts(self, user: UserRef | None, *, with_hashes: bool) -> Iterator[dict[str, Any] | None]:
@@ -98,5 +98,5 @@ def _fields(user: User, *, with_hashes: bool) -> dict[str, Any] | None:
         "created_at": clock.rfc3339(user.created_at),
     }
     if with_hashes and user.password_hash is not None:
-        fields["password_hash"] = user.password_hash.removeprefix(IMPORTED)
+        fields["password_hash"] = user.password_hash.removeprefix(IMPORTED_PREFIX)
     return fields

@@ -16,7 +16,7 @@ from werkzeug.security import check_password_hash
 Verify = Callable[[str], bool]
 """Returns whether a password matches; raises ``ValueError`` if the hash cannot be of such a password."""
 
-IMPORTED = "imported$"
+IMPORTED_PREFIX = "imported$"
 """What the import puts before a hash. Such a hash is replaced at the next login, even if it is argon2id."""
 
 MAX_LENGTH = 1_024
@@ -46,13 +46,13 @@ def verifier(stored: str) -> Verify:
 
 def firebase_hash(hashed: str, salt: str, *, signer_key: str, separator: str, rounds: int, mem_cost: int) -> str:
     """Return a hash of Firebase, with the parameters of its project, as one text; the form is that of Supabase Auth."""
-    key, ending, salt, hashed = (_standard(part) for part in (signer_key, separator, salt, hashed))
+    key, ending, salt, hashed = (_standard_base64(part) for part in (signer_key, separator, salt, hashed))
     return f"$fbscrypt$v=1,n={mem_cost},r={rounds},p=1,ss={ending},sk={key}${salt}${hashed}"
 
 
 def pbkdf2_hash(digest: str, iterations: int, salt: str, hashed: str) -> str:
     """Return a PBKDF2 hash as one text in passlib's format; ``salt`` and ``hashed`` are base64."""
-    salt, hashed = (_standard(part).rstrip("=") for part in (salt, hashed))
+    salt, hashed = (_standard_base64(part).rstrip("=") for part in (salt, hashed))
     name = "pbkdf2" if digest == "sha1" else f"pbkdf2-{digest}"
     return f"${name}${iterations}${salt}${hashed}"
 
@@ -61,7 +61,7 @@ def argon2_hash(
     kind: str, *, version: int, memory_kib: int, time_cost: int, parallelism: int, salt: str, hashed: str
 ) -> str:
     """Return an argon2 hash as a PHC string; ``kind`` is ``id``, ``i`` or ``d``; ``salt`` and ``hashed`` are base64."""
-    salt, hashed = (_standard(part).rstrip("=") for part in (salt, hashed))
+    salt, hashed = (_standard_base64(part).rstrip("=") for part in (salt, hashed))
     return f"$argon2{kind}$v={version}$m={memory_kib},t={time_cost},p={parallelism}${salt}${hashed}"
 
 
@@ -198,7 +198,7 @@ def _decoded(text: str) -> bytes:
         raise ValueError("The password hash is damaged.") from None
 
 
-def _standard(text: str) -> str:
+def _standard_base64(text: str) -> str:
     """Return base64, URL-safe or not, in the standard alphabet. Raises ``ValueError``."""
     text = text.replace("-", "+").replace("_", "/")
     _decoded(text)

@@ -11,11 +11,11 @@ from authapp.domain.services import Services
 from authapp.models import ForeignHashMark, User
 from authapp.models.foreign_hash_mark import ONLY_ID
 from authapp.models.user import FOREIGN_HASH
-from authapp.security.foreign_hashes import IMPORTED, verifier
+from authapp.security.foreign_hashes import IMPORTED_PREFIX, verifier
 
 _SUBJECT = "foreign hashes"
 _SAMPLES, _MEASURED = 100, 8
-_FORMAT = slice(len(IMPORTED) + 8)
+_FORMAT = slice(len(IMPORTED_PREFIX) + 8)
 """The start of a stored hash that tells formats, and costs of bcrypt, apart."""
 
 
@@ -40,5 +40,5 @@ def floor(services: Services) -> CheckResult:
 def _milliseconds(stored: str) -> int:
     start = time.perf_counter()
     with suppress(ValueError):
-        verifier(stored.removeprefix(IMPORTED))("a password that opens nothing")
+        verifier(stored.removeprefix(IMPORTED_PREFIX))("a password that opens nothing")
     return round((time.perf_counter() - start) * 1000)

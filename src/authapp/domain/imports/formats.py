@@ -1,15 +1,16 @@
 """The fields of other systems' accounts, translated to those of an import; one function for each system.
 
 Each takes one object of that system's export, and the parameters of its hashes if it has any; and returns an object as
-``ImportedAccount.read`` takes it. Each may raise ``ValueError``, ``KeyError``, ``TypeError`` or ``AttributeError``.
+``ImportedAccount.read`` takes it. Each raises ``ValueError`` with a sentence that quotes no value, or whatever Python
+raises for fields that are missing or of another type: ``translate`` makes a sentence of that.
 """
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from authapp import clock
 from authapp.security.foreign_hashes import argon2_hash, firebase_hash, pbkdf2_hash
 
 _UNKNOWN = "The password hash has no known format."
@@ -48,20 +49,22 @@ def _supabase(record: Record, _: Record) -> dict[str, Any]:
         email=record["email"],
         email_verified=record.get("email_confirmed_at") is not None,
         password_hash=record.get("encrypted_password") or None,
-        status=_status(disabled=record.get("banned_until") is not None),
+        status=_status(disabled=_is_to_come("banned_until", record.get("banned_until"))),
         created_at=record.get("created_at"),
     )
 
 
 def _better_auth(record: Record, _: Record) -> dict[str, Any]:
     """Translate a row of ``user`` with the ``password`` of its ``account``."""
+    expires = record.get("banExpires")
+    is_banned = bool(record.get("banned")) and (expires is None or _is_to_come("banExpires", expires))
     return _without_null(
         id=_uuid(record.get("id")),
         username=record.get("username"),
         email=record["email"],
         email_verified=bool(record.get("emailVerified")),
         password_hash=record.get("password"),
-        status=_status(disabled=bool(record.get("banned"))),
+        status=_status(disabled=is_banned),
         created_at=record.get("createdAt"),
     )
 
@@ -86,8 +89,8 @@ def _firebase(record: Record, hash_config: Record) -> dict[str, Any]:
             record["salt"],
             signer_key=hash_config["base64_signer_key"],
             separator=hash_config["base64_salt_separator"],
-            rounds=int(hash_config["rounds"]),
-            mem_cost=int(hash_config["mem_cost"]),
+            rounds=_integer(hash_config["rounds"]),
+            mem_cost=_integer(hash_config["mem_cost"]),
         )
     return _without_null(
         email=record["email"],
@@ -118,7 +121,7 @@ def _keycloak_hash(credential: Record) -> str:
         digest = {"pbkdf2": "sha1", "pbkdf2-sha256": "sha256", "pbkdf2-sha512": "sha512"}.get(data["algorithm"])
         if digest is None:
             raise ValueError(_UNKNOWN)
-        return pbkdf2_hash(digest, int(data["hashIterations"]), secret["salt"], secret["value"])
+        return pbkdf2_hash(digest, _integer(data["hashIterations"]), secret["salt"], secret["value"])
     parameters = {name: values[0] for name, values in data["additionalParameters"].items()}
     version = {"1.0": 16, "1.3": 19}.get(parameters["version"])
     if version is None:
@@ -126,9 +129,9 @@ def _keycloak_hash(credential: Record) -> str:
     return argon2_hash(
         parameters["type"],
         version=version,
-        memory_kib=int(parameters["memory"]),
-        time_cost=int(data["hashIterations"]),
-        parallelism=int(parameters["parallelism"]),
+        memory_kib=_integer(parameters["memory"]),
+        time_cost=_integer(data["hashIterations"]),
+        parallelism=_integer(parameters["parallelism"]),
         salt=secret["salt"],
         hashed=secret["value"],
     )
@@ -150,8 +153,26 @@ def _uuid(text: object) -> str | None:
         return None
 
 
+def _is_to_come(field: str, time: str | None) -> bool:
+    try:
+        return time is not None and clock.from_iso8601(time) > clock.now()
+    except ValueError:
+        raise ValueError(f"{field}: Not a time in the form of RFC 3339.") from None
+
+
+def _integer(value: str | int) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("A number in it is not one.") from None
+
+
 def _from_milliseconds(value: str | int | None) -> str | None:
-    return None if value is None else datetime.fromtimestamp(int(value) / 1000, UTC).isoformat()
+    try:
+        time = None if value is None else clock.from_timestamp(int(value) / 1000)
+    except (ArithmeticError, OSError, ValueError):
+        raise ValueError("The time when it was made is not one in milliseconds.") from None
+    return None if time is None else time.isoformat()
 
 
 FORMATS: Mapping[str, Translate] = {
@@ -167,11 +188,11 @@ FORMATS: Mapping[str, Translate] = {
 """The systems, by the name of ``flask users import --from``."""
 
 
-def translated(record: Record, system: str, hash_config: Record) -> dict[str, Any]:
+def translate(record: Record, system: str, hash_config: Record) -> dict[str, Any]:
     """Return the fields of an import. Raises ``ValueError``, with a sentence, if those of ``system`` are missing."""
     try:
         return FORMATS[system](record, hash_config)
     except KeyError as error:
         raise ValueError(f"It has no {error.args[0]}.") from None
-    except (AttributeError, TypeError, OverflowError, RecursionError, json.JSONDecodeError):
+    except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, json.JSONDecodeError):
         raise ValueError(f"It has not the fields of {system}.") from None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -18,12 +18,29 @@ from authapp.domain.audit import EventType
 from authapp.domain.factors.kinds import TOTP
 from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.imports.accounts import ImportedAccount
-from authapp.domain.imports.formats import translated
+from authapp.domain.imports.formats import translate
+from authapp.domain.pruning import Prunable, prunables
 from authapp.models import AuditEvent, ForeignHashMark, Role, User, UserRole
 from authapp.security import identifiers, strict_json
 
 BATCH = 1_000
 """How many lines are one transaction."""
+
+MIN_AGE_TO_PRUNE = timedelta(minutes=10)
+"""How old the mark of foreign hashes must be before it is pruned.
+
+An import that commits between the look at the accounts and the lock on the mark has renewed it, and PostgreSQL then
+compares the new time.
+"""
+
+prunables.register(
+    "foreign_hash_marks",
+    Prunable(
+        "foreign_hash_marks",
+        ForeignHashMark.marked_at,
+        lambda now: ForeignHashMark.is_outdated(before=now - MIN_AGE_TO_PRUNE),
+    ),
+)
 
 TAKEN = "Another account has its id, its username or its email address."
 
@@ -113,7 +130,7 @@ class Imports:
             record = strict_json.loads_object(content)
         except ValueError as error:
             raise ValueError(str(error).replace("The body", "The line")) from None
-        account = ImportedAccount.read(translated(record, options.system, options.hash_config))
+        account = ImportedAccount.read(translate(record, options.system, options.hash_config))
         if account.totp_secret is not None and not self._totp_factors.can_encrypt:
             raise ValueError("totp_secret: AUTHAPP_ENCRYPTION_KEYS is not set, and secrets are stored encrypted.")
         return account
@@ -208,7 +225,7 @@ def _insert_accounts(accounts: Sequence[ImportedAccount], context: RequestContex
     now = clock.now()
     parameters = {"actor_id": context.actor_id, "user_agent": context.truncated_user_agent, "now": now}
     if any(account.password_hash for account in accounts):
-        db.session.execute(ForeignHashMark.setting())
+        db.session.execute(ForeignHashMark.set_statement())
     rows = [_row(account, now) for account in accounts]
     return set(db.session.execute(_INSERT, {"accounts": rows, **parameters}).scalars())
 
