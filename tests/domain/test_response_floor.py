@@ -156,6 +156,18 @@ def test_doctor_measures_whether_the_floor_is_high_enough(
     assert f"{result.level}: {result.sentence}".startswith(expected)
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["dear first", "dear last"])
+def test_doctor_measures_the_dearest_of_one_format(app: Flask, monkeypatch: pytest.MonkeyPatch, order: int) -> None:
+    # Django has raised its iterations with each version, and hashes anew at a login.
+    reconfigured(app, monkeypatch, login_floor_ms=100)
+    dear = IMPORTED_PREFIX + HASHES["django pbkdf2_sha256"]
+    for number, stored in enumerate([dear, dear.replace("$1000000$", "$1$")][::order]):
+        brought(app, f"grace{number}", stored)
+
+    with app.app_context():
+        assert foreign_hashes.floor(Services.of(app)).level == CheckLevel.WARN
+
+
 def test_doctor_finds_foreign_hashes_of_which_logins_do_not_know(app: Flask) -> None:
     brought(app, "grace", HASHES["auth0 bcrypt"])
     with app.app_context(), transaction() as session:

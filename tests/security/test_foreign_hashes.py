@@ -1,9 +1,11 @@
 """Hashes of other systems: read, bounded, and replaced."""
 
+import re
+
 import bcrypt
 import pytest
 
-from authapp.security.foreign_hashes import IMPORTED_PREFIX, verifier
+from authapp.security.foreign_hashes import IMPORTED_PREFIX, HashFormat, cost_of, hash_formats, verifier
 from authapp.security.passwords import Passwords
 from security.foreign import FOREIGN_PASSWORD, HASHES
 
@@ -100,3 +102,33 @@ def test_a_bcrypt_hash_does_not_open_for_a_password_of_which_it_would_read_the_s
 
 def test_a_refused_hash_costs_a_login_what_a_missing_one_does() -> None:
     assert PASSWORDS.verify(FOREIGN_PASSWORD, IMPORTED_PREFIX + "nothing") == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("made_by", "name", "cost"),
+    [
+        ("django pbkdf2_sha256", "django_pbkdf2", (256, 1_000_000, 44)),
+        ("django bcrypt", "bcrypt", (12, 60)),
+        ("django scrypt", "django_scrypt", (16_384, 8, 5, 88)),
+        ("laravel argon2id", "argon2", (19, 65_536, 4, 1, 97)),
+        ("passlib ldap_salted_sha1", "ldap_salted_sha1", (32,)),
+    ],
+)
+def test_the_cost_of_a_hash_is_its_numbers_without_its_salt(made_by: str, name: str, cost: tuple[int, ...]) -> None:
+    assert cost_of(HASHES[made_by]) == (name, cost)
+
+
+def test_a_format_needs_the_group_of_the_hash() -> None:
+    with pytest.raises(ValueError, match="hash"):
+        HashFormat(re.compile(".+"), lambda _: bool)
+
+
+def test_a_format_of_another_package_is_read() -> None:
+    pattern = re.compile(r"plain\$(?P<cost>\d+)\$(?P<hash>.+)")
+    hash_formats.register("acme_plain", HashFormat(pattern, lambda match: match["hash"].__eq__))
+    try:
+        assert verifier("plain$5$open sesame")("open sesame")
+        assert PASSWORDS.verify("open sesame", f"{IMPORTED_PREFIX}plain$5$open sesame")[0]
+        assert cost_of("plain$5$open sesame") == ("acme_plain", (5, 11))
+    finally:
+        hash_formats.unregister("acme_plain")
