@@ -19,7 +19,7 @@ from authapp.domain.services import Services
 from authapp.domain.users import rows
 from authapp.domain.users.never_verified import never_verified
 from authapp.models import ForeignHashMark, TotpFactor, User
-from cli.invoking import flask_users, misused, succeeded
+from cli.invoking import flask_users, misused, refused, succeeded
 from clocks import Time
 from conftest import reconfigured
 from factories import Api, a_session, a_user, events_of, problem
@@ -424,6 +424,38 @@ def test_an_import_that_stopped_goes_on_after_the_last_batch(
 
 def test_hash_parameters_belong_to_firebase(app: Flask, tmp_path: Path) -> None:
     misused(imported(app, tmp_path, options=("--from", "firebase")))
+    (tmp_path / "hash.json").write_text("{}")
+    misused(imported(app, tmp_path, options=("--hash-config", str(tmp_path / "hash.json"))))
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({}, "It has no base64_signer_key."),
+        ({**FIREBASE_CONFIG, "rounds": "secret"}, "A number in it is not one."),
+        ({**FIREBASE_CONFIG, "rounds": []}, "It has not the parameters of firebase."),
+        ({**FIREBASE_CONFIG, "mem_cost": 40}, "The scrypt hash needs more than 256 MiB."),
+        ({**FIREBASE_CONFIG, "base64_signer_key": "&"}, "The password hash is damaged."),
+        ([], "It has not the parameters of firebase."),
+    ],
+    ids=["nothing", "text", "list", "too dear", "no base64", "no object"],
+)
+def test_hash_parameters_that_cannot_be_used_are_named_once(
+    app: Flask, tmp_path: Path, config: Any, reason: str
+) -> None:
+    file = tmp_path / "hash.json"
+    file.write_text(json.dumps({"hash_config": config}))
+
+    result = imported(app, tmp_path, RECORDS["firebase"], options=("--from", "firebase", "--hash-config", str(file)))
+
+    refused(result, f"{file}: {reason}")
+
+
+def test_a_system_that_there_is_not_is_refused(app: Flask, tmp_path: Path) -> None:
+    result = imported(app, tmp_path, options=("--from", "nobody"))
+
+    assert result.exit_code == 2
+    assert "'nobody' is not one of authapp, auth0, better-auth, django" in result.stderr
 
 
 def test_an_unverified_account_that_was_imported_is_not_pruned_at_once(app: Flask, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -64,6 +64,20 @@ class Duration(click.ParamType[timedelta]):
         if not match or not int(match[1]):
             self.fail("must be a number of days, hours or minutes, such as 90d, 12h or 30m.", param, ctx)
         return timedelta(**{{"d": "days", "h": "hours", "m": "minutes"}[match[2]]: int(match[1])})
+
+
+class Registered(click.ParamType[str]):
+    """A name that is registered by the time when the command runs: one of yours, too."""
+
+    def __init__(self, name: str, registry: Collection[str]) -> None:
+        """Take the ``name`` of such a value for the help."""
+        self.name, self._registry = name, registry
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if value not in self._registry:
+            self.fail(f"{value!r} is not one of {', '.join(self._registry)}.", param, ctx)
+        return str(value)
 
 
 def user_ref(text: str) -> UserRef:

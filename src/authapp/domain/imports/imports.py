@@ -17,8 +17,9 @@ from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.factors.kinds import TOTP
 from authapp.domain.factors.totp_factors import TotpFactors
+from authapp.domain.imports import builtin_formats  # noqa: F401 - it registers them
 from authapp.domain.imports.accounts import ImportedAccount
-from authapp.domain.imports.formats import translate
+from authapp.domain.imports.formats import check_hash_config, translate
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import AuditEvent, ForeignHashMark, Role, User, UserRole
 from authapp.security import identifiers, strict_json
@@ -60,8 +61,9 @@ class ImportFault:
 class ImportOptions:
     """How to import.
 
-    ``system`` is a name in ``FORMATS``; ``hash_config`` has the parameters of its hashes. Lines up to ``after`` are
-    left out. With ``skip_taken``, an account that is there already is no fault. With ``dry_run``, nothing is stored.
+    ``system`` is a name in ``import_formats``; ``hash_config`` has the parameters of its hashes. Lines up to ``after``
+    are left out. With ``skip_taken``, an account that is there already is no fault. With ``dry_run``, nothing is
+    stored.
     """
 
     system: str = "authapp"
@@ -90,10 +92,17 @@ class Imports:
     def import_from(
         self, lines: Iterable[Line], options: ImportOptions, context: RequestContext
     ) -> Iterator[ImportBatch]:
-        """Import accounts, and yield each batch after its commit; a line with a fault stops no other.
+        """Import accounts, and return each batch after its commit; a line with a fault stops no other.
 
-        No hash is computed, no mail is sent and no hook is called. Each account leaves an event.
+        No hash is computed, no mail is sent and no hook is called. Each account leaves an event. Raises ``ValueError``
+        at once, with a sentence, for a ``hash_config`` that cannot be used.
         """
+        check_hash_config(options.system, options.hash_config)
+        return self._import_batches(lines, options, context)
+
+    def _import_batches(
+        self, lines: Iterable[Line], options: ImportOptions, context: RequestContext
+    ) -> Iterator[ImportBatch]:
         wanted = (line for line in lines if line[0] > options.after)
         while batch := list(islice(wanted, BATCH)):
             yield self._import_batch(batch, options, context)
