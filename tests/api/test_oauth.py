@@ -228,7 +228,7 @@ def test_an_outage_is_told_in_the_words_of_oauth(api: Api, key: str, monkeypatch
     def down(*_: Any) -> None:
         raise OperationalError("", {}, Exception())
 
-    monkeypatch.setattr(ApiKeyVerifier, "find", down)
+    monkeypatch.setattr(ApiKeyVerifier, "find_even_if_refused", down)
     response = ask(api, key)
     error(response, 503, "temporarily_unavailable")
     assert response.headers["Retry-After"]

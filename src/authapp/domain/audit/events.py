@@ -71,7 +71,7 @@ class EventType:
     API_KEY_REVOKED = event_types.register("api_key.revoked", "An API key of an account was deleted.")
     API_KEY_REFUSED = event_types.register(
         "api_key.refused",
-        "A key that has expired, or whose owner is disabled, was sent: once a minute for each key and worker.",
+        "A key that has expired, or whose owner is disabled, was sent: once an hour for each key and worker.",
     )
     ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
     ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
