@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from authapp.domain.audit import event_types as event_types
     from authapp.domain.email.address_proofs import use_token as use_token
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
+    from authapp.domain.exports import export_sections as export_sections
     from authapp.domain.factors.kinds import FactorAttempt as FactorAttempt
     from authapp.domain.factors.kinds import FactorKind as FactorKind
     from authapp.domain.factors.kinds import FactorTools as FactorTools
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from authapp.domain.factors.kinds import factor_kinds as factor_kinds
     from authapp.domain.factors.stored_keys import EncryptedTable as EncryptedTable
     from authapp.domain.factors.stored_keys import encrypted_tables as encrypted_tables
+    from authapp.domain.imports.formats import ImportFormat as ImportFormat
+    from authapp.domain.imports.formats import import_formats as import_formats
     from authapp.domain.mail import recipients as recipients
     from authapp.domain.mail.kinds import MailKind as MailKind
     from authapp.domain.mail.kinds import Recipient as Recipient
@@ -72,6 +75,8 @@ if TYPE_CHECKING:
     from authapp.domain.token_purposes import token_purposes as token_purposes
     from authapp.extension import AuthApp as AuthApp
     from authapp.factory import create_app as create_app
+    from authapp.security.foreign_hashes import HashFormat as HashFormat
+    from authapp.security.foreign_hashes import hash_formats as hash_formats
 
 _MODULES = {
     "authapp.api.authenticate": ["Authenticator", "current_principal"],
@@ -90,6 +95,7 @@ _MODULES = {
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.email.address_proofs": ["use_token"],
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
+    "authapp.domain.exports": ["export_sections"],
     "authapp.domain.factors.kinds": [
         "FactorAttempt",
         "FactorKind",
@@ -99,6 +105,7 @@ _MODULES = {
         "factor_kinds",
     ],
     "authapp.domain.factors.stored_keys": ["EncryptedTable", "encrypted_tables"],
+    "authapp.domain.imports.formats": ["ImportFormat", "import_formats"],
     "authapp.domain.mail": ["recipients"],
     "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],
     "authapp.domain.passwords.checks": ["password_checks"],
@@ -121,6 +128,7 @@ _MODULES = {
     "authapp.domain.token_purposes": ["PurposeRule", "token_purposes"],
     "authapp.extension": ["AuthApp"],
     "authapp.factory": ["create_app"],
+    "authapp.security.foreign_hashes": ["HashFormat", "hash_formats"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 # One list for people and one for type checkers are enough: a test compares them.

@@ -13,6 +13,12 @@ def from_timestamp(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
+def from_iso8601(text: str) -> datetime:
+    """Return the aware datetime of a text; without a zone it is UTC. Raises ``ValueError``, which quotes the text."""
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def rfc3339(time: datetime | None) -> str | None:
     """Return ``time`` as RFC 3339 text in UTC with a ``Z``, to the millisecond; ``None`` for ``None``."""
     if time is None:

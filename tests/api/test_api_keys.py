@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import OperationalError
 
 from api_key_calls import SOMEBODY, a_role, keys, make
 from authapp import AuthApp, clock
@@ -14,7 +15,9 @@ from authapp.api.requirements import SecondFactorOfRole
 from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.database.session import db
-from authapp.domain.api_keys import usage
+from authapp.domain.api_keys import api_keys as use_cases
+from authapp.domain.api_keys import last_seen_keys, usage
+from authapp.domain.api_keys.last_seen_keys import LastSeenKeys
 from authapp.domain.services import Services
 from authapp.models import ApiKey, User
 from authapp.security import api_keys
@@ -85,6 +88,28 @@ def test_an_account_has_no_more_than_50_keys(app: Flask, api: Api, user: User, t
     problem(api.post("/users/me/api-keys", {"name": "x"}, token), 409, "too_many_api_keys")
     assert api("DELETE", f"/users/me/api-keys/{api_keys.parse(made[0]).key_id}", token).status_code == 204
     assert api.post("/users/me/api-keys", {"name": "x"}, token).status_code == 201
+
+
+def test_expired_keys_do_not_count_and_the_oldest_of_very_many_makes_room(
+    app: Flask, api: Api, user: User, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, number in (("API_KEYS_PER_ACCOUNT", 2), ("ROWS_PER_ACCOUNT", 4)):
+        monkeypatch.setattr(use_cases, name, number)
+    made = []
+    for _ in range(3):
+        made += [an_api_key(app, user, expires_at=time.now + timedelta(hours=hours)) for hours in (2, 1)]
+        with pytest.raises(use_cases.TooManyApiKeys):
+            an_api_key(app, user)
+        time.passes(hours=3)
+
+    with app.app_context():
+        kept = set(db.session.scalars(select(ApiKey.id)))
+    ids = [api_keys.parse(key).key_id for key in made]
+    assert kept == set(ids[2:])
+    an_api_key(app, user)
+    with app.app_context():
+        # Of those that were made together, the second one expired first.
+        assert ids[3] not in set(db.session.scalars(select(ApiKey.id)))
 
 
 @pytest.mark.parametrize(
@@ -293,14 +318,17 @@ def test_a_verified_owner_keeps_the_keys_after_a_reset(app: Flask, api: Api, use
     assert api.get("/ping", key).status_code == 200
 
 
-def test_a_refused_key_is_recorded_once_a_minute(app: Flask, api: Api, user: User, time: Time) -> None:
+def test_a_refused_key_is_recorded_once_an_hour(app: Flask, api: Api, user: User, time: Time) -> None:
     key = an_api_key(app, user, expires_at=time.now + timedelta(hours=1))
     time.passes(hours=2)
     for _ in range(3):
         problem(api.get("/ping", key), 401, "token_expired")
     (event,) = events_of(app, user, "api_key.refused")
     assert event.details == {"api_key_id": str(api_keys.parse(key).key_id), "reason": "expired"}
-    time.passes(seconds=60)
+    time.passes(minutes=59)
+    api.get("/ping", key)
+    assert len(events_of(app, user, "api_key.refused")) == 1
+    time.passes(minutes=1)
     api.get("/ping", key)
     assert len(events_of(app, user, "api_key.refused")) == 2
 
@@ -344,6 +372,44 @@ def test_a_use_is_stored_once_a_minute_and_by_no_request(app: Flask, api: Api, u
             usage.store_last_uses(used.take())
             db.session.expire_all()
         assert api_key_row(app, key).last_used_at == expected
+
+
+def test_uses_that_could_not_be_stored_are_stored_later_unless_there_are_newer_ones(
+    app: Flask, user: User, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (api_keys.parse(an_api_key(app, user)).key_id for _ in range(2))
+    used, before = LastSeenKeys(), time.now
+    for key_id in (first, second):
+        used.add(user.id, key_id, before)
+    writer = usage.ApiKeyUsage(used, app.app_context)
+
+    def down(_seen: object) -> None:
+        used.add(user.id, second, before + timedelta(seconds=5))  # by a request that was served meanwhile
+        raise OperationalError("", {}, Exception())
+
+    with monkeypatch.context() as broken:
+        broken.setattr(usage, "store_last_uses", down)
+        with pytest.raises(OperationalError):
+            writer._flush()
+    writer._flush()
+
+    assert used.take() == {}
+    with app.app_context():
+        rows = db.session.execute(select(ApiKey.id, ApiKey.last_used_at)).all()
+    assert dict(map(tuple, rows)) == {first: before, second: before + timedelta(seconds=5)}
+
+
+def test_the_memory_of_uses_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(last_seen_keys, "MAX_KEYS", 2)
+    used, keys = LastSeenKeys(), [(uuid4(), uuid4()) for _ in range(3)]
+    for ids in keys[:2]:
+        used.add(*ids, clock.now())
+    taken = used.take()
+    used.add(*keys[2], clock.now())
+
+    used.put_back(taken)
+
+    assert list(used.take()) == keys[1:]
 
 
 def test_uses_of_keys_that_are_gone_are_forgotten(app: Flask, user: User) -> None:

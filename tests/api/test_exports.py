@@ -41,7 +41,7 @@ def test_an_export_has_the_account_its_factors_sessions_and_events(
 def test_an_export_is_bounded_and_its_cursors_lead_to_the_rest(
     app: Flask, api: Api, user: User, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "ITEMS", 2)
+    monkeypatch.setattr(exports, "MAX_ITEMS", 2)
     for _ in range(3):
         a_session(app, user)
 

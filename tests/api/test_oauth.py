@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import default_exceptions
 from werkzeug.test import TestResponse
 
 from authapp.context import OPERATOR
@@ -228,10 +229,24 @@ def test_an_outage_is_told_in_the_words_of_oauth(api: Api, key: str, monkeypatch
     def down(*_: Any) -> None:
         raise OperationalError("", {}, Exception())
 
-    monkeypatch.setattr(ApiKeyVerifier, "find", down)
+    monkeypatch.setattr(ApiKeyVerifier, "find_even_if_refused", down)
     response = ask(api, key)
     error(response, 503, "temporarily_unavailable")
     assert response.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("status", sorted(default_exceptions))
+def test_every_error_of_the_framework_is_told_in_the_words_of_oauth(
+    api: Api, key: str, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    def fail(*_: Any) -> None:
+        raise default_exceptions[status]
+
+    monkeypatch.setattr(ApiKeyVerifier, "find_even_if_refused", fail)
+    answered = {429: 429, 500: 500, 501: 500, 502: 503, 503: 503, 504: 503}.get(status, 400)
+    code = {400: "invalid_request", 500: "server_error"}.get(answered, "temporarily_unavailable")
+
+    error(ask(api, key), answered, code)
 
 
 def test_the_metadata_name_the_endpoint(api: Api) -> None:

@@ -151,6 +151,9 @@ def test_general_limits_count_every_route_once_there_is_a_storage(databases: Dat
         assert 1 <= int(refused.headers["Retry-After"]) <= 60
         assert refused.headers["RateLimit-Policy"] == '"route";q=3;w=60'
         assert api.get("/users/me").status_code == 401
+        refused = [api.post("/oauth/token", data={}) for _ in range(4)][-1]
+        assert (refused.status_code, refused.get_json()["error"]) == (429, "temporarily_unavailable")
+        assert refused.headers["RateLimit-Policy"] == '"route";q=3;w=60'
         paths = api.client.get("/openapi.json").get_json()["paths"]
         operations = [each for item in paths.values() for name, each in item.items() if name != "parameters"]
         assert len(operations) > 30

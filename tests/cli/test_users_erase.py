@@ -1,5 +1,7 @@
 """``flask users erase``: an account, and what the audit trail has of its owner."""
 
+from uuid import uuid4
+
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
@@ -102,6 +104,25 @@ def test_an_erasure_that_was_interrupted_goes_on_with_the_id(app: Flask, api: Ap
 
     *events, _erased = events_of(app, ada)
     assert traces(events) == {(None, None, False)}
+
+
+def test_an_id_without_hyphens_is_a_username(app: Flask) -> None:
+    ada = a_user(app, "ada")
+    other = a_user(app, ada.id.hex, email="other@example.com")
+
+    assert succeeded(flask_users(app, "erase", ada.id.hex, "--yes")) == f"Erased the account {other.id}.\n"
+
+    with app.app_context():
+        assert list(db.session.scalars(select(User.username))) == ["ada"]
+
+
+def test_an_id_that_no_account_ever_had_is_refused(app: Flask) -> None:
+    unknown = uuid4()
+
+    refused(flask_users(app, "erase", str(unknown), "--yes"), "No account has or had the id")
+
+    with app.app_context():
+        assert db.session.scalars(select(AuditEvent.id).where(AuditEvent.subject_id == unknown)).all() == []
 
 
 def test_the_last_administrator_is_not_erased(app: Flask) -> None:

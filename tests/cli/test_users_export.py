@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from authapp.database.session import transaction
 from authapp.models import User
-from authapp.security.foreign_hashes import IMPORTED
+from authapp.security.foreign_hashes import IMPORTED_PREFIX
 from cli.invoking import flask_users, refused, succeeded
 from factories import Api, a_service, a_user
 from security.foreign import FOREIGN_PASSWORD, HASHES
@@ -34,7 +34,7 @@ def test_all_accounts_are_exported_to_a_file_that_only_its_owner_reads(app: Flas
 def test_what_was_exported_with_hashes_can_be_imported(app: Flask, api: Api, tmp_path: Path) -> None:
     a_user(app, "ada")
     with app.app_context(), transaction() as session:
-        session.execute(update(User).values(password_hash=IMPORTED + HASHES["auth0 bcrypt"]))
+        session.execute(update(User).values(password_hash=IMPORTED_PREFIX + HASHES["auth0 bcrypt"]))
     out = str(tmp_path / "ada.jsonl")
     succeeded(flask_users(app, "export", "ada", "--out", out, "--with-hashes"))
     succeeded(flask_users(app, "delete", "ada", "--yes"))

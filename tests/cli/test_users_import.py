@@ -19,7 +19,7 @@ from authapp.domain.services import Services
 from authapp.domain.users import rows
 from authapp.domain.users.never_verified import never_verified
 from authapp.models import ForeignHashMark, TotpFactor, User
-from cli.invoking import flask_users, misused, succeeded
+from cli.invoking import flask_users, misused, refused, succeeded
 from clocks import Time
 from conftest import reconfigured
 from factories import Api, a_session, a_user, events_of, problem
@@ -228,6 +228,59 @@ def test_text_within_a_line_that_is_nested_too_deep_is_a_fault(app: Flask, tmp_p
     assert faults(result) == ["line 1: It has not the fields of keycloak."]
 
 
+def with_argon2(**changes: Any) -> dict[str, Any]:
+    """Return an account of Keycloak whose argon2 has these parameters."""
+    data = json.loads(KEYCLOAK_ARGON2_PASSWORD["credentialData"])
+    data["additionalParameters"].update(changes)
+    return {"email": EMAIL, "credentials": [{**KEYCLOAK_ARGON2_PASSWORD, "credentialData": json.dumps(data)}]}
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (with_argon2(type=[]), "It has not the fields of keycloak."),
+        (with_argon2(memory=["secret"]), "A number in it is not one."),
+        ({"email": EMAIL, "createdTimestamp": 10**20}, "The time when it was made is not one in milliseconds."),
+        ({"email": EMAIL, "createdTimestamp": "1" * 400}, "The time when it was made is not one in milliseconds."),
+        ({"email": EMAIL, "createdTimestamp": 10**15}, "The time when it was made is not one in milliseconds."),
+        ({"email": EMAIL, "createdTimestamp": "secret"}, "The time when it was made is not one in milliseconds."),
+    ],
+    ids=["empty list", "no number", "no time of the system", "no float", "no year", "text"],
+)
+def test_a_damaged_line_of_another_system_stops_no_other_and_is_not_quoted(
+    app: Flask, tmp_path: Path, record: dict[str, Any], reason: str
+) -> None:
+    result = imported(app, tmp_path, record, {"email": "joan@example.com"}, options=("--from", "keycloak"))
+
+    assert faults(result) == [f"line 1: {reason}"]
+    assert found(app, "joan").email == "joan@example.com"
+
+
+@pytest.mark.parametrize(
+    ("system", "fields", "status"),
+    [
+        ("supabase", {"banned_until": "2020-01-02T03:04:05+00:00"}, "active"),
+        ("supabase", {"banned_until": "2999-01-02T03:04:05+00:00"}, "disabled"),
+        ("better-auth", {"banned": True, "banExpires": "2020-01-02T03:04:05.000Z"}, "active"),
+        ("better-auth", {"banned": True, "banExpires": "2999-01-02T03:04:05.000Z"}, "disabled"),
+        ("better-auth", {"banned": True, "banExpires": None}, "disabled"),
+        ("better-auth", {"banned": False, "banExpires": "2999-01-02T03:04:05.000Z"}, "active"),
+    ],
+)
+def test_a_ban_that_has_ended_disables_nobody(
+    app: Flask, tmp_path: Path, system: str, fields: dict[str, Any], status: str
+) -> None:
+    succeeded(imported(app, tmp_path, {**RECORDS[system], **fields}, options=("--from", system)))
+
+    assert found(app, EMAIL).status == status
+
+
+def test_the_end_of_a_ban_that_is_no_time_is_a_fault(app: Flask, tmp_path: Path) -> None:
+    result = imported(app, tmp_path, {**RECORDS["supabase"], "banned_until": "soon"}, options=("--from", "supabase"))
+
+    assert faults(result) == ["line 1: banned_until: Not a time in the form of RFC 3339."]
+
+
 def test_an_account_that_is_there_is_a_fault_or_is_skipped(app: Flask, tmp_path: Path) -> None:
     ada = a_user(app, "ada")
     records = [
@@ -371,6 +424,38 @@ def test_an_import_that_stopped_goes_on_after_the_last_batch(
 
 def test_hash_parameters_belong_to_firebase(app: Flask, tmp_path: Path) -> None:
     misused(imported(app, tmp_path, options=("--from", "firebase")))
+    (tmp_path / "hash.json").write_text("{}")
+    misused(imported(app, tmp_path, options=("--hash-config", str(tmp_path / "hash.json"))))
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({}, "It has no base64_signer_key."),
+        ({**FIREBASE_CONFIG, "rounds": "secret"}, "A number in it is not one."),
+        ({**FIREBASE_CONFIG, "rounds": []}, "It has not the parameters of firebase."),
+        ({**FIREBASE_CONFIG, "mem_cost": 40}, "The scrypt hash needs more than 256 MiB."),
+        ({**FIREBASE_CONFIG, "base64_signer_key": "&"}, "The password hash is damaged."),
+        ([], "It has not the parameters of firebase."),
+    ],
+    ids=["nothing", "text", "list", "too dear", "no base64", "no object"],
+)
+def test_hash_parameters_that_cannot_be_used_are_named_once(
+    app: Flask, tmp_path: Path, config: Any, reason: str
+) -> None:
+    file = tmp_path / "hash.json"
+    file.write_text(json.dumps({"hash_config": config}))
+
+    result = imported(app, tmp_path, RECORDS["firebase"], options=("--from", "firebase", "--hash-config", str(file)))
+
+    refused(result, f"{file}: {reason}")
+
+
+def test_a_system_that_there_is_not_is_refused(app: Flask, tmp_path: Path) -> None:
+    result = imported(app, tmp_path, options=("--from", "nobody"))
+
+    assert result.exit_code == 2
+    assert "'nobody' is not one of authapp, auth0, better-auth, django" in result.stderr
 
 
 def test_an_unverified_account_that_was_imported_is_not_pruned_at_once(app: Flask, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_a_key_makes_no_key(app: Flask, user: User) -> None:
     key, service = an_api_key(app, user), a_service(app)
     with app.app_context():
         services = Services.of(app)
-        context = of(services.api_key_verifier.accept(key, GUEST))
+        context = of(services.api_key_verifier.authenticate(key, GUEST))
         with pytest.raises(PermissionDenied):
             services.api_keys.create_own(user.id, WANTED, context)
         with pytest.raises(PermissionDenied):
@@ -60,7 +60,7 @@ def test_whoever_was_logged_out_meanwhile_neither_makes_nor_deletes_a_key(app: F
 def test_a_key_that_was_deleted_meanwhile_changes_nothing(app: Flask, user: User) -> None:
     key, other, services = an_api_key(app, user), a_user(app), Services.of(app)
     with app.app_context():
-        context = of(services.api_key_verifier.accept(key, GUEST))
+        context = of(services.api_key_verifier.authenticate(key, GUEST))
         services.administration.disable(other.id, context)
         services.api_keys.delete(user.id, api_keys.parse(key).key_id, OPERATOR)
         with pytest.raises(TokenRevoked):

@@ -1,9 +1,11 @@
 """Hashes of other systems: read, bounded, and replaced."""
 
+import re
+
 import bcrypt
 import pytest
 
-from authapp.security.foreign_hashes import IMPORTED, verifier
+from authapp.security.foreign_hashes import IMPORTED_PREFIX, HashFormat, cost_of, hash_formats, verifier
 from authapp.security.passwords import Passwords
 from security.foreign import FOREIGN_PASSWORD, HASHES
 
@@ -14,7 +16,7 @@ A_KEY = "A" * 43
 
 @pytest.mark.parametrize("made_by", HASHES)
 def test_a_hash_of_each_system_opens_with_its_password_and_becomes_ours(made_by: str) -> None:
-    stored = IMPORTED + HASHES[made_by]
+    stored = IMPORTED_PREFIX + HASHES[made_by]
 
     correct, replacement = PASSWORDS.verify(FOREIGN_PASSWORD, stored)
 
@@ -27,11 +29,11 @@ def test_a_hash_of_each_system_opens_with_its_password_and_becomes_ours(made_by:
 
 @pytest.mark.parametrize("made_by", [name for name in HASHES if name != "better-auth scrypt"])
 def test_only_better_auth_normalises_passwords(made_by: str) -> None:
-    assert PASSWORDS.verify("p\u00e4ssword of another IV", IMPORTED + HASHES[made_by]) == (False, None)
+    assert PASSWORDS.verify("p\u00e4ssword of another IV", IMPORTED_PREFIX + HASHES[made_by]) == (False, None)
 
 
 def test_better_auth_takes_two_spellings_of_one_password() -> None:
-    assert PASSWORDS.verify("p\u00e4ssword of another IV", IMPORTED + HASHES["better-auth scrypt"])[0]
+    assert PASSWORDS.verify("p\u00e4ssword of another IV", IMPORTED_PREFIX + HASHES["better-auth scrypt"])[0]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_a_hash_that_costs_too_much_is_refused_before_it_is_computed(expensive: 
         f"$pbkdf2-sha256$1000$c2FsdA${'A' * 41}",
         "$argon2id$v=19$damaged",
         "pbkdf2_sha256$1000$" + "s" * 2000 + "$" + A_KEY,
-        IMPORTED + BCRYPT,
+        IMPORTED_PREFIX + BCRYPT,
     ],
 )
 def test_what_is_no_hash_is_refused(unknown: str) -> None:
@@ -92,11 +94,41 @@ def test_what_is_no_hash_is_refused(unknown: str) -> None:
     ("hashed", "sent"), [("a" * 72, "a" * 73), ("abc", "abc\0def")], ids=["over 72 bytes", "a NUL byte"]
 )
 def test_a_bcrypt_hash_does_not_open_for_a_password_of_which_it_would_read_the_start(hashed: str, sent: str) -> None:
-    stored = IMPORTED + bcrypt.hashpw(hashed.encode(), bcrypt.gensalt(4)).decode()
+    stored = IMPORTED_PREFIX + bcrypt.hashpw(hashed.encode(), bcrypt.gensalt(4)).decode()
 
     assert PASSWORDS.verify(hashed, stored)[0]
     assert PASSWORDS.verify(sent, stored) == (False, None)
 
 
 def test_a_refused_hash_costs_a_login_what_a_missing_one_does() -> None:
-    assert PASSWORDS.verify(FOREIGN_PASSWORD, IMPORTED + "nothing") == (False, None)
+    assert PASSWORDS.verify(FOREIGN_PASSWORD, IMPORTED_PREFIX + "nothing") == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("made_by", "name", "cost"),
+    [
+        ("django pbkdf2_sha256", "django_pbkdf2", (256, 1_000_000, 44)),
+        ("django bcrypt", "bcrypt", (12, 60)),
+        ("django scrypt", "django_scrypt", (16_384, 8, 5, 88)),
+        ("laravel argon2id", "argon2", (19, 65_536, 4, 1, 97)),
+        ("passlib ldap_salted_sha1", "ldap_salted_sha1", (32,)),
+    ],
+)
+def test_the_cost_of_a_hash_is_its_numbers_without_its_salt(made_by: str, name: str, cost: tuple[int, ...]) -> None:
+    assert cost_of(HASHES[made_by]) == (name, cost)
+
+
+def test_a_format_needs_the_group_of_the_hash() -> None:
+    with pytest.raises(ValueError, match="hash"):
+        HashFormat(re.compile(".+"), lambda _: bool)
+
+
+def test_a_format_of_another_package_is_read() -> None:
+    pattern = re.compile(r"plain\$(?P<cost>\d+)\$(?P<hash>.+)")
+    hash_formats.register("acme_plain", HashFormat(pattern, lambda match: match["hash"].__eq__))
+    try:
+        assert verifier("plain$5$open sesame")("open sesame")
+        assert PASSWORDS.verify("open sesame", f"{IMPORTED_PREFIX}plain$5$open sesame")[0]
+        assert cost_of("plain$5$open sesame") == ("acme_plain", (5, 11))
+    finally:
+        hash_formats.unregister("acme_plain")

@@ -28,13 +28,13 @@ of_users = Blueprint("user_api_keys", __name__, description="API keys")
 @blueprint.arguments(ApiKeyRequestSchema)
 @blueprint.response(201, NewApiKeySchema)
 @refuses(TooManyApiKeys, PermissionDenied)
-def create_own_api_key(body: dict[str, Any]) -> dict[str, Any]:
+def create_own_api_key(body: dict[str, Any]) -> NewApiKey:
     """Make an API key of your own account.
 
     The answer has the key, which is not shown again. Its permissions cannot be more than yours. A key makes no keys.
     """
     keys = Services.of(current_app).api_keys
-    return _shown(keys.create_own(current_principal().id, ApiKeyRequest(**body), request_context()))
+    return keys.create_own(current_principal().id, ApiKeyRequest(**body), request_context())
 
 
 @blueprint.get("")
@@ -43,7 +43,7 @@ def create_own_api_key(body: dict[str, Any]) -> dict[str, Any]:
 def list_own_api_keys(query: dict[str, Any]) -> Page[ApiKey]:
     """List your own API keys.
 
-    The newest comes first. An expired key is listed for 30 days.
+    The newest comes first. An expired key is listed for 30 days, unless there are very many.
     """
     return Services.of(current_app).api_keys.page(current_principal().id, **query)
 
@@ -66,13 +66,13 @@ def delete_own_api_key(key_id: UUID) -> Response:
 @of_users.arguments(ApiKeyRequestSchema)
 @of_users.response(201, NewApiKeySchema)
 @refuses(ResourceNotFound, TooManyApiKeys)
-def create_user_api_key(body: dict[str, Any], user_id: UUID) -> dict[str, Any]:
+def create_user_api_key(body: dict[str, Any], user_id: UUID) -> NewApiKey:
     """Make an API key of a service account.
 
     The answer has the key, which is not shown again. Its permissions cannot be more than yours, and neither can those
     of the account. A person makes their own keys.
     """
-    return _shown(Services.of(current_app).api_keys.create_for(user_id, ApiKeyRequest(**body), request_context()))
+    return Services.of(current_app).api_keys.create_for(user_id, ApiKeyRequest(**body), request_context())
 
 
 @of_users.get("/<uuid:user_id>/api-keys")
@@ -83,7 +83,7 @@ def create_user_api_key(body: dict[str, Any], user_id: UUID) -> dict[str, Any]:
 def list_user_api_keys(query: dict[str, Any], user_id: UUID) -> Page[ApiKey]:
     """List the API keys of a user.
 
-    The newest comes first. An expired key is listed for 30 days.
+    The newest comes first. An expired key is listed for 30 days, unless there are very many.
     """
     return Services.of(current_app).api_keys.page_of(user_id, **query)
 
@@ -99,7 +99,3 @@ def delete_user_api_key(user_id: UUID, key_id: UUID) -> Response:
     """
     Services.of(current_app).api_keys.delete(user_id, key_id, request_context())
     return no_content()
-
-
-def _shown(made: NewApiKey) -> dict[str, Any]:
-    return {**vars(made.row), "key": made.secret}

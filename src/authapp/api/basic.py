@@ -84,7 +84,7 @@ def _principal_of_key(client_id: str, key: str) -> Principal:
     if not key.startswith(client_id):
         raise InvalidCredentials
     try:
-        return Services.of(current_app).api_key_verifier.accept(key, request_context())
+        return Services.of(current_app).api_key_verifier.authenticate(key, request_context())
     except TokenRefused:
         raise InvalidCredentials from None
 

@@ -32,4 +32,4 @@ class BearerApiKey:
             return None
         # First the body: the key may be deleted while it is on the way.
         receive(request)
-        return Services.of(current_app).api_key_verifier.accept(key, request_context())
+        return Services.of(current_app).api_key_verifier.authenticate(key, request_context())

@@ -35,4 +35,5 @@ def get_own_export() -> dict[str, Any]:
         "sessions": shown_sessions(export.sessions, principal.session_id),
         "api_keys": export.api_keys,
         "activity": export.activity,
+        **export.sections,
     }

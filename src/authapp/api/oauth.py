@@ -3,12 +3,13 @@
 Its errors are those of section 5.2, not problem documents: clients of OAuth read nothing else.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from authapp.api.basic import BASIC, client_credentials
 from authapp.api.bodies import parser, receive
@@ -111,7 +112,10 @@ def _answer_database(error: SQLAlchemyError) -> Response:
 
 @blueprint.errorhandler(HTTPException)
 def _answer_http(error: HTTPException) -> Response:
-    return _translated(render_http(error), "The request cannot be read.")
+    of_application: Mapping[type[Exception], Any] = current_app.error_handler_spec[None].get(error.code, {})
+    # The handler of Flask-Limiter's error knows when to try again.
+    rendered = of_application.get(type(error), render_http)(error)
+    return _translated(current_app.make_response(rendered), "The request cannot be answered.")
 
 
 def _translated(rendered: Response, description: str, *, is_client: bool = False) -> Response:
@@ -138,8 +142,8 @@ def _answer(error: str, description: str, status: int) -> Response:
 
 @blueprint.record
 def _answer_every_status(state: BlueprintSetupState) -> None:
-    """Answer Werkzeug's errors of each status here as well: Flask looks for a handler of the status first."""
+    """Answer Werkzeug's errors of every status here as well: Flask looks for a handler of the status first."""
     handlers = state.app.error_handler_spec
     name = f"{state.name_prefix}.{state.name}".lstrip(".")
-    for status in (400, 408, 411, 413, 415, 431, 500, 503):
+    for status in default_exceptions:
         handlers[name][status].setdefault(HTTPException, _answer_http)

@@ -1,6 +1,5 @@
 """``flask audit``: the audit trail."""
 
-import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -8,7 +7,7 @@ from uuid import UUID
 import click
 
 from authapp import clock
-from authapp.cli.commands import Commands, Duration, json_option, print_json, services
+from authapp.cli.commands import Commands, Duration, Registered, json_option, print_json, services, user_ref
 from authapp.context import OPERATOR
 from authapp.domain.audit import event_types
 from authapp.domain.audit.trail import EventFilter
@@ -16,17 +15,7 @@ from authapp.models import AuditEvent
 
 audit = Commands("audit", help="Read and prune the audit trail.")
 
-
-class EventTypeName(click.ParamType[str]):
-    """A type of event that is registered by the time when the command runs: one of yours, too."""
-
-    name = "type"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name."""
-        if value not in event_types:
-            self.fail(f"{value!r} is not one of {', '.join(event_types)}.", param, ctx)
-        return str(value)
+EVENT_TYPE = Registered("type", event_types)
 
 
 @audit.command("list")
@@ -36,7 +25,7 @@ class EventTypeName(click.ParamType[str]):
     metavar="USERNAME|ID",
     help="Only events that this user caused or was the subject of. The id also works for a deleted account.",
 )
-@click.option("--type", "event_type", type=EventTypeName(), help="Only events of this type, such as session.started.")
+@click.option("--type", "event_type", type=EVENT_TYPE, help="Only events of this type, such as session.started.")
 @click.option("--since", type=Duration(), help="Only events of the last 24h, for example.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @json_option
@@ -60,7 +49,7 @@ def list_(name: str | None, event_type: str | None, since: timedelta | None, lim
 
 @audit.command("prune")
 @click.option("--older-than", type=Duration(), required=True, help="Remove events older than this, such as 365d.")
-@click.option("--type", "event_type", type=EventTypeName(), help="Only events of this type, such as login.refused.")
+@click.option("--type", "event_type", type=EVENT_TYPE, help="Only events of this type, such as login.refused.")
 def prune(older_than: timedelta, event_type: str | None) -> None:
     """Remove old events in batches, and record each batch as an event."""
     removed = services().audit.prune(older_than, event_type, context=OPERATOR)
@@ -68,11 +57,9 @@ def prune(older_than: timedelta, event_type: str | None) -> None:
 
 
 def _user_id(name: str) -> UUID:
-    # An id is not looked up, because the trail outlives the accounts. The hyphens are required, because without them
-    # an id is also a valid username.
-    if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", name):
-        return UUID(name)
-    return services().accounts.find(name).id
+    # An id is not looked up, because the trail outlives the accounts.
+    ref = user_ref(name)
+    return ref if isinstance(ref, UUID) else services().accounts.find(ref).id
 
 
 def _as_data(event: AuditEvent) -> dict[str, Any]:

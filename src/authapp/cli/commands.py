@@ -3,9 +3,10 @@
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 import click
 from flask import current_app
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from authapp.database.errors import sqlstate, was_given_up
 from authapp.database.reasons import reason
 from authapp.domain.services import Services
+from authapp.domain.users.rows import UserRef
 from authapp.errors import Refusal
 
 SETTINGS_ERROR = "authapp.settings_error"
@@ -62,6 +64,27 @@ class Duration(click.ParamType[timedelta]):
         if not match or not int(match[1]):
             self.fail("must be a number of days, hours or minutes, such as 90d, 12h or 30m.", param, ctx)
         return timedelta(**{{"d": "days", "h": "hours", "m": "minutes"}[match[2]]: int(match[1])})
+
+
+class Registered(click.ParamType[str]):
+    """A name that is registered by the time when the command runs: one of yours, too."""
+
+    def __init__(self, name: str, registry: Collection[str]) -> None:
+        """Take the ``name`` of such a value for the help."""
+        self.name, self._registry = name, registry
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if value not in self._registry:
+            self.fail(f"{value!r} is not one of {', '.join(self._registry)}.", param, ctx)
+        return str(value)
+
+
+def user_ref(text: str) -> UserRef:
+    """Return ``text`` as an id if it is one with hyphens, and as a name otherwise."""
+    # Without hyphens, an id is also a valid username: of another account than the one with that id.
+    is_id = re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text)
+    return UUID(text) if is_id else text
 
 
 def read_password(*, from_stdin: bool) -> str:

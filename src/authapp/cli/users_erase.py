@@ -1,11 +1,8 @@
 """``flask users erase``: an account, and what the audit trail has of its owner."""
 
-from contextlib import suppress
-from uuid import UUID
-
 import click
 
-from authapp.cli.commands import services
+from authapp.cli.commands import services, user_ref
 from authapp.context import OPERATOR
 
 
@@ -16,8 +13,5 @@ def erase(name: str) -> None:
 
     It needs the PostgreSQL role that owns the tables. Run it again with the ID if it was interrupted.
     """
-    ref: UUID | str = name
-    with suppress(ValueError):
-        ref = UUID(name)
-    user_id = services().erasure.erase(ref, OPERATOR)
+    user_id = services().erasure.erase(user_ref(name), OPERATOR)
     click.echo(f"Erased the account {user_id}.")

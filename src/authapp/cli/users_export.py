@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from authapp.cli.commands import services
+from authapp.domain.exports import import_fields
+from authapp.models import UserKind
 
 
 @click.argument("name", metavar="[USERNAME]", required=False)
@@ -17,7 +19,7 @@ def export(name: str | None, out: Path, with_hashes: bool) -> None:
 
     Service accounts are left out: their API keys cannot be moved.
     """
-    accounts = services().exports.accounts(name, with_hashes=with_hashes)
+    accounts = services().exports.accounts(name)
     try:
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
@@ -25,9 +27,9 @@ def export(name: str | None, out: Path, with_hashes: bool) -> None:
     written = left_out = 0
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         for account in accounts:
-            if account is None:
+            if account.kind == UserKind.SERVICE:
                 left_out += 1
             else:
-                file.write(f"{json.dumps(account)}\n")
+                file.write(f"{json.dumps(import_fields(account, with_hash=with_hashes))}\n")
                 written += 1
     click.echo(f"Exported {written} account(s) to {out}, and left out {left_out} service account(s).")

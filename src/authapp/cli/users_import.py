@@ -7,19 +7,28 @@ from typing import Any, BinaryIO
 
 import click
 
-from authapp.cli.commands import services
+from authapp.cli.commands import Registered, services
 from authapp.context import OPERATOR
-from authapp.domain.imports.formats import FORMATS
+from authapp.domain.imports.formats import import_formats
 from authapp.domain.imports.imports import ImportOptions, Line
+
+FROM_HELP = "Whose fields they are: auth0, better-auth, django, firebase, keycloak, laravel, supabase, or one of yours."
 
 MAX_LINE = 65_536
 """The longest line, in bytes."""
 
 
 @click.argument("file", type=click.File("rb"))
-@click.option("--from", "system", type=click.Choice(sorted(FORMATS)), default="authapp", help="Whose fields they are.")
-@click.option("--hash-config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="JSON, of Firebase.")
-@click.option("--on-conflict", type=click.Choice(["fail", "skip"]), default="fail", help="What an existing account is.")
+@click.option("--from", "system", type=Registered("system", import_formats), default="authapp", help=FROM_HELP)
+@click.option(
+    "--hash-config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="JSON of --from firebase."
+)
+@click.option(
+    "--on-conflict",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    help="Name a line whose account is there already as a fault, the default; or skip it.",
+)
 @click.option("--after", type=click.IntRange(0), default=0, metavar="LINE", help="Begin after this line.")
 @click.option("--dry-run", is_flag=True, help="Check each line, and store nothing.")
 def import_(file: BinaryIO, system: str, hash_config: Path | None, on_conflict: str, after: int, dry_run: bool) -> None:
@@ -27,8 +36,8 @@ def import_(file: BinaryIO, system: str, hash_config: Path | None, on_conflict: 
 
     Each line with a fault is named on stderr, and the others are imported; the exit status is then 1.
     """
-    if (system == "firebase") != (hash_config is not None):
-        raise click.UsageError("Give --hash-config with --from firebase, and with nothing else.")
+    if (import_formats[system].check_hash_config is None) != (hash_config is None):
+        raise click.UsageError("Give --hash-config with a system whose hashes have parameters, such as firebase.")
     options = ImportOptions(
         system=system,
         hash_config=_read_config(hash_config),
@@ -36,10 +45,14 @@ def import_(file: BinaryIO, system: str, hash_config: Path | None, on_conflict: 
         skip_taken=on_conflict == "skip",
         dry_run=dry_run,
     )
+    try:
+        batches = services().imports.import_from(_lines(file), options, OPERATOR)
+    except ValueError as error:
+        raise click.ClickException(f"{hash_config}: {error}") from None
     imported = skipped = faults = 0
     last_line = after
     try:
-        for batch in services().imports.import_from(_lines(file), options, OPERATOR):
+        for batch in batches:
             for fault in batch.faults:
                 click.echo(f"line {fault.line}: {fault.reason}", err=True)
             imported, skipped = imported + batch.imported, skipped + batch.skipped

@@ -1,6 +1,6 @@
 """Exports: what is stored about a user for the user, and all accounts for the operator."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,20 +21,33 @@ from authapp.domain.users.rows import UserRef
 from authapp.domain.users.search import UserSearch
 from authapp.errors import ServiceAccount
 from authapp.models import ApiKey, User, UserKind
-from authapp.security.foreign_hashes import IMPORTED
+from authapp.registry import Registry
+from authapp.security.foreign_hashes import IMPORTED_PREFIX
 
-ITEMS = 1_000
+MAX_ITEMS = 1_000
 """The most items of each list in the export of one's own account. It has cursors for the others."""
+
+ExportSection = Callable[[UUID], Any]
+"""Takes the id of a user, and returns what a table has of the user, as JSON has it: at most ``MAX_ITEMS`` items."""
+
+export_sections: Registry[ExportSection] = Registry(
+    "section of an export",
+    r"[a-z][a-z0-9_]{0,39}",
+    "use 1 to 40 of a-z, 0-9 and _, such as invoices.",
+    reserved={"user", "factors", "sessions", "api_keys", "activity"},
+)
+"""Further members of the export of one's own account. Register your own before ``create_app()``."""
 
 
 @dataclass(frozen=True)
 class OwnExport:
-    """What is stored about a user: the account, and the newest sessions, API keys and events."""
+    """What is stored about a user: the account, the newest sessions, API keys and events, and ``export_sections``."""
 
     user: User
     sessions: Page[Any]
     api_keys: Page[ApiKey]
     activity: Page[Any]
+    sections: Mapping[str, Any]
 
 
 class Exports:
@@ -66,28 +79,27 @@ class Exports:
             audit.record(EventType.USER_EXPORTED, context=context, subject_id=user_id)
         return OwnExport(
             self._accounts.find(user_id),
-            self._sessions.list_live(user_id, ITEMS),
-            self._api_keys.page(user_id, ITEMS),
-            self._trail.activity(user_id, ITEMS),
+            self._sessions.list_live(user_id, MAX_ITEMS),
+            self._api_keys.page(user_id, MAX_ITEMS),
+            self._trail.activity(user_id, MAX_ITEMS),
+            {name: section(user_id) for name, section in export_sections.items()},
         )
 
-    def accounts(self, user: UserRef | None, *, with_hashes: bool) -> Iterator[dict[str, Any] | None]:
-        """Return one account, or all, the oldest first, as they are read: the fields of an import.
+    def accounts(self, user: UserRef | None) -> Iterator[User]:
+        """Return one account, or all, the oldest first, as they are read.
 
-        Of all accounts, one of a service is ``None``: its API keys cannot be moved. Raises ``ServiceAccount`` if
-        ``user`` is one, and ``ResourceNotFound`` if there is no account ``user``.
+        Raises ``ServiceAccount`` if ``user`` is one, and ``ResourceNotFound`` if there is no account ``user``.
         """
         if user is None:
-            return (_fields(account, with_hashes=with_hashes) for account in self._search.iterate_all())
-        fields = _fields(self._accounts.find(user), with_hashes=with_hashes)
-        if fields is None:
+            return self._search.iterate_all()
+        account = self._accounts.find(user)
+        if account.kind == UserKind.SERVICE:
             raise ServiceAccount("A service account cannot be moved: make another one, with API keys of its own.")
-        return iter([fields])
+        return iter([account])
 
 
-def _fields(user: User, *, with_hashes: bool) -> dict[str, Any] | None:
-    if user.kind == UserKind.SERVICE:
-        return None
+def import_fields(user: User, *, with_hash: bool) -> dict[str, Any]:
+    """Return a person's account in the form of an import."""
     fields = {
         "id": str(user.id),
         "username": user.username,
@@ -97,6 +109,6 @@ def _fields(user: User, *, with_hashes: bool) -> dict[str, Any] | None:
         "roles": user.roles,
         "created_at": clock.rfc3339(user.created_at),
     }
-    if with_hashes and user.password_hash is not None:
-        fields["password_hash"] = user.password_hash.removeprefix(IMPORTED)
+    if with_hash and user.password_hash is not None:
+        fields["password_hash"] = user.password_hash.removeprefix(IMPORTED_PREFIX)
     return fields

@@ -11,7 +11,7 @@ from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
 from authapp.domain.api_keys.api_keys import ApiKeys
 from authapp.domain.api_keys.client_credentials import ClientCredentials
-from authapp.domain.api_keys.recent_keys import RecentApiKeys
+from authapp.domain.api_keys.last_seen_keys import LastSeenKeys
 from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.email.kinds import NEW_LOGIN
@@ -88,7 +88,7 @@ class Services:
     principals: Principals
     api_keys: ApiKeys
     api_key_verifier: ApiKeyVerifier
-    used_api_keys: RecentApiKeys
+    used_api_keys: LastSeenKeys
     client_credentials: ClientCredentials
     sessions: Sessions
     step_ups: StepUps
@@ -136,7 +136,7 @@ class Services:
             floor=ResponseFloor(settings.login_floor_ms / 1000),
         )
         principals, one_time_tokens = Principals(fast_path), OneTimeTokens()
-        rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), RecentApiKeys()
+        rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), LastSeenKeys()
         api_key_verifier = ApiKeyVerifier(fast_path, rate_limits, used_api_keys)
         sessions = _sessions(settings, tokens, fast_path, hooks, pages)
         search, trail = UserSearch(pages), AuditTrail(pages)

@@ -7,6 +7,11 @@ from authapp.database.session import Model
 from authapp.models.columns import ONE_LINE_PATTERN, Id, Timestamp, matches
 
 API_KEYS_PER_ACCOUNT = 50
+"""How many keys of an account may be good at the same time."""
+
+ROWS_PER_ACCOUNT = 100
+"""How many keys of an account are kept, with those that have expired."""
+
 NAME_MAX_LENGTH = 64
 
 
@@ -23,8 +28,9 @@ class ApiKey(Model):
     ``secret_hash`` is the SHA-256 of the whole key, and ``prefix`` the part of it that is no secret
     (``security/api_keys.py``). ``permissions`` are those that the key allows, as far as its owner's roles have them;
     null for all that the roles have. ``created_by`` is the user who made it, and null if an operator did.
-    ``last_used_at`` is right to a minute or two, because no request writes it. ``warned_at`` is when it was due to warn
-    the owner that the key expires.
+    ``last_used_at`` is right to a minute or two, because no request writes it. ``warned_at`` is when the key was
+    marked because it was about to expire: a person who owns it was sent a mail then, unless it was made for a week or
+    less.
     """
 
     __tablename__ = "api_keys"

@@ -1,4 +1,4 @@
-"""The mark that some account may have a foreign hash: one that is imported, or was made by another system."""
+"""The mark that some account may have a foreign hash: any that does not begin with ``$argon2id$``."""
 
 from datetime import datetime
 
@@ -33,7 +33,7 @@ class ForeignHashMark(Model):
         return select(cls.__table__.c.id).exists()
 
     @classmethod
-    def setting(cls) -> Insert:
+    def set_statement(cls) -> Insert:
         """Return the statement that sets the mark, for the transaction that stores such hashes.
 
         The row stays locked until the commit, so that nobody takes the mark away meanwhile.

@@ -20,7 +20,7 @@ USERNAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"
 EMAIL_MAX_LENGTH = 254
 
 FOREIGN_HASH = "NOT starts_with(password_hash, '$argon2id$')"
-"""The SQL condition on a hash that is imported, or was made by another system."""
+"""The SQL condition on a foreign hash: any that does not begin with ``$argon2id$``."""
 
 
 class UserStatus(StrEnum):

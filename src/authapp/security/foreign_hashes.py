@@ -6,6 +6,7 @@ import hmac
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import bcrypt
 from argon2 import PasswordHasher, extract_parameters
@@ -13,10 +14,38 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from werkzeug.security import check_password_hash
 
+from authapp.registry import Registry
+
 Verify = Callable[[str], bool]
 """Returns whether a password matches; raises ``ValueError`` if the hash cannot be of such a password."""
 
-IMPORTED = "imported$"
+
+@dataclass(frozen=True)
+class HashFormat:
+    """A format of password hashes.
+
+    ``pattern`` matches a whole hash, in ASCII. Its group ``hash``, and ``salt`` if there is one, are what differs
+    between hashes of equal cost; the numbers in all other groups are costs. ``read`` returns what verifies passwords
+    against a match, and computes nothing itself. It raises ``ValueError``, with a sentence that does not quote the
+    hash, for one that is damaged, or that costs more than any guest may make the server do.
+
+    Raises ``ValueError`` if ``pattern`` has no group ``hash``.
+    """
+
+    pattern: re.Pattern[str]
+    read: Callable[[re.Match[str]], Verify]
+
+    def __post_init__(self) -> None:
+        if "hash" not in self.pattern.groupindex:
+            raise ValueError("The pattern of a format needs the group 'hash'.")
+
+
+hash_formats: Registry[HashFormat] = Registry(
+    "format of hashes", r"[a-z][a-z0-9_]{0,39}", "use 1 to 40 of a-z, 0-9 and _, such as acme_md5."
+)
+"""The formats, which are tried in order. Register your own before ``create_app()``."""
+
+IMPORTED_PREFIX = "imported$"
 """What the import puts before a hash. Such a hash is replaced at the next login, even if it is argon2id."""
 
 MAX_LENGTH = 1_024
@@ -37,22 +66,39 @@ def verifier(stored: str) -> Verify:
     Raises ``ValueError``, with a sentence that does not quote the hash, if its format is unknown, or if it costs more
     than the maximum: an imported hash is work that any guest can make this server do.
     """
+    name, match = _matched(stored)
+    return hash_formats[name].read(match)
+
+
+def cost_of(stored: str) -> tuple[str, tuple[int, ...]]:
+    """Return the name of the format of a hash, and what it costs: the numbers in it, and its length.
+
+    Raises ``ValueError`` for an unknown format.
+    """
+    name, match = _matched(stored)
+    groups = match.groupdict(default="")
+    length = len(groups.pop("hash"))
+    groups.pop("salt", None)
+    return name, (*(int(number) for text in groups.values() for number in re.findall(r"\d+", text)), length)
+
+
+def _matched(stored: str) -> tuple[str, re.Match[str]]:
     if len(stored) <= MAX_LENGTH and stored.isascii():
-        for pattern, read in _FORMATS:
-            if match := pattern.fullmatch(stored):
-                return read(match)
+        for name, each in hash_formats.items():
+            if match := each.pattern.fullmatch(stored):
+                return name, match
     raise ValueError("The password hash has no known format.")
 
 
 def firebase_hash(hashed: str, salt: str, *, signer_key: str, separator: str, rounds: int, mem_cost: int) -> str:
     """Return a hash of Firebase, with the parameters of its project, as one text; the form is that of Supabase Auth."""
-    key, ending, salt, hashed = (_standard(part) for part in (signer_key, separator, salt, hashed))
+    key, ending, salt, hashed = (_standard_base64(part) for part in (signer_key, separator, salt, hashed))
     return f"$fbscrypt$v=1,n={mem_cost},r={rounds},p=1,ss={ending},sk={key}${salt}${hashed}"
 
 
 def pbkdf2_hash(digest: str, iterations: int, salt: str, hashed: str) -> str:
     """Return a PBKDF2 hash as one text in passlib's format; ``salt`` and ``hashed`` are base64."""
-    salt, hashed = (_standard(part).rstrip("=") for part in (salt, hashed))
+    salt, hashed = (_standard_base64(part).rstrip("=") for part in (salt, hashed))
     name = "pbkdf2" if digest == "sha1" else f"pbkdf2-{digest}"
     return f"${name}${iterations}${salt}${hashed}"
 
@@ -61,7 +107,7 @@ def argon2_hash(
     kind: str, *, version: int, memory_kib: int, time_cost: int, parallelism: int, salt: str, hashed: str
 ) -> str:
     """Return an argon2 hash as a PHC string; ``kind`` is ``id``, ``i`` or ``d``; ``salt`` and ``hashed`` are base64."""
-    salt, hashed = (_standard(part).rstrip("=") for part in (salt, hashed))
+    salt, hashed = (_standard_base64(part).rstrip("=") for part in (salt, hashed))
     return f"$argon2{kind}$v={version}$m={memory_kib},t={time_cost},p={parallelism}${salt}${hashed}"
 
 
@@ -198,7 +244,7 @@ def _decoded(text: str) -> bytes:
         raise ValueError("The password hash is damaged.") from None
 
 
-def _standard(text: str) -> str:
+def _standard_base64(text: str) -> str:
     """Return base64, URL-safe or not, in the standard alphabet. Raises ``ValueError``."""
     text = text.replace("-", "+").replace("_", "/")
     _decoded(text)
@@ -209,41 +255,41 @@ _B64 = r"[A-Za-z0-9+/.]+={0,2}"
 _COST = r"\d{1,10}"
 _BCRYPT = r"(?P<hash>\$2[abxy]\$(?P<cost>\d\d)\$[./A-Za-z0-9]{53})"
 _FIREBASE = rf"v=1,n=(?P<ln>\d\d?),r=(?P<r>{_COST}),p=(?P<p>{_COST}),ss=(?P<separator>(?:{_B64})?),sk=(?P<key>{_B64})"
+_WERKZEUG = rf"scrypt(?::{_COST}){{3}}|scrypt|pbkdf2:sha(?:1|256|512)(?::{_COST})?"
 
-_FORMATS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Verify]], ...] = tuple(
-    (re.compile(pattern), read)
-    for pattern, read in (
-        # PHC strings, and Django's name before them.
-        (r"(?:argon2)?(?P<hash>\$argon2(?:id|i|d)\$.+)", _read_argon2),
-        (
-            rf"\$scrypt\$ln=(?P<ln>\d\d?),r=(?P<r>{_COST}),p=(?P<p>{_COST})\$(?P<salt>{_B64})\$(?P<hash>{_B64})",
-            _read_scrypt,
-        ),
-        # bcrypt, Laravel, Auth0, Supabase; Django has it with and without SHA-256.
-        (rf"(?P<kind>bcrypt\$|bcrypt_sha256\$|){_BCRYPT}", _read_bcrypt),
-        (
-            rf"pbkdf2_(?P<digest>sha256|sha1)\$(?P<cost>{_COST})\$(?P<salt>[^$]+)\$(?P<hash>{_B64})",
-            _read_django_pbkdf2,
-        ),
-        (
-            rf"scrypt\$(?P<n>{_COST})\$(?P<salt>[^$]+)\$(?P<r>{_COST})\$(?P<p>{_COST})\$(?P<hash>{_B64})",
-            _read_django_scrypt,
-        ),
-        # passlib, and Keycloak in its format.
-        (
-            rf"\$pbkdf2(?:-(?P<digest>sha256|sha512))?\$(?P<cost>{_COST})\$(?P<salt>{_B64})\$(?P<hash>{_B64})",
-            _read_pbkdf2,
-        ),
-        (rf"\{{SSHA\}}(?P<hash>{_B64})", _read_salted_sha1),
-        # Supabase's form of Firebase's.
-        (rf"\$fbscrypt\${_FIREBASE}\$(?P<salt>{_B64})\$(?P<hash>{_B64})", _read_firebase),
-        (r"(?P<salt>[0-9a-f]{32}):(?P<hash>[0-9a-f]{128})", _read_better_auth),
-        (
-            rf"(?P<method>scrypt(?::{_COST}){{3}}|scrypt|pbkdf2:sha(?:1|256|512)(?::{_COST})?)\$[^$]+\$[0-9a-f]+",
-            _read_werkzeug,
-        ),
-    )
-)
+for _name, _pattern, _read in (
+    # PHC strings, and Django's name before them.
+    ("argon2", r"(?:argon2)?(?P<hash>\$argon2(?:id|i|d)\$(?P<costs>(?:v=\d+\$)?[^$\n]+).*)", _read_argon2),
+    (
+        "scrypt",
+        rf"\$scrypt\$ln=(?P<ln>\d\d?),r=(?P<r>{_COST}),p=(?P<p>{_COST})\$(?P<salt>{_B64})\$(?P<hash>{_B64})",
+        _read_scrypt,
+    ),
+    # Laravel, Auth0, Supabase; Django has it with and without SHA-256.
+    ("bcrypt", rf"(?P<kind>bcrypt\$|bcrypt_sha256\$|){_BCRYPT}", _read_bcrypt),
+    (
+        "django_pbkdf2",
+        rf"pbkdf2_(?P<digest>sha256|sha1)\$(?P<cost>{_COST})\$(?P<salt>[^$]+)\$(?P<hash>{_B64})",
+        _read_django_pbkdf2,
+    ),
+    (
+        "django_scrypt",
+        rf"scrypt\$(?P<n>{_COST})\$(?P<salt>[^$]+)\$(?P<r>{_COST})\$(?P<p>{_COST})\$(?P<hash>{_B64})",
+        _read_django_scrypt,
+    ),
+    # passlib, and Keycloak in its format.
+    (
+        "pbkdf2",
+        rf"\$pbkdf2(?:-(?P<digest>sha256|sha512))?\$(?P<cost>{_COST})\$(?P<salt>{_B64})\$(?P<hash>{_B64})",
+        _read_pbkdf2,
+    ),
+    ("ldap_salted_sha1", rf"\{{SSHA\}}(?P<hash>{_B64})", _read_salted_sha1),
+    # Supabase's form of Firebase's.
+    ("firebase", rf"\$fbscrypt\${_FIREBASE}\$(?P<salt>{_B64})\$(?P<hash>{_B64})", _read_firebase),
+    ("better_auth", r"(?P<salt>[0-9a-f]{32}):(?P<hash>[0-9a-f]{128})", _read_better_auth),
+    ("werkzeug", rf"(?P<method>{_WERKZEUG})\$(?P<salt>[^$]+)\$(?P<hash>[0-9a-f]+)", _read_werkzeug),
+):
+    hash_formats.register(_name, HashFormat(re.compile(_pattern), _read))
 
 
 def _bytes(value: str) -> bytes:

@@ -15,7 +15,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 from werkzeug.security import check_password_hash
 
-from authapp.security.foreign_hashes import BCRYPT_READS_BYTES, IMPORTED, verifier
+from authapp.security.foreign_hashes import BCRYPT_READS_BYTES, IMPORTED_PREFIX, verifier
 
 
 class FloorArgon2Hasher(Argon2Hasher):
@@ -99,13 +99,13 @@ class ImportedHasher(HasherProtocol):
 
     @classmethod
     def identify(cls, hash: str | bytes) -> bool:
-        return _text(hash).startswith(IMPORTED)
+        return _text(hash).startswith(IMPORTED_PREFIX)
 
     def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
         raise TypeError("new passwords are hashed with argon2id")
 
     def verify(self, password: str | bytes, hash: str | bytes) -> bool:
-        return verifier(_text(hash).removeprefix(IMPORTED))(_text(password))
+        return verifier(_text(hash).removeprefix(IMPORTED_PREFIX))(_text(password))
 
     def check_needs_rehash(self, hash: str | bytes) -> bool:
         return True

@@ -6,6 +6,7 @@ from marshmallow import Schema, fields, validate
 
 from authapp.api.schemas.fields import NO_NUL, AwareTimestamp, Timestamp
 from authapp.api.schemas.pages import PageSchema
+from authapp.domain.api_keys.api_keys import NewApiKey
 from authapp.models.api_key import NAME_MAX_LENGTH
 from authapp.models.columns import ONE_LINE_PATTERN
 from authapp.security import api_keys
@@ -88,6 +89,10 @@ class NewApiKeySchema(ApiKeySchema):
         required=True,
         metadata={"pattern": f"^{api_keys.PATTERN}$", "readOnly": True, "examples": [KEY]},
     )
+
+    def get_attribute(self, obj: NewApiKey, attr: str, default: object) -> object:
+        """Return the key itself, or what is stored of it."""
+        return obj.secret if attr == "key" else super().get_attribute(obj.row, attr, default)
 
 
 class ApiKeyPageSchema(PageSchema):

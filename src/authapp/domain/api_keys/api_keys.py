@@ -25,11 +25,14 @@ from authapp.domain.roles.permissions import unknown_permissions
 from authapp.domain.users.rows import UserRef, lock_managed, lock_own, refers_to, require_found
 from authapp.errors import Conflict, FieldError, PermissionDenied, ResourceNotFound, ValidationFailed
 from authapp.models import ApiKey, User, UserKind
-from authapp.models.api_key import API_KEYS_PER_ACCOUNT, checked_key_name
+from authapp.models.api_key import API_KEYS_PER_ACCOUNT, ROWS_PER_ACCOUNT, checked_key_name
 from authapp.security import api_keys, identifiers
 
 KEPT_AFTER_EXPIRY = timedelta(days=30)
-"""How long an expired key is listed, so that its owner sees why a program is refused. Then it is pruned."""
+"""How long an expired key is listed, so that its owner sees why a program is refused. Then it is pruned.
+
+A new key takes the place of the one that expired first, if the account has ``ROWS_PER_ACCOUNT``.
+"""
 
 prunables.register(
     "api_keys", Prunable("api_keys", ApiKey.expires_at, lambda now: ApiKey.expires_at < now - KEPT_AFTER_EXPIRY)
@@ -37,7 +40,7 @@ prunables.register(
 
 
 class TooManyApiKeys(Conflict):
-    """The account has as many API keys as it may have: 50, with those that have expired.
+    """The account has as many API keys as it may have: 50, without those that have expired.
 
     Delete one first.
     """
@@ -72,7 +75,7 @@ class ApiKeys:
         self._actor_policy = actor_policy
 
     def connect(self, app: object) -> None:
-        """Delete the keys that somebody else may have made of an account of ``app``, when its owner takes it back."""
+        """Whenever an owner gets an account of ``app`` back, delete the keys that somebody else may have made of it."""
         credentials_voiding.connect(_delete_made_since, sender=app)
 
     def create_own(self, user_id: UUID, wanted: ApiKeyRequest, context: RequestContext) -> NewApiKey:
@@ -132,7 +135,7 @@ class ApiKeys:
 
     def delete_presented(self, key: str, user_id: UUID, context: RequestContext) -> None:
         """Delete the key with this text, if it is one of the user's own (RFC 7009, section 2.1)."""
-        found = self._verifier.find(key)
+        found = self._verifier.find_even_if_refused(key)
         if found is not None and found.principal.id == user_id:
             with suppress(ResourceNotFound):
                 self.delete_own(user_id, found.id, context)
@@ -161,9 +164,7 @@ def _create(user: User, wanted: ApiKeyRequest, context: RequestContext) -> NewAp
     now = clock.now()
     permissions = _checked(wanted, now)
     GrantPolicy.of(context).require_permissions(permissions or ())
-    present = select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user.id)
-    if (db.session.scalar(present) or 0) >= API_KEYS_PER_ACCOUNT:
-        raise TooManyApiKeys
+    _make_room(user.id, now)
     key_id = identifiers.time_ordered()
     secret = api_keys.generate(user.id, key_id)
     row = ApiKey(
@@ -182,6 +183,19 @@ def _create(user: User, wanted: ApiKeyRequest, context: RequestContext) -> NewAp
     limits: dict[str, Any] = {"permissions": permissions, "expires_at": clock.rfc3339(wanted.expires_at)}
     _record(EventType.API_KEY_CREATED, row, context, **limits)
     return NewApiKey(row, secret)
+
+
+def _make_room(user_id: UUID, now: datetime) -> None:
+    """Let the locked account have one more key. Raises ``TooManyApiKeys``."""
+    has_expired = ApiKey.expires_at <= now
+    expired = func.count().filter(has_expired).label("expired")
+    kept = db.session.execute(select(func.count().label("rows"), expired).where(ApiKey.user_id == user_id)).one()
+    if kept.rows - kept.expired >= API_KEYS_PER_ACCOUNT:
+        raise TooManyApiKeys
+    if kept.rows >= ROWS_PER_ACCOUNT:
+        of_user = select(ApiKey.id).where(ApiKey.user_id == user_id, has_expired).order_by(ApiKey.expires_at)
+        first = of_user.limit(1).scalar_subquery()
+        db.session.execute(delete(ApiKey).where(ApiKey.user_id == user_id, ApiKey.id == first))
 
 
 def _checked(wanted: ApiKeyRequest, now: datetime) -> list[str] | None:

@@ -47,7 +47,7 @@ class ClientCredentials:
         """
         if key[:PREFIX_LENGTH] != client_id:
             raise TokenInvalid
-        found = self._verifier.accept_key(key, context)
+        found = self._verifier.accept(key, context)
         user_id, allowed, now = found.principal.id, found.principal.permissions, clock.now()
         granted = allowed if scope is None else _requested(scope, allowed)
         expires = now + timedelta(seconds=self._tokens.rules.access_ttl)

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, DateTime, Uuid, and_, func, literal, or_, select, update
 
 from authapp.database.session import transaction
-from authapp.domain.api_keys.recent_keys import RecentApiKeys
+from authapp.domain.api_keys.last_seen_keys import LastSeenKeys
 from authapp.domain.background import sleep, survive
 from authapp.models import ApiKey
 
@@ -22,7 +22,7 @@ PRECISION = timedelta(seconds=60)
 class ApiKeyUsage:
     """Writes the times at which keys were used."""
 
-    def __init__(self, used: RecentApiKeys, app_context: Callable[[], AbstractContextManager[Any]]) -> None:
+    def __init__(self, used: LastSeenKeys, app_context: Callable[[], AbstractContextManager[Any]]) -> None:
         """Take the keys that this worker has accepted, and the function that opens an application context."""
         self._used, self._app_context = used, app_context
 
@@ -31,15 +31,18 @@ class ApiKeyUsage:
         while running():
             # At random, so that workers that were started together do not write together.
             sleep(FLUSH_SECONDS * uniform(0.8, 1.2), running)  # noqa: S311 - not a secret
-            # Times that were not written are lost; the next use has another one.
             survive(self._flush, "the last uses of API keys are not stored")
 
     def _flush(self) -> None:
         seen = self._used.take()
         if not seen:
             return
-        with self._app_context():
-            store_last_uses(seen)
+        try:
+            with self._app_context():
+                store_last_uses(seen)
+        except BaseException:
+            self._used.put_back(seen)
+            raise
 
 
 def store_last_uses(seen: Mapping[tuple[UUID, UUID], datetime]) -> None:
@@ -55,7 +58,8 @@ def store_last_uses(seen: Mapping[tuple[UUID, UUID], datetime]) -> None:
     )
     is_of = and_(ApiKey.user_id == used.c.user_id, ApiKey.id == used.c.key_id)
     is_due = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < used.c.at - PRECISION)
-    # Whoever holds a row writes such a time itself, or deletes it. Waiting for rows in no order could deadlock.
+    # Waiting for rows in no order could deadlock. A row that somebody holds (another worker that writes such a time,
+    # whoever deletes it, or up to 500 at once that are marked as warned of) gets the time of its next use instead.
     due = select(ApiKey.user_id, ApiKey.id, used.c.at).join(used, is_of).where(is_due)
     locked = due.with_for_update(of=ApiKey, skip_locked=True).cte("due")
     written = (

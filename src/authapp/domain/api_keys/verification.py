@@ -13,7 +13,7 @@ from authapp.context import Principal, RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import transaction
 from authapp.domain import audit
-from authapp.domain.api_keys.recent_keys import RecentApiKeys
+from authapp.domain.api_keys.last_seen_keys import LastSeenKeys
 from authapp.domain.audit import EventType
 from authapp.domain.principals.principals import API_KEY_COLUMNS, has_expired, principal_of_key
 from authapp.domain.rate_limits import RateLimits
@@ -21,12 +21,12 @@ from authapp.errors import TokenExpired, TokenInvalid, TokenRefused, TokenRevoke
 from authapp.models import ApiKey, User, UserStatus
 from authapp.security import api_keys
 
-REFUSALS_RECORDED_EVERY = timedelta(minutes=1)
+REFUSALS_RECORDED_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class FoundApiKey:
-    """A stored API key, and the principal that it proves. ``refusal`` is why it is not accepted; ``None`` if it is."""
+    """A stored API key, and whose it is. Only if ``refusal`` is ``None``, it is accepted and proves ``principal``."""
 
     id: UUID
     principal: Principal
@@ -37,24 +37,24 @@ class FoundApiKey:
 class ApiKeyVerifier:
     """Accepts API keys."""
 
-    def __init__(self, fast_path: FastPath, rate_limits: RateLimits, used: RecentApiKeys) -> None:
+    def __init__(self, fast_path: FastPath, rate_limits: RateLimits, used: LastSeenKeys) -> None:
         """``used`` is told of every key that is accepted."""
         self._fast_path = fast_path
         self._rate_limits = rate_limits
         self._used = used
-        self._refused = RecentApiKeys()
+        self._refused = LastSeenKeys()
 
-    def accept(self, key: str, context: RequestContext) -> Principal:
+    def authenticate(self, key: str, context: RequestContext) -> Principal:
         """Return the principal of ``key``, and note that it was used.
 
         Raises ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked`` if its owner is disabled, ``TooManyRequests`` if it
         has a limit, or ``sqlalchemy.exc.SQLAlchemyError``.
         """
-        return self.accept_key(key, context).principal
+        return self.accept(key, context).principal
 
-    def accept_key(self, key: str, context: RequestContext) -> FoundApiKey:
+    def accept(self, key: str, context: RequestContext) -> FoundApiKey:
         """Do the same, and return the key as it is stored."""
-        found = self.find(key)
+        found = self.find_even_if_refused(key)
         if found is None:
             raise TokenInvalid
         if found.refusal is not None:
@@ -67,15 +67,18 @@ class ApiKeyVerifier:
 
     def introspect(self, key: str) -> FoundApiKey | None:
         """Return ``key`` if it would be accepted now, and note that it was used; otherwise ``None``."""
-        found = self.find(key)
+        found = self.find_even_if_refused(key)
         if found is None or found.refusal is not None:
             return None
         # Another service accepts it: whoever rotates keys waits until the old one is not used any more.
         self._used.add(found.principal.id, found.id, clock.now())
         return found
 
-    def find(self, key: str) -> FoundApiKey | None:
-        """Return the API key with this text, or ``None`` if there is none. A wrong checksum costs no statement."""
+    def find_even_if_refused(self, key: str) -> FoundApiKey | None:
+        """Return the API key with this text, also if it has expired or its owner is disabled.
+
+        Returns ``None`` if there is none. A wrong checksum costs no statement.
+        """
         try:
             ids = api_keys.parse(key)
         except ValueError:

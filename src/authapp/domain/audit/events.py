@@ -73,7 +73,7 @@ class EventType:
     API_KEY_REVOKED = event_types.register("api_key.revoked", "An API key of an account was deleted.")
     API_KEY_REFUSED = event_types.register(
         "api_key.refused",
-        "A key that has expired, or whose owner is disabled, was sent: once a minute for each key and worker.",
+        "A key that has expired, or whose owner is disabled, was sent: once an hour for each key and worker.",
     )
     PROVIDER_LINKED = event_types.register("provider.linked", "A user of a provider was linked with an account.")
     PROVIDER_UNLINKED = event_types.register("provider.unlinked", "A user of a provider was unlinked from an account.")

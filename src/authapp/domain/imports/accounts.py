@@ -14,7 +14,7 @@ from authapp.models import UserStatus
 from authapp.models.role import ROLES_PER_ACCOUNT, checked_role_name
 from authapp.models.user import checked_email, checked_username, email_key, folded
 from authapp.security import identifiers
-from authapp.security.foreign_hashes import IMPORTED, verifier
+from authapp.security.foreign_hashes import IMPORTED_PREFIX, verifier
 
 FIELDS = frozenset(
     {"id", "username", "email", "email_verified", "password_hash", "totp_secret", "status", "roles", "created_at"},
@@ -54,7 +54,10 @@ class ImportedAccount:
 
     @property
     def other_username(self) -> str:
-        """A username that nobody has, for an account that came without one."""
+        """The username for an account that came without one, if that which was made of its address is taken.
+
+        It has the last digits of the id, so that hardly anybody else has it.
+        """
         return f"{self.username[:23]}-{self.id.hex[-8:]}"
 
     @classmethod
@@ -62,15 +65,15 @@ class ImportedAccount:
         """Return the account with these fields. Raises ``ValueError`` with a sentence that quotes no value."""
         if unknown := fields.keys() - FIELDS:
             raise ValueError(f"There is no field {', '.join(sorted(unknown))}.")
-        email = _named("email", checked_email, _required(fields, "email", str))
+        email = _checked_field("email", checked_email, _required(fields, "email", str))
         username = _optional(fields, "username", str)
         return cls(
             id=_id(_optional(fields, "id", str)),
-            username=_made_from(email) if username is None else _named("username", checked_username, username),
+            username=_made_from(email) if username is None else _checked_field("username", checked_username, username),
             is_named=username is not None,
             email=email,
             email_verified=_optional(fields, "email_verified", bool) or False,
-            password_hash=_marked(_optional(fields, "password_hash", str)),
+            password_hash=_with_import_prefix(_optional(fields, "password_hash", str)),
             totp_secret=_totp_secret(_optional(fields, "totp_secret", str)),
             status=_status(_optional(fields, "status", str)),
             roles=_roles(_optional(fields, "roles", list) or []),
@@ -92,7 +95,7 @@ def _required(fields: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
     return value
 
 
-def _named(name: str, check: Any, value: str) -> str:
+def _checked_field(name: str, check: Any, value: str) -> str:
     try:
         return str(check(value))
     except ValueError as error:
@@ -114,12 +117,12 @@ def _made_from(email: str) -> str:
     return allowed if len(allowed) >= 3 else f"user{allowed}"
 
 
-def _marked(stored: str | None) -> str | None:
+def _with_import_prefix(stored: str | None) -> str | None:
     if stored is None:
         return None
     # Nothing is computed here: it reads the format and its costs.
-    _named("password_hash", verifier, stored)
-    return IMPORTED + stored
+    _checked_field("password_hash", verifier, stored)
+    return IMPORTED_PREFIX + stored
 
 
 def _totp_secret(text: str | None) -> bytes | None:
@@ -147,7 +150,7 @@ def _roles(names: list[Any]) -> tuple[str, ...]:
     if len(distinct) > ROLES_PER_ACCOUNT:
         raise ValueError(f"roles: An account has at most {ROLES_PER_ACCOUNT} roles.")
     for name in distinct:
-        _named("roles", checked_role_name, name)
+        _checked_field("roles", checked_role_name, name)
     return distinct
 
 
@@ -156,9 +159,8 @@ def _time(text: str | None) -> datetime:
     if text is None:
         return now
     try:
-        time = datetime.fromisoformat(text)
         # Without a zone it is UTC, as in dumps of databases that keep it so.
-        time = time if time.tzinfo else time.replace(tzinfo=now.tzinfo)
+        time = clock.from_iso8601(text)
     except ValueError:
         raise ValueError("created_at: Not a time in the form of RFC 3339.") from None
     if not datetime(1970, 1, 1, tzinfo=now.tzinfo) <= time <= now:

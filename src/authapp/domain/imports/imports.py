@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -17,13 +17,31 @@ from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.factors.kinds import TOTP
 from authapp.domain.factors.totp_factors import TotpFactors
+from authapp.domain.imports import builtin_formats  # noqa: F401 - it registers them
 from authapp.domain.imports.accounts import ImportedAccount
-from authapp.domain.imports.formats import translated
+from authapp.domain.imports.formats import check_hash_config, translate
+from authapp.domain.pruning import Prunable, prunables
 from authapp.models import AuditEvent, ForeignHashMark, Role, User, UserRole
 from authapp.security import identifiers, strict_json
 
 BATCH = 1_000
 """How many lines are one transaction."""
+
+MIN_AGE_TO_PRUNE = timedelta(minutes=10)
+"""How old the mark of foreign hashes must be before it is pruned.
+
+An import that commits between the look at the accounts and the lock on the mark has renewed it, and PostgreSQL then
+compares the new time.
+"""
+
+prunables.register(
+    "foreign_hash_marks",
+    Prunable(
+        "foreign_hash_marks",
+        ForeignHashMark.marked_at,
+        lambda now: ForeignHashMark.is_outdated(before=now - MIN_AGE_TO_PRUNE),
+    ),
+)
 
 TAKEN = "Another account has its id, its username or its email address."
 
@@ -43,8 +61,9 @@ class ImportFault:
 class ImportOptions:
     """How to import.
 
-    ``system`` is a name in ``FORMATS``; ``hash_config`` has the parameters of its hashes. Lines up to ``after`` are
-    left out. With ``skip_taken``, an account that is there already is no fault. With ``dry_run``, nothing is stored.
+    ``system`` is a name in ``import_formats``; ``hash_config`` has the parameters of its hashes. Lines up to ``after``
+    are left out. With ``skip_taken``, an account that is there already is no fault. With ``dry_run``, nothing is
+    stored.
     """
 
     system: str = "authapp"
@@ -73,10 +92,17 @@ class Imports:
     def import_from(
         self, lines: Iterable[Line], options: ImportOptions, context: RequestContext
     ) -> Iterator[ImportBatch]:
-        """Import accounts, and yield each batch after its commit; a line with a fault stops no other.
+        """Import accounts, and return each batch after its commit; a line with a fault stops no other.
 
-        No hash is computed, no mail is sent and no hook is called. Each account leaves an event.
+        No hash is computed, no mail is sent and no hook is called. Each account leaves an event. Raises ``ValueError``
+        at once, with a sentence, for a ``hash_config`` that cannot be used.
         """
+        check_hash_config(options.system, options.hash_config)
+        return self._import_batches(lines, options, context)
+
+    def _import_batches(
+        self, lines: Iterable[Line], options: ImportOptions, context: RequestContext
+    ) -> Iterator[ImportBatch]:
         wanted = (line for line in lines if line[0] > options.after)
         while batch := list(islice(wanted, BATCH)):
             yield self._import_batch(batch, options, context)
@@ -113,7 +139,7 @@ class Imports:
             record = strict_json.loads_object(content)
         except ValueError as error:
             raise ValueError(str(error).replace("The body", "The line")) from None
-        account = ImportedAccount.read(translated(record, options.system, options.hash_config))
+        account = ImportedAccount.read(translate(record, options.system, options.hash_config))
         if account.totp_secret is not None and not self._totp_factors.can_encrypt:
             raise ValueError("totp_secret: AUTHAPP_ENCRYPTION_KEYS is not set, and secrets are stored encrypted.")
         return account
@@ -208,7 +234,7 @@ def _insert_accounts(accounts: Sequence[ImportedAccount], context: RequestContex
     now = clock.now()
     parameters = {"actor_id": context.actor_id, "user_agent": context.truncated_user_agent, "now": now}
     if any(account.password_hash for account in accounts):
-        db.session.execute(ForeignHashMark.setting())
+        db.session.execute(ForeignHashMark.set_statement())
     rows = [_row(account, now) for account in accounts]
     return set(db.session.execute(_INSERT, {"accounts": rows, **parameters}).scalars())
 

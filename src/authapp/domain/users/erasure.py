@@ -2,17 +2,17 @@
 
 from uuid import UUID
 
-from sqlalchemy import Integer, Uuid, bindparam, delete, func, select, text
+from sqlalchemy import Integer, Select, Uuid, bindparam, delete, func, select, text
 
 from authapp import clock
 from authapp.context import RequestContext
-from authapp.database.session import read_one, transaction
+from authapp.database.session import db, read_one, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
 from authapp.domain.users.rows import UserRef, delete_account, lock_managed
 from authapp.errors import PermissionDenied, ResourceNotFound
-from authapp.models import Session
+from authapp.models import AuditEvent, Session
 
 BATCH = 1_000
 """How many sessions are deleted, or events emptied, in one transaction."""
@@ -35,8 +35,8 @@ class Erasure:
         """Delete an account and all its sessions, and empty what the audit trail has of its owner; return its id.
 
         ``ref`` may be the id of an account that is deleted already: one whose erasure was interrupted. Raises
-        ``ResourceNotFound`` for an unknown name, ``LastAdmin``, or ``PermissionDenied`` if the role of PostgreSQL may
-        not change the trail.
+        ``ResourceNotFound`` for an unknown name, or an id of which the trail tells no deletion; ``LastAdmin``; or
+        ``PermissionDenied`` if the role of PostgreSQL may not change the trail.
         """
         row = read_one(_MAY_ERASE)
         if row is None or not row.may:
@@ -54,11 +54,19 @@ class Erasure:
                 user = lock_managed(ref, context)
                 delete_account(user, context)
         except ResourceNotFound:
-            if isinstance(ref, UUID):
-                return ref
-            raise
+            if not isinstance(ref, UUID):
+                raise
+            # A mistyped id must not count as erased.
+            if not db.session.scalar(_was_deleted(ref)):
+                raise ResourceNotFound(f"No account has or had the id {ref}.") from None
+            return ref
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
         return user.id
+
+
+def _was_deleted(user_id: UUID) -> Select[bool]:
+    of_user = select(AuditEvent.id).where(AuditEvent.subject_id == user_id, AuditEvent.type == EventType.USER_DELETED)
+    return select(of_user.exists())
 
 
 def _delete_sessions(user_id: UUID) -> None:

@@ -1,13 +1,14 @@
 """API keys with a time, in the memory of one worker: a bounded number of them."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 MAX_KEYS = 10_000
 
 
-class RecentApiKeys:
+class LastSeenKeys:
     """When each API key was last seen here. Above ``MAX_KEYS``, those that were seen longest ago are forgotten."""
 
     def __init__(self) -> None:
@@ -28,3 +29,9 @@ class RecentApiKeys:
         """Return all keys with their times, and forget them."""
         seen, self._seen = self._seen, OrderedDict()
         return seen
+
+    def put_back(self, seen: Mapping[tuple[UUID, UUID], datetime]) -> None:
+        """Note the keys that ``take`` returned once more. Of a key that was seen since, the newer time stays."""
+        self._seen = OrderedDict({**seen, **self._seen})
+        while len(self._seen) > MAX_KEYS:
+            self._seen.popitem(last=False)

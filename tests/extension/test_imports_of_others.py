@@ -1,0 +1,91 @@
+"""What somebody's package adds to imports and exports, with the public names alone."""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from authapp import HashFormat, ImportFormat, export_sections, hash_formats, import_formats
+from cli.invoking import flask_users, refused, succeeded
+from factories import Api, problem
+
+PASSWORD = "a password of Acme"
+
+
+def digest(password: str, rounds: int) -> str:
+    return hashlib.sha256(f"{rounds}{password}".encode()).hexdigest()
+
+
+def read_hash(match: re.Match[str]) -> Callable[[str], bool]:
+    rounds = int(match["rounds"])
+    if rounds > 100:
+        raise ValueError("The hash of Acme has more than 100 rounds.")
+    return lambda password: hmac.compare_digest(digest(password, rounds), match["hash"])
+
+
+def translate(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"email": record["mail"], "password_hash": f"acme${config['rounds']}${record['digest']}"}
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    if config["rounds"] < 1:
+        raise ValueError("Its rounds are too few.")
+
+
+def notes_of(user_id: UUID) -> list[dict[str, str]]:
+    return [{"owner": str(user_id), "body": "Buy milk."}]
+
+
+@pytest.fixture(autouse=True)
+def theirs() -> Iterator[None]:
+    """What their module registers when it is imported."""
+    import_formats.register("acme", ImportFormat(translate, check_config))
+    hash_formats.register("acme", HashFormat(re.compile(r"acme\$(?P<rounds>\d+)\$(?P<hash>[0-9a-f]{64})"), read_hash))
+    export_sections.register("notes", notes_of)
+    yield
+    import_formats.unregister("acme")
+    hash_formats.unregister("acme")
+    export_sections.unregister("notes")
+
+
+def acme_import(app: Flask, folder: Path, rounds: int, *records: object) -> Any:
+    file, config = folder / "users.jsonl", folder / "config.json"
+    file.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    config.write_text(json.dumps({"rounds": rounds}))
+    return flask_users(app, "import", str(file), "--from", "acme", "--hash-config", str(config))
+
+
+def test_an_account_of_their_system_logs_in_and_its_hash_becomes_ours(app: Flask, api: Api, tmp_path: Path) -> None:
+    succeeded(acme_import(app, tmp_path, 7, {"mail": "ada@example.com", "digest": digest(PASSWORD, 7)}))
+
+    problem(api.log_in("ada", "another password"), 401, "invalid_credentials")
+    token = api.log_in("ada", PASSWORD).get_json()["access_token"]
+
+    (note,) = api.get("/users/me/export", token).get_json()["notes"]
+    assert note["body"] == "Buy milk."
+    assert note["owner"] == api.get("/users/me", token).get_json()["id"]
+
+
+def test_their_faults_are_named_as_ours(app: Flask, tmp_path: Path) -> None:
+    records = ({"mail": "ada@example.com"}, {"mail": "ada@example.com", "digest": digest(PASSWORD, 101)}, [])
+
+    result = acme_import(app, tmp_path, 101, *records)
+
+    assert result.stderr.splitlines()[:3] == [
+        "line 1: It has no digest.",
+        "line 2: password_hash: The hash of Acme has more than 100 rounds.",
+        "line 3: The line must be one JSON object.",
+    ]
+    refused(acme_import(app, tmp_path, 0), "Its rounds are too few.")
+
+
+def test_no_section_replaces_one_of_ours() -> None:
+    with pytest.raises(ValueError, match="it is one of activity, api_keys"):
+        export_sections.register("sessions", notes_of)
