@@ -17,13 +17,14 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Interval, bindparam, case, delete, exists, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Interval, Select, bindparam, case, delete, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import InstrumentedAttribute
 
 from authapp import clock
 from authapp.config import NAMES_PER_ACCOUNT
 from authapp.database.fast_path import FastPath, PreparedStatement
-from authapp.database.session import db, read_one, transaction
+from authapp.database.session import db, read_one, server_now, transaction
 from authapp.domain.pruning import BATCH, Prunable
 from authapp.errors import Quota, Refusal, TooManyRequests
 from authapp.models import LoginThrottle, User
@@ -75,7 +76,9 @@ SECOND_FACTOR = ThrottleScope(
 
 SCOPES = (LOGIN_BY_USERNAME, LOGIN_BY_EMAIL, CONFIRMATION, LOGIN_CODE, SECOND_FACTOR)
 
-_OF_SECOND_FACTORS = LoginThrottle.scope.in_([scope.name for scope in SCOPES if scope.is_second_factor])
+
+def _is_of_second_factor(scope: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    return scope.in_([each.name for each in SCOPES if each.is_second_factor])
 
 
 def unknown_account(key: str) -> UUID:
@@ -96,23 +99,35 @@ class Attempt:
 class _PrunableThrottles(Prunable):
     """The failures that are due. Those that are kept become due later: else each run would read all that ever were."""
 
-    is_kept: ColumnElement[bool]
+    locked_from: int
+    """The number of failures that lock."""
 
     def delete_rows(self, condition: ColumnElement[bool]) -> int:
         """Delete the rows that meet ``condition``, without those that are kept; return their number."""
-        while _postpone(condition & self.is_kept) == BATCH:
-            pass
-        return super().delete_rows(condition & ~self.is_kept)
+        statement, later, total = self._batch_statement(condition), server_now() + RETENTION, 0
+        while True:
+            with transaction() as session:
+                due, removed = session.execute(statement, {"later": later}).one()
+            total += removed
+            if due < BATCH:
+                return total
 
+    def _batch_statement(self, condition: ColumnElement[bool]) -> Select[int, int]:
+        """Return the statement that deletes or postpones the oldest rows; it returns how many were due and removed.
 
-def _postpone(condition: ColumnElement[bool]) -> int:
-    due = select(*_KEY).where(condition).order_by(LoginThrottle.prune_after).limit(BATCH)
-    batch = due.with_for_update(skip_locked=True, of=LoginThrottle).cte("batch")
-    later = {"prune_after": LoginThrottle.prune_after + RETENTION}
-    statement = update(LoginThrottle).where(tuple_(*_KEY).in_(select(*batch.c))).values(later)
-    with transaction() as session:
-        postponed: int = session.connection().execute(statement).rowcount
-    return postponed
+        A statement that looked for one kind alone would read all rows of the other, and take too long after a backlog.
+        """
+        oldest = select(*_KEY, LoginThrottle.failures).where(condition).order_by(LoginThrottle.prune_after).limit(BATCH)
+        batch = oldest.with_for_update(skip_locked=True).cte("batch")
+        is_kept = (batch.c.failures >= self.locked_from) | _is_of_second_factor(batch.c.scope)
+        is_owned = exists().where(User.id == batch.c.counted_id)
+        kept = select(batch.c.counted_id, batch.c.scope).where(is_kept, is_owned).cte("kept")
+        others = select(batch.c.counted_id, batch.c.scope).except_(select(*kept.c))
+        key = tuple_(*_KEY)
+        postponed = update(LoginThrottle).where(key.in_(select(*kept.c))).values(prune_after=bindparam("later"))
+        removed = delete(LoginThrottle).where(key.in_(others)).returning(LoginThrottle.scope).cte("removed")
+        due, deleted = (select(func.count()).select_from(rows).scalar_subquery() for rows in (batch, removed))
+        return select(due, deleted).add_cte(postponed.cte("postponed"))
 
 
 class Throttles:
@@ -174,7 +189,7 @@ class Throttles:
 
     def reset_first_factors(self, counted_id: UUID) -> bool:
         """Do the same in every scope but those of second factors."""
-        return _reset(counted_id, ~_OF_SECOND_FACTORS)
+        return _reset(counted_id, ~_is_of_second_factor(LoginThrottle.scope))
 
     def reset_all(self, counted_id: UUID) -> bool:
         """Do the same in every scope."""
@@ -185,10 +200,8 @@ class Throttles:
 
         If those of an account were kept longer than those of an unknown name, that would reveal which names exist.
         """
-        is_kept = (LoginThrottle.failures >= self._max_of_scope) | _OF_SECOND_FACTORS
-        is_owned = exists().where(User.id == LoginThrottle.counted_id)
         due = LoginThrottle.prune_after
-        return _PrunableThrottles("limits", due, lambda now: due < now, is_kept=is_kept & is_owned)
+        return _PrunableThrottles("limits", due, lambda now: due < now, locked_from=self._max_of_scope)
 
 
 def _reset(counted_id: UUID, *which: ColumnElement[bool]) -> bool:
