@@ -13,7 +13,8 @@ from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
 from authapp.domain.services import Services
-from authapp.domain.throttles import LOGIN_BY_USERNAME, RETENTION, SECOND_FACTOR
+from authapp.domain.throttle_scopes import LOGIN_BY_USERNAME, SECOND_FACTOR
+from authapp.domain.throttles import RETENTION
 from authapp.models import AddressLimit, AuditEvent, LoginThrottle, User
 from cli.invoking import flask_users, succeeded
 from clocks import Time
