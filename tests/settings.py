@@ -4,7 +4,7 @@ from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
 
-from authapp.config import MailServer, Settings
+from authapp.config import MailServer, ProviderSettings, Settings
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import Key, KeyRing
 
@@ -30,6 +30,12 @@ MAIL: dict[str, Any] = {
 PASSKEYS: dict[str, Any] = {"origins": ("https://app.example.com", "https://example.co.uk"), "rp_id": "example.com"}
 """With these, everything that needs passkeys exists; the second origin is of another domain."""
 
+PROVIDERS: dict[str, Any] = {
+    "providers": {"example": ProviderSettings(name="example", issuer="https://op.invalid", client_id="authapp-client")},
+    "redirect_uris": ("https://app.example.com/callback", "com.example.app:/callback"),
+}
+"""With these, everything that needs providers exists; nobody answers at that issuer."""
+
 
 def mail(folder: Path, **changes: Any) -> dict[str, Any]:
     """Return the settings of an application whose mails go to ``folder``, and which has everything that needs mail."""
@@ -49,6 +55,7 @@ def settings(**changes: Any) -> Settings:
         **MAIL,
         "encryption_keys": ENCRYPTION_KEYS,
         **PASSKEYS,
+        **PROVIDERS,
         **changes,
     }
     return Settings(**values)

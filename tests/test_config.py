@@ -323,6 +323,7 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "LOGIN_LINKS": "on",
         "LINK_URL": "https://app.example.com/{purpose}#token={token}",
         "BREACHED_PASSWORDS": "https://range.example.com/",
+        "REFRESH_COOKIE": "on",
         "ENCRYPTION_KEYS": ENCRYPTION_KEYS,
     }
     rates = {f"RATE_LIMIT_{name}": f"{number} per 30 seconds" for number, name in enumerate(RATES, start=7)}
@@ -334,6 +335,8 @@ def test_every_setting_can_be_set(env: Set) -> None:
         assert rate_limit(settings, name) == RateLimit(number, 30)
     always = {"env", "database_url", "jwt_keys", "issuer", "audience", "rate_limits", "rate_limit_default"}
     always |= {"origins", "rp_id", "rp_name"}  # tests/test_passkey_settings.py
+    always |= {"cors_origins"}  # tests/test_browser_settings.py
+    always |= {"providers", "redirect_uris"}  # tests/test_provider_settings.py
     always |= {"second_factor_required_roles"}  # tests/api/test_required_factors.py
     always |= {"mail_url", "mail_from", "mail_rate_limit", "mail_templates"}  # tests/test_mail_settings.py
     assert {field.name for field in fields(Settings)} == always | {name.lower() for name in others}

@@ -257,7 +257,9 @@ def test_an_example_of_extending_is_what_the_project_in_the_tests_has(file: str,
 
 
 def test_every_python_example_of_extending_is_taken_from_the_project_or_run_here() -> None:
-    assert len(re.findall(r"^```python$", EXTENDING, re.MULTILINE)) == len(FROM_NOTES) + 1
+    run = re.findall(r"<!-- example: (\S+) -->", EXTENDING)
+    assert run == ["hotel.py", "club.py"]  # the second one in tests/api/test_provider_kinds.py
+    assert len(re.findall(r"^```python$", EXTENDING, re.MULTILINE)) == len(FROM_NOTES) + len(run)
 
 
 def test_the_application_of_extending_has_locked_bookings_and_an_open_page(

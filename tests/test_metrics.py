@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
 from authapp import metrics
+from authapp.errors import catalogue
 
 ROOT = Path(__file__).parent.parent
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -77,4 +78,13 @@ def test_every_alert_says_what_to_do() -> None:
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool: apt install prometheus")
 def test_prometheus_accepts_the_configuration_and_the_rules() -> None:
-    subprocess.run(["promtool", "check", "config", PROMETHEUS / "prometheus.yml"], check=True, capture_output=True)
+    for arguments in (["check", "config", "prometheus.yml"], ["test", "rules", "alerts_test.yml"]):
+        done = subprocess.run(["promtool", *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_codes_in_the_advice_are_codes() -> None:
+    advised = {
+        code for row in re.findall(r"^\| `Authapp.*", DOCS, re.MULTILINE) for code in re.findall(r"`(\w+_\w+)`", row)
+    }
+    assert {code for code in advised if not code.isupper()} - {"request_id"} <= set(catalogue())

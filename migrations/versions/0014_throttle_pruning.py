@@ -7,7 +7,7 @@ reads the whole table. No released version has passkeys.
 from alembic import op
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

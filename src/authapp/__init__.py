@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from authapp.cli.checks import CheckLevel as CheckLevel
     from authapp.cli.checks import CheckResult as CheckResult
     from authapp.cli.checks import doctor_checks as doctor_checks
+    from authapp.config import ProviderSettings as ProviderSettings
     from authapp.config import RateLimit as RateLimit
     from authapp.config import Settings as Settings
     from authapp.config import SettingsError as SettingsError
@@ -51,6 +52,14 @@ if TYPE_CHECKING:
     from authapp.domain.mail.kinds import Recipient as Recipient
     from authapp.domain.mail.kinds import mail_kinds as mail_kinds
     from authapp.domain.passwords.checks import password_checks as password_checks
+    from authapp.domain.providers import code_flow as code_flow
+    from authapp.domain.providers.flows import ProviderFlow as ProviderFlow
+    from authapp.domain.providers.kinds import ProviderAnswer as ProviderAnswer
+    from authapp.domain.providers.kinds import ProviderAnswerRefused as ProviderAnswerRefused
+    from authapp.domain.providers.kinds import ProviderQuestions as ProviderQuestions
+    from authapp.domain.providers.kinds import ProviderTools as ProviderTools
+    from authapp.domain.providers.kinds import ProviderUser as ProviderUser
+    from authapp.domain.providers.kinds import provider_kinds as provider_kinds
     from authapp.domain.pruning import Prunable as Prunable
     from authapp.domain.pruning import prunables as prunables
     from authapp.domain.readiness_checks import HealthProblem as HealthProblem
@@ -74,7 +83,7 @@ _MODULES = {
     "authapp.api.requirements": ["Requirement"],
     "authapp.cli.alembic_env": ["run_project_migrations"],
     "authapp.cli.checks": ["CheckLevel", "CheckResult", "doctor_checks"],
-    "authapp.config": ["RateLimit", "Settings", "SettingsError", "rate_limits"],
+    "authapp.config": ["ProviderSettings", "RateLimit", "Settings", "SettingsError", "rate_limits"],
     "authapp.context": ["OPERATOR", "Principal", "RequestContext"],
     "authapp.database.session": ["db", "transaction"],
     "authapp.domain": ["audit", "hooks"],
@@ -93,6 +102,16 @@ _MODULES = {
     "authapp.domain.mail": ["recipients"],
     "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],
     "authapp.domain.passwords.checks": ["password_checks"],
+    "authapp.domain.providers": ["code_flow"],
+    "authapp.domain.providers.flows": ["ProviderFlow"],
+    "authapp.domain.providers.kinds": [
+        "ProviderAnswer",
+        "ProviderAnswerRefused",
+        "ProviderQuestions",
+        "ProviderTools",
+        "ProviderUser",
+        "provider_kinds",
+    ],
     "authapp.domain.pruning": ["Prunable", "prunables"],
     "authapp.domain.readiness_checks": ["HealthProblem", "readiness_checks"],
     "authapp.domain.roles.permissions": ["permissions"],

@@ -10,6 +10,7 @@ from flask import Blueprint, Flask
 from authapp import api, cli
 from authapp.api.authenticate import Authenticator, BearerJWT
 from authapp.api.bearer_api_keys import BearerApiKey
+from authapp.api.cors import AllowedOrigins
 from authapp.api.openapi import Blueprint as DocumentedBlueprint
 from authapp.api.openapi import OpenAPIDocument, new_document
 from authapp.api.requirements import Requirement, SecondFactorOfRole
@@ -29,6 +30,7 @@ from authapp.domain.api_keys.expiry_warnings import ExpiryWarnings
 from authapp.domain.api_keys.usage import ApiKeyUsage
 from authapp.domain.email.link_confirmations import LinkConfirmation
 from authapp.domain.mail.sender import MailSender
+from authapp.domain.providers.kinds import provider_kinds
 from authapp.domain.services import EXTENSION, Services
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.key_files import ensure_encryption_key_file, ensure_key_file
@@ -50,10 +52,12 @@ class AuthApp:
 
     ``authenticators`` is the ordered list of ways to prove who makes a request; add your own to it. ``requirements``
     are conditions on the principal of every covered route that is not public. ``background`` are tasks that each worker
-    of ``authapp.serving`` runs beside its requests. ``services`` holds the use cases.
+    of ``authapp.serving`` runs beside its requests. ``services`` holds the use cases. Pages of ``allowed_origins`` may
+    use what it covers (CORS).
     """
 
     services: Services
+    allowed_origins: AllowedOrigins
     openapi: OpenAPIDocument
 
     def __init__(self, app: Flask | None = None, settings: Settings | None = None) -> None:
@@ -91,7 +95,8 @@ class AuthApp:
         try:
             settings = settings or load_settings()
             self.services = _build_services(app, settings, folders)
-            api.init_app(app, settings, cover_all=cover_all)
+            self.allowed_origins = AllowedOrigins(settings.cors_origins or ())
+            api.init_app(app, settings, self.allowed_origins, cover_all=cover_all)
             blueprints = api.blueprints(settings)
         except SettingsError as error:
             cli.without_settings(app, error)
@@ -178,6 +183,8 @@ def load_settings() -> Settings:
 def _build_services(app: Flask, settings: Settings, folders: Sequence[MigrationFolder]) -> Services:
     """Return the use cases on the database of ``settings``, to which ``app`` is bound."""
     wait_callback.install()
+    if unknown := {each.kind for each in (settings.providers or {}).values()} - set(provider_kinds):
+        raise SettingsError([f"AUTHAPP_PROVIDERS names kinds that are not registered: {', '.join(sorted(unknown))}."])
     arguments = connect_arguments(settings.database_timeout)
     orphaned = OrphanedBackends(settings.database_timeout, enabled=settings.end_orphaned_backends == "on")
     fast_path = FastPath(

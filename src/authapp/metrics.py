@@ -32,8 +32,8 @@ DATABASE_WAIT_SECONDS = Histogram(
     ["path"],
     buckets=(0.001, 0.01, 0.1, 0.5, 1, 2.5),
 )
-DATABASE_OUTAGES = Counter(
-    "authapp_database_outages_total", "Requests answered with 503 because the database could not be asked."
+DATABASE_UNAVAILABLE = Counter(
+    "authapp_database_unavailable_total", "Requests answered with 503 because the database could not be asked."
 )
 
 HASHES_RUNNING = Gauge("authapp_password_hashes_running", "Passwords being hashed.", multiprocess_mode="livesum")

@@ -151,3 +151,24 @@ def test_an_undo_says_that_the_password_is_void(client: FlaskClient) -> None:
     """It is voided with the change, so that who reads the page cannot choose another one without the mail."""
     undone = client.get("/account/undo-email").text.partition('id="undone"')[2].partition("</section>")[0]
     assert "Your password is void and everybody is logged out. A mail to this address has a link" in undone
+
+
+@pytest.mark.parametrize(
+    ("redirect_uris", "hosts"),
+    [
+        (("https://app.example.com/callback",), None),
+        (("https://a.example/account/login", "https://b.example:8443/auth/account/login"), "a.example b.example:8443"),
+    ],
+)
+def test_providers_are_offered_where_they_may_send_users_back_to(
+    redirect_uris: tuple[str, ...], hosts: str | None
+) -> None:
+    text = client_with(redirect_uris=redirect_uris).get("/account/login").text
+    assert re.findall(r'data-provider="(\w+)" data-hosts="([^"]+)"', text) == ([("example", hosts)] if hosts else [])
+    assert ("Log in with example" in text) == bool(hosts)
+
+
+def test_without_providers_none_is_offered() -> None:
+    text = client_with(providers=None, redirect_uris=("https://a.example/account/login",)).get("/account/login").text
+    assert "data-provider" not in text
+    assert 'id="returned"' not in text

@@ -133,6 +133,10 @@ ACTIONS: dict[str, Action] = {
     ),
 }
 ELSEWHERE = {
+    # These need a provider.
+    EventType.PROVIDER_LINKED: "tests/api/test_provider_links.py",
+    EventType.PROVIDER_UNLINKED: "tests/api/test_provider_links.py",
+    EventType.PROVIDER_REFUSED: "tests/api/test_provider_lies.py",
     EventType.USER_IMPORTED: "tests/cli/test_users_import.py",
     EventType.USER_EXPORTED: "tests/api/test_exports.py",
     EventType.USER_ERASED: "tests/cli/test_users_erase.py",

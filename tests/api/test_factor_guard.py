@@ -61,6 +61,8 @@ BODIES: dict[str, Callable[[User], dict[str, Any]]] = {
     "PUT    /api/v1/users/me/totp": lambda _: {"code": "287082"},
     "POST   /api/v1/users/me/passkeys": credential,
     "POST   /api/v1/users/me/api-keys": lambda _: {"name": "x"},
+    "POST   /api/v1/users/me/providers/<name>": lambda _: {"redirect_uri": "https://elsewhere.example"},
+    "PUT    /api/v1/users/me/providers/<name>": lambda _: {"flow": "AAAA", "state": "x", "code": "x"},
     RENAMING: lambda _: {"name": "x"},
     "PUT    /api/v1/users/me/email": lambda _: {"email": "new@example.com", "password": PASSWORD},
     PASSWORD_CHANGE: lambda _: {"current_password": PASSWORD, "new_password": "another long password"},
@@ -113,6 +115,7 @@ def refusal(app: Flask, api: Api, user: User, route: str, token: str) -> str | N
     method, rule = route.split()
     path = rule.replace("<uuid:user_id>", str(a_user(app).id))
     path = re.sub("<uuid:(passkey|key)_id>", str(uuid4()), path)
+    path = path.replace("<name>", "example")
     body = BODIES.get(route, lambda _: {})(user)
     response = api(method, path.removeprefix("/api/v1"), token, json=body if method != "DELETE" or body else None)
     assert response.status_code < 500, response.text

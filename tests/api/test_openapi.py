@@ -72,10 +72,11 @@ def test_every_code_that_it_names_exists(document: dict[str, Any]) -> None:
         for response in operation["responses"].values()
         for code in response.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
-    # The last two are only there where addresses must be verified, and where a role requires a second factor.
+    # The last three are only there where addresses must be verified, a role requires a second factor, and browsers may
+    # keep their refresh token in a cookie.
     not_of_an_operation = {
         *("method_not_allowed", "internal_error"),
-        *("email_not_verified", "second_factor_enrolment_required"),
+        *("email_not_verified", "second_factor_enrolment_required", "origin_not_allowed"),
     }
     assert named == set(catalogue()) - not_of_an_operation
 
@@ -90,7 +91,8 @@ def test_locked_operations_say_which_token_they_need(document: dict[str, Any]) -
     for (_, path), operation in operations(document).items():
         # These have what they need in their bodies.
         steps = ("login", "login-links", "passkey-logins", "second-factors", "refresh")
-        guarded = "401" in operation["responses"] and path not in {f"/api/v1/auth/{step}" for step in steps}
+        open_paths = {f"/api/v1/auth/{step}" for step in (*steps, "providers/{name}/logins")}
+        guarded = "401" in operation["responses"] and path not in open_paths
         needed = bool(operation["security"]) and {} not in operation["security"]
         assert needed == guarded, path
 
@@ -250,12 +252,23 @@ def test_no_schema_shows_a_hash_or_is_left_over(document: dict[str, Any]) -> Non
         assert f"#/components/schemas/{name}'" in str(document), f"{name} is not used"
 
 
+def test_every_operation_has_what_the_page_shows_of_its_needs(document: dict[str, Any]) -> None:
+    found = {operation["operationId"]: operation["x-needs"] for operation in operations(document).values()}
+    assert found["logIn"] == ["guest"]
+    assert found["getPong"] == ["access token"]
+    assert found["refreshTokens"] == ["refresh token"]
+    assert found["listUsers"] == ["access token", "users:read"]
+    assert found["deleteOwnAccount"] == ["access token", "fresh token"]
+    assert found["createOwnApiKey"] == ["access token", "recent login"]
+    assert found["deleteTotp"] == ["access token", "second factor", "recent login"]
+
+
 def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:
     page = api.client.get("/docs")
     assert page.status_code == 200
     assert "//" not in page.text
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-    for name in ("start.js", "swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"):
+    for name in ("start.js", "page.css", "swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"):
         assert f"docs/{name}" in page.text
         with api.client.get(f"/docs/{name}") as asset:
             assert asset.status_code == 200

@@ -203,7 +203,7 @@ def test_what_was_given_up_gives_its_place_back(server: RangeServer) -> None:
     for _ in range(AT_ONCE + 1):
         with pytest.raises(BreachSourceError, match="did not answer"):
             source.has_digest(digest(BREACHED).encode())
-    assert all(source._slots.acquire(timeout=1) for _ in range(AT_ONCE))
+    assert all(source._client._slots.acquire(timeout=1) for _ in range(AT_ONCE))
 
 
 def test_a_worker_asks_four_questions_at_once_and_no_more(server: RangeServer) -> None:
@@ -231,7 +231,7 @@ def test_a_worker_asks_four_questions_at_once_and_no_more(server: RangeServer) -
 def test_who_finds_every_place_taken_is_not_kept_waiting(server: RangeServer) -> None:
     source = RangeAPI(server.address)
     for _ in range(AT_ONCE):
-        source._slots.acquire()
+        source._client._slots.acquire()
     with pytest.raises(BreachSourceError, match="at once"):
         source.has_digest(digest(BREACHED).encode())
     assert server.paths == []

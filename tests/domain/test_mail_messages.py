@@ -384,10 +384,19 @@ def test_a_device_is_named_in_our_words(user_agent: str | None, name: str | None
 
 @pytest.mark.parametrize("kind", ["factor_added", "factor_added_notice", "factor_removed"])
 @pytest.mark.parametrize(
-    ("factor", "words"), [("totp", "authenticator app"), ("passkey", "passkey"), ("fax", "Another factor (fax)")]
+    ("factor", "words"),
+    [
+        ("totp", "authenticator app"),
+        ("passkey", "passkey"),
+        ("provider", "login by another service"),
+        ("fax", "Another factor (fax)"),
+    ],
 )
 def test_a_mail_about_a_factor_names_its_kind_and_no_other(kind: str, factor: str, words: str) -> None:
     mail = a_mail(kind)
     mail.details = {"factor": factor}
-    for text in texts(render(mail)):
-        assert [each for each in ("authenticator app", "passkey", "Another factor (fax)") if each in text] == [words]
+    message = render(mail)
+    assert ("second factor" in message["Subject"]) == (factor != "provider")
+    for text in texts(message):
+        known = ("authenticator app", "passkey", "login by another service", "Another factor (fax)")
+        assert [each for each in known if each in text] == [words]

@@ -10,16 +10,23 @@ import pytest
 from e2e.processes import ROOT
 
 PACKAGES = ROOT / "node_modules"
-NEEDED = ("openapi-typescript", "orval", "zod", "playwright-core", "axe-core")
+NEEDED = ("openapi-typescript", "orval", "zod", "playwright-core", "axe-core", "oidc-provider")
 
 
 def node(folder: Path, *command: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
     """Run Node.js in ``folder``, which is given the packages, and return what it did."""
+    return subprocess.run(
+        background_node(folder, *command), cwd=folder, capture_output=True, text=True, timeout=timeout
+    )
+
+
+def background_node(folder: Path, *command: str) -> list[str]:
+    """Return the command that runs Node.js in ``folder``, which is given the packages."""
     _require()
     packages = folder / PACKAGES.name
     if not packages.exists():
         packages.symlink_to(PACKAGES)
-    return subprocess.run(["node", *command], cwd=folder, capture_output=True, text=True, timeout=timeout)
+    return ["node", *command]
 
 
 def _require() -> None:

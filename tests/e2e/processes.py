@@ -27,6 +27,13 @@ WIDE_LIMITS = {
 """The tests come from one address and at once; those of the limits set narrow ones."""
 
 
+PROVIDERS = {
+    "AUTHAPP_PROVIDERS": '{"example": {"kind": "github", "issuer": "http://localhost:9", "client_id": "authapp"}}',
+    "AUTHAPP_REDIRECT_URIS": "https://app.example.com/callback",
+}
+"""A provider that needs no question to begin a login. Nobody answers at its port."""
+
+
 def environment(database_url: str, **changes: str) -> dict[str, str]:
     """Return the environment of a production server, which has second factors and passkeys."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("AUTHAPP_", "DATABASE_URL"))}
@@ -60,7 +67,10 @@ def with_mail(variables: dict[str, str], folder: Path, **changes: str) -> dict[s
 
 
 class Server:
-    """A running gunicorn; ``url`` is its address, and ``log`` all that it has written, but to ``streams``."""
+    """A running gunicorn; ``url`` is its address, and ``log`` all that it has written, but to ``streams``.
+
+    With a ``certificate``, which its variables make it use, it is asked by TLS.
+    """
 
     def __init__(
         self,
@@ -70,10 +80,12 @@ class Server:
         root: Path = ROOT,
         command: Sequence[str] = (sys.executable, "-m", "gunicorn"),
         streams: Mapping[str, int] | None = None,
+        certificate: Path | None = None,
     ) -> None:
         self.port = port or free_port()
         self.database_url = variables["AUTHAPP_DATABASE_URL"]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.port}"
+        self._verify = str(certificate) if certificate else True
         self._log = folder / f"gunicorn-{self.port}.log"
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -91,7 +103,7 @@ class Server:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with contextlib.suppress(requests.RequestException):
-                if requests.get(self.url + path, timeout=5).status_code == status:
+                if requests.get(self.url + path, timeout=5, verify=self._verify).status_code == status:
                     return
             assert self.process.poll() is None, self.log
             time.sleep(0.1)
@@ -104,7 +116,7 @@ class Server:
 
     def call(self, method: str, path: str, token: str | None = None, **options: Any) -> requests.Response:
         headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
-        return requests.request(method, self.url + path, headers=headers, timeout=30, **options)
+        return requests.request(method, self.url + path, headers=headers, timeout=30, verify=self._verify, **options)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ but for those of ``journey.mjs``. Set ``SCREENSHOTS`` to a folder to get a pictu
 import json
 import os
 import re
-import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -16,19 +16,14 @@ from pathlib import Path
 import pytest
 
 from databases import Databases
-from e2e.node import node
+from e2e.chromium import HARNESS as SCRIPTS
+from e2e.chromium import Outcomes, drive, names_in, scripts_of
+from e2e.node import background_node
 from e2e.processes import Server, environment, free_port
 
-SCRIPTS = Path(__file__).parent / "account_pages"
 SUITES = ["answers", "login", "mails", "looks"]
-JOURNEY, PASSKEYS = "journey", "passkeys"
+JOURNEY, PASSKEYS, PROVIDERS = "journey", "passkeys", "providers"
 ROUTES_OF_JOURNEY = [f"/api/v1/auth/{noun}" for noun in ("email-verifications", "login-links", "password-resets")]
-Outcomes = dict[str, str | None]
-
-
-def names_in(suite: str) -> list[str]:
-    """Return the names of the tests in a script."""
-    return re.findall(r'^test\("(.+?)", ', (SCRIPTS / f"{suite}.mjs").read_text(), re.MULTILINE)
 
 
 def token() -> str:
@@ -37,20 +32,8 @@ def token() -> str:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
-    found = shutil.which("chromium")
-    if found is not None:
-        return found
-    reason = "Chromium is not installed: apt install chromium"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the scripts, beside which the packages can be."""
-    return Path(shutil.copytree(SCRIPTS, tmp_path_factory.mktemp("browser") / "scripts"))
+    return scripts_of(tmp_path_factory.mktemp("browser"))
 
 
 def mail_variables(folder: Path, **changes: str) -> dict[str, str]:
@@ -63,9 +46,9 @@ def mail_variables(folder: Path, **changes: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(databases: Databases, folder: Path, **changes: str) -> Iterator[Server]:
+def running(databases: Databases, folder: Path, port: int | None = None, **changes: str) -> Iterator[Server]:
     """Run a server with mail, whose links lead to itself."""
-    port = free_port()
+    port = port or free_port()
     given = {
         "AUTHAPP_ISSUER": f"http://127.0.0.1:{port}",
         "AUTHAPP_MAIL_URL": folder.as_uri(),
@@ -126,14 +109,6 @@ def write_mails(folder: Path, link: str) -> None:
         os.utime(path, (number, number))
 
 
-def drive(scripts: Path, **settings: object) -> Outcomes:
-    """Run the browser, and return what failed in each test."""
-    ran = node(scripts, "drive.mjs", json.dumps(settings), timeout=240)
-    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
-    outcomes: Outcomes = json.loads(ran.stdout)
-    return outcomes
-
-
 @pytest.fixture(scope="module")
 def outcomes(scripts: Path, chromium: str, production: Server, development: Server) -> Outcomes:
     screenshots = os.environ.get("SCREENSHOTS") or str(scripts / "screenshots")
@@ -141,13 +116,13 @@ def outcomes(scripts: Path, chromium: str, production: Server, development: Serv
     return drive(scripts, chromium=chromium, suites=SUITES, screenshots=screenshots, **urls)
 
 
-@pytest.mark.parametrize("name", [name for suite in SUITES for name in names_in(suite)])
+@pytest.mark.parametrize("name", [name for suite in SUITES for name in names_in(SCRIPTS / f"{suite}.mjs")])
 def test_in_the_browser(outcomes: Outcomes, name: str) -> None:
     assert outcomes[name] is None, outcomes[name]
 
 
 def test_every_test_of_the_scripts_is_run(outcomes: Outcomes) -> None:
-    assert list(outcomes) == [name for suite in SUITES for name in names_in(suite)]
+    assert list(outcomes) == [name for suite in SUITES for name in names_in(SCRIPTS / f"{suite}.mjs")]
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +134,7 @@ def journeys(scripts: Path, chromium: str, optional: Server, development: Server
     return drive(scripts, chromium=chromium, suites=[JOURNEY], optional=optional.url, required=development.url)
 
 
-@pytest.mark.parametrize("name", names_in(JOURNEY))
+@pytest.mark.parametrize("name", names_in(SCRIPTS / f"{JOURNEY}.mjs"))
 def test_a_journey_with_the_true_api(journeys: Outcomes, name: str) -> None:
     assert journeys[name] is None, journeys[name]
 
@@ -169,6 +144,40 @@ def ceremonies(scripts: Path, chromium: str, optional: Server, development: Serv
     return drive(scripts, chromium=chromium, suites=[PASSKEYS], optional=optional.url, required=development.url)
 
 
-@pytest.mark.parametrize("name", names_in(PASSKEYS))
+@pytest.mark.parametrize("name", names_in(SCRIPTS / f"{PASSKEYS}.mjs"))
 def test_a_passkey_in_the_browser(ceremonies: Outcomes, name: str) -> None:
     assert ceremonies[name] is None, ceremonies[name]
+
+
+@pytest.fixture(scope="module")
+def by_provider(
+    scripts: Path, chromium: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Outcomes:
+    folder, issuer_port, port = tmp_path_factory.mktemp("providers"), free_port(), free_port()
+    page = f"http://localhost:{port}/account/login"
+    client = {"clientId": "authapp-client", "clientSecret": "between us and nobody else", "redirectUris": [page]}
+    (folder / "secret").write_text(client["clientSecret"])
+    example = {"issuer": f"http://localhost:{issuer_port}", "client_id": client["clientId"]}
+    variables = {
+        "AUTHAPP_PROVIDERS": json.dumps({"example": {**example, "client_secret_file": str(folder / "secret")}}),
+        "AUTHAPP_REDIRECT_URIS": page,
+    }
+    with openid_provider(scripts, port=issuer_port, **client), running(databases, folder, port, **variables):
+        return drive(scripts, chromium=chromium, suites=[PROVIDERS], providers=f"http://localhost:{port}")
+
+
+@contextmanager
+def openid_provider(scripts: Path, **settings: object) -> Iterator[None]:
+    command = background_node(scripts, "provider.mjs", json.dumps(settings))
+    with subprocess.Popen(command, cwd=scripts, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert "listening" in process.stdout.readline()
+            yield
+        finally:
+            process.terminate()
+
+
+@pytest.mark.parametrize("name", names_in(SCRIPTS / f"{PROVIDERS}.mjs"))
+def test_a_login_by_a_provider_in_the_browser(by_provider: Outcomes, name: str) -> None:
+    assert by_provider[name] is None, by_provider[name]

@@ -22,9 +22,13 @@ ENVIRONMENT = ROOT / "postman" / "authapp.postman_environment.json"
 NEWMAN = ROOT / "node_modules" / ".bin" / "newman"
 
 NOT_PROVOKED = {
+    "account_exists": "it takes a user of a provider",
+    "provider_already_linked": "it takes a user of a provider",
+    "provider_unavailable": "whether a provider answers is not up to a client",
     "email_not_verified": "logins need no verified address unless it is configured otherwise",
     "internal_error": "it takes a bug",
     "last_way_in": "it takes a passkey",
+    "origin_not_allowed": "refresh tokens are in no cookie unless it is configured otherwise",
     "registration_closed": "registration is open unless it is configured otherwise",
     "second_factor_enrolment_required": "no role requires a second factor unless it is configured otherwise",
     "service_unavailable": "it takes an outage of the database",
@@ -36,6 +40,11 @@ NOT_PROVOKED = {
 """The codes that a client of a healthy server with the default settings does not meet within a run."""
 
 NOT_PROVOKED_BY = {
+    "PUT /api/v1/auth/providers/{name}/logins: 200": "it takes a user of a provider",
+    "PUT /api/v1/auth/providers/{name}/logins: 201": "the same",
+    "PUT /api/v1/auth/providers/{name}/logins: second_factor_required": "the same",
+    "PUT /api/v1/users/me/providers/{name}: 200": "the same",
+    "DELETE /api/v1/users/me/providers/{name}: 204": "the same",
     "POST /api/v1/oauth/token: temporarily_unavailable": "it takes an outage of the database, or a limit of each key",
     "POST /api/v1/auth/second-factors: second_factor_required": "it takes a hook of a project's own",
     "PUT /api/v1/auth/login-links: second_factor_required": "it takes a code, which is in a mail",
@@ -72,6 +81,9 @@ NOT_PROVOKED_BY = {
             "POST /api/v1/users/me/api-keys",
             "POST /api/v1/users/{user_id}/api-keys",
             "DELETE /api/v1/users/me/passkeys/{passkey_id}",
+            "POST /api/v1/users/me/providers/{name}",
+            "PUT /api/v1/users/me/providers/{name}",
+            "DELETE /api/v1/users/me/providers/{name}",
         )
     },
 }
@@ -230,7 +242,7 @@ def _newman(
     if collection:
         file = folder / "collection.json"
         file.write_text(json.dumps(collection))
-    named = [f"{name}={value}" for name, value in ({"baseUrl": server.url} | variables).items()]
+    named = [f"{name}={value}" for name, value in ({"baseUrl": server.url, "provider": "example"} | variables).items()]
     done = subprocess.run(
         [
             *(str(NEWMAN), "run", str(file), "--environment", str(ENVIRONMENT), *options),

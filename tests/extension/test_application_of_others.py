@@ -114,7 +114,7 @@ def answer_of(client: FlaskClient, path: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/open", "/nowhere", "/abort/404", "/abort/413", "/abort/418", "/abort/500", "/upload"]
+    "path", ["/", "/open", "/nowhere", "/abort/404", "/abort/413", "/abort/418", "/abort/500", "/upload"]
 )
 def test_their_routes_and_errors_are_answered_as_without_authapp(client: FlaskClient, path: str) -> None:
     without = plain_app().test_client().get(path)
@@ -150,6 +150,27 @@ def test_a_locked_blueprint_has_our_headers_errors_deadline_and_limit_on_bodies(
     assert "X-Request-ID" in client.get("/locked/name").headers
     assert client.get("/locked/abort/404").json["code"] == "not_found"
     assert client.post("/locked/body", data=b"x" * 1_000_000).json["code"] == "payload_too_large"
+
+
+def test_pages_of_listed_origins_may_use_our_routes_and_theirs_stay_theirs(url: str) -> None:
+    app = plain_app()
+    AuthApp(app, settings(database_url=url, cors_origins=("https://app.example.com",))).register_blueprint(
+        locked_blueprint()
+    )
+    asked = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+    for path, is_ours in {
+        "/locked/name": True,
+        "/locked/abort/500": True,
+        "/api/v1/ping": True,
+        "/open": False,
+        "/upload": False,
+        "/nowhere": False,
+    }.items():
+        for response in (app.test_client().get(path, headers=asked), app.test_client().options(path, headers=asked)):
+            assert ("Access-Control-Allow-Origin" in response.headers) is is_ours, path
+            assert ("Vary" in response.headers) is is_ours, path
+        assert (response.status_code == 204) is is_ours, path
+    dispose(app)
 
 
 def test_a_blueprint_that_they_register_themselves_stays_open(theirs: Flask) -> None:

@@ -31,6 +31,7 @@ from authapp.api import (
     password_resets,
     ping,
     problems,
+    providers,
     recovery_codes,
     registrations,
     roles,
@@ -41,6 +42,7 @@ from authapp.api import (
     users,
     verified_registrations,
 )
+from authapp.api.cors import AllowedOrigins
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings, SettingsError
 from authapp.domain.factors.kinds import offered_second_factors
@@ -71,6 +73,7 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         **(_of_factors() if offered_second_factors(settings) else {}),
         **({totp.blueprint: f"{BASE_PATH}/users/me/totp"} if settings.encryption_keys else {}),
         **(_of_passkeys(settings) if settings.origins else {}),
+        **(_of_providers() if settings.providers else {}),
         roles.blueprint: f"{BASE_PATH}/roles",
         audit_events.blueprint: f"{BASE_PATH}/audit-events",
         ping.blueprint: BASE_PATH,
@@ -112,12 +115,20 @@ def _of_passkeys(settings: Settings) -> dict[Blueprint, str | None]:
     }
 
 
-def init_app(app: Flask, settings: Settings, *, cover_all: bool) -> None:
+def _of_providers() -> dict[Blueprint, str | None]:
+    return {
+        providers.blueprint: f"{BASE_PATH}/auth/providers",
+        providers.links: f"{BASE_PATH}/users/me/providers",
+    }
+
+
+def init_app(app: Flask, settings: Settings, origins: AllowedOrigins, *, cover_all: bool) -> None:
     """Install the middleware, error handlers, token loaders, rate limits and guards in ``app``.
 
-    With ``cover_all``, every route is covered. Raises ``SettingsError`` if a setting needs a package that is missing.
+    Pages of ``origins`` may use the API. With ``cover_all``, every route is covered. Raises ``SettingsError`` if a
+    setting needs a package that is missing.
     """
-    middleware.init_app(app, cover_all=cover_all)
+    middleware.init_app(app, origins, cover_all=cover_all)
     errors.init_app(app, cover_all=cover_all)
     jwt_extended.init_app(app)
     if settings.rate_limit_storage:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, send_from_directory
 from jinja2 import TemplateError
@@ -76,11 +77,19 @@ def _rendered(name: str, settings: Settings) -> str:
                 password_needed=settings.email_verification == "required",
                 password_min=MIN_LENGTH,
                 passkey_hosts=party.hosts if (party := settings.relying_party) else [],
+                providers=list(settings.providers or {}) if (hosts := _provider_hosts(settings)) else [],
+                provider_hosts=hosts,
                 development=settings.env == "development",
             )
         )
     except (TemplateError, UnicodeDecodeError) as error:
         raise SettingsError([f"AUTHAPP_MAIL_TEMPLATES: account/{name}.html: {error}"]) from None
+
+
+def _provider_hosts(settings: Settings) -> list[str]:
+    """Return the hosts at which providers may send users back to the page that logs in."""
+    urls = [urlsplit(uri) for uri in settings.redirect_uris or ()]
+    return [url.netloc for url in urls if url.path.endswith("/account/login")]
 
 
 @cache

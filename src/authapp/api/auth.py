@@ -2,9 +2,10 @@
 
 from flask import Response, current_app
 
-from authapp.api import jwt_extended
+from authapp.api import jwt_extended, refresh_cookie
+from authapp.api.authenticate import RefreshCookie
 from authapp.api.context import request_context
-from authapp.api.guards import limited, public, refresh_token, without_required_factor
+from authapp.api.guards import accepts, limited, public, refresh_token, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.tokens import LoginSchema, LogoutSchema, TokenPairSchema
@@ -46,6 +47,7 @@ def refresh_tokens() -> TokenPair:
 
 
 @blueprint.post("/logout")
+@accepts(RefreshCookie())
 @without_required_factor
 @blueprint.arguments(LogoutSchema, location="query")
 @blueprint.response(204)
@@ -56,5 +58,6 @@ def log_out(query: dict[str, LogoutScope]) -> Response:
     This ends the current session, all other sessions, or all sessions, as `scope` says. The tokens of the ended
     sessions are refused from the next request on.
     """
-    Services.of(current_app).sessions.log_out(jwt_extended.claims(), query["scope"], request_context())
-    return no_content()
+    claims = jwt_extended.claims("access", "refresh")
+    Services.of(current_app).sessions.log_out(claims, query["scope"], request_context())
+    return refresh_cookie.without_cookie(no_content(), query["scope"])

@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 from flask import Request, current_app
 from flask import request as current_request
 
+from authapp.api import refresh_cookie
 from authapp.api.bearer import bearer_scheme, bearer_token, checked_token
 from authapp.api.bodies import has_body, parser, receive
 from authapp.api.jwt_extended import PRINCIPAL_KEY, forget_token_status, jwt
@@ -49,6 +50,19 @@ class BearerJWT:
         return None if token is None or token.startswith(api_keys.TAG) else _read_and_admit(token, "access")
 
 
+class RefreshCookie:
+    """The refresh token of a session, in the cookie of a browser. Of the routes for access tokens, logout takes it."""
+
+    # Not in the document here: it is there only where the cookie is switched on.
+    security_schemes: Mapping[str, Mapping[str, Any]] = {}
+    refusals: Sequence[type[Refusal]] = ()
+
+    def authenticate(self, request: Request) -> Principal | None:
+        """Return the principal of the cookie, or ``None``. Raises a ``TokenRefused`` or ``OriginNotAllowed``."""
+        token = refresh_cookie.token_in(request)
+        return None if token is None else _read_and_admit(checked_token(token), "refresh")
+
+
 def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> Principal:
     """Return the principal of a request, from the first authenticator that finds its kind of credential.
 
@@ -78,12 +92,15 @@ def authenticate_if_possible(request: Request, authenticators: Sequence[Authenti
 
 
 def authenticate_refresh_token(request: Request) -> Principal:
-    """Return the principal of the refresh token in a request: ``refresh_token`` in the body, or else a bearer token.
+    """Return the principal of the refresh token in a request: in the body, or else in the cookie, or a bearer token.
 
-    Raises ``TokenMissing``, a ``TokenRefused``, or what reading the body raises.
+    Raises ``TokenMissing``, a ``TokenRefused``, ``OriginNotAllowed``, or what reading the body raises.
     """
     token = _refresh_token_in_body(request)
-    # With a token in the body the header is not read: clients often send the access token with every request.
+    # With a token in the body or the cookie, the header is not read: clients often send the access token with every
+    # request.
+    if token is None:
+        token = refresh_cookie.token_in(request)
     if token is None:
         token = bearer_token(request)
     if token is None:

@@ -3,9 +3,10 @@
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from flask import current_app
+from flask import Response, current_app
 from flask.blueprints import BlueprintSetupState
 
+from authapp.api.cors import ANYWHERE
 from authapp.api.guards import public
 from authapp.api.openapi import Blueprint
 from authapp.api.paths import BASE_PATH
@@ -48,6 +49,12 @@ def get_openid_configuration() -> tuple[dict[str, Any], dict[str, str]]:
     It is the authorization server metadata, where clients of OpenID Connect look for it.
     """
     return _metadata(), {"Cache-Control": CACHEABLE}
+
+
+@blueprint.after_request
+def _let_every_page_read_it(response: Response) -> Response:
+    response.headers.update(ANYWHERE)
+    return response
 
 
 @blueprint.record

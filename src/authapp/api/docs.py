@@ -6,6 +6,7 @@ from importlib.resources import files
 from flask import Blueprint, Response, current_app, request, send_from_directory
 
 from authapp.api.guards import public
+from authapp.api.openapi import OpenAPIDocument
 from authapp.api.responses import cacheable
 from authapp.domain.services import EXTENSION
 from authapp.errors import ResourceNotFound
@@ -13,7 +14,8 @@ from authapp.errors import ResourceNotFound
 document = Blueprint("document", __name__)
 page = Blueprint("docs", __name__)
 
-_SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
+_SWAGGER_UI = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
+_OURS = frozenset({"page.css", "start.js"})
 _PRIVATE = "private, max-age=300"
 
 # Everything is loaded from this server and inline scripts are forbidden, so injected markup cannot run other code.
@@ -21,37 +23,29 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>authapp API</title>
-<link rel="icon" href="docs/favicon-32x32.png">
-<link rel="stylesheet" href="docs/swagger-ui.css">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
-</body>
-</html>
-"""
-_START = """SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  tryItOutEnabled: true,
-});
-"""
 
 
 @document.get("/openapi.json")
 @public
 def openapi() -> Response:
     """Return the OpenAPI document, whose ``servers`` have the path prefix of a trusted proxy."""
-    document = current_app.extensions[EXTENSION].openapi.json_below(request.script_root)
-    response = cacheable(Response(document, content_type="application/json"))
+    return _document(_openapi().json_below(request.script_root), "application/json")
+
+
+@document.get("/openapi.yaml")
+@public
+def openapi_yaml() -> Response:
+    """Return the same document as YAML (RFC 9512)."""
+    return _document(_openapi().yaml_below(request.script_root), "application/yaml")
+
+
+def _openapi() -> OpenAPIDocument:
+    found: OpenAPIDocument = current_app.extensions[EXTENSION].openapi
+    return found
+
+
+def _document(text: str | bytes, content_type: str) -> Response:
+    response = cacheable(Response(text, content_type=content_type))
     # A cache between that proxy and this server would give it to clients with another prefix; some ignore Vary.
     response.headers["Vary"] = "X-Forwarded-Prefix"
     if request.script_root:
@@ -63,7 +57,7 @@ def openapi() -> Response:
 @public
 def show_page() -> Response:
     """Return the page of the interactive docs."""
-    response = cacheable(Response(_PAGE, content_type="text/html; charset=utf-8"))
+    response = cacheable(Response(_page(), content_type="text/html; charset=utf-8"))
     response.headers["Content-Security-Policy"] = _POLICY
     return response
 
@@ -72,13 +66,21 @@ def show_page() -> Response:
 @public
 def asset(name: str) -> Response:
     """Return one of the files that the page loads."""
-    if name == "start.js":
-        return cacheable(Response(_START, content_type="text/javascript; charset=utf-8"))
-    if name not in _SERVED:
+    if name not in _SWAGGER_UI | _OURS:
         raise ResourceNotFound
-    return cacheable(send_from_directory(_assets(), name))
+    return cacheable(send_from_directory(_static() if name in _OURS else _swagger_ui(), name))
 
 
 @cache
-def _assets() -> str:
+def _page() -> str:
+    return (files("authapp") / "api" / "static" / "docs" / "page.html").read_text()
+
+
+@cache
+def _static() -> str:
+    return str(files("authapp") / "api" / "static" / "docs")
+
+
+@cache
+def _swagger_ui() -> str:
     return str(files("flask_swagger_ui") / "dist")

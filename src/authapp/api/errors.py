@@ -184,7 +184,7 @@ def render_http(error: HTTPException) -> Response:
 def render_database(error: SQLAlchemyError) -> Response:
     """Return an error of the database as a problem+json response, and log it."""
     if is_outage(error):
-        metrics.DATABASE_OUTAGES.inc()
+        metrics.DATABASE_UNAVAILABLE.inc()
         _log("the database cannot be asked", error)
         return render(ServiceUnavailable())
     _log("the database refused a statement", error)

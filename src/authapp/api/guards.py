@@ -10,10 +10,13 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from flask import Flask, Request, Response, current_app, request
+from werkzeug.exceptions import NotFound
 
 from authapp.api import bodies, middleware
 from authapp.api.authenticate import Authenticator, authenticate, authenticate_refresh_token
 from authapp.api.client import counted_ip
+from authapp.api.cors import is_preflight
+from authapp.api.index import index
 from authapp.api.requirements import (
     Fresh,
     HasPermission,
@@ -172,7 +175,7 @@ def check_request() -> Response | None:
     app, incoming = current_app, request
     extension = app.extensions[EXTENSION]
     if incoming.endpoint is None:
-        return None  # there is no view, so Flask answers with the routing error
+        return _without_view(incoming, extension)
     guard = guard_of(app.view_functions[incoming.endpoint], incoming.method)
     # A view with a mark is guarded wherever it is: whoever wrote the mark relies on it.
     if guard is _DEFAULT and not extension.covers(incoming.blueprints):
@@ -183,13 +186,28 @@ def check_request() -> Response | None:
         raise ResourceNotFound
     deadline.start(extension.services.settings.database_timeout)
     bodies.limit(incoming)
-    if incoming.method == "OPTIONS" and getattr(incoming.url_rule, "provide_automatic_options", False):
+    if is_answered_automatically(incoming):
         return _methods()
     _check_credential(guard, incoming, extension.authenticators, extension.requirements)
     # After the credential, so that refused requests do not use up the limit of others at the same address.
     if guard.limit:
         extension.services.rate_limits.charge(guard.limit, counted_ip(incoming.environ))
     return None
+
+
+def is_answered_automatically(incoming: Request) -> bool:
+    """Return whether it is OPTIONS of a view that leaves it to Flask."""
+    return incoming.method == "OPTIONS" and getattr(incoming.url_rule, "provide_automatic_options", False)
+
+
+def _without_view(incoming: Request, extension: Any) -> Response | None:
+    """Return what is answered where there is no view; if that is ``None``, Flask answers with the routing error."""
+    if not (extension.covers(()) and isinstance(incoming.routing_exception, NotFound)):
+        return None
+    environ = incoming.environ
+    if is_preflight(environ) and environ.get("HTTP_ORIGIN") in extension.allowed_origins:
+        return no_content()  # or the browser would hide the 404 from a page that may read it
+    return index(incoming, extension.services.settings)
 
 
 def _check_credential(

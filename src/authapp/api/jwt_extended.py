@@ -76,8 +76,8 @@ def init_app(app: Flask) -> None:
     jwt.init_app(app)
 
 
-def claims(type_: TokenType = "access") -> Claims:
-    """Return the claims of the token that the guard accepted: one that belongs to a session.
+def claims(*types: TokenType) -> Claims:
+    """Return the claims of the token that the guard accepted: one of a session, of one of these types (access).
 
     Raises ``PermissionDenied`` for any other credential, and ``TokenInvalid`` for another type of token.
     """
@@ -85,7 +85,7 @@ def claims(type_: TokenType = "access") -> Claims:
     found: Claims | None = request.environ.get(_CLAIMS_KEY)
     if found is None or "sid" not in found:
         raise PermissionDenied("This needs the token of a login: no other credential will do.")
-    if found["type"] != type_:
+    if found["type"] not in (types or ("access",)):
         raise TokenInvalid
     return found
 

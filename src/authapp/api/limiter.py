@@ -9,7 +9,9 @@ from flask_limiter import Limiter, RateLimitExceeded
 from limits.errors import ConfigurationError
 
 from authapp.api.client import counted_ip
+from authapp.api.cors import is_preflight
 from authapp.api.errors import render
+from authapp.api.guards import is_answered_automatically
 from authapp.config import Settings, SettingsError
 from authapp.domain.ip_addresses import client_network
 from authapp.domain.services import EXTENSION, Services
@@ -35,7 +37,8 @@ The clients wait without end by default, or half a minute, so that a storage tha
 
 def _general_limit() -> str:
     # Not as a request filter, which would lift the limits of their own from the routes that are not covered.
-    if _is_not_covered():
+    # Nor are preflights counted: a browser would tell its page nothing of a 429.
+    if _is_not_covered() or (is_preflight(request.environ) and is_answered_automatically(request)):
         return ""
     # Asked for on each request: Flask-Limiter would keep the limit of the first application in the process for all.
     general = Services.of(current_app).settings.rate_limit_default

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask, request
 
 from authapp.api import client
+from authapp.api.cors import AllowedOrigins
 from authapp.database import deadline
 from authapp.database.session import discard
 from authapp.security import identifiers
@@ -35,8 +36,9 @@ _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class CoveredRequests:
     """WSGI middleware (PEP 3333). The guard marks a request as covered by ``cover``; others pass through unchanged."""
 
-    def __init__(self, app: Callable[..., Iterable[bytes]], *, cover_all: bool) -> None:
+    def __init__(self, app: Callable[..., Iterable[bytes]], origins: AllowedOrigins, *, cover_all: bool) -> None:
         self._app = app
+        self._origins = origins
         self._cover_all = cover_all
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -54,6 +56,7 @@ class CoveredRequests:
                 if not any(name.lower() == "cache-control" for name, _ in headers):
                     headers.append(("Cache-Control", "no-store"))
                 headers += (("X-Content-Type-Options", "nosniff"), ("X-Request-ID", _request_id(environ)))
+                self._origins.add_to(headers, environ)
             return start_response(status, headers, *error)
 
         token = _environ.set(environ)
@@ -65,9 +68,9 @@ class CoveredRequests:
             deadline.stop()
 
 
-def init_app(app: Flask, *, cover_all: bool) -> None:
+def init_app(app: Flask, origins: AllowedOrigins, *, cover_all: bool) -> None:
     """Wrap ``app`` in the middleware; with ``cover_all``, every request is covered."""
-    app.wsgi_app = CoveredRequests(app.wsgi_app, cover_all=cover_all)  # type: ignore[method-assign]  # as Flask documents it
+    app.wsgi_app = CoveredRequests(app.wsgi_app, origins, cover_all=cover_all)  # type: ignore[method-assign]  # as Flask documents it
     app.do_teardown_request = _contained(app.do_teardown_request)  # type: ignore[method-assign]  # Flask has no hook there
     app.do_teardown_appcontext = _contained(app.do_teardown_appcontext)  # type: ignore[method-assign]  # likewise
 

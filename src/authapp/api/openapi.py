@@ -10,19 +10,20 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from functools import cached_property, wraps
 from importlib.metadata import version
-from json import dumps
+from json import dumps, loads
 from typing import Any, cast
 
+import yaml
 from blinker import NamedSignal
 from flask import Flask, Response
 from flask_smorest import Api
 from flask_smorest import Blueprint as SmorestBlueprint
 
-from authapp.api import bodies, examples, problem_schemas
+from authapp.api import bodies, cookie_document, examples, problem_schemas
 from authapp.api.authenticate import Authenticator
 from authapp.api.errors import CONTENT_TYPE, problem_document, status_of
 from authapp.api.guards import AccessLevel, Guard, View, guard_of
-from authapp.api.operations import words_of
+from authapp.api.operations import badges_of, words_of
 from authapp.api.paths import BASE_PATH
 from authapp.api.patterns import describe_pattern
 from authapp.api.properties import describe_enum, describe_parameter
@@ -159,6 +160,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
         guests: list[dict[str, list[str]]] = [{}] if getattr(view_func, "also_reads_guests", False) else []
         documented = self.doc(
             **words_of(view_func, guard),
+            **{"x-needs": badges_of(guard)},
             operationId=_camel_case(endpoint or view_func.__name__),
             security=[*_SECURITY[guard.level], *({name: []} for name in schemes), *guests],
             responses=_responses(_refusals_of(view_func, guard)),
@@ -185,6 +187,8 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
         document["components"].setdefault("securitySchemes", {}).update(schemes)
         for view in self._app.view_functions.values():
             document["components"]["securitySchemes"].update(_schemes(getattr(view, "guard", Guard()).authenticators))
+        if self._app.extensions[EXTENSION].services.settings.refresh_cookie == "on":
+            cookie_document.describe_components(document["components"])
         everywhere = _LIMIT_OF_EVERY_ROUTE if self._app.config.get("RATELIMIT_STORAGE_URI") else {}
         views = self._views()
         for path, operations in document["paths"].items():
@@ -221,6 +225,8 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
         added = {each for source in sources for each in source.refusals}
         hooks = extension.services.hooks
         added.update(each for signal in getattr(view, "signals", ()) for each in hooks.refusals(signal))
+        if extension.services.settings.refresh_cookie == "on":
+            added.update(cookie_document.describe(operation))
         added.update(getattr(view, "refusals_of_services", lambda _services: ())(extension.services))
         for status, response in _responses(added, _PROBLEM).items():
             present = operation["responses"].setdefault(status, response)
@@ -234,6 +240,15 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
     def json_below(self, prefix: str) -> bytes:
         """The document as JSON text, for clients that know this service below a path prefix."""
         return self.json.replace(_servers(""), _servers(prefix), 1) if prefix else self.json
+
+    @cached_property
+    def _yaml(self) -> str:
+        return _as_yaml(loads(self.json))
+
+    def yaml_below(self, prefix: str) -> str:
+        """The same document as YAML."""
+        root, below = (_as_yaml({"servers": [{"url": url}]}) for url in ("/", prefix))
+        return self._yaml.replace(root, below, 1) if prefix else self._yaml
 
     def _register_error_handlers(self) -> None:
         """Do nothing: ``api/errors.py`` registers the error handlers."""
@@ -337,3 +352,7 @@ def _example(refusal: type[Refusal]) -> dict[str, Any]:
 
 _LIMIT_OF_EVERY_ROUTE = {str(status_of(TooManyRequests)): _response([TooManyRequests], _PROBLEM)}
 """The response of Flask-Limiter. It is added when the library has resolved the schemas of all others."""
+
+
+def _as_yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)

@@ -15,6 +15,9 @@ _NEEDS = {
 }
 
 
+_BADGES = {AccessLevel.PUBLIC: "guest", AccessLevel.ACCESS: "access token", AccessLevel.REFRESH: "refresh token"}
+
+
 def words_of(view: Callable[..., Any], guard: Guard) -> dict[str, str]:
     """Return the summary and the description of a view, from its docstring, its ``doc`` decorator and its guard.
 
@@ -28,6 +31,12 @@ def words_of(view: Callable[..., Any], guard: Guard) -> dict[str, str]:
         "summary": " ".join(summary.replace("`", "").split()).removesuffix("."),
         "description": "\n\n".join(filter(None, description)),
     }
+
+
+def badges_of(guard: Guard) -> list[str]:
+    """Return what the docs page shows on an operation: its access level, and what it requires, in a few words each."""
+    badges = [getattr(each, "badge", None) for each in guard.requirements]
+    return [_BADGES[guard.level], *filter(None, badges)]
 
 
 def _documented(view: Callable[..., Any]) -> dict[str, Any]:

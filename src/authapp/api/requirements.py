@@ -25,7 +25,7 @@ class Requirement(Protocol):
 
     ``refusals`` are what ``check`` raises, and ``description`` is a sentence; the OpenAPI document has both with the
     view. Two equal requirements count as one. One that has a ``check_order``, an integer, is checked after those with a
-    lower one; without it, it is 0.
+    lower one; without it, it is 0. One that has a ``badge``, two or three words, is shown by it on the docs page.
     """
 
     refusals: ClassVar[Sequence[type[Refusal]]]
@@ -47,6 +47,7 @@ class Fresh:
 
     refusals: ClassVar[Sequence[type[Refusal]]] = (FreshTokenRequired, PermissionDenied)
     check_order: ClassVar[int] = 3
+    badge: ClassVar[str] = "fresh token"
     description: ClassVar[str] = "Needs a fresh access token: one from a login or a step-up, not from a refresh."
 
     def check(self, principal: Principal) -> None:
@@ -63,6 +64,7 @@ class Recent:
     max_age: int | None = None
     refusals: ClassVar[Sequence[type[Refusal]]] = (StepUpRequired, PermissionDenied)
     check_order: ClassVar[int] = 3
+    badge: ClassVar[str] = "recent login"
     description: ClassVar[str] = (
         "Needs a recent login or step-up; `max_age` in the challenge says how many seconds ago it may have been."
     )
@@ -82,6 +84,7 @@ class MultiFactor:
     if_offered: bool = False
     refusals: ClassVar[Sequence[type[Refusal]]] = (StepUpRequired, PermissionDenied)
     check_order: ClassVar[int] = 2
+    badge: ClassVar[str] = "second factor"
 
     @property
     def description(self) -> str:
@@ -103,6 +106,11 @@ class HasPermission:
     refusals: ClassVar[Sequence[type[Refusal]]] = (PermissionDenied,)
 
     @property
+    def badge(self) -> str:
+        """The permission."""
+        return self.permission
+
+    @property
     def description(self) -> str:
         """Name the permission."""
         return f"Needs the permission `{self.permission}`."
@@ -118,6 +126,7 @@ class Verified:
     """The email address of the principal's account is verified."""
 
     refusals: ClassVar[Sequence[type[Refusal]]] = (EmailNotVerified,)
+    badge: ClassVar[str] = "verified address"
     description: ClassVar[str] = "Needs an account whose email address is verified."
 
     def check(self, principal: Principal) -> None:

@@ -7,19 +7,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from authapp.config.browsers import cors_origins, origin_of, problems_of_browsers
 from authapp.config.environment import Default, EnvironmentReader, KeyChecker, normalised_database_url
 from authapp.config.mail import MailServer, link_url, mail_from, mail_server
 from authapp.config.parsers import bind_address, breach_source, folder, names
 from authapp.config.passkeys import RelyingParty, origins, problems_of_passkeys, relying_party, rp_id
+from authapp.config.providers import ProviderSettings, problems_of_providers, providers, redirect_uris
 from authapp.config.rate_limits import RateLimit, rate_limits
 
 __all__ = [
     "MailServer",
+    "ProviderSettings",
     "RateLimit",
     "RelyingParty",
     "Settings",
     "SettingsError",
     "normalised_database_url",
+    "origin_of",
     "rate_limits",
 ]
 
@@ -212,6 +216,18 @@ class Settings:
     rp_name: str | None = _read(EnvironmentReader.text, None, str)
     """The name of this service that people see when they make a passkey. By default ``rp_id``."""
 
+    cors_origins: tuple[str, ...] | None = _read(EnvironmentReader.text, None, cors_origins)
+    """The other origins whose pages may use the API (CORS), compared exactly. Without them, none may."""
+
+    refresh_cookie: Literal["off", "on"] = _choice("off", "on")
+    """Whether a browser may keep its refresh token in a cookie that scripts cannot read."""
+
+    providers: Mapping[str, ProviderSettings] | None = _read(EnvironmentReader.text, None, providers)
+    """The providers that users may log in with, as JSON, by their names. Without it, there are none."""
+
+    redirect_uris: tuple[str, ...] | None = _read(EnvironmentReader.text, None, redirect_uris)
+    """Where providers may send users back to, compared exactly. Required with ``providers``. Separated by blanks."""
+
     @property
     def relying_party(self) -> RelyingParty | None:
         """Whom passkeys are made for; ``None`` if there are none. Raises ``ValueError`` as ``relying_party`` does."""
@@ -256,7 +272,8 @@ class Settings:
             reader.require_value(values, "mail_url", "AUTHAPP_EMAIL_VERIFICATION=required needs it.")
         if values["rp_id"] is not None:
             reader.require_value(values, "origins", "AUTHAPP_RP_ID needs it.")
-        reader.problems += problems_of_passkeys(values)
+        reader.problems += problems_of_passkeys(values) + problems_of_browsers(values)
+        reader.problems += problems_of_providers(values, reader.problems)
         if values["encryption_keys"] is not None:
             problems = check_encryption_keys(values["encryption_keys"], values["jwt_keys"] or "")
             reader.problems.extend(f"AUTHAPP_ENCRYPTION_KEYS {problem}" for problem in problems)

@@ -1,7 +1,11 @@
 """What turns the text of a setting into its value, where no other file of settings does."""
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def is_https_or_local(url: SplitResult) -> bool:
@@ -45,3 +49,22 @@ def bind_address(value: str) -> str:
 def names(text: str) -> frozenset[str]:
     """Return the names in a list with commas between them."""
     return frozenset(filter(None, (name.strip() for name in text.split(","))))
+
+
+def is_host(text: str) -> bool:
+    """Return whether ``text`` is a name of at least one label in ASCII and lower case, or an IP address."""
+    return _DOMAIN.fullmatch(text) is not None or is_ip_address(text)
+
+
+def is_domain(text: str) -> bool:
+    """Return whether ``text`` is a domain of at least two labels, or ``localhost``: in ASCII and lower case."""
+    return len(text) <= 253 and _DOMAIN.fullmatch(text) is not None and (text == "localhost" or "." in text)
+
+
+def is_ip_address(text: str) -> bool:
+    """Return whether ``text`` is an IPv4 or IPv6 address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

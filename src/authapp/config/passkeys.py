@@ -3,15 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from authapp.config.parsers import is_https_or_local
+from authapp.config.browsers import origin_list, web_origin
+from authapp.config.parsers import is_domain, is_https_or_local, is_ip_address
 
-_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ANDROID_APP = re.compile(r"android:apk-key-hash:[A-Za-z0-9_-]{43}")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ def relying_party(origins: Sequence[str], issuer: str, rp_id: str | None, rp_nam
     hosts = [host for origin in origins if (host := host_of(origin))]
     issuer_host = urlsplit(issuer).hostname or ""
     if rp_id is None:
-        is_own = _is_domain(issuer_host) and (not hosts or any(is_within(host, issuer_host) for host in hosts))
+        is_own = is_domain(issuer_host) and (not hosts or any(is_within(host, issuer_host) for host in hosts))
         rp_id = issuer_host if is_own else next(iter(hosts), None)
     if rp_id is None or (hosts and not any(is_within(host, rp_id) for host in hosts)):
         raise ValueError("must be the host of one of AUTHAPP_ORIGINS, or a domain above it.")
@@ -65,15 +63,12 @@ def origins(value: str) -> tuple[str, ...]:
 
     An origin is written as browsers do: without a path and a default port, in lower case.
     """
-    found = tuple(dict.fromkeys(_origin(each) for each in re.split(r"[\s,]+", value) if each))
-    if not found:
-        raise ValueError("must be origins such as https://app.example.com, separated by blanks.")
-    return found
+    return origin_list(value, _origin)
 
 
 def rp_id(value: str) -> str:
     """Return the domain of an ``AUTHAPP_RP_ID``. Raises ``ValueError``."""
-    if not _is_domain(value):
+    if not is_domain(value):
         raise ValueError("must be a domain such as example.com, in lower case and ASCII, or localhost.")
     return value
 
@@ -91,28 +86,10 @@ def is_within(host: str, domain: str) -> bool:
 def _origin(text: str) -> str:
     if _ANDROID_APP.fullmatch(text):
         return text
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname or "", url.port
-    except ValueError:
-        host, port = "", None
-    if _is_ip_address(host):
+    origin = web_origin(text)
+    host = host_of(origin) or ""
+    if is_ip_address(host):
         raise ValueError("must name hosts: passkeys belong to domains, so write http://localhost:8000 for this one.")
-    if not host or text.lower() not in {f"{url.scheme}://{host}", f"{url.scheme}://{host}:{port}"}:
-        raise ValueError("must be origins such as https://app.example.com, without a path, separated by blanks.")
-    if not is_https_or_local(url) or not _is_domain(host):
+    if not is_https_or_local(urlsplit(origin)) or not is_domain(host):
         raise ValueError("must be https origins with a host in ASCII, or http ones of localhost.")
-    suffix = "" if port in {None, _DEFAULT_PORTS[url.scheme]} else f":{port}"
-    return f"{url.scheme}://{host}{suffix}"
-
-
-def _is_domain(text: str) -> bool:
-    return len(text) <= 253 and _DOMAIN.fullmatch(text) is not None and (text == "localhost" or "." in text)
-
-
-def _is_ip_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return origin

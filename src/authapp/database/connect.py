@@ -167,6 +167,8 @@ class DeadlinePool(QueuePool):
 
     def connect(self) -> PoolProxiedConnection:
         """Return a connection. Raises ``sqlalchemy.exc.TimeoutError`` if none becomes free in time."""
+        if self.checkedout() < self.size():
+            return super().connect()
         start = time.monotonic()
         try:
             return super().connect()

@@ -35,6 +35,7 @@ from authapp.domain.passwords.response_floor import ResponseFloor
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.principals import Principals
 from authapp.domain.principals.recent import ActorPolicy
+from authapp.domain.providers.services import ProviderServices
 from authapp.domain.pruning import Pruning
 from authapp.domain.rate_limits import RateLimits
 from authapp.domain.roles.roles import Roles
@@ -53,6 +54,7 @@ from authapp.security.cursors import Cursors
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.keys import InvalidKey, KeyRing
 from authapp.security.passwords import Passwords
+from authapp.security.signed_challenges import SignedChallenges
 from authapp.security.tokens import TokenRules, Tokens
 
 EXTENSION = "authapp"
@@ -105,6 +107,7 @@ class Services:
     one_time_tokens: OneTimeTokens
     mail: MailServices
     email: EmailServices
+    providers: ProviderServices
     encryption_keys: EncryptionKeys | None
     pruning: Pruning
     health: Health
@@ -210,6 +213,9 @@ class Services:
             one_time_tokens=one_time_tokens,
             mail=mail,
             email=email,
+            providers=ProviderServices.build(
+                settings, SignedChallenges(keys), accounts, sessions, factors.changes, hooks
+            ),
             encryption_keys=encryption_keys,
             pruning=Pruning(
                 leeway=settings.leeway,

@@ -1,17 +1,35 @@
 """What is read from the database when the metrics are asked for: how large the tables are, and which mails wait."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.database.session import db
-from authapp.domain.mail.queue import read_queue
+from authapp import clock
+from authapp.database import deadline
+from authapp.database.connect import DIALECT
+from authapp.database.errors import sqlstate
+from authapp.database.reasons import reason
+from authapp.database.session import db, discard
+from authapp.models import OutgoingMail
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 2.0
+"""How long the database may take for each of the readings."""
+
+MAX_MAILS = 10_000
+"""How many mails are looked at: a scrape must not take longer, the more of them wait."""
 
 # The catalog's own estimate of the rows: to count them would take as long as the tables are large.
 _TABLES = text("""
     SELECT relname, pg_total_relation_size(oid) AS bytes, greatest(reltuples, 0) AS rows
-    FROM pg_class WHERE oid = ANY (ARRAY(SELECT to_regclass(quote_ident(name)) FROM unnest(:names) AS name))
+    FROM pg_class WHERE oid = ANY (ARRAY(SELECT to_regclass(name) FROM unnest(:names) AS name))
 """)
 
 
@@ -25,22 +43,40 @@ class TableSize:
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """The sizes of tables; how many mails wait, and for how many seconds the oldest has."""
+class WaitingMails:
+    """How many mails wait, up to ``MAX_MAILS``, and for how many seconds the oldest of them has."""
 
-    tables: tuple[TableSize, ...]
-    queued_mails: int
-    oldest_mail_seconds: int
+    count: int
+    oldest_seconds: float
 
 
-def read_statistics() -> Statistics | None:
-    """Return the statistics, or ``None`` if the database cannot be asked."""
+def read(reading: Callable[[], T]) -> T | None:
+    """Return the result of one of the functions below, or ``None`` if the database cannot be asked; that is logged."""
     try:
-        rows = db.session.execute(_TABLES, {"names": sorted(db.metadata.tables)})
-        tables = tuple(TableSize(row.relname, row.bytes, int(row.rows)) for row in rows)
-        queue = read_queue()
-    except SQLAlchemyError:
+        with deadline.within(SECONDS):
+            return reading()
+    except SQLAlchemyError as error:
+        why, state = reason(error) or type(error).__name__, sqlstate(error)
+        logger.warning("metrics cannot be read from the database: %s (SQLSTATE %s)", why, state)
         return None
     finally:
-        db.session.remove()
-    return Statistics(tables, queue.queued, queue.oldest_seconds)
+        discard()
+
+
+def is_answering() -> bool:
+    """Return true. Raises ``SQLAlchemyError``."""
+    return db.session.scalar(select(1)) == 1
+
+
+def table_sizes() -> list[TableSize]:
+    """Return the size of every table that the application declares. Raises ``SQLAlchemyError``."""
+    names = [DIALECT.identifier_preparer.format_table(table) for table in db.metadata.tables.values()]
+    rows = db.session.execute(_TABLES, {"names": sorted(names)})
+    return [TableSize(row.relname, row.bytes, int(row.rows)) for row in rows]
+
+
+def waiting_mails() -> WaitingMails:
+    """Return the state of the outbox. Raises ``SQLAlchemyError``."""
+    some = select(OutgoingMail.created_at).limit(MAX_MAILS).subquery()
+    count, oldest_at = db.session.execute(select(func.count(), func.min(some.c.created_at)).select_from(some)).one()
+    return WaitingMails(count, (clock.now() - oldest_at).total_seconds() if oldest_at else 0)

@@ -20,6 +20,12 @@ from authapp.errors.limits import TooManyRequests
 from authapp.errors.one_time_tokens import OneTimeTokenInvalid
 from authapp.errors.passkeys import LastWayIn, PasskeyInvalid, TooManyPasskeys
 from authapp.errors.passwords import InvalidCredentials, PasswordRejected, WrongPassword
+from authapp.errors.providers import (
+    AccountExists,
+    ProviderAlreadyLinked,
+    ProviderLoginFailed,
+    ProviderUnavailable,
+)
 from authapp.errors.refusals import (
     Conflict,
     FieldError,
@@ -37,6 +43,7 @@ from authapp.errors.refusals import (
 from authapp.errors.requests import (
     MalformedRequest,
     MethodNotAllowed,
+    OriginNotAllowed,
     PayloadTooLarge,
     ResourceNotFound,
     UnsupportedMediaType,
@@ -56,6 +63,7 @@ from authapp.errors.tokens import (
 )
 
 __all__ = [
+    "AccountExists",
     "ChallengeInvalid",
     "Conflict",
     "EmailNotVerified",
@@ -74,10 +82,14 @@ __all__ = [
     "MethodNotAllowed",
     "NotFound",
     "OneTimeTokenInvalid",
+    "OriginNotAllowed",
     "PasskeyInvalid",
     "PasswordRejected",
     "PayloadTooLarge",
     "PermissionDenied",
+    "ProviderAlreadyLinked",
+    "ProviderLoginFailed",
+    "ProviderUnavailable",
     "Quota",
     "RefreshTokenReused",
     "Refusal",

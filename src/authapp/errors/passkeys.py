@@ -28,8 +28,8 @@ class TooManyPasskeys(Conflict):
 class LastWayIn(Conflict):
     """Without this, nobody could log in to the account any more.
 
-    Set a password or add another passkey first. Recovery codes and authenticator apps do not count: they are second
-    factors.
+    Set a password, add another passkey or link a provider first. Recovery codes and authenticator apps do not count:
+    they are second factors.
     """
 
     code = "last_way_in"

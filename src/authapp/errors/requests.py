@@ -1,6 +1,6 @@
 """Refusals of a request for what it is, whoever sends it."""
 
-from authapp.errors.refusals import Invalid, Malformed, NotFound, Refusal
+from authapp.errors.refusals import Forbidden, Invalid, Malformed, NotFound, Refusal
 
 
 class MalformedRequest(Malformed):
@@ -23,6 +23,16 @@ class MethodNotAllowed(Refusal):
 
     code = "method_not_allowed"
     title = "This method is not allowed here."
+
+
+class OriginNotAllowed(Forbidden):
+    """The refresh token is in a cookie, and the request does not show that a page which may use it has sent it.
+
+    Send the header `X-Authapp-Cookie: 1`, from a page of this server or of an origin that the operator has listed.
+    """
+
+    code = "origin_not_allowed"
+    title = "This page may not use the cookie."
 
 
 class PayloadTooLarge(Refusal):

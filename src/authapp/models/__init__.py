@@ -11,6 +11,7 @@ from authapp.models.one_time_token import OneTimeToken
 from authapp.models.outgoing_mail import OutgoingMail
 from authapp.models.passkey import Passkey
 from authapp.models.pending_login import PendingLogin
+from authapp.models.provider_identity import ProviderIdentity
 from authapp.models.recovery_code import RecoveryCode
 from authapp.models.role import Role, UserRole
 from authapp.models.session import EndReason, Session
@@ -36,6 +37,7 @@ __all__ = [
     "OutgoingMail",
     "Passkey",
     "PendingLogin",
+    "ProviderIdentity",
     "RecoveryCode",
     "Role",
     "Session",

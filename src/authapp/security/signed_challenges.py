@@ -22,6 +22,9 @@ _HEAD = struct.Struct(">16sQ")
 
 _MAC_BYTES = sha256().digest_size
 
+CHALLENGE_BYTES = _HEAD.size + _MAC_BYTES
+"""The length of a challenge."""
+
 
 @dataclass(frozen=True)
 class VerifiedChallenge:
@@ -37,9 +40,9 @@ class SignedChallenges:
     def __init__(self, keys: KeyRing) -> None:
         self._keys = derived_keys(keys, "challenges")
 
-    def sign(self, purpose: str, bound_to: bytes) -> bytes:
-        """Return a new challenge. It is good for ``LIFETIME``, for this purpose and with the same ``bound_to`` only."""
-        head = _HEAD.pack(token_bytes(16), int((clock.now() + LIFETIME).timestamp()))
+    def sign(self, purpose: str, bound_to: bytes, lifetime: timedelta = LIFETIME) -> bytes:
+        """Return a new challenge. It is good for ``lifetime``, for this purpose and with the same ``bound_to`` only."""
+        head = _HEAD.pack(token_bytes(16), int((clock.now() + lifetime).timestamp()))
         return head + _mac(self._keys[0], purpose, bound_to, head)
 
     def verify(self, purpose: str, bound_to: bytes, challenge: bytes) -> VerifiedChallenge:

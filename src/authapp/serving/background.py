@@ -24,9 +24,13 @@ def start(application: Any, running: Callable[[], bool]) -> None:
     """
     if not hasattr(application, "extensions"):
         logger.warning("The application is not a Flask object, so no background task runs: wrap app.wsgi_app instead.")
-    extension = getattr(application, "extensions", {}).get(EXTENSION)
-    for task in getattr(extension, "background", ()):
+    for task in getattr(extension_of(application), "background", ()):
         gevent.spawn(_run, task, running)
+
+
+def extension_of(application: Any) -> Any:
+    """Return the ``AuthApp`` of a WSGI application, or ``None`` if it is not a Flask application with one."""
+    return getattr(application, "extensions", {}).get(EXTENSION)
 
 
 def _run(task: Callable[[Callable[[], bool]], None], running: Callable[[], bool]) -> None:

@@ -7,10 +7,11 @@ that it calls no other method of a socket than those here.
 
 import contextlib
 import errno
+import re
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gevent
@@ -34,6 +35,8 @@ WRITE_BYTES = 64 * 1024
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 1024 * 1024
 """What is read and discarded after the last answer on a connection."""
+
+_ORIGIN_LINE = re.compile(rb"\norigin:[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.IGNORECASE)
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -62,10 +65,13 @@ class ClientSocket:
         self._request: Any = None
         self._has_received = False
         self._dropped = False
+        self.error_headers: Sequence[tuple[str, str]] = ()
+        """Headers for an answer that gunicorn gives by itself."""
         self.expect_request()
 
     def expect_request(self) -> None:
         """Let the client send the head of its next request."""
+        self._head, self._is_head = bytearray(), True
         self._bytes_left = HEAD_BYTES
         self._free_reads = FREE_READS
         self._takes_turns = False
@@ -77,12 +83,25 @@ class ClientSocket:
         Raises ``ConnectionResetError`` if the client has been dropped meanwhile.
         """
         self._request = request
+        self._is_head = False
         self._bytes_left = 0
         if not self._has_received:
             self._wait(self._turns.wait_for_piece)
         self._has_received = False
         if self._dropped:
             raise ConnectionResetError(errno.ECONNRESET, "the worker was full")
+
+    def sent_origin(self) -> str | None:
+        """Return the header ``Origin`` of a request that may be one that cannot be parsed, as far as it has arrived.
+
+        ``None`` also for one that has several: the body of a request is its page's, and may look like a header.
+        """
+        if self._is_head:
+            with contextlib.suppress(OSError, TooManyBytes), self.without_waiting():
+                while self.recv(READ_BYTES):
+                    pass
+        found = _ORIGIN_LINE.findall(self._head)
+        return found[0].decode("latin-1") if len(found) == 1 else None
 
     def allow(self, number: int) -> None:
         """Let the client send ``number`` bytes from now on, and no more."""
@@ -149,6 +168,8 @@ class ClientSocket:
         finally:
             self.waiting_since = None
         self._has_received = True
+        if self._is_head:
+            self._head += received
         self._bytes_left -= len(received)
         # Here and not when the request begins: it would have been parsed.
         self._wait(self._turns.wait_for_request)
@@ -215,6 +236,7 @@ class ClientSocket:
         Closing a connection with unread bytes resets it, and the client loses the answer (RFC 9112, section 9.6).
         """
         self._bytes_left = number
+        self._is_head = False
         try:
             self._client.shutdown(socket.SHUT_WR)
             with gevent.Timeout(seconds, False):

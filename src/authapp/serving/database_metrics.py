@@ -5,8 +5,7 @@ from typing import Any
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-EXTENSION = "authapp"
-"""The key of ``Flask.extensions``; a test compares it with ``authapp.domain.services``."""
+from authapp.serving.background import extension_of
 
 
 class DatabaseMetrics:
@@ -16,24 +15,23 @@ class DatabaseMetrics:
         self._application = application
 
     def __call__(self) -> Iterator[Metric]:
-        """Return the metrics; only ``authapp_database_up`` while the database cannot be asked."""
-        if EXTENSION not in getattr(self._application, "extensions", {}):
+        """Return the metrics that could be read. While the database is away, that is ``authapp_database_up`` alone."""
+        if extension_of(self._application) is None:
             return
         # At the top, the master would have it, and a worker that imports the application anew would have two.
-        from authapp.domain.statistics import read_statistics  # noqa: PLC0415
+        from authapp.domain import statistics  # noqa: PLC0415
 
         with self._application.app_context():
-            statistics = read_statistics()
-        yield _gauge("authapp_database_up", "Whether the database answers: 1 or 0.", int(statistics is not None))
-        if statistics is None:
-            return
-        yield _gauge("authapp_mail_queue", "Mails that wait to be sent.", statistics.queued_mails)
-        yield _gauge(
-            "authapp_mail_oldest_seconds", "Age of the mail that waits longest.", statistics.oldest_mail_seconds
-        )
+            is_up = statistics.read(statistics.is_answering)
+            mails = statistics.read(statistics.waiting_mails) if is_up else None
+            tables = statistics.read(statistics.table_sizes) if is_up else None
+        yield _gauge("authapp_database_up", "Whether the database answers: 1 or 0.", int(bool(is_up)))
+        if mails is not None:
+            yield _gauge("authapp_mail_queue", "Mails that wait to be sent, at most 10,000.", mails.count)
+            yield _gauge("authapp_mail_oldest_seconds", "Age of the mail that waits longest.", mails.oldest_seconds)
         sizes = GaugeMetricFamily("authapp_table_bytes", "Size of a table with its indexes.", labels=["table"])
         rows = GaugeMetricFamily("authapp_table_rows", "Rows of a table, as PostgreSQL estimates.", labels=["table"])
-        for table in statistics.tables:
+        for table in tables or ():
             sizes.add_metric([table.name], table.bytes)
             rows.add_metric([table.name], table.rows)
         yield sizes

@@ -1,7 +1,7 @@
 """Metrics at ``/metrics``, on a port of its own: each worker counts for itself, and any of them answers for all.
 
-A worker counts in files named by its slot, 1 to the number of workers, and not by its process id: files by process id
-would pile up, since those of dead workers count on. The next worker in a slot goes on with its files.
+A worker counts in files named by its slot, the lowest number that no living worker has. Files named by process id would
+pile up, since those of dead workers count on. The next worker in a slot goes on with its files.
 
 Names of gunicorn that this file depends on, and that no document promises (tests/serving/test_gunicorn_names.py):
 ``Arbiter.WORKERS``, whose values are the workers alive, and ``gunicorn.util.parse_address(text)``.
@@ -10,6 +10,7 @@ Names of gunicorn that this file depends on, and that no document promises (test
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ DEFAULT_BIND = "127.0.0.1:9464"
 SCRAPES_AT_ONCE = 4
 """How many connections a worker serves here at once; who opens more waits for the others."""
 
+SECONDS = 5.0
+"""How long a connection may take, whatever it does."""
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -49,30 +53,45 @@ def on_starting(server: Any) -> None:
     server.metrics_port = None
     if os.environ.get("AUTHAPP_METRICS", "").strip() != "on":
         return
-    address = parse_address(os.environ.get("AUTHAPP_METRICS_BIND", "").strip() or DEFAULT_BIND)
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    # While the program is upgraded, the old master and the new one have the port.
-    listener = socket.create_server(address, family=family, reuse_port=True)
-    server.metrics_port = MetricsPort(listener, tempfile.mkdtemp(prefix="authapp-metrics-"))
+    bind = os.environ.get("AUTHAPP_METRICS_BIND", "").strip() or DEFAULT_BIND
+    try:
+        listener = _listen(parse_address(bind))
+    except OSError as error:
+        sys.exit(f"Nothing can listen at AUTHAPP_METRICS_BIND={bind}: {error.strerror}.")
+    folder = tempfile.mkdtemp(prefix="authapp-metrics-")
+    if os.geteuid() == 0:
+        # Workers that gunicorn runs as another account write there.
+        os.chown(folder, server.cfg.uid, server.cfg.gid)
+    server.metrics_port = MetricsPort(listener, folder)
     server.log.info("Metrics at http://%s:%s/metrics", *listener.getsockname()[:2])
+
+
+def _listen(address: tuple[str, int]) -> socket.socket:
+    options: dict[str, Any] = {"family": socket.AF_INET6 if ":" in address[0] else socket.AF_INET}
+    options["dualstack_ipv6"] = address[0] == "::" and socket.has_dualstack_ipv6()
+    if "GUNICORN_PID" not in os.environ:
+        # Fails if another service has the port: scrapes would be dealt out between the two.
+        socket.create_server(address, **options).close()
+    # While the program is upgraded (USR2), the old master and the new one have the port.
+    return socket.create_server(address, **options, reuse_port=True)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
     """Give a new worker the lowest slot that is free (gunicorn's hook, in the master)."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in range(1, len(taken) + 2) if slot not in taken)
-    worker.metrics_port = server.metrics_port
+    worker.metrics_port = getattr(server, "metrics_port", None)
 
 
-def child_exit(server: Any, worker: Any) -> None:
+def child_exit(_server: Any, worker: Any) -> None:
     """Forget what a dead worker had running (gunicorn's hook, in the master)."""
-    if server.metrics_port:
-        mark_process_dead(worker.slot, server.metrics_port.folder)  # type: ignore[no-untyped-call]
+    if worker.metrics_port:
+        mark_process_dead(worker.slot, worker.metrics_port.folder)  # type: ignore[no-untyped-call]
 
 
 def on_exit(server: Any) -> None:
     """Remove the folder (gunicorn's hook, in the master)."""
-    if server.metrics_port:
+    if getattr(server, "metrics_port", None):
         shutil.rmtree(server.metrics_port.folder, ignore_errors=True)
 
 
@@ -90,61 +109,73 @@ class RequestMetrics:
         """Take the metrics that the application, which has been imported, counts in."""
         # At the top, the master would have them, and a worker that imports the application anew would have two.
         from authapp import metrics  # noqa: PLC0415
+        from authapp.domain.audit import event_types  # noqa: PLC0415
 
         self._metrics = metrics
+        # From 0 on: of a counter that begins with its first event, Prometheus does not see that it rose.
+        for event_type in event_types:
+            metrics.AUDIT_EVENTS.labels(event_type)
         self.connections_tracked = metrics.HTTP_CONNECTIONS.track_inprogress()
-        self._known: dict[tuple[str, str, str, str], tuple[Any, Any]] = {}
+        self._series: dict[tuple[str, str, str, str], tuple[Any, Any]] = {}
 
     def record(self, response: Any, environ: dict[str, Any], duration: timedelta) -> None:
         """Count one request."""
         method = environ.get("REQUEST_METHOD", "-")
-        code = environ.get(CODE, "")
+        code = environ.get(CODE, "-")
         key = (environ.get(ROUTE, "-"), method if method in METHODS else "other", str(response.status)[:3], code)
-        requests, seconds = self._known.get(key) or self._know(key)
+        requests, seconds = self._series.get(key) or self._add_series(key)
         requests.inc()
         seconds.observe(duration.total_seconds())
 
-    def _know(self, key: tuple[str, str, str, str]) -> tuple[Any, Any]:
-        """Return the series of a key, and keep them: looking them up by labels costs as much as counting."""
+    def _add_series(self, key: tuple[str, str, str, str]) -> tuple[Any, Any]:
+        """Return the series of a key, and keep them: to look them up by their labels costs as much as to count."""
         series = (self._metrics.HTTP_REQUESTS.labels(*key), self._metrics.HTTP_REQUEST_SECONDS.labels(*key[:2]))
-        self._known[key] = series
+        self._series[key] = series
         return series
 
 
-def serve(port: MetricsPort, readings: Callable[[], Iterable[Metric]]) -> None:
-    """Answer scrapes beside the requests. ``readings`` returns what is read when somebody asks."""
+def serve(port: MetricsPort, database_metrics: Callable[[], Iterable[Metric]]) -> None:
+    """Answer scrapes beside the requests. ``database_metrics`` returns what is read when somebody asks."""
     # The master's socket is none of gevent's.
     listener = gevent.socket.socket(port.listener.family, port.listener.type, fileno=port.listener.fileno())
-    WSGIServer(listener, _Scrapes(port.folder, readings), log=None, spawn=Pool(SCRAPES_AT_ONCE)).start()
+    application = _Scrapes(port.folder, database_metrics)
+    _ScrapeServer(listener, application, log=None, spawn=Pool(SCRAPES_AT_ONCE)).start()
+
+
+class _ScrapeServer(WSGIServer):  # type: ignore[misc]  # gevent has no types
+    def handle(self, client: Any, address: Any) -> None:
+        """Serve one connection. Without a limit, a few that say nothing would end all scraping."""
+        with gevent.Timeout(SECONDS, False):
+            super().handle(client, address)
 
 
 class _Scrapes:
     """The WSGI application at the port of metrics."""
 
-    def __init__(self, folder: str, readings: Callable[[], Iterable[Metric]]) -> None:
+    def __init__(self, folder: str, database_metrics: Callable[[], Iterable[Metric]]) -> None:
         self._folder = folder
-        self._readings = readings
+        self._database_metrics = database_metrics
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         """Answer ``GET /metrics`` in the text format that the client accepts."""
         if environ["PATH_INFO"] != "/metrics" or environ["REQUEST_METHOD"] != "GET":
-            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            start_response("404 Not Found", [("Content-Type", "text/plain"), ("Connection", "close")])
             return [b"The metrics are at GET /metrics.\n"]
         encode, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
-        readings = list(self._readings())
+        collector = _ReadMetrics(list(self._database_metrics()))
         # On a thread: it parses the files of every worker, and requests must not wait for that.
-        body = gevent.get_hub().threadpool.apply(self._render, (encode, readings))
-        start_response("200 OK", [("Content-Type", content_type)])
+        body = gevent.get_hub().threadpool.apply(self._render, (encode, collector))
+        start_response("200 OK", [("Content-Type", content_type), ("Connection", "close")])
         return [body]
 
-    def _render(self, encode: Callable[[CollectorRegistry], bytes], readings: list[Metric]) -> bytes:
+    def _render(self, encode: Callable[[CollectorRegistry], bytes], collector: "_ReadMetrics") -> bytes:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=self._folder)  # type: ignore[no-untyped-call]
-        registry.register(_Collected(readings))
+        registry.register(collector)
         return encode(registry)
 
 
-class _Collected:
+class _ReadMetrics:
     """Metrics that have been read, as a collector."""
 
     def __init__(self, metrics: list[Metric]) -> None:

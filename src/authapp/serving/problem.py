@@ -8,6 +8,7 @@ file depends on, and that no document promises (tests/serving/test_gunicorn_name
 import http
 import json
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import gunicorn.util
@@ -20,11 +21,11 @@ def install() -> None:
 
 def write_problem(sock: Any, status: int, reason: str, _message: str) -> None:
     """Send the whole response; ``_message`` quotes the client's input and is not sent back."""
-    sock.sendall(response(status, reason))
+    sock.sendall(response(status, reason, getattr(sock, "error_headers", ())))
 
 
-def response(status: int, reason: str) -> bytes:
-    """Return an HTTP/1.1 response for gunicorn's ``status``.
+def response(status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> bytes:
+    """Return an HTTP/1.1 response for gunicorn's ``status``, with further ``headers``.
 
     gunicorn tells a dozen client errors apart; here all of them are 400 with one code, ``malformed_request``.
     """
@@ -44,5 +45,6 @@ def response(status: int, reason: str) -> bytes:
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",
         f"X-Request-ID: {request_id}",
+        *(f"{name}: {value}" for name, value in headers),
     ]
     return "\r\n".join([*head, "", body]).encode("ascii")

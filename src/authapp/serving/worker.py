@@ -39,8 +39,10 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """
 
     wsgi: Any
+    allowed_origins: Any = None
+    """The ``AllowedOrigins`` of ``authapp.api.cors``, if the application has some."""
     metrics_port: metrics.MetricsPort | None = None
-    slot: int
+    slot = 0
     """Both are set by the hooks of ``authapp.serving.metrics``."""
     connections_tracked: AbstractContextManager[Any] = nullcontext()
 
@@ -62,6 +64,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         if self.metrics_port:
             metrics.count_in_slot(self.metrics_port.folder, self.slot)
         super().load_wsgi()
+        self.allowed_origins = getattr(background.extension_of(self.wsgi), "allowed_origins", None)
         if self.metrics_port:
             self.log.request_metrics = metrics.RequestMetrics()
             self.connections_tracked = self.log.request_metrics.connections_tracked
@@ -102,7 +105,9 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         sock.expect_request()
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
-        """Answer a request that could not be parsed."""
+        """Answer a request that could not be parsed, or that the application did not answer."""
+        if self.allowed_origins:
+            client.error_headers = self.allowed_origins.headers(client.sent_origin())
         super().handle_error(req, client, addr, exc)
         client.linger()
 

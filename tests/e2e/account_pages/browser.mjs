@@ -16,7 +16,7 @@ export function test(name, run) {
 export async function runAll() {
   const browser = await chromium.launch({
     executablePath: settings.chromium,
-    args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    args: ["--no-sandbox", "--disable-dev-shm-usage", ...(settings.args ?? [])],
   });
   const results = {};
   try {

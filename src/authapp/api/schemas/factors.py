@@ -6,6 +6,7 @@ from marshmallow import Schema, ValidationError, fields, post_dump, validate, va
 
 from authapp.api.schemas.fields import NO_NUL, RECOVERY_CODES, Timestamp
 from authapp.api.schemas.passkeys import AuthenticationCredentialSchema, PasskeySchema
+from authapp.api.schemas.providers import ProviderIdentitySchema
 from authapp.domain.factors.kinds import TOTP, factor_kinds, provable_kinds
 
 CHALLENGE = "AZrHxFs-fVOmsjwdng9KdwyVsUgtBoEDNHFDSg7ZYdzKE0ZN9qOWYzMDbTM3G1J_"
@@ -35,7 +36,7 @@ class FactorsSchema(Schema):
     )
     passkeys = fields.List(fields.Nested(PasskeySchema), required=True)
     recovery_codes = fields.Nested(RemainingCodesSchema, required=True)
-    providers = fields.List(fields.Dict(), required=True, dump_default=[], metadata={"examples": [[]]})
+    providers = fields.List(fields.Nested(ProviderIdentitySchema), required=True)
 
     @post_dump(pass_original=True)
     def add_other_kinds(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> dict[str, Any]:

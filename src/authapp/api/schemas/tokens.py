@@ -1,7 +1,10 @@
 """Schemas of logins, tokens and introspection."""
 
-from marshmallow import EXCLUDE, Schema, fields, validate
+from typing import Any
 
+from marshmallow import EXCLUDE, Schema, fields, post_dump, validate
+
+from authapp.api.refresh_cookie import moved_to_cookie
 from authapp.api.schemas.fields import ACCESS_JWT, NO_NUL, REFRESH_JWT
 from authapp.domain.sessions.sessions import LogoutScope
 
@@ -37,6 +40,11 @@ class RefreshSchema(Schema):
 
 class TokenPairSchema(Schema):
     """An access token for private routes, and a refresh token to get the next pair."""
+
+    @post_dump
+    def _move_to_cookie(self, pair: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        # Here, so that no login that is added later forgets it.
+        return moved_to_cookie(pair)
 
     access_token = fields.String(required=True, metadata={"examples": [ACCESS_JWT]})
     token_type = fields.String(required=True, validate=validate.Equal("Bearer"), metadata={"enum": ["Bearer"]})

@@ -4,6 +4,8 @@
 (() => {
   const TIMEOUT_MS = 30_000;
   const CHALLENGE = "authapp.login-challenge";
+  const FLOW = "authapp.provider-flow";
+  const RETURNED = "returned";
   const main = document.querySelector("main");
   const steps = [...main.querySelectorAll("section")];
   /** What forms send without showing it. The token is here alone: no address, history or storage has it. */
@@ -13,6 +15,8 @@
     secrets.token = new URLSearchParams(location.hash.slice(1)).get("token");
     if (location.hash) history.replaceState(null, "", location.pathname + location.search);
     secrets.challenge = main.dataset.withChallenge ? storedChallenge() : null;
+    const query = new URLSearchParams(location.search);
+    if (query.has("state") && document.getElementById(RETURNED)) return finishLogin(query);
     show(firstStep(), { moveFocus });
   }
 
@@ -39,7 +43,9 @@
     button.textContent = button.dataset.busy;
     let outcome;
     try {
-      outcome = form.dataset.passkey ? await sendPasskey() : await send(form.dataset, fieldsOf(form));
+      if (form.dataset.passkey) outcome = await sendPasskey();
+      else if (form.dataset.provider) outcome = await beginLogin(form.dataset.provider);
+      else outcome = await send(form.dataset, fieldsOf(form));
       if (outcome.body?.access_token) await logOut(outcome.body.access_token);
     } finally {
       button.disabled = false;
@@ -92,6 +98,53 @@
     if (!credential) return { problem: { code: "passkey_unused" } };
     const answer = { challenge_id: asked.body.challenge_id, credential: credential.toJSON() };
     return send({ method: "POST", path: "auth/passkey-logins" }, answer);
+  }
+
+  /** Send the user to a provider. Return what went wrong, if the page stays. */
+  async function beginLogin(name) {
+    const path = `auth/providers/${name}/logins`;
+    const begun = await send({ method: "POST", path }, { redirect_uri: location.origin + location.pathname });
+    if (begun.problem) return begun;
+    try {
+      // Of this tab alone, and in no address: without it, nobody can use the code that comes back.
+      sessionStorage.setItem(FLOW, JSON.stringify({ path, flow: begun.body.flow }));
+    } catch {
+      return { problem: { code: "failed" } };
+    }
+    location.assign(begun.body.authorization_url);
+    return new Promise(() => {});
+  }
+
+  /** Complete the login with which a provider sent the user back; a button was pressed when it began. */
+  function finishLogin(query) {
+    history.replaceState(null, "", location.pathname);
+    const form = document.getElementById(RETURNED).querySelector("form");
+    const begun = storedFlow();
+    show(RETURNED);
+    form.querySelector("[type=submit]").hidden = true;
+    if (!begun) return refuse(form, { code: "provider_login_failed" });
+    if (!query.has("code")) return refuse(form, { code: "provider_denied" });
+    form.dataset.path = begun.path;
+    secrets.flow = begun.flow;
+    for (const name of ["state", "code", "iss"]) secrets[name] = query.get(name) ?? undefined;
+    return submit(form);
+  }
+
+  function storedFlow() {
+    try {
+      const begun = JSON.parse(sessionStorage.getItem(FLOW));
+      sessionStorage.removeItem(FLOW);
+      return begun;
+    } catch {
+      return null; // Storage is off, or holds something else.
+    }
+  }
+
+  /** Offer providers on the pages to which they may send users back. */
+  function offerProviders() {
+    for (const form of main.querySelectorAll("[data-provider]")) {
+      form.hidden = !form.dataset.hosts.split(" ").includes(location.host);
+    }
   }
 
   /** Offer passkeys where the browser has them, on the pages that may use them. */
@@ -196,5 +249,6 @@
   // Another link that is opened in this tab changes nothing but the fragment.
   addEventListener("hashchange", () => start({ moveFocus: true }));
   offerPasskeys();
+  offerProviders();
   start();
 })();

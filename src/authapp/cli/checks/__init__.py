@@ -4,7 +4,19 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.cli.checks import api_keys, database, foreign_hashes, keys, mail, passkeys, passwords, settings, tables
+from authapp.cli.checks import (
+    api_keys,
+    browsers,
+    database,
+    foreign_hashes,
+    keys,
+    mail,
+    passkeys,
+    passwords,
+    providers,
+    settings,
+    tables,
+)
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.domain.readiness_checks import readiness_checks
 from authapp.domain.services import Services
@@ -15,11 +27,12 @@ Check = Callable[[Services], CheckResult | Iterable[CheckResult]]
 
 without_database: list[Check] = [
     *(settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing, passwords.breached_list),
-    *(mail.server, mail.from_address, mail.templates, settings.required_factors),
+    *(mail.server, mail.from_address, mail.templates, settings.required_factors, browsers.cookie),
+    *(providers.reachable, providers.redirect_uris),
 ]
 doctor_checks: list[Check] = [
     *(tables.admins, tables.name_keys, tables.pruning, tables.users, tables.audit_events, mail.queue),
-    *(api_keys.service_keys, foreign_hashes.floor),
+    *(api_keys.service_keys, foreign_hashes.floor, providers.configured),
 ]
 """The checks of what the tables hold. Append your own; a check may use ``authapp.db``."""
 

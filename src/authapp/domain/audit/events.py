@@ -53,8 +53,10 @@ class EventType:
     EMAIL_CHANGE_UNDONE = event_types.register(
         "email.change_undone", "The address before was restored with the link in the mail to it."
     )
-    FACTOR_ADDED = event_types.register("factor.added", "A second factor was added to an account.")
-    FACTOR_REMOVED = event_types.register("factor.removed", "A second factor was removed from an account.")
+    FACTOR_ADDED = event_types.register("factor.added", "A second factor or a provider was added to an account.")
+    FACTOR_REMOVED = event_types.register(
+        "factor.removed", "A second factor or a provider was removed from an account."
+    )
     FACTOR_RESET = event_types.register("factor.reset", "All second factors of an account were removed.")
     SECOND_FACTOR_REFUSED = event_types.register(
         "second_factor.refused", "A wrong second factor was sent, after the right first one or in a session."
@@ -73,6 +75,9 @@ class EventType:
         "api_key.refused",
         "A key that has expired, or whose owner is disabled, was sent: once a minute for each key and worker.",
     )
+    PROVIDER_LINKED = event_types.register("provider.linked", "A user of a provider was linked with an account.")
+    PROVIDER_UNLINKED = event_types.register("provider.unlinked", "A user of a provider was unlinked from an account.")
+    PROVIDER_REFUSED = event_types.register("provider.refused", "The answer of a provider was refused.")
     ROLE_GRANTED = event_types.register("role.granted", "An account was given a role.")
     ROLE_REVOKED = event_types.register("role.revoked", "A role was taken from an account.")
     ROLE_CREATED = event_types.register("role.created", "A role was created.")

@@ -70,8 +70,8 @@ class FactorChange:
     ) -> None:
         """Record that a factor of this kind was removed, after its rows were, and end the sessions of ``scope``.
 
-        Recovery codes go with the last factor that they replace. So do ``mfa`` in the session of ``context``, and the
-        other sessions, whatever ``scope`` is.
+        Recovery codes go with the last second factor, which they replace. So do ``mfa`` in the session of ``context``,
+        and the other sessions, whatever ``scope`` is.
 
         Raises ``LastWayIn`` if there is no other way to log in: the owner would be locked out. Second factors are none,
         and neither are recovery codes.
@@ -80,7 +80,7 @@ class FactorChange:
         left = factors_of(self.user.id)
         if factor_kinds[factor].is_way_in and not left.ways_in:
             raise LastWayIn
-        if not left.second_factors:
+        if factor_kinds[factor].is_second and not left.second_factors:
             _delete_replacements(self.user.id)
             _remove_multi_factor(self.user.id, context.session_id)
             # They would keep ``mfa``, and could remove the factors of others with one that is gone.

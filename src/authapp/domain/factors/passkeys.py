@@ -63,9 +63,8 @@ class Passkeys:
         second factor of the account. Raises ``PasskeyInvalid``, ``TooManyPasskeys``, or what ``FactorChanges.by_owner``
         raises.
         """
-        # Before the account is locked: others that change it do not wait for signatures to be verified.
-        verified, made = self._verified(answer, context)
         with _unique_credential(), self._changes.by_owner(user_id, context) as change:
+            verified, made = self._verified(answer, context)
             if not self._challenges.consume(verified, user_id):
                 raise PasskeyInvalid
             _require_room(factors_of(user_id).states[PASSKEY])

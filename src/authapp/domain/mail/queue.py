@@ -30,7 +30,7 @@ class MailQueue:
 
 
 def read_queue() -> MailQueue:
-    """Return the state of the queue. It reads the whole table, so it is for operators, not for requests."""
+    """Return the state of the queue. It reads the whole table, so it is for the command line, not for requests."""
     given_up = select(func.count()).where(
         AuditEvent.type == EventType.MAIL_FAILED, AuditEvent.occurred_at > clock.now() - timedelta(days=1)
     )

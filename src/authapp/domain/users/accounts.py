@@ -66,8 +66,10 @@ class Accounts:
         self.announce(user, context)
         return user
 
-    def prepare(self, *, username: str, email: str, password: str, context: RequestContext) -> User:
+    def prepare(self, *, username: str, email: str, password: str | None, context: RequestContext) -> User:
         """Check what a guest wants to register, hash the password, and return the account, which is not stored.
+
+        Without a ``password``, the guest has another way to log in.
 
         Raises ``RegistrationClosed``, ``ValidationFailed``, ``PasswordRejected``, ``ServiceUnavailable``, and whatever
         a ``before_registration`` hook raises.

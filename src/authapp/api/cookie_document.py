@@ -1,0 +1,46 @@
+"""What the OpenAPI document says of the refresh token in a cookie, where that is switched on."""
+
+from typing import Any
+
+from authapp.api.cors import COOKIE_HEADER
+from authapp.api.refresh_cookie import NAME
+from authapp.errors import OriginNotAllowed, Refusal
+
+_SCHEME = "refreshCookie"
+_PAIR = {"$ref": "#/components/schemas/TokenPair"}
+_TAKE_IT = frozenset({"refreshTokens", "logOut"})
+_ASK: dict[str, Any] = {
+    "name": COOKIE_HEADER,
+    "in": "header",
+    "schema": {"type": "string", "enum": ["1"]},
+    "description": "For browsers: the refresh token is, or shall be, in the cookie.",
+}
+_SET_COOKIE: dict[str, Any] = {"schema": {"type": "string"}, "description": f"`{NAME}`, if `{COOKIE_HEADER}` was sent."}
+
+
+def describe_components(components: dict[str, Any]) -> None:
+    """Add the cookie to the components of the document, and say that the body may lack the refresh token."""
+    description = f"The refresh token of a browser. `{COOKIE_HEADER}: 1` and a listed `Origin` are needed with it."
+    scheme = {"type": "apiKey", "in": "cookie", "name": NAME, "description": description}
+    components["securitySchemes"][_SCHEME] = scheme
+    components["schemas"]["TokenPair"]["required"].remove("refresh_token")
+
+
+def describe(operation: dict[str, Any]) -> set[type[Refusal]]:
+    """Add the cookie to an operation that takes or sets it. Return what it is refused with for that."""
+    takes_it = operation["operationId"] in _TAKE_IT
+    gives_it = [response for response in operation["responses"].values() if _is_pair(response)]
+    if takes_it or gives_it:
+        operation.setdefault("parameters", []).append(_ASK)
+    for response in gives_it:
+        response.setdefault("headers", {})["Set-Cookie"] = _SET_COOKIE
+    if not takes_it:
+        return set()
+    operation["security"] = [*(operation["security"] or [{}]), {_SCHEME: []}]
+    operation.get("requestBody", {}).pop("required", None)
+    return {OriginNotAllowed}
+
+
+def _is_pair(response: dict[str, Any]) -> bool:
+    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+    return _PAIR in (schema, *schema.get("oneOf", ()))

@@ -1,0 +1,1 @@
+"""Logging in by a provider (OpenID Connect), and linking its users with accounts."""

@@ -1,0 +1,71 @@
+"""GitHub: OAuth 2.0 without ID tokens. Who the user is, its API tells whoever holds the access token."""
+
+from typing import Any
+
+from authapp.config import ProviderSettings
+from authapp.domain.providers.code_flow import access_token, authorization_url, exchange
+from authapp.domain.providers.flows import ProviderFlow
+from authapp.domain.providers.kinds import (
+    ProviderAnswer,
+    ProviderAnswerRefused,
+    ProviderQuestions,
+    ProviderTools,
+    ProviderUser,
+    provider_kinds,
+)
+from authapp.security import strict_json
+
+_SCOPES = ("read:user", "user:email")
+_ISSUER = "https://github.com"
+
+
+class GitHub:
+    """Asks github.com, or the GitHub Enterprise Server whose address is the issuer."""
+
+    def __init__(self, provider: ProviderSettings, _tools: ProviderTools) -> None:
+        self._provider = provider
+        site = provider.issuer.rstrip("/")
+        self._authorize, self._token = f"{site}/login/oauth/authorize", f"{site}/login/oauth/access_token"
+        self._api = "https://api.github.com" if site == _ISSUER else f"{site}/api/v3"
+
+    def authorization_url(self, flow: ProviderFlow, _questions: ProviderQuestions) -> str:
+        """Return where the user is sent."""
+        return authorization_url(self._authorize, self._provider, flow, _SCOPES)
+
+    def user(self, answer: ProviderAnswer, flow: ProviderFlow, questions: ProviderQuestions) -> ProviderUser:
+        """Return the user. Raises ``ProviderAnswerRefused`` and ``ProviderUnavailable``.
+
+        Without a nonce, PKCE is what binds the code to the flow.
+        """
+        if answer.issuer not in {None, self._provider.issuer}:
+            raise ProviderAnswerRefused("the answer is from another issuer")
+        response = exchange(self._token, answer.code, self._provider, flow, questions, "client_secret_post")
+        headers = {"Authorization": f"Bearer {access_token(response)}", "Accept": "application/vnd.github+json"}
+        profile = questions.json(f"{self._api}/user", headers)
+        # The number: names are given to others after a while.
+        number = profile.get("id")
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise ProviderAnswerRefused("the profile has no id")
+        email, is_verified = self._primary_email(headers, questions)
+        login = profile.get("login")
+        return ProviderUser(
+            subject=str(number),
+            email=email,
+            email_verified=is_verified,
+            names=(login,) if isinstance(login, str) else (),
+        )
+
+    def _primary_email(self, headers: dict[str, str], questions: ProviderQuestions) -> tuple[str | None, bool]:
+        answer = questions.ask(f"{self._api}/user/emails", headers=headers)
+        try:
+            # The answer is a list, and the strict parser reads objects.
+            emails: Any = strict_json.loads_object(b'{"emails":' + answer.body + b"}")["emails"]
+        except ValueError:
+            raise questions.unavailable("The answer is no JSON.") from None
+        for each in emails if isinstance(emails, list) else ():
+            if isinstance(each, dict) and each.get("primary") is True and isinstance(each.get("email"), str):
+                return each["email"], each.get("verified") is True
+        return None, False
+
+
+provider_kinds.register("github", GitHub)

@@ -1,0 +1,78 @@
+"""The identities of accounts at providers: their rows, and what an account has of them as a factor."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from authapp import clock
+from authapp.config import ProviderSettings
+from authapp.database.errors import broken_constraint
+from authapp.database.session import db
+from authapp.domain.factors.kinds import USER_ID, FactorKind, deletes_rows, factor_kinds
+from authapp.domain.providers.kinds import ProviderUser
+from authapp.errors import Refusal
+from authapp.models import ProviderIdentity
+
+PROVIDER = "provider"
+
+MAX_EMAIL = 254
+
+
+def identities_of(user_id: UUID) -> Sequence[ProviderIdentity]:
+    """Return the identities of an account by the names of their providers: one of each provider that is configured."""
+    rows = select(ProviderIdentity).where(ProviderIdentity.user_id == user_id).order_by(ProviderIdentity.provider)
+    return db.session.scalars(rows).all()
+
+
+def find_identity(provider: ProviderSettings, user: ProviderUser) -> ProviderIdentity | None:
+    """Return the identity of a provider's user, whosever it is, locked within the open transaction."""
+    which = (ProviderIdentity.issuer == provider.issuer, ProviderIdentity.subject == user.subject)
+    return db.session.scalars(select(ProviderIdentity).where(*which).with_for_update()).one_or_none()
+
+
+def new_identity(user_id: UUID, provider: ProviderSettings, user: ProviderUser) -> ProviderIdentity:
+    """Return an identity to be stored."""
+    return ProviderIdentity(
+        user_id=user_id,
+        provider=provider.name,
+        subject=user.subject,
+        issuer=provider.issuer,
+        email=shown_email(user),
+        linked_at=clock.now(),
+    )
+
+
+def shown_email(user: ProviderUser) -> str | None:
+    """Return the address to show to the owner; none that is too long to be one."""
+    return user.email if user.email and len(user.email) <= MAX_EMAIL else None
+
+
+@contextmanager
+def unique_identity(refusal: Callable[[], Refusal]) -> Iterator[None]:
+    """Raise ``refusal`` if another transaction has stored the identity meanwhile."""
+    try:
+        yield
+    except IntegrityError as error:
+        if broken_constraint(error) in {"uq_provider_identities_issuer_subject", "pk_provider_identities"}:
+            raise refusal() from None
+        raise
+
+
+def _count() -> Any:
+    return select(func.count()).where(ProviderIdentity.user_id == USER_ID).scalar_subquery()
+
+
+factor_kinds.register(
+    PROVIDER,
+    FactorKind(
+        state=_count(),
+        is_way_in=True,
+        delete=deletes_rows(ProviderIdentity.linked_at),
+        member="providers",
+        show=lambda user_id, _number: identities_of(user_id),
+    ),
+)

@@ -1,0 +1,174 @@
+"""Logging in by a provider, which makes an account the first time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from authapp import clock
+from authapp.context import RequestContext
+from authapp.database.session import db, transaction
+from authapp.domain import audit
+from authapp.domain.audit import EventType
+from authapp.domain.hooks import Hooks
+from authapp.domain.providers.answers import BegunFlow, FlowAnswer, ProvenUser, Providers, record_refusal
+from authapp.domain.providers.identities import find_identity, new_identity, shown_email, unique_identity
+from authapp.domain.providers.usernames import free_username
+from authapp.domain.sessions.authentication import AuthenticationResult
+from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.sessions.token_pairs import TokenPair
+from authapp.domain.users.accounts import Accounts
+from authapp.domain.users.rows import refers_to, unique_names
+from authapp.errors import (
+    AccountExists,
+    EmailNotVerified,
+    EmailTaken,
+    ProviderAlreadyLinked,
+    ProviderLoginFailed,
+    Refusal,
+    UsernameTaken,
+    ValidationFailed,
+)
+from authapp.models import ProviderIdentity, User, UserStatus
+
+FEDERATED = "fed"
+"""The method (``amr``) of such a login: RFC 8176 has no name for it, and this one is in common use."""
+
+_TRIES = 5
+"""How often a new account is tried: another request may take its username, or link the same user, meanwhile."""
+
+
+@dataclass(frozen=True)
+class ProviderLogin:
+    """A login: its tokens, and whether an account was made for it."""
+
+    pair: TokenPair
+    is_new: bool
+
+
+class ProviderLogins:
+    """The use cases of logins by a provider."""
+
+    def __init__(
+        self, providers: Providers, accounts: Accounts, sessions: Sessions, hooks: Hooks, *, must_verify: bool
+    ) -> None:
+        """With ``must_verify``, no account is made whose address nobody has verified."""
+        self._providers = providers
+        self._accounts = accounts
+        self._sessions = sessions
+        self._hooks = hooks
+        self._must_verify = must_verify
+
+    def begin(self, provider: str, redirect_uri: str) -> BegunFlow:
+        """Return a new flow. Raises what ``Providers.begin_flow`` raises."""
+        return self._providers.begin_flow(provider, redirect_uri)
+
+    def log_in(self, provider: str, answer: FlowAnswer, context: RequestContext) -> ProviderLogin:
+        """Start a session for the account of the provider's user; make the account if there is none.
+
+        The flow is consumed before the session starts, also if a ``before_session_start`` hook then refuses, for
+        example to ask for a second factor.
+
+        Raises what ``Providers.prove`` raises; ``AccountExists`` if another account has the address;
+        ``RegistrationClosed``, ``EmailNotVerified``; or what a hook raises.
+        """
+        proven = self._providers.prove(provider, answer, context)
+        user, is_new = self._account_of(proven, context)
+        if is_new:
+            self._accounts.announce(user, context)
+        result = AuthenticationResult(user.id, (FEDERATED,), auth_time=clock.now(), account_version=user.updated_at)
+        pair = self._start(result, provider, context)
+        return ProviderLogin(pair, is_new)
+
+    def _start(self, result: AuthenticationResult, provider: str, context: RequestContext) -> TokenPair:
+        try:
+            pair = self._sessions.start(result, context)
+        except Refusal as refusal:
+            if refusal.is_final:
+                record_refusal(provider, refusal.code, context, result.user_id)
+            raise
+        if pair is None:
+            record_refusal(provider, "the account has changed", context, result.user_id)
+            raise ProviderLoginFailed
+        return pair
+
+    def _account_of(self, proven: ProvenUser, context: RequestContext) -> tuple[User, bool]:
+        try:
+            for _ in range(_TRIES):
+                user = self._linked_account(proven)
+                if user is not None:
+                    return user, False
+                try:
+                    return self._new_account(proven, context), True
+                except (UsernameTaken, ProviderAlreadyLinked):
+                    continue  # another request was faster: look again
+        except Refusal as refusal:
+            record_refusal(proven.provider.name, refusal.code, context)
+            raise
+        raise ProviderLoginFailed
+
+    def _linked_account(self, proven: ProvenUser) -> User | None:
+        """Return the account of the provider's user, if there is one, and consume the flow.
+
+        Raises ``ProviderLoginFailed`` if the account is disabled, or the flow was used.
+        """
+        with transaction():
+            identity = find_identity(proven.provider, proven.user)
+            if identity is None:
+                return None
+            user = db.session.get_one(User, identity.user_id, populate_existing=True)
+            if user.status != UserStatus.ACTIVE:
+                raise ProviderLoginFailed
+            proven.opened.consume()
+            identity.last_login_at = clock.now()
+            identity.email = shown_email(proven.user)
+        return user
+
+    def _new_account(self, proven: ProvenUser, context: RequestContext) -> User:
+        """Make an account with the identity, and consume the flow.
+
+        Raises ``UsernameTaken`` and ``ProviderAlreadyLinked`` if another request was faster.
+        """
+        provider, known = proven.provider, proven.user
+        # Also of an account that is made meanwhile: who has the address decides nothing about whose the login is.
+        if not known.email:
+            raise ProviderLoginFailed("The provider told no email address.")
+        if _has_account(known.email):
+            raise _refusal_of(proven)
+        is_verified = provider.trust_email and known.email_verified
+        user = self._prepared(free_username(known, known.email), known.email, context)
+        if is_verified:
+            user.set_verified(clock.now())
+        elif self._must_verify:
+            raise EmailNotVerified
+        try:
+            with unique_names(), unique_identity(ProviderAlreadyLinked), transaction():
+                proven.opened.consume()
+                self._accounts.store(user, context)
+                db.session.flush()
+                identity = new_identity(user.id, provider, known)
+                identity.last_login_at = clock.now()
+                db.session.add(identity)
+                details: dict[str, Any] = {"provider": provider.name, "issuer": provider.issuer}
+                audit.record(
+                    EventType.PROVIDER_LINKED, context=context, subject_id=user.id, actor_id=user.id, **details
+                )
+        except EmailTaken:
+            raise _refusal_of(proven) from None
+        return user
+
+    def _prepared(self, username: str, email: str, context: RequestContext) -> User:
+        try:
+            return self._accounts.prepare(username=username, email=email, password=None, context=context)
+        except ValidationFailed:
+            raise ProviderLoginFailed("The provider told no usable email address.") from None
+
+
+def _has_account(email: str) -> bool:
+    with transaction() as session:
+        return "@" in email and session.query(User.id).where(refers_to(email)).first() is not None
+
+
+def _refusal_of(proven: ProvenUser) -> Refusal:
+    """Return why the address is taken: by another login of the same user at the same moment, or by somebody else."""
+    with transaction():
+        identity: ProviderIdentity | None = find_identity(proven.provider, proven.user)
+    return AccountExists() if identity is None else ProviderAlreadyLinked()

@@ -1,0 +1,98 @@
+"""Providers with discovery and ID tokens (OpenID Connect Core 1.0)."""
+
+from typing import Any
+
+from authapp.config import ProviderSettings
+from authapp.domain.providers.code_flow import access_token, authorization_url, exchange
+from authapp.domain.providers.discovery import Discovery
+from authapp.domain.providers.flows import ProviderFlow
+from authapp.domain.providers.kinds import (
+    ProviderAnswer,
+    ProviderAnswerRefused,
+    ProviderQuestions,
+    ProviderTools,
+    ProviderUser,
+    provider_kinds,
+)
+from authapp.security import id_tokens
+from authapp.security.id_tokens import IDTokenRefused, IDTokenRules
+
+_SCOPES = ("openid", "email", "profile")
+_NAMES = ("preferred_username", "nickname", "given_name", "name")
+
+
+class OpenIDProvider:
+    """Asks one provider."""
+
+    def __init__(self, provider: ProviderSettings, tools: ProviderTools) -> None:
+        self._provider = provider
+        self._leeway = tools.leeway
+        self._discovery = Discovery(provider)
+
+    def authorization_url(self, flow: ProviderFlow, questions: ProviderQuestions) -> str:
+        """Return where the user is sent. Raises ``ProviderUnavailable``."""
+        endpoint = self._discovery.metadata(questions).authorization_endpoint
+        return authorization_url(endpoint, self._provider, flow, _SCOPES, nonce=flow.nonce)
+
+    def user(self, answer: ProviderAnswer, flow: ProviderFlow, questions: ProviderQuestions) -> ProviderUser:
+        """Return the user. Raises ``ProviderAnswerRefused`` and ``ProviderUnavailable``."""
+        metadata, provider = self._discovery.metadata(questions), self._provider
+        # Before the code goes anywhere: it may be that of another provider (RFC 9207, section 2.4).
+        if answer.issuer != provider.issuer and (answer.issuer is not None or metadata.sends_issuer):
+            raise ProviderAnswerRefused("the answer is from another issuer")
+        response = exchange(metadata.token_endpoint, answer.code, provider, flow, questions, metadata.authentication)
+        claims = self._verified_claims(response, flow, questions)
+        if "email" not in claims and metadata.userinfo_endpoint:
+            token, subject = access_token(response), claims["sub"]
+            claims = {**claims, **_userinfo(metadata.userinfo_endpoint, token, subject, questions)}
+        return _user(claims)
+
+    def _verified_claims(
+        self, response: dict[str, Any], flow: ProviderFlow, questions: ProviderQuestions
+    ) -> dict[str, Any]:
+        """Return the claims of the ID token in a token response."""
+        token, access, provider = response.get("id_token"), response.get("access_token"), self._provider
+        if not isinstance(token, str):
+            raise ProviderAnswerRefused("there is no ID token")
+        rules = IDTokenRules(
+            issuer=provider.issuer,
+            client_id=provider.client_id,
+            algorithms=provider.algorithms,
+            nonce=flow.nonce,
+            leeway=self._leeway,
+        )
+        try:
+            return id_tokens.read(
+                token,
+                access if isinstance(access, str) else None,
+                rules,
+                lambda kid: self._discovery.key(kid, questions),
+            )
+        except IDTokenRefused as refused:
+            raise ProviderAnswerRefused(f"the ID token: {refused}") from None
+
+
+def _userinfo(endpoint: str, token: str, subject: str, questions: ProviderQuestions) -> dict[str, Any]:
+    """Return what the provider tells at its UserInfo endpoint: some tell no address in an ID token (section 5.4).
+
+    Raises ``ProviderAnswerRefused`` and ``ProviderUnavailable``.
+    """
+    userinfo = questions.json(endpoint, {"Authorization": f"Bearer {token}"})
+    # Another user's must not be used (section 5.3.2).
+    if userinfo.get("sub") != subject:
+        raise ProviderAnswerRefused("the UserInfo is of another user")
+    return userinfo
+
+
+def _user(claims: dict[str, Any]) -> ProviderUser:
+    email = claims.get("email")
+    return ProviderUser(
+        subject=claims["sub"],
+        email=email if isinstance(email, str) else None,
+        # Some providers write it as text; only the JSON value counts.
+        email_verified=claims.get("email_verified") is True,
+        names=tuple(name for each in _NAMES if isinstance(name := claims.get(each), str)),
+    )
+
+
+provider_kinds.register("openid", OpenIDProvider)

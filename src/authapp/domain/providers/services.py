@@ -1,0 +1,47 @@
+"""The use cases of providers, wired for one application."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from authapp.config import Settings
+from authapp.domain.factors.factor_changes import FactorChanges
+from authapp.domain.hooks import Hooks
+from authapp.domain.providers import github, openid  # noqa: F401 - it registers them
+from authapp.domain.providers.answers import Provider, Providers
+from authapp.domain.providers.flows import Flows
+from authapp.domain.providers.kinds import ProviderTools
+from authapp.domain.providers.links import ProviderLinks
+from authapp.domain.providers.logins import ProviderLogins
+from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.users.accounts import Accounts
+from authapp.security.signed_challenges import SignedChallenges
+
+
+@dataclass(frozen=True)
+class ProviderServices:
+    """The use cases of providers."""
+
+    providers: Providers
+    logins: ProviderLogins
+    links: ProviderLinks
+
+    @classmethod
+    def build(
+        cls,
+        settings: Settings,
+        challenges: SignedChallenges,
+        accounts: Accounts,
+        sessions: Sessions,
+        changes: FactorChanges,
+        hooks: Hooks,
+    ) -> Self:
+        """Create the use cases. Raises ``KeyError`` for a kind of provider that is not registered."""
+        tools = ProviderTools(leeway=settings.leeway)
+        configured = {name: Provider(each, tools) for name, each in (settings.providers or {}).items()}
+        providers = Providers(configured, Flows(challenges), settings.redirect_uris or ())
+        must_verify = settings.email_verification == "required"
+        return cls(
+            providers=providers,
+            logins=ProviderLogins(providers, accounts, sessions, hooks, must_verify=must_verify),
+            links=ProviderLinks(providers, changes),
+        )

@@ -1,0 +1,437 @@
+"""Providers that lie, or are slow: each check of an answer, broken by itself."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from flask import Flask
+from jwt.algorithms import RSAAlgorithm
+
+from authapp import clock
+from authapp.domain.http_client import HTTPClient
+from authapp.domain.providers import answers, discovery, kinds
+from authapp.domain.providers.flows import LIFETIME
+from authapp.errors import ProviderUnavailable
+from authapp.models import Session
+from authapp.security import base64url
+from authapp.security.keys import Key
+from clocks import Time
+from conftest import reconfigured
+from factories import Api, all_events, problem
+from providers import LOGINS, FakeProvider, Lies, begin, fake_provider, finish, forget_keys, log_in, respond, signed
+from settings import PROVIDERS
+
+DISCOVERY, JWKS, TOKEN = "/.well-known/openid-configuration", "/jwks", "/token"
+
+
+@pytest.fixture
+def provider(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
+    with fake_provider() as made:
+        reconfigured(app, monkeypatch, providers={"example": made.settings()})
+        yield made
+
+
+def unsigned(token: str) -> str:
+    _header, claims, _ = token.split(".")
+    return f"{base64url.encode(json.dumps({'alg': 'none'}).encode())}.{claims}."
+
+
+def with_hmac(provider: FakeProvider) -> Callable[[str], str]:
+    """Sign with what everybody knows: the provider's public key, as the secret of an HMAC."""
+    public = json.dumps(provider.public_jwk()).encode().ljust(64, b"=")
+
+    def sign(token: str) -> str:
+        claims = json.loads(base64url.decode(token.split(".")[1]))
+        key = Key.from_jwk({"kty": "oct", "k": base64url.encode(public)})
+        return signed(key, claims, kid=provider.key.kid)
+
+    return sign
+
+
+FAR = int(time.time())
+WRONG_CLAIMS: dict[str, dict[str, Any]] = {
+    "nonce": {"nonce": "another"},
+    "no nonce": {"nonce": None},
+    "audience": {"aud": "another"},
+    "audiences without azp": {"aud": ["authapp-client", "another"]},
+    "azp": {"azp": "another"},
+    "azp of many": {"aud": ["authapp-client", "another"], "azp": "another"},
+    "audience as an object": {"aud": {"authapp-client": 1}},
+    "issuer": {"iss": "https://accounts.example.com"},
+    "issuer that starts alike": {"iss": "http://localhost"},
+    "expired": {"exp": FAR - 60},
+    "from the future": {"iat": FAR + 3600, "exp": FAR + 7200},
+    "old": {"iat": FAR - 3600},
+    "not yet valid": {"nbf": FAR + 3600},
+    "exp as text": {"exp": "9999999999"},
+    "exp as a boolean": {"exp": True},
+    "no exp": {"exp": None},
+    "no iat": {"iat": None},
+    "at_hash": {"at_hash": base64url.encode(sha256(b"another").digest()[:16])},
+    "at_hash as a number": {"at_hash": 1},
+    "no subject": {"sub": None},
+    "empty subject": {"sub": ""},
+    "subject as a number": {"sub": 248289761001},
+    "long subject": {"sub": "x" * 256},
+}
+
+
+@pytest.mark.parametrize("claims", WRONG_CLAIMS.values(), ids=WRONG_CLAIMS)
+def test_an_id_token_with_wrong_claims_is_refused(
+    app: Flask, api: Api, provider: FakeProvider, claims: dict[str, Any]
+) -> None:
+    provider.lies.claims = claims
+    refused(app, api, provider)
+
+
+def refused(app: Flask, api: Api, provider: FakeProvider) -> None:
+    """Check that a login fails, for a reason that only the operator is told, and that it goes with the lie alone."""
+    answer = problem(log_in(api, provider), 401, "provider_login_failed")
+    (event,) = all_events(app, "provider.refused")
+    assert event.details["reason"] not in json.dumps(answer)
+    with app.app_context():
+        assert Session.query.count() == 0
+    provider.lies = Lies()
+    assert log_in(api, provider).status_code == 201
+
+
+@pytest.mark.parametrize("claims", [{"exp": -1}, {"iat": +1}, {"nbf": +1}], ids=str)
+def test_a_clock_that_differs_by_seconds_is_no_reason_to_refuse(
+    app: Flask, api: Api, provider: FakeProvider, time: Time, claims: dict[str, int]
+) -> None:
+    ahead = {name: int(clock.now().timestamp()) + seconds for name, seconds in claims.items()}
+    provider.lies.claims = {"iat": int(clock.now().timestamp()), **ahead}
+    assert log_in(api, provider).status_code == 201
+    beyond = {name: value + 10 * claims[name] for name, value in ahead.items()}
+    provider.lies.claims = {**provider.lies.claims, **beyond}
+    problem(log_in(api, provider), 401, "provider_login_failed")
+
+
+def test_an_audience_in_a_list_and_azp_are_accepted(api: Api, provider: FakeProvider) -> None:
+    provider.lies.claims = {"aud": ["authapp-client", "another"], "azp": "authapp-client"}
+    assert log_in(api, provider).status_code == 201
+
+
+WRONG_TOKENS: dict[str, Callable[[FakeProvider], Callable[[str], str]]] = {
+    "alg none": lambda _: unsigned,
+    "alg HS256 by the public key": with_hmac,
+    "no signature": lambda _: lambda token: token.rpartition(".")[0] + ".",
+    "another signature": lambda _: lambda token: token.rpartition(".")[0] + "." + "A" * 86,
+    "no token": lambda _: lambda _token: "no token",
+    "long token": lambda _: lambda token: token + "A" * 20_000,
+    "padded": lambda _: lambda token: token + "=",
+}
+
+
+@pytest.mark.parametrize("make", WRONG_TOKENS.values(), ids=WRONG_TOKENS)
+def test_an_id_token_that_is_not_signed_by_the_provider_is_refused(
+    app: Flask, api: Api, provider: FakeProvider, make: Callable[[FakeProvider], Callable[[str], str]]
+) -> None:
+    provider.lies.token = make(provider)
+    refused(app, api, provider)
+
+
+def test_the_key_of_another_issuer_is_refused(app: Flask, api: Api, provider: FakeProvider) -> None:
+    provider.lies.key = Key.generate("ES256")
+    refused(app, api, provider)
+
+
+@pytest.mark.parametrize("header", [{"crit": ["exp"], "exp": 1}, {"kid": 7}, {"alg": "ES384"}, {"alg": None}])
+def test_an_id_token_with_a_wrong_header_is_refused(
+    app: Flask, api: Api, provider: FakeProvider, header: dict[str, Any]
+) -> None:
+    provider.lies.header = header
+    refused(app, api, provider)
+
+
+def test_an_algorithm_that_the_provider_is_not_configured_with_is_refused(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.key, provider.lies.drop = Key.generate("EdDSA"), ("at_hash",)  # which the provider makes for ES256
+    problem(log_in(api, provider), 401, "provider_login_failed")
+    reconfigured(app, monkeypatch, providers={"example": provider.settings(algorithms=("EdDSA",))})
+    assert log_in(api, provider).status_code == 201
+
+
+class RSAKey:
+    """A key of so many bits, as a provider may have it."""
+
+    alg, kid = "RS256", "rsa"
+
+    def __init__(self, bits: int) -> None:
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+        self.jwk = {**json.loads(RSAAlgorithm.to_jwk(self._key.public_key())), "kid": self.kid}
+
+    def sign(self, message: bytes) -> bytes:
+        return self._key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+
+
+@pytest.mark.parametrize(("bits", "status"), [(1024, 401), (2048, 201)])
+def test_an_rsa_key_that_is_too_short_is_not_used(api: Api, provider: FakeProvider, bits: int, status: int) -> None:
+    provider.key = RSAKey(bits)
+    assert log_in(api, provider).status_code == status
+
+
+def test_keys_in_the_header_are_never_used(app: Flask, api: Api, provider: FakeProvider) -> None:
+    thief = Key.generate("ES256")
+    public = {name: value for name, value in thief.jwk.items() if name != "d"}
+    provider.lies.key = thief
+    provider.lies.header = {"jwk": public, "jku": f"{provider.issuer}/thief", "kid": thief.kid}
+    provider.lies.answers["/thief"] = lambda handler: respond(handler, {"keys": [public]})
+    refused(app, api, provider)
+    assert "/thief" not in provider.paths
+
+
+@pytest.mark.parametrize("marks", [{"use": "enc"}, {"alg": "ES384"}, {"kty": "oct", "k": "A" * 43}, {"crv": "P-999"}])
+def test_a_key_that_is_for_something_else_is_not_used(api: Api, provider: FakeProvider, marks: dict[str, str]) -> None:
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": [{**provider.public_jwk(), **marks}]})
+    problem(log_in(api, provider), 401, "provider_login_failed")
+
+
+def test_the_answer_of_another_issuer_is_refused_before_the_code_is_sent(
+    app: Flask, api: Api, provider: FakeProvider
+) -> None:
+    for number, issuer in enumerate(("https://mixed-up.example", f"{provider.issuer}/", None)):
+        answer: dict[str, Any] = {**finish(provider, begin(api)), "iss": issuer}
+        answer = {name: value for name, value in answer.items() if value is not None}
+        problem(api("PUT", LOGINS, json=answer), 401, "provider_login_failed")
+        assert len(all_events(app, "provider.refused")) == number + 1
+    assert TOKEN not in provider.paths
+
+
+def test_without_rfc_9207_an_answer_needs_no_issuer(api: Api, provider: FakeProvider) -> None:
+    provider.lies.metadata = {"authorization_response_iss_parameter_supported": False}
+    answer = finish(provider, begin(api))
+    problem(api("PUT", LOGINS, json={**answer, "iss": "https://another.example"}), 401, "provider_login_failed")
+    del answer["iss"]
+    assert api("PUT", LOGINS, json=answer).status_code == 201
+
+
+def test_an_answer_is_not_taken_for_that_of_another_provider(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fake_provider() as other:
+        both = {"example": provider.settings(), "other": other.settings("other")}
+        reconfigured(app, monkeypatch, providers=both)
+        answer = finish(provider, begin(api))
+        for lie in (answer, {**answer, "iss": other.issuer}):
+            response = api("PUT", LOGINS.replace("example", "other"), json=lie)
+            problem(response, 401, "provider_login_failed")
+        assert other.paths == [], "the other provider gets the code"
+        assert api("PUT", LOGINS, json=answer).status_code == 201
+
+
+def test_a_flow_is_no_other_clients(api: Api, provider: FakeProvider) -> None:
+    provider.lies.replays = True  # so that it is not the code, used up, that is refused
+    first, second = begin(api), begin(api)
+    answer = finish(provider, second)
+    for wrong in (
+        {"flow": first["flow"]},
+        {"state": finish(provider, first)["state"]},
+        {"flow": first["flow"], "state": finish(provider, first)["state"]},
+        {"flow": "A" * 75},
+        {"flow": second["flow"][:-4] + "AAAA"},
+        {"flow": "A" + second["flow"][1:]},
+        {"code": "another"},
+    ):
+        problem(api("PUT", LOGINS, json={**answer, **wrong}), 401, "provider_login_failed")
+    assert api("PUT", LOGINS, json=finish(provider, second)).status_code == 201
+
+
+def test_a_flow_expires(app: Flask, api: Api, provider: FakeProvider, time: Time) -> None:
+    first, second = begin(api), begin(api)
+    # The whole second in which it was made does not count.
+    time.passes(LIFETIME - timedelta(seconds=2))
+    now = int(clock.now().timestamp())
+    provider.lies.claims = {"iat": now, "exp": now + 300}
+    assert api("PUT", LOGINS, json=finish(provider, first)).status_code == 201
+    time.passes(seconds=2)
+    problem(api("PUT", LOGINS, json=finish(provider, second)), 401, "provider_login_failed")
+    (event,) = all_events(app, "provider.refused")
+    assert event.details["reason"] == "the flow is not good"
+
+
+def test_the_address_tells_neither_the_flow_nor_the_verifier(api: Api, provider: FakeProvider) -> None:
+    begun = begin(api)
+    state = base64url.encode(sha256(begun["flow"].encode()).digest())
+    assert f"state={state}" in begun["authorization_url"]
+    assert begun["flow"] not in begun["authorization_url"]
+    assert "code_verifier" not in begun["authorization_url"]
+
+
+def never(handler: BaseHTTPRequestHandler) -> None:
+    time.sleep(3)
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b" " * 65_536)
+
+
+def dripping(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(40):
+        handler.wfile.write(b" ")
+        time.sleep(0.1)
+
+
+def redirecting(handler: BaseHTTPRequestHandler) -> None:
+    respond(handler, {}, 302, Location=f"http://{handler.headers['Host']}/elsewhere")
+
+
+BROKEN: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {
+    "never": never,
+    "endless": endless,
+    "dripping": dripping,
+    "redirecting": redirecting,
+    "500": lambda handler: respond(handler, {}, 500),
+    "no JSON": lambda handler: respond(handler, "text"),
+    "large": lambda handler: respond(handler, {"padding": "x" * kinds.MAX_BYTES}),
+    "cut off": lambda handler: handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"),
+}
+
+
+@pytest.mark.parametrize("path", [DISCOVERY, JWKS, TOKEN])
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
+def test_a_provider_that_is_broken_is_unavailable_in_time(
+    api: Api,
+    provider: FakeProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    answer: Callable[[BaseHTTPRequestHandler], None],
+) -> None:
+    monkeypatch.setattr(kinds.ProviderQuestions.__init__, "__defaults__", (1.0,))
+    begun = None if path == DISCOVERY else finish(provider, begin(api))
+    provider.lies.answers[path] = answer
+    started = time.monotonic()
+    if begun is None:
+        response = api.post(LOGINS, {"redirect_uri": "https://app.example.com/callback"})
+    else:
+        response = api("PUT", LOGINS, json=begun)
+    problem(response, 503, "provider_unavailable")
+    assert response.headers["Retry-After"] == "5"
+    assert time.monotonic() - started < 2
+    assert "/elsewhere" not in provider.paths
+
+
+def test_the_time_is_five_seconds_for_all_questions_together() -> None:
+    assert kinds.ProviderQuestions.__init__.__defaults__ == (5.0,)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"issuer": "https://another.example"},
+        {"issuer": None},
+        {"token_endpoint": "http://192.0.2.7/token"},
+        {"jwks_uri": "file:///etc/passwd"},
+        {"jwks_uri": "http://user@localhost/jwks"},
+        {"authorization_endpoint": "javascript:alert(1)"},
+        {"token_endpoint": 7},
+        {"token_endpoint": "https://op.example.org:99999/token"},
+        {"userinfo_endpoint": "http://192.0.2.7/userinfo"},
+    ],
+)
+def test_a_discovery_document_that_cannot_be_trusted_is_not_used(
+    api: Api, provider: FakeProvider, metadata: dict[str, Any]
+) -> None:
+    provider.lies.metadata = metadata
+    response = api.post(LOGINS, {"redirect_uri": "https://app.example.com/callback"})
+    problem(response, 503, "provider_unavailable")
+
+
+def test_what_a_provider_names_does_not_lead_into_the_network_of_this_service(provider: FakeProvider) -> None:
+    client = HTTPClient(at_once=1, max_bytes=kinds.MAX_BYTES)
+    elsewhere = replace(provider.settings(), issuer="https://op.example.org")
+    with pytest.raises(ProviderUnavailable):
+        kinds.ProviderQuestions(elsewhere, client).ask(f"{provider.issuer}/jwks")
+    assert provider.paths == []
+    assert kinds.ProviderQuestions(provider.settings(), client).ask(f"{provider.issuer}/jwks").status == 200
+
+
+def test_keys_are_fetched_once_and_again_for_an_unknown_key_id_but_not_more_often_than_each_minute(
+    api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert log_in(api, provider).status_code == 201
+    assert log_in(api, provider).status_code == 200
+    assert (provider.paths.count(JWKS), provider.paths.count(DISCOVERY)) == (1, 1)
+    provider.key = Key.generate("ES256")
+    problem(log_in(api, provider), 401, "provider_login_failed")
+    assert provider.paths.count(JWKS) == 1
+    monkeypatch.setattr(discovery, "REFETCH_SECONDS", 0)
+    assert log_in(api, provider).status_code == 200
+    assert provider.paths.count(JWKS) == 2
+
+
+def test_what_a_provider_publishes_is_fetched_again_after_an_hour(
+    api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert discovery.CACHED_SECONDS == 3600
+    assert log_in(api, provider).status_code == 201
+    monkeypatch.setattr(discovery, "CACHED_SECONDS", 0)
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": []})  # a key that was withdrawn
+    asked = provider.paths.count(DISCOVERY)
+    problem(log_in(api, provider), 401, "provider_login_failed")
+    assert provider.paths.count(DISCOVERY) > asked
+
+
+def test_who_waits_for_what_another_request_fetches_waits_no_longer_than_it_may_ask(provider: FakeProvider) -> None:
+    found, client = discovery.Discovery(provider.settings()), HTTPClient(at_once=1, max_bytes=kinds.MAX_BYTES)
+    with found._one_at_a_time(kinds.ProviderQuestions(provider.settings(), client)):
+        started = time.monotonic()
+        with pytest.raises(ProviderUnavailable):
+            found.metadata(kinds.ProviderQuestions(provider.settings(), client, 0.2))
+        assert time.monotonic() - started < 2
+    assert found.metadata(kinds.ProviderQuestions(provider.settings(), client)).jwks_uri == f"{provider.issuer}/jwks"
+
+
+@pytest.mark.parametrize("keys", [None, "keys", {}], ids=repr)
+def test_what_is_no_set_of_keys_is_the_fault_of_the_provider(api: Api, provider: FakeProvider, keys: Any) -> None:
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": keys})
+    problem(log_in(api, provider), 503, "provider_unavailable")
+
+
+def test_a_token_without_a_key_id_needs_a_provider_with_one_key(api: Api, provider: FakeProvider) -> None:
+    provider.lies.header = {"kid": None}
+    assert log_in(api, provider).status_code == 201
+    keys = [provider.public_jwk(), {**provider.public_jwk(), "kid": "another"}]
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": keys})
+    forget_keys(api.client.application)
+    problem(log_in(api, provider), 401, "provider_login_failed")
+
+
+@pytest.mark.parametrize("token", [None, 7, {}], ids=repr)
+def test_an_answer_without_an_id_token_is_refused(app: Flask, api: Api, provider: FakeProvider, token: Any) -> None:
+    provider.lies.response = {"id_token": token}
+    refused(app, api, provider)
+
+
+@pytest.mark.parametrize(("number", "code"), [(discovery.MAX_KEYS, 201), (discovery.MAX_KEYS + 1, 503)])
+def test_a_set_of_too_many_keys_is_not_read(api: Api, provider: FakeProvider, number: int, code: int) -> None:
+    keys = [{"kty": "EC", "kid": str(each)} for each in range(number - 1)] + [provider.public_jwk()]
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": keys})
+    assert log_in(api, provider).status_code == code
+
+
+def test_a_wrong_client_secret_is_the_fault_of_the_settings(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconfigured(app, monkeypatch, providers={"example": provider.settings(client_secret="wrong")})
+    problem(log_in(api, provider), 503, "provider_unavailable")
+
+
+def test_who_waits_for_one_provider_takes_no_turn_from_another() -> None:
+    tools = kinds.ProviderTools(leeway=5)
+    one, other = (answers.Provider(each, tools) for each in [*PROVIDERS["providers"].values()] * 2)
+    assert one._client is not other._client

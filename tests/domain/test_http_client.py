@@ -1,0 +1,123 @@
+"""The client that asks servers of others: how much it reads, how long it waits, and where it does not go."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from authapp.domain.http_client import HTTPAnswer, HTTPClient, HTTPFailure, HTTPQuestion
+from providers import FakeProvider, fake_provider
+
+MAX_BYTES = 1_000
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeProvider]:
+    with fake_provider() as made:
+        yield made
+
+
+def ask(server: FakeProvider, answer: Answer, seconds: float = 5, **question: bool) -> HTTPAnswer:
+    server.lies.answers["/asked"] = answer
+    client = HTTPClient(at_once=1, max_bytes=MAX_BYTES)
+    return client.ask(HTTPQuestion(f"{server.issuer}/asked", **question), seconds)
+
+
+def of_length(length: int, *, with_length: bool) -> Answer:
+    head = f"Content-Length: {length}\r\n" if with_length else "Connection: close\r\n"
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        handler.wfile.write(f"HTTP/1.1 200 OK\r\n{head}\r\n{'x' * length}".encode())
+
+    return answer
+
+
+@pytest.mark.parametrize("with_length", [True, False])
+def test_an_answer_of_the_longest_length_is_read_and_none_that_is_longer(
+    server: FakeProvider, with_length: bool
+) -> None:
+    assert len(ask(server, of_length(MAX_BYTES, with_length=with_length)).body) == MAX_BYTES
+    with pytest.raises(HTTPFailure, match="longer than 1000 bytes"):
+        ask(server, of_length(MAX_BYTES + 1, with_length=with_length))
+
+
+def test_an_answer_that_ends_early_is_none(server: FakeProvider) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{}")
+
+    with pytest.raises(HTTPFailure, match="ended early"):
+        ask(server, answer)
+
+
+def test_an_endless_answer_is_given_up_as_soon_as_it_is_too_long(server: FakeProvider) -> None:
+    stopped = threading.Event()
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        try:
+            while True:
+                handler.wfile.write(b"x" * 1_000)
+        except OSError:
+            stopped.set()
+            raise
+
+    with pytest.raises(HTTPFailure, match="longer than 1000 bytes"):
+        ask(server, endless)
+    assert stopped.wait(2), "the connection stays open"
+
+
+def head_without_end(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    for _ in range(60):
+        handler.wfile.write(b"X: y\r\n")
+        time.sleep(0.05)
+
+
+def interim_without_end(handler: BaseHTTPRequestHandler) -> None:
+    for _ in range(60):
+        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("answer", [head_without_end, interim_without_end], ids=["headers", "100 Continue"])
+def test_a_server_that_never_comes_to_an_end_is_given_up_in_time(server: FakeProvider, answer: Answer) -> None:
+    started = time.monotonic()
+    with pytest.raises(HTTPFailure, match=r"within 0\.3 s"):
+        ask(server, answer, seconds=0.3)
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_server_that_accepts_no_connection_is_given_up_in_time() -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen(0)
+        with socket.socket() as first:
+            first.connect(busy.getsockname())
+            started = time.monotonic()
+            client = HTTPClient(at_once=1, max_bytes=MAX_BYTES)
+            with pytest.raises(HTTPFailure):
+                client.ask(HTTPQuestion(f"http://127.0.0.1:{busy.getsockname()[1]}/"), 0.3)
+            assert time.monotonic() - started < 1.5
+
+
+def test_a_private_host_is_not_asked_where_only_public_ones_may_be(server: FakeProvider) -> None:
+    server.paths.clear()
+    with pytest.raises(HTTPFailure, match="private address"):
+        ask(server, of_length(1, with_length=True), public_only=True)
+    assert server.paths == []
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "http://", "localhost", "http://localhost:99999/", "http://a\x00b/"]
+)
+def test_what_is_no_address_of_a_server_is_not_asked(url: str) -> None:
+    client = HTTPClient(at_once=1, max_bytes=MAX_BYTES)
+    for _ in range(2):
+        with pytest.raises(HTTPFailure, match=r"not one of a server|could not be asked"):
+            client.ask(HTTPQuestion(url), 1)

@@ -1,0 +1,61 @@
+// The interactive docs, in a real browser.
+import assert from "node:assert/strict";
+import { API, bearer, loggedIn, send, test } from "./pages.mjs";
+
+async function open(page, hash = "") {
+  await page.goto(`${API}/docs${hash}`);
+  await page.locator(".opblock").first().waitFor();
+}
+
+async function authorize(page, token) {
+  await page.locator("button.authorize").first().click();
+  const form = page.locator(".auth-container", { hasText: "accessToken" });
+  await form.locator("input").fill(token);
+  await form.getByRole("button", { name: "Apply credentials" }).click();
+  await page.locator(".close-modal").click();
+}
+
+const isAuthorized = (page) => page.locator("button.authorize.locked").first().isVisible();
+
+test("a token is kept over a reload, in this tab, unless it is switched off", async ({ page, context }) => {
+  const { token } = await loggedIn(page, context);
+  await open(page);
+  await authorize(page, token);
+  await page.reload();
+  await page.locator("button.authorize.locked").first().waitFor();
+  await page.locator("#operations-ping-getPong .opblock-summary-control").click();
+  await page.locator("#operations-ping-getPong .execute").click();
+  await page.locator("#operations-ping-getPong .live-responses-table", { hasText: "pong" }).waitFor();
+  const tab = await context.newPage();
+  await open(tab);
+  assert.equal(await isAuthorized(tab), false);
+  await page.getByLabel("Keep my token").uncheck();
+  assert.deepEqual(await page.evaluate(() => Object.values({ ...sessionStorage, ...localStorage })), ["1"]);
+  await open(page);
+  assert.equal(await isAuthorized(page), false);
+  assert.equal(await page.getByLabel("Keep my token").isChecked(), false);
+  assert.equal((await send(page, "GET", "ping", { headers: bearer(token) })).status, 200);
+});
+
+test("each operation shows what it needs", async ({ page }) => {
+  await open(page);
+  const needs = (id) => page.locator(`[id$="-${id}"] .needs span`).allTextContents();
+  assert.deepEqual(await needs("logIn"), ["guest"]);
+  assert.deepEqual(await needs("listUsers"), ["access token", "users:read"]);
+  assert.deepEqual(await needs("deleteOwnAccount"), ["access token", "fresh token"]);
+});
+
+test("nothing scrolls sideways on a phone, in light and dark", async ({ page }) => {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    await open(page);
+    for (const id of ["users-listUsers", "users-createUser", "auth-logIn", "passkeys-createPasskey"]) {
+      await page.locator(`#operations-${id} .opblock-summary-control`).click();
+      await page.locator(`#operations-${id} .responses-wrapper`).waitFor();
+    }
+    const [content, width] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(content <= width, `${colorScheme}: ${content} > ${width}`);
+    const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    assert.equal(background === "rgb(28, 32, 34)", colorScheme === "dark", background);
+  }
+});
