@@ -19,8 +19,8 @@ GUESSES = {
     *("login", "login-links", "register", "second-factors", "step-ups", "passkey-logins", "password-resets"),
     "email-verifications",
 }
-OTHERS = {"introspect", "logout", "passkey-challenges", "refresh", "revoke", "verify"}
-"""These take tokens, which nobody guesses, or give a challenge. authapp itself counts a password in HTTP Basic."""
+OTHERS = {"introspect", "logout", "passkey-challenges", "providers", "refresh", "revoke", "verify"}
+"""These take tokens and codes that nobody guesses, or give some. authapp itself counts a password in HTTP Basic."""
 
 PAGE = TEXTS["docs/operations.md"]
 ABOVE, WITHIN = re.findall(r"^```nginx\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
