@@ -161,7 +161,7 @@ ELSEWHERE = {
     # These need a token, which is in a mail alone, or a sender.
     EventType.PASSWORD_RESET: "tests/api/test_password_resets.py",
     EventType.PASSWORD_VOIDED: "tests/api/test_forced_resets.py",
-    EventType.PASSWORD_CHECK_SKIPPED: "tests/domain/test_breached_passwords.py",
+    EventType.PASSWORD_CHECK_SKIPPED: "tests/breach_files.py",
     EventType.EMAIL_VERIFIED: "tests/api/test_password_resets.py",
     EventType.EMAIL_CHANGE_REQUESTED: "tests/api/test_address_changes.py",
     EventType.EMAIL_CHANGE_WITHDRAWN: "tests/api/test_address_changes.py",

@@ -114,6 +114,7 @@ def run_sql(app: Flask, statement: str) -> None:
 
 def test_a_bug_is_answered_as_one_and_logged(app: Flask, api: Api, caplog: pytest.LogCaptureFixture) -> None:
     with app.app_context():
+        db.session.execute(text("DROP INDEX ix_users_foreign_hash"))
         db.session.execute(text("ALTER TABLE users ALTER COLUMN password_hash TYPE integer USING 0"))
         db.session.commit()
     account = {"username": "ada", "email": "ada@example.com", "password": "a long sentence"}

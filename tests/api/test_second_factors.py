@@ -254,7 +254,8 @@ def test_an_account_with_a_second_factor_gets_no_tokens_without_it(
     }
     in_a_session = {"POST /auth/refresh", "POST /auth/step-ups"}
     completing = {"POST /auth/second-factors"}
-    asking = {"POST /auth/login", "PUT /auth/login-links"}
+    # The last one is in tests/api/test_provider_logins.py.
+    asking = {"POST /auth/login", "PUT /auth/login-links", "PUT /auth/providers/{name}/logins"}
     # It verifies the user, and so is two factors by itself.
     of_two_factors = {"POST /auth/passkey-logins"}
     assert giving == in_a_session | completing | of_two_factors | asking
