@@ -120,7 +120,9 @@ def test_of_several_servers_each_says_why(address: URL) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "name"), [("SELECT emial FROM users", "emial"), ("SELECT FROM userz", "userz")], ids=["column", "table"]
+    ("statement", "name"),
+    [("SELECT emial FROM users", "emial"), ("SELECT FROM userz", "userz")],
+    ids=["column", "table"],
 )
 def test_a_name_that_is_wrong_is_told_from_one_that_is_not_there_yet(app: Flask, statement: str, name: str) -> None:
     """Both are outages: while the new version waits for its migrations, clients shall come back."""

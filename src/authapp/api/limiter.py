@@ -14,8 +14,9 @@ from authapp.api.errors import render
 from authapp.api.guards import is_answered_automatically
 from authapp.config import Settings, SettingsError
 from authapp.domain.ip_addresses import client_network
-from authapp.domain.services import EXTENSION, Services
+from authapp.domain.services import Services
 from authapp.errors import Quota, TooManyRequests
+from authapp.shared_names import EXTENSION
 
 _SOCKET = {"socket_connect_timeout": 1, "socket_timeout": 1}
 _UNIX_SOCKET = {"socket_timeout": 1}
