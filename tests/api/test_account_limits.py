@@ -53,8 +53,8 @@ def fail(api: Api, times: int, name: str = "ada") -> None:
 def throttled(response: TestResponse, seconds: int) -> None:
     problem(response, 429, "too_many_requests")
     assert response.headers["Retry-After"] == str(seconds)
-    assert response.headers["RateLimit"] == f'"account";r=0;t={seconds}'
-    assert response.headers["RateLimit-Policy"] == f'"account";q=1;w={seconds}'
+    assert response.headers["RateLimit"] == f'"attempts";r=0;t={seconds}'
+    assert response.headers["RateLimit-Policy"] == f'"attempts";q=1;w={seconds}'
 
 
 def lock(api: Api, time: Time, name: str = "ada") -> None:

@@ -174,7 +174,7 @@ def _reset(counted_id: UUID, *which: ColumnElement[bool]) -> bool:
 
 def _refusal(wait: timedelta, sentence: str = "There were too many failed attempts.") -> Refusal:
     seconds = math.ceil(wait.total_seconds())
-    return TooManyRequests(sentence, retry_after=seconds, quota=Quota(name="account", amount=1, seconds=seconds))
+    return TooManyRequests(sentence, retry_after=seconds, quota=Quota(name="attempts", amount=1, seconds=seconds))
 
 
 def _reserve_statement(free: int) -> PreparedStatement:
