@@ -27,13 +27,12 @@ SELECT cron.schedule('authapp-prune-api-keys', '*/10 * * * *', $$DELETE FROM api
 SELECT cron.schedule('authapp-prune-foreign-hash-marks', '*/10 * * * *', $$DELETE FROM foreign_hash_marks WHERE marked_at < now() - interval '10 minutes' AND NOT EXISTS (SELECT FROM users WHERE NOT starts_with(password_hash, '$argon2id$'))$$);
 
 -- And for what the limits on guessing count: addresses that may try all again, and failures a month after the last
--- attempt. Of accounts stay those with second factors, and those that lock: 50 is half of AUTHAPP_LOGIN_FAILURES_MAX.
--- They are looked at again a month later, which needs UPDATE on login_throttles.
+-- attempt. Of accounts stay those that lock, 50 being half of AUTHAPP_LOGIN_FAILURES_MAX, and those of second factors:
+-- name each scope of yours that is_second_factor beside 'second_factor' (domain/throttle_scopes.py). They are looked at
+-- again a month later, which needs UPDATE on login_throttles.
 SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FROM address_limits WHERE (address, limit_name) IN (SELECT address, limit_name FROM address_limits WHERE arrival_at < now() - interval '5 minutes' ORDER BY arrival_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
-SELECT cron.schedule('authapp-keep-login-throttles', '*/10 * * * *', $$UPDATE login_throttles SET prune_after = prune_after + interval '30 days' WHERE (account_id, purpose) IN (SELECT account_id, purpose FROM login_throttles AS t WHERE prune_after < now() AND (failures >= 50 OR purpose = 'second_factor') AND EXISTS (SELECT FROM users WHERE users.id = t.account_id) ORDER BY prune_after LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
-
-SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$DELETE FROM login_throttles WHERE (account_id, purpose) IN (SELECT account_id, purpose FROM login_throttles AS t WHERE prune_after < now() AND NOT ((failures >= 50 OR purpose = 'second_factor') AND EXISTS (SELECT FROM users WHERE users.id = t.account_id)) ORDER BY prune_after LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$WITH batch AS (SELECT account_id, purpose, failures FROM login_throttles WHERE prune_after < now() ORDER BY prune_after LIMIT 50000 FOR UPDATE SKIP LOCKED), kept AS (SELECT account_id, purpose FROM batch WHERE (failures >= 50 OR purpose IN ('second_factor')) AND EXISTS (SELECT FROM users WHERE users.id = batch.account_id)), postponed AS (UPDATE login_throttles SET prune_after = now() + interval '30 days' WHERE (account_id, purpose) IN (SELECT account_id, purpose FROM kept)) DELETE FROM login_throttles WHERE (account_id, purpose) IN (SELECT account_id, purpose FROM batch EXCEPT SELECT account_id, purpose FROM kept)$$);
 
 -- And mails that nobody has sent for a week.
 SELECT cron.schedule('authapp-prune-outgoing-mail', '*/10 * * * *', $$DELETE FROM outgoing_mail WHERE id IN (SELECT id FROM outgoing_mail WHERE next_attempt_at < now() - interval '7 days' ORDER BY next_attempt_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);

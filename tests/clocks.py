@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from authapp import clock
-from authapp.domain import pruning
+from authapp.domain import pruning, throttles
 from authapp.domain.audit import trail
 
 
 def set_clocks(monkeypatch: pytest.MonkeyPatch, now: Callable[[], datetime]) -> None:
     """Let the node and, where rows are pruned, PostgreSQL have the time that ``now`` returns."""
     monkeypatch.setattr(clock, "now", now)
-    for module in (pruning, trail):
+    for module in (pruning, throttles, trail):
         monkeypatch.setattr(module, "server_now", now)
 
 

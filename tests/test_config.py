@@ -357,7 +357,7 @@ def test_what_is_no_limit_is_named(env: Set, value: str) -> None:
     assert the_problem().startswith("AUTHAPP_RATE_LIMIT_LOGIN must be a limit such as 120/minute")
 
 
-@pytest.mark.parametrize("value", ["cache.example", "http://cache.example", "postgresql://cache.example/db"])
+@pytest.mark.parametrize("value", ["cache.example", "http://cache.example", "rediss+unix:///run/cache"])
 def test_what_is_no_storage_is_named_without_its_secret(env: Set, value: str) -> None:
     env(AUTHAPP_RATE_LIMIT_STORAGE=value)
 

@@ -10,6 +10,9 @@ from authapp.config import RateLimit, SettingsError
 from authapp.extension import load_settings
 from doc_pages import TEXTS, VARIABLES, rows
 
+GENERAL = ["DEFAULT", "STORAGE"]
+"""The settings of Flask-Limiter's limits."""
+
 
 def documented_settings() -> dict[str, list[str]]:
     """Return meaning, default and range of each variable in docs/configuration.md."""
@@ -42,6 +45,12 @@ def written(default: object) -> str:
     if isinstance(default, RateLimit):
         return f"{default.amount}/{ {60: 'minute', 3600: 'hour', 86_400: 'day'}[default.seconds] }"
     return str(default)
+
+
+def test_operators_read_about_every_limit() -> None:
+    section = TEXTS["docs/operations.md"].partition("\n## Limits\n")[2].partition("\n## ")[0]
+    limits = {name for name in VARIABLES if "RATE_LIMIT" in name} - {f"AUTHAPP_RATE_LIMIT_{of}" for of in GENERAL}
+    assert {name for name in limits if f"`{name}`" not in section} == set()
 
 
 @pytest.mark.parametrize("variable", ["ENV", "REGISTRATION", "LOG_LEVEL", "LOG_HEALTH_PROBES", "END_ORPHANED_BACKENDS"])

@@ -7,6 +7,7 @@ import pytest
 
 from authapp import event_types, password_checks, permissions, rate_limits, token_claims
 from authapp.domain.pruning import prunables
+from authapp.domain.throttle_scopes import second_factor_scopes, throttle_scopes
 from authapp.registry import Registry
 
 
@@ -72,6 +73,7 @@ def test_what_is_unregistered_is_gone(colours: Registry[str | None], value: str 
         (event_types, "note.created", ["note", "note.", ".created", "Note.created", "note.created.twice", "note-x.y"]),
         (rate_limits, "report", ["default", "storage", "Export", "ex-port", "9lives", "", "e" * 41, "export\n"]),
         (prunables, "notes", ["", "Notes", "no tes", "1st", "n" * 64, "notes\n"]),
+        (throttle_scopes, "pin", ["", "Pin", "p-in", "1st", "p" * 41, "pin\n"]),
         (password_checks, "pwned", ["", "Pwned", "no spaces", "x" * 41, "1st"]),
         (
             token_claims,
@@ -91,7 +93,7 @@ def test_what_is_unregistered_is_gone(colours: Registry[str | None], value: str 
             ],
         ),
     ],
-    ids=["permissions", "event types", "rate limits", "prunables", "password checks", "token claims"],
+    ids=["permissions", "event types", "rate limits", "prunables", "scopes", "password checks", "token claims"],
 )
 def test_each_registry_has_its_rule(registry: Registry[object], good: str, bad: list[str]) -> None:
     for name in bad:
@@ -115,6 +117,7 @@ def test_a_claim_may_be_named_by_a_url() -> None:
 
 def test_what_the_package_registers_itself_is_there() -> None:
     assert list(rate_limits) == ["login", "register", "refresh", "password", "api_key", "export", "mail"]
+    assert second_factor_scopes() == ["second_factor"]
     assert list(password_checks) == ["length", "common", "names"]
     assert "admin" not in permissions
     assert list(token_claims) == []
@@ -126,4 +129,7 @@ def test_what_the_package_registers_itself_is_there() -> None:
 
 def test_the_statements_for_pg_cron_prune_every_registered_table() -> None:
     statements = (Path(__file__).resolve().parent.parent / "deploy" / "pg_cron.sql").read_text()
-    assert sorted(re.findall(r"\$\$DELETE FROM (\w+)", statements)) == sorted([*prunables, "login_throttles"])
+    kept = re.findall(r"purpose IN \('([a-z_', ]+)'\)", statements)
+    assert kept == ["', '".join(second_factor_scopes())]
+    emptied = re.findall(r"^SELECT cron\.schedule\(.*\bDELETE FROM (\w+)", statements, re.MULTILINE)
+    assert sorted(emptied) == sorted([*prunables, "login_throttles", "user_roles"])

@@ -31,10 +31,11 @@ from authapp.domain.api_keys.usage import ApiKeyUsage
 from authapp.domain.email.link_confirmations import LinkConfirmation
 from authapp.domain.mail.sender import MailSender
 from authapp.domain.providers.kinds import provider_kinds
-from authapp.domain.services import EXTENSION, Services
+from authapp.domain.services import Services
 from authapp.security.encryption_keys import EncryptionKeys
 from authapp.security.key_files import ensure_encryption_key_file, ensure_key_file
 from authapp.security.keys import InvalidKey, KeyRing, kids_in
+from authapp.shared_names import EXTENSION
 
 BackgroundTask = Callable[[Callable[[], bool]], None]
 """Takes a function that tells whether the worker still runs, and returns soon after it does not."""

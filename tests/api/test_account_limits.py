@@ -13,7 +13,8 @@ from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
 from authapp.domain.services import Services
-from authapp.domain.throttles import LOGIN_BY_USERNAME, RETENTION, SECOND_FACTOR
+from authapp.domain.throttle_scopes import LOGIN_BY_USERNAME, SECOND_FACTOR
+from authapp.domain.throttles import RETENTION
 from authapp.models import AddressLimit, AuditEvent, LoginThrottle, User
 from cli.invoking import flask_users, succeeded
 from clocks import Time
@@ -52,8 +53,8 @@ def fail(api: Api, times: int, name: str = "ada") -> None:
 def throttled(response: TestResponse, seconds: int) -> None:
     problem(response, 429, "too_many_requests")
     assert response.headers["Retry-After"] == str(seconds)
-    assert response.headers["RateLimit"] == f'"account";r=0;t={seconds}'
-    assert response.headers["RateLimit-Policy"] == f'"account";q=1;w={seconds}'
+    assert response.headers["RateLimit"] == f'"attempts";r=0;t={seconds}'
+    assert response.headers["RateLimit-Policy"] == f'"attempts";q=1;w={seconds}'
 
 
 def lock(api: Api, time: Time, name: str = "ada") -> None:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from limits.storage import SCHEMES
 from sqlalchemy import delete
 from werkzeug.test import TestResponse
 
 from authapp import clock, create_app
+from authapp.api import limiter
 from authapp.config import RateLimit, SettingsError
+from authapp.config.environment import EnvironmentReader
 from authapp.database.session import db
 from authapp.domain.rate_limits import RateLimits
 from authapp.domain.services import Services
@@ -165,6 +168,36 @@ def test_a_storage_whose_client_is_not_installed_stops_the_start() -> None:
     with pytest.raises(SettingsError, match="pip install redis") as error:
         general("postgresql+psycopg2://h/d", rate_limit_storage="redis://:secret@cache.example")
     assert "secret" not in str(error.value)
+
+
+def is_accepted(kind: str, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setenv("AUTHAPP_RATE_LIMIT_STORAGE", f"{kind}://h")
+    reader = EnvironmentReader(lambda _: [])
+    reader.storage("rate_limit_storage", "")
+    return not reader.problems
+
+
+@pytest.mark.parametrize("kind", sorted(SCHEMES))
+def test_no_request_waits_for_a_storage_that_hangs(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter.limiter, "init_app", lambda _app: None)
+    app, of_this_kind = Flask("notes"), settings(database_url="", rate_limit_storage=f"{kind}://h")
+    if not is_accepted(kind, monkeypatch):
+        with pytest.raises(SettingsError, match="must be of one of the kinds"):
+            limiter.init_app(app, of_this_kind)
+        return
+    limiter.init_app(app, of_this_kind)
+    options = app.config["RATELIMIT_STORAGE_OPTIONS"]
+    assert [name for name in options if "timeout" in name.lower()] or kind == "memory"
+    if kind.endswith("+sentinel"):
+        assert options["sentinel_kwargs"]["socket_timeout"] == options["socket_timeout"]
+
+
+def test_the_options_of_a_project_come_before_the_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter.limiter, "init_app", lambda _app: None)
+    app = Flask("notes")
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = {"socket_timeout": 0.2}
+    limiter.init_app(app, settings(database_url="", rate_limit_storage="redis://h"))
+    assert app.config["RATELIMIT_STORAGE_OPTIONS"] == {"socket_connect_timeout": 1, "socket_timeout": 0.2}
 
 
 def test_without_a_storage_there_is_no_general_limit(api: Api) -> None:

@@ -121,8 +121,8 @@ def test_no_batch_is_larger_than_allowed(app: Flask, monkeypatch: pytest.MonkeyP
 
     flask_tokens(app, "prune")
 
-    # None on the blocklist; two sessions, two, and one; no limits of two kinds; and none of eight other kinds.
-    assert len(transactions) == 1 + 3 + 2 + 8
+    # None on the blocklist; two sessions, two, and one; no limits of addresses; and none of eight other kinds.
+    assert len(transactions) == 1 + 3 + 1 + 8
     assert kept(app) == (0, 0)
 
 

@@ -119,6 +119,20 @@ def test_of_several_servers_each_says_why(address: URL) -> None:
     assert "nothing listens" in shown
 
 
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [("SELECT emial FROM users", "emial"), ("SELECT FROM userz", "userz")],
+    ids=["column", "table"],
+)
+def test_a_name_that_is_wrong_is_told_from_one_that_is_not_there_yet(app: Flask, statement: str, name: str) -> None:
+    """Both are outages: while the new version waits for its migrations, clients shall come back."""
+    with app.app_context(), pytest.raises(SQLAlchemyError) as error:
+        db.session.execute(text(statement))
+    assert is_outage(error.value)
+    assert f'"{name}" does not exist' in (reason(error.value) or "")
+    assert "If there is nothing to upgrade, the statement is wrong" in (reason(error.value) or "")
+
+
 def test_a_bug_has_no_reason(app: Flask) -> None:
     with app.app_context(), pytest.raises(SQLAlchemyError) as error:
         db.session.execute(text("SELECT 1 / 0"))

@@ -1,5 +1,6 @@
 """Throttles: attempts at the same moment, and failures that are pruned."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -12,7 +13,13 @@ from authapp.config import NAMES_PER_ACCOUNT
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.services import Services
-from authapp.domain.throttles import LOGIN_BY_USERNAME, RETENTION, SECOND_FACTOR, Attempt, Throttles
+from authapp.domain.throttle_scopes import (
+    LOGIN_BY_USERNAME,
+    SECOND_FACTOR,
+    ThrottleScope,
+    throttle_scopes,
+)
+from authapp.domain.throttles import RETENTION, Attempt, Throttles
 from authapp.errors import TooManyRequests
 from authapp.models import LoginThrottle, User
 from clocks import Time
@@ -64,6 +71,36 @@ def test_an_attempt_that_is_taken_back_ends_no_delay_that_began_after_it(app: Fl
             throttles.reserve(account, LOGIN_BY_USERNAME)
         throttles.release(account, LOGIN_BY_USERNAME, guess)
         assert throttles.reserve(account, LOGIN_BY_USERNAME).failures == 1
+
+
+@pytest.fixture
+def pin() -> Iterator[ThrottleScope]:
+    """The scope of a second factor that another wing brings."""
+    scope = ThrottleScope("pin", "There were too many wrong PINs.", is_second_factor=True)
+    throttle_scopes.register(scope.name, scope)
+    yield scope
+    throttle_scopes.unregister(scope.name)
+
+
+def test_failures_of_any_second_factor_survive_a_new_password_and_pruning(
+    app: Flask, user: User, time: Time, pin: ThrottleScope
+) -> None:
+    with app.app_context():
+        services = Services.of(app)
+        throttles = Throttles(services.fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST)
+        for scope in (LOGIN_BY_USERNAME, SECOND_FACTOR, pin):
+            throttles.reserve(user.id, scope)
+        throttles.reset_first_factors(user.id)
+        assert set(db.session.scalars(select(LoginThrottle.scope))) == {SECOND_FACTOR.name, pin.name}
+        time.passes(days=31)
+        assert services.pruning.prune()["limits"] == 0
+        assert throttles.reserve(user.id, pin).failures == 2
+
+
+def test_a_scope_that_is_not_registered_counts_nothing(app: Flask) -> None:
+    throttles = Throttles(Services.of(app).fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST)
+    with app.app_context(), pytest.raises(KeyError, match="no scope of attempts 'pin': register it"):
+        throttles.reserve(uuid4(), ThrottleScope("pin", "", is_second_factor=True))
 
 
 def test_failures_that_are_kept_are_not_read_again_by_each_run_that_prunes(app: Flask, user: User, time: Time) -> None:

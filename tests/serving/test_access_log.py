@@ -14,10 +14,10 @@ from unittest.mock import patch
 import pytest
 from gunicorn.glogging import Logger
 
-from authapp.api import client, jwt_extended, middleware
+from authapp.api import client
 from authapp.errors import catalogue
-from authapp.serving.access_log import CODE, PRINCIPAL, ROUTE, USER_AGENT, AccessLogger, line
-from authapp.serving.event_formatter import REQUEST_ID
+from authapp.serving.access_log import AccessLogger, line
+from authapp.shared_names import CODE, PRINCIPAL, REQUEST_ID, ROUTE
 from e2e.processes import ROOT
 
 ENVIRON = {
@@ -93,17 +93,12 @@ def test_the_user_agent_is_logged_as_the_application_decoded_it() -> None:
     environ = ENVIRON | {"HTTP_USER_AGENT": "M\xc3\xbcller"}
     assert client.user_agent(environ) == "Müller"
     assert json.loads(line(RESPONSE, environ, TOOK))["user_agent"] == "Müller"
-    assert USER_AGENT == client.USER_AGENT
 
 
 def test_what_is_missing_is_a_dash() -> None:
     fields = json.loads(line(RESPONSE, {"REMOTE_ADDR": ""}, TOOK))
     names = ("method", "path", "route", "code", "remote_address", "user_id", "user_agent", "request_id")
     assert {fields[name] for name in names} == {"-"}
-
-
-def test_the_keys_of_the_environ_are_those_of_the_application() -> None:
-    assert (ROUTE, CODE, PRINCIPAL) == (middleware.ROUTE, middleware.CODE, jwt_extended.PRINCIPAL_KEY)
 
 
 @pytest.mark.parametrize("character", ["x", "\xe4", "\x00", '"'])

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import gevent
 import pytest
 
-from authapp.domain import services
 from authapp.serving import background
 
 
@@ -54,7 +53,3 @@ def test_a_task_that_raises_is_logged_without_its_message_and_started_again(
 def test_another_application_has_none() -> None:
     background.start(lambda _environ, _start_response: [], lambda: True)
     background.start(SimpleNamespace(extensions={}), lambda: True)
-
-
-def test_the_extension_is_found_under_its_name() -> None:
-    assert background.EXTENSION == services.EXTENSION

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Flask
 
-from authapp.api import middleware
-from authapp.serving.event_formatter import REQUEST_ID, EventFormatter
+from authapp.serving.event_formatter import EventFormatter
+from authapp.shared_names import REQUEST_ID
 
 
 def formatted(name: str, message: str) -> dict[str, Any]:
@@ -54,7 +54,3 @@ def test_a_long_traceback_loses_its_middle_so_that_lines_of_two_workers_do_not_m
 def test_a_long_message_keeps_both_ends() -> None:
     message = formatted("authapp", "start" + "x" * 100_000 + "end")["message"]
     assert (message[:5], message[-3:]) == ("start", "end")
-
-
-def test_the_request_id_is_where_the_application_puts_it() -> None:
-    assert REQUEST_ID == middleware.REQUEST_ID

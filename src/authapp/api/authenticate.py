@@ -10,13 +10,14 @@ from flask import request as current_request
 from authapp.api import refresh_cookie
 from authapp.api.bearer import bearer_scheme, bearer_token, checked_token
 from authapp.api.bodies import has_body, parser, receive
-from authapp.api.jwt_extended import PRINCIPAL_KEY, forget_token_status, jwt
+from authapp.api.jwt_extended import forget_token_status, jwt
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
 from authapp.domain.services import Services
 from authapp.errors import Refusal, TokenExpired, TokenInvalid, TokenMissing, TokenRevoked, Unauthenticated
 from authapp.security import api_keys
 from authapp.security.tokens import TokenType
+from authapp.shared_names import PRINCIPAL
 
 _REFRESH_BODY = RefreshSchema(partial=True)  # the token may be in the header instead
 
@@ -77,7 +78,7 @@ def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> P
             if receive(request):
                 forget_token_status(request)
                 return authenticate(request, authenticators)
-            request.environ[PRINCIPAL_KEY] = principal
+            request.environ[PRINCIPAL] = principal
             return principal
     raise TokenMissing
 
@@ -106,7 +107,7 @@ def authenticate_refresh_token(request: Request) -> Principal:
     if token is None:
         raise TokenMissing
     principal = _read_and_admit(checked_token(token), "refresh")
-    request.environ[PRINCIPAL_KEY] = principal
+    request.environ[PRINCIPAL] = principal
     return principal
 
 
@@ -120,7 +121,7 @@ def current_principal() -> Principal:
 
 def principal_or_none() -> Principal | None:
     """Return the principal who makes this request, or ``None`` in a public view."""
-    return cast("Principal | None", current_request.environ.get(PRINCIPAL_KEY))
+    return cast("Principal | None", current_request.environ.get(PRINCIPAL))
 
 
 def _read_and_admit(token: str, type_: TokenType) -> Principal:

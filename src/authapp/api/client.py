@@ -3,9 +3,7 @@
 from typing import Any
 
 from authapp.domain.ip_addresses import canonical_ip
-
-USER_AGENT = "authapp.user_agent"
-"""Where the WSGI environment has the decoded user agent; the log of ``authapp.serving`` looks there too."""
+from authapp.shared_names import USER_AGENT
 
 
 def client_address(environ: dict[str, Any]) -> str | None:

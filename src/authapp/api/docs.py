@@ -8,8 +8,8 @@ from flask import Blueprint, Response, current_app, request, send_from_directory
 from authapp.api.guards import public
 from authapp.api.openapi import OpenAPIDocument
 from authapp.api.responses import cacheable
-from authapp.domain.services import EXTENSION
 from authapp.errors import ResourceNotFound
+from authapp.shared_names import EXTENSION
 
 document = Blueprint("document", __name__)
 page = Blueprint("docs", __name__)

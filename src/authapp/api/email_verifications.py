@@ -10,8 +10,9 @@ from authapp.api.responses import no_content
 from authapp.api.schemas.email_verifications import EmailVerificationSchema, OneTimeTokenSchema
 from authapp.api.schemas.mail import AcceptedSchema, MailRequestSchema
 from authapp.domain import hooks
-from authapp.domain.services import EXTENSION, Services
+from authapp.domain.services import Services
 from authapp.errors import EmailTaken, OneTimeTokenInvalid, ServiceUnavailable, TooManyRequests, WrongPassword
+from authapp.shared_names import EXTENSION
 
 blueprint = Blueprint("email_verifications", __name__, description="Verification of email addresses")
 

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.http import quote_header_value
 
 from authapp import metrics
-from authapp.api.middleware import CODE, request_id
+from authapp.api.middleware import request_id
 from authapp.api.responses import as_json
 from authapp.database.errors import is_outage, sqlstate
 from authapp.database.reasons import reason
@@ -40,6 +40,7 @@ from authapp.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from authapp.shared_names import CODE
 
 CONTENT_TYPE = "application/problem+json"
 

@@ -31,8 +31,8 @@ from authapp.api.responses import no_content
 from authapp.config import rate_limits
 from authapp.database import deadline
 from authapp.domain.roles.permissions import permissions
-from authapp.domain.services import EXTENSION
 from authapp.errors import ResourceNotFound
+from authapp.shared_names import EXTENSION
 
 View = TypeVar("View", bound=Callable[..., Any])
 

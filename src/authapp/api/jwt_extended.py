@@ -16,7 +16,7 @@ from authapp.api.bodies import receive
 from authapp.api.errors import render
 from authapp.context import Principal
 from authapp.domain.principals.principals import TokenStatus
-from authapp.domain.services import EXTENSION, Services
+from authapp.domain.services import Services
 from authapp.errors import (
     FreshTokenRequired,
     PermissionDenied,
@@ -27,9 +27,7 @@ from authapp.errors import (
     TokenRevoked,
 )
 from authapp.security.tokens import Claims, Header, TokenType
-
-PRINCIPAL_KEY = "authapp.principal"
-"""Where the WSGI environment has the principal of the request."""
+from authapp.shared_names import EXTENSION, PRINCIPAL
 
 _STATUS_KEY = "authapp.token_status"
 _CLAIMS_KEY = "authapp.claims"
@@ -129,7 +127,7 @@ def principal_of(_header: dict[str, Any], token_claims: dict[str, Any]) -> Princ
     not take the user for a guest. A credential that the guard has accepted takes precedence.
     """
     principal = _token_status(cast("Claims", token_claims)).principal
-    request.environ.setdefault(PRINCIPAL_KEY, principal)
+    request.environ.setdefault(PRINCIPAL, principal)
     return principal
 
 

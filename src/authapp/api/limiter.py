@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import Any
 
 from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter, RateLimitExceeded
@@ -13,12 +14,26 @@ from authapp.api.errors import render
 from authapp.api.guards import is_answered_automatically
 from authapp.config import Settings, SettingsError
 from authapp.domain.ip_addresses import client_network
-from authapp.domain.services import EXTENSION, Services
+from authapp.domain.services import Services
 from authapp.errors import Quota, TooManyRequests
+from authapp.shared_names import EXTENSION
 
-_WITH_TIMEOUTS = ("redis://", "rediss://", "redis+cluster://", "redis+sentinel://")
-_TIMEOUTS = {"socket_connect_timeout": 1, "socket_timeout": 1}
-"""In seconds. The client waits without end by default, so that a storage that hangs would hold every request."""
+_SOCKET = {"socket_connect_timeout": 1, "socket_timeout": 1}
+_UNIX_SOCKET = {"socket_timeout": 1}
+# The connections to the sentinels take no options of the others. Their client of Redis tries ten times by default.
+_SENTINEL = {**_SOCKET, "sentinel_kwargs": {**_SOCKET, "retry": None}}
+_TIMEOUTS: dict[str, dict[str, Any]] = {
+    "memory": {},
+    **dict.fromkeys(("redis", "rediss", "redis+cluster", "valkey", "valkeys", "valkey+cluster"), _SOCKET),
+    **dict.fromkeys(("redis+unix", "valkey+unix"), _UNIX_SOCKET),
+    **dict.fromkeys(("redis+sentinel", "valkey+sentinel"), _SENTINEL),
+    "memcached": {"connect_timeout": 1, "timeout": 1},
+    "mongodb": {"serverSelectionTimeoutMS": 1000, "connectTimeoutMS": 1000, "socketTimeoutMS": 1000},
+}
+"""A second, as the client of each kind of storage takes it.
+
+The clients wait without end by default, or half a minute, so that a storage that hangs would hold every request.
+"""
 
 
 def _general_limit() -> str:
@@ -41,15 +56,17 @@ def init_app(app: Flask, settings: Settings) -> None:
     If the storage cannot be reached, each worker counts separately, so that requests are neither all refused nor
     all allowed.
 
-    Raises ``SettingsError`` if the client library of the storage is not installed.
+    Raises ``SettingsError`` for a kind of storage whose timeouts are not known, and if its client library is not
+    installed.
     """
+    kind = settings.rate_limit_storage.partition(":")[0]
+    if kind not in _TIMEOUTS:
+        raise SettingsError([f"AUTHAPP_RATE_LIMIT_STORAGE must be of one of the kinds {', '.join(_TIMEOUTS)}."])
     app.config.update(RATELIMIT_STORAGE_URI=settings.rate_limit_storage, RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True)
-    if settings.rate_limit_storage.startswith(_WITH_TIMEOUTS):
-        app.config["RATELIMIT_STORAGE_OPTIONS"] = _TIMEOUTS | app.config.get("RATELIMIT_STORAGE_OPTIONS", {})
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = _TIMEOUTS[kind] | app.config.get("RATELIMIT_STORAGE_OPTIONS", {})
     try:
         limiter.init_app(app)
     except ConfigurationError:
-        kind = settings.rate_limit_storage.partition(":")[0]
         raise SettingsError(
             [f"AUTHAPP_RATE_LIMIT_STORAGE needs the client of {kind}://, which is not installed: pip install {kind}."]
         ) from None

@@ -14,15 +14,9 @@ from authapp.api.cors import AllowedOrigins
 from authapp.database import deadline
 from authapp.database.session import discard
 from authapp.security import identifiers
+from authapp.shared_names import REQUEST_ID, ROUTE
 
 logger = logging.getLogger(__name__)
-
-REQUEST_ID = "authapp.request_id"
-"""Where the WSGI environment has the id; the logs of ``authapp.serving`` look there too."""
-
-ROUTE = "authapp.route"
-CODE = "authapp.code"
-"""Where the WSGI environ has the rule that was found for a request and the code of a refusal, for the logs."""
 
 _COVERED = "authapp.covered"
 

@@ -16,13 +16,13 @@ from authapp.api.bodies import parser, receive
 from authapp.api.context import request_context
 from authapp.api.errors import render, render_database, render_http
 from authapp.api.guards import public
-from authapp.api.middleware import CODE
 from authapp.api.openapi import Blueprint, headers_of, reads
 from authapp.api.responses import as_json
 from authapp.api.schemas.oauth import CLIENT_CREDENTIALS, KeyTokenSchema, TokenErrorSchema, TokenRequestSchema
 from authapp.domain.api_keys.client_credentials import ApiKeyToken, ScopeRefused
 from authapp.domain.services import Services
 from authapp.errors import Refusal, TooMany, Unauthenticated, Unavailable
+from authapp.shared_names import CODE
 
 blueprint = Blueprint("oauth", __name__, description="API keys")
 

@@ -31,7 +31,7 @@ from authapp.api.requirements import Requirement
 from authapp.api.responses import as_json
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.api.schemas.tokens import RefreshSchema
-from authapp.domain.services import EXTENSION, Services
+from authapp.domain.services import Services
 from authapp.errors import (
     Invalid,
     MalformedRequest,
@@ -49,6 +49,7 @@ from authapp.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from authapp.shared_names import EXTENSION
 
 _ARGUMENT = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 _METHODS = ("get", "post", "put", "patch", "delete")

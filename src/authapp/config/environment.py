@@ -38,8 +38,8 @@ _NOT_FROM_FILES = {
 _OF_KUBERNETES = r"_SERVICE_(HOST|PORT(_\w+)?)|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
 """The ends of the variables that Kubernetes sets in every pod for a service, such as one named ``authapp``."""
 
-_STORAGES = r"(memory|(redis|rediss|valkey|valkeys)(\+cluster|\+sentinel|\+unix)?|memcached|mongodb)://"
-"""The kinds of storage that Flask-Limiter supports."""
+_STORAGES = r"(memory|(redis|valkey)(s|\+cluster|\+sentinel|\+unix)?|memcached|mongodb)://"
+"""The kinds of storage that Flask-Limiter supports; ``api/limiter.py`` has timeouts for each."""
 
 _MAX_REQUESTS = 1_000_000
 _MAX_WINDOW = 86_400

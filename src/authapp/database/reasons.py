@@ -16,8 +16,6 @@ _BY_SQLSTATE = {
     "25006": "it is read-only: a standby, or in the middle of a failover",
     "3F000": "no schema of the search_path exists: make it with CREATE SCHEMA",
     "40": "two transactions stood in each other's way: try again",
-    "42703": "a column is missing: run `flask db upgrade`",
-    "42P01": "a table is missing: run `flask db upgrade`",
     "53300": "every connection that the server allows is in use",
     "53": "the server has no memory or no disk left",
     "55": "a lock was not free in time",
@@ -31,9 +29,11 @@ _QUOTED = {
         "the role in DATABASE_URL may not do this: {}. "
         "Migrate as the role that owns the tables, and grant the others what docs/operations.md lists"
     ),
+    "42703": "{}: run `flask db upgrade`. If there is nothing to upgrade, the statement is wrong",
+    "42P01": "{}: run `flask db upgrade`. If there is nothing to upgrade, the statement is wrong",
     "42P07": "{}, and these migrations have not made it: use a database or a schema of its own",
 }
-"""The same, with PostgreSQL's own words, which name a table."""
+"""The same, with PostgreSQL's own words, which name a table or a column."""
 
 _BY_MESSAGE = {
     "password authentication failed|SASL authentication failed|auth failed|no such user": (

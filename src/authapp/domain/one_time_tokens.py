@@ -36,7 +36,7 @@ MAX_GUESSES = 5
 """How many codes may be tried for one challenge.
 
 The code has eight digits. Five guesses are right once in 20,000,000 challenges. Who asks for many challenges is
-stopped by the count of failures per account: ``LOGIN_CODE`` in ``domain/throttles.py``.
+stopped by the count of failures per account: ``LOGIN_CODE`` in ``domain/throttle_scopes.py``.
 """
 
 prunables.register(

@@ -56,8 +56,7 @@ from authapp.security.keys import InvalidKey, KeyRing
 from authapp.security.passwords import Passwords
 from authapp.security.signed_challenges import SignedChallenges
 from authapp.security.tokens import TokenRules, Tokens
-
-EXTENSION = "authapp"
+from authapp.shared_names import EXTENSION
 
 
 class HasExtensions(Protocol):

@@ -1,7 +1,7 @@
 """Throttles: failed attempts are counted, each makes the next delay longer, and too many lock an account or session.
 
-A ``ThrottleScope`` says what the attempts are for: a login by one of the two names of an account, a password in a
-session, a code. Failures are counted by scope and by ``counted_id``: an account, a session or an unknown name.
+Failures are counted by scope, which is what the attempts are for (``domain/throttle_scopes.py``), and by
+``counted_id``: an account, a session or an unknown name.
 
 - ``reserve`` counts an attempt, in one atomic statement, before the password or code is checked. So parallel guesses
   cannot bypass the limit: of two hundred at once, only as many as allowed are checked.
@@ -17,14 +17,15 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Interval, bindparam, case, delete, exists, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Interval, Select, bindparam, case, delete, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp import clock
 from authapp.config import NAMES_PER_ACCOUNT
 from authapp.database.fast_path import FastPath, PreparedStatement
-from authapp.database.session import db, read_one, transaction
+from authapp.database.session import db, read_one, server_now, transaction
 from authapp.domain.pruning import BATCH, Prunable
+from authapp.domain.throttle_scopes import ThrottleScope, second_factor_scopes, throttle_scopes
 from authapp.errors import Quota, Refusal, TooManyRequests
 from authapp.models import LoginThrottle, User
 
@@ -36,46 +37,6 @@ RETENTION = timedelta(days=30)
 """How long failures are kept after the last attempt, unless they lock an account."""
 
 _KEY = (LoginThrottle.counted_id, LoginThrottle.scope)
-
-
-@dataclass(frozen=True)
-class ThrottleScope:
-    """What attempts are for. Each scope is counted separately, under its ``name``.
-
-    After half of the failures that an account may have, further attempts are refused with ``locked_message``. A new
-    password, and enabling the account, resets the failures unless ``is_second_factor``.
-    """
-
-    name: str
-    locked_message: str
-    is_second_factor: bool = False
-
-
-_LOCKED_NAME = "There were too many failed attempts under this name: reset the password, or ask an administrator."
-
-# The two names of an account are counted apart: if failures under one made the other wait, that would reveal that both
-# are one account.
-LOGIN_BY_USERNAME = ThrottleScope("login", _LOCKED_NAME)
-LOGIN_BY_EMAIL = ThrottleScope("login_by_email", _LOCKED_NAME)
-# A live session confirms, for example, a new password; and a guest with a token from a mail that it is theirs.
-CONFIRMATION = ThrottleScope(
-    "confirmation", "There were too many wrong passwords: log in again, or reset the password."
-)
-# Each challenge has guesses of its own, and whoever knows an address can ask for many. The sentence is shown to nobody:
-# the answer must not tell whether the address has an account.
-LOGIN_CODE = ThrottleScope("login_code", "There were too many wrong codes.")
-
-# Who sends codes has proven the first factor, or has a session: strangers cannot lock an owner out. Nothing but a right
-# factor, ``flask users unlock`` and a reset of all factors resets these failures: each reset is so many guesses more.
-SECOND_FACTOR = ThrottleScope(
-    "second_factor",
-    "There were too many wrong codes: use a passkey or a recovery code, or ask an administrator.",
-    is_second_factor=True,
-)
-
-SCOPES = (LOGIN_BY_USERNAME, LOGIN_BY_EMAIL, CONFIRMATION, LOGIN_CODE, SECOND_FACTOR)
-
-_OF_SECOND_FACTORS = LoginThrottle.scope.in_([scope.name for scope in SCOPES if scope.is_second_factor])
 
 
 def unknown_account(key: str) -> UUID:
@@ -96,23 +57,35 @@ class Attempt:
 class _PrunableThrottles(Prunable):
     """The failures that are due. Those that are kept become due later: else each run would read all that ever were."""
 
-    is_kept: ColumnElement[bool]
+    locked_from: int
+    """The number of failures that lock."""
 
     def delete_rows(self, condition: ColumnElement[bool]) -> int:
         """Delete the rows that meet ``condition``, without those that are kept; return their number."""
-        while _postpone(condition & self.is_kept) == BATCH:
-            pass
-        return super().delete_rows(condition & ~self.is_kept)
+        statement, later, total = self._batch_statement(condition), server_now() + RETENTION, 0
+        while True:
+            with transaction() as session:
+                due, removed = session.execute(statement, {"later": later}).one()
+            total += removed
+            if due < BATCH:
+                return total
 
+    def _batch_statement(self, condition: ColumnElement[bool]) -> Select[int, int]:
+        """Return the statement that deletes or postpones the oldest rows; it returns how many were due and removed.
 
-def _postpone(condition: ColumnElement[bool]) -> int:
-    due = select(*_KEY).where(condition).order_by(LoginThrottle.prune_after).limit(BATCH)
-    batch = due.with_for_update(skip_locked=True, of=LoginThrottle).cte("batch")
-    later = {"prune_after": LoginThrottle.prune_after + RETENTION}
-    statement = update(LoginThrottle).where(tuple_(*_KEY).in_(select(*batch.c))).values(later)
-    with transaction() as session:
-        postponed: int = session.connection().execute(statement).rowcount
-    return postponed
+        A statement that looked for one kind alone would read all rows of the other, and take too long after a backlog.
+        """
+        oldest = select(*_KEY, LoginThrottle.failures).where(condition).order_by(LoginThrottle.prune_after).limit(BATCH)
+        batch = oldest.with_for_update(skip_locked=True).cte("batch")
+        is_kept = (batch.c.failures >= self.locked_from) | batch.c.scope.in_(second_factor_scopes())
+        is_owned = exists().where(User.id == batch.c.counted_id)
+        kept = select(batch.c.counted_id, batch.c.scope).where(is_kept, is_owned).cte("kept")
+        others = select(batch.c.counted_id, batch.c.scope).except_(select(*kept.c))
+        key = tuple_(*_KEY)
+        postponed = update(LoginThrottle).where(key.in_(select(*kept.c))).values(prune_after=bindparam("later"))
+        removed = delete(LoginThrottle).where(key.in_(others)).returning(LoginThrottle.scope).cte("removed")
+        due, deleted = (select(func.count()).select_from(rows).scalar_subquery() for rows in (batch, removed))
+        return select(due, deleted).add_cte(postponed.cte("postponed"))
 
 
 class Throttles:
@@ -137,7 +110,11 @@ class Throttles:
             raise _refusal(blocked_until - now)
 
     def reserve(self, counted_id: UUID, scope: ThrottleScope) -> Attempt:
-        """Count an attempt before what it sends is checked. Raises ``TooManyRequests``."""
+        """Count an attempt before what it sends is checked. Raises ``TooManyRequests``.
+
+        Raises ``KeyError`` for a scope that is not registered: what is kept of its failures would not be known.
+        """
+        throttle_scopes.require(scope.name)
         now = clock.now()
         parameters = {"counted_id": counted_id, "scope": scope.name, "now": now, "max_failures": self._max_of_scope}
         row = self._fast_path.write(self._reserve, parameters)
@@ -174,7 +151,7 @@ class Throttles:
 
     def reset_first_factors(self, counted_id: UUID) -> bool:
         """Do the same in every scope but those of second factors."""
-        return _reset(counted_id, ~_OF_SECOND_FACTORS)
+        return _reset(counted_id, LoginThrottle.scope.not_in(second_factor_scopes()))
 
     def reset_all(self, counted_id: UUID) -> bool:
         """Do the same in every scope."""
@@ -185,10 +162,8 @@ class Throttles:
 
         If those of an account were kept longer than those of an unknown name, that would reveal which names exist.
         """
-        is_kept = (LoginThrottle.failures >= self._max_of_scope) | _OF_SECOND_FACTORS
-        is_owned = exists().where(User.id == LoginThrottle.counted_id)
         due = LoginThrottle.prune_after
-        return _PrunableThrottles("limits", due, lambda now: due < now, is_kept=is_kept & is_owned)
+        return _PrunableThrottles("limits", due, lambda now: due < now, locked_from=self._max_of_scope)
 
 
 def _reset(counted_id: UUID, *which: ColumnElement[bool]) -> bool:
@@ -199,7 +174,7 @@ def _reset(counted_id: UUID, *which: ColumnElement[bool]) -> bool:
 
 def _refusal(wait: timedelta, sentence: str = "There were too many failed attempts.") -> Refusal:
     seconds = math.ceil(wait.total_seconds())
-    return TooManyRequests(sentence, retry_after=seconds, quota=Quota(name="account", amount=1, seconds=seconds))
+    return TooManyRequests(sentence, retry_after=seconds, quota=Quota(name="attempts", amount=1, seconds=seconds))
 
 
 def _reserve_statement(free: int) -> PreparedStatement:

@@ -1,6 +1,6 @@
 """How gunicorn serves authapp: its settings, the worker, the logs, and the check before a start or reload.
 
-Nothing here imports Flask, SQLAlchemy or another module of authapp but ``domain.ip_addresses``. The gunicorn master
-imports this package; whatever else it imported would stay stale through every reload, and gevent could no longer patch
-the sockets in it.
+The gunicorn master imports this package, and of the rest of authapp no more than ``preflight.MASTER_IMPORTS`` names: it
+forgets these at a reload, and whatever else it imported would stay stale. Nothing here imports Flask or SQLAlchemy, in
+which gevent could no longer patch the sockets.
 """

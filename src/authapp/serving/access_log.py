@@ -14,20 +14,12 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from authapp.serving.event_formatter import REQUEST_ID
 from authapp.serving.json_lines import quoted, utc
 from authapp.serving.log_output import LineWriter, LogOutput, lost_lines
-
-ROUTE = "authapp.route"
-CODE = "authapp.code"
-PRINCIPAL = "authapp.principal"
-"""Keys of the WSGI environ, which ``authapp.api`` writes; a test compares them."""
+from authapp.shared_names import CODE, PRINCIPAL, REQUEST_ID, ROUTE, USER_AGENT
 
 REPORT_SECONDS = 60.0
 """At most once in this time a worker reports that lines are lost, and once that lines are written again."""
-
-USER_AGENT = "authapp.user_agent"
-"""The key of the decoded user agent in the WSGI environ; ``authapp.api.client`` writes it, and a test compares them."""
 
 
 class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types

@@ -7,8 +7,7 @@ from typing import Any
 
 import gevent
 
-EXTENSION = "authapp"
-"""The key of ``Flask.extensions``; a test compares it with ``authapp.domain.services``."""
+from authapp.shared_names import EXTENSION
 
 PAUSE = 5.0
 """Seconds after which a task that raised is started again."""

@@ -7,9 +7,7 @@ from typing import Any
 from pythonjsonlogger.json import JsonFormatter
 
 from authapp.serving.json_lines import fitted, utc
-
-REQUEST_ID = "authapp.request_id"
-"""The key of the request id in the WSGI environ; ``authapp.api.middleware`` writes it, and a test compares the two."""
+from authapp.shared_names import REQUEST_ID
 
 
 class EventFormatter(JsonFormatter):

@@ -27,7 +27,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from authapp.serving.access_log import CODE, ROUTE
+from authapp.shared_names import CODE, ROUTE
 
 DEFAULT_BIND = "127.0.0.1:9464"
 

@@ -23,6 +23,7 @@ MASTER_IMPORTS = (
     "authapp.database.semaphore",
     "authapp.domain",
     "authapp.domain.ip_addresses",
+    "authapp.shared_names",
 )
 """What the master imports of authapp besides ``authapp.serving``."""
 

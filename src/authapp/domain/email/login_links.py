@@ -18,7 +18,8 @@ from authapp.domain.one_time_tokens import OneTimeTokens, UsedToken
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
-from authapp.domain.throttles import LOGIN_CODE, Throttles, unknown_account
+from authapp.domain.throttle_scopes import LOGIN_CODE
+from authapp.domain.throttles import Throttles, unknown_account
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.new_password import send_sessions_ended, void_password

@@ -10,7 +10,8 @@ from authapp.domain.factors.factor_changes import FactorChange, FactorChanges
 from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.hooks import credentials_voiding
 from authapp.domain.sessions.sessions import LogoutScope
-from authapp.domain.throttles import SECOND_FACTOR, Throttles
+from authapp.domain.throttle_scopes import SECOND_FACTOR
+from authapp.domain.throttles import Throttles
 from authapp.domain.users.rows import UserRef
 from authapp.models import User
 

@@ -22,7 +22,8 @@ from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
-from authapp.domain.throttles import SECOND_FACTOR, Throttles
+from authapp.domain.throttle_scopes import SECOND_FACTOR
+from authapp.domain.throttles import Throttles
 from authapp.domain.users.rows import lock_account
 from authapp.errors import (
     ChallengeInvalid,

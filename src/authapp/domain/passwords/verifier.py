@@ -16,15 +16,8 @@ from authapp.domain.audit import EventType
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.response_floor import ResponseFloor
 from authapp.domain.sessions.authentication import PASSWORD, AuthenticationResult
-from authapp.domain.throttles import (
-    CONFIRMATION,
-    LOGIN_BY_EMAIL,
-    LOGIN_BY_USERNAME,
-    Attempt,
-    Throttles,
-    ThrottleScope,
-    unknown_account,
-)
+from authapp.domain.throttle_scopes import CONFIRMATION, LOGIN_BY_EMAIL, LOGIN_BY_USERNAME, ThrottleScope
+from authapp.domain.throttles import Attempt, Throttles, unknown_account
 from authapp.errors import FieldError, InvalidCredentials, ValidationFailed, WrongPassword
 from authapp.models import ForeignHashMark, LoginThrottle, User, UserKind, UserStatus
 from authapp.models.user import lookup_key

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from authapp.domain.throttles import ThrottleScope
+from authapp.domain.throttle_scopes import ThrottleScope
 
 PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
 ONE_TIME_PASSWORD = "otp"  # noqa: S105 - likewise
