@@ -17,7 +17,8 @@ def document() -> dict[str, Any]:
         jwt_keys=KeyRing([Key.generate()]).to_json(),
         issuer="https://auth.example.com",
         encryption_keys=EncryptionKeys.generate(0).to_json(),
-        origins=("https://app.example.com",),
+        # The second is of another domain, for which there is a route more.
+        origins=("https://app.example.com", "https://example.co.uk"),
         rp_id="example.com",
         mail_url=MailServer("console"),
         mail_from=Address("authapp", "no-reply", "example.com"),
