@@ -13,7 +13,6 @@ from authapp import hooks
 from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.passwords.verifier import ConfirmedUser, PasswordVerifier
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.errors import EmailTaken, OneTimeTokenInvalid
@@ -22,7 +21,6 @@ from authapp.models.role import ADMIN
 from clocks import Time
 from conftest import reconfigured
 from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
-from factors import an_app
 
 NEW = "Countess@Example.org"
 
@@ -152,19 +150,6 @@ def test_the_link_changes_the_address_and_the_one_before_is_told(
     assert not is_good(services, other, TokenPurpose.RESET_PASSWORD), "a link to the old address resets nothing"
     with pytest.raises(OneTimeTokenInvalid):
         services.email.address_changes.confirm(link, PASSWORD, GUEST)
-
-
-def test_a_factor_that_is_added_while_the_password_is_hashed_is_asked_for(
-    app: Flask, api: Api, token: str, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def confirm(verifier: PasswordVerifier, *arguments: Any, **options: Any) -> ConfirmedUser:
-        confirmed = confirm_alone(verifier, *arguments, **options)
-        an_app(app, user)
-        return confirmed
-
-    confirm_alone = PasswordVerifier.confirm
-    monkeypatch.setattr(PasswordVerifier, "confirm", confirm)
-    problem(ask(api, token), 401, "step_up_required")
 
 
 def test_hooks_are_told_the_address_before(app: Flask, change: Callable[[str], None]) -> None:

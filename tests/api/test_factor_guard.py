@@ -10,13 +10,14 @@ from flask import Flask
 
 from api.access_table import TABLE
 from authapp.context import OPERATOR
+from authapp.domain.passwords.verifier import ConfirmedUser, PasswordVerifier
 from authapp.domain.services import Services
 from authapp.models import User
 from authapp.models.role import ADMIN
 from authapp.security import base64url
 from authenticator import RP_ID, Authenticator
 from clocks import Time
-from factories import PASSWORD, Api, a_session, a_user
+from factories import PASSWORD, Api, a_session, a_user, problem
 from factors import a_session_with_two_factors, an_app
 
 UNGUARDED = {
@@ -121,3 +122,32 @@ def refusal(app: Flask, api: Api, user: User, route: str, token: str) -> str | N
     assert response.status_code < 500, response.text
     code = (response.get_json(silent=True) or {}).get("code")
     return code if code in REFUSED.values() else None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/users/me/email", {"email": "countess@example.org", "password": PASSWORD}),
+        ("PUT", "/users/me/password", {"current_password": PASSWORD, "new_password": "another long sentence"}),
+        ("DELETE", "/users/me", {"password": PASSWORD}),
+    ],
+    ids=["address", "password", "account"],
+)
+def test_a_factor_that_is_added_while_the_password_is_hashed_is_asked_for(
+    app: Flask,
+    api: Api,
+    token: str,
+    user: User,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    body: dict[str, str],
+) -> None:
+    def confirm(verifier: PasswordVerifier, *arguments: Any, **options: Any) -> ConfirmedUser:
+        confirmed = confirm_alone(verifier, *arguments, **options)
+        an_app(app, user)
+        return confirmed
+
+    confirm_alone = PasswordVerifier.confirm
+    monkeypatch.setattr(PasswordVerifier, "confirm", confirm)
+    problem(api(method, path, token, json=body), 401, "step_up_required")

@@ -166,6 +166,8 @@ class Accounts:
         with transaction():
             user = lock_if_unchanged(user_id, confirmed)
             require_live(context)
+            # The owner may have added a factor while the password was hashed, and kept this session.
+            self._actor_policy.require_proven_factor(user_id, context)
             ended = set_password_hash(user, new_hash, self._hooks, context, keep=session_id)
         send_password_changed(user_id, ended, self._hooks, context)
 
@@ -182,6 +184,8 @@ class Accounts:
         with transaction():
             user = lock_if_unchanged(user_id, confirmed)
             require_live(context)
+            # The owner may have added a factor while the password was hashed, and kept this session.
+            self._actor_policy.require_proven_factor(user_id, context)
             delete_account(user, context)
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user_id, username=user.username)
 
