@@ -1,6 +1,7 @@
 """The origin of a request that gunicorn cannot parse, and the headers that its answer gets for it."""
 
 import socket
+import time
 
 import pytest
 
@@ -40,6 +41,14 @@ def test_it_is_found_in_what_has_arrived() -> None:
 )
 def test_what_is_no_header_or_one_of_several_is_none(head: bytes) -> None:
     assert origin_in(head) is None
+
+
+def test_blanks_without_end_cost_no_more_than_reading_them() -> None:
+    blanks = b"X\r\norigin:%s" % (b" " * 60_000)
+    started = time.process_time()
+    assert origin_in(blanks) is None
+    # As a part of the seconds that the pattern took when it tried every way to divide them.
+    assert time.process_time() - started < 1
 
 
 def test_no_more_is_read_than_a_head_may_have() -> None:

@@ -31,8 +31,8 @@ export interface Client {
   completeLogin(step: Schemas["SecondFactor"]): Promise<Schemas["PasskeyRequestOptions"] | undefined>;
   /** Authenticate the user again, after 401 `step_up_required`. Repeat that request afterwards. */
   stepUp(proof: Schemas["StepUp"]): Promise<void>;
-  /** Log in by another way that answers with tokens, such as `auth/passkey-logins`. */
-  loginWith(path: string, body: unknown): Promise<void>;
+  /** Log in by another way that answers with tokens, such as `auth/passkey-logins`; by `PUT auth/login-links`, say so. */
+  loginWith(path: string, body: unknown, options?: { method?: "POST" | "PUT" }): Promise<void>;
   /** Log out. If this throws, the session goes on: the server was not reached, or refused. */
   logout(options?: { scope?: "local" | "others" | "global" }): Promise<void>;
   /**
@@ -89,8 +89,8 @@ export function createClient(options: ClientOptions): Client {
   }
 
   /** Send a request about tokens, and return the answer. Throws an `AuthError` for one that is a refusal. */
-  async function call(path: string, body?: unknown, token?: string): Promise<unknown> {
-    const init = { method: "POST", ...ofTokens(), ...(body !== undefined && { body: JSON.stringify(body) }) };
+  async function call(path: string, body?: unknown, token?: string, method = "POST"): Promise<unknown> {
+    const init = { method, ...ofTokens(), ...(body !== undefined && { body: JSON.stringify(body) }) };
     const request = new Request(new URL(path, api), init);
     if (body !== undefined) request.headers.set("Content-Type", "application/json");
     const response = await send(token === undefined ? request : withToken(request, token));
@@ -115,10 +115,10 @@ export function createClient(options: ClientOptions): Client {
   }
 
   /** Ask for tokens, and keep them. Return the answer if it is something else. */
-  function obtain<T>(path: string, body: unknown, withToken = false): Promise<T | undefined> {
+  function obtain<T>(path: string, body: unknown, isAuthenticated = false, method?: string): Promise<T | undefined> {
     return inTurn(async () => {
       const since = performance.now();
-      const answer = await call(path, body, withToken ? access?.token : undefined);
+      const answer = await call(path, body, isAuthenticated ? access?.token : undefined, method);
       if (!isPair(answer)) return answer as T;
       remember(answer, since);
       await refreshToken.write(answer.refresh_token);
@@ -197,7 +197,7 @@ export function createClient(options: ClientOptions): Client {
     accessToken,
     login: async (credentials) => void (await obtain("auth/login", credentials)),
     completeLogin: (step) => obtain("auth/second-factors", step),
-    loginWith: async (path, body) => void (await obtain(path, body)),
+    loginWith: async (path, body, { method } = {}) => void (await obtain(path, body, false, method)),
     async stepUp(proof) {
       await accessToken();
       await obtain("auth/step-ups", proof, true);
@@ -208,7 +208,8 @@ export function createClient(options: ClientOptions): Client {
       let response = await ask();
       // Refused, and yet there is a token: of a login in another tab since then.
       if (response.status === 401 && access !== undefined) response = await ask();
-      if (!response.ok && access !== undefined) {
+      // A 401 without a token here: nobody was logged in.
+      if (!response.ok && (access !== undefined || response.status !== 401)) {
         const error = await errorOf(response);
         if (error.code !== "token_missing" && error.code !== "token_revoked") throw error;
       }

@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 2.0
-"""How long the database may take for each of the readings."""
+READING_SECONDS = 2.0
+"""How long the database may take for a reading."""
 
 MAX_MAILS = 10_000
 """How many mails are looked at: a scrape must not take longer, the more of them wait."""
@@ -53,7 +53,7 @@ class WaitingMails:
 def read(reading: Callable[[], T]) -> T | None:
     """Return the result of one of the functions below, or ``None`` if the database cannot be asked; that is logged."""
     try:
-        with deadline.within(SECONDS):
+        with deadline.within(READING_SECONDS):
             return reading()
     except SQLAlchemyError as error:
         why, state = reason(error) or type(error).__name__, sqlstate(error)

@@ -36,7 +36,8 @@ LINGER_SECONDS = 1.0
 LINGER_BYTES = 1024 * 1024
 """What is read and discarded after the last answer on a connection."""
 
-_ORIGIN_LINE = re.compile(rb"\norigin:[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.IGNORECASE)
+# Blanks are stripped afterwards: in the pattern, a line of blanks without an end would be tried in every way.
+_ORIGIN_LINE = re.compile(rb"\norigin:([^\r\n]*)\r?\n", re.IGNORECASE)
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -101,7 +102,7 @@ class ClientSocket:
                 while self.recv(READ_BYTES):
                     pass
         found = _ORIGIN_LINE.findall(self._head)
-        return found[0].decode("latin-1") if len(found) == 1 else None
+        return found[0].strip(b" \t").decode("latin-1") if len(found) == 1 else None
 
     def allow(self, number: int) -> None:
         """Let the client send ``number`` bytes from now on, and no more."""

@@ -34,7 +34,7 @@ DEFAULT_BIND = "127.0.0.1:9464"
 SCRAPES_AT_ONCE = 4
 """How many connections a worker serves here at once; who opens more waits for the others."""
 
-SECONDS = 5.0
+CONNECTION_SECONDS = 5.0
 """How long a connection may take, whatever it does."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -145,7 +145,7 @@ def serve(port: MetricsPort, database_metrics: Callable[[], Iterable[Metric]]) -
 class _ScrapeServer(WSGIServer):  # type: ignore[misc]  # gevent has no types
     def handle(self, client: Any, address: Any) -> None:
         """Serve one connection. Without a limit, a few that say nothing would end all scraping."""
-        with gevent.Timeout(SECONDS, False):
+        with gevent.Timeout(CONNECTION_SECONDS, False):
             super().handle(client, address)
 
 

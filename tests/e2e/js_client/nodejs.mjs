@@ -70,6 +70,27 @@ test("other ways to log in are taken, too", async () => {
   assert.equal((await client.fetch(ME)).status, 200);
 });
 
+test("a login that is a PUT is taken", async () => {
+  const asked = [];
+  const fetch = async (request) => {
+    asked.push(`${request.method} ${new URL(request.url).pathname}`);
+    return Response.json({ access_token: "a", refresh_token: "r", expires_in: 900 });
+  };
+  const client = createClient({ baseUrl: LOCAL, fetch });
+  await client.loginWith("auth/login-links", { challenge: "c", token: "t" }, { method: "PUT" });
+  assert.deepEqual(asked, ["PUT /api/v1/auth/login-links"]);
+  assert.equal(await client.accessToken(), "a");
+});
+
+test("a logout that the server could not do is an error, also if nobody seems to be logged in", async () => {
+  const problem = { status: 401, headers: { "Content-Type": "application/problem+json" } };
+  const fetch = async ({ url }) =>
+    url.endsWith("/refresh") ? new Response(JSON.stringify({ code: "token_missing" }), problem) : new Response(null, { status: 503 });
+  const client = createClient({ baseUrl: LOCAL, storage: "cookie", fetch });
+  assert.equal(await client.accessToken(), undefined);
+  await assert.rejects(client.logout(), { status: 503 });
+});
+
 test("a refusal that is no expiry is returned, and not repeated", async () => {
   const { client, out } = await loggedIn();
   for (const code of ["step_up_required", "fresh_token_required", "token_missing"]) {

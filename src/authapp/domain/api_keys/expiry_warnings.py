@@ -25,12 +25,15 @@ PASS_SECONDS = 3_600.0
 
 
 def _recipient(mail: OutgoingMail) -> Recipient | None:
-    """Return the active account at its address, if it still has the key."""
+    """Return the active account at its verified address, if it still has the key.
+
+    An address that is not verified may be a stranger's, and an account makes as many keys as it likes.
+    """
     key = db.session.get(ApiKey, (mail.user_id, UUID(str(mail.details["api_key_id"]))))
-    return None if key is None else recipients.active_owner(mail)
+    owner = None if key is None else recipients.active_owner(mail)
+    return owner if owner is not None and owner.is_verified else None
 
 
-# It names the key by its prefix. Its name is a text that a client chose, and the address may not be verified.
 API_KEY_EXPIRING = mail_kinds.register(
     "api_key_expiring", MailKind(_recipient, details=frozenset({"api_key_id", "prefix", "expires_at"}))
 )
