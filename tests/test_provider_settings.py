@@ -12,6 +12,7 @@ from authapp.extension import load_settings
 from variables import Set, production, the_problem
 
 VALID = {"issuer": "https://op.example.org", "client_id": "authapp"}
+TWICE = f'{{"example": {json.dumps(VALID)}, "example": {json.dumps(VALID)}}}'
 URIS = "https://app.example.com/callback"
 
 
@@ -74,6 +75,7 @@ def test_providers_are_read_from_a_file_and_their_secrets_from_others(env: Set, 
         {"algorithms": ["none"]},
         {"algorithms": ["HS256"]},
         {"kind": 7},
+        {"scopes": ["email", "profile"]},
     ],
 )
 def test_what_cannot_be_a_provider_is_told(env: Set, members: dict[str, Any]) -> None:
@@ -81,7 +83,7 @@ def test_what_cannot_be_a_provider_is_told(env: Set, members: dict[str, Any]) ->
     assert the_problem().startswith("AUTHAPP_PROVIDERS ")
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[]", "{}", '{"Example": {}}', '{"example": []}'])
+@pytest.mark.parametrize("text", ["no JSON", "[]", "{}", TWICE, '{"Example": {}}', '{"example": []}'])
 def test_what_is_no_object_of_providers_is_told(env: Set, text: str) -> None:
     env(AUTHAPP_PROVIDERS=text, AUTHAPP_REDIRECT_URIS=URIS)
     assert the_problem().startswith("AUTHAPP_PROVIDERS ")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from authapp import ProviderSettings, provider_kinds
+from authapp import ProviderAnswerRefused, ProviderSettings, ProviderUser, provider_kinds
 from authapp.config import SettingsError
 from authapp.database.session import db
 from authapp.factory import create_app
@@ -47,8 +47,11 @@ def test_it_logs_in(app: Flask, api: Api, provider: FakeProvider) -> None:
         assert db.session.query(ProviderIdentity.subject).scalar() == "4711"
 
 
-def test_what_it_refuses_is_recorded_and_not_told(app: Flask, api: Api, provider: FakeProvider) -> None:
-    member(provider, {"name": "ada"})
+@pytest.mark.parametrize("number", [{}, {"number": True}], ids=str)
+def test_what_it_refuses_is_recorded_and_not_told(
+    app: Flask, api: Api, provider: FakeProvider, number: dict[str, Any]
+) -> None:
+    member(provider, {"name": "ada", **number})
     body = problem(log_in(api, provider), 401, "provider_login_failed")
     assert "number" not in str(body)
     assert [event.details["reason"] for event in all_events(app, "provider.refused")] == ["the member has no number"]
@@ -65,3 +68,10 @@ def test_a_kind_that_nobody_registered_stops_the_start() -> None:
     unknown = ProviderSettings(name="example", issuer="https://op.example", client_id="x", kind="club")
     with pytest.raises(SettingsError, match="kinds that are not registered: club"):
         create_app(settings(database_url="postgresql+psycopg2:///nowhere", providers={"example": unknown}))
+
+
+@pytest.mark.parametrize("subject", [None, 4711, True, "", "a\0b", "a\nb", "x" * 256], ids=repr)
+def test_a_kind_cannot_name_a_user_who_could_not_be_stored(subject: Any) -> None:
+    with pytest.raises(ProviderAnswerRefused):
+        ProviderUser(subject=subject)
+    assert ProviderUser(subject="x" * 255)

@@ -81,6 +81,7 @@ WRONG_CLAIMS: dict[str, dict[str, Any]] = {
     "empty subject": {"sub": ""},
     "subject as a number": {"sub": 248289761001},
     "long subject": {"sub": "x" * 256},
+    "subject on two lines": {"sub": "a\nb"},
 }
 
 
@@ -137,6 +138,14 @@ def test_an_id_token_that_is_not_signed_by_the_provider_is_refused(
 ) -> None:
     provider.lies.token = make(provider)
     refused(app, api, provider)
+
+
+def test_a_token_that_is_not_ascii_is_not_called_too_long(app: Flask, api: Api, provider: FakeProvider) -> None:
+    provider.lies.token = lambda token: token + "é"
+    refused(app, api, provider)
+    assert [event.details["reason"] for event in all_events(app, "provider.refused")] == [
+        "the ID token: it is not ASCII"
+    ]
 
 
 def test_the_key_of_another_issuer_is_refused(app: Flask, api: Api, provider: FakeProvider) -> None:
@@ -239,7 +248,7 @@ def test_a_flow_is_no_other_clients(api: Api, provider: FakeProvider) -> None:
         {"flow": first["flow"], "state": finish(provider, first)["state"]},
         {"flow": "A" * 75},
         {"flow": second["flow"][:-4] + "AAAA"},
-        {"flow": "A" + second["flow"][1:]},
+        {"flow": ("B" if second["flow"][0] == "A" else "A") + second["flow"][1:]},
         {"code": "another"},
     ):
         problem(api("PUT", LOGINS, json={**answer, **wrong}), 401, "provider_login_failed")
@@ -415,6 +424,15 @@ def test_a_token_without_a_key_id_needs_a_provider_with_one_key(api: Api, provid
 def test_an_answer_without_an_id_token_is_refused(app: Flask, api: Api, provider: FakeProvider, token: Any) -> None:
     provider.lies.response = {"id_token": token}
     refused(app, api, provider)
+
+
+def test_an_answer_can_be_sent_again_after_the_keys_could_not_be_fetched(api: Api, provider: FakeProvider) -> None:
+    answer = finish(provider, begin(api))
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {}, 500)
+    problem(api("PUT", LOGINS, json=answer), 503, "provider_unavailable")
+    assert TOKEN not in provider.paths
+    del provider.lies.answers[JWKS]
+    assert api("PUT", LOGINS, json=answer).status_code == 201
 
 
 @pytest.mark.parametrize(("number", "code"), [(discovery.MAX_KEYS, 201), (discovery.MAX_KEYS + 1, 503)])

@@ -8,11 +8,12 @@ import pytest
 from flask import Flask
 
 from authapp.database.session import db, transaction
+from authapp.domain.providers import logins
 from authapp.models import ProviderIdentity, User, UserStatus
 from conftest import reconfigured
 from factories import PASSWORD, Api, a_user, all_events, events_of, problem
 from factors import an_app
-from providers import LOGINS, REDIRECT_URI, FakeProvider, begin, fake_provider, finish, log_in
+from providers import LOGINS, REDIRECT_URI, FakeProvider, begin, fake_provider, finish, log_in, respond
 
 
 @pytest.fixture
@@ -94,15 +95,32 @@ def test_usernames_are_made_from_claims_and_free_of_clashes(app: Flask, api: Api
 
 
 @pytest.mark.parametrize("email", [None, "", "no address", 7, "a@b", "x@" + "y" * 300 + ".example"])
-def test_without_a_usable_address_there_is_no_account(api: Api, provider: FakeProvider, email: Any) -> None:
+def test_without_a_usable_address_there_is_no_account(app: Flask, api: Api, provider: FakeProvider, email: Any) -> None:
     problem(log_in(api, provider, email=email), 401, "provider_login_failed")
+    (reason,) = reasons(app)
+    assert reason.endswith("email address.")
+
+
+def reasons(app: Flask) -> list[str]:
+    return [event.details["reason"] for event in all_events(app, "provider.refused")]
 
 
 def test_a_disabled_account_stays_closed(app: Flask, api: Api, provider: FakeProvider) -> None:
-    pair = log_in(api, provider).json
+    user_id = account(api, log_in(api, provider).json)["id"]
     with app.app_context(), transaction() as session:
-        session.get_one(User, account(api, pair)["id"]).status = UserStatus.DISABLED
+        session.get_one(User, user_id).status = UserStatus.DISABLED
+    assert "disabled" not in str(problem(log_in(api, provider), 401, "provider_login_failed"))
+    (event,) = all_events(app, "provider.refused")
+    assert (str(event.subject_id), event.details["reason"]) == (user_id, "the account is disabled")
+
+
+def test_a_login_that_others_are_always_faster_than_is_recorded(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_user(app, "grace")
+    monkeypatch.setattr(logins, "free_username", lambda *_: "grace")
     problem(log_in(api, provider), 401, "provider_login_failed")
+    assert reasons(app) == ["Other requests were faster."]
 
 
 def test_where_registration_is_closed_only_linked_users_log_in(
@@ -134,7 +152,7 @@ def test_a_second_factor_is_asked_for_as_after_a_password(app: Flask, api: Api, 
     assert "totp" in refused["factors"]
 
 
-def test_a_flow_is_good_for_one_login(api: Api, provider: FakeProvider) -> None:
+def test_a_flow_is_good_for_one_login(app: Flask, api: Api, provider: FakeProvider) -> None:
     begun = begin(api)
     answer = finish(provider, begun)
     assert api("PUT", LOGINS, json=answer).status_code == 201
@@ -142,6 +160,7 @@ def test_a_flow_is_good_for_one_login(api: Api, provider: FakeProvider) -> None:
     problem(api("PUT", LOGINS, json=answer), 401, "provider_login_failed")
     again = finish(provider, begun)
     problem(api("PUT", LOGINS, json=again), 401, "provider_login_failed")
+    assert reasons(app) == ["The flow was used before."] * 2
 
 
 def test_a_redirect_uri_is_compared_exactly(api: Api, provider: FakeProvider) -> None:
@@ -189,3 +208,28 @@ def test_an_address_that_is_not_in_the_id_token_is_asked_for(
     provider.lies.drop = ()
     assert log_in(api, provider).status_code == 200
     assert provider.paths.count("/userinfo") == 2
+
+
+def test_who_is_linked_logs_in_while_the_address_cannot_be_asked_for(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert log_in(api, provider).status_code == 201
+    provider.lies.metadata = {"userinfo_endpoint": f"{provider.issuer}/userinfo"}
+    configure(app, monkeypatch, provider)  # its discovery document is fetched anew
+    provider.lies.answers["/userinfo"] = lambda handler: respond(handler, {}, 500)
+    provider.lies.drop = ("email", "email_verified")
+    again = log_in(api, provider)
+    assert again.status_code == 200
+    (identity,) = api.get("/users/me/factors", again.json["access_token"]).json["providers"]
+    assert identity["email"] == "ada@example.org"
+    problem(log_in(api, provider, sub="another"), 401, "provider_login_failed")
+
+
+def test_an_address_is_not_verified_by_the_word_of_another_document(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(app, monkeypatch, provider, trust_email=True)
+    provider.lies.metadata = {"userinfo_endpoint": f"{provider.issuer}/userinfo"}
+    provider.lies.drop = ("email",)  # and email_verified stays
+    provider.userinfo = {"sub": "248289761001", "email": "victim@example.org"}
+    assert account(api, log_in(api, provider).json)["email_verified_at"] is None

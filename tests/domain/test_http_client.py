@@ -4,10 +4,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import pytest
 
+from authapp.domain import http_client
 from authapp.domain.http_client import HTTPAnswer, HTTPClient, HTTPFailure, HTTPQuestion
 from providers import FakeProvider, fake_provider
 
@@ -121,3 +124,84 @@ def test_what_is_no_address_of_a_server_is_not_asked(url: str) -> None:
     for _ in range(2):
         with pytest.raises(HTTPFailure, match=r"not one of a server|could not be asked"):
             client.ask(HTTPQuestion(url), 1)
+
+
+def dripping(handler: BaseHTTPRequestHandler) -> None:
+    handler.close_connection = True
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+    for _ in range(60):
+        handler.wfile.write(b" ")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("answer", [dripping, head_without_end], ids=["body", "headers"])
+def test_an_answer_that_nobody_waits_for_any_more_keeps_no_turn(server: FakeProvider, answer: Answer) -> None:
+    client = HTTPClient(at_once=1, max_bytes=MAX_BYTES)
+    server.lies.answers.update({"/asked": answer, "/next": of_length(1, with_length=True)})
+    with pytest.raises(HTTPFailure, match=r"within 0\.2 s"):
+        client.ask(HTTPQuestion(f"{server.issuer}/asked"), 0.2)
+    assert client.ask(HTTPQuestion(f"{server.issuer}/next"), 1).status == 200
+
+
+def test_a_request_that_nobody_waits_for_any_more_is_not_sent(
+    server: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def slow(*args: Any, **names: Any) -> Any:
+        time.sleep(0.4)
+        return look_up(*args, **names)
+
+    client = HTTPClient(at_once=1, max_bytes=MAX_BYTES)
+    server.lies.answers["/next"] = of_length(1, with_length=True)
+    server.paths.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", slow)
+        with pytest.raises(HTTPFailure, match=r"within 0\.1 s"):
+            client.ask(HTTPQuestion(f"{server.issuer}/late", "POST", body=b"client_secret=x"), 0.1)
+    assert client.ask(HTTPQuestion(f"{server.issuer}/next"), 2).status == 200
+    assert server.paths == ["/next"]
+
+
+def test_a_handshake_of_tls_that_nobody_waits_for_any_more_keeps_no_turn() -> None:
+    def drip(listening: socket.socket) -> None:
+        connected, _ = listening.accept()
+        with connected, suppress(OSError):
+            connected.sendall(b"\x16\x03\x03\x40\x00")
+            for _ in range(60):
+                connected.sendall(b"\x02")
+                time.sleep(0.05)
+
+    client = HTTPClient(at_once=1, max_bytes=MAX_BYTES)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, args=(listening,), daemon=True).start()
+        with pytest.raises(HTTPFailure, match=r"within 0\.2 s"):
+            client.ask(HTTPQuestion(f"https://127.0.0.1:{listening.getsockname()[1]}/"), 0.2)
+        assert client._slots.acquire(timeout=0.3)
+
+
+def test_a_private_host_gets_no_handshake_of_tls() -> None:
+    client = HTTPClient(at_once=1, max_bytes=MAX_BYTES)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}/"
+        with pytest.raises(HTTPFailure, match="private address"):
+            client.ask(HTTPQuestion(url, public_only=True), 1)
+        connected, _ = listening.accept()
+        with connected:
+            assert connected.recv(100) == b""
+
+
+@pytest.mark.parametrize(
+    ("host", "is_public"),
+    [
+        ("93.184.216.34", True),
+        ("10.0.0.7", False),
+        ("fe80::1%eth0", False),
+        ("2606:4700::1111", True),
+        ("::ffff:93.184.216.34", True),
+        ("::ffff:10.0.0.7", False),
+        ("64:ff9b::a00:7", False),
+    ],
+)
+def test_a_private_address_is_found_in_each_of_its_forms(host: str, is_public: bool) -> None:
+    assert http_client._is_public(host) is is_public

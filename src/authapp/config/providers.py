@@ -43,9 +43,9 @@ class ProviderSettings:
 def providers(text: str) -> Mapping[str, ProviderSettings]:
     """Return the providers in an ``AUTHAPP_PROVIDERS``, by their names. Raises ``ValueError``."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_object)
     except ValueError:
-        raise ValueError("must be a JSON object.") from None
+        raise ValueError("must be a JSON object, without a name twice.") from None
     if not isinstance(value, dict) or not value:
         raise ValueError('must be a JSON object such as {"google": {"issuer": …, "client_id": …}}.')
     found = {name: _provider(name, members) for name, members in value.items()}
@@ -73,6 +73,13 @@ def problems_of_providers(values: Mapping[str, Any], others: Iterable[str]) -> l
     return ["AUTHAPP_PROVIDERS needs AUTHAPP_REDIRECT_URIS: the addresses where users come back."]
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
+
+
 def _provider(name: str, members: Any) -> ProviderSettings:
     if not _NAME.fullmatch(name):
         raise ValueError("must name providers with 1 to 32 of a-z, 0-9 and -, starting with a letter.")
@@ -86,14 +93,19 @@ def _provider(name: str, members: Any) -> ProviderSettings:
         raise ValueError(f"needs a client_id at {name}.")
     if members.get("trust_email", False) not in (True, False):
         raise ValueError(f"needs true or false as trust_email at {name}.")
+    kind = _words(name, "kind", [members.get("kind", "openid")])[0]
+    scopes = _words(name, "scopes", members["scopes"]) if "scopes" in members else ()
+    if kind == "openid" and scopes and "openid" not in scopes:
+        # Without it, there are no ID tokens (OpenID Connect Core 1.0, section 3.1.2.1).
+        raise ValueError(f"needs openid among the scopes at {name}.")
     return ProviderSettings(
         name=name,
         issuer=issuer,
         client_id=client_id,
         client_secret=_secret(name, members.get("client_secret_file")),
         secret_expires=_day(name, members.get("client_secret_expires")),
-        kind=_words(name, "kind", [members.get("kind", "openid")])[0],
-        scopes=_words(name, "scopes", members["scopes"]) if "scopes" in members else (),
+        kind=kind,
+        scopes=scopes,
         trust_email=members.get("trust_email", False),
         algorithms=_algorithms(name, members.get("algorithms", list(DEFAULT_ALGORITHMS))),
     )

@@ -8,15 +8,16 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from ipaddress import ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+_NAT64 = IPv6Network("64:ff9b::/96")
 _HEADERS = {"User-Agent": "authapp", "Connection": "close"}
 
 
@@ -76,13 +77,28 @@ class HTTPClient:
             raise HTTPFailure(asked.error)
         return asked.answer
 
-    def _connection(self, url: str, seconds: float) -> HTTPConnection:
+    def _connection(self, url: str, seconds: float) -> "_Connection":
         parts = urlsplit(url)
         # Later than who asked gives up: its time limit ends what nobody waits for any more.
         host, timeout = parts.hostname or "", max(seconds, 0.0) + 0.5
         if parts.scheme == "https":
-            return HTTPSConnection(host, parts.port, timeout=timeout, context=self._tls)
-        return HTTPConnection(host, parts.port, timeout=timeout)
+            return _TLSConnection(host, parts.port, timeout=timeout, context=self._tls)
+        return _Connection(host, parts.port, timeout=timeout)
+
+
+class _Connection(HTTPConnection):
+    """A connection that shows its socket to ``connected`` before anything is sent, which may raise."""
+
+    connected: Callable[[socket.socket], None]
+
+    def connect(self) -> None:
+        """Connect over TCP."""
+        super().connect()
+        self.connected(self.sock)
+
+
+class _TLSConnection(HTTPSConnection, _Connection):
+    """The same with TLS, of which the handshake comes after ``connected``, by the order of the base classes."""
 
 
 class _Asked:
@@ -92,10 +108,13 @@ class _Asked:
     """
 
     def __init__(
-        self, question: HTTPQuestion, connection: HTTPConnection, slots: threading.BoundedSemaphore, max_bytes: int
+        self, question: HTTPQuestion, connection: _Connection, slots: threading.BoundedSemaphore, max_bytes: int
     ) -> None:
         self._question, self._connection = question, connection
         self._slots, self._max_bytes = slots, max_bytes
+        self._wire: socket.socket | None = None
+        self._is_given_up = False
+        connection.connected = self._check
         self.answered = threading.Event()
         self.answer: HTTPAnswer | None = None
         self.error = "The server could not be asked."
@@ -110,19 +129,30 @@ class _Asked:
             self._finish()
 
     def abandon(self) -> None:
-        """Hang up, so that the thread ends. A handshake of TLS ends by the time limit of the socket."""
-        if (connected := self._connection.sock) is not None:
+        """Hang up, so that the thread ends; before there is a connection, it ends when there is one."""
+        self._is_given_up = True
+        if self._wire is not None:
             with suppress(OSError):
-                # Not the method of a TLS socket, which would say goodbye first.
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)
+                self._wire.shutdown(socket.SHUT_RDWR)
+
+    def _check(self, connected: socket.socket) -> None:
+        # A second handle: TLS takes the first one over, and the reader of an answer takes it from the connection.
+        self._wire = connected.dup()
+        if self._question.public_only and not _is_public(connected.getpeername()[0]):
+            raise HTTPFailure("The host has a private address.")
+        self._require_wanted()
+
+    def _require_wanted(self) -> None:
+        if self._is_given_up:
+            raise HTTPFailure("Nobody waits for the answer any more.")
 
     def _ask(self) -> None:
         try:
             self._connection.connect()
-            if self._question.public_only and not _is_public(self._connection.sock):
-                self.error = "The host has a private address."
-                return
+            self._require_wanted()  # the request may have a code and a client secret
             self._read_answer()
+        except HTTPFailure as failure:
+            self.error = str(failure)
         except (OSError, HTTPException, ValueError) as failure:
             self.error = f"The server could not be asked: {type(failure).__name__}."
         finally:
@@ -143,10 +173,17 @@ class _Asked:
 
     def _finish(self) -> None:
         self._connection.close()
+        if self._wire is not None:
+            self._wire.close()
         self._slots.release()
         self.answered.set()
 
 
-def _is_public(connected: socket.socket) -> bool:
-    # On the socket: a name may resolve otherwise between a check and the connection.
-    return ip_address(connected.getpeername()[0].partition("%")[0]).is_global
+def _is_public(host: str) -> bool:
+    # Of the connected socket: a name may resolve otherwise between a check and the connection.
+    address = ip_address(host.partition("%")[0])
+    if isinstance(address, IPv6Address):
+        if address in _NAT64:
+            return False  # a gateway leads to whatever IPv4 address is in it (RFC 6052)
+        address = address.ipv4_mapped or address
+    return address.is_global

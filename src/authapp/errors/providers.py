@@ -38,7 +38,7 @@ class ProviderAlreadyLinked(Conflict):
 class ProviderUnavailable(Unavailable):
     """The provider does not answer, or not as it should.
 
-    Nothing was changed, and a flow that was begun is still good. Send the request again, or log in in another way.
+    Nothing was changed. Send the request again, or log in in another way. If it is then refused, begin another login.
     """
 
     code = "provider_unavailable"

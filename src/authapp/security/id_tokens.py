@@ -46,8 +46,10 @@ class IDTokenRules:
 
 def read(token: str, access_token: str | None, rules: IDTokenRules, find_key: FindKey) -> dict[str, Any]:
     """Return the claims of an ID token. Raises ``IDTokenRefused``, and what ``find_key`` raises."""
-    if len(token) > MAX_LENGTH or not token.isascii():
+    if len(token) > MAX_LENGTH:
         raise IDTokenRefused("it is too long")
+    if not token.isascii():
+        raise IDTokenRefused("it is not ASCII")
     signing_input, _, signature = token.rpartition(".")
     encoded_header, _, encoded_claims = signing_input.partition(".")
     header = _decoded(encoded_header)

@@ -61,6 +61,17 @@ class Discovery:
         self._metadata = time.monotonic(), metadata
         return metadata
 
+    def load_keys(self, questions: ProviderQuestions) -> None:
+        """Fetch the keys, unless they are cached. Raises ``ProviderUnavailable``."""
+        address = self.metadata(questions).jwks_uri
+        if self._are_keys_old():
+            with self._one_at_a_time(questions):
+                if self._are_keys_old():
+                    self._fetch_keys(address, questions)
+
+    def _are_keys_old(self) -> bool:
+        return time.monotonic() - self._keys[0] >= CACHED_SECONDS
+
     def key(self, kid: str | None, questions: ProviderQuestions) -> JWK | None:
         """Return the key ``kid``, or the only one if there is no ``kid``. Raises ``ProviderUnavailable``."""
         address = self.metadata(questions).jwks_uri

@@ -79,7 +79,7 @@ class OpenedFlow:
         }
         stored = insert(SpentChallenge).values(row).on_conflict_do_nothing().returning(SpentChallenge.challenge_hash)
         if db.session.execute(stored).one_or_none() is None:
-            raise ProviderLoginFailed
+            raise ProviderLoginFailed("The flow was used before.")
 
 
 class Flows:

@@ -13,6 +13,7 @@ from authapp.domain.providers.flows import ProviderFlow
 from authapp.errors import ProviderUnavailable
 from authapp.registry import Registry
 from authapp.security import strict_json
+from authapp.security.id_tokens import MAX_SUBJECT
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +33,19 @@ RETRY_AFTER = 5
 class ProviderUser:
     """A user as the provider knows them. Only ``subject`` identifies; it never changes, and is nobody else's.
 
-    ``email_verified`` is what the provider says, whether or not it is trusted. ``names`` are what a username is made
-    of, the best first.
+    It is 1 to 255 printable characters; otherwise ``ProviderAnswerRefused`` is raised. ``email_verified`` is what the
+    provider says, whether or not it is trusted. ``names`` are what a username is made of, the best first.
     """
 
     subject: str
     email: str | None = None
     email_verified: bool = False
     names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        subject: object = self.subject  # of an adapter that nobody may have type-checked
+        if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
+            raise ProviderAnswerRefused("the subject is not 1 to 255 printable characters")
 
 
 class ProviderQuestions:

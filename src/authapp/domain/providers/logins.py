@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from authapp import clock
 from authapp.context import RequestContext
@@ -42,6 +43,14 @@ class ProviderLogin:
 
     pair: TokenPair
     is_new: bool
+
+
+class _AccountDisabled(Exception):
+    """The account of the provider's user is disabled, which the client is not told."""
+
+    def __init__(self, user_id: UUID) -> None:
+        super().__init__()
+        self.user_id = user_id
 
 
 class ProviderLogins:
@@ -100,15 +109,18 @@ class ProviderLogins:
                     return self._new_account(proven, context), True
                 except (UsernameTaken, ProviderAlreadyLinked):
                     continue  # another request was faster: look again
+            raise ProviderLoginFailed("Other requests were faster.")
+        except _AccountDisabled as disabled:
+            record_refusal(proven.provider.name, "the account is disabled", context, disabled.user_id)
+            raise ProviderLoginFailed from None
         except Refusal as refusal:
-            record_refusal(proven.provider.name, refusal.code, context)
+            record_refusal(proven.provider.name, refusal.detail or refusal.code, context)
             raise
-        raise ProviderLoginFailed
 
     def _linked_account(self, proven: ProvenUser) -> User | None:
         """Return the account of the provider's user, if there is one, and consume the flow.
 
-        Raises ``ProviderLoginFailed`` if the account is disabled, or the flow was used.
+        Raises ``_AccountDisabled``, or ``ProviderLoginFailed`` if the flow was used.
         """
         with transaction():
             identity = find_identity(proven.provider, proven.user)
@@ -116,10 +128,10 @@ class ProviderLogins:
                 return None
             user = db.session.get_one(User, identity.user_id, populate_existing=True)
             if user.status != UserStatus.ACTIVE:
-                raise ProviderLoginFailed
+                raise _AccountDisabled(user.id)
             proven.opened.consume()
             identity.last_login_at = clock.now()
-            identity.email = shown_email(proven.user)
+            identity.email = shown_email(proven.user) or identity.email
         return user
 
     def _new_account(self, proven: ProvenUser, context: RequestContext) -> User:

@@ -14,6 +14,7 @@ from authapp.domain.providers.kinds import (
     ProviderUser,
     provider_kinds,
 )
+from authapp.errors import ProviderUnavailable
 from authapp.security import id_tokens
 from authapp.security.id_tokens import IDTokenRefused, IDTokenRules
 
@@ -40,11 +41,13 @@ class OpenIDProvider:
         # Before the code goes anywhere: it may be that of another provider (RFC 9207, section 2.4).
         if answer.issuer != provider.issuer and (answer.issuer is not None or metadata.sends_issuer):
             raise ProviderAnswerRefused("the answer is from another issuer")
+        self._discovery.load_keys(questions)  # before the code is spent: what fails here can be sent again
         response = exchange(metadata.token_endpoint, answer.code, provider, flow, questions, metadata.authentication)
         claims = self._verified_claims(response, flow, questions)
         if "email" not in claims and metadata.userinfo_endpoint:
-            token, subject = access_token(response), claims["sub"]
-            claims = {**claims, **_userinfo(metadata.userinfo_endpoint, token, subject, questions)}
+            # The word of one document does not count for the address in another.
+            claims.pop("email_verified", None)
+            claims |= _userinfo(metadata.userinfo_endpoint, access_token(response), claims["sub"], questions)
         return _user(claims)
 
     def _verified_claims(
@@ -75,9 +78,12 @@ class OpenIDProvider:
 def _userinfo(endpoint: str, token: str, subject: str, questions: ProviderQuestions) -> dict[str, Any]:
     """Return what the provider tells at its UserInfo endpoint: some tell no address in an ID token (section 5.4).
 
-    Raises ``ProviderAnswerRefused`` and ``ProviderUnavailable``.
+    That is nothing while the endpoint is down: only a new account needs an address. Raises ``ProviderAnswerRefused``.
     """
-    userinfo = questions.json(endpoint, {"Authorization": f"Bearer {token}"})
+    try:
+        userinfo = questions.json(endpoint, {"Authorization": f"Bearer {token}"})
+    except ProviderUnavailable:
+        return {}
     # Another user's must not be used (section 5.3.2).
     if userinfo.get("sub") != subject:
         raise ProviderAnswerRefused("the UserInfo is of another user")
