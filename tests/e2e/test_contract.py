@@ -10,7 +10,7 @@ from e2e.processes import environment, flask, serving
 from factories import PASSWORD
 
 HERE = Path(__file__).parent / "schemathesis"
-EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "4")
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "2")
 SEED = "20261123"
 ADMINS = [f"admin-{number}" for number in range(8)]
 
