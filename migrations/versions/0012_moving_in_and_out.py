@@ -1,4 +1,4 @@
-"""A mark and an index of foreign hashes, and the function that empties the audit trail of an erased account."""
+"""Marks of imports and foreign hashes, with indexes, and the function that empties the trail of an erased account."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 INDEX = "ix_users_foreign_hash"
+UNVERIFIED = "ix_users_created_at"
 FOREIGN_HASH = "NOT starts_with(password_hash, '$argon2id$')"
 
 MARK = """
@@ -86,12 +87,14 @@ def upgrade() -> None:
     op.execute(sa.text(ERASE))
     op.execute(SEARCH_PATH)
     op.execute("REVOKE ALL ON FUNCTION erase_audit_events(uuid, timestamptz, uuid, integer) FROM PUBLIC")
+    op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS imported_at timestamptz")
     # An index that is built concurrently stops nobody who writes meanwhile.
     with op.get_context().autocommit_block():
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {INDEX}")
         op.create_index(
             op.f(INDEX), "users", ["id"], postgresql_where=sa.text(FOREIGN_HASH), postgresql_concurrently=True
         )
+        _index_unverified("first_verified_at IS NULL AND imported_at IS NULL")
     op.create_table(
         "foreign_hash_marks",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -105,6 +108,16 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Revert the migration."""
     op.drop_table("foreign_hash_marks")
+    with op.get_context().autocommit_block():
+        _index_unverified("first_verified_at IS NULL")
+    op.drop_column("users", "imported_at")
     op.drop_index(op.f(INDEX), table_name="users")
     op.execute("DROP FUNCTION erase_audit_events(uuid, timestamptz, uuid, integer)")
     op.execute(APPEND_ONLY.replace("/* erasing */", ""))
+
+
+def _index_unverified(condition: str) -> None:
+    op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {UNVERIFIED}")
+    op.create_index(
+        op.f(UNVERIFIED), "users", ["created_at"], postgresql_where=sa.text(condition), postgresql_concurrently=True
+    )

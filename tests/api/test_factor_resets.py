@@ -4,13 +4,15 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
 from authapp.domain.services import Services
+from authapp.domain.throttle_scopes import LOGIN_BY_USERNAME, SECOND_FACTOR, ThrottleScope, throttle_scopes
 from authapp.domain.token_purposes import TokenPurpose
-from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, TotpFactor, User
+from authapp.models import AuditEvent, LoginThrottle, OutgoingMail, RecoveryCode, TotpFactor, User
 from authapp.models.role import ADMIN
 from cli.invoking import flask_users, succeeded
 from clocks import Time
@@ -53,6 +55,23 @@ def test_an_administrator_removes_the_factors_of_somebody_who_lost_them(
         assert newest.details == {"factor": "all"}
         (event,) = db.session.scalars(select(AuditEvent).where(AuditEvent.type == EventType.FACTOR_RESET)).all()
         assert (event.subject_id, event.details) == (user.id, {"factor": "all", "sessions_ended": 1})
+
+
+def test_a_reset_forgets_the_failures_of_every_second_factor(app: Flask, user: User, time: Time) -> None:
+    del time
+    scope = ThrottleScope("pager", "There were too many wrong codes.", is_second_factor=True)
+    throttle_scopes.register(scope.name, scope)
+    try:
+        with app.app_context():
+            now = clock.now()
+            with transaction():
+                for each in (scope, SECOND_FACTOR, LOGIN_BY_USERNAME):
+                    counted = {"counted_id": user.id, "scope": each.name, "failures": 1}
+                    db.session.add(LoginThrottle(**counted, last_attempt_at=now, prune_after=now))
+            Services.of(app).factors.resets.reset(user.username, OPERATOR)
+            assert db.session.scalars(select(LoginThrottle.scope)).all() == [LOGIN_BY_USERNAME.name]
+    finally:
+        throttle_scopes.unregister(scope.name)
 
 
 def test_it_needs_two_factors_a_recent_login_and_the_permission(

@@ -189,6 +189,30 @@ def test_the_mail_about_a_factor_goes_to_the_owner_though_a_thief_changes_the_ad
     assert api.log_in(user.username).status_code == 200
 
 
+@pytest.mark.parametrize("factor", ["passkey", "app"])
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "not told"])
+def test_undoing_a_change_of_address_removes_a_factor_of_shortly_before_that_the_address_was_told_of(
+    app: Flask, api: Api, user: User, time: Time, factor: str, is_told: bool
+) -> None:
+    old, thief = user.email, a_session(app, user).access_token
+    if factor == "passkey":
+        add_passkey(api, thief)
+    else:
+        stolen = AuthenticatorApp.scanned(api.post("/users/me/totp", {}, thief).get_json()["otpauth_uri"])
+        assert api("PUT", "/users/me/totp", thief, json={"code": stolen.code()}).status_code == 200
+    with app.app_context():
+        mailbox, services = AccountMails(app, user), Services.of(app)
+        if is_told:
+            mailbox.link("factor_added")
+        time.passes(minutes=2)
+        services.email.address_changes.request(user.id, "thief@example.org", PASSWORD, GUEST)
+        services.email.address_changes.confirm(mailbox.link("change_email", "thief@example.org"), PASSWORD, GUEST)
+        time.passes(minutes=2)
+        services.email.address_undo.confirm(mailbox.link("email_changed", old), None, GUEST)
+        services.administration.set_password(user.id, PASSWORD, OPERATOR)
+    assert api.log_in(user.username).status_code == (200 if is_told else 401)
+
+
 @pytest.mark.parametrize("change", ["add an app", "add a passkey", "remove the app", "make codes"])
 def test_a_session_that_has_ended_meanwhile_changes_no_factor(
     app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch, change: str

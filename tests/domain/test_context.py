@@ -42,7 +42,10 @@ WITHOUT_CONTEXT = {
     "authapp.domain.one_time_tokens.OneTimeTokens.void_all",
     "authapp.domain.email.address_proofs.use_token",
     "authapp.domain.throttles.Throttles.reserve",
-    *(f"authapp.domain.throttles.Throttles.{name}" for name in ("reset_failures", "reset_first_factors", "reset_all")),
+    *(
+        f"authapp.domain.throttles.Throttles.{name}"
+        for name in ("reset_failures", "reset_failures_of_first_factors", "reset_all_failures")
+    ),
     "authapp.domain.throttles.Throttles.release",
     "authapp.domain.passwords.verifier.PasswordVerifier.reset_failures",
     "authapp.domain.roles.deletion.delete_role",

@@ -59,7 +59,7 @@ def set_age(age: timedelta, *names: str) -> None:
 def test_those_that_were_left_behind_go_and_each_leaves_an_event(
     app: Flask, time: Time, run: Callable[[Flask], int]
 ) -> None:
-    kept = {"grace", "moved", "admin", "used", "young", "reports", "keyed"}
+    kept = {"grace", "moved", "admin", "used", "young", "reports", "keyed", "imported"}
     with app.app_context():
         services = Services.of(app)
         for name in ("grace", "moved"):
@@ -70,8 +70,10 @@ def test_those_that_were_left_behind_go_and_each_leaves_an_event(
         a_service(app, "reports")
         an_api_key(app, a_user(app, "keyed"))
         a_user(app, "used")
+        a_user(app, "imported")
         with transaction():
             db.session.execute(update(User).where(User.username == "used").values(last_login_at=time.now))
+            db.session.execute(update(User).where(User.username == "imported").values(imported_at=time.now))
         for name, email in (("young", None), ("free", None), ("taken", "grace@example.com")):
             register(app, name, email)
         time.now = db.session.scalar(select(func.now())) or time.now

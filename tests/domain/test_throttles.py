@@ -90,7 +90,7 @@ def test_failures_of_any_second_factor_survive_a_new_password_and_pruning(
         throttles = Throttles(services.fast_path, free_failures=FREE, max_failures=NAMES_PER_ACCOUNT * MOST)
         for scope in (LOGIN_BY_USERNAME, SECOND_FACTOR, pin):
             throttles.reserve(user.id, scope)
-        throttles.reset_first_factors(user.id)
+        throttles.reset_failures_of_first_factors(user.id)
         assert set(db.session.scalars(select(LoginThrottle.scope))) == {SECOND_FACTOR.name, pin.name}
         time.passes(days=31)
         assert services.pruning.prune()["limits"] == 0

@@ -12,7 +12,7 @@ from authapp.context import OPERATOR
 from authapp.domain.imports.formats import import_formats
 from authapp.domain.imports.imports import ImportOptions, Line
 
-FROM_HELP = "Whose fields they are: auth0, better-auth, django, firebase, keycloak, laravel, supabase, or one of yours."
+FROM_HELP = f"Whose fields they are: {', '.join(import_formats)}, or one of yours."
 
 MAX_LINE = 65_536
 """The longest line, in bytes."""

@@ -10,7 +10,7 @@ from hashlib import sha256
 from secrets import compare_digest, token_bytes
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 
 from authapp import clock
 from authapp.database.session import db, read_one
@@ -230,6 +230,12 @@ class OneTimeTokens:
             return None
         self._delete(*_same_purpose(user_id, purpose, row.address_key))
         return UsedToken(user_id, row.address_key)
+
+    def is_live(self, user_id: UUID, purpose: str, address_key: str) -> bool:
+        """Tell whether an account has a live token for ``purpose`` that was sent to this address."""
+        live = exists().where(OneTimeToken.user_id == user_id, OneTimeToken.expires_at > clock.now())
+        live = live.where(OneTimeToken.purpose == purpose, OneTimeToken.address_key == address_key)
+        return bool(db.session.scalar(select(live)))
 
     def void(self, user_id: UUID, purpose: str) -> None:
         """Delete the tokens of an account for one purpose."""

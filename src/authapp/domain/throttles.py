@@ -5,8 +5,8 @@ Failures are counted by scope, which is what the attempts are for (``domain/thro
 
 - ``reserve`` counts an attempt, in one atomic statement, before the password or code is checked. So parallel guesses
   cannot bypass the limit: of two hundred at once, only as many as allowed are checked.
-- ``reset_failures`` sets the failures in one scope to zero: a login does so. ``reset_first_factors`` does it for all
-  that a new password puts right, and ``reset_all`` for everything.
+- ``reset_failures`` sets the failures in one scope to zero: a login does so. ``reset_failures_of_first_factors`` does
+  it for all that a new password puts right, and ``reset_all_failures`` for everything.
 - ``release`` subtracts one reserved attempt, and leaves the failures before it: after a right password that is sent
   with a single request (HTTP Basic), or when an error kept a code from being checked.
 """
@@ -149,18 +149,22 @@ class Throttles:
         """Set the failures in ``scope`` to zero within the open transaction; return whether there were any."""
         return _reset(counted_id, LoginThrottle.scope == scope.name)
 
-    def reset_first_factors(self, counted_id: UUID) -> bool:
-        """Do the same in every scope but those of second factors."""
+    def reset_failures_of_first_factors(self, counted_id: UUID) -> bool:
+        """Set the failures to zero in every scope but those of second factors, within the open transaction.
+
+        Returns whether there were any.
+        """
         return _reset(counted_id, LoginThrottle.scope.not_in(second_factor_scopes()))
 
-    def reset_all(self, counted_id: UUID) -> bool:
-        """Do the same in every scope."""
+    def reset_all_failures(self, counted_id: UUID) -> bool:
+        """Set the failures in every scope to zero within the open transaction; return whether there were any."""
         return _reset(counted_id)
 
     def prunable(self) -> Prunable:
         """Return which failures are pruned: all after ``RETENTION``; of an account, no locks and no second factors.
 
-        If those of an account were kept longer than those of an unknown name, that would reveal which names exist.
+        Counters below the lock go at the same time for accounts and unknown names. A locked one stays for an account
+        only: accepted in 0028.
         """
         due = LoginThrottle.prune_after
         return _PrunableThrottles("limits", due, lambda now: due < now, locked_from=self._max_of_scope)

@@ -106,7 +106,8 @@ class User(Model):
     ``email_verified_at`` is about the present address. ``first_verified_at`` stays when another one is set: an account
     without it may not be that of the owner of its address. ``pending_email`` is an address that the user has asked for
     and not confirmed; it counts until ``pending_email_until``. ``previous_emails`` are those that were replaced and can
-    be restored, the oldest first (``domain/email/previous_addresses.py``).
+    be restored, the oldest first (``domain/email/previous_addresses.py``). ``imported_at`` is null for an account that
+    was made here.
     """
 
     __tablename__ = "users"
@@ -120,7 +121,7 @@ class User(Model):
         # Lists the few disabled accounts without reading all the others.
         Index(None, "status", "id"),
         # Finds those to prune, which are the oldest of these.
-        Index(None, "created_at", postgresql_where=text("first_verified_at IS NULL")),
+        Index(None, "created_at", postgresql_where=text("first_verified_at IS NULL AND imported_at IS NULL")),
         # Tells the pruning of ForeignHashMark whether any is left.
         Index("ix_users_foreign_hash", "id", postgresql_where=text(FOREIGN_HASH)),
     )
@@ -142,6 +143,7 @@ class User(Model):
     created_at: Mapped[Timestamp] = mapped_column(default=clock.now)
     updated_at: Mapped[Timestamp] = mapped_column(default=clock.now)
     last_login_at: Mapped[Timestamp | None] = mapped_column(default=None)
+    imported_at: Mapped[Timestamp | None] = mapped_column(default=None)
 
     role_links: Mapped[list[UserRole]] = relationship(
         lazy="selectin", passive_deletes=True, cascade="all, delete-orphan"

@@ -1,14 +1,17 @@
 """Undoing a change of address, with the link in the mail that told the address before."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 
+from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
+from authapp.domain.email.factor_undo import UNDONE_FOR
 from authapp.domain.email.kinds import EMAIL_CHANGED_NOTICE
 from authapp.domain.email.previous_addresses import Restored
 from authapp.domain.hooks import Hooks
@@ -19,6 +22,7 @@ from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import delete_account, lock_account, unique_names
 from authapp.errors import EmailTaken, OneTimeTokenInvalid
 from authapp.models import User, UserStatus
+from authapp.models.user import email_key
 
 
 class AddressUndo:
@@ -66,7 +70,8 @@ class AddressUndo:
         ended = void_password(user, context)
         # A thief may have added credentials since. Those from before are the owner's: a mailbox that somebody has left
         # must not be a way past them.
-        self._hooks.send_within(hooks.credentials_voiding, context=context, user_id=user.id, since=restored.replaced_at)
+        since = self._added_since(user, restored)
+        self._hooks.send_within(hooks.credentials_voiding, context=context, user_id=user.id, since=since)
         # The link was sent to this address.
         user.set_verified(user.updated_at)
         # The mailbox before may have been left or leaked: who loses the account hears of it.
@@ -76,6 +81,16 @@ class AddressUndo:
         audit.record(EventType.EMAIL_CHANGE_UNDONE, context=context, subject_id=user.id, sessions_ended=ended)
         self._hooks.send_user_changing(user, {"email", "password"}, context=context, previous={"email": replaced})
         return ended
+
+    def _added_since(self, user: User, restored: Restored) -> datetime:
+        """Return from when on added credentials go: since the change, or as with the link about a new factor.
+
+        A thief may have added a factor before the change. If the restored address has a live link that removes what was
+        added lately, this link does the same: its reader has both.
+        """
+        if self._tokens.is_live(user.id, TokenPurpose.UNDO_FACTORS, email_key(restored.email)):
+            return min(restored.replaced_at, clock.now() - UNDONE_FOR)
+        return restored.replaced_at
 
 
 def _lock_with_holder(found: FoundToken) -> set[UUID]:

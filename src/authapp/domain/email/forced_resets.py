@@ -26,6 +26,6 @@ class ForcedResets:
             user = lock_managed(ref, context)
             require_person(user)
             ended = void_password(user, context)
-            self._throttles.reset_first_factors(user.id)
+            self._throttles.reset_failures_of_first_factors(user.id)
             self._hooks.send_user_changing(user, {"password"}, context=context)
         send_sessions_ended(user.id, ended, self._hooks, context)

@@ -76,6 +76,6 @@ class PasswordResets:
         with transaction():
             user = use_token(self._tokens, token, TokenPurpose.RESET_PASSWORD)
             prove_address(user, self._hooks, context)
-            self._throttles.reset_first_factors(user.id)
+            self._throttles.reset_failures_of_first_factors(user.id)
             ended = set_password_hash(user, new_hash, self._hooks, context, event=EventType.PASSWORD_RESET)
         send_password_changed(user.id, ended, self._hooks, context)

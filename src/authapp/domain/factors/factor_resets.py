@@ -10,7 +10,7 @@ from authapp.domain.factors.factor_changes import FactorChange, FactorChanges
 from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.hooks import credentials_voiding
 from authapp.domain.sessions.sessions import LogoutScope
-from authapp.domain.throttle_scopes import SECOND_FACTOR
+from authapp.domain.throttle_scopes import second_factor_scopes, throttle_scopes
 from authapp.domain.throttles import Throttles
 from authapp.domain.users.rows import UserRef
 from authapp.models import User
@@ -39,7 +39,8 @@ class FactorResets:
         Raises what ``FactorChanges.by_manager`` raises.
         """
         with self._changes.by_manager(ref, context) as change:
-            self._throttles.reset_failures(change.user.id, SECOND_FACTOR)
+            for name in second_factor_scopes():
+                self._throttles.reset_failures(change.user.id, throttle_scopes[name])
             # A way in that is no second factor stays: who has lost a phone is not to lose that, too.
             _delete_factors(change.user.id, only_second=True)
             _record(change, None, context, LogoutScope.GLOBAL)

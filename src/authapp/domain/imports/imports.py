@@ -208,9 +208,9 @@ _INSERT = text(
             email_verified_at timestamptz, password_hash text, status text, created_at timestamptz)
     ), stored AS (
         INSERT INTO users (id, username, username_key, email, email_key, email_verified_at, first_verified_at,
-            password_hash, status, sessions_valid_from, created_at, updated_at)
+            password_hash, status, sessions_valid_from, created_at, updated_at, imported_at)
         SELECT id, username, username_key, email, email_key, email_verified_at, email_verified_at,
-            password_hash, status, clock_timestamp(), created_at, :now FROM given
+            password_hash, status, clock_timestamp(), created_at, :now, :now FROM given
         ON CONFLICT DO NOTHING RETURNING id
     ), recorded AS (
         INSERT INTO audit_events (occurred_at, id, type, actor_id, subject_id, user_agent, details)

@@ -4,7 +4,7 @@ No transaction is open, and no connection to the database is held, while the mai
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.message import EmailMessage
 from enum import StrEnum
@@ -72,10 +72,12 @@ class _AuditedMail:
 
         Users see the events whose subject they are. Of a mail to an address that may be somebody else's, these would
         tell whether an account has the address, or what the server says about the mailbox. So such an event has no
-        subject, and the account among its details.
+        subject, and the account among its details. It has no client either: an erasure does not find it.
         """
-        if not self.is_verified and self.user_id is not None:
-            details["user_id"] = str(self.user_id)
+        if not self.is_verified:
+            context = replace(context, ip_address=None, user_agent=None)
+            if self.user_id is not None:
+                details["user_id"] = str(self.user_id)
         subject_id = self.user_id if self.is_verified else None
         audit.record(event_type, context=context, subject_id=subject_id, kind=self.kind, **details)
 

@@ -140,7 +140,7 @@ class Administration:
         new_hash = self._hasher.hash(password, context)
         with transaction():
             user = lock_managed(user.id, context)
-            self._throttles.reset_first_factors(user.id)
+            self._throttles.reset_failures_of_first_factors(user.id)
             ended = set_password_hash(user, new_hash, self._hooks, context)
         send_password_changed(user.id, ended, self._hooks, context)
         return user
@@ -160,7 +160,7 @@ class Administration:
         """Reset the failed logins and wrong codes of an account, so that its owner can log in again."""
         with transaction():
             user = lock_managed(ref, context)
-            if self._throttles.reset_all(user.id):
+            if self._throttles.reset_all_failures(user.id):
                 audit.record(EventType.USER_UNLOCKED, context=context, subject_id=user.id)
         return user
 
@@ -173,7 +173,7 @@ class Administration:
 
     def _set_status(self, user: User, status: UserStatus | None, context: RequestContext, now: datetime) -> bool:
         # Not those of second factors, for which a recent login with two of them is asked (``FactorResets``).
-        if status == UserStatus.ACTIVE and self._throttles.reset_first_factors(user.id):
+        if status == UserStatus.ACTIVE and self._throttles.reset_failures_of_first_factors(user.id):
             audit.record(EventType.USER_UNLOCKED, context=context, subject_id=user.id)
         if status is None or status == user.status:
             return False

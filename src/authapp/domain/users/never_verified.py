@@ -20,15 +20,15 @@ def never_verified(days: int) -> Sequence[Prunable]:
     """Return what is to be pruned: accounts that are ``days`` old and not in use. It is nothing for 0.
 
     A service account has no address to verify. An account with a role or with an API key was given it by an
-    administrator. One that has been logged in to is from before addresses had to be verified, and its owner may come
-    back.
+    administrator, and one that was imported was brought by an operator. One that has been logged in to is from before
+    addresses had to be verified, and its owner may come back.
     """
 
     def is_left_behind(now: datetime) -> ColumnElement[bool]:
         unused = User.first_verified_at.is_(None) & User.last_login_at.is_(None) & (User.kind == UserKind.PERSON)
         is_given = exists().where(UserRole.user_id == User.id) | exists().where(ApiKey.user_id == User.id)
         since = now - timedelta(days=days)
-        # An account that was imported keeps the time when it was made; it was updated when it was imported.
+        unused &= User.imported_at.is_(None)
         return unused & ~is_given & (User.created_at < since) & (User.updated_at < since)
 
     return [_NeverVerified("unverified_accounts", User.created_at, is_left_behind)] if days else []
