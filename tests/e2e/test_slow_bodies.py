@@ -18,7 +18,7 @@ from authapp.domain.services import Services
 from authapp.models.role import ADMIN
 from conftest import dispose
 from databases import Databases
-from e2e.processes import Server, environment, serving, with_mail
+from e2e.processes import PROVIDERS, Server, environment, serving, with_mail
 from factories import PASSWORD, a_session, a_user
 from settings import settings
 
@@ -33,7 +33,7 @@ def alone(databases: Databases, tmp_path: Path) -> Iterator[Server]:
     """A server with one worker, so that whatever happens to its connections can be seen."""
     with (
         databases.migrated() as url,
-        serving(tmp_path, with_mail(environment(url, WEB_CONCURRENCY="1"), tmp_path)) as server,
+        serving(tmp_path, with_mail(environment(url, WEB_CONCURRENCY="1", **PROVIDERS), tmp_path)) as server,
     ):
         yield server
 
