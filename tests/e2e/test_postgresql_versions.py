@@ -18,9 +18,8 @@ TESTS = [
     *("tests/models/test_schema.py", "tests/models/test_migration_transactions.py"),
     *("tests/database", "--ignore=tests/database/test_reasons.py"),
     *("tests/api/test_login.py", "tests/api/test_logout.py", "tests/api/test_users_pages.py"),
-    "tests/e2e/test_cli.py::test_a_user_who_is_created_here_logs_in_there",
 ]
-"""Migrations, each kind of statement, and a server: what another PostgreSQL may not know or do differently."""
+"""Migrations and each kind of statement: what another PostgreSQL may not know or do differently."""
 
 
 @pytest.fixture(params=INSTALLED or [None], ids=lambda folder: folder and folder.parent.name)
