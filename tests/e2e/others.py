@@ -44,7 +44,8 @@ def running(command: Sequence[str], port: int, log: Path, stop: int = signal.SIG
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + 10
+        # For what hangs: beside other tests, a start may take long.
+        deadline = time.monotonic() + 60
         while not listening(port):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
