@@ -48,26 +48,35 @@ class Issued(NamedTuple):
     key: str
 
 
+def made_key(variables: dict[str, str]) -> str:
+    """Create a service and a person who may introspect, and return the API key of the service."""
+    flask(variables, "roles", "create", "introspector", "--permission", "tokens:introspect")
+    create = ("users", "create", "reports", SERVICE, "--role", "introspector", "--password-stdin")
+    flask(variables, *create, stdin=SERVICE_PASSWORD)
+    flask(variables, "users", "create-service", "robot", "--role", "introspector")
+    return flask(variables, "api-keys", "create", "robot", "--name", "tests").stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def key(variables: dict[str, str]) -> str:
+    return made_key(variables)
+
+
 @pytest.fixture(scope="module", params=["ES256", "EdDSA", "RS256"])
 def issued(
-    request: pytest.FixtureRequest, variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, variables: dict[str, str], key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Issued]:
     """A token pair of a live server whose key is of the algorithm."""
     alg, port = request.param, free_port()
     issuer = f"http://127.0.0.1:{port}"
-    yield from issued_by(variables, tmp_path_factory.mktemp(alg), alg, issuer, port)
+    yield from issued_by(variables, tmp_path_factory.mktemp(alg), alg, issuer, port, key)
 
 
-def issued_by(variables: dict[str, str], folder: Path, alg: str, issuer: str, port: int) -> Iterator[Issued]:
+def issued_by(variables: dict[str, str], folder: Path, alg: str, issuer: str, port: int, key: str) -> Iterator[Issued]:
     """Run a server at ``port`` that clients know as ``issuer``, and yield a token pair of it."""
     generated = flask(variables, "keys", "generate", "--alg", alg)
     assert generated.returncode == 0, generated.stderr
     changes = {"AUTHAPP_JWT_KEYS": generated.stdout, "AUTHAPP_ISSUER": issuer, "AUTHAPP_AUDIENCE": AUDIENCE}
-    flask(variables | changes, "roles", "create", "introspector", "--permission", "tokens:introspect")
-    create = ("users", "create", "reports", SERVICE, "--role", "introspector", "--password-stdin")
-    flask(variables | changes, *create, stdin=SERVICE_PASSWORD)
-    flask(variables | changes, "users", "create-service", "robot", "--role", "introspector")
-    key = flask(variables | changes, "api-keys", "create", "robot", "--name", "tests").stdout.strip()
     server = Server(folder, variables | changes | {"AUTHAPP_TRUSTED_PROXIES": "1"}, port)
     try:
         server.wait_until()
@@ -310,7 +319,8 @@ def below_a_path(databases: Databases, tmp_path_factory: pytest.TempPathFactory)
     log = folder / "error.log"
     command = [installed("nginx"), "-p", str(folder), "-e", str(log), "-c", str(configuration)]
     with databases.migrated() as url, running(command, port, log):
-        yield from issued_by(environment(url), folder, "ES256", f"http://127.0.0.1:{port}/accounts", authapp)
+        issuer, key = f"http://127.0.0.1:{port}/accounts", made_key(environment(url))
+        yield from issued_by(environment(url), folder, "ES256", issuer, authapp, key)
 
 
 def verified_by_jose(issued: Issued, audience: str, tokens: list[str]) -> list[dict[str, Any]]:
