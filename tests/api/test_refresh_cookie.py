@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from api.test_refresh import later
 from authapp.domain.sessions.token_pairs import TokenPair
 from conftest import created, rolled_back
 from databases import Databases
@@ -111,6 +112,36 @@ def test_tabs_that_refresh_at_once_get_the_same_successor(api: Api, pair: TokenP
     answers = [api.post("/auth/refresh", headers=holding(pair.refresh_token, **BROWSER)) for _ in range(3)]
     successors = {jwt.decode(assert_in_cookie(each), options={"verify_signature": False})["jti"] for each in answers}
     assert len(successors) == 1
+
+
+def jti(token: str) -> object:
+    return jwt.decode(token, options={"verify_signature": False})["jti"]
+
+
+def test_a_tab_that_comes_late_stays_logged_in_though_others_have_sent_the_new_cookie(
+    api: Api, pair: TokenPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    successor = assert_in_cookie(api.post("/auth/refresh", headers=holding(pair.refresh_token, **BROWSER)))
+    assert jti(successor) != jti(pair.refresh_token)
+    for late in (successor, successor, pair.refresh_token, successor):
+        response = api.post("/auth/refresh", headers=holding(late, **BROWSER))
+        assert jti(assert_in_cookie(response)) == jti(successor)
+        assert api.get("/ping", response.get_json()["access_token"]).status_code == 200
+
+    later(monkeypatch, seconds=11)
+    third = assert_in_cookie(api.post("/auth/refresh", headers=holding(successor, **BROWSER)))
+    assert jti(third) != jti(successor)
+    response = api.post("/auth/refresh", headers=holding(pair.refresh_token, **BROWSER))
+    problem(response, 401, "refresh_token_reused")
+    problem(api.post("/auth/refresh", headers=holding(third, **BROWSER)), 401, "token_revoked")
+
+
+def test_a_token_in_the_body_is_exchanged_each_time_with_the_cookie_switched_on(api: Api, pair: TokenPair) -> None:
+    tokens = [pair.refresh_token]
+    for _ in range(2):
+        tokens.append(api.post("/auth/refresh", {"refresh_token": tokens[-1]}).get_json()["refresh_token"])
+    assert len(set(map(jti, tokens))) == 3
+    problem(api.post("/auth/refresh", {"refresh_token": tokens[0]}), 401, "refresh_token_reused")
 
 
 @pytest.mark.parametrize("path", ["/auth/refresh", "/auth/logout"])

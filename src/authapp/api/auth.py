@@ -1,6 +1,6 @@
 """Blueprint ``auth``: log in, refresh, log out."""
 
-from flask import Response, current_app
+from flask import Response, current_app, request
 
 from authapp.api import jwt_extended, refresh_cookie
 from authapp.api.authenticate import RefreshCookie
@@ -43,7 +43,8 @@ def refresh_tokens() -> TokenPair:
 
     A refresh token can be exchanged only once.
     """
-    return Services.of(current_app).sessions.refresh(jwt_extended.claims("refresh"), request_context())
+    claims, is_shared = jwt_extended.claims("refresh"), refresh_cookie.was_taken(request)
+    return Services.of(current_app).sessions.refresh(claims, request_context(), is_shared=is_shared)
 
 
 @blueprint.post("/logout")

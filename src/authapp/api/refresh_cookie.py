@@ -21,6 +21,7 @@ NAME = "__Host-authapp-refresh"
 """Browsers keep a cookie of this prefix only if this very host has set it, by TLS (RFC 6265bis, section 4.1.3.2)."""
 
 _ATTRIBUTES: dict[str, Any] = {"path": "/", "secure": True, "httponly": True, "samesite": "Strict"}
+_TAKEN = "authapp.refresh_cookie_taken"
 _ASKED = f"HTTP_{COOKIE_HEADER.upper().replace('-', '_')}"
 
 
@@ -39,7 +40,13 @@ def token_in(incoming: Request) -> str | None:
         return None
     if not is_asked_for or incoming.environ.get("HTTP_ORIGIN") not in _origins():
         raise OriginNotAllowed
+    incoming.environ[_TAKEN] = True
     return token
+
+
+def was_taken(incoming: Request) -> bool:
+    """Return whether ``token_in`` returned a token for this request: one that all tabs of a browser share."""
+    return _TAKEN in incoming.environ
 
 
 def moved_to_cookie(pair: dict[str, Any]) -> dict[str, Any]:

@@ -190,7 +190,7 @@ class Services:
                 },
             ),
             factors=factors,
-            introspection=Introspection(tokens, principals, sessions, refresh_grace=_refresh_grace(settings)),
+            introspection=Introspection(tokens, principals, sessions, refresh_retry=_refresh_retry(settings)),
             accounts=accounts,
             administration=Administration(
                 accounts,
@@ -271,7 +271,7 @@ def _rules(settings: Settings) -> TokenRules:
     )
 
 
-def _refresh_grace(settings: Settings) -> int:
+def _refresh_retry(settings: Settings) -> int:
     return max(settings.refresh_grace, settings.refresh_retry)
 
 
@@ -292,7 +292,8 @@ def _sessions(settings: Settings, tokens: Tokens, fast_path: FastPath, hooks: Ho
         hooks,
         pages,
         session_ttl=settings.session_ttl,
-        refresh_grace=_refresh_grace(settings),
+        refresh_grace=settings.refresh_grace,
+        refresh_retry=_refresh_retry(settings),
         sessions_per_account=settings.sessions_per_account,
         login_mail=NEW_LOGIN if settings.mail_url is not None and settings.mail_new_login == "on" else None,
     )

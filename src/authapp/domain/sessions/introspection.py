@@ -32,12 +32,12 @@ class LiveToken:
 class Introspection:
     """The use cases of introspection and revocation."""
 
-    def __init__(self, tokens: Tokens, principals: Principals, sessions: Sessions, *, refresh_grace: int) -> None:
-        """``refresh_grace`` is in seconds."""
+    def __init__(self, tokens: Tokens, principals: Principals, sessions: Sessions, *, refresh_retry: int) -> None:
+        """Take for how many seconds an exchanged refresh token gets its successor again."""
         self._tokens = tokens
         self._principals = principals
         self._sessions = sessions
-        self._grace = timedelta(seconds=refresh_grace)
+        self._retry = timedelta(seconds=refresh_retry)
 
     def introspect(self, token: str) -> LiveToken | None:
         """Return the token if it would be accepted now, otherwise ``None``, whatever the reason."""
@@ -82,7 +82,7 @@ class Introspection:
             Session.expires_at > now,
             or_(
                 Session.refresh_jti == jti,
-                (Session.previous_refresh_jti == jti) & (Session.rotated_at > now - self._grace),
+                (Session.previous_refresh_jti == jti) & (Session.rotated_at > now - self._retry),
             ),
         )
         return read_one(exchangeable) is not None

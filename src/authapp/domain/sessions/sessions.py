@@ -67,10 +67,15 @@ class Sessions:
         *,
         session_ttl: int,
         refresh_grace: int,
+        refresh_retry: int,
         sessions_per_account: int,
         login_mail: str | None,
     ) -> None:
-        """Take ``session_ttl`` and ``refresh_grace`` in seconds, and the kind of mail that tells of each login."""
+        """Take times in seconds, and the kind of mail that tells of each login.
+
+        ``refresh_retry`` is for how long an exchanged token gets its successor again, and ``refresh_grace`` for how
+        long a shared one is not exchanged anew.
+        """
         self._login_mail = login_mail
         self._pages = pages
         self._limit = SessionLimit(fast_path, maximum=sessions_per_account)
@@ -80,6 +85,7 @@ class Sessions:
         self._session_ttl = timedelta(seconds=session_ttl)
         self._refresh_ttl = timedelta(seconds=tokens.rules.refresh_ttl)
         self._grace = timedelta(seconds=refresh_grace)
+        self._retry = timedelta(seconds=refresh_retry)
 
     def start(self, result: AuthenticationResult, context: RequestContext) -> TokenPair | None:
         """Start a session for the user in ``result``, and return its tokens.
@@ -112,19 +118,21 @@ class Sessions:
             logger.warning("sessions beyond the maximum were not ended: SQLSTATE %s", sqlstate(error))
             return []
 
-    def refresh(self, claims: Claims, context: RequestContext) -> TokenPair:
+    def refresh(self, claims: Claims, context: RequestContext, *, is_shared: bool = False) -> TokenPair:
         """Exchange the refresh token with these verified ``claims`` for a new pair.
 
+        A token that tabs share (``is_shared``) is returned as it is, if its own exchange was within the grace period.
+
         Raises ``TokenRevoked`` if the session is already over, and what ``extra_claims`` raises. If the token was
-        exchanged before, and its successor has been exchanged too or the grace period has passed, ends the session and
+        exchanged before, and its successor has been exchanged too or is too old to be sent again, ends the session and
         raises ``RefreshTokenReused``.
         """
         now = clock.now()
         user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
         # Before the exchange: if it fails, the client sends the same token again, and that must not look like a theft.
         extra = extra_claims(user_id, session_id)
-        # The statement may run twice. The second run then counts as a repeated exchange within the grace period, and
-        # returns the same successor.
+        # The statement may run twice. The second run then counts as a repeated exchange, and returns the same
+        # successor.
         row = self._fast_path.write(
             ROTATE,
             {
@@ -133,7 +141,9 @@ class Sessions:
                 "presented": claims["jti"],
                 "successor": identifiers.unguessable(),
                 "now": now,
+                "is_shared": is_shared,
                 "grace_from": now - self._grace,
+                "retry_from": now - self._retry,
                 "refresh_expires_at": now + self._refresh_ttl,
                 **audit.audit_params(context),
             },
