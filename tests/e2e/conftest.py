@@ -31,10 +31,11 @@ def server(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    found = shutil.which("chromium")
+    # The shell has the same engine, and takes half the time.
+    found = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if found is not None:
         return found
-    reason = "Chromium is not installed: apt install chromium"
+    reason = "Chromium is not installed: apt install chromium-headless-shell"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
