@@ -19,6 +19,7 @@ from clocks import Time
 from databases import Databases, server
 from factories import Api, a_session, a_user
 from factors import AuthenticatorApp, an_app
+from providers import FakeProvider, fake_provider
 from settings import settings
 
 pytest_plugins = ["account_mails", "mail_deliveries"]
@@ -144,3 +145,11 @@ def reconfigured(app: Flask, monkeypatch: pytest.MonkeyPatch, **changes: Any) ->
     extension = AuthApp.of(app)
     services = Services.build(settings(database_url="", **changes), extension.services.fast_path, app, [PACKAGE])
     monkeypatch.setattr(extension, "services", services)
+
+
+@pytest.fixture
+def provider(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
+    """An OpenID provider, which the application calls ``example``."""
+    with fake_provider() as made:
+        reconfigured(app, monkeypatch, providers={"example": made.settings()})
+        yield made

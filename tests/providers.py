@@ -193,6 +193,7 @@ def respond(handler: BaseHTTPRequestHandler, content: Any, status: int = 200, **
     handler.wfile.write(body)
 
 
+DISCOVERY, JWKS, TOKEN = "/.well-known/openid-configuration", "/jwks", "/token"
 LOGINS, LINK = "/auth/providers/example/logins", "/users/me/providers/example"
 
 

@@ -57,9 +57,9 @@ if TYPE_CHECKING:
     from authapp.domain.passwords.checks import password_checks as password_checks
     from authapp.domain.providers import code_flow as code_flow
     from authapp.domain.providers.flows import ProviderFlow as ProviderFlow
-    from authapp.domain.providers.kinds import ProviderAnswer as ProviderAnswer
-    from authapp.domain.providers.kinds import ProviderAnswerRefused as ProviderAnswerRefused
-    from authapp.domain.providers.kinds import ProviderQuestions as ProviderQuestions
+    from authapp.domain.providers.kinds import AuthorizationResponse as AuthorizationResponse
+    from authapp.domain.providers.kinds import ProviderClient as ProviderClient
+    from authapp.domain.providers.kinds import ProviderResponseRefused as ProviderResponseRefused
     from authapp.domain.providers.kinds import ProviderTools as ProviderTools
     from authapp.domain.providers.kinds import ProviderUser as ProviderUser
     from authapp.domain.providers.kinds import provider_kinds as provider_kinds
@@ -112,9 +112,9 @@ _MODULES = {
     "authapp.domain.providers": ["code_flow"],
     "authapp.domain.providers.flows": ["ProviderFlow"],
     "authapp.domain.providers.kinds": [
-        "ProviderAnswer",
-        "ProviderAnswerRefused",
-        "ProviderQuestions",
+        "AuthorizationResponse",
+        "ProviderResponseRefused",
+        "ProviderClient",
         "ProviderTools",
         "ProviderUser",
         "provider_kinds",

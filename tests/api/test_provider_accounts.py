@@ -1,6 +1,6 @@
 """Accounts of providers: what happens to them meanwhile, whose they become, and what is left of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -22,17 +22,10 @@ from authenticator import add_passkey
 from conftest import reconfigured
 from factories import GUEST, Api, a_session, a_token, a_user, mails, problem
 from factors import an_app, second_step
-from providers import LINK, LOGINS, FakeProvider, begin, fake_provider, finish, forget_keys, log_in, respond
+from providers import LINK, LOGINS, FakeProvider, begin, finish, forget_keys, log_in, respond
 
 NEW = "another good pass phrase"
 Act = Callable[[Flask, UUID], Any]
-
-
-@pytest.fixture
-def provider(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
-    with fake_provider() as made:
-        reconfigured(app, monkeypatch, providers={"example": made.settings()})
-        yield made
 
 
 def account_of(app: Flask, api: Api, pair: dict[str, Any]) -> User:

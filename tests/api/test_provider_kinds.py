@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from authapp import ProviderAnswerRefused, ProviderSettings, ProviderUser, provider_kinds
+from authapp import ProviderResponseRefused, ProviderSettings, ProviderUser, provider_kinds
 from authapp.config import SettingsError
 from authapp.database.session import db
 from authapp.factory import create_app
@@ -72,6 +72,6 @@ def test_a_kind_that_nobody_registered_stops_the_start() -> None:
 
 @pytest.mark.parametrize("subject", [None, 4711, True, "", "a\0b", "a\nb", "x" * 256], ids=repr)
 def test_a_kind_cannot_name_a_user_who_could_not_be_stored(subject: Any) -> None:
-    with pytest.raises(ProviderAnswerRefused):
+    with pytest.raises(ProviderResponseRefused):
         ProviderUser(subject=subject)
     assert ProviderUser(subject="x" * 255)

@@ -1,8 +1,5 @@
 """Linking one's own account with a user of a provider, and unlinking it."""
 
-from collections.abc import Iterator
-
-import pytest
 from flask import Flask
 
 from authapp.database.session import db, transaction
@@ -10,16 +7,8 @@ from authapp.domain.audit import EventType
 from authapp.domain.factors.kinds import factor_kinds
 from authapp.models import ProviderIdentity, User
 from clocks import Time
-from conftest import reconfigured
 from factories import Api, a_session, a_user, events_of, mails, problem
-from providers import LINK, LOGINS, REDIRECT_URI, FakeProvider, begin, fake_provider, finish, log_in
-
-
-@pytest.fixture
-def provider(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
-    with fake_provider() as made:
-        reconfigured(app, monkeypatch, providers={"example": made.settings()})
-        yield made
+from providers import LINK, LOGINS, REDIRECT_URI, FakeProvider, begin, finish, log_in
 
 
 def link(api: Api, provider: FakeProvider, token: str, **claims: str) -> None:

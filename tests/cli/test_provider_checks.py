@@ -52,6 +52,9 @@ def test_accounts_of_a_provider_that_is_gone_are_warned_of(
     assert log_in(api, provider).status_code == 201
     with app.app_context():
         assert not list(providers.configured(Services.of(app)))
+    reconfigured(app, monkeypatch, providers={"renamed": provider.settings()})
+    with app.app_context():
+        assert not list(providers.configured(Services.of(app)))
     reconfigured(app, monkeypatch, providers=None)
     with app.app_context():
         assert [each.level for each in providers.configured(Services.of(app))] == [CheckLevel.WARN]

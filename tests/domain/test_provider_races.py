@@ -1,39 +1,30 @@
 """Logins by a provider at the same moment, with real transactions."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from authapp.database.session import transaction
-from authapp.domain.providers.answers import FlowAnswer
 from authapp.domain.providers.logins import ProviderLogin, ProviderLogins
+from authapp.domain.providers.providers import FlowCompletion
 from authapp.domain.services import Services
 from authapp.errors import LastWayIn, ProviderLoginFailed
 from authapp.models import Passkey, ProviderIdentity, Session, User
 from authenticator import add_passkey
-from conftest import reconfigured
 from domain.concurrently import at_once
 from factories import GUEST, Api
-from providers import REDIRECT_URI, FakeProvider, fake_provider
+from providers import REDIRECT_URI, FakeProvider
 
 pytestmark = pytest.mark.committed
 AT_ONCE = 20
 
 
-@pytest.fixture
-def provider(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
-    with fake_provider() as made:
-        reconfigured(app, monkeypatch, providers={"example": made.settings()})
-        yield made
-
-
-def came_back(app: Flask, provider: FakeProvider, **claims: Any) -> FlowAnswer:
+def came_back(app: Flask, provider: FakeProvider, **claims: Any) -> FlowCompletion:
     with app.app_context():
         begun = logins(app).begin("example", REDIRECT_URI)
-    return FlowAnswer(begun.flow, **provider.authorize(begun.authorization_url, **claims))
+    return FlowCompletion(begun.flow, **provider.authorize(begun.authorization_url, **claims))
 
 
 def logins(app: Flask) -> ProviderLogins:

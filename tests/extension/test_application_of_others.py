@@ -1,111 +1,25 @@
 """``AuthApp(app)`` in somebody's Flask application: what is theirs stays as it is without authapp."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Blueprint, Flask, Response, abort, g, jsonify, request
+from flask import Flask, Response, g, jsonify
 from flask.testing import FlaskClient
 from flask_jwt_extended import JWTManager, create_access_token, get_jwt_identity, jwt_required
 from flask_smorest import Api
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import text
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from authapp import (
     AuthApp,
-    Principal,
     RateLimit,
     create_app,
-    current_principal,
-    db,
-    fresh,
-    public,
-    request_context,
-    requires,
     testing,
 )
 from authapp.api.limiter import limiter
-from authapp.database import deadline
 from authapp.domain.services import Services
 from conftest import dispose
 from databases import Databases
+from extension.others import locked_blueprint, plain_app
 from settings import settings
-
-
-def plain_app() -> Flask:
-    """Return an application of somebody's, before authapp is added."""
-    app = Flask("theirs", static_folder=None)
-    app.config["SECRET_KEY"] = "theirs"
-
-    @app.get("/open")
-    def open_() -> dict[str, object]:
-        return {"deadline": deadline.left(1e9) < 1e6, "largest_body": request.max_content_length}
-
-    @app.post("/upload")
-    def upload() -> dict[str, int]:
-        return {"bytes": len(request.get_data())}
-
-    @app.get("/broken-sql")
-    def broken_sql() -> str:
-        db.session.execute(text("SELECT 1 / 0"))
-        return "unreachable"
-
-    @app.get("/abort/<int:status>")
-    def abort_(status: int) -> str:
-        abort(status)
-
-    return app
-
-
-def locked_blueprint() -> Blueprint:
-    """Return a blueprint to be registered with authapp."""
-    locked = Blueprint("locked", __name__, url_prefix="/locked")
-
-    @locked.get("/name")
-    def name() -> dict[str, str]:
-        return {"name": current_principal().username}
-
-    @locked.post("/body")
-    def body() -> dict[str, int]:
-        return {"bytes": len(request.get_data())}
-
-    @locked.get("/abort/<int:status>")
-    @public
-    def abort_(status: int) -> str:
-        abort(status)
-
-    @locked.get("/broken-sql")
-    @public
-    def broken_sql() -> str:
-        db.session.execute(text("SELECT 1 / 0"))
-        return "unreachable"
-
-    @locked.get("/deadline")
-    @public
-    def has_deadline() -> dict[str, bool]:
-        return {"deadline": deadline.left(1e9) < 1e6}
-
-    return locked
-
-
-@pytest.fixture
-def url(databases: Databases) -> Iterator[str]:
-    with databases.migrated() as url:
-        yield url
-
-
-@pytest.fixture
-def theirs(url: str) -> Iterator[Flask]:
-    """Their application with authapp in it, and one locked blueprint."""
-    app = plain_app()
-    AuthApp(app, settings(database_url=url)).register_blueprint(locked_blueprint())
-    yield app
-    dispose(app)
-
-
-@pytest.fixture
-def client(theirs: Flask) -> FlaskClient:
-    return theirs.test_client()
 
 
 def answer_of(client: FlaskClient, path: str) -> tuple[int, str, str]:
@@ -133,13 +47,6 @@ def test_an_error_of_the_database_in_their_view_is_theirs(theirs: Flask, client:
 
     assert client.get("/broken-sql").content_type.startswith("text/html")
     assert client.get("/locked/broken-sql").json["code"] == "internal_error"
-
-
-def test_a_locked_blueprint_asks_for_a_token(theirs: Flask, client: FlaskClient) -> None:
-    user = testing.create_user(theirs, "ada")
-
-    assert client.get("/locked/name").json["code"] == "token_missing"
-    assert testing.client(theirs, user).get("/locked/name").json == {"name": "ada"}
 
 
 def test_a_locked_blueprint_has_our_headers_errors_deadline_and_limit_on_bodies(theirs: Flask) -> None:
@@ -170,25 +77,6 @@ def test_pages_of_listed_origins_may_use_our_routes_and_theirs_stay_theirs(url: 
             assert ("Access-Control-Allow-Origin" in response.headers) is is_ours, path
             assert ("Vary" in response.headers) is is_ours, path
         assert (response.status_code == 204) is is_ours, path
-    dispose(app)
-
-
-def test_a_blueprint_that_they_register_themselves_stays_open(theirs: Flask) -> None:
-    plain = Blueprint("plain", __name__)
-    plain.add_url_rule("/plain", view_func=lambda: "open")
-    theirs.register_blueprint(plain)
-
-    assert theirs.test_client().get("/plain").text == "open"
-
-
-def test_what_is_nested_in_a_locked_blueprint_is_locked_under_any_name(url: str) -> None:
-    outer, inner = Blueprint("outer", __name__), Blueprint("inner", __name__)
-    inner.add_url_rule("/inner", view_func=lambda: "unreachable")
-    outer.register_blueprint(inner)
-    app = plain_app()
-    AuthApp(app, settings(database_url=url)).register_blueprint(outer, name="renamed", url_prefix="/outer")
-
-    assert app.test_client().get("/outer/inner").json["code"] == "token_missing"
     dispose(app)
 
 
@@ -299,18 +187,6 @@ def test_a_refusal_in_a_view_of_theirs_is_answered_as_a_problem(theirs: Flask) -
     assert theirs.test_client().get("/login-of-theirs").json["code"] == "invalid_credentials"
 
 
-def test_jwt_required_guards_a_view_of_theirs_with_our_tokens(theirs: Flask) -> None:
-    @theirs.get("/jwt")
-    @jwt_required()
-    def identity() -> dict[str, str]:
-        return {"identity": get_jwt_identity()}
-
-    user = testing.create_user(theirs)
-
-    assert theirs.test_client().get("/jwt").json["code"] == "token_missing"
-    assert testing.client(theirs, user).get("/jwt").json == {"identity": str(user.id)}
-
-
 def test_an_application_beside_ours_keeps_flask_jwt_extended_as_it_is(theirs: Flask) -> None:
     other = Flask("other")
     other.config["JWT_SECRET_KEY"] = "a secret of theirs, which is long enough"
@@ -395,45 +271,6 @@ def test_their_json_may_be_what_they_like(theirs: Flask) -> None:
         assert jsonify(b=1, a=2).get_data(as_text=True) == '{"a":2,"b":1}\n'
 
 
-def test_a_marked_view_is_guarded_wherever_it_is_registered(theirs: Flask) -> None:
-    theirs_alone = Blueprint("theirs_alone", __name__)
-
-    @theirs.get("/marked")
-    @fresh
-    def marked() -> str:
-        return "secret"
-
-    @theirs_alone.get("/marked-in-blueprint")
-    @requires("users:read")
-    def marked_in_blueprint() -> str:
-        return "secret"
-
-    theirs.register_blueprint(theirs_alone)
-    guest, user = theirs.test_client(), testing.client(theirs, testing.create_user(theirs))
-
-    assert [guest.get("/marked").status_code, user.get("/marked").status_code] == [401, 200]
-    assert [client.get("/marked-in-blueprint").status_code for client in (guest, user)] == [401, 403]
-
-
-@pytest.mark.parametrize("options", [{"name_prefix": "their"}, {"name": "other"}, {"name_prefix": "a", "name": "b"}])
-def test_a_blueprint_is_locked_under_whatever_name_it_is_registered(theirs: Flask, options: dict[str, str]) -> None:
-    AuthApp.of(theirs).register_blueprint(locked_blueprint(), url_prefix="/renamed", **options)
-    guest = theirs.test_client()
-
-    assert guest.get("/renamed/name").json["code"] == "token_missing"
-    assert guest.get("/renamed/abort/404").json["code"] == "not_found"
-
-
-def test_a_blueprint_within_a_locked_one_is_locked(theirs: Flask) -> None:
-    outer = Blueprint("outer", __name__, url_prefix="/outer")
-    outer.register_blueprint(locked_blueprint())
-    AuthApp.of(theirs).register_blueprint(outer)
-    guest = theirs.test_client()
-
-    assert guest.get("/outer/locked/name").json["code"] == "token_missing"
-    assert guest.get("/outer/locked/abort/404").json["code"] == "not_found"
-
-
 def test_an_extension_serves_one_application(theirs: Flask, url: str) -> None:
     extension = AuthApp.of(theirs)
     services = extension.services
@@ -441,28 +278,3 @@ def test_an_extension_serves_one_application(theirs: Flask, url: str) -> None:
     with pytest.raises(RuntimeError, match="has an application already"):
         extension.init_app(plain_app(), settings(database_url=url))
     assert Services.of(theirs) is services
-
-
-def test_an_optional_token_is_optional(theirs: Flask) -> None:
-    @theirs.get("/optional")
-    @jwt_required(optional=True)
-    def name() -> dict[str, str | None]:
-        acting = request_context().principal
-        return {"name": acting.username if isinstance(acting, Principal) else None}
-
-    user = testing.create_user(theirs, "ada")
-
-    assert theirs.test_client().get("/optional").json == {"name": None}
-    assert testing.client(theirs, user).get("/optional").json == {"name": "ada"}
-    broken = theirs.test_client().get("/optional", headers={"Authorization": "Bearer broken"})
-    assert broken.json["code"] == "token_invalid"
-
-
-def test_whoever_jwt_required_lets_in_is_no_guest(theirs: Flask) -> None:
-    @theirs.get("/jwt")
-    @jwt_required()
-    def names() -> list[str]:
-        acting = request_context().principal
-        return [current_principal().username, acting.username if isinstance(acting, Principal) else "guest"]
-
-    assert testing.client(theirs, testing.create_user(theirs, "ada")).get("/jwt").json == ["ada", "ada"]

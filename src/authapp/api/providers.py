@@ -19,7 +19,7 @@ from authapp.api.schemas.providers import (
 )
 from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain import hooks
-from authapp.domain.providers.answers import BegunFlow, FlowAnswer
+from authapp.domain.providers.providers import FlowCompletion, StartedFlow
 from authapp.domain.providers.services import ProviderServices
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
@@ -54,7 +54,7 @@ def list_providers() -> dict[str, list[dict[str, str]]]:
 @blueprint.arguments(RedirectSchema)
 @blueprint.response(201, BegunFlowSchema)
 @refuses(ResourceNotFound, ProviderUnavailable)
-def create_provider_login(body: dict[str, str], name: str) -> BegunFlow:
+def create_provider_login(body: dict[str, str], name: str) -> StartedFlow:
     """Begin a login by a provider.
 
     Keep the flow, and send the user to the address. The provider sends them back with a code and the state.
@@ -82,7 +82,7 @@ def log_in_with_provider(body: dict[str, str], name: str) -> TokenPair | Respons
     Only the client that holds the flow can. The first time, an account is made, with a username from what the provider
     tells of its user. An account that has the address is never opened by it: log in there, and link the provider.
     """
-    login = _services().logins.log_in(name, FlowAnswer(**body), request_context())
+    login = _services().logins.log_in(name, FlowCompletion(**body), request_context())
     return as_json(_TOKEN_PAIR.dump(login.pair), 201) if login.is_new else login.pair
 
 
@@ -91,7 +91,7 @@ def log_in_with_provider(body: dict[str, str], name: str) -> TokenPair | Respons
 @links.arguments(RedirectSchema)
 @links.response(201, BegunFlowSchema)
 @refuses(ResourceNotFound, ProviderAlreadyLinked, ProviderUnavailable)
-def create_provider_link(body: dict[str, str], name: str) -> BegunFlow:
+def create_provider_link(body: dict[str, str], name: str) -> StartedFlow:
     """Begin to link your account with a provider.
 
     Go on as with a login. The flow is good in this session only.
@@ -110,8 +110,8 @@ def confirm_provider_link(body: dict[str, str], query: dict[str, Any], name: str
 
     From then on, that user logs in to it. Your other sessions end.
     """
-    answer, scope = FlowAnswer(**body), ended_scope(query)
-    return _services().links.complete(current_principal().id, name, answer, request_context(), scope=scope)
+    completion, scope = FlowCompletion(**body), ended_scope(query)
+    return _services().links.complete(current_principal().id, name, completion, request_context(), scope=scope)
 
 
 @links.delete("/<name>")

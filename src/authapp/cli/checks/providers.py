@@ -35,10 +35,11 @@ def redirect_uris(services: Services) -> Iterator[CheckResult]:
 
 def configured(services: Services) -> Iterator[CheckResult]:
     """Check that accounts are linked with no provider that is no longer configured."""
-    names = list(services.settings.providers or {})
-    other = select(ProviderIdentity.provider).where(ProviderIdentity.provider.not_in(names)).limit(1)
+    # By issuer, which a login asks for; a provider that has got another name goes on opening its accounts.
+    issuers = [provider.issuer for provider in (services.settings.providers or {}).values()]
+    other = select(ProviderIdentity.issuer).where(ProviderIdentity.issuer.not_in(issuers)).limit(1)
     if row := read_one(other):
-        sentence = f"Accounts are linked with {row.provider}, which is not configured: nobody logs in by it."
+        sentence = f"Accounts are linked with {row.issuer}, which is not configured: nobody logs in by it."
         advice = "Put it back into AUTHAPP_PROVIDERS: owners with no other way in cannot log in."
         yield CheckResult(CheckLevel.WARN, _SUBJECT, sentence, advice)
 
@@ -46,7 +47,7 @@ def configured(services: Services) -> Iterator[CheckResult]:
 def _answers(services: Services, name: str) -> CheckResult:
     uris = services.settings.redirect_uris or ("",)
     try:
-        services.providers.providers.begin_flow(name, uris[0])
+        services.providers.providers.start_flow(name, uris[0])
     except ProviderUnavailable:
         sentence = f"{name} does not publish what a login needs, or cannot be reached; the log says why."
         advice = "Check its issuer in AUTHAPP_PROVIDERS, and that this host may open connections to it."

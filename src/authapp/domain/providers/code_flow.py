@@ -8,7 +8,7 @@ from urllib.parse import quote_plus, urlencode
 
 from authapp.config import ProviderSettings
 from authapp.domain.providers.flows import ProviderFlow
-from authapp.domain.providers.kinds import ProviderAnswerRefused, ProviderQuestions
+from authapp.domain.providers.kinds import ProviderClient, ProviderResponseRefused
 
 _CLIENT_ERRORS = {"invalid_client", "unauthorized_client", "incorrect_client_credentials"}
 """The last one is GitHub's."""
@@ -41,10 +41,10 @@ def exchange(
     code: str,
     provider: ProviderSettings,
     flow: ProviderFlow,
-    questions: ProviderQuestions,
+    client: ProviderClient,
     authentication: ClientAuthentication,
 ) -> dict[str, Any]:
-    """Return the token response. Raises ``ProviderAnswerRefused`` for a bad code, and ``ProviderUnavailable``."""
+    """Return the token response. Raises ``ProviderResponseRefused`` for a bad code, and ``ProviderUnavailable``."""
     form = {
         "grant_type": "authorization_code",
         "code": code,
@@ -59,20 +59,20 @@ def exchange(
         form["client_id"] = provider.client_id
         if provider.client_secret is not None:
             form["client_secret"] = provider.client_secret
-    answer = questions.ask(endpoint, method="POST", headers=headers, body=urlencode(form).encode())
-    response = questions.object_in(answer)
-    error = response.get("error")
-    if error in _CLIENT_ERRORS or (answer.status != 200 and not isinstance(error, str)):
+    response = client.request(endpoint, method="POST", headers=headers, body=urlencode(form).encode())
+    tokens = client.object_in(response)
+    error = tokens.get("error")
+    if error in _CLIENT_ERRORS or (response.status != 200 and not isinstance(error, str)):
         # The fault of this service's settings, and not of the code.
-        raise questions.unavailable("It does not accept this client: check client_id and client_secret_file.")
-    if answer.status != 200 or error is not None:
-        raise ProviderAnswerRefused("the code was refused")
-    return response
+        raise client.unavailable("It does not accept this client: check client_id and client_secret_file.")
+    if response.status != 200 or error is not None:
+        raise ProviderResponseRefused("the code was refused")
+    return tokens
 
 
-def access_token(response: dict[str, Any]) -> str:
-    """Return the access token in a token response. Raises ``ProviderAnswerRefused`` for what no header can hold."""
-    token = response.get("access_token")
+def access_token(tokens: dict[str, Any]) -> str:
+    """Return the access token in a token response. Raises ``ProviderResponseRefused`` for what no header can hold."""
+    token = tokens.get("access_token")
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]+( [!-~]+)*", token):
-        raise ProviderAnswerRefused("there is no access token")
+        raise ProviderResponseRefused("there is no access token")
     return token

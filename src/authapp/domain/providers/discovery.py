@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from authapp.config import ProviderSettings
 from authapp.domain.providers.code_flow import ClientAuthentication
-from authapp.domain.providers.kinds import ProviderQuestions
+from authapp.domain.providers.kinds import ProviderClient
 from authapp.security.id_tokens import JWK
 
 CACHED_SECONDS = 3600
@@ -43,42 +43,42 @@ class Discovery:
         self._keys: tuple[float, list[JWK]] = (-math.inf, [])
         self._fetching = threading.Lock()
 
-    def metadata(self, questions: ProviderQuestions) -> Metadata:
+    def metadata(self, client: ProviderClient) -> Metadata:
         """Return the endpoints. Raises ``ProviderUnavailable``."""
         found = self._cached_metadata()
         if found is None:
-            with self._one_at_a_time(questions):
-                found = self._cached_metadata() or self._fetched_metadata(questions)
+            with self._one_at_a_time(client):
+                found = self._cached_metadata() or self._fetched_metadata(client)
         return found
 
     def _cached_metadata(self) -> Metadata | None:
         fetched_at, metadata = self._metadata
         return metadata if fetched_at + CACHED_SECONDS > time.monotonic() else None
 
-    def _fetched_metadata(self, questions: ProviderQuestions) -> Metadata:
+    def _fetched_metadata(self, client: ProviderClient) -> Metadata:
         address = f"{self._provider.issuer.rstrip('/')}/.well-known/openid-configuration"
-        metadata = self._checked(questions.json(address), questions)
+        metadata = self._checked(client.json(address), client)
         self._metadata = time.monotonic(), metadata
         return metadata
 
-    def load_keys(self, questions: ProviderQuestions) -> None:
+    def load_keys(self, client: ProviderClient) -> None:
         """Fetch the keys, unless they are cached. Raises ``ProviderUnavailable``."""
-        address = self.metadata(questions).jwks_uri
+        address = self.metadata(client).jwks_uri
         if self._are_keys_old():
-            with self._one_at_a_time(questions):
+            with self._one_at_a_time(client):
                 if self._are_keys_old():
-                    self._fetch_keys(address, questions)
+                    self._fetch_keys(address, client)
 
     def _are_keys_old(self) -> bool:
         return time.monotonic() - self._keys[0] >= CACHED_SECONDS
 
-    def key(self, kid: str | None, questions: ProviderQuestions) -> JWK | None:
+    def key(self, kid: str | None, client: ProviderClient) -> JWK | None:
         """Return the key ``kid``, or the only one if there is no ``kid``. Raises ``ProviderUnavailable``."""
-        address = self.metadata(questions).jwks_uri
+        address = self.metadata(client).jwks_uri
         if self._must_fetch_keys(kid):
-            with self._one_at_a_time(questions):
+            with self._one_at_a_time(client):
                 if self._must_fetch_keys(kid):
-                    self._fetch_keys(address, questions)
+                    self._fetch_keys(address, client)
         return _find(self._keys[1], kid)
 
     def _must_fetch_keys(self, kid: str | None) -> bool:
@@ -86,32 +86,32 @@ class Discovery:
         age = time.monotonic() - fetched_at
         return age >= (CACHED_SECONDS if _find(keys, kid) else REFETCH_SECONDS)
 
-    def _fetch_keys(self, address: str, questions: ProviderQuestions) -> None:
-        keys = questions.json(address).get("keys")
+    def _fetch_keys(self, address: str, client: ProviderClient) -> None:
+        keys = client.json(address).get("keys")
         if not isinstance(keys, list) or len(keys) > MAX_KEYS:
-            raise questions.unavailable("Its keys are no JWK Set.")
+            raise client.unavailable("Its keys are no JWK Set.")
         self._keys = time.monotonic(), [key for key in keys if isinstance(key, dict)]
 
     @contextmanager
-    def _one_at_a_time(self, questions: ProviderQuestions) -> Iterator[None]:
+    def _one_at_a_time(self, client: ProviderClient) -> Iterator[None]:
         """Let one request fetch what others wait for, each as long as it may ask."""
-        if not self._fetching.acquire(timeout=questions.seconds_left):
-            raise questions.unavailable("Another request has been asking for too long.")
+        if not self._fetching.acquire(timeout=client.seconds_left):
+            raise client.unavailable("Another request has been asking for too long.")
         try:
             yield
         finally:
             self._fetching.release()
 
-    def _checked(self, document: dict[str, Any], questions: ProviderQuestions) -> Metadata:
+    def _checked(self, document: dict[str, Any], client: ProviderClient) -> Metadata:
         # Exactly: otherwise one provider could speak for another (Discovery 1.0, section 4.3).
         if document.get("issuer") != self._provider.issuer:
-            raise questions.unavailable("Its discovery document is that of another issuer.")
+            raise client.unavailable("Its discovery document is that of another issuer.")
         names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
         endpoints = {name: str(document.get(name)) for name in names}
         userinfo = document.get("userinfo_endpoint")
         given = [*endpoints.values(), *([] if userinfo is None else [str(userinfo)])]
         if not all(_is_acceptable(each, self._provider.issuer) for each in given):
-            raise questions.unavailable("Its discovery document lacks https endpoints.")
+            raise client.unavailable("Its discovery document lacks https endpoints.")
         methods = document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         is_basic = not isinstance(methods, list) or "client_secret_basic" in methods
         return Metadata(

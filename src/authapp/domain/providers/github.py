@@ -6,9 +6,9 @@ from authapp.config import ProviderSettings
 from authapp.domain.providers.code_flow import access_token, authorization_url, exchange
 from authapp.domain.providers.flows import ProviderFlow
 from authapp.domain.providers.kinds import (
-    ProviderAnswer,
-    ProviderAnswerRefused,
-    ProviderQuestions,
+    AuthorizationResponse,
+    ProviderClient,
+    ProviderResponseRefused,
     ProviderTools,
     ProviderUser,
     provider_kinds,
@@ -28,25 +28,25 @@ class GitHub:
         self._authorize, self._token = f"{site}/login/oauth/authorize", f"{site}/login/oauth/access_token"
         self._api = "https://api.github.com" if site == _ISSUER else f"{site}/api/v3"
 
-    def authorization_url(self, flow: ProviderFlow, _questions: ProviderQuestions) -> str:
+    def authorization_url(self, flow: ProviderFlow, _client: ProviderClient) -> str:
         """Return where the user is sent."""
         return authorization_url(self._authorize, self._provider, flow, _SCOPES)
 
-    def user(self, answer: ProviderAnswer, flow: ProviderFlow, questions: ProviderQuestions) -> ProviderUser:
-        """Return the user. Raises ``ProviderAnswerRefused`` and ``ProviderUnavailable``.
+    def user(self, response: AuthorizationResponse, flow: ProviderFlow, client: ProviderClient) -> ProviderUser:
+        """Return the user. Raises ``ProviderResponseRefused`` and ``ProviderUnavailable``.
 
         Without a nonce, PKCE is what binds the code to the flow.
         """
-        if answer.issuer not in {None, self._provider.issuer}:
-            raise ProviderAnswerRefused("the answer is from another issuer")
-        response = exchange(self._token, answer.code, self._provider, flow, questions, "client_secret_post")
-        headers = {"Authorization": f"Bearer {access_token(response)}", "Accept": "application/vnd.github+json"}
-        profile = questions.json(f"{self._api}/user", headers)
+        if response.issuer not in {None, self._provider.issuer}:
+            raise ProviderResponseRefused("the response is from another issuer")
+        tokens = exchange(self._token, response.code, self._provider, flow, client, "client_secret_post")
+        headers = {"Authorization": f"Bearer {access_token(tokens)}", "Accept": "application/vnd.github+json"}
+        profile = client.json(f"{self._api}/user", headers)
         # The number: names are given to others after a while.
         number = profile.get("id")
         if isinstance(number, bool) or not isinstance(number, int):
-            raise ProviderAnswerRefused("the profile has no id")
-        email, is_verified = self._primary_email(headers, questions)
+            raise ProviderResponseRefused("the profile has no id")
+        email, is_verified = self._primary_email(headers, client)
         login = profile.get("login")
         return ProviderUser(
             subject=str(number),
@@ -55,13 +55,13 @@ class GitHub:
             names=(login,) if isinstance(login, str) else (),
         )
 
-    def _primary_email(self, headers: dict[str, str], questions: ProviderQuestions) -> tuple[str | None, bool]:
-        answer = questions.ask(f"{self._api}/user/emails", headers=headers)
+    def _primary_email(self, headers: dict[str, str], client: ProviderClient) -> tuple[str | None, bool]:
+        response = client.request(f"{self._api}/user/emails", headers=headers)
         try:
-            # The answer is a list, and the strict parser reads objects.
-            emails: Any = strict_json.loads_object(b'{"emails":' + answer.body + b"}")["emails"]
+            # The response is a list, and the strict parser reads objects.
+            emails: Any = strict_json.loads_object(b'{"emails":' + response.body + b"}")["emails"]
         except ValueError:
-            raise questions.unavailable("The answer is no JSON.") from None
+            raise client.unavailable("The response is no JSON.") from None
         for each in emails if isinstance(emails, list) else ():
             if isinstance(each, dict) and each.get("primary") is True and isinstance(each.get("email"), str):
                 return each["email"], each.get("verified") is True

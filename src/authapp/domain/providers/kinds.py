@@ -1,4 +1,4 @@
-"""The kinds of providers: how each is asked who a user is. Ours are in ``openid`` and ``github``; yours, with you."""
+"""The kinds of providers: how users log in by each. Ours are in ``openid`` and ``github``; yours, with you."""
 
 import logging
 import time
@@ -18,13 +18,13 @@ from authapp.security.id_tokens import MAX_SUBJECT
 logger = logging.getLogger(__name__)
 
 SECONDS = 5.0
-"""How long a login may ask a provider, all questions together."""
+"""How long a login may ask a provider, all requests together."""
 
 AT_ONCE = 4
-"""How many questions a worker asks one provider at once."""
+"""How many requests a worker sends to one provider at once."""
 
 MAX_BYTES = 64 * 1024
-"""The longest answer that is read."""
+"""The longest response that is read."""
 
 RETRY_AFTER = 5
 
@@ -33,7 +33,7 @@ RETRY_AFTER = 5
 class ProviderUser:
     """A user as the provider knows them. Only ``subject`` identifies; it never changes, and is nobody else's.
 
-    It is 1 to 255 printable characters; otherwise ``ProviderAnswerRefused`` is raised. ``email_verified`` is what the
+    It is 1 to 255 printable characters; otherwise ``ProviderResponseRefused`` is raised. ``email_verified`` is what the
     provider says, whether or not it is trusted. ``names`` are what a username is made of, the best first.
     """
 
@@ -45,23 +45,23 @@ class ProviderUser:
     def __post_init__(self) -> None:
         subject: object = self.subject  # of an adapter that nobody may have type-checked
         if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
-            raise ProviderAnswerRefused("the subject is not 1 to 255 printable characters")
+            raise ProviderResponseRefused("the subject is not 1 to 255 printable characters")
 
 
-class ProviderQuestions:
-    """The questions of one login to one provider: all have one limit of time."""
+class ProviderClient:
+    """Sends the requests of one login to one provider. All of them together have one deadline."""
 
-    def __init__(self, provider: ProviderSettings, client: HTTPClient, seconds: float = SECONDS) -> None:
+    def __init__(self, provider: ProviderSettings, http: HTTPClient, seconds: float = SECONDS) -> None:
         self._provider = provider
-        self._client = client
+        self._http = http
         self._until = time.monotonic() + seconds
 
     @property
     def seconds_left(self) -> float:
-        """How long this login may still ask."""
+        """How long the requests of this login may still take."""
         return max(0.0, self._until - time.monotonic())
 
-    def ask(
+    def request(
         self,
         url: str,
         *,
@@ -69,7 +69,7 @@ class ProviderQuestions:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> HTTPAnswer:
-        """Return the answer, if it is no fault of the server and no redirect. Raises ``ProviderUnavailable``.
+        """Return the response, if it is no fault of the server and no redirect. Raises ``ProviderUnavailable``.
 
         Another host than the issuer's must have a public address: what a provider names must not lead into the network
         of this service.
@@ -77,7 +77,7 @@ class ProviderQuestions:
         is_other = urlsplit(url).hostname != urlsplit(self._provider.issuer).hostname
         question = HTTPQuestion(url, method, {"Accept": "application/json", **(headers or {})}, body, is_other)
         try:
-            answer = self._client.ask(question, self.seconds_left)
+            answer = self._http.ask(question, self.seconds_left)
         except HTTPFailure as failure:
             raise self.unavailable(str(failure)) from None
         if answer.status >= 500 or answer.status in {408, 429} or 300 <= answer.status < 400:
@@ -86,44 +86,44 @@ class ProviderQuestions:
 
     def json(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the JSON object at ``url``. Raises ``ProviderUnavailable``."""
-        answer = self.ask(url, headers=headers)
-        if answer.status != 200:
-            raise self.unavailable(f"The server answered {answer.status}.")
-        return self.object_in(answer)
+        response = self.request(url, headers=headers)
+        if response.status != 200:
+            raise self.unavailable(f"The server answered {response.status}.")
+        return self.object_in(response)
 
-    def object_in(self, answer: HTTPAnswer) -> dict[str, Any]:
-        """Return the JSON object of an answer. Raises ``ProviderUnavailable``."""
+    def object_in(self, response: HTTPAnswer) -> dict[str, Any]:
+        """Return the JSON object in a response. Raises ``ProviderUnavailable``."""
         try:
-            return strict_json.loads_object(answer.body)
+            return strict_json.loads_object(response.body)
         except ValueError:
-            raise self.unavailable("The answer is no JSON object.") from None
+            raise self.unavailable("The response is no JSON object.") from None
 
     def unavailable(self, why: str) -> ProviderUnavailable:
         """Return the refusal for a provider that does not answer as it should, and log why."""
-        logger.warning("the provider %s cannot be asked: %s", self._provider.name, why)
+        logger.warning("the provider %s cannot be used: %s", self._provider.name, why)
         return ProviderUnavailable(retry_after=RETRY_AFTER)
 
 
 @dataclass(frozen=True)
-class ProviderAnswer:
-    """What the provider sent back with the user: the ``code``, and who it says it is (``iss``, RFC 9207)."""
+class AuthorizationResponse:
+    """What the provider's redirect carried (RFC 6749, section 4.1.2): a ``code``, and the ``iss`` of RFC 9207."""
 
     code: str
     issuer: str | None
 
 
 class Adapter(Protocol):
-    """How one provider is asked. Both methods raise ``ProviderUnavailable``."""
+    """How users log in by one provider. Both methods raise ``ProviderUnavailable``."""
 
-    def authorization_url(self, flow: ProviderFlow, questions: ProviderQuestions) -> str:
+    def authorization_url(self, flow: ProviderFlow, client: ProviderClient) -> str:
         """Return where the user is sent."""
 
-    def user(self, answer: ProviderAnswer, flow: ProviderFlow, questions: ProviderQuestions) -> ProviderUser:
-        """Return the user who came back with ``answer``. Raises ``ProviderAnswerRefused``."""
+    def user(self, response: AuthorizationResponse, flow: ProviderFlow, client: ProviderClient) -> ProviderUser:
+        """Return the user whom ``response`` is about. Raises ``ProviderResponseRefused``."""
 
 
-class ProviderAnswerRefused(Exception):
-    """The answer of a provider is not accepted. The message says why; the client is not told."""
+class ProviderResponseRefused(Exception):
+    """A response of a provider is not accepted. The message says why, for the audit trail alone."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.factors.factor_changes import FactorChanges
-from authapp.domain.providers.answers import BegunFlow, FlowAnswer, Providers
 from authapp.domain.providers.identities import PROVIDER, find_identity, new_identity, unique_identity
+from authapp.domain.providers.providers import FlowCompletion, Providers, StartedFlow
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.errors import PermissionDenied, ProviderAlreadyLinked, ResourceNotFound
 from authapp.models import ProviderIdentity
@@ -24,33 +24,39 @@ class ProviderLinks:
         self._providers = providers
         self._changes = changes
 
-    def begin(self, user_id: UUID, provider: str, redirect_uri: str, context: RequestContext) -> BegunFlow:
+    def begin(self, user_id: UUID, provider: str, redirect_uri: str, context: RequestContext) -> StartedFlow:
         """Return a flow that links the account in this session.
 
-        Raises ``ProviderAlreadyLinked``, and what ``FactorChanges.by_owner`` and ``Providers.begin_flow`` raise.
+        Raises ``ProviderAlreadyLinked``, and what ``FactorChanges.by_owner`` and ``Providers.start_flow`` raise.
         """
         self._require_linkable(user_id, provider, context)
-        return self._providers.begin_flow(provider, redirect_uri, _session_of(context))
+        return self._providers.start_flow(provider, redirect_uri, _session_of(context))
 
     def complete(
-        self, user_id: UUID, provider: str, answer: FlowAnswer, context: RequestContext, *, scope: LogoutScope | None
+        self,
+        user_id: UUID,
+        provider: str,
+        completion: FlowCompletion,
+        context: RequestContext,
+        *,
+        scope: LogoutScope | None,
     ) -> ProviderIdentity:
         """Link the account with the provider's user. The sessions that ``scope`` selects end.
 
         Raises ``ProviderAlreadyLinked``, what ``FactorChanges.by_owner`` raises, and what ``Providers.prove`` raises.
         """
         self._require_linkable(user_id, provider, context)  # before the provider is asked for anything
-        proven = self._providers.prove(provider, answer, context, _session_of(context))
+        authenticated = self._providers.authenticate(provider, completion, context, _session_of(context))
         with unique_identity(ProviderAlreadyLinked), self._changes.by_owner(user_id, context) as change:
-            proven.opened.consume()
+            authenticated.opened.consume()
             _require_unlinked(user_id, provider)
-            if find_identity(proven.provider, proven.user) is not None:
+            if find_identity(authenticated.provider, authenticated.user) is not None:
                 raise ProviderAlreadyLinked
-            identity = new_identity(user_id, proven.provider, proven.user)
+            identity = new_identity(user_id, authenticated.provider, authenticated.user)
             db.session.add(identity)
             db.session.flush()
             change.added(PROVIDER, context, scope=scope, provider=provider)
-            details: dict[str, Any] = {"provider": provider, "issuer": proven.provider.issuer}
+            details: dict[str, Any] = {"provider": provider, "issuer": authenticated.provider.issuer}
             audit.record(EventType.PROVIDER_LINKED, context=context, subject_id=user_id, **details)
         return identity
 

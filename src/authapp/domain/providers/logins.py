@@ -10,8 +10,8 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
-from authapp.domain.providers.answers import BegunFlow, FlowAnswer, ProvenUser, Providers, record_refusal
 from authapp.domain.providers.identities import find_identity, new_identity, shown_email, unique_identity
+from authapp.domain.providers.providers import AuthenticatedUser, FlowCompletion, Providers, StartedFlow, record_refusal
 from authapp.domain.providers.usernames import free_username
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
@@ -66,11 +66,11 @@ class ProviderLogins:
         self._hooks = hooks
         self._must_verify = must_verify
 
-    def begin(self, provider: str, redirect_uri: str) -> BegunFlow:
-        """Return a new flow. Raises what ``Providers.begin_flow`` raises."""
-        return self._providers.begin_flow(provider, redirect_uri)
+    def begin(self, provider: str, redirect_uri: str) -> StartedFlow:
+        """Return a new flow. Raises what ``Providers.start_flow`` raises."""
+        return self._providers.start_flow(provider, redirect_uri)
 
-    def log_in(self, provider: str, answer: FlowAnswer, context: RequestContext) -> ProviderLogin:
+    def log_in(self, provider: str, completion: FlowCompletion, context: RequestContext) -> ProviderLogin:
         """Start a session for the account of the provider's user; make the account if there is none.
 
         The flow is consumed before the session starts, also if a ``before_session_start`` hook then refuses, for
@@ -79,8 +79,8 @@ class ProviderLogins:
         Raises what ``Providers.prove`` raises; ``AccountExists`` if another account has the address;
         ``RegistrationClosed``, ``EmailNotVerified``; or what a hook raises.
         """
-        proven = self._providers.prove(provider, answer, context)
-        user, is_new = self._account_of(proven, context)
+        authenticated = self._providers.authenticate(provider, completion, context)
+        user, is_new = self._account_of(authenticated, context)
         if is_new:
             self._accounts.announce(user, context)
         result = AuthenticationResult(user.id, (FEDERATED,), auth_time=clock.now(), account_version=user.updated_at)
@@ -99,52 +99,52 @@ class ProviderLogins:
             raise ProviderLoginFailed
         return pair
 
-    def _account_of(self, proven: ProvenUser, context: RequestContext) -> tuple[User, bool]:
+    def _account_of(self, authenticated: AuthenticatedUser, context: RequestContext) -> tuple[User, bool]:
         try:
             for _ in range(_TRIES):
-                user = self._linked_account(proven)
+                user = self._linked_account(authenticated)
                 if user is not None:
                     return user, False
                 try:
-                    return self._new_account(proven, context), True
+                    return self._new_account(authenticated, context), True
                 except (UsernameTaken, ProviderAlreadyLinked):
                     continue  # another request was faster: look again
             raise ProviderLoginFailed("Other requests were faster.")
         except _AccountDisabled as disabled:
-            record_refusal(proven.provider.name, "the account is disabled", context, disabled.user_id)
+            record_refusal(authenticated.provider.name, "the account is disabled", context, disabled.user_id)
             raise ProviderLoginFailed from None
         except Refusal as refusal:
-            record_refusal(proven.provider.name, refusal.detail or refusal.code, context)
+            record_refusal(authenticated.provider.name, refusal.detail or refusal.code, context)
             raise
 
-    def _linked_account(self, proven: ProvenUser) -> User | None:
+    def _linked_account(self, authenticated: AuthenticatedUser) -> User | None:
         """Return the account of the provider's user, if there is one, and consume the flow.
 
         Raises ``_AccountDisabled``, or ``ProviderLoginFailed`` if the flow was used.
         """
         with transaction():
-            identity = find_identity(proven.provider, proven.user)
+            identity = find_identity(authenticated.provider, authenticated.user)
             if identity is None:
                 return None
             user = db.session.get_one(User, identity.user_id, populate_existing=True)
             if user.status != UserStatus.ACTIVE:
                 raise _AccountDisabled(user.id)
-            proven.opened.consume()
+            authenticated.opened.consume()
             identity.last_login_at = clock.now()
-            identity.email = shown_email(proven.user) or identity.email
+            identity.email = shown_email(authenticated.user) or identity.email
         return user
 
-    def _new_account(self, proven: ProvenUser, context: RequestContext) -> User:
+    def _new_account(self, authenticated: AuthenticatedUser, context: RequestContext) -> User:
         """Make an account with the identity, and consume the flow.
 
         Raises ``UsernameTaken`` and ``ProviderAlreadyLinked`` if another request was faster.
         """
-        provider, known = proven.provider, proven.user
+        provider, known = authenticated.provider, authenticated.user
         # Also of an account that is made meanwhile: who has the address decides nothing about whose the login is.
         if not known.email:
             raise ProviderLoginFailed("The provider told no email address.")
         if _has_account(known.email):
-            raise _refusal_of(proven)
+            raise _refusal_of(authenticated)
         is_verified = provider.trust_email and known.email_verified
         user = self._prepared(free_username(known, known.email), known.email, context)
         if is_verified:
@@ -153,7 +153,7 @@ class ProviderLogins:
             raise EmailNotVerified
         try:
             with unique_names(), unique_identity(ProviderAlreadyLinked), transaction():
-                proven.opened.consume()
+                authenticated.opened.consume()
                 self._accounts.store(user, context)
                 db.session.flush()
                 identity = new_identity(user.id, provider, known)
@@ -164,7 +164,7 @@ class ProviderLogins:
                     EventType.PROVIDER_LINKED, context=context, subject_id=user.id, actor_id=user.id, **details
                 )
         except EmailTaken:
-            raise _refusal_of(proven) from None
+            raise _refusal_of(authenticated) from None
         return user
 
     def _prepared(self, username: str, email: str, context: RequestContext) -> User:
@@ -179,8 +179,8 @@ def _has_account(email: str) -> bool:
         return "@" in email and session.query(User.id).where(refers_to(email)).first() is not None
 
 
-def _refusal_of(proven: ProvenUser) -> Refusal:
+def _refusal_of(authenticated: AuthenticatedUser) -> Refusal:
     """Return why the address is taken: by another login of the same user at the same moment, or by somebody else."""
     with transaction():
-        identity: ProviderIdentity | None = find_identity(proven.provider, proven.user)
+        identity: ProviderIdentity | None = find_identity(authenticated.provider, authenticated.user)
     return AccountExists() if identity is None else ProviderAlreadyLinked()

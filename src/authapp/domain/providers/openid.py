@@ -7,9 +7,9 @@ from authapp.domain.providers.code_flow import access_token, authorization_url, 
 from authapp.domain.providers.discovery import Discovery
 from authapp.domain.providers.flows import ProviderFlow
 from authapp.domain.providers.kinds import (
-    ProviderAnswer,
-    ProviderAnswerRefused,
-    ProviderQuestions,
+    AuthorizationResponse,
+    ProviderClient,
+    ProviderResponseRefused,
     ProviderTools,
     ProviderUser,
     provider_kinds,
@@ -30,33 +30,31 @@ class OpenIDProvider:
         self._leeway = tools.leeway
         self._discovery = Discovery(provider)
 
-    def authorization_url(self, flow: ProviderFlow, questions: ProviderQuestions) -> str:
+    def authorization_url(self, flow: ProviderFlow, client: ProviderClient) -> str:
         """Return where the user is sent. Raises ``ProviderUnavailable``."""
-        endpoint = self._discovery.metadata(questions).authorization_endpoint
+        endpoint = self._discovery.metadata(client).authorization_endpoint
         return authorization_url(endpoint, self._provider, flow, _SCOPES, nonce=flow.nonce)
 
-    def user(self, answer: ProviderAnswer, flow: ProviderFlow, questions: ProviderQuestions) -> ProviderUser:
-        """Return the user. Raises ``ProviderAnswerRefused`` and ``ProviderUnavailable``."""
-        metadata, provider = self._discovery.metadata(questions), self._provider
+    def user(self, response: AuthorizationResponse, flow: ProviderFlow, client: ProviderClient) -> ProviderUser:
+        """Return the user. Raises ``ProviderResponseRefused`` and ``ProviderUnavailable``."""
+        metadata, provider = self._discovery.metadata(client), self._provider
         # Before the code goes anywhere: it may be that of another provider (RFC 9207, section 2.4).
-        if answer.issuer != provider.issuer and (answer.issuer is not None or metadata.sends_issuer):
-            raise ProviderAnswerRefused("the answer is from another issuer")
-        self._discovery.load_keys(questions)  # before the code is spent: what fails here can be sent again
-        response = exchange(metadata.token_endpoint, answer.code, provider, flow, questions, metadata.authentication)
-        claims = self._verified_claims(response, flow, questions)
+        if response.issuer != provider.issuer and (response.issuer is not None or metadata.sends_issuer):
+            raise ProviderResponseRefused("the response is from another issuer")
+        self._discovery.load_keys(client)  # before the code is spent: what fails here can be sent again
+        tokens = exchange(metadata.token_endpoint, response.code, provider, flow, client, metadata.authentication)
+        claims = self._verified_claims(tokens, flow, client)
         if "email" not in claims and metadata.userinfo_endpoint:
             # The word of one document does not count for the address in another.
             claims.pop("email_verified", None)
-            claims |= _userinfo(metadata.userinfo_endpoint, access_token(response), claims["sub"], questions)
+            claims |= _userinfo(metadata.userinfo_endpoint, access_token(tokens), claims["sub"], client)
         return _user(claims)
 
-    def _verified_claims(
-        self, response: dict[str, Any], flow: ProviderFlow, questions: ProviderQuestions
-    ) -> dict[str, Any]:
+    def _verified_claims(self, tokens: dict[str, Any], flow: ProviderFlow, client: ProviderClient) -> dict[str, Any]:
         """Return the claims of the ID token in a token response."""
-        token, access, provider = response.get("id_token"), response.get("access_token"), self._provider
+        token, access, provider = tokens.get("id_token"), tokens.get("access_token"), self._provider
         if not isinstance(token, str):
-            raise ProviderAnswerRefused("there is no ID token")
+            raise ProviderResponseRefused("there is no ID token")
         rules = IDTokenRules(
             issuer=provider.issuer,
             client_id=provider.client_id,
@@ -69,24 +67,24 @@ class OpenIDProvider:
                 token,
                 access if isinstance(access, str) else None,
                 rules,
-                lambda kid: self._discovery.key(kid, questions),
+                lambda kid: self._discovery.key(kid, client),
             )
         except IDTokenRefused as refused:
-            raise ProviderAnswerRefused(f"the ID token: {refused}") from None
+            raise ProviderResponseRefused(f"the ID token: {refused}") from None
 
 
-def _userinfo(endpoint: str, token: str, subject: str, questions: ProviderQuestions) -> dict[str, Any]:
+def _userinfo(endpoint: str, token: str, subject: str, client: ProviderClient) -> dict[str, Any]:
     """Return what the provider tells at its UserInfo endpoint: some tell no address in an ID token (section 5.4).
 
-    That is nothing while the endpoint is down: only a new account needs an address. Raises ``ProviderAnswerRefused``.
+    That is nothing while the endpoint is down: only a new account needs an address. Raises ``ProviderResponseRefused``.
     """
     try:
-        userinfo = questions.json(endpoint, {"Authorization": f"Bearer {token}"})
+        userinfo = client.json(endpoint, {"Authorization": f"Bearer {token}"})
     except ProviderUnavailable:
         return {}
     # Another user's must not be used (section 5.3.2).
     if userinfo.get("sub") != subject:
-        raise ProviderAnswerRefused("the UserInfo is of another user")
+        raise ProviderResponseRefused("the UserInfo is of another user")
     return userinfo
 
 

@@ -1,4 +1,4 @@
-"""What logins and links have in common: beginning a flow, and reading the answer that ends it."""
+"""The configured providers: starting a flow, and authenticating the user who comes back from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from authapp.domain.providers.kinds import (
     AT_ONCE,
     MAX_BYTES,
     Adapter,
-    ProviderAnswer,
-    ProviderAnswerRefused,
-    ProviderQuestions,
+    AuthorizationResponse,
+    ProviderClient,
+    ProviderResponseRefused,
     ProviderTools,
     ProviderUser,
     provider_kinds,
@@ -26,7 +26,7 @@ from authapp.errors import FieldError, ProviderLoginFailed, ResourceNotFound, Va
 
 
 @dataclass(frozen=True)
-class BegunFlow:
+class StartedFlow:
     """What a client gets: where to send the user, and the ``flow`` to keep. ``expires_in`` is in seconds."""
 
     authorization_url: str
@@ -35,8 +35,8 @@ class BegunFlow:
 
 
 @dataclass(frozen=True)
-class FlowAnswer:
-    """What a client sends when the user is back: its flow, and the parameters of the redirect."""
+class FlowCompletion:
+    """What a client sends when the user is back: its flow, and the parameters of the redirect (RFC 6749, 4.1.2)."""
 
     flow: str
     state: str
@@ -45,7 +45,7 @@ class FlowAnswer:
 
 
 @dataclass(frozen=True)
-class ProvenUser:
+class AuthenticatedUser:
     """A user whom a provider has just authenticated, and the flow that is still to be consumed."""
 
     provider: ProviderSettings
@@ -54,18 +54,18 @@ class ProvenUser:
 
 
 class Provider:
-    """One configured provider: its adapter, and the client that asks it."""
+    """One configured provider: its adapter, and its HTTP client."""
 
     def __init__(self, settings: ProviderSettings, tools: ProviderTools) -> None:
         """Raises ``KeyError`` for a kind that is not registered."""
         self.settings = settings
         self.adapter: Adapter = provider_kinds[settings.kind](settings, tools)
-        # Each its own: who waits for one provider takes no turn from another.
-        self._client = HTTPClient(at_once=AT_ONCE, max_bytes=MAX_BYTES)
+        # One for each provider: a slow one takes no turn from another.
+        self._http = HTTPClient(at_once=AT_ONCE, max_bytes=MAX_BYTES)
 
-    def questions(self) -> ProviderQuestions:
-        """Return the questions of one request; their time starts now."""
-        return ProviderQuestions(self.settings, self._client)
+    def client(self) -> ProviderClient:
+        """Return the client for one login, whose time starts now."""
+        return ProviderClient(self.settings, self._http)
 
 
 class Providers:
@@ -87,7 +87,7 @@ class Providers:
             raise ResourceNotFound
         return self._providers[name]
 
-    def begin_flow(self, name: str, redirect_uri: str, session_id: UUID | None = None) -> BegunFlow:
+    def start_flow(self, name: str, redirect_uri: str, session_id: UUID | None = None) -> StartedFlow:
         """Return a new flow; with ``session_id``, one that links an account in that session.
 
         Raises ``ResourceNotFound``; ``ValidationFailed`` unless the address is one of the configured ones, character by
@@ -98,32 +98,32 @@ class Providers:
             sentence = "Must be one of the addresses that this service has configured."
             raise ValidationFailed(field_errors=[FieldError("#/redirect_uri", sentence)])
         flow = self._flows.make(name, redirect_uri, session_id)
-        url = provider.adapter.authorization_url(flow, provider.questions())
-        return BegunFlow(url, flow.text, int(LIFETIME.total_seconds()))
+        url = provider.adapter.authorization_url(flow, provider.client())
+        return StartedFlow(url, flow.text, int(LIFETIME.total_seconds()))
 
-    def prove(
-        self, name: str, answer: FlowAnswer, context: RequestContext, session_id: UUID | None = None
-    ) -> ProvenUser:
+    def authenticate(
+        self, name: str, completion: FlowCompletion, context: RequestContext, session_id: UUID | None = None
+    ) -> AuthenticatedUser:
         """Return the user whom the provider has authenticated. No transaction may be open: it may take 5 s.
 
         Raises ``ResourceNotFound``, ``ProviderLoginFailed`` or ``ProviderUnavailable``.
         """
         provider = self.find(name)
         try:
-            opened = self._flows.open(answer.flow, answer.state, name, session_id)
-            came_back = ProviderAnswer(answer.code, answer.iss)
-            user = provider.adapter.user(came_back, opened.flow, provider.questions())
+            opened = self._flows.open(completion.flow, completion.state, name, session_id)
+            response = AuthorizationResponse(completion.code, completion.iss)
+            user = provider.adapter.user(response, opened.flow, provider.client())
         except ProviderLoginFailed:
             record_refusal(name, "the flow is not good", context)
             raise
-        except ProviderAnswerRefused as refused:
+        except ProviderResponseRefused as refused:
             record_refusal(name, str(refused), context)
             raise ProviderLoginFailed from None
-        return ProvenUser(provider.settings, user, opened)
+        return AuthenticatedUser(provider.settings, user, opened)
 
 
 def record_refusal(provider: str, reason: str, context: RequestContext, subject_id: UUID | None = None) -> None:
-    """Record that an answer was refused, and why, which the client is not told."""
+    """Record that a login was refused, and why; the client does not see why."""
     with transaction():
         refused = EventType.PROVIDER_REFUSED
         audit.record(refused, context=context, subject_id=subject_id, provider=provider, reason=reason)

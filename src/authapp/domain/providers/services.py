@@ -7,11 +7,11 @@ from authapp.config import Settings
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.hooks import Hooks
 from authapp.domain.providers import github, openid  # noqa: F401 - it registers them
-from authapp.domain.providers.answers import Provider, Providers
 from authapp.domain.providers.flows import Flows
 from authapp.domain.providers.kinds import ProviderTools
 from authapp.domain.providers.links import ProviderLinks
 from authapp.domain.providers.logins import ProviderLogins
+from authapp.domain.providers.providers import Provider, Providers
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.users.accounts import Accounts
 from authapp.security.signed_challenges import SignedChallenges
