@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 
+from commands import run_module
 from ports import free_port
 from settings import ENCRYPTION_KEYS, KEYS, PASSKEYS
 
@@ -133,13 +134,8 @@ def serving(folder: Path, variables: dict[str, str], root: Path = ROOT) -> Itera
 def flask(
     variables: dict[str, str], *arguments: str, stdin: str | None = None, root: Path = ROOT
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a ``flask`` command."""
-    return subprocess.run(
-        [sys.executable, "-m", "flask", *arguments],
-        cwd=root,
-        env=variables,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    """Run a ``flask`` command; ``root`` is the checkout that has it."""
+    if root == ROOT:
+        return run_module("flask", arguments, variables, root, stdin)
+    command = [sys.executable, "-m", "flask", *arguments]
+    return subprocess.run(command, cwd=root, env=variables, input=stdin, capture_output=True, text=True, timeout=60)

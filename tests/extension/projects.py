@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from commands import run_module
 from e2e.processes import ROOT, environment
 
 WSGI = """\
@@ -70,9 +71,11 @@ class Project:
 
     def flask(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a ``flask`` command."""
-        with self.start("flask", *arguments) as process:
-            output, errors = process.communicate(timeout=60)
-        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+        return self.run("flask", *arguments)
+
+    def run(self, module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a Python module in the project."""
+        return run_module(module, arguments, self.variables, self.folder)
 
     def succeed(self, *arguments: str) -> str:
         """Run a ``flask`` command which must succeed, and return what it printed."""

@@ -107,10 +107,9 @@ def readiness(project: Project) -> str:
         "print('ready' if ready else [each.for_operator for each in problems.values()])"
     )
     (project.folder / "readiness.py").write_text(script)
-    with project.start("readiness") as process:
-        output, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    return output.strip()
+    done = project.run("readiness")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def migration_of(project: Project) -> Path:
