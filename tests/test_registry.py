@@ -1,8 +1,5 @@
 """Open lists of named values: a name is right, registered once, and registered before it is used."""
 
-import re
-from pathlib import Path
-
 import pytest
 
 from authapp import event_types, password_checks, permissions, rate_limits, token_claims
@@ -125,11 +122,3 @@ def test_what_the_package_registers_itself_is_there() -> None:
     tables |= {"foreign_hash_marks", "pending_logins", "spent_challenges", "token_blocklist", "totp_factors"}
     assert set(prunables) == tables
     assert all(sentence.endswith((".", ").")) for _, sentence in [*permissions.items(), *event_types.items()])
-
-
-def test_the_statements_for_pg_cron_prune_every_registered_table() -> None:
-    statements = (Path(__file__).resolve().parent.parent / "deploy" / "pg_cron.sql").read_text()
-    kept = re.findall(r"purpose IN \('([a-z_', ]+)'\)", statements)
-    assert kept == ["', '".join(second_factor_scopes())]
-    emptied = re.findall(r"^SELECT cron\.schedule\(.*\bDELETE FROM (\w+)", statements, re.MULTILINE)
-    assert sorted(emptied) == sorted([*prunables, "login_throttles", "user_roles"])

@@ -110,10 +110,10 @@ def test_failures_that_are_kept_are_not_read_again_by_each_run_that_prunes(app: 
         row = {"failures": 1, "last_attempt_at": time.now, "prune_after": time.now + RETENTION}
         db.session.add(LoginThrottle(**key, **row))
         db.session.commit()
-        rows = next(rows for rows in services.pruning.all_rows() if rows.model is LoginThrottle)
+        throttled = next(each for each in services.pruning.prunables() if each.model is LoginThrottle)
 
         def due() -> list[UUID]:
-            return list(db.session.scalars(select(LoginThrottle.counted_id).where(rows.condition(time.now))))
+            return list(db.session.scalars(select(LoginThrottle.counted_id).where(throttled.condition(time.now))))
 
         for _ in range(2):
             time.passes(days=31)

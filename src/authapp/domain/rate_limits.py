@@ -21,9 +21,7 @@ from authapp.domain.pruning import Prunable, prunables
 from authapp.errors import Quota, TooManyRequests
 from authapp.models import AddressLimit
 
-prunables.register(
-    "address_limits", Prunable("limits", AddressLimit.arrival_at, lambda now: AddressLimit.arrival_at < now)
-)
+prunables.register("address_limits", Prunable("limits", AddressLimit.arrival_at))
 
 
 class RateLimits:

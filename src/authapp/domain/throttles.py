@@ -166,8 +166,7 @@ class Throttles:
         Counters below the lock go at the same time for accounts and unknown names. A locked one stays for an account
         only: accepted in 0028.
         """
-        due = LoginThrottle.prune_after
-        return _PrunableThrottles("limits", due, lambda now: due < now, locked_from=self._max_of_scope)
+        return _PrunableThrottles("limits", LoginThrottle.prune_after, locked_from=self._max_of_scope)
 
 
 def _reset(counted_id: UUID, *which: ColumnElement[bool]) -> bool:

@@ -24,14 +24,14 @@ def never_verified(days: int) -> Sequence[Prunable]:
     addresses had to be verified, and its owner may come back.
     """
 
-    def is_left_behind(now: datetime) -> ColumnElement[bool]:
+    def is_left_behind(latest: datetime) -> ColumnElement[bool]:
         unused = User.first_verified_at.is_(None) & User.last_login_at.is_(None) & (User.kind == UserKind.PERSON)
         is_given = exists().where(UserRole.user_id == User.id) | exists().where(ApiKey.user_id == User.id)
-        since = now - timedelta(days=days)
         unused &= User.imported_at.is_(None)
-        return unused & ~is_given & (User.created_at < since) & (User.updated_at < since)
+        return unused & ~is_given & (User.updated_at < latest)
 
-    return [_NeverVerified("unverified_accounts", User.created_at, is_left_behind)] if days else []
+    kept_for = timedelta(days=days)
+    return [_NeverVerified("unverified_accounts", User.created_at, kept_for, is_left_behind)] if days else []
 
 
 class _NeverVerified(Prunable):
