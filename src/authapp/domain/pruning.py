@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, delete, select, tuple_
+from sqlalchemy import ColumnElement, Executable, Select, delete, literal, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
-from authapp.database.session import server_now, transaction
+from authapp import clock
+from authapp.database.session import db, server_now, transaction
 from authapp.registry import Registry
 
 BATCH = 5_000
@@ -43,6 +44,10 @@ class Prunable:
         is_over = self.indexed_time < latest
         return is_over & self.only(latest) if self.only else is_over
 
+    def oldest(self, now: datetime) -> Select[datetime | None]:
+        """Return the statement that finds the time of the oldest row that is not needed at ``now``, by its index."""
+        return select(self.indexed_time).where(self.condition(now)).order_by(self.indexed_time).limit(1)
+
     def delete_rows(self, condition: ColumnElement[bool]) -> int:
         """Delete the rows that meet ``condition``, in batches; return their number."""
         return delete_in_batches(self.indexed_time, condition)
@@ -71,6 +76,23 @@ class Pruning:
         """Return the SQL condition on the rows that are not needed now, by PostgreSQL's clock."""
         now = server_now()
         return prunable.condition(now - self._margin if prunable.after_leeway else now)
+
+    def overdue_seconds(self) -> dict[str, float]:
+        """Return for how many seconds the oldest row of each table has not been needed; 0 if all rows are needed.
+
+        It is one statement, which finds one row of each table. It goes by this host's clock, since it deletes nothing.
+        Raises ``SQLAlchemyError``.
+        """
+        now, prunables = clock.now(), self.prunables()
+        oldest = [
+            each.oldest(now).add_columns(literal(number).label("number")) for number, each in enumerate(prunables)
+        ]
+        overdue = dict.fromkeys((each.model.__table__.fullname for each in prunables), 0.0)
+        for oldest_at, number in db.session.execute(union_all(*oldest)):
+            prunable = prunables[number]
+            table, seconds = prunable.model.__table__.fullname, (now - prunable.kept_for - oldest_at).total_seconds()
+            overdue[table] = max(overdue[table], seconds)
+        return overdue
 
     def prune(self) -> dict[str, int]:
         """Delete the rows that are no longer needed; return how many of each kind.

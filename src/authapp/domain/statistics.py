@@ -28,14 +28,17 @@ MAX_MAILS = 10_000
 
 # The catalog's own estimate of the rows: to count them would take as long as the tables are large.
 _TABLES = text("""
-    SELECT relname, pg_total_relation_size(oid) AS bytes, greatest(reltuples, 0) AS rows
-    FROM pg_class WHERE oid = ANY (ARRAY(SELECT to_regclass(name) FROM unnest(:names) AS name))
+    SELECT name, pg_total_relation_size(oid) AS bytes, greatest(reltuples, 0) AS rows
+    FROM unnest(:names, :quoted) AS declared (name, quoted) JOIN pg_class ON oid = to_regclass(quoted)
 """)
 
 
 @dataclass(frozen=True)
 class TableSize:
-    """The size of a table with its indexes, in bytes, and about how many rows it has."""
+    """The size of a table with its indexes, in bytes, and about how many rows it has.
+
+    ``name`` has the schema in front, if the table is declared with one.
+    """
 
     name: str
     bytes: int
@@ -70,9 +73,10 @@ def is_answering() -> bool:
 
 def table_sizes() -> list[TableSize]:
     """Return the size of every table that the application declares. Raises ``SQLAlchemyError``."""
-    names = [DIALECT.identifier_preparer.format_table(table) for table in db.metadata.tables.values()]
-    rows = db.session.execute(_TABLES, {"names": sorted(names)})
-    return [TableSize(row.relname, row.bytes, int(row.rows)) for row in rows]
+    tables = db.metadata.tables
+    quoted = [DIALECT.identifier_preparer.format_table(table) for table in tables.values()]
+    rows = db.session.execute(_TABLES, {"names": list(tables), "quoted": quoted})
+    return [TableSize(row.name, row.bytes, int(row.rows)) for row in rows]
 
 
 def waiting_mails() -> WaitingMails:

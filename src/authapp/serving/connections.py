@@ -10,7 +10,7 @@ from authapp.serving.client_socket import ClientSocket
 
 
 class Connections:
-    """Keeps room for a new client: above ``limit`` connections, each new one makes it close one whose client it waits for.
+    """Keeps room for a new client: above ``limit`` connections, each new one makes it close an idle one.
 
     Slow clients that fill a worker would keep everybody else in the queue of the kernel.
     """

@@ -1,6 +1,6 @@
 """Metrics that are read from the database when somebody asks for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -19,7 +19,8 @@ class DatabaseMetrics:
 
     def __call__(self) -> Iterator[Metric]:
         """Return the metrics that could be read. While the database is away, that is ``authapp_database_up`` alone."""
-        if extension_of(self._application) is None:
+        extension = extension_of(self._application)
+        if extension is None:
             return
         # At the top, the master would have it, and a worker that imports the application anew would have two.
         from authapp.database import deadline  # noqa: PLC0415
@@ -29,6 +30,7 @@ class DatabaseMetrics:
             is_up = statistics.read(statistics.is_answering)
             mails = statistics.read(statistics.waiting_mails) if is_up else None
             tables = statistics.read(statistics.table_sizes) if is_up else None
+            overdue = statistics.read(extension.services.pruning.overdue_seconds) if is_up else None
         yield _gauge("authapp_database_up", "Whether the database answers: 1 or 0.", int(bool(is_up)))
         if mails is not None:
             yield _gauge("authapp_mail_queue", "Mails that wait to be sent, at most 10,000.", mails.count)
@@ -37,14 +39,23 @@ class DatabaseMetrics:
                 "Age of the mail that waits longest, of those looked at.",
                 mails.oldest_seconds,
             )
-        sizes = GaugeMetricFamily("authapp_table_bytes", "Size of a table with its indexes.", labels=["table"])
-        rows = GaugeMetricFamily("authapp_table_rows", "Rows of a table, as PostgreSQL estimates.", labels=["table"])
-        for table in tables or ():
-            sizes.add_metric([table.name], table.bytes)
-            rows.add_metric([table.name], table.rows)
-        yield sizes
-        yield rows
+        if overdue is not None:
+            yield _gauge_by_table(
+                "authapp_prune_overdue_seconds", "How long the oldest row of a table could have been pruned.", overdue
+            )
+        if tables is not None:
+            sizes = {table.name: table.bytes for table in tables}
+            yield _gauge_by_table("authapp_table_bytes", "Size of a table with its indexes.", sizes)
+            rows = {table.name: table.rows for table in tables}
+            yield _gauge_by_table("authapp_table_rows", "Rows of a table, as PostgreSQL estimates.", rows)
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:
     return GaugeMetricFamily(name, documentation, value=value)
+
+
+def _gauge_by_table(name: str, documentation: str, values: Mapping[str, float]) -> Metric:
+    gauge = GaugeMetricFamily(name, documentation, labels=["table"])
+    for table, value in values.items():
+        gauge.add_metric([table], value)
+    return gauge
