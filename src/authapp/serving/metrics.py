@@ -127,6 +127,10 @@ class RequestMetrics:
         requests.inc()
         seconds.observe(duration.total_seconds())
 
+    def record_own_answer(self, status: int, code: str) -> None:
+        """Count an answer that gunicorn gives by itself: what it could not read has no method, and no duration."""
+        self._metrics.HTTP_REQUESTS.labels("-", "other", str(status), code).inc()
+
     def _add_series(self, key: tuple[str, str, str, str]) -> tuple[Any, Any]:
         """Return the series of a key, and keep them: to look them up by their labels costs as much as to count."""
         series = (self._metrics.HTTP_REQUESTS.labels(*key), self._metrics.HTTP_REQUEST_SECONDS.labels(*key[:2]))

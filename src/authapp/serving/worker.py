@@ -49,7 +49,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def init_process(self) -> None:
         """Run the worker in its own process, until it is asked to stop."""
         keep_limits(self.cfg)
-        problem.install()
+        problem.install(self.record_own_answer)
         redaction.install()
         store_settings(self.cfg)
         open_files.make_room(self.worker_connections)
@@ -57,6 +57,11 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         # Some are left, so that there is always one to accept a client with.
         self.connections = Connections(self.worker_connections - self.worker_connections // 10)
         super().init_process()
+
+    def record_own_answer(self, status: int, code: str) -> None:
+        """Count an answer that gunicorn gives by itself."""
+        if self.log.request_metrics:
+            self.log.request_metrics.record_own_answer(status, code)
 
     def load_wsgi(self) -> None:
         """Import the application, start its background tasks, and put a time limit on the bodies it reads."""
