@@ -55,6 +55,7 @@ FILES = {
     "import_app": "preflight",
     "Arbiter.WORKERS": "metrics",
     "parse_address": "metrics",
+    "GUNICORN_PID": "metrics",
     "app_uri": "preflight",
     "reopen_files": "access_log",
     "init_process": "worker",

@@ -20,6 +20,7 @@ from authapp.models import BlocklistedToken, User
 from authapp.serving import database_metrics, metrics
 from conftest import dispose
 from databases import Databases
+from serving.running import printed
 from settings import settings
 
 
@@ -64,6 +65,39 @@ def test_a_table_that_is_locked_takes_no_other_reading_with_it(databases: Databa
     assert read["authapp_database_up"][0].value == 1
     assert read["authapp_mail_queue"][0].value == 0
     assert "authapp_table_rows" not in read
+
+
+def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
+    """Counters that are dealt out between two programs go up and down, which Prometheus takes for restarts."""
+    program = """
+        import os, socket, subprocess
+        from types import SimpleNamespace
+        import gevent
+        from authapp.serving import metrics
+
+        def answers():
+            try:
+                socket.create_connection(address, timeout=5).close()
+            except ConnectionRefusedError:
+                return False
+            return True
+
+        old = subprocess.Popen(["sleep", "20"], stdout=-3, stderr=-3)
+        os.environ |= {"AUTHAPP_METRICS": "on", "AUTHAPP_METRICS_BIND": "127.0.0.1:0", "GUNICORN_PID": str(old.pid)}
+        server = SimpleNamespace(log=SimpleNamespace(info=print), cfg=SimpleNamespace(uid=-1, gid=-1))
+        metrics.on_starting(server)
+        address = server.metrics_port.listener.getsockname()
+        metrics.TAKEOVER_SECONDS = 0.05
+        metrics.serve(server.metrics_port, list)
+        gevent.sleep(0.3)
+        print("while it runs:", answers())
+        old.kill()
+        old.wait()
+        gevent.sleep(0.3)
+        print("afterwards:", answers())
+        metrics.on_exit(server)
+    """
+    assert printed(program).splitlines()[-2:] == ["while it runs: False", "afterwards: True"]
 
 
 def by_table(app: Flask, name: str) -> dict[str, float]:

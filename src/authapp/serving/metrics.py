@@ -4,7 +4,8 @@ A worker counts in files named by its slot, the lowest number that no living wor
 pile up, since those of dead workers count on. The next worker in a slot goes on with its files.
 
 Names of gunicorn that this file depends on, and that no document promises (tests/serving/test_gunicorn_names.py):
-``Arbiter.WORKERS``, whose values are the workers alive, and ``gunicorn.util.parse_address(text)``.
+``Arbiter.WORKERS``, whose values are the workers alive, ``gunicorn.util.parse_address(text)``, and the variable
+``GUNICORN_PID``, which a master has while the one that it takes over from runs.
 """
 
 import os
@@ -34,6 +35,9 @@ DEFAULT_BIND = "127.0.0.1:9464"
 SCRAPES_AT_ONCE = 4
 """How many connections a worker serves here at once; who opens more waits for the others."""
 
+TAKEOVER_SECONDS = 1.0
+"""How often a worker looks whether the old program has ended."""
+
 CONNECTION_SECONDS = 5.0
 """How long a connection may take, whatever it does."""
 
@@ -42,38 +46,54 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 @dataclass(frozen=True)
 class MetricsPort:
-    """The port of the metrics, which the master opens and every worker answers at, and the folder they count in."""
+    """The port of the metrics, which the master takes and every worker answers at, and the folder they count in.
+
+    ``old_master`` is the process that this program takes over from (USR2), if there is one.
+    """
 
     listener: socket.socket
     folder: str
+    old_master: int | None = None
 
 
 def on_starting(server: Any) -> None:
-    """Open the port, and make the folder (gunicorn's hook, in the master)."""
+    """Take the port, and make the folder (gunicorn's hook, in the master)."""
     server.metrics_port = None
     if os.environ.get("AUTHAPP_METRICS", "").strip() != "on":
         return
     bind = os.environ.get("AUTHAPP_METRICS_BIND", "").strip() or DEFAULT_BIND
     try:
-        listener = _listen(parse_address(bind))
+        listener = _bind(parse_address(bind))
     except OSError as error:
         sys.exit(f"Nothing can listen at AUTHAPP_METRICS_BIND={bind}: {error.strerror}.")
     folder = tempfile.mkdtemp(prefix="authapp-metrics-")
     if os.geteuid() == 0:
         # Workers that gunicorn runs as another account write there.
         os.chown(folder, server.cfg.uid, server.cfg.gid)
-    server.metrics_port = MetricsPort(listener, folder)
+    server.metrics_port = MetricsPort(listener, folder, _old_master())
     server.log.info("Metrics at http://%s:%s/metrics", *listener.getsockname()[:2])
 
 
-def _listen(address: tuple[str, int]) -> socket.socket:
-    options: dict[str, Any] = {"family": socket.AF_INET6 if ":" in address[0] else socket.AF_INET}
-    options["dualstack_ipv6"] = address[0] == "::" and socket.has_dualstack_ipv6()
-    if "GUNICORN_PID" not in os.environ:
+def _old_master() -> int | None:
+    pid = os.environ.get("GUNICORN_PID")
+    return int(pid) if pid else None
+
+
+def _bind(address: tuple[str, int]) -> socket.socket:
+    """Return a socket that has the port, and does not listen yet."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    dualstack = address[0] == "::" and socket.has_dualstack_ipv6()
+    if _old_master() is None:
         # Fails if another service has the port: scrapes would be dealt out between the two.
-        socket.create_server(address, **options).close()
-    # While the program is upgraded (USR2), the old master and the new one have the port.
-    return socket.create_server(address, **options, reuse_port=True)
+        socket.create_server(address, family=family, dualstack_ipv6=dualstack).close()
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # The old master has the port, too.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dualstack)
+    listener.bind(address)
+    return listener
 
 
 def pre_fork(server: Any, worker: Any) -> None:
@@ -139,11 +159,32 @@ class RequestMetrics:
 
 
 def serve(port: MetricsPort, database_metrics: Callable[[], Iterable[Metric]]) -> None:
-    """Answer scrapes beside the requests. ``database_metrics`` returns what is read when somebody asks."""
+    """Answer scrapes beside the requests. ``database_metrics`` returns what is read when somebody asks.
+
+    While an old program and its successor run (USR2), the old one answers: each has its own counts, and Prometheus
+    takes a count that goes down for one that began anew.
+    """
+    gevent.spawn(_serve, port, database_metrics)
+
+
+def _serve(port: MetricsPort, database_metrics: Callable[[], Iterable[Metric]]) -> None:
+    while port.old_master and _runs(port.old_master):
+        gevent.sleep(TAKEOVER_SECONDS)
+    port.listener.listen()
     # The master's socket is none of gevent's.
     listener = gevent.socket.socket(port.listener.family, port.listener.type, fileno=port.listener.fileno())
     application = _Scrapes(port.folder, database_metrics)
     _ScrapeServer(listener, application, log=None, spawn=Pool(SCRAPES_AT_ONCE)).start()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it runs as another account
+        pass
+    return True
 
 
 class _ScrapeServer(WSGIServer):  # type: ignore[misc]  # gevent has no types
