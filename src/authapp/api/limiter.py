@@ -47,7 +47,10 @@ def _general_limit() -> str:
 
 
 limiter = Limiter(lambda: client_network(counted_ip(request.environ)), default_limits=[_general_limit])
-"""Use it to limit further routes of your own: ``@limiter.limit("5/minute")``."""
+"""Use it to limit further routes of your own: ``@limiter.limit("5/minute")``.
+
+There is one in a process: all its applications count in the storage of the one that was made last.
+"""
 
 
 def init_app(app: Flask, settings: Settings) -> None:
