@@ -180,8 +180,8 @@ def test_the_alerts_of_the_documentation_ask_for_fields_and_codes_that_there_are
 def test_the_line_of_an_answer_by_gunicorn_itself_has_its_code(
     capfd: pytest.CaptureFixture[str], status: str, code: str
 ) -> None:
-    own = {"REQUEST_METHOD": "POST", "REMOTE_ADDR": "192.0.2.7"}
-    logger("-").access(SimpleNamespace(status=status, sent=0), None, own, TOOK)
+    environ = {"REQUEST_METHOD": "POST", "REMOTE_ADDR": "192.0.2.7"}
+    logger("-").access(SimpleNamespace(status=status, sent=0), None, environ, TOOK)
     assert json.loads(capfd.readouterr().out)["code"] == code
 
 

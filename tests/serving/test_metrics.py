@@ -14,10 +14,10 @@ from sqlalchemy import MetaData, Table, create_engine, text
 from authapp import clock, create_app
 from authapp.config import Settings, normalised_database_url
 from authapp.database.session import db, transaction
-from authapp.domain import statistics
+from authapp.domain import database_metrics as readings
 from authapp.domain.services import Services
 from authapp.models import BlocklistedToken, User
-from authapp.serving import database_metrics, metrics
+from authapp.serving import database_metrics, metrics, metrics_port
 from conftest import dispose
 from databases import Databases
 from serving.running import printed
@@ -52,7 +52,7 @@ def test_an_application_that_is_not_authapp_has_none() -> None:
 
 
 def test_the_default_address_is_that_of_the_application() -> None:
-    assert Settings.__dataclass_fields__["metrics_bind"].default == metrics.DEFAULT_BIND
+    assert Settings.__dataclass_fields__["metrics_bind"].default == metrics_port.DEFAULT_BIND
 
 
 def test_a_table_that_is_locked_takes_no_other_reading_with_it(databases: Databases) -> None:
@@ -73,7 +73,7 @@ def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
         import os, socket, subprocess
         from types import SimpleNamespace
         import gevent
-        from authapp.serving import metrics
+        from authapp.serving import metrics_port
 
         def answers():
             try:
@@ -85,17 +85,17 @@ def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
         old = subprocess.Popen(["sleep", "20"], stdout=-3, stderr=-3)
         os.environ |= {"AUTHAPP_METRICS": "on", "AUTHAPP_METRICS_BIND": "127.0.0.1:0", "GUNICORN_PID": str(old.pid)}
         server = SimpleNamespace(log=SimpleNamespace(info=print), cfg=SimpleNamespace(uid=-1, gid=-1))
-        metrics.on_starting(server)
+        metrics_port.on_starting(server)
         address = server.metrics_port.listener.getsockname()
-        metrics.TAKEOVER_SECONDS = 0.05
-        metrics.serve(server.metrics_port, list)
+        metrics_port.TAKEOVER_SECONDS = 0.05
+        server.metrics_port.serve(list)
         gevent.sleep(0.3)
         print("while it runs:", answers())
         old.kill()
         old.wait()
         gevent.sleep(0.3)
         print("afterwards:", answers())
-        metrics.on_exit(server)
+        metrics_port.on_exit(server)
     """
     assert printed(program).splitlines()[-2:] == ["while it runs: False", "afterwards: True"]
 
@@ -145,7 +145,7 @@ def test_tables_of_one_name_in_two_schemas_are_two(app: Flask, monkeypatch: pyte
     declared = MetaData()
     for schema in (None, "pg_catalog"):
         Table("pg_class", declared, schema=schema)
-    monkeypatch.setattr(statistics, "db", SimpleNamespace(metadata=declared, session=db.session))
+    monkeypatch.setattr(readings, "db", SimpleNamespace(metadata=declared, session=db.session))
     assert set(by_table(app, "authapp_table_bytes")) == {"pg_class", "pg_catalog.pg_class"}
 
 
@@ -155,4 +155,4 @@ def test_a_port_that_another_service_has_stops_the_start(monkeypatch: pytest.Mon
         monkeypatch.setenv("AUTHAPP_METRICS", "on")
         monkeypatch.setenv("AUTHAPP_METRICS_BIND", bind)
         with pytest.raises(SystemExit, match=f"AUTHAPP_METRICS_BIND={bind}: Address already in use"):
-            metrics.on_starting(SimpleNamespace())
+            metrics_port.on_starting(SimpleNamespace())

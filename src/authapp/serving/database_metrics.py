@@ -24,13 +24,13 @@ class DatabaseMetrics:
             return
         # At the top, the master would have it, and a worker that imports the application anew would have two.
         from authapp.database import deadline  # noqa: PLC0415
-        from authapp.domain import statistics  # noqa: PLC0415
+        from authapp.domain import database_metrics  # noqa: PLC0415
 
         with self._application.app_context(), deadline.within(ALL_READINGS_SECONDS):
-            is_up = statistics.read(statistics.is_answering)
-            mails = statistics.read(statistics.waiting_mails) if is_up else None
-            tables = statistics.read(statistics.table_sizes) if is_up else None
-            overdue = statistics.read(extension.services.pruning.overdue_seconds) if is_up else None
+            is_up = database_metrics.read(database_metrics.is_answering)
+            mails = database_metrics.read(database_metrics.waiting_mails) if is_up else None
+            tables = database_metrics.read(database_metrics.table_sizes) if is_up else None
+            overdue = database_metrics.read(extension.services.pruning.overdue_seconds) if is_up else None
         yield _gauge("authapp_database_up", "Whether the database answers: 1 or 0.", int(bool(is_up)))
         if mails is not None:
             yield _gauge("authapp_mail_queue", "Mails that wait to be sent, at most 10,000.", mails.count)

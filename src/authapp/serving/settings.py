@@ -6,7 +6,7 @@ The command line and ``GUNICORN_CMD_ARGS`` override each of them. Names that are
 import os
 from typing import Any
 
-from authapp.serving import metrics, preflight
+from authapp.serving import metrics, metrics_port, preflight
 from authapp.serving.access_log import AccessLogger
 from authapp.serving.event_formatter import EventFormatter
 from authapp.serving.log_handler import EventHandler
@@ -71,13 +71,13 @@ logconfig_dict: dict[str, Any] = {
 
 pre_fork = metrics.pre_fork
 child_exit = metrics.child_exit
-on_exit = metrics.on_exit
+on_exit = metrics_port.on_exit
 
 
 def on_starting(server: Any) -> None:
     """Check that the application can be loaded, before anything else."""
     preflight.on_starting(server)
-    metrics.on_starting(server)
+    metrics_port.on_starting(server)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -23,6 +23,7 @@ from authapp.serving.client_socket import ClientSocket, limit_buffers
 from authapp.serving.connections import Connections
 from authapp.serving.database_metrics import DatabaseMetrics
 from authapp.serving.draining_listener import DrainingListener
+from authapp.serving.metrics_port import MetricsPort
 from authapp.serving.preflight import forget_package
 from authapp.serving.request_body import RequestBody
 from authapp.serving.turns import Turns
@@ -41,9 +42,9 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     wsgi: Any
     allowed_origins: Any = None
     """The ``AllowedOrigins`` of ``authapp.api.cors``, if the application has some."""
-    metrics_port: metrics.MetricsPort | None = None
+    metrics_port: MetricsPort | None = None
     slot = 0
-    """Both are set by the hooks of ``authapp.serving.metrics``."""
+    """Both are set by ``authapp.serving.metrics.pre_fork``."""
     connections_tracked: AbstractContextManager[Any] = nullcontext()
 
     def init_process(self) -> None:
@@ -73,7 +74,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         if self.metrics_port:
             self.log.request_metrics = metrics.RequestMetrics()
             self.connections_tracked = self.log.request_metrics.connections_tracked
-            metrics.serve(self.metrics_port, DatabaseMetrics(self.wsgi))
+            self.metrics_port.serve(DatabaseMetrics(self.wsgi))
         background.start(self.wsgi, lambda: bool(self.alive))
         self.wsgi = limit_bodies(self.wsgi)
 
