@@ -8,8 +8,8 @@ from typing import Any
 
 from authapp.serving import metrics, metrics_port, preflight
 from authapp.serving.access_log import AccessLogger
-from authapp.serving.event_formatter import EventFormatter
-from authapp.serving.log_handler import EventHandler
+from authapp.serving.log_formatter import LogFormatter
+from authapp.serving.log_handler import LogHandler
 from authapp.serving.worker import Worker
 
 
@@ -57,15 +57,15 @@ logconfig_dict: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "event": {"()": EventFormatter, "fmt": ["level", "name", "message"]},
+        "json": {"()": LogFormatter, "fmt": ["level", "name", "message"]},
     },
     "handlers": {
-        "event": {"()": EventHandler, "formatter": "event"},
+        "json": {"()": LogHandler, "formatter": "json"},
     },
-    "root": {"level": loglevel.upper(), "handlers": ["event"]},
+    "root": {"level": loglevel.upper(), "handlers": ["json"]},
     "loggers": {
         "alembic": {"level": "WARNING"},
-        "gunicorn.error": {"level": loglevel.upper(), "handlers": ["event"], "propagate": False},
+        "gunicorn.error": {"level": loglevel.upper(), "handlers": ["json"], "propagate": False},
     },
 }
 
