@@ -2,7 +2,7 @@
 
 import pytest
 
-from authapp import event_types, password_checks, permissions, rate_limits, token_claims
+from authapp import database_metrics, event_types, password_checks, permissions, rate_limits, token_claims
 from authapp.domain.pruning import prunables
 from authapp.domain.throttle_scopes import second_factor_scopes, throttle_scopes
 from authapp.registry import Registry
@@ -70,6 +70,7 @@ def test_what_is_unregistered_is_gone(colours: Registry[str | None], value: str 
         (event_types, "note.created", ["note", "note.", ".created", "Note.created", "note.created.twice", "note-x.y"]),
         (rate_limits, "report", ["default", "storage", "Export", "ex-port", "9lives", "", "e" * 41, "export\n"]),
         (prunables, "notes", ["", "Notes", "no tes", "1st", "n" * 64, "notes\n"]),
+        (database_metrics, "notes", ["", "Notes", "no tes", "1st", "n" * 41, "notes\n"]),
         (throttle_scopes, "pin", ["", "Pin", "p-in", "1st", "p" * 41, "pin\n"]),
         (password_checks, "pwned", ["", "Pwned", "no spaces", "x" * 41, "1st"]),
         (
@@ -90,7 +91,16 @@ def test_what_is_unregistered_is_gone(colours: Registry[str | None], value: str 
             ],
         ),
     ],
-    ids=["permissions", "event types", "rate limits", "prunables", "scopes", "password checks", "token claims"],
+    ids=[
+        "permissions",
+        "event types",
+        "rate limits",
+        "prunables",
+        "readings",
+        "scopes",
+        "password checks",
+        "token claims",
+    ],
 )
 def test_each_registry_has_its_rule(registry: Registry[object], good: str, bad: list[str]) -> None:
     for name in bad:

@@ -9,12 +9,14 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
+from prometheus_client.metrics_core import Metric
 from sqlalchemy import MetaData, Table, create_engine, text
 
 from authapp import clock, create_app
 from authapp.config import Settings, normalised_database_url
 from authapp.database.session import db, transaction
 from authapp.domain import database_metrics as readings
+from authapp.domain.database_metrics import gauge
 from authapp.domain.services import Services
 from authapp.models import BlocklistedToken, User
 from authapp.serving import database_metrics, metrics, metrics_port
@@ -39,16 +41,16 @@ def test_a_new_worker_gets_the_lowest_slot_that_is_free() -> None:
 
 def test_while_the_database_is_away_the_metrics_say_so(app: Flask) -> None:
     away = create_app(settings(database_url="postgresql+psycopg2://nobody@127.0.0.1:1/nothing"))
-    read = database_metrics.DatabaseMetrics(away)()
+    read = database_metrics.read(away)
     assert [(sample.name, sample.value) for each in read for sample in each.samples] == [("authapp_database_up", 0)]
-    here = {each.name: each.samples[0].value for each in database_metrics.DatabaseMetrics(app)()}
+    here = {each.name: each.samples[0].value for each in database_metrics.read(app)}
     assert here["authapp_database_up"] == 1
     assert "authapp_table_rows" in here
 
 
 def test_an_application_that_is_not_authapp_has_none() -> None:
-    assert list(database_metrics.DatabaseMetrics(lambda _environ, _start: [])()) == []
-    assert list(database_metrics.DatabaseMetrics(Flask("other"))()) == []
+    assert list(database_metrics.read(lambda _environ, _start: [])) == []
+    assert list(database_metrics.read(Flask("other"))) == []
 
 
 def test_the_default_address_is_that_of_the_application() -> None:
@@ -60,7 +62,7 @@ def test_a_table_that_is_locked_takes_no_other_reading_with_it(databases: Databa
         app = create_app(settings(database_url=url))
         with create_engine(normalised_database_url(url)).connect() as other:
             other.execute(text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
-            read = {each.name: each.samples for each in database_metrics.DatabaseMetrics(app)()}
+            read = {each.name: each.samples for each in database_metrics.read(app)}
         dispose(app)
     assert read["authapp_database_up"][0].value == 1
     assert read["authapp_mail_queue"][0].value == 0
@@ -102,7 +104,7 @@ def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
 
 def by_table(app: Flask, name: str) -> dict[str, float]:
     """Return the values of a gauge by table."""
-    (metric,) = (each for each in database_metrics.DatabaseMetrics(app)() if each.name == name)
+    (metric,) = (each for each in database_metrics.read(app) if each.name == name)
     return {sample.labels["table"]: sample.value for sample in metric.samples}
 
 
@@ -139,6 +141,24 @@ def test_the_oldest_row_of_a_table_is_found_by_its_index(app: Flask) -> None:
             if table != "foreign_hash_marks":  # which has one row at most
                 assert re.search(rf"Index (Only )?Scan using ix_{table}_\w+ on {table}", plan), plan
                 assert "Sort" not in plan or table == "users", plan
+
+
+def test_a_project_adds_readings_of_its_own_and_one_that_fails_is_missing_alone(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_services: Services) -> list[Metric]:
+        raise ValueError(f"{6 * 7} secrets")
+
+    readings.database_metrics.register("broken", fail)
+    readings.database_metrics.register("notes", lambda _: [gauge("notes_rows", "Notes.", 7)])
+    try:
+        read = {each.name: each.samples for each in database_metrics.read(app)}
+    finally:
+        for name in ("broken", "notes"):
+            readings.database_metrics.unregister(name)
+    assert (read["notes_rows"][0].value, read["authapp_database_up"][0].value) == (7, 1)
+    assert "a reading of metrics failed: ValueError" in caplog.text
+    assert "42 secrets" not in caplog.text
 
 
 def test_tables_of_one_name_in_two_schemas_are_two(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

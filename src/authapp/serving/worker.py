@@ -18,10 +18,9 @@ from typing import Any
 
 from gunicorn.workers.ggevent import GeventWorker
 
-from authapp.serving import background, metrics, open_files, problem, redaction
+from authapp.serving import background, database_metrics, metrics, open_files, problem, redaction
 from authapp.serving.client_socket import ClientSocket, limit_buffers
 from authapp.serving.connections import Connections
-from authapp.serving.database_metrics import DatabaseMetrics
 from authapp.serving.draining_listener import DrainingListener
 from authapp.serving.metrics_port import MetricsPort
 from authapp.serving.preflight import forget_package
@@ -74,7 +73,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         if self.metrics_port:
             self.log.request_metrics = metrics.RequestMetrics()
             self.connections_tracked = self.log.request_metrics.connections_tracked
-            self.metrics_port.serve(DatabaseMetrics(self.wsgi))
+            self.metrics_port.serve(functools.partial(database_metrics.read, self.wsgi))
         background.start(self.wsgi, lambda: bool(self.alive))
         self.wsgi = limit_bodies(self.wsgi)
 
