@@ -2,8 +2,8 @@
 -- be in shared_preload_libraries. Run this once, as a role that may delete from these tables and read users,
 -- in authapp's database (cron.database_name; cron.schedule_in_database from another one).
 --
--- The conditions are those that domain/ registers with domain/pruning.py: a token passes until its leeway is over (AUTHAPP_LEEWAY, at most a
--- minute), and its row is needed until then. Five minutes are more than any leeway, by more than clocks differ.
+-- The conditions are those of `flask tokens prune`; a test compares them. A token passes until its leeway is over
+-- (AUTHAPP_LEEWAY, at most a minute), and its row is needed until then: the five minutes are for that.
 -- Rows that another node is removing at this moment are skipped; what a run leaves over, the next one takes.
 -- Scheduling a job under the same name replaces it; SELECT cron.unschedule('authapp-prune-blocklist') ends it.
 
@@ -12,11 +12,11 @@ SELECT cron.schedule('authapp-prune-blocklist', '*/10 * * * *', $$DELETE FROM to
 -- The same for sessions, and for one-time tokens.
 SELECT cron.schedule('authapp-prune-sessions', '*/10 * * * *', $$DELETE FROM sessions WHERE (user_id, id) IN (SELECT user_id, id FROM sessions WHERE refresh_expires_at < now() - interval '5 minutes' ORDER BY refresh_expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
-SELECT cron.schedule('authapp-prune-one-time-tokens', '*/10 * * * *', $$DELETE FROM one_time_tokens WHERE (user_id, purpose, token_hash) IN (SELECT user_id, purpose, token_hash FROM one_time_tokens WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+SELECT cron.schedule('authapp-prune-one-time-tokens', '*/10 * * * *', $$DELETE FROM one_time_tokens WHERE (user_id, purpose, token_hash) IN (SELECT user_id, purpose, token_hash FROM one_time_tokens WHERE expires_at < now() ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
-SELECT cron.schedule('authapp-prune-pending-logins', '*/10 * * * *', $$DELETE FROM pending_logins WHERE (user_id, token_hash) IN (SELECT user_id, token_hash FROM pending_logins WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+SELECT cron.schedule('authapp-prune-pending-logins', '*/10 * * * *', $$DELETE FROM pending_logins WHERE (user_id, token_hash) IN (SELECT user_id, token_hash FROM pending_logins WHERE expires_at < now() ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
-SELECT cron.schedule('authapp-prune-totp-factors', '*/10 * * * *', $$DELETE FROM totp_factors WHERE user_id IN (SELECT user_id FROM totp_factors WHERE confirmed_at IS NULL AND created_at < now() - interval '15 minutes' ORDER BY created_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+SELECT cron.schedule('authapp-prune-totp-factors', '*/10 * * * *', $$DELETE FROM totp_factors WHERE user_id IN (SELECT user_id FROM totp_factors WHERE created_at < now() - interval '10 minutes' AND confirmed_at IS NULL ORDER BY created_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 SELECT cron.schedule('authapp-prune-spent-challenges', '*/10 * * * *', $$DELETE FROM spent_challenges WHERE (user_id, challenge_hash) IN (SELECT user_id, challenge_hash FROM spent_challenges WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
@@ -24,13 +24,13 @@ SELECT cron.schedule('authapp-prune-spent-challenges', '*/10 * * * *', $$DELETE 
 SELECT cron.schedule('authapp-prune-api-keys', '*/10 * * * *', $$DELETE FROM api_keys WHERE (user_id, id) IN (SELECT user_id, id FROM api_keys WHERE expires_at < now() - interval '30 days' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 -- The mark that some account may have a foreign hash, when none has one any more.
-SELECT cron.schedule('authapp-prune-foreign-hash-marks', '*/10 * * * *', $$DELETE FROM foreign_hash_marks WHERE marked_at < now() - interval '10 minutes' AND NOT EXISTS (SELECT FROM users WHERE NOT starts_with(password_hash, '$argon2id$'))$$);
+SELECT cron.schedule('authapp-prune-foreign-hash-marks', '*/10 * * * *', $$DELETE FROM foreign_hash_marks WHERE id IN (SELECT id FROM foreign_hash_marks WHERE marked_at < now() - interval '10 minutes' AND NOT EXISTS (SELECT FROM users WHERE NOT starts_with(password_hash, '$argon2id$')) ORDER BY marked_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 -- And for what the limits on guessing count: addresses that may try all again, and failures a month after the last
 -- attempt. Of accounts stay those that lock, 50 being half of AUTHAPP_LOGIN_FAILURES_MAX, and those of second factors:
 -- name each scope of yours that is_second_factor beside 'second_factor' (domain/throttle_scopes.py). They are looked at
 -- again a month later, which needs UPDATE on login_throttles.
-SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FROM address_limits WHERE (address, limit_name) IN (SELECT address, limit_name FROM address_limits WHERE arrival_at < now() - interval '5 minutes' ORDER BY arrival_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FROM address_limits WHERE (address, limit_name) IN (SELECT address, limit_name FROM address_limits WHERE arrival_at < now() ORDER BY arrival_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$WITH batch AS (SELECT account_id, purpose, failures FROM login_throttles WHERE prune_after < now() ORDER BY prune_after LIMIT 50000 FOR UPDATE SKIP LOCKED), kept AS (SELECT account_id, purpose FROM batch WHERE (failures >= 50 OR purpose IN ('second_factor')) AND EXISTS (SELECT FROM users WHERE users.id = batch.account_id)), postponed AS (UPDATE login_throttles SET prune_after = now() + interval '30 days' WHERE (account_id, purpose) IN (SELECT account_id, purpose FROM kept)) DELETE FROM login_throttles WHERE (account_id, purpose) IN (SELECT account_id, purpose FROM batch EXCEPT SELECT account_id, purpose FROM kept)$$);
 

@@ -11,11 +11,23 @@ from typing import Any
 import pytest
 
 from authapp.config import RateLimit, Settings, SettingsError, normalised_database_url, rate_limits
-from authapp.extension import INSTANCE, load_settings
+from authapp.extension import load_settings
 from authapp.factory import create_app
 from authapp.security.keys import Key, KeyRing
 from settings import ENCRYPTION_KEYS, KEYS
-from variables import GOOD, HMAC_SECRET, RATES, REQUIRED, SERVER, Set, jwks, problems, production, the_problem
+from variables import (
+    GOOD,
+    HMAC_SECRET,
+    RATES,
+    REQUIRED,
+    SERVER,
+    Set,
+    jwks,
+    problems,
+    production,
+    rate_limit,
+    the_problem,
+)
 
 
 @pytest.fixture
@@ -220,35 +232,6 @@ def test_no_other_database_is_taken(url: str) -> None:
         normalised_database_url(url)
 
 
-def test_development_needs_no_more_than_a_database(env: Set, tmp_path: Path) -> None:
-    env(**dict.fromkeys(REQUIRED), AUTHAPP_ENV="development")
-    (tmp_path / INSTANCE).mkdir()
-    (tmp_path / INSTANCE / "database-url").write_text("postgresql://127.0.0.1:5555/dev\n")
-
-    first, second = load_settings(), load_settings()
-
-    assert first == second
-    assert first.database_url == "postgresql+psycopg2://127.0.0.1:5555/dev"
-    assert (first.env, first.issuer, first.audience) == ("development", "http://127.0.0.1:8000", "authapp")
-    assert first.jwt_keys == (tmp_path / INSTANCE / "jwt-keys.json").read_text()
-    assert (tmp_path / INSTANCE / "jwt-keys.json").stat().st_mode & 0o777 == 0o600
-
-
-def test_development_without_a_database_says_how_to_get_one(env: Set) -> None:
-    env(DATABASE_URL=None, AUTHAPP_ENV="development")
-
-    assert "make run" in the_problem()
-
-
-def test_development_takes_what_is_set(env: Set, tmp_path: Path) -> None:
-    env(AUTHAPP_ENV="development", AUTHAPP_ARGON2_TIME_COST="1", AUTHAPP_ARGON2_MEMORY_KIB="8")
-
-    settings = load_settings()
-
-    assert (settings.jwt_keys, settings.issuer, settings.argon2_memory_kib) == (KEYS, GOOD["AUTHAPP_ISSUER"], 8)
-    assert [path.name for path in (tmp_path / INSTANCE).iterdir()] == ["encryption-keys.json"]
-
-
 def test_production_makes_no_keys(env: Set, tmp_path: Path) -> None:
     env(AUTHAPP_JWT_KEYS=None)
 
@@ -282,10 +265,6 @@ def test_every_setting_says_what_it_is() -> None:
     }
 
     assert documented == {field.name for field in fields(Settings)}
-
-
-def rate_limit(settings: Settings, name: str) -> RateLimit | None:
-    return settings.rate_limit_default if name == "DEFAULT" else settings.rate_limit(name.lower())
 
 
 def test_every_setting_can_be_set(env: Set) -> None:
@@ -343,44 +322,6 @@ def test_every_setting_can_be_set(env: Set) -> None:
     assert {name.upper() for name in settings.rate_limits} == {*RATES} - {"DEFAULT"}
 
 
-@pytest.mark.parametrize("name", RATES)
-def test_a_limit_can_be_turned_off(env: Set, name: str) -> None:
-    env(**{f"AUTHAPP_RATE_LIMIT_{name}": "off"})
-
-    assert rate_limit(load_settings(), name) is None
-
-
-@pytest.mark.parametrize("value", ["0/minute", "-1/minute", "120", "many", "1e9/minute", "9999999/minute", "1/month"])
-def test_what_is_no_limit_is_named(env: Set, value: str) -> None:
-    env(AUTHAPP_RATE_LIMIT_LOGIN=value)
-
-    assert the_problem().startswith("AUTHAPP_RATE_LIMIT_LOGIN must be a limit such as 120/minute")
-
-
-@pytest.mark.parametrize("value", ["cache.example", "http://cache.example", "rediss+unix:///run/cache"])
-def test_what_is_no_storage_is_named_without_its_secret(env: Set, value: str) -> None:
-    env(AUTHAPP_RATE_LIMIT_STORAGE=value)
-
-    problem = the_problem()
-    assert problem.startswith("AUTHAPP_RATE_LIMIT_STORAGE must be an address such as memory://")
-    assert value not in problem
-
-
-@pytest.mark.parametrize(("free", "most"), [("20", "10"), ("6", "11"), ("2", "1")])
-def test_the_delays_of_a_name_begin_before_its_lock(env: Set, free: str, most: str) -> None:
-    env(AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT=free, AUTHAPP_LOGIN_FAILURES_MAX=most)
-
-    wanted = "AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT must not be more than AUTHAPP_LOGIN_FAILURES_MAX divided by 2."
-    assert the_problem() == wanted
-
-
-@pytest.mark.parametrize(("free", "most"), [("5", "10"), ("5", "11"), ("1", "1"), ("50", "100")])
-def test_the_first_delay_of_a_name_may_coincide_with_its_lock(env: Set, free: str, most: str) -> None:
-    env(AUTHAPP_LOGIN_FAILURES_PER_ACCOUNT=free, AUTHAPP_LOGIN_FAILURES_MAX=most)
-
-    assert load_settings().login_failures_per_account == int(free)
-
-
 def test_a_worker_hashes_on_its_share_of_the_cores(env: Set, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     for workers, share in {"2": 4, "4": 2, "16": 1, "": 4, " 4 ": 2}.items():
@@ -434,65 +375,3 @@ def test_spaces_around_a_value_are_ignored(env: Set) -> None:
 
     assert (settings.log_level, settings.registration, settings.leeway) == ("ERROR", "closed", 7)
     assert settings.database_timeout == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "nearest"),
-    [
-        ("AUTHAPP_REGISTRATON", "AUTHAPP_REGISTRATION"),
-        ("AUTHAPP_ISUER_FILE", "AUTHAPP_ISSUER_FILE"),
-        ("AUTHAPP_DB_URL", "AUTHAPP_DATABASE_URL"),
-        ("AUTHAPP_RATE_LIMIT_LOGINS", "AUTHAPP_RATE_LIMIT_LOGIN"),
-        ("authapp_leeway", "AUTHAPP_LEEWAY"),
-        ("AUTHAPP_LOG_LEVEL_FILE", "AUTHAPP_LOG_LEVEL"),
-        ("AUTHAPP_DATABASE_URL_FILE_FILE", "AUTHAPP_DATABASE_URL_FILE"),
-    ],
-)
-@pytest.mark.parametrize("value", ["closed", ""])
-def test_a_name_that_is_no_setting_is_refused_and_the_nearest_one_named(
-    env: Set, name: str, nearest: str, value: str
-) -> None:
-    env(**{name: value})
-
-    assert the_problem() == f"{name} is not a setting. Do you mean {nearest}?"
-
-
-def test_a_name_that_is_near_to_none_is_refused_as_well(env: Set) -> None:
-    env(AUTHAPP_MOTD="hello", AUTHAPP_PORT="8123")
-
-    assert problems() == ["AUTHAPP_MOTD is not a setting.", "AUTHAPP_PORT is not a setting."]
-
-
-def test_the_limit_of_a_project_is_a_setting_once_it_is_registered(env: Set) -> None:
-    env(AUTHAPP_RATE_LIMIT_EXPORTS="5/minute", AUTHAPP_RATE_LIMIT_EXPORTS_FILE="")
-    assert all("is not a setting" in problem for problem in problems())
-
-    rate_limits.register("exports", RateLimit(1, 60))
-    try:
-        assert load_settings().rate_limit("exports") == RateLimit(5, 60)
-    finally:
-        rate_limits.unregister("exports")
-
-
-def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_mistake(env: Set) -> None:
-    address = "tcp://10.0.0.11:8000"
-    env(
-        AUTHAPP_SERVICE_HOST="10.0.0.11",
-        AUTHAPP_SERVICE_PORT="8000",
-        AUTHAPP_SERVICE_PORT_HTTP="8000",
-        AUTHAPP_PORT=address,
-        AUTHAPP_PORT_8000_TCP=address,
-        AUTHAPP_PORT_8000_TCP_PROTO="tcp",
-        AUTHAPP_PORT_8000_TCP_PORT="8000",
-        AUTHAPP_PORT_8000_TCP_ADDR="10.0.0.11",
-        AUTHAPP_DB_PORT="tcp://10.0.0.12:5432",
-        AUTHAPP_DB_SERVICE_HOST="10.0.0.12",
-    )
-
-    assert load_settings().issuer == GOOD["AUTHAPP_ISSUER"]
-
-
-def test_in_development_the_issuer_has_the_port(env: Set) -> None:
-    env(AUTHAPP_ENV="development", AUTHAPP_ISSUER=None, PORT="8123")
-
-    assert load_settings().issuer == "http://127.0.0.1:8123"

@@ -202,6 +202,12 @@ def test_every_module_and_folder_of_ours_that_a_page_names_exists(page: str) -> 
         assert (ROOT / name).exists() or (ROOT / "src" / "authapp" / name).exists(), name
 
 
+@every_page
+def test_every_file_of_tests_that_a_page_names_exists(page: str) -> None:
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert set(re.findall(r"\btest_\w+\.py\b", TEXTS[page])) <= there
+
+
 # --- links -----------------------------------------------------------------------------------------------------------
 
 

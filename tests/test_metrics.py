@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DOCS = (ROOT / "docs" / "metrics.md").read_text()
 READ_AT_A_SCRAPE = set(
-    re.findall(r'"(authapp_\w+)"', (ROOT / "src" / "authapp" / "serving" / "database_metrics.py").read_text())
+    re.findall(r'"(authapp_\w+)"', (ROOT / "src" / "authapp" / "domain" / "database_metrics.py").read_text())
 )
 
 

@@ -1,11 +1,8 @@
 """Open lists of named values: a name is right, registered once, and registered before it is used."""
 
-import re
-from pathlib import Path
-
 import pytest
 
-from authapp import event_types, password_checks, permissions, rate_limits, token_claims
+from authapp import database_metrics, event_types, password_checks, permissions, rate_limits, token_claims
 from authapp.domain.pruning import prunables
 from authapp.domain.throttle_scopes import second_factor_scopes, throttle_scopes
 from authapp.registry import Registry
@@ -73,6 +70,7 @@ def test_what_is_unregistered_is_gone(colours: Registry[str | None], value: str 
         (event_types, "note.created", ["note", "note.", ".created", "Note.created", "note.created.twice", "note-x.y"]),
         (rate_limits, "report", ["default", "storage", "Export", "ex-port", "9lives", "", "e" * 41, "export\n"]),
         (prunables, "notes", ["", "Notes", "no tes", "1st", "n" * 64, "notes\n"]),
+        (database_metrics, "notes", ["", "Notes", "no tes", "1st", "n" * 41, "notes\n"]),
         (throttle_scopes, "pin", ["", "Pin", "p-in", "1st", "p" * 41, "pin\n"]),
         (password_checks, "pwned", ["", "Pwned", "no spaces", "x" * 41, "1st"]),
         (
@@ -93,7 +91,16 @@ def test_what_is_unregistered_is_gone(colours: Registry[str | None], value: str 
             ],
         ),
     ],
-    ids=["permissions", "event types", "rate limits", "prunables", "scopes", "password checks", "token claims"],
+    ids=[
+        "permissions",
+        "event types",
+        "rate limits",
+        "prunables",
+        "readings",
+        "scopes",
+        "password checks",
+        "token claims",
+    ],
 )
 def test_each_registry_has_its_rule(registry: Registry[object], good: str, bad: list[str]) -> None:
     for name in bad:
@@ -125,11 +132,3 @@ def test_what_the_package_registers_itself_is_there() -> None:
     tables |= {"foreign_hash_marks", "pending_logins", "spent_challenges", "token_blocklist", "totp_factors"}
     assert set(prunables) == tables
     assert all(sentence.endswith((".", ").")) for _, sentence in [*permissions.items(), *event_types.items()])
-
-
-def test_the_statements_for_pg_cron_prune_every_registered_table() -> None:
-    statements = (Path(__file__).resolve().parent.parent / "deploy" / "pg_cron.sql").read_text()
-    kept = re.findall(r"purpose IN \('([a-z_', ]+)'\)", statements)
-    assert kept == ["', '".join(second_factor_scopes())]
-    emptied = re.findall(r"^SELECT cron\.schedule\(.*\bDELETE FROM (\w+)", statements, re.MULTILINE)
-    assert sorted(emptied) == sorted([*prunables, "login_throttles", "user_roles"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from authapp.config import SettingsError
+from authapp.config import RateLimit, Settings, SettingsError
 from authapp.extension import load_settings
 from settings import KEYS
 
@@ -63,3 +63,7 @@ def the_problem() -> str:
     found = problems()
     assert len(found) == 1, found
     return found[0]
+
+
+def rate_limit(settings: Settings, name: str) -> RateLimit | None:
+    return settings.rate_limit_default if name == "DEFAULT" else settings.rate_limit(name.lower())

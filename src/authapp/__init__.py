@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from authapp.domain import audit as audit
     from authapp.domain import hooks as hooks
     from authapp.domain.audit import event_types as event_types
+    from authapp.domain.database_metrics import database_metrics as database_metrics
     from authapp.domain.email.address_proofs import use_token as use_token
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
     from authapp.domain.exports import export_sections as export_sections
@@ -93,6 +94,7 @@ _MODULES = {
     "authapp.database.session": ["db", "transaction"],
     "authapp.domain": ["audit", "hooks"],
     "authapp.domain.audit": ["event_types"],
+    "authapp.domain.database_metrics": ["database_metrics"],
     "authapp.domain.email.address_proofs": ["use_token"],
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
     "authapp.domain.exports": ["export_sections"],

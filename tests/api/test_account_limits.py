@@ -15,7 +15,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.services import Services
 from authapp.domain.throttle_scopes import LOGIN_BY_USERNAME, SECOND_FACTOR
 from authapp.domain.throttles import RETENTION
-from authapp.models import AddressLimit, AuditEvent, LoginThrottle, User
+from authapp.models import AuditEvent, RateLimitCounter, Throttle, User
 from cli.invoking import flask_users, succeeded
 from clocks import Time
 from conftest import reconfigured
@@ -65,7 +65,7 @@ def lock(api: Api, time: Time, name: str = "ada") -> None:
 
 def failures(app: Flask) -> list[int]:
     with app.app_context():
-        return list(db.session.scalars(select(LoginThrottle.failures)))
+        return list(db.session.scalars(select(Throttle.failures)))
 
 
 def test_after_too_many_failures_the_right_password_has_to_wait_as_well(api: Api, ada: User, time: Time) -> None:
@@ -350,12 +350,12 @@ def test_only_what_nobody_needs_of_the_failures_is_pruned(app: Flask, api: Api, 
         for user, scope, failures in [(locked, LOGIN_BY_USERNAME, MOST), (ada, SECOND_FACTOR, 1)]:
             key = {"counted_id": user.id, "scope": scope.name}
             row = {"failures": failures, "last_attempt_at": time.now, "prune_after": time.now + RETENTION}
-            db.session.add(LoginThrottle(**key, **row))
+            db.session.add(Throttle(**key, **row))
         db.session.commit()
         time.passes(days=29)
         assert Services.of(app).pruning.prune()["limits"] == 0
-        db.session.add(AddressLimit(counted_key="192.0.2.1", limit_name="login", arrival_at=time.now))
+        db.session.add(RateLimitCounter(counted_key="192.0.2.1", limit_name="login", arrival_at=time.now))
         db.session.commit()
         time.passes(days=2)
         assert Services.of(app).pruning.prune()["limits"] == 4, "three counters of names, and one of an address"
-        assert set(db.session.scalars(select(LoginThrottle.counted_id))) == {locked.id, ada.id}
+        assert set(db.session.scalars(select(Throttle.counted_id))) == {locked.id, ada.id}

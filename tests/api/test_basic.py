@@ -19,7 +19,7 @@ from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import PermissionDenied
-from authapp.models import AuditEvent, LoginThrottle, Session, User
+from authapp.models import AuditEvent, Session, Throttle, User
 from clocks import Time
 from conftest import reconfigured
 from domain.concurrently import at_once
@@ -39,7 +39,7 @@ def introspect(api: Api, headers: dict[str, str], token: str = "x", **form: str)
 
 def failures(app: Flask) -> list[int]:
     with app.app_context():
-        return list(db.session.scalars(select(LoginThrottle.failures)))
+        return list(db.session.scalars(select(Throttle.failures)))
 
 
 @pytest.fixture

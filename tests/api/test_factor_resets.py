@@ -12,7 +12,7 @@ from authapp.domain.email import previous_addresses
 from authapp.domain.services import Services
 from authapp.domain.throttle_scopes import LOGIN_BY_USERNAME, SECOND_FACTOR, ThrottleScope, throttle_scopes
 from authapp.domain.token_purposes import TokenPurpose
-from authapp.models import AuditEvent, LoginThrottle, OutgoingMail, RecoveryCode, TotpFactor, User
+from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, Throttle, TotpFactor, User
 from authapp.models.role import ADMIN
 from cli.invoking import flask_users, succeeded
 from clocks import Time
@@ -67,9 +67,9 @@ def test_a_reset_forgets_the_failures_of_every_second_factor(app: Flask, user: U
             with transaction():
                 for each in (scope, SECOND_FACTOR, LOGIN_BY_USERNAME):
                     counted = {"counted_id": user.id, "scope": each.name, "failures": 1}
-                    db.session.add(LoginThrottle(**counted, last_attempt_at=now, prune_after=now))
+                    db.session.add(Throttle(**counted, last_attempt_at=now, prune_after=now))
             Services.of(app).factors.resets.reset(user.username, OPERATOR)
-            assert db.session.scalars(select(LoginThrottle.scope)).all() == [LOGIN_BY_USERNAME.name]
+            assert db.session.scalars(select(Throttle.scope)).all() == [LOGIN_BY_USERNAME.name]
     finally:
         throttle_scopes.unregister(scope.name)
 

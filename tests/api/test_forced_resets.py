@@ -10,7 +10,7 @@ from account_mails import AccountMails, events
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.services import Services
-from authapp.models import LoginThrottle, User
+from authapp.models import Throttle, User
 from authapp.models.role import ADMIN
 from conftest import reconfigured
 from factories import Api, a_session, a_user, problem
@@ -22,7 +22,7 @@ def test_a_forced_reset_voids_the_password_and_mails_a_link(
 ) -> None:
     for _ in range(3):
         api.log_in("ada", "not the password")
-    failures = select(func.count()).select_from(LoginThrottle).where(LoginThrottle.counted_id == user.id)
+    failures = select(func.count()).select_from(Throttle).where(Throttle.counted_id == user.id)
     assert db.session.scalar(failures) == 1
     assert api("PUT", f"/users/{user.id}/password", admin, json={}).status_code == 204
     assert db.session.scalar(failures) == 0

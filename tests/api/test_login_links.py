@@ -17,7 +17,7 @@ from authapp.domain.one_time_tokens import MAX_GUESSES
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.errors import PermissionDenied
-from authapp.models import AuditEvent, LoginThrottle, OneTimeToken, OutgoingMail, User
+from authapp.models import AuditEvent, OneTimeToken, OutgoingMail, Throttle, User
 from authapp.security import base64url
 from clocks import Time
 from conftest import reconfigured
@@ -178,9 +178,7 @@ def test_wrong_codes_lock_no_password_out(
     send(services, user)
     for _ in range(3):
         refused(api, challenge, code=WRONG)
-    assert [(row.counted_id, row.scope) for row in db.session.scalars(select(LoginThrottle))] == [
-        (user.id, "login_code")
-    ]
+    assert [(row.counted_id, row.scope) for row in db.session.scalars(select(Throttle))] == [(user.id, "login_code")]
     assert api.log_in("ada").status_code == 200
 
 
@@ -193,7 +191,7 @@ def test_a_code_for_nobody_is_counted_and_refused_alike(
     for challenge in (known, ask(api, "nobody@example.com"), ask(api, "nobody@example.com")):
         for _ in range(3):
             refused(api, challenge, code=WRONG)
-    assert [row.failures for row in db.session.scalars(select(LoginThrottle))] == [1, 1, 1]
+    assert [row.failures for row in db.session.scalars(select(Throttle))] == [1, 1, 1]
 
 
 def test_the_fifth_try_may_be_the_right_one(api: Api, user: User, services: Services) -> None:

@@ -18,7 +18,7 @@ from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
 from authapp.errors import PermissionDenied
-from authapp.models import LoginThrottle, OneTimeToken, User, UserStatus
+from authapp.models import OneTimeToken, Throttle, User, UserStatus
 from clocks import Time
 from conftest import created, reconfigured
 from databases import Databases
@@ -128,7 +128,7 @@ def test_a_reset_forgets_the_failed_logins_and_opens_a_locked_name(app: Flask, a
 
     assert complete(api, a_token(app, user)).status_code == 204
     with app.app_context():
-        counted = select(func.count()).where(LoginThrottle.counted_id == user.id)
+        counted = select(func.count()).where(Throttle.counted_id == user.id)
         assert db.session.scalar(counted) == 0
     assert api.log_in(user.username, NEW).status_code == 200
 

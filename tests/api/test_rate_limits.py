@@ -18,7 +18,7 @@ from authapp.database.session import db
 from authapp.domain.rate_limits import RateLimits
 from authapp.domain.services import Services
 from authapp.errors import TooManyRequests
-from authapp.models import AddressLimit
+from authapp.models import RateLimitCounter
 from conftest import dispose, reconfigured
 from databases import Databases
 from domain.concurrently import at_once
@@ -135,7 +135,7 @@ def test_of_requests_at_the_same_moment_exactly_the_limit_passes(app: Flask, mon
         assert [outcome for outcome in outcomes if outcome is None] == [None] * 3
         assert outcomes.count(TooManyRequests) == 5
         with app.app_context():
-            db.session.execute(delete(AddressLimit))
+            db.session.execute(delete(RateLimitCounter))
             db.session.commit()
 
 

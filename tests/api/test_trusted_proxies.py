@@ -12,7 +12,7 @@ from authapp import create_app
 from authapp.api.trusted_proxies import TrustedProxies
 from authapp.config import RateLimit
 from authapp.database.session import db
-from authapp.models import AddressLimit, AuditEvent, Session
+from authapp.models import AuditEvent, RateLimitCounter, Session
 from conftest import dispose
 from databases import Databases
 from factories import API, PASSWORD, Api, a_session, a_user, problem
@@ -104,7 +104,7 @@ def test_one_client_is_one_bucket_whatever_its_port(proxied: Flask) -> None:
     answers = [log_in(proxied, f"203.0.113.5:{port}").status_code for port in (50001, 50002, 50003)]
     assert answers == [200, 200, 429]
     assert log_in(proxied, "203.0.113.6:50001").status_code == 200
-    assert stored(proxied, AddressLimit.counted_key) == {"203.0.113.5", "203.0.113.6"}
+    assert stored(proxied, RateLimitCounter.counted_key) == {"203.0.113.5", "203.0.113.6"}
     assert stored(proxied, Session.ip_address) == {"203.0.113.5", "203.0.113.6"}
     events = select(AuditEvent.ip_address).where(AuditEvent.type == "session.started")
     with proxied.app_context():
@@ -115,7 +115,7 @@ def test_what_is_no_address_is_counted_as_the_proxys_and_not_stored(proxied: Fla
     a_user(proxied, "ada")
     answers = [log_in(proxied, f"junk{number}").status_code for number in range(3)]
     assert answers == [200, 200, 429], "inventing names opens no new buckets"
-    assert stored(proxied, AddressLimit.counted_key) == {PEER}
+    assert stored(proxied, RateLimitCounter.counted_key) == {PEER}
     assert stored(proxied, Session.ip_address) == {None}
 
 

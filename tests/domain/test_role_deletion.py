@@ -1,16 +1,18 @@
 """Roles that more people hold than one request removes: gone for everybody at once, and tidied up later."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import Engine, event, func, select, text
 
 from authapp.cli.roles import roles
 from authapp.context import OPERATOR
-from authapp.database.session import db
+from authapp.database.session import db, transaction
 from authapp.domain.audit import EventType
 from authapp.domain.roles import deletion
 from authapp.domain.services import Services
@@ -20,6 +22,7 @@ from cli.invoking import data, invoke
 from factories import Api, a_session, a_user, problem
 
 AT_ONCE, MANY = 3, 7
+PG_CRON = Path(__file__).parents[2] / "deploy" / "pg_cron.sql"
 
 
 @pytest.fixture(autouse=True)
@@ -121,13 +124,28 @@ def test_a_new_role_of_the_same_name_has_none_of_the_old_holders(app: Flask) -> 
         assert Services.of(app).administration.grant(users[0].id, "support", OPERATOR).roles == ["support"]
 
 
-def test_the_rest_of_a_deleted_role_is_pruned_and_nothing_else(app: Flask) -> None:
+def prune(app: Flask) -> int:
+    return Services.of(app).pruning.prune()["deleted_roles"]
+
+
+def prune_in_the_database(_app: Flask) -> int:
+    """Run the jobs of pg_cron in the order of the file; return how many roles they remove."""
+    removed = 0
+    for job in ("user-roles", "roles"):
+        (statement,) = re.findall(rf"'authapp-prune-{job}'.*\$\$(.*)\$\$", PG_CRON.read_text())
+        with transaction():
+            removed = db.session.connection().execute(text(statement)).rowcount
+    return removed
+
+
+@pytest.mark.parametrize("run", [prune, prune_in_the_database])
+def test_the_rest_of_a_deleted_role_is_pruned_and_nothing_else(app: Flask, run: Callable[[Flask], int]) -> None:
     a_role(app)
     a_role(app, "editors")
     delete(app)
     with app.app_context():
-        assert Services.of(app).pruning.prune()["deleted_roles"] == 1
-        assert Services.of(app).pruning.prune()["deleted_roles"] == 0
+        assert run(app) == 1
+        assert run(app) == 0
     assert (rows(app), rows(app, "editors")) == ((0, 0), (1, MANY))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import event, func, select, text
 from authapp.database.session import db, transaction
 from authapp.domain import throttles
 from authapp.domain.services import Services
-from authapp.models import LoginThrottle, User
+from authapp.models import Throttle, User
 
 PG_CRON = Path(__file__).parents[2] / "deploy" / "pg_cron.sql"
 ROWS, BATCH = 3_000, 50
@@ -90,6 +90,6 @@ def test_after_a_backlog_a_batch_reads_no_more_than_its_rows(
             assert run(app) == len(others)
         assert max(counts) <= 4 * BATCH
         assert sum(counts) <= 4 * ROWS
-        assert db.session.scalar(select(func.count()).select_from(LoginThrottle)) == len(kept)
-        due = select(func.count()).select_from(LoginThrottle).where(LoginThrottle.prune_after < func.now())
+        assert db.session.scalar(select(func.count()).select_from(Throttle)) == len(kept)
+        due = select(func.count()).select_from(Throttle).where(Throttle.prune_after < func.now())
         assert db.session.scalar(due) == 0

@@ -21,7 +21,7 @@ from authapp.domain.throttle_scopes import (
 )
 from authapp.domain.throttles import RETENTION, Attempt, Throttles
 from authapp.errors import TooManyRequests
-from authapp.models import LoginThrottle, User
+from authapp.models import Throttle, User
 from clocks import Time
 from domain.concurrently import at_once
 
@@ -91,7 +91,7 @@ def test_failures_of_any_second_factor_survive_a_new_password_and_pruning(
         for scope in (LOGIN_BY_USERNAME, SECOND_FACTOR, pin):
             throttles.reserve(user.id, scope)
         throttles.reset_failures_of_first_factors(user.id)
-        assert set(db.session.scalars(select(LoginThrottle.scope))) == {SECOND_FACTOR.name, pin.name}
+        assert set(db.session.scalars(select(Throttle.scope))) == {SECOND_FACTOR.name, pin.name}
         time.passes(days=31)
         assert services.pruning.prune()["limits"] == 0
         assert throttles.reserve(user.id, pin).failures == 2
@@ -108,12 +108,12 @@ def test_failures_that_are_kept_are_not_read_again_by_each_run_that_prunes(app: 
         services = Services.of(app)
         key = {"counted_id": user.id, "scope": SECOND_FACTOR.name}
         row = {"failures": 1, "last_attempt_at": time.now, "prune_after": time.now + RETENTION}
-        db.session.add(LoginThrottle(**key, **row))
+        db.session.add(Throttle(**key, **row))
         db.session.commit()
-        rows = next(rows for rows in services.pruning.all_rows() if rows.model is LoginThrottle)
+        throttled = next(each for each in services.pruning.prunables() if each.model is Throttle)
 
         def due() -> list[UUID]:
-            return list(db.session.scalars(select(LoginThrottle.counted_id).where(rows.condition(time.now))))
+            return list(db.session.scalars(select(Throttle.counted_id).where(throttled.condition(time.now))))
 
         for _ in range(2):
             time.passes(days=31)

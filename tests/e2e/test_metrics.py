@@ -122,11 +122,33 @@ def test_what_clients_choose_makes_no_new_series(metrics: Metrics) -> None:
 
     metrics.server.call("GET", f"/{uuid4()}")
     metrics.server.call("ABC", f"/{uuid4()}")
+    metrics.server.call("X", f"/{uuid4()}")  # too short for gunicorn, which answers by itself
     before = series()
     for number in range(20):
         metrics.server.call("GET", f"/{uuid4()}")
         metrics.server.call(f"X{number}", f"/{uuid4()}", headers={"Origin": f"https://{number}.example"})
     assert series() == before
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 70_000,
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    ],
+    ids=["no request", "too long", "two lengths"],
+)
+def test_what_cannot_be_read_is_counted_once(metrics: Metrics, request_: bytes) -> None:
+    def count() -> float:
+        return metrics.value("authapp_http_requests_total", route="-", status="400", code="malformed_request")
+
+    before = count()
+    with socket.create_connection(("127.0.0.1", metrics.server.port), timeout=5) as client:
+        client.sendall(request_)
+        assert b'"code": "malformed_request"' in client.recv(65_536)
+    wait_until(lambda: count() > before)
+    assert count() == before + 1
 
 
 def test_workers_that_die_leave_no_files_and_lose_no_counts(metrics: Metrics) -> None:

@@ -11,13 +11,11 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from authapp import (
     AuthApp,
     RateLimit,
-    create_app,
     testing,
 )
 from authapp.api.limiter import limiter
 from authapp.domain.services import Services
 from conftest import dispose
-from databases import Databases
 from extension.others import locked_blueprint, plain_app
 from settings import settings
 
@@ -216,20 +214,6 @@ def test_commands_appear_only_where_authapp_is(theirs: Flask) -> None:
     assert {"users", "roles", "tokens", "keys", "audit", "doctor", "db"} <= theirs.cli.commands.keys()
     assert other.cli.commands.keys() == set()
     assert "No such command 'users'" in other.test_cli_runner().invoke(args=["users", "list"]).output
-
-
-def test_two_applications_with_authapp_keep_to_their_own_databases(databases: Databases) -> None:
-    with databases.migrated() as one, databases.migrated() as another:
-        first, second = create_app(settings(database_url=one)), plain_app()
-        AuthApp(second, settings(database_url=another))
-        user = testing.create_user(first, "ada")
-
-        assert testing.client(first, user).get("/api/v1/users/me").status_code == 200
-        token = testing.log_in(first, user).access_token
-        answer = second.test_client().get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
-        assert answer.json["code"] == "token_invalid"
-        dispose(first)
-        dispose(second)
 
 
 def test_their_own_flask_smorest_api_stays_their_own(url: str) -> None:

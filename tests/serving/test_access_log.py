@@ -22,6 +22,7 @@ from e2e.processes import ROOT
 
 ENVIRON = {
     "REQUEST_METHOD": "GET",
+    "SERVER_NAME": "127.0.0.1",
     "PATH_INFO": "/api/v1/ping",
     "QUERY_STRING": "token=secret-in-query",
     "HTTP_REFERER": "https://example.com/?token=secret-in-referrer",
@@ -173,6 +174,15 @@ def test_the_alerts_of_the_documentation_ask_for_fields_and_codes_that_there_are
     sources = "".join(path.read_text() for path in (ROOT / "src/authapp").rglob("*.py"))
     messages = re.findall("begins with `([^`]+)`", section)
     assert [message for message in messages if f'"{message}' not in sources] == []
+
+
+@pytest.mark.parametrize(("status", "code"), [("431 Too Large", "malformed_request"), ("500 Error", "internal_error")])
+def test_the_line_of_an_answer_by_gunicorn_itself_has_its_code(
+    capfd: pytest.CaptureFixture[str], status: str, code: str
+) -> None:
+    environ = {"REQUEST_METHOD": "POST", "REMOTE_ADDR": "192.0.2.7"}
+    logger("-").access(SimpleNamespace(status=status, sent=0), None, environ, TOOK)
+    assert json.loads(capfd.readouterr().out)["code"] == code
 
 
 def test_a_dash_is_standard_output(capfd: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from authapp.serving.event_formatter import EventFormatter
-from authapp.serving.log_handler import EventHandler
+from authapp.serving.log_formatter import LogFormatter
+from authapp.serving.log_handler import LogHandler
 from authapp.serving.log_output import MARGIN, LogOutput
 
 MOST_WORKERS = 8
@@ -135,8 +135,8 @@ def test_a_message_that_cannot_be_formatted_is_named_by_its_place(
 
 def handled_log(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
     """Return a logger with a new handler of the server's."""
-    log, handler = logging.getLogger("a test of the handler"), EventHandler()
-    handler.setFormatter(EventFormatter(["level", "name", "message"]))
+    log, handler = logging.getLogger("a test of the handler"), LogHandler()
+    handler.setFormatter(LogFormatter(["level", "name", "message"]))
     monkeypatch.setattr(log, "handlers", [handler])
     monkeypatch.setattr(log, "propagate", False)
     log.setLevel(logging.INFO)

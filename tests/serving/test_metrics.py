@@ -1,18 +1,28 @@
 """The parts of the metrics that need no server."""
 
+import re
 import socket
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine, text
+from prometheus_client.metrics_core import Metric
+from sqlalchemy import MetaData, Table, create_engine, text
 
-from authapp import create_app
+from authapp import clock, create_app
 from authapp.config import Settings, normalised_database_url
-from authapp.serving import database_metrics, metrics
+from authapp.database.session import db, transaction
+from authapp.domain import database_metrics as readings
+from authapp.domain.database_metrics import gauge
+from authapp.domain.services import Services
+from authapp.models import BlocklistedToken, User
+from authapp.serving import database_metrics, metrics, metrics_port
 from conftest import dispose
 from databases import Databases
+from serving.running import printed
 from settings import settings
 
 
@@ -31,20 +41,20 @@ def test_a_new_worker_gets_the_lowest_slot_that_is_free() -> None:
 
 def test_while_the_database_is_away_the_metrics_say_so(app: Flask) -> None:
     away = create_app(settings(database_url="postgresql+psycopg2://nobody@127.0.0.1:1/nothing"))
-    read = database_metrics.DatabaseMetrics(away)()
+    read = database_metrics.read(away)
     assert [(sample.name, sample.value) for each in read for sample in each.samples] == [("authapp_database_up", 0)]
-    here = {each.name: each.samples[0].value for each in database_metrics.DatabaseMetrics(app)()}
+    here = {each.name: each.samples[0].value for each in database_metrics.read(app)}
     assert here["authapp_database_up"] == 1
     assert "authapp_table_rows" in here
 
 
 def test_an_application_that_is_not_authapp_has_none() -> None:
-    assert list(database_metrics.DatabaseMetrics(lambda _environ, _start: [])()) == []
-    assert list(database_metrics.DatabaseMetrics(Flask("other"))()) == []
+    assert list(database_metrics.read(lambda _environ, _start: [])) == []
+    assert list(database_metrics.read(Flask("other"))) == []
 
 
 def test_the_default_address_is_that_of_the_application() -> None:
-    assert Settings.__dataclass_fields__["metrics_bind"].default == metrics.DEFAULT_BIND
+    assert Settings.__dataclass_fields__["metrics_bind"].default == metrics_port.DEFAULT_BIND
 
 
 def test_a_table_that_is_locked_takes_no_other_reading_with_it(databases: Databases) -> None:
@@ -52,11 +62,111 @@ def test_a_table_that_is_locked_takes_no_other_reading_with_it(databases: Databa
         app = create_app(settings(database_url=url))
         with create_engine(normalised_database_url(url)).connect() as other:
             other.execute(text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
-            read = {each.name: each.samples for each in database_metrics.DatabaseMetrics(app)()}
+            read = {each.name: each.samples for each in database_metrics.read(app)}
         dispose(app)
     assert read["authapp_database_up"][0].value == 1
     assert read["authapp_mail_queue"][0].value == 0
-    assert read["authapp_table_rows"] == []
+    assert "authapp_table_rows" not in read
+
+
+def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
+    """Counters that are dealt out between two programs go up and down, which Prometheus takes for restarts."""
+    program = """
+        import os, socket, subprocess
+        from types import SimpleNamespace
+        import gevent
+        from authapp.serving import metrics_port
+
+        def answers():
+            try:
+                socket.create_connection(address, timeout=5).close()
+            except ConnectionRefusedError:
+                return False
+            return True
+
+        old = subprocess.Popen(["sleep", "20"], stdout=-3, stderr=-3)
+        os.environ |= {"AUTHAPP_METRICS": "on", "AUTHAPP_METRICS_BIND": "127.0.0.1:0", "GUNICORN_PID": str(old.pid)}
+        server = SimpleNamespace(log=SimpleNamespace(info=print), cfg=SimpleNamespace(uid=-1, gid=-1))
+        metrics_port.on_starting(server)
+        address = server.metrics_port.listener.getsockname()
+        metrics_port.TAKEOVER_SECONDS = 0.05
+        server.metrics_port.serve(list)
+        gevent.sleep(0.3)
+        print("while it runs:", answers())
+        old.kill()
+        old.wait()
+        gevent.sleep(0.3)
+        print("afterwards:", answers())
+        metrics_port.on_exit(server)
+    """
+    assert printed(program).splitlines()[-2:] == ["while it runs: False", "afterwards: True"]
+
+
+def by_table(app: Flask, name: str) -> dict[str, float]:
+    """Return the values of a gauge by table."""
+    (metric,) = (each for each in database_metrics.read(app) if each.name == name)
+    return {sample.labels["table"]: sample.value for sample in metric.samples}
+
+
+@pytest.mark.verified
+def test_what_is_not_pruned_is_overdue(app: Flask, user: User) -> None:
+    name = "authapp_prune_overdue_seconds"
+    pruned = {each.model.__tablename__ for each in Services.of(app).pruning.prunables()}
+    before = by_table(app, name)
+    assert (set(before), max(before.values()) < 60) == (pruned, True)
+    now = clock.now()
+    with app.app_context(), transaction() as session:
+        for hours in (-1, 1, 2):
+            key = {"user_id": user.id, "jti": uuid4(), "token_type": "access"}
+            session.add(BlocklistedToken(**key, revoked_at=now, expires_at=now - timedelta(hours=hours)))
+        session.execute(
+            text("UPDATE users SET created_at = :day, updated_at = :day"), {"day": now - timedelta(days=40)}
+        )
+    hours_of = {table: round(seconds / 3600) for table, seconds in by_table(app, name).items()}
+    assert hours_of == dict.fromkeys(pruned, 0) | {"token_blocklist": 2, "users": 240}
+    with app.app_context():
+        Services.of(app).pruning.prune()
+    assert max(by_table(app, name).values()) < 60
+
+
+@pytest.mark.verified
+def test_the_oldest_row_of_a_table_is_found_by_its_index(app: Flask) -> None:
+    """Otherwise a scrape takes the longer, the more rows there are."""
+    with app.app_context(), transaction():
+        db.session.execute(text("SET LOCAL enable_seqscan = off"))
+        for prunable in Services.of(app).pruning.prunables():
+            oldest = prunable.oldest(clock.now()).compile(db.engine, compile_kwargs={"literal_binds": True})
+            plan = "\n".join(db.session.scalars(text(f"EXPLAIN {oldest}".replace("%%", "%"))))
+            table = prunable.model.__tablename__
+            if table != "foreign_hash_marks":  # which has one row at most
+                assert re.search(rf"Index (Only )?Scan using ix_{table}_\w+ on {table}", plan), plan
+                assert "Sort" not in plan or table == "users", plan
+
+
+def test_a_project_adds_readings_of_its_own_and_one_that_fails_is_missing_alone(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_services: Services) -> list[Metric]:
+        raise ValueError(f"{6 * 7} secrets")
+
+    readings.database_metrics.register("broken", fail)
+    readings.database_metrics.register("notes", lambda _: [gauge("notes_rows", "Notes.", 7)])
+    try:
+        read = {each.name: each.samples for each in database_metrics.read(app)}
+    finally:
+        for name in ("broken", "notes"):
+            readings.database_metrics.unregister(name)
+    assert (read["notes_rows"][0].value, read["authapp_database_up"][0].value) == (7, 1)
+    assert "a reading of metrics failed: ValueError" in caplog.text
+    assert "42 secrets" not in caplog.text
+
+
+def test_tables_of_one_name_in_two_schemas_are_two(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = MetaData()
+    for schema in (None, "pg_catalog"):
+        Table("pg_class", declared, schema=schema)
+    monkeypatch.setattr(readings, "db", SimpleNamespace(metadata=declared, session=db.session))
+    assert set(by_table(app, "authapp_table_bytes")) == {"pg_class", "pg_catalog.pg_class"}
 
 
 def test_a_port_that_another_service_has_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,4 +175,4 @@ def test_a_port_that_another_service_has_stops_the_start(monkeypatch: pytest.Mon
         monkeypatch.setenv("AUTHAPP_METRICS", "on")
         monkeypatch.setenv("AUTHAPP_METRICS_BIND", bind)
         with pytest.raises(SystemExit, match=f"AUTHAPP_METRICS_BIND={bind}: Address already in use"):
-            metrics.on_starting(SimpleNamespace())
+            metrics_port.on_starting(SimpleNamespace())

@@ -44,10 +44,12 @@ def test_what_the_server_got_wrong_stays_500() -> None:
 
 def test_gunicorn_sends_it_without_the_words_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gunicorn.util, "write_error", gunicorn.util.write_error)
-    problem.install()
+    recorded: list[tuple[int, str]] = []
+    problem.install(lambda *answer: recorded.append(answer))
     server, client = socket.socketpair()
     with server, client:
-        gunicorn.util.write_error(server, 400, "Bad Request", "Invalid Header 'secret'")
+        gunicorn.util.write_error(server, 431, "Too Large", "Invalid Header 'secret'")
         received = client.recv(65536)
     assert b"malformed_request" in received
     assert b"secret" not in received
+    assert recorded == [(400, "malformed_request")]

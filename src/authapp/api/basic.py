@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 from flask import Request, current_app
 
 from authapp.api.bodies import receive
-from authapp.api.client import counted_ip
+from authapp.api.client import counted_address
 from authapp.api.context import request_context
 from authapp.context import Principal
 from authapp.domain.services import Services
@@ -52,7 +52,7 @@ class HTTPBasic:
             name, password = _credentials(encoded.strip(" \t"))
             if is_prefix(name):
                 return _principal_of_key(name, password)
-            services.rate_limits.charge("login", counted_ip(request.environ))
+            services.rate_limits.charge("login", counted_address(request.environ))
             return services.password_login.authenticate(name, password, request_context())
         except InvalidCredentials as refusal:
             # RFC 6749, section 5.2: the challenge has to match the scheme that the client used.

@@ -11,7 +11,7 @@ def client_address(environ: dict[str, Any]) -> str | None:
     return canonical_ip(environ.get("REMOTE_ADDR"))
 
 
-def counted_ip(environ: dict[str, Any]) -> str | None:
+def counted_address(environ: dict[str, Any]) -> str | None:
     """Return the address under which a request is counted: the client's, or that of the peer if it is not known.
 
     The peer is the proxy that sent no address, or something else instead of one.

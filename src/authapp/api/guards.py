@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound
 
 from authapp.api import bodies, middleware
 from authapp.api.authenticate import Authenticator, authenticate, authenticate_refresh_token
-from authapp.api.client import counted_ip
+from authapp.api.client import counted_address
 from authapp.api.cors import is_preflight
 from authapp.api.index import index
 from authapp.api.requirements import (
@@ -191,7 +191,7 @@ def check_request() -> Response | None:
     _check_credential(guard, incoming, extension.authenticators, extension.requirements)
     # After the credential, so that refused requests do not use up the limit of others at the same address.
     if guard.limit:
-        extension.services.rate_limits.charge(guard.limit, counted_ip(incoming.environ))
+        extension.services.rate_limits.charge(guard.limit, counted_address(incoming.environ))
     return None
 
 

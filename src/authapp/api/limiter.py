@@ -8,7 +8,7 @@ from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter, RateLimitExceeded
 from limits.errors import ConfigurationError
 
-from authapp.api.client import counted_ip
+from authapp.api.client import counted_address
 from authapp.api.cors import is_preflight
 from authapp.api.errors import render
 from authapp.api.guards import is_answered_automatically
@@ -46,8 +46,11 @@ def _general_limit() -> str:
     return f"{general.amount} per {general.seconds} second" if general else ""
 
 
-limiter = Limiter(lambda: client_network(counted_ip(request.environ)), default_limits=[_general_limit])
-"""Use it to limit further routes of your own: ``@limiter.limit("5/minute")``."""
+limiter = Limiter(lambda: client_network(counted_address(request.environ)), default_limits=[_general_limit])
+"""Use it to limit further routes of your own: ``@limiter.limit("5/minute")``.
+
+There is one in a process: all its applications count in the storage of the one that was made last.
+"""
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -39,10 +39,7 @@ The code has eight digits. Five guesses are right once in 20,000,000 challenges.
 stopped by the count of failures per account: ``LOGIN_CODE`` in ``domain/throttle_scopes.py``.
 """
 
-prunables.register(
-    "one_time_tokens",
-    Prunable("one_time_tokens", OneTimeToken.expires_at, lambda now: OneTimeToken.expires_at < now),
-)
+prunables.register("one_time_tokens", Prunable("one_time_tokens", OneTimeToken.expires_at))
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,9 @@ from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.domain.ip_addresses import client_network
 from authapp.domain.pruning import Prunable, prunables
 from authapp.errors import Quota, TooManyRequests
-from authapp.models import AddressLimit
+from authapp.models import RateLimitCounter
 
-prunables.register(
-    "address_limits", Prunable("limits", AddressLimit.arrival_at, lambda now: AddressLimit.arrival_at < now)
-)
+prunables.register("address_limits", Prunable("limits", RateLimitCounter.arrival_at))
 
 
 class RateLimits:
@@ -64,26 +62,26 @@ def charge_params(counted_key: str, name: str, limit: RateLimit) -> dict[str, An
 def charge_statement() -> ReturningInsert[datetime]:
     """Return the statement that counts a request. It returns a row unless the limit is used up."""
     now, interval, horizon = (
-        bindparam("now", type_=AddressLimit.arrival_at.type),
+        bindparam("now", type_=RateLimitCounter.arrival_at.type),
         bindparam("interval", type_=Interval),
-        bindparam("horizon", type_=AddressLimit.arrival_at.type),
+        bindparam("horizon", type_=RateLimitCounter.arrival_at.type),
     )
-    following = func.greatest(AddressLimit.arrival_at, now) + interval
+    following = func.greatest(RateLimitCounter.arrival_at, now) + interval
     return (
-        insert(AddressLimit)
+        insert(RateLimitCounter)
         .values(counted_key=bindparam("counted_key"), limit_name=bindparam("limit_name"), arrival_at=now + interval)
         .on_conflict_do_update(
-            index_elements=[AddressLimit.counted_key, AddressLimit.limit_name],
+            index_elements=[RateLimitCounter.counted_key, RateLimitCounter.limit_name],
             set_={"arrival_at": following},
             where=following <= horizon,
         )
-        .returning(AddressLimit.arrival_at)
+        .returning(RateLimitCounter.arrival_at)
     )
 
 
 _CHARGE = PreparedStatement(charge_statement())
 _ARRIVAL = PreparedStatement(
-    select(AddressLimit.arrival_at).where(
-        AddressLimit.counted_key == bindparam("counted_key"), AddressLimit.limit_name == bindparam("limit_name")
+    select(RateLimitCounter.arrival_at).where(
+        RateLimitCounter.counted_key == bindparam("counted_key"), RateLimitCounter.limit_name == bindparam("limit_name")
     )
 )

@@ -27,7 +27,7 @@ from authapp.database.session import db, read_one, server_now, transaction
 from authapp.domain.pruning import BATCH, Prunable
 from authapp.domain.throttle_scopes import ThrottleScope, second_factor_scopes, throttle_scopes
 from authapp.errors import Quota, Refusal, TooManyRequests
-from authapp.models import LoginThrottle, User
+from authapp.models import Throttle, User
 
 FIRST_DELAY = timedelta(seconds=1)
 MAX_DELAY = timedelta(minutes=15)
@@ -36,7 +36,7 @@ _DOUBLINGS = math.ceil(math.log2(MAX_DELAY / FIRST_DELAY))
 RETENTION = timedelta(days=30)
 """How long failures are kept after the last attempt, unless they lock an account."""
 
-_KEY = (LoginThrottle.counted_id, LoginThrottle.scope)
+_KEY = (Throttle.counted_id, Throttle.scope)
 
 
 def unknown_account(key: str) -> UUID:
@@ -75,15 +75,15 @@ class _PrunableThrottles(Prunable):
 
         A statement that looked for one kind alone would read all rows of the other, and take too long after a backlog.
         """
-        oldest = select(*_KEY, LoginThrottle.failures).where(condition).order_by(LoginThrottle.prune_after).limit(BATCH)
+        oldest = select(*_KEY, Throttle.failures).where(condition).order_by(Throttle.prune_after).limit(BATCH)
         batch = oldest.with_for_update(skip_locked=True).cte("batch")
         is_kept = (batch.c.failures >= self.locked_from) | batch.c.scope.in_(second_factor_scopes())
         is_owned = exists().where(User.id == batch.c.counted_id)
         kept = select(batch.c.counted_id, batch.c.scope).where(is_kept, is_owned).cte("kept")
         others = select(batch.c.counted_id, batch.c.scope).except_(select(*kept.c))
         key = tuple_(*_KEY)
-        postponed = update(LoginThrottle).where(key.in_(select(*kept.c))).values(prune_after=bindparam("later"))
-        removed = delete(LoginThrottle).where(key.in_(others)).returning(LoginThrottle.scope).cte("removed")
+        postponed = update(Throttle).where(key.in_(select(*kept.c))).values(prune_after=bindparam("later"))
+        removed = delete(Throttle).where(key.in_(others)).returning(Throttle.scope).cte("removed")
         due, deleted = (select(func.count()).select_from(rows).scalar_subquery() for rows in (batch, removed))
         return select(due, deleted).add_cte(postponed.cte("postponed"))
 
@@ -119,8 +119,8 @@ class Throttles:
         parameters = {"counted_id": counted_id, "scope": scope.name, "now": now, "max_failures": self._max_of_scope}
         row = self._fast_path.write(self._reserve, parameters)
         if row is None:
-            columns = select(LoginThrottle.failures, LoginThrottle.blocked_until)
-            state = read_one(columns.where(LoginThrottle.counted_id == counted_id, LoginThrottle.scope == scope.name))
+            columns = select(Throttle.failures, Throttle.blocked_until)
+            state = read_one(columns.where(Throttle.counted_id == counted_id, Throttle.scope == scope.name))
             self.check(scope, *(state or (None, now + FIRST_DELAY)))
             raise _refusal(FIRST_DELAY)
         return Attempt(now, row.failures, row.failures >= self._max_of_scope)
@@ -134,27 +134,27 @@ class Throttles:
         guesser has one more guess while the owner logs in and sends the password with a request at the same moment. The
         number of failures cannot tell: it is also lower when others were released meanwhile.
         """
-        left = func.greatest(LoginThrottle.failures - 1, 0)
+        left = func.greatest(Throttle.failures - 1, 0)
         # A delay that began with an attempt after this one stays. The delay before this one was over.
-        is_over = (left < self._free) | (LoginThrottle.last_attempt_at == attempt.counted_at)
+        is_over = (left < self._free) | (Throttle.last_attempt_at == attempt.counted_at)
         statement = (
-            update(LoginThrottle)
-            .where(LoginThrottle.counted_id == counted_id, LoginThrottle.scope == scope.name)
-            .values(failures=left, blocked_until=case((is_over, None), else_=LoginThrottle.blocked_until))
+            update(Throttle)
+            .where(Throttle.counted_id == counted_id, Throttle.scope == scope.name)
+            .values(failures=left, blocked_until=case((is_over, None), else_=Throttle.blocked_until))
         )
         with transaction() as session:
             session.execute(statement.execution_options(synchronize_session=False))
 
     def reset_failures(self, counted_id: UUID, scope: ThrottleScope) -> bool:
         """Set the failures in ``scope`` to zero within the open transaction; return whether there were any."""
-        return _reset(counted_id, LoginThrottle.scope == scope.name)
+        return _reset(counted_id, Throttle.scope == scope.name)
 
     def reset_failures_of_first_factors(self, counted_id: UUID) -> bool:
         """Set the failures to zero in every scope but those of second factors, within the open transaction.
 
         Returns whether there were any.
         """
-        return _reset(counted_id, LoginThrottle.scope.not_in(second_factor_scopes()))
+        return _reset(counted_id, Throttle.scope.not_in(second_factor_scopes()))
 
     def reset_all_failures(self, counted_id: UUID) -> bool:
         """Set the failures in every scope to zero within the open transaction; return whether there were any."""
@@ -166,13 +166,12 @@ class Throttles:
         Counters below the lock go at the same time for accounts and unknown names. A locked one stays for an account
         only: accepted in 0028.
         """
-        due = LoginThrottle.prune_after
-        return _PrunableThrottles("limits", due, lambda now: due < now, locked_from=self._max_of_scope)
+        return _PrunableThrottles("limits", Throttle.prune_after, locked_from=self._max_of_scope)
 
 
 def _reset(counted_id: UUID, *which: ColumnElement[bool]) -> bool:
-    deleted = delete(LoginThrottle).where(LoginThrottle.counted_id == counted_id, *which)
-    statement = deleted.returning(LoginThrottle.failures).execution_options(synchronize_session=False)
+    deleted = delete(Throttle).where(Throttle.counted_id == counted_id, *which)
+    statement = deleted.returning(Throttle.failures).execution_options(synchronize_session=False)
     return any(db.session.scalars(statement).all())
 
 
@@ -186,12 +185,12 @@ def _reserve_statement(free: int) -> PreparedStatement:
 
     If two run at once, the second waits for the first, and PostgreSQL evaluates its conditions on the updated row.
     """
-    now = bindparam("now", type_=LoginThrottle.last_attempt_at.type)
-    failures = LoginThrottle.failures + 1
+    now = bindparam("now", type_=Throttle.last_attempt_at.type)
+    failures = Throttle.failures + 1
     exponent = func.least(func.greatest(failures - free, 0), _DOUBLINGS)
     seconds = func.least(func.power(2, exponent) * FIRST_DELAY.total_seconds(), MAX_DELAY.total_seconds())
     delay = func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
-    statement = insert(LoginThrottle).values(
+    statement = insert(Throttle).values(
         counted_id=bindparam("counted_id"),
         scope=bindparam("scope"),
         failures=1,
@@ -200,14 +199,14 @@ def _reserve_statement(free: int) -> PreparedStatement:
         prune_after=now + RETENTION,
     )
     counted = statement.on_conflict_do_update(
-        index_elements=[LoginThrottle.counted_id, LoginThrottle.scope],
+        index_elements=[Throttle.counted_id, Throttle.scope],
         set_={
             "failures": failures,
             "last_attempt_at": now,
             "blocked_until": case((failures >= free, now + delay), else_=None),
             "prune_after": now + RETENTION,
         },
-        where=(LoginThrottle.failures < bindparam("max_failures", type_=LoginThrottle.failures.type))
-        & func.coalesce(LoginThrottle.blocked_until <= now, True),
+        where=(Throttle.failures < bindparam("max_failures", type_=Throttle.failures.type))
+        & func.coalesce(Throttle.blocked_until <= now, True),
     )
-    return PreparedStatement(counted.returning(LoginThrottle.failures))
+    return PreparedStatement(counted.returning(Throttle.failures))

@@ -1,21 +1,21 @@
 """The tables, and the rules for single rows. Nothing here commits."""
 
 from authapp.database.session import Model
-from authapp.models.address_limit import AddressLimit
 from authapp.models.api_key import ApiKey
 from authapp.models.audit_event import AuditEvent
 from authapp.models.blocklisted_token import BlocklistedToken
 from authapp.models.foreign_hash_mark import ForeignHashMark
-from authapp.models.login_throttle import LoginThrottle
 from authapp.models.one_time_token import OneTimeToken
 from authapp.models.outgoing_mail import OutgoingMail
 from authapp.models.passkey import Passkey
 from authapp.models.pending_login import PendingLogin
 from authapp.models.provider_identity import ProviderIdentity
+from authapp.models.rate_limit_counter import RateLimitCounter
 from authapp.models.recovery_code import RecoveryCode
 from authapp.models.role import Role, UserRole
 from authapp.models.session import EndReason, Session
 from authapp.models.spent_challenge import SpentChallenge
+from authapp.models.throttle import Throttle
 from authapp.models.totp_factor import TotpFactor
 from authapp.models.user import User, UserKind, UserStatus
 
@@ -26,22 +26,22 @@ TABLES = frozenset(
 
 __all__ = [
     "TABLES",
-    "AddressLimit",
     "ApiKey",
     "AuditEvent",
     "BlocklistedToken",
     "EndReason",
     "ForeignHashMark",
-    "LoginThrottle",
     "OneTimeToken",
     "OutgoingMail",
     "Passkey",
     "PendingLogin",
     "ProviderIdentity",
+    "RateLimitCounter",
     "RecoveryCode",
     "Role",
     "Session",
     "SpentChallenge",
+    "Throttle",
     "TotpFactor",
     "User",
     "UserKind",

@@ -1,7 +1,5 @@
 """The mark that some account may have a foreign hash: any that does not begin with ``$argon2id$``."""
 
-from datetime import datetime
-
 from sqlalchemy import Boolean, CheckConstraint, ColumnElement, SmallInteger, func, literal_column, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.orm import Mapped, mapped_column
@@ -43,8 +41,7 @@ class ForeignHashMark(Model):
         return statement.on_conflict_do_update(index_elements=[cls.id], set_={"marked_at": marked_at})
 
     @classmethod
-    def is_outdated(cls, before: datetime) -> ColumnElement[bool]:
-        """Return the SQL condition that the mark was set before that time, and no account has a foreign hash."""
+    def has_no_hashes(cls) -> ColumnElement[bool]:
+        """Return the SQL condition that no account has a foreign hash."""
         # As text: PostgreSQL uses the index only for a condition without parameters.
-        left = literal_column(f"EXISTS (SELECT FROM users WHERE {FOREIGN_HASH})", Boolean)
-        return (cls.marked_at < before) & ~left
+        return ~literal_column(f"EXISTS (SELECT FROM users WHERE {FOREIGN_HASH})", Boolean)

@@ -16,6 +16,7 @@ from gunicorn.glogging import Logger
 
 from authapp.serving.json_lines import quoted, utc
 from authapp.serving.log_output import LineWriter, LogOutput, lost_lines
+from authapp.serving.problem import code_of
 from authapp.shared_names import CODE, PRINCIPAL, REQUEST_ID, ROUTE, USER_AGENT
 
 REPORT_SECONDS = 60.0
@@ -46,7 +47,10 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         """Write one line, unless the settings leave it out. A line that cannot be written is counted."""
-        if self.request_metrics:
+        if "SERVER_NAME" not in environ:
+            # gunicorn answers by itself, and counts that elsewhere: the application always has the name.
+            environ[CODE] = code_of(int(str(resp.status)[:3]))
+        elif self.request_metrics:
             self.request_metrics.record(resp, environ, request_time)
         if not self.cfg.accesslog or not self.error_log.isEnabledFor(logging.INFO):
             return

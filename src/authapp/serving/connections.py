@@ -10,7 +10,7 @@ from authapp.serving.client_socket import ClientSocket
 
 
 class Connections:
-    """Keeps room for a new client: above ``limit`` connections, each new one makes it close an old one.
+    """Keeps room for a new client: above ``limit`` connections, each new one makes it close an idle one.
 
     Slow clients that fill a worker would keep everybody else in the queue of the kernel.
     """
@@ -40,10 +40,11 @@ class Connections:
         """Close the connection that has been waited for longest, of the network with the most connections.
 
         It is what the limits count as one client: whoever has one IPv6 address has the whole /64 to connect from. A
-        request that is being answered is never dropped; one that waits for its turn is, before anybody is refused.
+        worker waits for a client to send its request, to get its turn, and to take an answer. It closes none while the
+        application works on a request: if it works on all of them, there are more connections than the limit.
         """
         for clients in sorted(self._of_network.values(), key=len, reverse=True):
-            idle = [(client.waiting_since, client) for client in clients if client.waiting_since is not None]
-            if idle:
-                min(idle, key=lambda pair: pair[0])[1].drop()
+            waited_for = [(client.waiting_since, client) for client in clients if client.waiting_since is not None]
+            if waited_for:
+                min(waited_for, key=lambda pair: pair[0])[1].drop()
                 return

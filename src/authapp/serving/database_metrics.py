@@ -1,50 +1,19 @@
-"""Metrics that are read from the database when somebody asks for them."""
+"""The metrics that are read from the database when somebody asks for them."""
 
-from collections.abc import Iterator
 from typing import Any
 
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 
 from authapp.serving.background import extension_of
 
-ALL_READINGS_SECONDS = 3.0
-"""How long the database may take for all readings: the counters of the workers are worth more than these."""
 
+def read(application: Any) -> list[Metric]:
+    """Return those of a WSGI application: none if it is no Flask application with authapp on it."""
+    extension = extension_of(application)
+    if extension is None:
+        return []
+    # At the top, the master would have it, and a worker that imports the application anew would have two.
+    from authapp.domain.database_metrics import read_all  # noqa: PLC0415
 
-class DatabaseMetrics:
-    """Reads them for one WSGI application: none if it is no Flask application with authapp on it."""
-
-    def __init__(self, application: Any) -> None:
-        self._application = application
-
-    def __call__(self) -> Iterator[Metric]:
-        """Return the metrics that could be read. While the database is away, that is ``authapp_database_up`` alone."""
-        if extension_of(self._application) is None:
-            return
-        # At the top, the master would have it, and a worker that imports the application anew would have two.
-        from authapp.database import deadline  # noqa: PLC0415
-        from authapp.domain import statistics  # noqa: PLC0415
-
-        with self._application.app_context(), deadline.within(ALL_READINGS_SECONDS):
-            is_up = statistics.read(statistics.is_answering)
-            mails = statistics.read(statistics.waiting_mails) if is_up else None
-            tables = statistics.read(statistics.table_sizes) if is_up else None
-        yield _gauge("authapp_database_up", "Whether the database answers: 1 or 0.", int(bool(is_up)))
-        if mails is not None:
-            yield _gauge("authapp_mail_queue", "Mails that wait to be sent, at most 10,000.", mails.count)
-            yield _gauge(
-                "authapp_mail_oldest_seconds",
-                "Age of the mail that waits longest, of those looked at.",
-                mails.oldest_seconds,
-            )
-        sizes = GaugeMetricFamily("authapp_table_bytes", "Size of a table with its indexes.", labels=["table"])
-        rows = GaugeMetricFamily("authapp_table_rows", "Rows of a table, as PostgreSQL estimates.", labels=["table"])
-        for table in tables or ():
-            sizes.add_metric([table.name], table.bytes)
-            rows.add_metric([table.name], table.rows)
-        yield sizes
-        yield rows
-
-
-def _gauge(name: str, documentation: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, documentation, value=value)
+    with application.app_context():
+        return list(read_all(extension.services))

@@ -1,4 +1,4 @@
-"""The handler of all events: one line each to standard error, and none that waits for a reader."""
+"""The handler of all logs but that of requests: one line each to standard error, and none that waits for a reader."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from authapp.serving.json_lines import quoted, utc
 from authapp.serving.log_output import LineWriter, LogOutput, lost_lines
 
 
-class EventHandler(logging.Handler):
+class LogHandler(logging.Handler):
     """Writes records to standard error. Those that cannot be written are counted, and the next line says how many."""
 
     def __init__(self) -> None:

@@ -8,15 +8,29 @@ file depends on, and that no document promises (tests/serving/test_gunicorn_name
 import http
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gunicorn.util
 
+MALFORMED_REQUEST = "malformed_request"
 
-def install() -> None:
-    """Replace gunicorn's error page in this process."""
-    gunicorn.util.write_error = write_problem
+
+def code_of(status: int) -> str:
+    """Return the code of an answer to which gunicorn gives this status."""
+    is_client_error = status < 500 or status == http.HTTPStatus.NOT_IMPLEMENTED
+    return MALFORMED_REQUEST if is_client_error else "internal_error"
+
+
+def install(record: Callable[[int, str], object]) -> None:
+    """Replace gunicorn's error page in this process. ``record`` is called with the status and the code of each."""
+
+    def write_error(sock: Any, status: int, reason: str, message: str) -> None:
+        code = code_of(status)
+        record(400 if code == MALFORMED_REQUEST else status, code)
+        write_problem(sock, status, reason, message)
+
+    gunicorn.util.write_error = write_error
 
 
 def write_problem(sock: Any, status: int, reason: str, _message: str) -> None:
@@ -29,11 +43,11 @@ def response(status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) 
 
     gunicorn tells a dozen client errors apart; here all of them are 400 with one code, ``malformed_request``.
     """
-    client_error = status < 500 or status == http.HTTPStatus.NOT_IMPLEMENTED
-    if client_error:
-        status, reason = 400, "Bad Request"
-    code = "malformed_request" if client_error else "internal_error"
-    title = "The request cannot be read." if client_error else "Something went wrong on the server."
+    code = code_of(status)
+    if code == MALFORMED_REQUEST:
+        status, reason, title = 400, "Bad Request", "The request cannot be read."
+    else:
+        title = "Something went wrong on the server."
     request_id = str(uuid.uuid4())  # noqa: TID251 - the master may import nothing else of authapp
     problem = {"type": f"/problems/{code}", "title": title, "status": status, "code": code, "detail": title}
     body = json.dumps({**problem, "instance": "/", "request_id": request_id})

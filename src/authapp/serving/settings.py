@@ -6,10 +6,10 @@ The command line and ``GUNICORN_CMD_ARGS`` override each of them. Names that are
 import os
 from typing import Any
 
-from authapp.serving import metrics, preflight
+from authapp.serving import metrics, metrics_port, preflight
 from authapp.serving.access_log import AccessLogger
-from authapp.serving.event_formatter import EventFormatter
-from authapp.serving.log_handler import EventHandler
+from authapp.serving.log_formatter import LogFormatter
+from authapp.serving.log_handler import LogHandler
 from authapp.serving.worker import Worker
 
 
@@ -57,27 +57,27 @@ logconfig_dict: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "event": {"()": EventFormatter, "fmt": ["level", "name", "message"]},
+        "json": {"()": LogFormatter, "fmt": ["level", "name", "message"]},
     },
     "handlers": {
-        "event": {"()": EventHandler, "formatter": "event"},
+        "json": {"()": LogHandler, "formatter": "json"},
     },
-    "root": {"level": loglevel.upper(), "handlers": ["event"]},
+    "root": {"level": loglevel.upper(), "handlers": ["json"]},
     "loggers": {
         "alembic": {"level": "WARNING"},
-        "gunicorn.error": {"level": loglevel.upper(), "handlers": ["event"], "propagate": False},
+        "gunicorn.error": {"level": loglevel.upper(), "handlers": ["json"], "propagate": False},
     },
 }
 
 pre_fork = metrics.pre_fork
 child_exit = metrics.child_exit
-on_exit = metrics.on_exit
+on_exit = metrics_port.on_exit
 
 
 def on_starting(server: Any) -> None:
     """Check that the application can be loaded, before anything else."""
     preflight.on_starting(server)
-    metrics.on_starting(server)
+    metrics_port.on_starting(server)
 
 
 def post_worker_init(worker: Any) -> None:

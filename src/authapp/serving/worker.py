@@ -18,11 +18,11 @@ from typing import Any
 
 from gunicorn.workers.ggevent import GeventWorker
 
-from authapp.serving import background, metrics, open_files, problem, redaction
+from authapp.serving import background, database_metrics, metrics, open_files, problem, redaction
 from authapp.serving.client_socket import ClientSocket, limit_buffers
 from authapp.serving.connections import Connections
-from authapp.serving.database_metrics import DatabaseMetrics
 from authapp.serving.draining_listener import DrainingListener
+from authapp.serving.metrics_port import MetricsPort
 from authapp.serving.preflight import forget_package
 from authapp.serving.request_body import RequestBody
 from authapp.serving.turns import Turns
@@ -41,15 +41,15 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     wsgi: Any
     allowed_origins: Any = None
     """The ``AllowedOrigins`` of ``authapp.api.cors``, if the application has some."""
-    metrics_port: metrics.MetricsPort | None = None
+    metrics_port: MetricsPort | None = None
     slot = 0
-    """Both are set by the hooks of ``authapp.serving.metrics``."""
+    """Both are set by ``authapp.serving.metrics.pre_fork``."""
     connections_tracked: AbstractContextManager[Any] = nullcontext()
 
     def init_process(self) -> None:
         """Run the worker in its own process, until it is asked to stop."""
         keep_limits(self.cfg)
-        problem.install()
+        problem.install(self.record_own_answer)
         redaction.install()
         store_settings(self.cfg)
         open_files.make_room(self.worker_connections)
@@ -57,6 +57,11 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         # Some are left, so that there is always one to accept a client with.
         self.connections = Connections(self.worker_connections - self.worker_connections // 10)
         super().init_process()
+
+    def record_own_answer(self, status: int, code: str) -> None:
+        """Count an answer that gunicorn gives by itself."""
+        if self.log.request_metrics:
+            self.log.request_metrics.record_own_answer(status, code)
 
     def load_wsgi(self) -> None:
         """Import the application, start its background tasks, and put a time limit on the bodies it reads."""
@@ -68,7 +73,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         if self.metrics_port:
             self.log.request_metrics = metrics.RequestMetrics()
             self.connections_tracked = self.log.request_metrics.connections_tracked
-            metrics.serve(self.metrics_port, DatabaseMetrics(self.wsgi))
+            self.metrics_port.serve(functools.partial(database_metrics.read, self.wsgi))
         background.start(self.wsgi, lambda: bool(self.alive))
         self.wsgi = limit_bodies(self.wsgi)
 

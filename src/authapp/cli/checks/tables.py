@@ -7,7 +7,6 @@ from sqlalchemy import ColumnElement, Select, func, select, text
 
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.database.session import db, read_one
-from authapp.domain.pruning import Prunable
 from authapp.domain.services import Services
 from authapp.domain.users.name_keys import BATCH
 from authapp.models import AuditEvent, User, UserRole, UserStatus
@@ -38,7 +37,8 @@ def admins(_services: Services) -> CheckResult:
 
 def pruning(services: Services) -> list[CheckResult]:
     """Check that the rows that are no longer needed are deleted."""
-    return [_prunable(rows, services.pruning.condition(rows)) for rows in services.pruning.all_rows()]
+    pruning = services.pruning
+    return [_prunable(prunable.model, pruning.condition(prunable)) for prunable in pruning.prunables()]
 
 
 def users(_services: Services) -> CheckResult:
@@ -56,14 +56,12 @@ def name_keys(services: Services) -> CheckResult:
     return CheckResult(CheckLevel.OK, "names", "The newest accounts are found by their names.")
 
 
-def _prunable(rows: Prunable, useless: ColumnElement[bool]) -> CheckResult:
-    count = _count_up_to(PRUNABLE_ROWS, select(text("1")).select_from(rows.model).where(useless))
-    sentence = f"{_size(rows.model).sentence}, {count}{'+' if count == PRUNABLE_ROWS else ''} of them prunable."
+def _prunable(model: type[Any], is_prunable: ColumnElement[bool]) -> CheckResult:
+    count = _count_up_to(PRUNABLE_ROWS, select(text("1")).select_from(model).where(is_prunable))
+    sentence = f"{_size(model).sentence}, {count}{'+' if count == PRUNABLE_ROWS else ''} of them prunable."
     if count >= PRUNABLE_ROWS:
-        return CheckResult(
-            CheckLevel.WARN, rows.model.__tablename__, sentence, "Run `flask tokens prune` from a timer."
-        )
-    return CheckResult(CheckLevel.OK, rows.model.__tablename__, sentence)
+        return CheckResult(CheckLevel.WARN, model.__tablename__, sentence, "Run `flask tokens prune` from a timer.")
+    return CheckResult(CheckLevel.OK, model.__tablename__, sentence)
 
 
 def audit_events(_services: Services) -> CheckResult:

@@ -34,9 +34,7 @@ KEPT_AFTER_EXPIRY = timedelta(days=30)
 A new key takes the place of the one that expired first, if the account has ``ROWS_PER_ACCOUNT``.
 """
 
-prunables.register(
-    "api_keys", Prunable("api_keys", ApiKey.expires_at, lambda now: ApiKey.expires_at < now - KEPT_AFTER_EXPIRY)
-)
+prunables.register("api_keys", Prunable("api_keys", ApiKey.expires_at, kept_for=KEPT_AFTER_EXPIRY))
 
 
 class TooManyApiKeys(Conflict):

@@ -16,13 +16,8 @@ from authapp.security.signed_challenges import SignedChallenges, VerifiedChallen
 
 prunables.register(
     "spent_challenges",
-    Prunable(
-        "spent_challenges",
-        SpentChallenge.expires_at,
-        lambda now: SpentChallenge.expires_at < now,
-        # A node whose clock is slow still accepts the challenge.
-        after_leeway=True,
-    ),
+    # A node whose clock is slow still accepts the challenge.
+    Prunable("spent_challenges", SpentChallenge.expires_at, after_leeway=True),
 )
 
 

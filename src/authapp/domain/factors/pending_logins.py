@@ -35,14 +35,7 @@ Who knows the password alone can begin them, and push out that of the owner. Fro
 a new password ends it. Codes are counted by account (``SECOND_FACTOR``), however many logins wait.
 """
 
-prunables.register(
-    "pending_logins",
-    Prunable(
-        "pending_logins",
-        PendingLogin.expires_at,
-        lambda now: PendingLogin.expires_at < now,
-    ),
-)
+prunables.register("pending_logins", Prunable("pending_logins", PendingLogin.expires_at))
 
 
 @dataclass(frozen=True)

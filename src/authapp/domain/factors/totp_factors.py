@@ -31,7 +31,8 @@ prunables.register(
     Prunable(
         "unconfirmed_totp_factors",
         TotpFactor.created_at,
-        lambda now: TotpFactor.confirmed_at.is_(None) & (TotpFactor.created_at < now - PENDING_LIFETIME),
+        kept_for=PENDING_LIFETIME,
+        only=lambda _: TotpFactor.confirmed_at.is_(None),
     ),
 )
 

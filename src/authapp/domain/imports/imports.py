@@ -39,7 +39,8 @@ prunables.register(
     Prunable(
         "foreign_hash_marks",
         ForeignHashMark.marked_at,
-        lambda now: ForeignHashMark.is_outdated(before=now - MIN_AGE_TO_PRUNE),
+        kept_for=MIN_AGE_TO_PRUNE,
+        only=lambda _: ForeignHashMark.has_no_hashes(),
     ),
 )
 

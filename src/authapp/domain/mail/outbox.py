@@ -31,12 +31,7 @@ MAX_ATTEMPTS = 32_767
 """As many as the column can hold; further attempts are not counted."""
 
 # Senders give up what is too old. This bounds the table also where no sender runs.
-prunables.register(
-    "outgoing_mail",
-    Prunable(
-        "unsent_mails", OutgoingMail.next_attempt_at, lambda now: OutgoingMail.next_attempt_at < now - UNSENT_KEPT_FOR
-    ),
-)
+prunables.register("outgoing_mail", Prunable("unsent_mails", OutgoingMail.next_attempt_at, kept_for=UNSENT_KEPT_FOR))
 
 _DOUBLINGS = math.ceil(math.log2(MAX_RETRY_DELAY / FIRST_RETRY))
 

@@ -19,7 +19,7 @@ from authapp.domain.sessions.authentication import PASSWORD, AuthenticationResul
 from authapp.domain.throttle_scopes import CONFIRMATION, LOGIN_BY_EMAIL, LOGIN_BY_USERNAME, ThrottleScope
 from authapp.domain.throttles import Attempt, Throttles, unknown_account
 from authapp.errors import FieldError, InvalidCredentials, ValidationFailed, WrongPassword
-from authapp.models import ForeignHashMark, LoginThrottle, User, UserKind, UserStatus
+from authapp.models import ForeignHashMark, Throttle, User, UserKind, UserStatus
 from authapp.models.user import lookup_key
 
 
@@ -177,7 +177,7 @@ def _replace_hash(user_id: UUID, outdated: str, new_hash: str) -> None:
         session.execute(statement.execution_options(synchronize_session=False))
 
 
-_USERS, _THROTTLES = User.__table__, LoginThrottle.__table__
+_USERS, _THROTTLES = User.__table__, Throttle.__table__
 _COLUMNS = (
     *(_USERS.c[name] for name in ("id", "password_hash", "status", "username", "email", "updated_at")),
     *(_THROTTLES.c[name] for name in ("failures", "blocked_until")),

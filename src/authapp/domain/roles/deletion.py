@@ -54,6 +54,10 @@ def remove_deleted_role(name: str) -> None:
 class _DeletedRoles(Prunable):
     """The deleted roles, whose holders' rows are removed before them."""
 
+    def condition(self, now: datetime) -> ColumnElement[bool]:
+        """Return the SQL condition on the deleted roles, those of this very moment as well."""
+        return ~Role.is_live
+
     def delete_rows(self, condition: ColumnElement[bool]) -> int:
         """Delete the rows of the holders in batches, and then the roles; return the number of roles alone."""
         for name in db.session.scalars(select(Role.name).where(condition)).all():
@@ -63,7 +67,7 @@ class _DeletedRoles(Prunable):
         return super().delete_rows(condition & ~exists().where(_USER_ROLES.c.role_name == Role.name))
 
 
-prunables.register("roles", _DeletedRoles("deleted_roles", Role.deleted_at, lambda _now: ~Role.is_live))
+prunables.register("roles", _DeletedRoles("deleted_roles", Role.deleted_at))
 
 
 def _remove_batch(name: str) -> int:

@@ -42,15 +42,7 @@ _TIME = DateTime(timezone=True)
 ENDED_AT_ONCE = 1_000
 """The most session rows that one request ends. Other sessions are ended by the cutoff, and their rows later."""
 
-prunables.register(
-    "token_blocklist",
-    Prunable(
-        "blocklisted_tokens",
-        BlocklistedToken.expires_at,
-        lambda expired: BlocklistedToken.expires_at < expired,
-        after_leeway=True,
-    ),
-)
+prunables.register("token_blocklist", Prunable("blocklisted_tokens", BlocklistedToken.expires_at, after_leeway=True))
 
 
 @dataclass(frozen=True)

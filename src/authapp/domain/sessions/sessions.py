@@ -36,15 +36,7 @@ from authapp.security.tokens import Claims, Tokens
 
 logger = logging.getLogger(__name__)
 
-prunables.register(
-    "sessions",
-    Prunable(
-        "sessions",
-        Session.refresh_expires_at,
-        lambda expired: Session.refresh_expires_at < expired,
-        after_leeway=True,
-    ),
-)
+prunables.register("sessions", Prunable("sessions", Session.refresh_expires_at, after_leeway=True))
 
 
 class LogoutScope(StrEnum):

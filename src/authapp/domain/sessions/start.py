@@ -13,7 +13,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.mail.statements import mail_insert, mail_params
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.token_pairs import SessionState
-from authapp.models import LoginThrottle, OutgoingMail, Session, User, UserStatus
+from authapp.models import OutgoingMail, Session, Throttle, User, UserStatus
 from authapp.models.session import server_time
 
 
@@ -85,8 +85,8 @@ def _start(*, with_mail: bool) -> PreparedStatement:
     rows = select(*columns.values()).select_from(account)
     started = insert(Session).from_select(list(columns), rows).on_conflict_do_nothing().cte("started")
     reset_failures = (
-        delete(LoginThrottle)
-        .where(LoginThrottle.counted_id == account.c.id, LoginThrottle.scope == bindparam("throttle_scope"))
+        delete(Throttle)
+        .where(Throttle.counted_id == account.c.id, Throttle.scope == bindparam("throttle_scope"))
         .cte("reset_failures")
     )
     event = {

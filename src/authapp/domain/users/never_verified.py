@@ -7,13 +7,16 @@ Whether the address of such an account was free or somebody else's, it goes at t
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, literal, select
+from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, literal, select
 
 from authapp import clock
 from authapp.database.session import transaction
 from authapp.domain.audit import EventType
 from authapp.domain.pruning import BATCH, Prunable
 from authapp.models import ApiKey, AuditEvent, User, UserKind, UserRole
+
+LOOKED_AT = 1_000
+"""How many accounts a scrape of the metrics looks at."""
 
 
 def never_verified(days: int) -> Sequence[Prunable]:
@@ -24,18 +27,27 @@ def never_verified(days: int) -> Sequence[Prunable]:
     addresses had to be verified, and its owner may come back.
     """
 
-    def is_left_behind(now: datetime) -> ColumnElement[bool]:
+    def is_left_behind(latest: datetime) -> ColumnElement[bool]:
         unused = User.first_verified_at.is_(None) & User.last_login_at.is_(None) & (User.kind == UserKind.PERSON)
         is_given = exists().where(UserRole.user_id == User.id) | exists().where(ApiKey.user_id == User.id)
-        since = now - timedelta(days=days)
         unused &= User.imported_at.is_(None)
-        return unused & ~is_given & (User.created_at < since) & (User.updated_at < since)
+        return unused & ~is_given & (User.updated_at < latest)
 
-    return [_NeverVerified("unverified_accounts", User.created_at, is_left_behind)] if days else []
+    kept_for = timedelta(days=days)
+    return [_NeverVerified("unverified_accounts", User.created_at, kept_for, is_left_behind)] if days else []
 
 
 class _NeverVerified(Prunable):
     """The accounts, each of which leaves an event. They have no sessions."""
+
+    def oldest(self, now: datetime) -> Select[datetime | None]:
+        """Return the statement that finds when the oldest account was created that is left behind.
+
+        It looks at the ``LOOKED_AT`` oldest unverified accounts alone: those that are in use stay, and may be many.
+        """
+        unverified = select(User.id).where(User.first_verified_at.is_(None), User.imported_at.is_(None))
+        looked_at = unverified.order_by(User.created_at).limit(LOOKED_AT)
+        return super().oldest(now).where(User.id.in_(looked_at))
 
     def delete_rows(self, condition: ColumnElement[bool]) -> int:
         """Delete the accounts that meet ``condition``, the oldest first, in batches; return their number."""

@@ -19,6 +19,4 @@ class Note(db.Model):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), index=True)
 
 
-prunables.register(
-    "notes", Prunable("notes", Note.created_at, lambda now: Note.created_at < now - timedelta(days=3650))
-)
+prunables.register("notes", Prunable("notes", Note.created_at, kept_for=timedelta(days=3650)))

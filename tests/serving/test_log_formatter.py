@@ -7,13 +7,13 @@ from typing import Any
 
 from flask import Flask
 
-from authapp.serving.event_formatter import EventFormatter
+from authapp.serving.log_formatter import LogFormatter
 from authapp.shared_names import REQUEST_ID
 
 
 def formatted(name: str, message: str) -> dict[str, Any]:
     record = logging.LogRecord(name, logging.WARNING, "file.py", 1, message, (), None)
-    text = EventFormatter(["level", "name", "message"]).format(record)
+    text = LogFormatter(["level", "name", "message"]).format(record)
     assert "\n" not in text
     fields: dict[str, Any] = json.loads(text)
     return fields
@@ -42,7 +42,7 @@ def test_a_long_traceback_loses_its_middle_so_that_lines_of_two_workers_do_not_m
         fail(200)
     except ValueError:
         record = logging.LogRecord("authapp", logging.ERROR, "file.py", 1, "failed", (), sys.exc_info())
-    line = EventFormatter(["level", "name", "message"]).format(record)
+    line = LogFormatter(["level", "name", "message"]).format(record)
     assert len(line) < 4095
     fields = json.loads(line)
     assert fields["message"] == "failed"

@@ -7,13 +7,16 @@ from authapp.database.session import Model
 from authapp.models.columns import Id, Key, Timestamp
 
 
-class LoginThrottle(Model):
-    """The consecutive failures of one account in one scope (NIST SP 800-63B-4, section 3.2.2).
+class Throttle(Model):
+    """The consecutive failures of one account, name or session in one scope (NIST SP 800-63B-4, section 3.2.2).
 
     ``counted_id`` is the user's id, or an id derived from a name that no account has. Unknown names are counted like
     accounts, because a difference would reveal which accounts exist. A confirmation is counted under the id of its
     session, so that the thief of a token does not keep its owner, who logs in, from a new password. Therefore it is not
     a foreign key. After ``prune_after`` the row is deleted, or kept and looked at again later.
+
+    The names of the table and of its columns are from when logins alone were counted. Nodes of the version before use
+    them during an upgrade.
     """
 
     __tablename__ = "login_throttles"

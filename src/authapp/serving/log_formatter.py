@@ -10,7 +10,7 @@ from authapp.serving.json_lines import fitted, utc
 from authapp.shared_names import REQUEST_ID
 
 
-class EventFormatter(JsonFormatter):
+class LogFormatter(JsonFormatter):
     """Formats a record as one JSON object on one line; escaping keeps input from forging a second line."""
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:

@@ -7,11 +7,14 @@ from authapp.database.session import Model
 from authapp.models.columns import Key, Timestamp
 
 
-class AddressLimit(Model):
+class RateLimitCounter(Model):
     """How much of one limit a client, a mailbox or an API key has used.
 
     ``counted_key`` is the client's network (``client_network``), the hash of the address that a mail goes to, or
     ``api_key:`` and the id of a key. ``arrival_at`` is the theoretical arrival time of the next request (GCRA).
+
+    The names of the table and of its first column are from when addresses alone were counted. Nodes of the version
+    before use them during an upgrade.
 
     The table is unlogged, so that counting a request does not wait for the disk. The price is that a crash of the
     database loses the counts, which cover about a minute.

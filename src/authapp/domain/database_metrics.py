@@ -1,0 +1,114 @@
+"""The registry of metrics that are read from the database when somebody asks for them, and authapp's own."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from authapp import clock
+from authapp.database import deadline
+from authapp.database.connect import DIALECT
+from authapp.database.errors import sqlstate
+from authapp.database.reasons import reason
+from authapp.database.session import db, discard
+from authapp.domain.failures import log_failure
+from authapp.domain.services import Services
+from authapp.models import OutgoingMail
+from authapp.registry import Registry
+
+logger = logging.getLogger(__name__)
+
+READING_SECONDS = 2.0
+"""How long the database may take for a reading."""
+
+ALL_READINGS_SECONDS = 3.0
+"""How long it may take for all: the counters of the workers are worth more than these."""
+
+MAX_MAILS = 10_000
+"""How many mails are looked at: a scrape must not take longer, the more of them wait."""
+
+# The catalog's own estimate of the rows: to count them would take as long as the tables are large.
+_TABLES = text("""
+    SELECT name, pg_total_relation_size(oid) AS bytes, greatest(reltuples, 0) AS rows
+    FROM unnest(:names, :quoted) AS declared (name, quoted) JOIN pg_class ON oid = to_regclass(quoted)
+""")
+
+Reading = Callable[[Services], Iterable[Metric]]
+
+database_metrics: Registry[Reading] = Registry("reading of metrics", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.")
+"""What is read at each scrape, by any name. A reading must not take longer when the tables grow.
+
+What it raises is logged, and then its metrics are missing.
+"""
+
+
+def read_all(services: Services) -> Iterator[Metric]:
+    """Yield the metrics that can be read. While the database is away, that is ``authapp_database_up`` alone."""
+    with deadline.within(ALL_READINGS_SECONDS):
+        is_up = _read(_is_answering, services) is not None
+        yield gauge("authapp_database_up", "Whether the database answers: 1 or 0.", int(is_up))
+        for reading in database_metrics.values() if is_up else ():
+            yield from _read(reading, services) or ()
+
+
+def gauge(name: str, documentation: str, value: float) -> Metric:
+    """Return a gauge without labels."""
+    return GaugeMetricFamily(name, documentation, value=value)
+
+
+def gauge_by_table(name: str, documentation: str, values: Mapping[str, float]) -> Metric:
+    """Return a gauge with a value for each table."""
+    family = GaugeMetricFamily(name, documentation, labels=["table"])
+    for table, value in values.items():
+        family.add_metric([table], value)
+    return family
+
+
+def _read(reading: Reading, services: Services) -> list[Metric] | None:
+    """Return the result, or ``None`` if there is none; why is logged."""
+    try:
+        with deadline.within(READING_SECONDS):
+            return list(reading(services))
+    except SQLAlchemyError as error:
+        why, state = reason(error) or type(error).__name__, sqlstate(error)
+        logger.warning("metrics cannot be read from the database: %s (SQLSTATE %s)", why, state)
+    except Exception as error:  # noqa: BLE001 - the other metrics are there
+        log_failure(logger, "a reading of metrics failed", error)
+    finally:
+        discard()
+    return None
+
+
+def _is_answering(_services: Services) -> list[Metric]:
+    db.session.scalar(select(1))
+    return []
+
+
+def _waiting_mails(_services: Services) -> Iterator[Metric]:
+    some = select(OutgoingMail.created_at).limit(MAX_MAILS).subquery()
+    count, oldest_at = db.session.execute(select(func.count(), func.min(some.c.created_at)).select_from(some)).one()
+    seconds = (clock.now() - oldest_at).total_seconds() if oldest_at else 0
+    yield gauge("authapp_mail_queue", "Mails that wait to be sent, at most 10,000.", count)
+    yield gauge("authapp_mail_oldest_seconds", "Age of the mail that waits longest, of those looked at.", seconds)
+
+
+def _table_sizes(_services: Services) -> Iterator[Metric]:
+    """Yield the sizes of all tables that the application declares; a table declared with a schema is named with it."""
+    tables = db.metadata.tables
+    quoted = [DIALECT.identifier_preparer.format_table(table) for table in tables.values()]
+    found = db.session.execute(_TABLES, {"names": list(tables), "quoted": quoted}).all()
+    sizes, rows = {row.name: row.bytes for row in found}, {row.name: row.rows for row in found}
+    yield gauge_by_table("authapp_table_bytes", "Size of a table with its indexes.", sizes)
+    yield gauge_by_table("authapp_table_rows", "Rows of a table, as PostgreSQL estimates.", rows)
+
+
+def _overdue(services: Services) -> Iterator[Metric]:
+    documentation = "How long the oldest row of a table could have been pruned."
+    yield gauge_by_table("authapp_prune_overdue_seconds", documentation, services.pruning.overdue_seconds())
+
+
+database_metrics.register("mails", _waiting_mails)
+database_metrics.register("table_sizes", _table_sizes)
+database_metrics.register("pruning", _overdue)
