@@ -39,6 +39,10 @@ def test_helm_finds_nothing_wrong(values: Values) -> None:
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
 
 
+def test_helm_finds_nothing_wrong_without_values_as_those_who_publish_charts_ask_it() -> None:
+    assert helm("lint").returncode == 0
+
+
 @every_variant
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_each_object_is_of_the_schema_of_kubernetes_without_unknown_fields(values: Values, version: str) -> None:

@@ -29,7 +29,7 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 
 {{- define "authapp.containerSettings" -}}
-image: {{ printf "%s@%s" .root.Values.image.repository .root.Values.image.digest }}
+image: {{ printf "%s@%s" .root.Values.image.repository .root.Values.image.digest | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 securityContext:
   allowPrivilegeEscalation: false
