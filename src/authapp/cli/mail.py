@@ -2,6 +2,7 @@
 
 import signal
 from collections import Counter
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -25,15 +26,22 @@ mail = Commands("mail", help="Send the mails that wait, and try the mail server.
 
 @mail.command("deliver")
 @click.option("--watch", is_flag=True, help="Go on until SIGTERM or SIGINT, and send mails as they come.")
-def deliver(watch: bool) -> None:
+@click.option(
+    "--heartbeat",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="With --watch, touch this file every second, and before each mail.",
+)
+def deliver(watch: bool, heartbeat: Path | None) -> None:
     """Send the mails that are due.
 
     Any number of these may run, on several nodes at once. If the mail server takes no mail, the exit status is 1, and
     all mails are left as they were; with --watch, the server is tried again.
     """
     delivery = _delivery()
+    if heartbeat and not watch:
+        raise click.UsageError("--heartbeat needs --watch.")
     if watch:
-        _watch(delivery)
+        _watch(delivery, heartbeat)
         return
     outcomes: Counter[MailOutcome] = Counter()
     try:
@@ -84,8 +92,13 @@ def _as_json(row: dict[str, Any]) -> dict[str, object]:
     return row | times | {"id": str(row["id"])}
 
 
-def _watch(delivery: MailDelivery) -> None:
+def _watch(delivery: MailDelivery, heartbeat: Path | None) -> None:
     stopped = False
+
+    def running() -> bool:
+        if heartbeat:
+            heartbeat.touch()
+        return not stopped
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         nonlocal stopped
@@ -94,7 +107,7 @@ def _watch(delivery: MailDelivery) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, stop)
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug documents it
-    MailSender(delivery, app.app_context).send_while(lambda: not stopped, OPERATOR)
+    MailSender(delivery, app.app_context).send_while(running, OPERATOR)
 
 
 def _delivery() -> MailDelivery:
