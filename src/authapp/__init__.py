@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from authapp.cli.checks import CheckLevel as CheckLevel
     from authapp.cli.checks import CheckResult as CheckResult
     from authapp.cli.checks import doctor_checks as doctor_checks
+    from authapp.config import MailServer as MailServer
     from authapp.config import ProviderSettings as ProviderSettings
     from authapp.config import RateLimit as RateLimit
     from authapp.config import Settings as Settings
@@ -54,6 +55,12 @@ if TYPE_CHECKING:
     from authapp.domain.mail.kinds import MailKind as MailKind
     from authapp.domain.mail.kinds import Recipient as Recipient
     from authapp.domain.mail.kinds import mail_kinds as mail_kinds
+    from authapp.domain.mail.transports import RecipientRefused as RecipientRefused
+    from authapp.domain.mail.transports import ServerUnavailable as ServerUnavailable
+    from authapp.domain.mail.transports import TemporaryFailure as TemporaryFailure
+    from authapp.domain.mail.transports import Transport as Transport
+    from authapp.domain.mail.transports import TransportKind as TransportKind
+    from authapp.domain.mail.transports import mail_transports as mail_transports
     from authapp.domain.passwords.checks import password_checks as password_checks
     from authapp.domain.providers import code_flow as code_flow
     from authapp.domain.providers.flows import ProviderFlow as ProviderFlow
@@ -88,7 +95,7 @@ _MODULES = {
     "authapp.api.requirements": ["Requirement"],
     "authapp.cli.alembic_env": ["run_project_migrations"],
     "authapp.cli.checks": ["CheckLevel", "CheckResult", "doctor_checks"],
-    "authapp.config": ["ProviderSettings", "RateLimit", "Settings", "SettingsError", "rate_limits"],
+    "authapp.config": ["MailServer", "ProviderSettings", "RateLimit", "Settings", "SettingsError", "rate_limits"],
     "authapp.context": ["OPERATOR", "Principal", "RequestContext"],
     "authapp.database.session": ["db", "transaction"],
     "authapp.domain": ["audit", "hooks"],
@@ -108,6 +115,14 @@ _MODULES = {
     "authapp.domain.imports.formats": ["ImportFormat", "import_formats"],
     "authapp.domain.mail": ["recipients"],
     "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],
+    "authapp.domain.mail.transports": [
+        "RecipientRefused",
+        "ServerUnavailable",
+        "TemporaryFailure",
+        "Transport",
+        "TransportKind",
+        "mail_transports",
+    ],
     "authapp.domain.passwords.checks": ["password_checks"],
     "authapp.domain.providers": ["code_flow"],
     "authapp.domain.providers.flows": ["ProviderFlow"],
