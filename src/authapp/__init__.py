@@ -41,10 +41,12 @@ if TYPE_CHECKING:
     from authapp.domain.email.address_proofs import use_token as use_token
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
     from authapp.domain.exports import export_sections as export_sections
+    from authapp.domain.factors.kinds import CodeRules as CodeRules
     from authapp.domain.factors.kinds import FactorAttempt as FactorAttempt
     from authapp.domain.factors.kinds import FactorKind as FactorKind
     from authapp.domain.factors.kinds import FactorTools as FactorTools
     from authapp.domain.factors.kinds import Prover as Prover
+    from authapp.domain.factors.kinds import SecondStep as SecondStep
     from authapp.domain.factors.kinds import deletes_rows as deletes_rows
     from authapp.domain.factors.kinds import factor_kinds as factor_kinds
     from authapp.domain.factors.stored_keys import EncryptedTable as EncryptedTable
@@ -104,10 +106,12 @@ _MODULES = {
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
     "authapp.domain.exports": ["export_sections"],
     "authapp.domain.factors.kinds": [
+        "CodeRules",
         "FactorAttempt",
         "FactorKind",
         "FactorTools",
         "Prover",
+        "SecondStep",
         "deletes_rows",
         "factor_kinds",
     ],

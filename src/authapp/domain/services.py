@@ -140,7 +140,7 @@ class Services:
                 tokens,
                 {
                     "password": factors.second_factors.reauthenticate_by_password,
-                    "code": factors.second_factors.reauthenticate_by_code,
+                    "factor": factors.second_factors.reauthenticate,
                     "credential": factors.passkey_login.reauthenticate,
                 },
             ),

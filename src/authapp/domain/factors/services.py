@@ -9,7 +9,7 @@ from authapp.domain.core_services import CoreServices
 from authapp.domain.factors import builtin_kinds  # noqa: F401 - it registers them
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.factor_resets import FactorResets
-from authapp.domain.factors.kinds import FactorTools, factor_kinds, offered_second_factors
+from authapp.domain.factors.kinds import FactorTools, offered_second_factors, second_steps
 from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_login import PasskeyLogin
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
@@ -51,7 +51,7 @@ class FactorServices:
             needed = "AUTHAPP_ENCRYPTION_KEYS or AUTHAPP_ORIGINS: nobody could get a second factor."
             raise SettingsError([f"AUTHAPP_SECOND_FACTOR_REQUIRED_ROLES needs {needed}"])
         tools = FactorTools(settings, core.encryption_keys, core.challenges, hooks)
-        made = {name: kind.prover(tools) for name, kind in factor_kinds.items() if kind.prover}
+        made = {name: step.prover(tools) for name, step in second_steps().items()}
         provers = {name: prover for name, prover in made.items() if prover}
         challenges = PasskeyChallenges(tools.challenges, settings.relying_party)
         proofs, changes = PasskeyProofs(challenges, hooks), FactorChanges(core.actor_policy, hooks)
