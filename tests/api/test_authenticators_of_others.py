@@ -8,15 +8,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import Column, MetaData, Table, Uuid, func, insert, select
 
-from authapp import FactorAttempt, FactorKind, Prover, RequestContext, SecondStep, create_app, factor_kinds
+from authapp import FactorAttempt, FactorKind, Prover, RequestContext, SecondStep
 from authapp.database.session import transaction
 from authapp.models import User
 from authenticator import Authenticator, request_options
-from conftest import dispose
 from databases import Databases
 from factories import Api, a_session, a_user, problem
 from factors import challenge_of
-from settings import settings
+from registered_kinds import app_with_kind
 
 badges = Table("badges", MetaData(), Column("user_id", Uuid))
 
@@ -37,14 +36,8 @@ def app(databases: Databases) -> Iterator[Flask]:
         second_step=SecondStep(prover=lambda _tools: Prover(prove, options), codes=None),
         delete=lambda _user_id, _since: 0,
     )
-    factor_kinds.register("badge", badge)
-    with databases.migrated() as url:
-        app = create_app(settings(database_url=url))
-        with app.app_context(), transaction() as session:
-            badges.create(session.connection())
+    with app_with_kind(databases, "badge", badge, badges) as app:
         yield app
-        dispose(app)
-    factor_kinds.unregister("badge")
 
 
 @pytest.fixture

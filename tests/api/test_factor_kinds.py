@@ -18,7 +18,6 @@ from authapp import (
     RequestContext,
     SecondStep,
     clock,
-    create_app,
     factor_kinds,
 )
 from authapp.context import OPERATOR
@@ -30,11 +29,10 @@ from authapp.domain.services import Services
 from authapp.errors import LastWayIn
 from authapp.models import User
 from authenticator import add_passkey
-from conftest import dispose
 from databases import Databases
 from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
 from factors import challenge_of, second_step
-from settings import settings
+from registered_kinds import app_with_kind
 
 CODE = "fax-4711"
 
@@ -73,14 +71,8 @@ FAX = FactorKind(
 
 @pytest.fixture
 def app(databases: Databases) -> Iterator[Flask]:
-    factor_kinds.register("fax", FAX)
-    with databases.migrated() as url:
-        app = create_app(settings(database_url=url))
-        with app.app_context(), transaction() as session:
-            fax_machines.create(session.connection())
+    with app_with_kind(databases, "fax", FAX, fax_machines) as app:
         yield app
-        dispose(app)
-    factor_kinds.unregister("fax")
 
 
 @pytest.fixture
