@@ -29,13 +29,7 @@ NEW_PASSWORD = "another long sentence"
 
 SENT_BEFORE = {
     *("before_registration", "before_session_start", "user_creating", "user_changing"),
-    *(
-        "credentials_voiding",
-        "factors_changing",
-        "recovery_code_used",
-        "recovery_codes_created",
-        "passkey_counter_reversed",
-    ),
+    *("credentials_voiding", "factors_changing"),
 }
 
 
