@@ -27,7 +27,6 @@ from authapp.domain.throttles import Throttles
 from authapp.domain.users.rows import lock_account
 from authapp.errors import (
     ChallengeInvalid,
-    Refusal,
     SecondFactorInvalid,
     SecondFactorRequired,
     StepUpRequired,
@@ -146,16 +145,7 @@ class SecondFactors:
             auth_time=clock.now(),
             account_version=login.account_version,
         )
-        try:
-            pair = self._sessions.start(result, context)
-        except Refusal as refusal:
-            if refusal.is_final:
-                _record_refused_login(login.user_id, factor, context, code=refusal.code)
-            raise
-        if pair is None:
-            _record_refused_login(login.user_id, factor, context)
-            raise ChallengeInvalid
-        return pair
+        return self._sessions.start_or_record(result, context, ChallengeInvalid(), factor=factor)
 
     def reauthenticate_by_password(self, user_id: UUID, password: str, context: RequestContext) -> AuthenticationResult:
         """Authenticate the user of a live session by the password. Raises what ``PasswordVerifier`` raises.
@@ -257,8 +247,3 @@ def _count_options(login: PendingLoginState) -> None:
 
 def _record_refusal(user_id: UUID, factor: str, context: RequestContext) -> None:
     audit.record(EventType.SECOND_FACTOR_REFUSED, context=context, subject_id=user_id, factor=factor)
-
-
-def _record_refused_login(user_id: UUID, factor: str, context: RequestContext, **details: Any) -> None:
-    with transaction():
-        audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=user_id, factor=factor, **details)
