@@ -136,7 +136,7 @@ ELSEWHERE = {
     "TEST_DATABASE_URL": "tests/databases.py",
     "WEB_CONCURRENCY": "src/authapp/serving/settings.py",
     "PORT": "tools/serve.py",
-    "SSL_CERT_FILE": "tests/domain/test_breached_passwords.py",
+    "SSL_CERT_FILE": "tests/domain/test_breach_range.py",
     "AUTHAPP_HASHING_QUEUE": "CHANGELOG.md",  # it was one, and is gone
 }
 """Names in capitals that are no settings: where each of them is read."""

@@ -55,7 +55,6 @@ def test_mails_can_go_to_a_folder_or_to_the_console(env: Set, tmp_path: Path) ->
         "smtp://host?tls=off",
         "smtps://host?starttls=off",
         "file://host/folder",
-        "http://mail.example.com",
         "smtp://user:s3cret@host/path",
     ],
 )
@@ -65,6 +64,12 @@ def test_what_is_no_server_is_named_without_its_secret(env: Set, value: str) -> 
     found = the_problem()
     assert found.startswith("AUTHAPP_MAIL_URL ")
     assert "s3cret" not in found
+
+
+def test_another_scheme_is_left_to_the_transport_of_that_name(env: Set) -> None:
+    found = server("acme://:s3cret@host?x=1", env)
+    assert (found.kind, found.url) == ("acme", "acme://:s3cret@host?x=1")
+    assert "s3cret" not in repr(found)
 
 
 def test_a_server_needs_a_sender(env: Set) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from authapp.cli.checks import CheckLevel as CheckLevel
     from authapp.cli.checks import CheckResult as CheckResult
     from authapp.cli.checks import doctor_checks as doctor_checks
+    from authapp.config import MailServer as MailServer
     from authapp.config import ProviderSettings as ProviderSettings
     from authapp.config import RateLimit as RateLimit
     from authapp.config import Settings as Settings
@@ -41,10 +42,12 @@ if TYPE_CHECKING:
     from authapp.domain.email.address_proofs import use_token as use_token
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
     from authapp.domain.exports import export_sections as export_sections
+    from authapp.domain.factors.kinds import CodeRules as CodeRules
     from authapp.domain.factors.kinds import FactorAttempt as FactorAttempt
     from authapp.domain.factors.kinds import FactorKind as FactorKind
     from authapp.domain.factors.kinds import FactorTools as FactorTools
     from authapp.domain.factors.kinds import Prover as Prover
+    from authapp.domain.factors.kinds import SecondStep as SecondStep
     from authapp.domain.factors.kinds import deletes_rows as deletes_rows
     from authapp.domain.factors.kinds import factor_kinds as factor_kinds
     from authapp.domain.factors.stored_keys import EncryptedTable as EncryptedTable
@@ -55,6 +58,12 @@ if TYPE_CHECKING:
     from authapp.domain.mail.kinds import MailKind as MailKind
     from authapp.domain.mail.kinds import Recipient as Recipient
     from authapp.domain.mail.kinds import mail_kinds as mail_kinds
+    from authapp.domain.mail.transports import RecipientRefused as RecipientRefused
+    from authapp.domain.mail.transports import ServerUnavailable as ServerUnavailable
+    from authapp.domain.mail.transports import TemporaryFailure as TemporaryFailure
+    from authapp.domain.mail.transports import Transport as Transport
+    from authapp.domain.mail.transports import TransportKind as TransportKind
+    from authapp.domain.mail.transports import mail_transports as mail_transports
     from authapp.domain.passwords.checks import password_checks as password_checks
     from authapp.domain.providers import code_flow as code_flow
     from authapp.domain.providers.flows import ProviderFlow as ProviderFlow
@@ -89,7 +98,7 @@ _MODULES = {
     "authapp.api.requirements": ["Requirement"],
     "authapp.cli.alembic_env": ["run_project_migrations"],
     "authapp.cli.checks": ["CheckLevel", "CheckResult", "doctor_checks"],
-    "authapp.config": ["ProviderSettings", "RateLimit", "Settings", "SettingsError", "rate_limits"],
+    "authapp.config": ["MailServer", "ProviderSettings", "RateLimit", "Settings", "SettingsError", "rate_limits"],
     "authapp.context": ["OPERATOR", "Principal", "RequestContext"],
     "authapp.database.session": ["db", "transaction"],
     "authapp.domain": ["audit", "hooks"],
@@ -99,10 +108,12 @@ _MODULES = {
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
     "authapp.domain.exports": ["export_sections"],
     "authapp.domain.factors.kinds": [
+        "CodeRules",
         "FactorAttempt",
         "FactorKind",
         "FactorTools",
         "Prover",
+        "SecondStep",
         "deletes_rows",
         "factor_kinds",
     ],
@@ -110,6 +121,14 @@ _MODULES = {
     "authapp.domain.imports.formats": ["ImportFormat", "import_formats"],
     "authapp.domain.mail": ["recipients"],
     "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],
+    "authapp.domain.mail.transports": [
+        "RecipientRefused",
+        "ServerUnavailable",
+        "TemporaryFailure",
+        "Transport",
+        "TransportKind",
+        "mail_transports",
+    ],
     "authapp.domain.passwords.checks": ["password_checks"],
     "authapp.domain.providers": ["code_flow"],
     "authapp.domain.providers.flows": ["ProviderFlow"],

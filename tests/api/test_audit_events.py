@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta, timezone
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -12,69 +10,12 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 from werkzeug.test import TestResponse
 
-from authapp import clock
-from authapp.context import OPERATOR
+from audit_scenes import NEW_PASSWORD, WRONG, Scene, events, refuse_events
 from authapp.database.session import db
-from authapp.domain import pruning
 from authapp.domain.audit import EventType, event_types
-from authapp.domain.services import Services
 from authapp.models import AuditEvent, User
-from cli.invoking import flask_users, succeeded
 from e2e.processes import ROOT
-from factories import PASSWORD, Api, a_session, a_user, problem
-from factors import a_session_with_two_factors, an_app
-
-NEW_PASSWORD = "another sentence, just as long"
-WRONG = "not the password"
-
-
-def events(app: Flask, event_type: str | None = None) -> list[AuditEvent]:
-    statement = select(AuditEvent).order_by(AuditEvent.occurred_at, AuditEvent.id)
-    with app.app_context():
-        return list(db.session.scalars(statement.where(AuditEvent.type == event_type) if event_type else statement))
-
-
-class Scene:
-    """An administrator and a user, each logged in."""
-
-    def __init__(self, app: Flask, api: Api) -> None:
-        self.app, self.api = app, api
-        self.admin, self.user = a_user(app, roles=["admin"]), a_user(app)
-        self.as_admin = a_session_with_two_factors(app, api, self.admin, an_app(app, self.admin)).access_token
-        self.pair = a_session(app, self.user)
-        self.token = self.pair.access_token
-
-    def patch(self, **changes: Any) -> Any:
-        return self.api("PATCH", f"/users/{self.user.id}", self.as_admin, json=changes)
-
-    def password(self, current: str) -> Any:
-        body = {"current_password": current, "new_password": NEW_PASSWORD}
-        return self.api("PUT", "/users/me/password", self.token, json=body)
-
-    def fail(self) -> TestResponse:
-        return self.api.log_in(self.user.username, WRONG)
-
-    def refresh(self, token: str) -> TestResponse:
-        return self.api.post("/auth/refresh", token=token)
-
-    def refresh_twice(self) -> None:
-        self.refresh(self.refresh(self.pair.refresh_token).get_json()["refresh_token"])
-
-    def id_of(self, name: str | None) -> UUID | None:
-        known = {"admin": self.admin.id, "user": self.user.id, None: None}
-        if name in known:
-            return known[name]
-        with self.app.app_context():
-            return Services.of(self.app).accounts.find(name).id
-
-    def state(self) -> dict[str, list[str]]:
-        """Return every row but for the trail itself, and the count of failures, which is kept before all else."""
-        tables = ("users", "user_roles", "roles", "sessions", "token_blocklist")
-        with self.app.app_context():
-            return {
-                table: sorted(db.session.scalars(text(f"SELECT row_to_json(t)::text FROM {table} AS t")))
-                for table in tables
-            }
+from factories import PASSWORD, Api, a_user, problem
 
 
 def account(name: str) -> dict[str, str]:
@@ -132,6 +73,8 @@ ACTIONS: dict[str, Action] = {
         "admin", None, lambda at: at.api("DELETE", "/roles/support", at.as_admin), first=make_support
     ),
 }
+
+
 ELSEWHERE = {
     # These need a provider.
     EventType.PROVIDER_LINKED: "tests/api/test_provider_links.py",
@@ -141,9 +84,9 @@ ELSEWHERE = {
     EventType.USER_EXPORTED: "tests/api/test_exports.py",
     EventType.USER_ERASED: "tests/cli/test_users_erase.py",
     EventType.USER_LOCKED: "tests/api/test_account_limits.py",
-    EventType.KEY_ROTATED: "tests/cli/test_keys.py",
-    EventType.KEY_RETIRED: "tests/cli/test_keys.py",
-    EventType.AUDIT_PRUNED: "tests/api/test_audit_events.py",
+    EventType.KEY_ROTATED: "tests/cli/test_key_rings.py",
+    EventType.KEY_RETIRED: "tests/cli/test_key_rings.py",
+    EventType.AUDIT_PRUNED: "tests/api/test_audit_pruning.py",
     EventType.SESSION_STEPPED_UP: "tests/api/test_step_ups.py",
     # These need an authenticator.
     EventType.FACTOR_ADDED: "tests/api/test_passkeys.py",
@@ -224,15 +167,6 @@ def test_what_was_refused_leaves_no_event(app: Flask, api: Api) -> None:
     assert len(events(app)) == before
 
 
-def refuse_events(app: Flask, event_type: str) -> None:
-    """Let the database refuse this type of event from now on."""
-    with app.app_context():
-        db.session.execute(
-            text(f"ALTER TABLE audit_events ADD CONSTRAINT refused CHECK (type <> '{event_type}') NOT VALID")
-        )
-        db.session.commit()
-
-
 @pytest.mark.committed
 @pytest.mark.parametrize("event_type", ACTIONS)
 def test_what_cannot_be_recorded_does_not_happen(app: Flask, api: Api, event_type: str) -> None:
@@ -258,180 +192,3 @@ def test_the_trail_can_only_grow(app: Flask, statement: Any) -> None:
         db.session.execute(statement)
     with app.app_context():
         db.session.rollback()
-
-
-def old_events(app: Flask, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    with monkeypatch.context() as patch:
-        past = clock.now() - timedelta(days=100)
-        patch.setattr(clock, "now", lambda: past)
-        for _ in range(count):
-            a_user(app)
-
-
-def prune(app: Flask) -> int:
-    with app.app_context():
-        return Services.of(app).audit.prune(timedelta(days=90), context=OPERATOR)
-
-
-def prunings(app: Flask) -> list[int]:
-    return [event.details["removed"] for event in events(app) if event.type == EventType.AUDIT_PRUNED]
-
-
-def test_pruning_removes_what_is_older_and_says_so(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    old_events(app, monkeypatch, 1)
-    a_user(app)
-    assert prune(app) == 1
-    assert [event.type for event in events(app)] == [EventType.USER_CREATED, EventType.AUDIT_PRUNED]
-    assert prunings(app) == [1]
-
-
-def test_events_of_one_type_can_be_pruned_sooner(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    old_events(app, monkeypatch, 2)
-    with monkeypatch.context() as patch:
-        past = clock.now() - timedelta(days=40)
-        patch.setattr(clock, "now", lambda: past)
-        api.log_in("nobody", "a guess")
-    api.log_in("nobody", "another guess")
-    with app.app_context():
-        removed = Services.of(app).audit.prune(timedelta(days=30), EventType.LOGIN_REFUSED, context=OPERATOR)
-    assert removed == 1
-    created, refused = EventType.USER_CREATED, EventType.LOGIN_REFUSED
-    assert sorted(event.type for event in events(app)) == [EventType.AUDIT_PRUNED, refused, created, created]
-    (details,) = [event.details for event in events(app) if event.type == EventType.AUDIT_PRUNED]
-    assert (details["removed"], details["type"]) == (1, EventType.LOGIN_REFUSED)
-
-
-def test_the_age_of_an_event_is_judged_by_the_clock_of_postgresql(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    a_user(app)
-    ahead = clock.now() + timedelta(days=365)
-    with monkeypatch.context() as patch:
-        patch.setattr(clock, "now", lambda: ahead)
-        assert prune(app) == 0
-    assert len(events(app, EventType.USER_CREATED)) == 1
-
-
-def test_a_pruning_that_removes_nothing_is_no_event(app: Flask) -> None:
-    a_user(app)
-    assert prune(app) == 0
-    assert prunings(app) == []
-
-
-def test_a_pruning_that_breaks_off_has_recorded_what_it_removed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruning, "BATCH", 2)
-    old_events(app, monkeypatch, 5)
-    batches = iter([pruning.transaction()])
-    with monkeypatch.context() as patch:
-        patch.setattr(pruning, "transaction", lambda: next(batches))
-        with pytest.raises(StopIteration):
-            prune(app)
-    assert prunings(app) == [2]
-    assert len(events(app, EventType.USER_CREATED)) == 3
-
-    assert prune(app) == 3
-    assert prunings(app) == [2, 2, 1]
-
-
-def test_a_pruning_that_cannot_be_recorded_removes_nothing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    old_events(app, monkeypatch, 1)
-    refuse_events(app, EventType.AUDIT_PRUNED)
-    with pytest.raises(DBAPIError):
-        prune(app)
-    assert len(events(app, EventType.USER_CREATED)) == 1
-
-
-def test_events_are_filtered_and_come_in_pages(app: Flask, api: Api) -> None:
-    scene = Scene(app, api)
-    scene.patch(status="disabled")
-    scene.patch(status="active")
-
-    def types(**query: Any) -> list[str]:
-        found: list[str] = []
-        while True:
-            page = api.get("/audit-events", scene.as_admin, query_string={"limit": 1, **query}).get_json()
-            found += [event["type"] for event in page["items"]]
-            if page["next_cursor"] is None:
-                return found
-            query["cursor"] = page["next_cursor"]
-
-    assert types(type="user.disabled") == ["user.disabled"]
-    of_user = types(user_id=str(scene.user.id))
-    assert of_user[:3] == ["user.enabled", "user.disabled", "session.started"]
-    of_admin = types(user_id=str(scene.admin.id))
-    assert of_admin[:2] == ["user.enabled", "user.disabled"]
-    assert types(since=clock.rfc3339(clock.now() + timedelta(hours=1))) == []
-    assert types(until=clock.rfc3339(clock.now() - timedelta(hours=1))) == []
-    problem(api.get("/audit-events", scene.as_admin, query_string={"since": "yesterday"}), 422, "validation_failed")
-
-
-@pytest.mark.parametrize("bound", ["since", "until"])
-@pytest.mark.parametrize(
-    ("timestamp", "status"),
-    [
-        ("2026-01-01T00:00:00+15:59", 200),
-        ("2026-01-01T00:00:00+16:00", 200),
-        ("2026-01-01T00:00:00-23:59", 200),
-        ("2026-01-01T00:00:00+23:59:59", 200),
-        ("0001-01-01T00:00:00Z", 200),
-        ("9999-12-31T23:59:59.999999Z", 200),
-        ("0001-01-01T00:00:00+00:01", 422),
-        ("0001-01-01T00:00:00+23:59", 422),
-        ("9999-12-31T23:59:59-23:59", 422),
-        ("9999-12-31T23:59:59-00:01", 422),
-        ("2026-01-01T00:00:00+24:00", 422),
-        ("2026-01-01T00:00:00", 422),
-        ("0000-01-01T00:00:00Z", 422),
-        ("10000-01-01T00:00:00Z", 422),
-        ("infinity", 422),
-        ("\0", 422),
-    ],
-)
-def test_a_time_of_any_offset_is_accepted_or_named(
-    app: Flask, api: Api, bound: str, timestamp: str, status: int
-) -> None:
-    token = a_session(app, a_user(app, roles=["admin"])).access_token
-    answer = api.get("/audit-events", token, query_string={bound: timestamp})
-    assert answer.status_code == status, answer.get_json()
-    if status == 422:
-        (error,) = problem(answer, 422, "validation_failed")["errors"]
-        assert error["pointer"] == f"#/query/{bound}"
-
-
-def test_an_offset_says_which_time_is_meant(app: Flask, api: Api) -> None:
-    token = a_session(app, a_user(app, roles=["admin"])).access_token
-    now = clock.now()
-
-    def found(offset: int, **bound: int) -> int:
-        zone = timezone(timedelta(hours=offset))
-        query = {name: (now + timedelta(minutes=minutes)).astimezone(zone) for name, minutes in bound.items()}
-        return len(api.get("/audit-events", token, query_string=query | {"limit": 1}).get_json()["items"])
-
-    for offset in (-23, 0, 23):
-        assert (found(offset, since=-5), found(offset, since=5)) == (1, 0)
-        assert (found(offset, until=-5), found(offset, until=5)) == (0, 1)
-
-
-def test_people_see_what_happened_to_them_but_not_where_administrators_sit(app: Flask, api: Api) -> None:
-    scene = Scene(app, api)
-    scene.fail()
-    scene.patch(roles=["admin"])
-    items = api.get("/users/me/activity", scene.token).get_json()["items"]
-    assert [item["type"] for item in items][:3] == ["role.granted", "login.refused", "session.started"]
-    granted, refused, started = items[:3]
-    assert granted["actor_id"] == str(scene.admin.id)
-    assert (granted["ip_address"], granted["user_agent"], granted["session_id"]) == (None, None, None)
-    assert refused["ip_address"] is not None
-    assert started["ip_address"] == "192.0.2.1"
-    assert {item["subject_id"] for item in items} == {str(scene.user.id)}
-
-
-def test_operators_are_recorded_without_an_actor_and_are_not_taken_for_guests(app: Flask, api: Api) -> None:
-    user = a_user(app)
-    succeeded(flask_users(app, "disable", user.username))
-    (event,) = events(app, EventType.USER_DISABLED)
-    assert (event.actor_id, event.subject_id) == (None, user.id)
-    assert (event.ip_address, event.user_agent, event.request_id) == (None, "flask CLI", None)
-
-    api.client.environ_base |= {"HTTP_USER_AGENT": "flask CLI"}
-    api.log_in("nobody")
-    (event,) = events(app, EventType.LOGIN_REFUSED)
-    assert (event.user_agent, event.ip_address is None, event.request_id is None) == ("flask CLI", False, False)

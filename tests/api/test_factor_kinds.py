@@ -8,9 +8,18 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, func, insert, literal, select
+from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, func, insert, select
 
-from authapp import FactorAttempt, FactorKind, Prover, RequestContext, clock, create_app, factor_kinds
+from authapp import (
+    CodeRules,
+    FactorAttempt,
+    FactorKind,
+    Prover,
+    RequestContext,
+    SecondStep,
+    clock,
+    factor_kinds,
+)
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.factors import recovery_code_proofs
@@ -20,11 +29,10 @@ from authapp.domain.services import Services
 from authapp.errors import LastWayIn
 from authapp.models import User
 from authenticator import add_passkey
-from conftest import dispose
 from databases import Databases
 from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
 from factors import challenge_of, second_step
-from settings import settings
+from registered_kinds import app_with_kind
 
 CODE = "fax-4711"
 
@@ -45,14 +53,16 @@ def delete_machines(user_id: UUID, since: datetime | None) -> int:
 
 SENT_TO = {"type": "object", "required": ["sent_to"], "properties": {"sent_to": {"type": "string"}}}
 
+FAX_STEP = SecondStep(
+    prover=lambda _tools: Prover(prove, lambda _user_id, _bound_to: {"sent_to": "a fax machine"}),
+    codes=CodeRules(fits=lambda code: code.startswith("fax")),
+    options_schema=SENT_TO,
+)
+
 FAX = FactorKind(
     state=select(func.count()).where(fax_machines.c.user_id == FactorKind.user_id).scalar_subquery(),
-    is_second=True,
+    second_step=FAX_STEP,
     is_way_in=True,
-    prover=lambda _tools: Prover(prove, lambda _user_id, _login: {"sent_to": "a fax machine"}),
-    has_options=True,
-    options_schema=SENT_TO,
-    fits=lambda code: code.startswith("fax"),
     delete=delete_machines,
     member="fax_machines",
     show=lambda _user_id, number: {"number": number},
@@ -61,14 +71,8 @@ FAX = FactorKind(
 
 @pytest.fixture
 def app(databases: Databases) -> Iterator[Flask]:
-    factor_kinds.register("fax", FAX)
-    with databases.migrated() as url:
-        app = create_app(settings(database_url=url))
-        with app.app_context(), transaction() as session:
-            fax_machines.create(session.connection())
+    with app_with_kind(databases, "fax", FAX, fax_machines) as app:
         yield app
-        dispose(app)
-    factor_kinds.unregister("fax")
 
 
 @pytest.fixture
@@ -125,27 +129,21 @@ def test_codes_that_are_asked_for_are_no_wrong_codes_of_the_account(app: Flask, 
     assert second_step(api, challenge_of(api, user), CODE, "fax").status_code == 200
 
 
-BADGE_PROVER = Prover(lambda _attempt, _context: ("badge",), lambda _user_id, _login: {})
-BADGE = FactorKind(state=literal(1), is_way_in=True, takes_code=False, has_options=True)
-"""A kind that is answered as a passkey is, of which every account has one."""
-
-
-@pytest.fixture
-def badge(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    factor_kinds.register("badge", replace(BADGE, prover=lambda _tools: BADGE_PROVER))
-    monkeypatch.setitem(Services.of(app).factors.second_factors._provers, "badge", BADGE_PROVER)  # type: ignore[arg-type]
-    yield
-    factor_kinds.unregister("badge")
-
-
-@pytest.mark.usefixtures("badge")
 def test_a_mere_way_in_is_no_second_step(app: Flask, api: Api, user: User) -> None:
-    key = add_passkey(api, a_session(app, a_user(app)).access_token)
     add_machine(app, user)
-    body = {"challenge": challenge_of(api, user), "factor": "badge"}
-    problem(api.post("/auth/second-factors", body), 401, "second_factor_invalid")
-    credential = key.get(api.post("/auth/passkey-challenges", {}).get_json())
-    problem(api.post("/auth/second-factors", {**body, "credential": credential}), 401, "second_factor_invalid")
+    body = {"challenge": challenge_of(api, user), "code": PASSWORD}
+    for way_in in ("password", "provider"):
+        problem(api.post("/auth/second-factors", {**body, "factor": way_in}), 422, "validation_failed")
+
+
+def test_a_step_up_may_ask_for_a_code_first(app: Flask, api: Api, user: User) -> None:
+    token = a_session(app, user).access_token
+    problem(api.post("/auth/step-ups", {"factor": "fax"}, token), 401, "second_factor_invalid")
+    add_machine(app, user)
+    asked = api.post("/auth/step-ups", {"factor": "fax"}, token)
+    assert (asked.status_code, asked.get_json()) == (200, {"sent_to": "a fax machine"})
+    problem(api.post("/auth/step-ups", {"factor": "totp"}, token), 422, "validation_failed")
+    assert api.post("/auth/step-ups", {"factor": "fax", "code": CODE}, token).status_code == 200
 
 
 def test_its_codes_are_counted_and_locked_as_those_of_an_app(app: Flask, api: Api, user: User) -> None:
@@ -167,7 +165,7 @@ def without_form(app: Flask) -> Iterator[None]:
     """Have the codes of fax machines any form."""
     del app  # it is there first
     factor_kinds.unregister("fax")
-    factor_kinds.register("fax", replace(FAX, fits=None))
+    factor_kinds.register("fax", replace(FAX, second_step=replace(FAX_STEP, codes=CodeRules())))
     yield
     factor_kinds.unregister("fax")
     factor_kinds.register("fax", FAX)
@@ -213,8 +211,10 @@ def test_it_is_in_the_contract(api: Api) -> None:
     schema = document["components"]["schemas"]["SecondFactor"]
     assert schema["properties"]["factor"]["enum"] == ["totp", "passkey", "recovery_code", "fax"]
     answer = document["paths"]["/api/v1/auth/second-factors"]["post"]["responses"]["200"]
-    references = [{"$ref": f"#/components/schemas/{name}"} for name in ("TokenPair", "PasskeyRequestOptions")]
-    assert answer["content"]["application/json"]["schema"]["oneOf"] == [*references, SENT_TO]
+    pair, passkeys = ({"$ref": f"#/components/schemas/{name}"} for name in ("TokenPair", "PasskeyRequestOptions"))
+    assert answer["content"]["application/json"]["schema"]["oneOf"] == [pair, passkeys, SENT_TO]
+    answer = document["paths"]["/api/v1/auth/step-ups"]["post"]["responses"]["200"]
+    assert answer["content"]["application/json"]["schema"]["oneOf"] == [pair, SENT_TO]
 
 
 def test_a_reset_deletes_it(app: Flask, api: Api, user: User) -> None:

@@ -27,11 +27,16 @@ from factors import a_session_with_two_factors, an_app
 from settings import mail, settings
 
 OF_ACCOUNTS = [
-    ("factor_removed", hooks.factors_changing, {"event": EventType.FACTOR_REMOVED, "factor": "all"}),
-    ("passkey_counter_reversed", hooks.passkey_counter_reversed, {}),
     ("password_changed", hooks.user_changing, {"fields": {"password"}, "previous": {}}),
-    ("recovery_code_used", hooks.recovery_code_used, {"remaining": 3}),
-    ("recovery_codes_created", hooks.recovery_codes_created, {}),
+    *(
+        (kind, hooks.factors_changing, {"event": event, "details": details})
+        for kind, event, details in [
+            ("factor_removed", EventType.FACTOR_REMOVED, {"factor": "all"}),
+            ("passkey_counter_reversed", EventType.PASSKEY_COUNTER_REVERSED, {"refused": True}),
+            ("recovery_code_used", EventType.RECOVERY_CODE_USED, {"remaining": 3}),
+            ("recovery_codes_created", EventType.RECOVERY_CODES_CREATED, {}),
+        ]
+    ),
 ]
 
 

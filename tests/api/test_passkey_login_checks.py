@@ -211,12 +211,12 @@ def test_step_22_a_copy_of_a_passkey_of_one_device_is_refused_and_recorded(
     reversed_counters = []
 
     def receive(_app: object, **details: Any) -> None:
-        reversed_counters.append((details["user_id"], details["name"], details["refused"]))
+        reversed_counters.append((details["user_id"], details["event"], details["details"]["refused"]))
 
-    with hooks.passkey_counter_reversed.connected_to(receive, sender=app):
+    with hooks.factors_changing.connected_to(receive, sender=app):
         authenticator.step = step
         refused(api, authenticator)
-    assert reversed_counters == [(user.id, "A key", True)]
+    assert reversed_counters == [(user.id, "passkey.counter_reversed", True)]
     (event,) = events_of(app, user, "passkey.counter_reversed")
     assert event.details.keys() == {"passkey_id", "name", "refused"}
     assert event.details["refused"] is True

@@ -1,6 +1,7 @@
 """Passkeys: adding, listing, renaming and deleting one's own, and logging in with one."""
 
 from typing import Any
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import update
 from test_step_ups import claims
 
 from authapp.database.session import transaction
+from authapp.domain.factors import passkey_proofs
 from authapp.models import User, UserStatus
 from authapp.security import base64url
 from authenticator import (
@@ -188,10 +190,12 @@ def test_who_has_a_password_may_delete_the_last_passkey(api: Api, token: str) ->
     assert api("DELETE", f"/users/me/passkeys/{passkeys(api, token)[0]['id']}", token).status_code == 204
 
 
-def test_a_disabled_account_and_an_unknown_passkey_get_the_same_answer(
-    app: Flask, api: Api, user: User, token: str
+def test_a_disabled_account_and_an_unknown_passkey_get_the_same_answer_for_the_same_work(
+    app: Flask, api: Api, user: User, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authenticator = add_passkey(api, token)
+    checks = Mock(wraps=passkey_proofs.verify_assertion)
+    monkeypatch.setattr(passkey_proofs, "verify_assertion", checks)
     stranger = Authenticator(user_handle=authenticator.user_handle)
     nobody = Authenticator(user_handle=uuid4().bytes)
     change(app, user, status=UserStatus.DISABLED)
@@ -200,6 +204,7 @@ def test_a_disabled_account_and_an_unknown_passkey_get_the_same_answer(
         problem(answer, 401, "passkey_invalid")
     bodies = [{**answer.get_json(), "request_id": ""} for answer in answers]
     assert bodies[0] == bodies[1] == bodies[2]
+    assert checks.call_count == len(answers)
 
 
 def test_a_refused_login_is_recorded(app: Flask, api: Api, user: User, token: str) -> None:

@@ -136,7 +136,9 @@ def test_a_right_code_is_no_wrong_one_if_the_account_changes_meanwhile(
     guess(api, user, phone, 9)
     with refusing_sessions(rename):
         problem(second_step(api, challenge_of(api, user), phone.code()), 401, "challenge_invalid")
-    assert [event.details for event in all_events(app, "login.refused")] == [{"factor": "totp"}]
+    assert [event.details for event in all_events(app, "login.refused")] == [
+        {"factor": "totp", "code": "challenge_invalid"}
+    ]
     user.username += "2"
     guess(api, user, phone, 9)
     assert second_step(api, challenge_of(api, user), phone.code(1)).status_code == 200

@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 import click
-from click.testing import Result
+from click.testing import CliRunner, Result
 from flask import Flask
 
+from authapp.cli.keys import keys
 from authapp.cli.tokens import tokens
 from authapp.cli.users import users
 
@@ -17,6 +18,11 @@ def flask_users(app: Flask, *arguments: str, stdin: str | bytes | None = None) -
 
 def flask_tokens(app: Flask, *arguments: str) -> Result:
     return invoke(app, tokens, *arguments)
+
+
+def flask_keys(*arguments: str) -> Result:
+    """Run ``flask keys`` without an application."""
+    return CliRunner().invoke(keys, arguments)
 
 
 def invoke(app: Flask, group: click.Group, *arguments: str, stdin: str | bytes | None = None) -> Result:

@@ -17,7 +17,7 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.mail.kinds import mail_kinds
-from authapp.domain.mail.transports import ConsoleTransport
+from authapp.domain.mail.local_transports import ConsoleTransport
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from cli.invoking import data, invoke, refused, succeeded

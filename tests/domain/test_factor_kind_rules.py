@@ -1,27 +1,27 @@
 """Kinds of factors that would lock their owners out, or hide each other, are refused when they are registered."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import false
 
-from authapp import FactorKind, Prover, create_app, factor_kinds
+from authapp import CodeRules, FactorKind, Prover, SecondStep, create_app, factor_kinds
 from authapp.config import SettingsError
 from authapp.domain.factors.enrolled import EnrolledFactors
 from authapp.domain.services import Services
 from settings import settings
 
-PROVEN: dict[str, Any] = {"prover": lambda _tools: Prover(lambda _attempt, _context: ())}
+STEP = SecondStep(prover=lambda _tools: Prover(lambda _attempt, _context: ()), codes=CodeRules())
 DELETED: dict[str, Any] = {"delete": lambda _user_id, _since: 0}
 
 
-@pytest.mark.parametrize("flag", ["is_second", "is_replacement"])
-@pytest.mark.parametrize("half", [{}, PROVEN, DELETED])
-def test_a_second_factor_can_be_proven_and_deleted(flag: str, half: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="needs a prover and a delete"):
-        FactorKind(state=false(), **{flag: True}, **half)
-    FactorKind(state=false(), **{flag: True}, **PROVEN, **DELETED)
+@pytest.mark.parametrize("step", [STEP, replace(STEP, is_replacement=True)])
+def test_what_a_login_asks_for_can_be_deleted(step: SecondStep) -> None:
+    with pytest.raises(ValueError, match="needs a delete"):
+        FactorKind(state=false(), second_step=step)
+    FactorKind(state=false(), second_step=step, **DELETED)
 
 
 @pytest.mark.parametrize(("name", "member"), [("badge", "passkeys"), ("passkeys", None), ("badge", "password")])
@@ -49,7 +49,7 @@ def test_a_second_factor_of_another_package_brings_the_routes() -> None:
     with pytest.raises(SettingsError, match="SECOND_FACTOR_REQUIRED_ROLES needs AUTHAPP_ENCRYPTION_KEYS or"):
         create_app(settings(**required))
     assert "second_factors" not in create_app(settings(**without)).blueprints
-    factor_kinds.register("badge", FactorKind(state=false(), is_second=True, **PROVEN, **DELETED))
+    factor_kinds.register("badge", FactorKind(state=false(), second_step=STEP, **DELETED))
     try:
         app = create_app(settings(**required))
         assert "second_factors" in app.blueprints

@@ -29,13 +29,7 @@ NEW_PASSWORD = "another long sentence"
 
 SENT_BEFORE = {
     *("before_registration", "before_session_start", "user_creating", "user_changing"),
-    *(
-        "credentials_voiding",
-        "factors_changing",
-        "recovery_code_used",
-        "recovery_codes_created",
-        "passkey_counter_reversed",
-    ),
+    *("credentials_voiding", "factors_changing"),
 }
 
 
@@ -216,7 +210,7 @@ def test_what_ends_no_session_tells_of_none(app: Flask, heard: Heard) -> None:
 def test_a_theft_is_told_as_the_end_of_its_session(app: Flask, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     pair = a_session(app, a_user(app))
     claims = services(app).tokens.read(pair.refresh_token)
-    monkeypatch.setattr(services(app).sessions, "_grace", -services(app).sessions._grace)
+    monkeypatch.setattr(services(app).sessions, "_retry", -services(app).sessions._retry)
     with app.app_context():
         services(app).sessions.refresh(claims, GUEST)
         heard.signals.clear()

@@ -10,7 +10,7 @@ from authapp.api.authenticate import current_principal
 from authapp.api.context import request_context
 from authapp.api.guards import limited, public, recent, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
-from authapp.api.responses import CACHEABLE, no_content
+from authapp.api.responses import CACHEABLE, as_json, no_content
 from authapp.api.schemas.factor_changes import KeptSessionsSchema, NoMembersSchema, ended_scope
 from authapp.api.schemas.passkeys import (
     NewPasskeySchema,
@@ -63,7 +63,7 @@ def create_passkey_challenge(body: dict[str, Any]) -> dict[str, Any]:  # noqa: A
 @blueprint.arguments(KeptSessionsSchema, location="query")
 @blueprint.response(201, NewPasskeySchema)
 @refuses(PasskeyInvalid, TooManyPasskeys)
-def create_passkey(body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+def create_passkey(body: dict[str, Any], query: dict[str, str]) -> Response:
     """Add a passkey.
 
     The challenge must be from this session, and the authenticator must have verified the user. Your other sessions end.
@@ -72,7 +72,7 @@ def create_passkey(body: dict[str, Any], query: dict[str, str]) -> dict[str, Any
     answer = PasskeyAnswer(body["credential"], body["challenge_id"])
     passkeys, scope = Services.of(current_app).factors.passkeys, ended_scope(query)
     passkey, codes = passkeys.register(current_principal().id, body["name"], answer, request_context(), scope=scope)
-    return {**vars(passkey), **({"recovery_codes": codes} if codes else {})}
+    return as_json(PasskeySchema().dump(passkey) | ({"recovery_codes": codes} if codes else {}), 201)
 
 
 @blueprint.get("")

@@ -1,6 +1,5 @@
 """Blueprint ``second_factors``: the second step of a login."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, current_app
@@ -9,29 +8,18 @@ from authapp.api.context import request_context
 from authapp.api.guards import limited, public
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import as_json
-from authapp.api.schemas.factors import CHALLENGE, TOTP_CODE, SecondFactorSchema
+from authapp.api.schemas.factors import CHALLENGE, TOTP_CODE, AnsweredSchemas, SecondFactorSchema
 from authapp.api.schemas.passkeys import PasskeyRequestOptionsSchema
 from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain import hooks
-from authapp.domain.factors.kinds import TOTP, factor_kinds
+from authapp.domain.factors.kinds import TOTP
 from authapp.domain.services import Services
 from authapp.errors import ChallengeInvalid, SecondFactorInvalid
 
 blueprint = Blueprint("second_factors", __name__, description="Second factors")
 
 
-class _Answers(Sequence[Any]):
-    """The schemas of the answers: always those of the kinds that are registered by now."""
-
-    def __getitem__(self, index: Any) -> Any:
-        options = (dict(kind.options_schema) for kind in factor_kinds.values() if kind.options_schema)
-        return [TokenPairSchema, PasskeyRequestOptionsSchema, *options][index]
-
-    def __len__(self) -> int:
-        return len(self[:])
-
-
-_EITHER = {"oneOf": _Answers()}
+_EITHER = {"oneOf": AnsweredSchemas(TokenPairSchema, PasskeyRequestOptionsSchema)}
 _EITHER_IS = "The tokens, or what to ask a passkey with."
 
 

@@ -37,8 +37,14 @@ def shown_sessions(page: Page[Session], current_id: UUID | None) -> dict[str, An
     """Return a page of sessions as their owner sees it; ``current_id`` is that of the request's token."""
     items = [
         {
-            **vars(session),
+            "id": session.id,
             "current": session.id == current_id,
+            "created_at": session.created_at,
+            "last_used_at": session.last_used_at,
+            "expires_at": session.expires_at,
+            "ip_address": session.ip_address,
+            "user_agent": session.user_agent,
+            "amr": session.amr,
             "acr": acr_of(session.amr),
             "auth_time": session.auth_time or session.created_at,
         }

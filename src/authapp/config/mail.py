@@ -17,23 +17,28 @@ _EXAMPLE = "smtp://user:password@host:587, smtps://user:password@host, file:///f
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where mail goes: to an SMTP server, to a folder as one ``.eml`` file each, or to standard output.
+    """Where mail goes: ``kind`` is the name of a transport in ``mail_transports``.
 
     ``tls`` is ``implicit`` for ``smtps://``, ``starttls`` by default, and ``off`` if the address says
-    ``?starttls=off``. ``folder`` is for ``file``, and the other fields are for ``smtp``.
+    ``?starttls=off``. ``folder`` is for ``file``, and the fields between are for ``smtp``. For transports of other
+    packages, ``url`` is the whole address.
     """
 
-    kind: Literal["smtp", "file", "console"]
+    kind: str
     host: str = ""
     port: int = 0
     tls: Literal["starttls", "implicit", "off"] = "starttls"
     username: str = ""
     password: str = field(default="", repr=False)
     folder: Path = Path()
+    url: str = field(default="", repr=False)
 
 
 def mail_server(value: str) -> MailServer:
-    """Return the server of an ``AUTHAPP_MAIL_URL``. Raises ``ValueError``, whose message does not quote the value."""
+    """Return the server of an ``AUTHAPP_MAIL_URL``. Raises ``ValueError``, whose message does not quote the value.
+
+    An address with another scheme than ours is left to the transport of that name, which may be registered later.
+    """
     try:
         url = urlsplit(value)
         port = url.port
@@ -43,6 +48,8 @@ def mail_server(value: str) -> MailServer:
         return MailServer("console")
     if url.scheme == "file" and not url.netloc and url.path.startswith("/"):
         return MailServer("file", folder=Path(unquote(url.path)))
+    if url.scheme not in {"", "file", "console", *_DEFAULT_PORTS}:
+        return MailServer(url.scheme, url=value)
     if url.scheme not in _DEFAULT_PORTS or not url.hostname or url.path.strip("/") or url.fragment:
         raise ValueError(f"must be an address such as {_EXAMPLE}")
     options = parse_qs(url.query, keep_blank_values=True)

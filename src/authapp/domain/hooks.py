@@ -10,9 +10,9 @@ Future versions may add keyword arguments, so accept ``**_``.
 
 - ``before_registration`` and ``before_session_start`` are sent before any transaction. A receiver can refuse by raising
   a ``Refusal``. It commits what it writes in a ``transaction()`` of its own; what it leaves open is rolled back.
-- ``user_creating``, ``user_changing``, ``credentials_voiding``, ``factors_changing``, ``recovery_code_used``,
-  ``recovery_codes_created`` and ``passkey_counter_reversed`` are sent within the transaction of the change. A receiver
-  can refuse, too. What it writes is committed together with the change, and an exception undoes both.
+- ``user_creating``, ``user_changing``, ``credentials_voiding`` and ``factors_changing`` are sent within the transaction
+  of the change. A receiver can refuse, too. What it writes is committed together with the change, and an exception
+  undoes both.
 - Every other signal is sent after the commit. An exception in a receiver is only logged. A receiver commits what it
   writes in a ``transaction()`` of its own; what it leaves open is rolled back.
 """
@@ -66,22 +66,12 @@ were added after it.
 """
 
 factors_changing = _signals.signal("factors-changing")
-"""``user_id``, ``event``, ``factor``: sent within the transaction that adds, removes or resets second factors.
+"""``user_id``, ``event``, ``details``: sent within the transaction in which something happens to second factors.
 
-``event`` is the type of the audit event, such as ``factor.added``. ``factor`` is the name of a kind, such
-as ``totp``; of a reset ``all``, or ``added_lately`` for those that were added lately.
-"""
-
-recovery_code_used = _signals.signal("recovery-code-used")
-"""``user_id``, ``remaining``: sent within the transaction that uses a recovery code; so many are left."""
-
-recovery_codes_created = _signals.signal("recovery-codes-created")
-"""``user_id``: sent within the transaction in which a user makes new recovery codes, in place of those from before."""
-
-passkey_counter_reversed = _signals.signal("passkey-counter-reversed")
-"""``user_id``, ``passkey_id``, ``name``, ``refused``: sent within the transaction that uses or refuses such a passkey.
-
-Its signature counter went back, so there may be a copy of it. ``refused`` is whether it was not accepted.
+``event`` is the type of the audit event, and ``details`` are those of it: of ``factor.added``, ``factor.removed`` and
+``factor.reset`` the ``factor``, which is the name of a kind, and of a reset ``all`` or ``added_lately``; of
+``recovery_code.used`` how many are ``remaining``; of ``passkey.counter_reversed`` whether the passkey was ``refused``.
+``recovery_codes.created`` is sent where they replace others.
 """
 
 user_registered = _signals.signal("user-registered")

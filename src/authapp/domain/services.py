@@ -1,7 +1,6 @@
 """The services: all use cases, wired for one application."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, Self
@@ -14,6 +13,7 @@ from authapp.domain.api_keys.client_credentials import ClientCredentials
 from authapp.domain.api_keys.last_seen_keys import LastSeenKeys
 from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit.trail import AuditTrail
+from authapp.domain.core_services import CoreServices, HasAppContext
 from authapp.domain.email.kinds import NEW_LOGIN
 from authapp.domain.email.services import EmailServices
 from authapp.domain.exports import Exports
@@ -26,12 +26,9 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.imports.imports import Imports
 from authapp.domain.mail.services import MailServices
 from authapp.domain.one_time_tokens import OneTimeTokens
-from authapp.domain.pages import Pages
-from authapp.domain.passwords.breached import breached_passwords
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.login import PasswordLogin
 from authapp.domain.passwords.policy import PasswordPolicy
-from authapp.domain.passwords.response_floor import ResponseFloor
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.principals import Principals
 from authapp.domain.principals.recent import ActorPolicy
@@ -42,20 +39,14 @@ from authapp.domain.roles.roles import Roles
 from authapp.domain.sessions.introspection import Introspection
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.step_up import StepUps
-from authapp.domain.throttles import Throttles
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
 from authapp.domain.users.erasure import Erasure
 from authapp.domain.users.name_keys import NameKeys
 from authapp.domain.users.never_verified import never_verified
 from authapp.domain.users.search import UserSearch
-from authapp.security.bulkhead import Bulkhead
-from authapp.security.cursors import Cursors
 from authapp.security.encryption_keys import EncryptionKeys
-from authapp.security.keys import InvalidKey, KeyRing
-from authapp.security.passwords import Passwords
-from authapp.security.signed_challenges import SignedChallenges
-from authapp.security.tokens import TokenRules, Tokens
+from authapp.security.tokens import Tokens
 from authapp.shared_names import EXTENSION
 
 
@@ -63,13 +54,6 @@ class HasExtensions(Protocol):
     """The part of a Flask application that ``Services.of`` uses."""
 
     extensions: dict[str, Any]
-
-
-class HasAppContext(Protocol):
-    """The part of a Flask application that ``Services.build`` uses."""
-
-    def app_context(self) -> AbstractContextManager[Any]:
-        """Open an application context."""
 
 
 @dataclass(frozen=True)
@@ -119,59 +103,30 @@ class Services:
 
         Raises ``authapp.security.keys.InvalidKey``, with the name of the setting, if the keys cannot be used.
         """
-        keys = _key_ring(settings)
-        encryption_keys = _encryption_keys(settings, keys)
-        tokens, pages, hooks = Tokens(keys, _rules(settings)), Pages(Cursors(keys)), Hooks(app)
-        hasher, policy = _hasher(settings), PasswordPolicy(breached_passwords(settings.breached_passwords))
-        throttles = Throttles(
-            fast_path, free_failures=settings.login_failures_per_account, max_failures=settings.login_failures_max
-        )
-        must_verify = settings.email_verification == "required"
-        verifier = PasswordVerifier(
-            hasher,
-            throttles,
-            fast_path,
-            verified_addresses=must_verify,
-            floor=ResponseFloor(settings.login_floor_ms / 1000),
-        )
-        principals, one_time_tokens = Principals(fast_path), OneTimeTokens()
-        rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), LastSeenKeys()
-        api_key_verifier = ApiKeyVerifier(fast_path, rate_limits, used_api_keys)
-        sessions = _sessions(settings, tokens, fast_path, hooks, pages)
-        search, trail = UserSearch(pages), AuditTrail(pages)
         actor_policy = ActorPolicy(
             settings.step_up_max_age,
             has_second_factors=bool(offered_second_factors(settings)),
             second_factors_of=lambda user_id: factors_of(user_id).second_factors,
         )
+        core = CoreServices.build(settings, fast_path, app, actor_policy)
+        tokens, pages, hooks, throttles = core.tokens, core.pages, core.hooks, core.throttles
+        policy, verifier, encryption_keys = core.password_policy, core.password_verifier, core.encryption_keys
+        must_verify = settings.email_verification == "required"
+        principals = Principals(fast_path)
+        rate_limits, used_api_keys = RateLimits(settings.rate_limit, fast_path), LastSeenKeys()
+        api_key_verifier = ApiKeyVerifier(fast_path, rate_limits, used_api_keys)
+        sessions = _sessions(core)
+        search, trail = UserSearch(pages), AuditTrail(pages)
         api_keys = ApiKeys(pages, api_key_verifier, actor_policy)
-        accounts = Accounts(
-            verifier, policy, hasher, hooks, actor_policy, registration_open=settings.registration == "open"
-        )
-        factors = FactorServices.build(
-            settings, keys, encryption_keys, verifier, sessions, throttles, actor_policy, hooks
-        )
-        mail = MailServices.build(settings, fast_path, one_time_tokens)
-        email = EmailServices.build(
-            settings,
-            mail,
-            one_time_tokens,
-            hooks,
-            accounts,
-            verifier,
-            actor_policy=actor_policy,
-            policy=policy,
-            hasher=hasher,
-            throttles=throttles,
-            sessions=sessions,
-            factor_resets=factors.resets,
-        )
+        accounts = Accounts(verifier, policy, hooks, actor_policy, registration_open=settings.registration == "open")
+        factors = FactorServices.build(core, sessions)
+        mail = MailServices.build(settings, fast_path, core.one_time_tokens)
         return cls(
             settings=settings,
             fast_path=fast_path,
             hooks=hooks,
             tokens=tokens,
-            hasher=hasher,
+            hasher=core.hasher,
             password_policy=policy,
             password_verifier=verifier,
             password_login=PasswordLogin(verifier, sessions, principals, hooks),
@@ -185,7 +140,7 @@ class Services:
                 tokens,
                 {
                     "password": factors.second_factors.reauthenticate_by_password,
-                    "code": factors.second_factors.reauthenticate_by_code,
+                    "factor": factors.second_factors.reauthenticate,
                     "credential": factors.passkey_login.reauthenticate,
                 },
             ),
@@ -195,7 +150,6 @@ class Services:
             administration=Administration(
                 accounts,
                 policy,
-                hasher,
                 throttles,
                 hooks,
                 actor_policy,
@@ -209,12 +163,10 @@ class Services:
             roles=Roles(pages, actor_policy.require_recent),
             audit=trail,
             rate_limits=rate_limits,
-            one_time_tokens=one_time_tokens,
+            one_time_tokens=core.one_time_tokens,
             mail=mail,
-            email=email,
-            providers=ProviderServices.build(
-                settings, SignedChallenges(keys), accounts, sessions, factors.changes, hooks
-            ),
+            email=EmailServices.build(core, mail, accounts, sessions, factors.resets),
+            providers=ProviderServices.build(core, accounts, sessions, factors.changes),
             encryption_keys=encryption_keys,
             pruning=Pruning(
                 leeway=settings.leeway,
@@ -245,52 +197,17 @@ class Services:
         return services
 
 
-def _key_ring(settings: Settings) -> KeyRing:
-    try:
-        return KeyRing.from_json(settings.jwt_keys)
-    except InvalidKey as error:
-        raise InvalidKey(f"AUTHAPP_JWT_KEYS: {error}") from None
-
-
-def _encryption_keys(settings: Settings, signing: KeyRing) -> EncryptionKeys | None:
-    if settings.encryption_keys is None:
-        return None
-    try:
-        return EncryptionKeys.from_json(settings.encryption_keys, reserved={key.kid for key in signing})
-    except InvalidKey as error:
-        raise InvalidKey(f"AUTHAPP_ENCRYPTION_KEYS: {error}") from None
-
-
-def _rules(settings: Settings) -> TokenRules:
-    return TokenRules(
-        issuer=settings.issuer,
-        audience=settings.audience,
-        access_ttl=settings.access_token_ttl,
-        refresh_ttl=settings.refresh_token_ttl,
-        leeway=settings.leeway,
-    )
-
-
 def _refresh_retry(settings: Settings) -> int:
     return max(settings.refresh_grace, settings.refresh_retry)
 
 
-def _hasher(settings: Settings) -> PasswordHasher:
-    passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
-    bulkhead = Bulkhead(
-        concurrency=settings.hashing_concurrency,
-        longest_wait=settings.hashing_queue_seconds,
-        seconds=passwords.seconds,
-    )
-    return PasswordHasher(passwords, bulkhead)
-
-
-def _sessions(settings: Settings, tokens: Tokens, fast_path: FastPath, hooks: Hooks, pages: Pages) -> Sessions:
+def _sessions(core: CoreServices) -> Sessions:
+    settings = core.settings
     return Sessions(
-        tokens,
-        fast_path,
-        hooks,
-        pages,
+        core.tokens,
+        core.fast_path,
+        core.hooks,
+        core.pages,
         session_ttl=settings.session_ttl,
         refresh_grace=settings.refresh_grace,
         refresh_retry=_refresh_retry(settings),

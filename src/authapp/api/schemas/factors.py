@@ -1,5 +1,6 @@
 """Schemas of second factors."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_dump, validate, validates_schema
@@ -7,7 +8,7 @@ from marshmallow import Schema, ValidationError, fields, post_dump, validate, va
 from authapp.api.schemas.fields import NO_NUL, RECOVERY_CODES, Timestamp, code_field
 from authapp.api.schemas.passkeys import AuthenticationCredentialSchema, PasskeySchema
 from authapp.api.schemas.providers import ProviderIdentitySchema
-from authapp.domain.factors.kinds import TOTP, factor_kinds, provable_kinds
+from authapp.domain.factors.kinds import TOTP, provable_kinds, second_steps
 
 CHALLENGE = "AZrHxFs-fVOmsjwdng9KdwyVsUgtBoEDNHFDSg7ZYdzKE0ZN9qOWYzMDbTM3G1J_"
 TOTP_CODE = "287082"
@@ -90,9 +91,31 @@ class SecondFactorSchema(Schema):
     @validates_schema
     def validate_proof(self, data: dict[str, Any], **_: Any) -> None:
         """Refuse a proof of another kind, and none where there is nothing to ask for first."""
-        kind = factor_kinds[data["factor"]]
-        proof = "code" if kind.takes_code else "credential"
-        if not {"code", "credential"} & data.keys() <= {proof}:
-            raise ValidationError("Send a code for a factor that has codes, or the credential of a passkey.", proof)
-        if proof not in data and not kind.has_options:
-            raise ValidationError("Send a code for this factor.", proof)
+        require_proof_of_kind(data)
+
+
+def require_proof_of_kind(data: dict[str, Any]) -> None:
+    """Refuse a body whose proof is not of the kind that its ``factor`` names. Raises ``ValidationError``.
+
+    Without a proof, a client asks for the options of the kind.
+    """
+    step = second_steps()[data["factor"]]
+    proof = "code" if step.codes else "credential"
+    if not {"code", "credential"} & data.keys() <= {proof}:
+        raise ValidationError("Send a code for a factor that has codes, or the credential of a passkey.", proof)
+    if proof not in data and not step.has_options:
+        raise ValidationError("Send a code for this factor.", proof)
+
+
+class AnsweredSchemas(Sequence[Any]):
+    """What answers a proof, or the question for options: always of the kinds that are registered by now."""
+
+    def __init__(self, *schemas: Any) -> None:
+        self._schemas = schemas
+
+    def __getitem__(self, index: Any) -> Any:
+        options = (dict(step.options_schema) for step in second_steps().values() if step.options_schema)
+        return [*self._schemas, *options][index]
+
+    def __len__(self) -> int:
+        return len(self[:])

@@ -4,20 +4,23 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
-from authapp.api.schemas.factors import TOTP_CODE, factor_name
+from authapp.api.schemas.factors import TOTP_CODE, factor_name, require_proof_of_kind
 from authapp.api.schemas.fields import code_field
 from authapp.api.schemas.passkeys import CHALLENGE_ID, AuthenticationCredentialSchema, Base64Url
 from authapp.api.schemas.users import KNOWN_PASSWORD
+from authapp.domain.factors.kinds import PASSKEY
 from authapp.domain.factors.passkey_challenges import PasskeyAnswer
-from authapp.domain.factors.second_factors import StepUpCode
+from authapp.domain.factors.second_factors import FactorProof
 
 
 class StepUpSchema(Schema):
-    """What authenticates the user again: one field, whose name is that of a method in ``StepUps``."""
+    """What authenticates the user again: a password, a code, or the answer of an authenticator."""
 
     password = fields.String(metadata=KNOWN_PASSWORD)
     code = code_field(description="A code of the authenticator app, or a recovery code.", examples=[TOTP_CODE])
-    factor = factor_name(required=False, description="Of which kind the code is. Without it, its form decides.")
+    factor = factor_name(
+        required=False, description="Of which kind the proof is. Without it, the form of a code decides."
+    )
     credential = fields.Nested(
         AuthenticationCredentialSchema,
         metadata={"description": "The answer of a passkey of yours. It is sent together with `challenge_id`."},
@@ -26,18 +29,24 @@ class StepUpSchema(Schema):
 
     @validates_schema
     def validate_choice(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse none and several."""
-        if len(data.keys() - {"challenge_id", "factor"}) != 1:
+        """Refuse several proofs, none, and one that is not of the kind in ``factor``."""
+        proofs = data.keys() & {"password", "code", "credential"}
+        if len(proofs) > 1 or not (proofs or "factor" in data):
             raise ValidationError("Send one of password, code and credential.", "password")
-        if ("credential" in data) != ("challenge_id" in data):
-            raise ValidationError("Send it together with a credential.", "challenge_id")
-        if "factor" in data and "code" not in data:
+        is_passkey = "credential" in data and "factor" not in data
+        if is_passkey != ("challenge_id" in data):
+            raise ValidationError("Send it together with the credential of a passkey.", "challenge_id")
+        if "factor" in data and ("password" in data or data["factor"] == PASSKEY):
             raise ValidationError("Send it together with a code.", "factor")
+        if "factor" in data:
+            require_proof_of_kind(data)
 
     @post_load
     def join_answer(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Return the method alone, with what it takes."""
-        if "code" in data:
-            return {"code": StepUpCode(**data)}
-        challenge_id = data.pop("challenge_id", None)
-        return {"credential": PasskeyAnswer(data["credential"], challenge_id)} if challenge_id else data
+        """Return the method alone, with what it takes; ``options`` is to ask for those of a factor."""
+        if "challenge_id" in data:
+            return {"credential": PasskeyAnswer(data["credential"], data["challenge_id"])}
+        if "password" in data:
+            return data
+        proof = data.get("code", data.get("credential"))
+        return {"options": data["factor"]} if proof is None else {"factor": FactorProof(proof, data.get("factor"))}

@@ -7,7 +7,7 @@ from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.queue import read_queue
 from authapp.domain.mail.templates import BadTemplate
-from authapp.domain.mail.transports import ServerUnavailable
+from authapp.domain.mail.transports import ServerUnavailable, mail_transports
 from authapp.domain.services import Services
 
 LATE_SECONDS = 600
@@ -26,7 +26,7 @@ def server(services: Services) -> CheckResult:
         return CheckResult(CheckLevel.FAIL, "mail", str(error), "Check AUTHAPP_MAIL_URL, and that the server runs.")
     finally:
         transport.close()
-    if address.kind != "smtp":
+    if mail_transports[address.kind].is_local:
         level = CheckLevel.WARN if services.settings.env == "production" else CheckLevel.OK
         advice = "Set AUTHAPP_MAIL_URL to a mail server." if level is CheckLevel.WARN else ""
         return CheckResult(level, "mail", "Mails are written on this machine, and reach nobody.", advice)

@@ -1,5 +1,6 @@
 """Mails that tell the owner of an account what happened to its second factors, stored by hooks."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,18 @@ from authapp.domain.email.kinds import (
     RECOVERY_CODES_CREATED,
 )
 from authapp.domain.mail.account_mails import AccountMails
+from authapp.domain.mail.kinds import mail_kinds
 from authapp.models import User
+
+_KINDS = {
+    EventType.FACTOR_ADDED: FACTOR_ADDED,
+    EventType.FACTOR_REMOVED: FACTOR_REMOVED,
+    EventType.FACTOR_RESET: FACTOR_REMOVED,
+    EventType.RECOVERY_CODE_USED: RECOVERY_CODE_USED,
+    EventType.RECOVERY_CODES_CREATED: RECOVERY_CODES_CREATED,
+    EventType.PASSKEY_COUNTER_REVERSED: PASSKEY_COUNTER_REVERSED,
+}
+"""The kind of mail about each event. That about a factor that was added has a link to undo it."""
 
 
 class FactorNotices:
@@ -25,36 +37,26 @@ class FactorNotices:
         self._account_mails = account_mails
 
     def connect(self, app: object) -> None:
-        """Connect to the hooks of ``app``. They refer to this object weakly: keep a reference."""
-        hooks.factors_changing.connect(self.store_change, sender=app)
-        hooks.recovery_code_used.connect(self.store_recovery_code_used, sender=app)
-        hooks.recovery_codes_created.connect(self.store_codes_created, sender=app)
-        hooks.passkey_counter_reversed.connect(self.store_counter_reversed, sender=app)
+        """Connect to the hook of ``app``. It refers to this object weakly: keep a reference."""
+        hooks.factors_changing.connect(self.store, sender=app)
 
-    def store_change(
-        self, _app: object, *, user_id: UUID, event: str, factor: str, context: RequestContext, **_: object
+    def store(
+        self,
+        _app: object,
+        *,
+        user_id: UUID,
+        event: str,
+        details: Mapping[str, Any],
+        context: RequestContext,
+        **_: object,
     ) -> None:
-        """Store the mail about a factor that was added, with a link to undo that; or about removed ones."""
-        kind = FACTOR_ADDED if event == EventType.FACTOR_ADDED else FACTOR_REMOVED
-        self._store(kind, user_id, context, factor=factor)
-
-    def store_codes_created(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
-        """Store the mail about new recovery codes."""
-        self._store(RECOVERY_CODES_CREATED, user_id, context)
-
-    def store_recovery_code_used(
-        self, _app: object, *, user_id: UUID, remaining: int, context: RequestContext, **_: object
-    ) -> None:
-        """Store the mail about a recovery code that was used."""
-        self._store(RECOVERY_CODE_USED, user_id, context, remaining=remaining)
-
-    def store_counter_reversed(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
-        """Store the mail about a passkey of which there may be a copy."""
-        self._store(PASSKEY_COUNTER_REVERSED, user_id, context)
-
-    def _store(self, kind: str, user_id: UUID, context: RequestContext, **details: Any) -> None:
-        user = db.session.get_one(User, user_id)
-        verified = user.email_verified_at is not None
+        """Store the mail about an event, with those of its details that the mail has."""
+        user, kind = db.session.get_one(User, user_id), _KINDS[event]
         self._account_mails.store(
-            kind, user_id=user_id, address=user.address, verified=verified, context=context, details=details
+            kind,
+            user_id=user_id,
+            address=user.address,
+            verified=user.email_verified_at is not None,
+            context=context,
+            details={name: details[name] for name in mail_kinds[kind].details},
         )

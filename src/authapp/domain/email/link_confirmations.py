@@ -4,11 +4,8 @@ from typing import Protocol
 
 from authapp.context import RequestContext
 from authapp.domain.one_time_tokens import OneTimeTokens
-from authapp.domain.token_purposes import TokenPurpose, token_purposes
+from authapp.domain.token_purposes import token_purposes
 from authapp.errors import OneTimeTokenInvalid, Refusal
-
-CONFIRMED_ELSEWHERE = frozenset({TokenPurpose.RESET_PASSWORD, TokenPurpose.LOGIN})
-"""Purposes whose links have routes of their own, because they need more than a token and a password."""
 
 
 class LinkConfirmation(Protocol):
@@ -35,9 +32,11 @@ class LinkConfirmations:
             self.add(use_case)
 
     def add(self, use_case: LinkConfirmation) -> None:
-        """Add a use case. Raises ``KeyError`` for an unknown purpose, ``ValueError`` for one that has a use case."""
-        token_purposes.require(use_case.purpose)
-        if use_case.purpose in self._use_cases or use_case.purpose in CONFIRMED_ELSEWHERE:
+        """Add a use case.
+
+        Raises ``KeyError`` for an unknown purpose, ``ValueError`` for one that has a use case or a route of its own.
+        """
+        if use_case.purpose in self._use_cases or token_purposes[use_case.purpose].has_own_route:
             raise ValueError(f"Links for {use_case.purpose!r} are confirmed by another use case already.")
         self._use_cases[use_case.purpose] = use_case
 

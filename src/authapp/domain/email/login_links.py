@@ -84,19 +84,13 @@ class LoginLinks:
         """
         result = self._authenticate(_hash(challenge), token, code, context)
         try:
-            pair = self._sessions.start(result, context)
+            return self._sessions.start_or_record(result, context, OneTimeTokenInvalid())
         except Refusal as refusal:
-            if refusal.is_final:
-                _record_refusal(result, refusal, context)
-            else:
+            if not refusal.is_final:
                 # The code was right, and no session starts that would reset the failures before it.
                 with transaction():
                     self._throttles.reset_failures(result.user_id, LOGIN_CODE)
             raise
-        if pair is None:
-            _record_refusal(result, OneTimeTokenInvalid(), context)
-            raise OneTimeTokenInvalid
-        return pair
 
     def _authenticate(
         self, challenge_hash: bytes, token: str | None, code: str | None, context: RequestContext
@@ -160,8 +154,3 @@ def _hash(challenge: str) -> bytes:
 def _digits(code: str) -> str:
     # People type a code as they read it, in groups.
     return "".join(code.split())
-
-
-def _record_refusal(result: AuthenticationResult, refusal: Refusal, context: RequestContext) -> None:
-    with transaction():
-        audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=result.user_id, code=refusal.code)

@@ -9,7 +9,6 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.mail.outbox import Outbox
 from authapp.domain.one_time_tokens import OneTimeTokens
-from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.throttles import Throttles
 from authapp.domain.token_purposes import TokenPurpose
@@ -29,7 +28,6 @@ class PasswordResets:
         outbox: Outbox,
         tokens: OneTimeTokens,
         policy: PasswordPolicy,
-        hasher: PasswordHasher,
         throttles: Throttles,
         hooks: Hooks,
     ) -> None:
@@ -37,7 +35,6 @@ class PasswordResets:
         self._outbox = outbox
         self._tokens = tokens
         self._policy = policy
-        self._hasher = hasher
         self._throttles = throttles
         self._hooks = hooks
 
@@ -71,8 +68,7 @@ class PasswordResets:
         if found is None or not found.is_current:
             raise OneTimeTokenInvalid
         names = {"username": found.username, "email": found.email}
-        self._policy.require_acceptable(new_password, **names, context=context, field="new_password")
-        new_hash = self._hasher.hash(new_password, context)
+        new_hash = self._policy.checked_hash(new_password, **names, context=context, field="new_password")
         with transaction():
             user = use_token(self._tokens, token, TokenPurpose.RESET_PASSWORD)
             prove_address(user, self._hooks, context)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from authapp.config import Settings
+from authapp.domain.core_services import CoreServices
 from authapp.domain.email.address_changes import AddressChanges
 from authapp.domain.email.address_undo import AddressUndo
 from authapp.domain.email.email_verifications import EmailVerifications
@@ -16,15 +16,8 @@ from authapp.domain.email.notices import Notices
 from authapp.domain.email.password_resets import PasswordResets
 from authapp.domain.email.verified_registrations import VerifiedRegistrations
 from authapp.domain.factors.factor_resets import FactorResets
-from authapp.domain.hooks import Hooks
 from authapp.domain.mail.services import MailServices
-from authapp.domain.one_time_tokens import OneTimeTokens
-from authapp.domain.passwords.hashing import PasswordHasher
-from authapp.domain.passwords.policy import PasswordPolicy
-from authapp.domain.passwords.verifier import PasswordVerifier
-from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.sessions.sessions import Sessions
-from authapp.domain.throttles import Throttles
 from authapp.domain.users.accounts import Accounts
 
 
@@ -45,37 +38,25 @@ class EmailServices:
 
     @classmethod
     def build(
-        cls,
-        settings: Settings,
-        mail: MailServices,
-        tokens: OneTimeTokens,
-        hooks: Hooks,
-        accounts: Accounts,
-        verifier: PasswordVerifier,
-        *,
-        actor_policy: ActorPolicy,
-        policy: PasswordPolicy,
-        hasher: PasswordHasher,
-        throttles: Throttles,
-        sessions: Sessions,
-        factor_resets: FactorResets,
+        cls, core: CoreServices, mail: MailServices, accounts: Accounts, sessions: Sessions, factor_resets: FactorResets
     ) -> Self:
-        """Create the use cases. ``tokens`` are those in the links."""
-        must_verify = settings.email_verification == "required"
-        verifications = EmailVerifications(mail.counted, tokens, verifier, hooks, required=must_verify)
-        address_changes = AddressChanges(verifier, actor_policy, tokens, mail.counted, mail.account_mails, hooks)
+        """Create the use cases."""
+        verification, tokens, hooks = core.settings.email_verification, core.one_time_tokens, core.hooks
+        verifier, throttles = core.password_verifier, core.throttles
+        verifications = EmailVerifications(mail.counted, tokens, verifier, hooks, required=verification == "required")
+        address_changes = AddressChanges(verifier, core.actor_policy, tokens, mail.counted, mail.account_mails, hooks)
         address_undo = AddressUndo(tokens, mail.account_mails, hooks)
         factor_undo = FactorUndo(tokens, factor_resets, hooks)
         return cls(
             verifications=verifications,
             verified_registrations=VerifiedRegistrations(accounts, mail.counted),
-            password_resets=PasswordResets(mail.counted, mail.outbox, tokens, policy, hasher, throttles, hooks),
+            password_resets=PasswordResets(mail.counted, mail.outbox, tokens, core.password_policy, throttles, hooks),
             forced_resets=ForcedResets(throttles, hooks),
             address_changes=address_changes,
             address_undo=address_undo,
             login_links=LoginLinks(mail.counted, tokens, throttles, sessions, hooks),
             link_confirmations=LinkConfirmations(tokens, verifications, address_changes, address_undo, factor_undo),
-            notices=Notices(mail.account_mails, mail.counted, verification=settings.email_verification),
+            notices=Notices(mail.account_mails, mail.counted, verification=verification),
             factor_notices=FactorNotices(mail.account_mails),
         )
 

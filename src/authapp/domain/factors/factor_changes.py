@@ -15,7 +15,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.factors import recovery_code_proofs
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import factor_kinds
-from authapp.domain.hooks import Hooks, factors_changing, recovery_codes_created
+from authapp.domain.hooks import Hooks, factors_changing
 from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.sessions import revocation
 from authapp.domain.sessions.sessions import LogoutScope
@@ -57,7 +57,7 @@ class FactorChange:
     def renew_recovery_codes(self, context: RequestContext) -> list[str]:
         """Return new recovery codes, which are never shown again. Those from before are void; the owner gets a mail."""
         codes = self._create_recovery_codes(context)
-        self._hooks.send_within(recovery_codes_created, context=context, user_id=self.user.id)
+        self._send(EventType.RECOVERY_CODES_CREATED, context)
         return codes
 
     def _create_recovery_codes(self, context: RequestContext) -> list[str]:
@@ -106,8 +106,11 @@ class FactorChange:
         kept = context.session_id if scope is LogoutScope.OTHERS else None
         self.ended = revocation.end_all(user.id, EndReason.FACTORS_CHANGED, now, keep=kept) if scope else 0
         audit.record(event, context=context, subject_id=user.id, factor=factor, sessions_ended=self.ended, **details)
-        self._hooks.send_within(factors_changing, context=context, user_id=user.id, event=event, factor=factor)
+        self._send(event, context, factor=factor, **details)
         self._hooks.send_user_changing(user, {"factors"}, context=context)
+
+    def _send(self, event: str, context: RequestContext, **details: Any) -> None:
+        self._hooks.send_within(factors_changing, context=context, user_id=self.user.id, event=event, details=details)
 
 
 class FactorChanges:

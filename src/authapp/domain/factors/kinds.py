@@ -39,7 +39,7 @@ class FactorTools:
 class FactorAttempt:
     """What somebody sent to prove a factor of an account: a code as it was typed, or the answer of an authenticator.
 
-    ``bound_to`` are the bytes for which the options of ``Prover`` were made; a step-up with a code has none.
+    ``bound_to`` are the bytes for which the options of ``Prover`` were made: they stand for one login, or one session.
     """
 
     user_id: UUID
@@ -53,12 +53,50 @@ class Prover:
 
     ``prove`` returns the methods (``amr``, RFC 8176) that an attempt proves; none if it is wrong. It works within the
     open transaction, where the account is locked, and consumes what it accepts. ``options`` takes the user's id, of an
-    account that has such a factor, and the bytes of a login. It returns, as JSON, what a client asks its
+    account that has such a factor, and the bytes of a login or a session. It returns, as JSON, what a client asks its
     authenticator with, or what it shows while a code is on its way.
     """
 
     prove: Callable[[FactorAttempt, RequestContext], tuple[str, ...]]
     options: Callable[[UUID, bytes], dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CodeRules:
+    """What the codes of a kind are like. Wrong ones are counted by account."""
+
+    fits: Callable[[str], bool] | None = None
+    """Whether a code has the form of this kind, for a step-up that does not say of which it is.
+
+    The first that fits is asked; if none does, the first that has no form.
+    """
+
+    is_guessable: bool = True
+    """Whether codes are refused after too many wrong ones. One that cannot be guessed opens a locked account."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SecondStep:
+    """How a kind is proven after a first factor: in a login, and in a step-up.
+
+    ``prover`` returns ``None`` if the application cannot prove the kind now. Without ``codes``, the proof is the answer
+    of a WebAuthn authenticator, which cannot be guessed. With ``is_replacement``, it stands in for a second factor that
+    was lost, and alone it is none.
+    """
+
+    prover: Callable[[FactorTools], Prover | None]
+    codes: CodeRules | None
+    is_replacement: bool = False
+    options_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of ``Prover.options``, for the OpenAPI document. Its ``required`` sets them apart from tokens.
+
+    Codes that are sent when a client asks for one need it. In a login, each request for one counts as a wrong code.
+    """
+
+    @property
+    def has_options(self) -> bool:
+        """Whether a client may ask for ``Prover.options`` before it sends a proof."""
+        return self.codes is None or self.options_schema is not None
 
 
 Delete = Callable[[UUID, datetime | None], int]
@@ -70,50 +108,22 @@ class FactorKind:
     """One kind of what an account can be logged in to with.
 
     ``state`` is what the account ``user_id`` has of it, as SQL that is false, 0 or null if it has none: all kinds are
-    read in one statement. ``prover`` returns ``None`` if the application cannot prove the kind now.
+    read in one statement.
 
-    Raises ``ValueError`` if what a login asks for could not be proven, or no reset would remove it: its owner would be
-    locked out.
+    Raises ``ValueError`` if no reset would remove what a login asks for: its owner would be locked out.
     """
 
     user_id: ClassVar[ColumnElement[UUID]] = USER_ID
 
     state: ColumnElement[Any]
-    is_second: bool = False
-    """Whether a login of an account that has it is asked for a second factor. It then needs a ``prover``."""
-
-    is_offered: Callable[[Settings], bool] = lambda _settings: True
-    """Whether users of an application with these settings can add it."""
-
-    is_replacement: bool = False
-    """Whether it replaces a second factor. Alone it is none."""
+    second_step: SecondStep | None = None
+    """Unless it replaces others, a login of an account that has it is asked for a second factor."""
 
     is_way_in: bool = False
     """Whether it starts a session by itself. A ``state`` that is no number counts as one way in."""
 
-    prover: Callable[[FactorTools], Prover | None] | None = None
-    takes_code: bool = True
-    """Whether the proof is a code, whose wrong tries are counted, and not the answer of a WebAuthn authenticator."""
-
-    has_options: bool = False
-    """Whether a login may ask for ``Prover.options`` first: those of an authenticator, or to have a code sent.
-
-    Each request for those of a kind that ``takes_code`` counts as a wrong code does, for this login alone.
-
-    A step-up has none: it takes codes without them, and of authenticators only passkeys.
-    """
-
-    options_schema: Mapping[str, Any] | None = None
-    """The JSON Schema of these options, for the OpenAPI document. Its ``required`` sets them apart from tokens."""
-
-    is_guessable: bool = True
-    """Whether codes are refused after too many wrong ones. One that cannot be guessed opens a locked account."""
-
-    fits: Callable[[str], bool] | None = None
-    """Whether a code has the form of this kind, for a step-up that does not say of which it is.
-
-    The first that fits is asked; if none does, the first that has no form.
-    """
+    is_offered: Callable[[Settings], bool] = lambda _settings: True
+    """Whether users of an application with these settings can add it."""
 
     delete: Delete | None = None
     """Without it, no reset removes the kind."""
@@ -125,8 +135,18 @@ class FactorKind:
     """Takes the user's id and the state, and returns the value of the member, as JSON has it."""
 
     def __post_init__(self) -> None:
-        if (self.is_second or self.is_replacement) and not (self.prover and self.delete):
-            raise ValueError("A second factor, and what replaces one, needs a prover and a delete.")
+        if self.second_step and not self.delete:
+            raise ValueError("A kind with a second step needs a delete.")
+
+    @property
+    def is_second(self) -> bool:
+        """Whether it is a second factor."""
+        return self.second_step is not None and not self.second_step.is_replacement
+
+    @property
+    def is_replacement(self) -> bool:
+        """Whether it replaces a second factor."""
+        return self.second_step is not None and self.second_step.is_replacement
 
 
 class _FactorKinds(Registry[FactorKind]):
@@ -150,14 +170,19 @@ def offered_second_factors(settings: Settings) -> list[str]:
     return [name for name, kind in factor_kinds.items() if kind.is_second and kind.is_offered(settings)]
 
 
+def second_steps() -> dict[str, SecondStep]:
+    """Return how each kind that is registered by now is proven after a first factor, by name."""
+    return {name: kind.second_step for name, kind in factor_kinds.items() if kind.second_step}
+
+
 class _Provable(Sequence[str]):
-    """The names of the kinds with a prover: always those that are registered by now."""
+    """The names of the kinds with a second step: always those that are registered by now."""
 
     def __getitem__(self, index: Any) -> Any:
-        return [name for name, kind in factor_kinds.items() if kind.prover][index]
+        return list(second_steps())[index]
 
     def __len__(self) -> int:
-        return len(self[:])
+        return len(second_steps())
 
 
 provable_kinds = _Provable()

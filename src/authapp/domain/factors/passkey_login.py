@@ -10,12 +10,13 @@ from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
+from authapp.domain.factors.kinds import PASSKEY
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer
 from authapp.domain.factors.passkey_proofs import PasskeyProofs, VerifiedAnswer
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
-from authapp.errors import PasskeyInvalid, Refusal
+from authapp.errors import PasskeyInvalid
 from authapp.models import User
 from authapp.security.passkey_responses import ResponseRefused, user_handle_of
 
@@ -39,16 +40,7 @@ class PasskeyLogin:
         Raises ``PasskeyInvalid``, or what a hook raises.
         """
         result = self._authenticate(answer, context)
-        try:
-            pair = self._sessions.start(result, context)
-        except Refusal as refusal:
-            if refusal.is_final:
-                _record_refusal(result.user_id, context, code=refusal.code)
-            raise
-        if pair is None:
-            _record_refusal(result.user_id, context)
-            raise PasskeyInvalid
-        return pair
+        return self._sessions.start_or_record(result, context, PasskeyInvalid(), factor=PASSKEY)
 
     def reauthenticate(self, user_id: UUID, answer: PasskeyAnswer, context: RequestContext) -> AuthenticationResult:
         """Authenticate the user of a live session again, with a passkey of their own. Raises ``PasskeyInvalid``."""
@@ -85,6 +77,6 @@ def _version_of(user_id: UUID) -> Any:
     return db.session.scalar(select(User.updated_at).where(User.id == user_id))
 
 
-def _record_refusal(user_id: UUID | None, context: RequestContext, **details: Any) -> None:
+def _record_refusal(user_id: UUID | None, context: RequestContext) -> None:
     with transaction():
-        audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=user_id, factor="passkey", **details)
+        audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=user_id, factor=PASSKEY)

@@ -17,7 +17,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.factors.kinds import FactorAttempt
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
 from authapp.domain.factors.passkey_options import request_options
-from authapp.domain.hooks import Hooks, passkey_counter_reversed
+from authapp.domain.hooks import Hooks, factors_changing
 from authapp.models import Passkey, User, UserStatus
 from authapp.security.passkey_responses import (
     Assertion,
@@ -147,18 +147,10 @@ class PasskeyProofs:
         """
         if sign_count > passkey.sign_count or sign_count == passkey.sign_count == 0:
             return True
-        refused = not passkey.backup_eligible
-        details: dict[str, Any] = {"name": passkey.name, "refused": refused}
-        audit.record(
-            EventType.PASSKEY_COUNTER_REVERSED,
-            context=context,
-            subject_id=passkey.user_id,
-            passkey_id=str(passkey.id),
-            **details,
-        )
-        self._hooks.send_within(
-            passkey_counter_reversed, context=context, user_id=passkey.user_id, passkey_id=passkey.id, **details
-        )
+        user_id, event, refused = passkey.user_id, EventType.PASSKEY_COUNTER_REVERSED, not passkey.backup_eligible
+        details: dict[str, Any] = {"passkey_id": str(passkey.id), "name": passkey.name, "refused": refused}
+        audit.record(event, context=context, subject_id=user_id, **details)
+        self._hooks.send_within(factors_changing, context=context, user_id=user_id, event=event, details=details)
         return not refused
 
 

@@ -7,6 +7,7 @@ written in Crockford's base32, whose letters are not mistaken for digits.
 import re
 from hashlib import sha256
 from secrets import choice
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select
@@ -17,7 +18,7 @@ from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.factors.kinds import FactorAttempt, deletes_rows
-from authapp.domain.hooks import Hooks, recovery_code_used
+from authapp.domain.hooks import Hooks, factors_changing
 from authapp.domain.sessions.authentication import RECOVERY
 from authapp.domain.users.rows import lock_account
 from authapp.models import RecoveryCode
@@ -62,12 +63,12 @@ class RecoveryCodeProofs:
 
     def prove(self, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
         """Use a code; see ``Prover``. It is recorded, and the owner gets a mail."""
-        user_id = attempt.user_id
+        user_id, event = attempt.user_id, EventType.RECOVERY_CODE_USED
         if not consume(user_id, attempt.proof):
             return ()
-        left = remaining(user_id)
-        audit.record(EventType.RECOVERY_CODE_USED, context=context, subject_id=user_id, remaining=left)
-        self._hooks.send_within(recovery_code_used, context=context, user_id=user_id, remaining=left)
+        details: dict[str, Any] = {"remaining": remaining(user_id)}
+        audit.record(event, context=context, subject_id=user_id, **details)
+        self._hooks.send_within(factors_changing, context=context, user_id=user_id, event=event, details=details)
         return (RECOVERY,)
 
 

@@ -3,8 +3,8 @@
 Any first factor passes through ``Sessions.start``, whose hook asks here: no route that hands out tokens can forget it.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.factors import pending_logins
 from authapp.domain.factors.enrolled import factors_of
-from authapp.domain.factors.kinds import FactorAttempt, Prover, factor_kinds
+from authapp.domain.factors.kinds import FactorAttempt, Prover, second_steps
 from authapp.domain.factors.pending_logins import PendingLoginState
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
@@ -27,7 +27,6 @@ from authapp.domain.throttles import Throttles
 from authapp.domain.users.rows import lock_account
 from authapp.errors import (
     ChallengeInvalid,
-    Refusal,
     SecondFactorInvalid,
     SecondFactorRequired,
     StepUpRequired,
@@ -36,10 +35,13 @@ from authapp.errors import (
 
 
 @dataclass(frozen=True)
-class StepUpCode:
-    """A code for a step-up, as it was typed, and of which kind it is, if the client says so."""
+class FactorProof:
+    """A proof of a factor in a step-up: a code as it was typed, or the answer of an authenticator.
 
-    code: str
+    ``factor`` is of which kind it is. A client need not say so for a code.
+    """
+
+    proof: Any
     factor: str | None = None
 
 
@@ -86,12 +88,20 @@ class SecondFactors:
         ``SecondFactorInvalid`` for a factor that the account lacks, or that has no such options.
         """
         login = _pending_login(token)
-        prover = self._accepted(login, factor)
-        if prover.options is None:
-            raise SecondFactorInvalid
-        if factor_kinds[factor].takes_code:
+        options = self._options(login.user_id, factor)
+        if second_steps()[factor].codes:
             _count_options(login)
-        return prover.options(login.user_id, login.token_hash)
+        return options(login.user_id, login.token_hash)
+
+    def step_up_options(self, user_id: UUID, factor: str, context: RequestContext) -> dict[str, Any]:
+        """Return the same for a step-up of the session of ``context``. Raises ``SecondFactorInvalid``, as above."""
+        return self._options(user_id, factor)(user_id, _bytes_of_session(context))
+
+    def _options(self, user_id: UUID, factor: str) -> Callable[[UUID, bytes], dict[str, Any]]:
+        options = self._accepted(user_id, factor).options
+        if options is None:
+            raise SecondFactorInvalid
+        return options
 
     def log_in(self, token: str, factor: str, proof: Any, context: RequestContext) -> TokenPair:
         """Start the session of the login that waits with ``token``, and return its tokens.
@@ -103,33 +113,28 @@ class SecondFactors:
         wrong codes, over all logins and step-ups of the account.
         """
         login = _pending_login(token)
-        prover, takes_code = self._accepted(login, factor), factor_kinds[factor].takes_code
+        prover = self._accepted(login.user_id, factor)
         attempt = FactorAttempt(login.user_id, proof, login.token_hash)
-        with self._counted(login.user_id, factor) if takes_code else nullcontext(), transaction():
+        with self._counted(login.user_id, factor) as is_counted, transaction():
             _lock(login)
             amr = prover.prove(attempt, context)
             if amr:
                 pending_logins.consume(login)
                 # Here, and not as the session starts: a right code is no guess, whatever refuses the login afterwards.
                 self._throttles.reset_failures(login.user_id, SECOND_FACTOR)
-            elif takes_code:
+            elif is_counted:
                 pending_logins.count_failure(login)
                 _record_refusal(login.user_id, factor, context)
         if not amr:
             raise SecondFactorInvalid
         return self._start(login, factor, amr, context)
 
-    def _accepted(self, login: PendingLoginState, factor: str) -> Prover:
-        """Return the prover of a kind that completes the login. Raises ``SecondFactorInvalid`` for any other.
+    def _accepted(self, user_id: UUID, factor: str) -> Prover:
+        """Return the prover of a kind that the account has as a second step. Raises ``SecondFactorInvalid``.
 
-        Without this, a mere way in, such as the first factor once more, would count as a second one.
+        Recovery codes alone are none: they replace a factor.
         """
-        if factor not in factors_of(login.user_id).accepted_factors:
-            raise SecondFactorInvalid
-        return self._prover(factor)
-
-    def _prover(self, factor: str) -> Prover:
-        if factor not in self._provers:
+        if factor not in self._provers or factor not in factors_of(user_id).accepted_factors:
             raise SecondFactorInvalid
         return self._provers[factor]
 
@@ -140,16 +145,7 @@ class SecondFactors:
             auth_time=clock.now(),
             account_version=login.account_version,
         )
-        try:
-            pair = self._sessions.start(result, context)
-        except Refusal as refusal:
-            if refusal.is_final:
-                _record_refused_login(login.user_id, factor, context, code=refusal.code)
-            raise
-        if pair is None:
-            _record_refused_login(login.user_id, factor, context)
-            raise ChallengeInvalid
-        return pair
+        return self._sessions.start_or_record(result, context, ChallengeInvalid(), factor=factor)
 
     def reauthenticate_by_password(self, user_id: UUID, password: str, context: RequestContext) -> AuthenticationResult:
         """Authenticate the user of a live session by the password. Raises what ``PasswordVerifier`` raises.
@@ -161,20 +157,21 @@ class SecondFactors:
             raise StepUpRequired(acr_values=MULTI_FACTOR)
         return self._verifier.reauthenticate(user_id, password, context)
 
-    def reauthenticate_by_code(
-        self, user_id: UUID, answer: StepUpCode, context: RequestContext
-    ) -> AuthenticationResult:
-        """Authenticate the user of a live session by a code of any kind, such as a recovery code.
+    def reauthenticate(self, user_id: UUID, answer: FactorProof, context: RequestContext) -> AuthenticationResult:
+        """Authenticate the user of a live session by a proof of any kind, such as a recovery code.
 
         Raises ``SecondFactorInvalid``, or ``TooManyRequests`` as above.
         """
-        factor = self._kind_of(user_id, answer)
-        with self._counted(user_id, factor), transaction():
+        factor = answer.factor or self._kind_of_code(user_id, answer.proof)
+        # Before it is counted: a thief of a session could lock a factor before its owner adds it.
+        prover = self._accepted(user_id, factor)
+        attempt = FactorAttempt(user_id, answer.proof, _bytes_of_session(context))
+        with self._counted(user_id, factor) as is_counted, transaction():
             user = lock_account(user_id)
-            amr = self._prover(factor).prove(FactorAttempt(user_id, answer.code), context)
+            amr = prover.prove(attempt, context)
             if amr:
                 self._throttles.reset_failures(user_id, SECOND_FACTOR)
-            else:
+            elif is_counted:
                 _record_refusal(user_id, factor, context)
         if not amr:
             raise SecondFactorInvalid
@@ -182,37 +179,39 @@ class SecondFactors:
             user_id, (*amr, MULTI_FACTOR), auth_time=clock.now(), account_version=user.updated_at
         )
 
-    def _kind_of(self, user_id: UUID, answer: StepUpCode) -> str:
-        """Return the kind of a code: the one that is named, or the first whose form it has; see ``FactorKind.fits``.
+    def _kind_of_code(self, user_id: UUID, code: str) -> str:
+        """Return the first kind of the account whose form a code has; see ``CodeRules.fits``.
 
-        Raises ``SecondFactorInvalid`` if the account has none such, which is not counted: a thief of a session could
-        lock a factor before its owner adds it.
+        Raises ``SecondFactorInvalid``.
         """
-        names = [
-            name
-            for name in factors_of(user_id).accepted_factors
-            if name in self._provers and factor_kinds[name].takes_code and answer.factor in {None, name}
-        ]
-        for name in sorted(names, key=lambda name: factor_kinds[name].fits is None):
-            fits = factor_kinds[name].fits
-            if answer.factor or fits is None or fits(answer.code):
+        accepted, steps = factors_of(user_id).accepted_factors, second_steps()
+        rules = [(name, steps[name].codes) for name in accepted if name in self._provers]
+        forms = [(name, codes.fits) for name, codes in rules if codes]
+        for name, fits in sorted(forms, key=lambda form: form[1] is None):
+            if fits is None or fits(code):
                 return name
         raise SecondFactorInvalid
 
     @contextmanager
-    def _counted(self, user_id: UUID, factor: str) -> Iterator[None]:
-        """Count an attempt at a code before it is compared. Raises ``TooManyRequests``.
+    def _counted(self, user_id: UUID, factor: str) -> Iterator[bool]:
+        """Count an attempt at a code before it is compared; yield ``False`` for a factor that has none.
 
         A code that cannot be guessed opens an account whose codes are locked. Its failures are counted all the same.
+
+        Raises ``TooManyRequests``.
         """
+        codes = second_steps()[factor].codes
+        if codes is None:
+            yield False
+            return
         attempt = None
         try:
             attempt = self._throttles.reserve(user_id, SECOND_FACTOR)
         except TooManyRequests:
-            if factor_kinds[factor].is_guessable:
+            if codes.is_guessable:
                 raise
         try:
-            yield
+            yield True
         except SecondFactorInvalid:
             raise
         except Exception:
@@ -220,6 +219,10 @@ class SecondFactors:
             if attempt is not None:
                 self._throttles.release(user_id, SECOND_FACTOR, attempt)
             raise
+
+
+def _bytes_of_session(context: RequestContext) -> bytes:
+    return context.session_id.bytes if context.session_id else b""
 
 
 def _pending_login(token: str) -> PendingLoginState:
@@ -244,8 +247,3 @@ def _count_options(login: PendingLoginState) -> None:
 
 def _record_refusal(user_id: UUID, factor: str, context: RequestContext) -> None:
     audit.record(EventType.SECOND_FACTOR_REFUSED, context=context, subject_id=user_id, factor=factor)
-
-
-def _record_refused_login(user_id: UUID, factor: str, context: RequestContext, **details: Any) -> None:
-    with transaction():
-        audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=user_id, factor=factor, **details)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from authapp.config import Settings, SettingsError
+from authapp.config import SettingsError
+from authapp.domain.core_services import CoreServices
 from authapp.domain.factors import builtin_kinds  # noqa: F401 - it registers them
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.factor_resets import FactorResets
-from authapp.domain.factors.kinds import FactorTools, factor_kinds, offered_second_factors
+from authapp.domain.factors.kinds import FactorTools, offered_second_factors, second_steps
 from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_login import PasskeyLogin
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
@@ -17,14 +18,7 @@ from authapp.domain.factors.recovery_codes import RecoveryCodes
 from authapp.domain.factors.second_factors import SecondFactors
 from authapp.domain.factors.totp_enrolment import TotpEnrolment
 from authapp.domain.factors.totp_factors import TotpFactors
-from authapp.domain.hooks import Hooks
-from authapp.domain.passwords.verifier import PasswordVerifier
-from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.sessions.sessions import Sessions
-from authapp.domain.throttles import Throttles
-from authapp.security.encryption_keys import EncryptionKeys
-from authapp.security.keys import KeyRing
-from authapp.security.signed_challenges import SignedChallenges
 
 
 @dataclass(frozen=True)
@@ -45,40 +39,31 @@ class FactorServices:
     passkey_login: PasskeyLogin
 
     @classmethod
-    def build(
-        cls,
-        settings: Settings,
-        keys: KeyRing,
-        encryption_keys: EncryptionKeys | None,
-        verifier: PasswordVerifier,
-        sessions: Sessions,
-        throttles: Throttles,
-        actor_policy: ActorPolicy,
-        hooks: Hooks,
-    ) -> Self:
-        """Create the use cases. ``keys`` are those that sign tokens: others are derived from them.
+    def build(cls, core: CoreServices, sessions: Sessions) -> Self:
+        """Create the use cases.
 
-        Without ``encryption_keys``, no code of an authenticator app can be checked. Raises ``SettingsError`` if roles
+        Without encryption keys, no code of an authenticator app can be checked. Raises ``SettingsError`` if roles
         require a second factor that nobody could add.
         """
+        settings, hooks = core.settings, core.hooks
         offered = offered_second_factors(settings)
         if settings.second_factor_required_roles and not offered:
             needed = "AUTHAPP_ENCRYPTION_KEYS or AUTHAPP_ORIGINS: nobody could get a second factor."
             raise SettingsError([f"AUTHAPP_SECOND_FACTOR_REQUIRED_ROLES needs {needed}"])
-        tools = FactorTools(settings, encryption_keys, SignedChallenges(keys), hooks)
-        made = {name: kind.prover(tools) for name, kind in factor_kinds.items() if kind.prover}
+        tools = FactorTools(settings, core.encryption_keys, core.challenges, hooks)
+        made = {name: step.prover(tools) for name, step in second_steps().items()}
         provers = {name: prover for name, prover in made.items() if prover}
         challenges = PasskeyChallenges(tools.challenges, settings.relying_party)
-        proofs, changes = PasskeyProofs(challenges, hooks), FactorChanges(actor_policy, hooks)
+        proofs, changes = PasskeyProofs(challenges, hooks), FactorChanges(core.actor_policy, hooks)
         totp_factors = TotpFactors.of(tools)
         return cls(
             offered=offered,
             totp_factors=totp_factors,
-            second_factors=SecondFactors(provers, verifier, sessions, throttles),
+            second_factors=SecondFactors(provers, core.password_verifier, sessions, core.throttles),
             totp_enrolment=TotpEnrolment(totp_factors, changes),
             recovery_codes=RecoveryCodes(changes),
             changes=changes,
-            resets=FactorResets(throttles, changes),
+            resets=FactorResets(core.throttles, changes),
             passkeys=Passkeys(challenges, changes),
             passkey_proofs=proofs,
             passkey_login=PasskeyLogin(proofs, sessions),

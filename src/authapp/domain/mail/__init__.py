@@ -20,7 +20,8 @@ How it is sent:
 - ``one_time_secrets``: its token and its code
 - ``messages``: its words, its link and its headers
 - ``templates``: where the words are
-- ``transports``: what takes a message, and fails in three ways
+- ``transports``: what takes a message, and fails in three ways; their open list
 - ``smtp``, ``smtp_client``, ``smtp_failures``: the one for mail servers
+- ``local_transports``: those for people who develop
 - ``services``: all of these, as the settings say
 """

@@ -1,20 +1,20 @@
 """Storing and sending mail, wired for one application."""
 
 from dataclasses import dataclass
-from email.headerregistry import Address
+from functools import partial
 from typing import Self
 
-from authapp.config import MailServer, Settings
+from authapp.config import Settings, SettingsError
 from authapp.database.fast_path import FastPath
+from authapp.domain.mail import local_transports, smtp  # noqa: F401 - they register themselves
 from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.messages import MailLinks, MailMessages
 from authapp.domain.mail.outbox import Outbox
-from authapp.domain.mail.smtp import SMTPTransport
 from authapp.domain.mail.templates import MailTemplates
-from authapp.domain.mail.transports import ConsoleTransport, FolderTransport, Transport
+from authapp.domain.mail.transports import TransportFactory, mail_transports
 from authapp.domain.one_time_tokens import OneTimeTokens
 
 
@@ -29,7 +29,10 @@ class MailServices:
 
     @classmethod
     def build(cls, settings: Settings, fast_path: FastPath, tokens: OneTimeTokens) -> Self:
-        """Create what stores mails, and what sends them with ``tokens`` in their links."""
+        """Create what stores mails, and what sends them with ``tokens`` in their links.
+
+        Raises ``SettingsError`` if there is no transport for the address in the settings, or if it cannot use it.
+        """
         outbox, counted = Outbox(), CountedMails(fast_path, settings.mail_rate_limit)
         return cls(
             outbox=outbox,
@@ -40,8 +43,8 @@ class MailServices:
 
 
 def _delivery(settings: Settings, fast_path: FastPath, tokens: OneTimeTokens, outbox: Outbox) -> MailDelivery | None:
-    server, from_address = settings.mail_url, settings.mail_from
-    if server is None or from_address is None:
+    from_address, transports = settings.mail_from, _transports(settings)
+    if from_address is None or transports is None:
         return None
     messages = MailMessages(
         MailTemplates(settings.mail_templates, *(kind.templates for kind in mail_kinds.values() if kind.templates)),
@@ -53,15 +56,23 @@ def _delivery(settings: Settings, fast_path: FastPath, tokens: OneTimeTokens, ou
         outbox,
         tokens,
         messages,
-        lambda: _transport(server, from_address, settings.mail_timeout),
+        transports,
         fast_path,
         timeout=settings.mail_timeout,
     )
 
 
-def _transport(server: MailServer, from_address: Address, timeout: float) -> Transport:
-    if server.kind == "file":
-        return FolderTransport(server.folder)
-    if server.kind == "console":
-        return ConsoleTransport()
-    return SMTPTransport(server, from_address.addr_spec, timeout)
+def _transports(settings: Settings) -> TransportFactory | None:
+    server, from_address = settings.mail_url, settings.mail_from
+    if server is None or from_address is None:
+        return None
+    if server.kind not in mail_transports:
+        # It is not quoted: what stands before the first colon may be a part of a password.
+        known = ", ".join(sorted(mail_transports))
+        raise SettingsError([f"AUTHAPP_MAIL_URL must begin with a transport that is registered: {known}."])
+    make = partial(mail_transports[server.kind].make, server, from_address.addr_spec, settings.mail_timeout)
+    try:
+        make()
+    except ValueError as error:
+        raise SettingsError([f"AUTHAPP_MAIL_URL {error}"]) from None
+    return make

@@ -17,6 +17,8 @@ from authapp.domain.mail.transports import (
     RecipientRefused,
     ServerUnavailable,
     TemporaryFailure,
+    TransportKind,
+    mail_transports,
     needs_utf8,
 )
 
@@ -155,3 +157,6 @@ class SMTPTransport:
         client, self._client, self._begun = self._client, None, 0
         if client is not None:
             client.close()
+
+
+mail_transports.register("smtp", TransportKind(SMTPTransport))

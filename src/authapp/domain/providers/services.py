@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
-from authapp.config import Settings
+from authapp.domain.core_services import CoreServices
 from authapp.domain.factors.factor_changes import FactorChanges
-from authapp.domain.hooks import Hooks
 from authapp.domain.providers import github, openid  # noqa: F401 - it registers them
 from authapp.domain.providers.flows import Flows
 from authapp.domain.providers.kinds import ProviderTools
@@ -14,7 +13,6 @@ from authapp.domain.providers.logins import ProviderLogins
 from authapp.domain.providers.providers import Provider, Providers
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.users.accounts import Accounts
-from authapp.security.signed_challenges import SignedChallenges
 
 
 @dataclass(frozen=True)
@@ -26,22 +24,15 @@ class ProviderServices:
     links: ProviderLinks
 
     @classmethod
-    def build(
-        cls,
-        settings: Settings,
-        challenges: SignedChallenges,
-        accounts: Accounts,
-        sessions: Sessions,
-        changes: FactorChanges,
-        hooks: Hooks,
-    ) -> Self:
+    def build(cls, core: CoreServices, accounts: Accounts, sessions: Sessions, changes: FactorChanges) -> Self:
         """Create the use cases. Raises ``KeyError`` for a kind of provider that is not registered."""
+        settings = core.settings
         tools = ProviderTools(leeway=settings.leeway)
         configured = {name: Provider(each, tools) for name, each in (settings.providers or {}).items()}
-        providers = Providers(configured, Flows(challenges), settings.redirect_uris or ())
+        providers = Providers(configured, Flows(core.challenges), settings.redirect_uris or ())
         must_verify = settings.email_verification == "required"
         return cls(
             providers=providers,
-            logins=ProviderLogins(providers, accounts, sessions, hooks, must_verify=must_verify),
+            logins=ProviderLogins(providers, accounts, sessions, core.hooks, must_verify=must_verify),
             links=ProviderLinks(providers, changes),
         )

@@ -28,7 +28,7 @@ from authapp.domain.sessions.rotation import ROTATE
 from authapp.domain.sessions.start import insert_session
 from authapp.domain.sessions.token_claims import extra_claims
 from authapp.domain.sessions.token_pairs import PairIssuer, SessionState, TokenPair
-from authapp.errors import RefreshTokenReused, ResourceNotFound, TokenRevoked
+from authapp.errors import RefreshTokenReused, Refusal, ResourceNotFound, TokenRevoked
 from authapp.models import EndReason, Session, User
 from authapp.models.session import is_unended
 from authapp.security import identifiers
@@ -100,6 +100,25 @@ class Sessions:
         self._hooks.send_after_commit(
             hooks.session_started, context=context, user_id=state.user_id, session_id=state.id, amr=state.amr
         )
+        return pair
+
+    def start_or_record(
+        self, result: AuthenticationResult, context: RequestContext, refusal: Refusal, **details: Any
+    ) -> TokenPair:
+        """Do the same, and record why no session starts: ``login.refused`` with ``details`` and the code.
+
+        Raises ``refusal`` if the authentication is no longer valid. What asks for another step is not recorded.
+        """
+        try:
+            pair = self.start(result, context)
+            if pair is None:
+                raise refusal
+        except Refusal as refused:
+            if refused.is_final:
+                details = {**details, "code": refused.code}
+                with transaction():
+                    audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=result.user_id, **details)
+            raise
         return pair
 
     def _end_surplus(self, state: SessionState, context: RequestContext) -> list[UUID]:

@@ -30,7 +30,7 @@ class StepUps:
     """The use case of authenticating again."""
 
     def __init__(self, tokens: Tokens, methods: Mapping[str, StepUpMethod]) -> None:
-        """Take the methods by the name of the field that a client sends."""
+        """Take the methods by their names."""
         self._pairs = PairIssuer(tokens)
         self._refresh_ttl = timedelta(seconds=tokens.rules.refresh_ttl)
         self._methods = methods

@@ -11,7 +11,6 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
-from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.recent import ActorPolicy
@@ -42,7 +41,6 @@ class Accounts:
         self,
         verifier: PasswordVerifier,
         policy: PasswordPolicy,
-        hasher: PasswordHasher,
         hooks: Hooks,
         actor_policy: ActorPolicy,
         *,
@@ -50,7 +48,6 @@ class Accounts:
     ) -> None:
         self._verifier = verifier
         self._policy = policy
-        self._hasher = hasher
         self._hooks = hooks
         self._actor_policy = actor_policy
         self._registration_open = registration_open
@@ -161,8 +158,7 @@ class Accounts:
         if confirmed.password_hash is None:
             raise WrongPassword
         names = {"username": confirmed.username, "email": confirmed.email or ""}
-        self._policy.require_acceptable(new, **names, context=context, field="new_password")
-        new_hash = self._hasher.hash(new, context)
+        new_hash = self._policy.checked_hash(new, **names, context=context, field="new_password")
         with transaction():
             user = lock_if_unchanged(user_id, confirmed)
             require_live(context)
@@ -190,13 +186,15 @@ class Accounts:
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user_id, username=user.username)
 
     def _new(self, names: UserNames, password: str | None, context: RequestContext, roles: Iterable[str] = ()) -> User:
+        new_hash = None
         if password is not None:
-            self._policy.require_acceptable(password, username=names.username, email=names.email or "", context=context)
+            email = names.email or ""
+            new_hash = self._policy.checked_hash(password, username=names.username, email=email, context=context)
         return User(
             id=identifiers.time_ordered(),
             kind=UserKind.SERVICE if names.email is None else UserKind.PERSON,
             username=names.username,
             email=names.email,
-            password_hash=None if password is None else self._hasher.hash(password, context),
+            password_hash=new_hash,
             role_links=[UserRole(role_name=role) for role in roles],
         )

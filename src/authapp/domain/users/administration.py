@@ -11,7 +11,6 @@ from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
-from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.roles.grants import GrantPolicy, require_another_admin
@@ -56,7 +55,6 @@ class Administration:
         self,
         accounts: Accounts,
         policy: PasswordPolicy,
-        hasher: PasswordHasher,
         throttles: Throttles,
         hooks: Hooks,
         actor_policy: ActorPolicy,
@@ -66,7 +64,6 @@ class Administration:
         """Take whether users change their own address, with a link to the new one."""
         self._accounts = accounts
         self._policy = policy
-        self._hasher = hasher
         self._throttles = throttles
         self._hooks = hooks
         self._actor_policy = actor_policy
@@ -136,8 +133,8 @@ class Administration:
         """
         with transaction():  # no connection may be held while the password is hashed
             user = self._accounts.find(ref)
-        self._policy.require_acceptable(password, username=user.username, email=user.address, context=context)
-        new_hash = self._hasher.hash(password, context)
+        names = {"username": user.username, "email": user.address}
+        new_hash = self._policy.checked_hash(password, **names, context=context)
         with transaction():
             user = lock_managed(user.id, context)
             self._throttles.reset_failures_of_first_factors(user.id)

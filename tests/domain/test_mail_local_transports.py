@@ -7,12 +7,8 @@ import pytest
 from flask import Flask
 
 from authapp.domain.mail.delivery import MailDelivery
-from authapp.domain.mail.transports import (
-    MAX_FILES,
-    ConsoleTransport,
-    FolderTransport,
-    ServerUnavailable,
-)
+from authapp.domain.mail.local_transports import MAX_FILES, ConsoleTransport, FolderTransport
+from authapp.domain.mail.transports import ServerUnavailable
 from authapp.domain.services import Services
 from conftest import reconfigured
 from factories import a_user

@@ -1,0 +1,142 @@
+"""Mails that cannot be made, or are too old: each is given up, and holds up no other."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+
+from authapp.database.session import db, transaction
+from authapp.domain.email.previous_addresses import remember
+from authapp.domain.mail import recipients
+from authapp.domain.mail.delivery import MailDelivery
+from authapp.domain.mail.kinds import MailKind, mail_kinds
+from authapp.domain.mail.transports import (
+    ServerUnavailable,
+    TemporaryFailure,
+)
+from authapp.models import User
+from clocks import Time
+from factories import a_user
+from mail_deliveries import (
+    SENDER,
+    FakeTransport,
+    add,
+    deliver,
+    events,
+    raising,
+    row,
+    user_id,
+)
+
+
+@pytest.mark.parametrize("field", ["event", "purpose", "fallback"])
+def test_a_kind_that_names_what_is_not_registered_is_refused_at_once(field: str) -> None:
+    with pytest.raises(KeyError, match=r"nothing\.registered"):
+        MailKind(recipients.owner, **{field: "nothing.registered"})
+
+
+def test_a_fallback_that_needs_more_details_than_its_kind_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="also needs the details remaining"):
+        MailKind(recipients.owner, fallback="recovery_code_used")
+
+
+# A warning about a key is for verified addresses alone (tests/domain/test_key_expiry.py).
+@pytest.mark.parametrize("kind", sorted(set(mail_kinds) - {"api_key_expiring"}))
+def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, kind: str, time: Time
+) -> None:
+    user = a_user(app, "ada")
+    with transaction():
+        stored = db.session.get_one(User, user.id)
+        stored.pending_email, stored.pending_email_until = "new@example.org", time.now + timedelta(days=9)
+        remember(stored, "new@example.org")
+    address = "new@example.org" if kind in {"change_email", "email_changed"} else user.email
+    details = dict.fromkeys(mail_kinds[kind].details, "1")
+    add(kind, user_id=user.id, address=address, details=details)
+    transport.on_open = raising(ServerUnavailable("away"))
+    time.passes(mail_kinds[kind].max_age - timedelta(seconds=1))
+    with pytest.raises(ServerUnavailable):
+        delivery.deliver(SENDER, limit=10)
+    time.passes(timedelta(seconds=1))
+    assert deliver(delivery) == {"failed": 1}
+    (event,) = events("mail.failed")
+    assert event.details == {"kind": kind, "user_id": str(user.id), "reason": "It could not be sent in time."}
+
+
+def test_a_mail_that_is_too_old_says_why_it_could_not_be_sent(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, time: Time
+) -> None:
+    a_user(app, "ada")
+    add("login_link")
+    transport.on_send = raising(TemporaryFailure("The server answered 450."))
+    assert deliver(delivery) == {"postponed": 1}
+    time.passes(timedelta(minutes=10))
+    assert deliver(delivery) == {"failed": 1}
+    assert events("mail.failed")[0].details["reason"] == "It could not be sent in time. The server answered 450."
+
+
+def unknown_kind(monkeypatch: pytest.MonkeyPatch) -> UUID:
+    with monkeypatch.context() as where_it_is_known:
+        where_it_is_known.setitem(mail_kinds._values, "invoice_ready", mail_kinds["new_login"])
+        return add("invoice_ready")
+
+
+def failing_recipient(monkeypatch: pytest.MonkeyPatch) -> UUID:
+    monkeypatch.setitem(mail_kinds._values, "new_login", MailKind(raising(ZeroDivisionError())))
+    return add("new_login")
+
+
+def without_a_template(monkeypatch: pytest.MonkeyPatch) -> UUID:
+    kind = mail_kinds["reset_password"]
+    monkeypatch.setitem(mail_kinds._values, "untold", MailKind(kind.recipient, kind.purpose))
+    return add("untold")
+
+
+@pytest.mark.parametrize("poison", [unknown_kind, failing_recipient, without_a_template])
+def test_one_poisoned_mail_among_a_hundred_holds_up_no_other(
+    app: Flask,
+    delivery: MailDelivery,
+    transport: FakeTransport,
+    poison: Callable[[pytest.MonkeyPatch], UUID],
+    monkeypatch: pytest.MonkeyPatch,
+    time: Time,
+) -> None:
+    a_user(app, "ada")
+    bad = poison(monkeypatch)
+    others = [str(add("password_changed", user_id=user_id())) for _ in range(99)]
+    assert deliver(delivery) == {"postponed": 1, "sent": 99}
+    assert sorted(transport.ids) == sorted(others)
+    assert (row(bad).last_error or "").startswith("The mail cannot be made: ")
+    assert row(bad).claimed_until is None
+    time.passes(timedelta(days=1) - timedelta(hours=1))
+    assert deliver(delivery) == {"postponed": 1}
+    time.passes(timedelta(hours=2))
+    assert deliver(delivery) == {"failed": 1}
+    (event,) = events("mail.failed")
+    assert "The mail cannot be made: " in event.details["reason"]
+
+
+def test_an_error_in_a_transaction_of_one_mail_does_not_leave_it_claimed(
+    app: Flask, delivery: MailDelivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rollback takes back a renewed claim, by which the mail is recognised when it is postponed."""
+    a_user(app, "ada")
+    mail_id = add()
+    monkeypatch.setattr(delivery.messages, "variables", raising(ZeroDivisionError()))
+    assert deliver(delivery) == {"postponed": 1}
+    assert row(mail_id).claimed_until is None
+
+
+def test_an_outage_of_the_database_is_not_the_mails_fault(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_user(app, "ada")
+    mail_id = add()
+    outage = OperationalError("SELECT", {}, Exception("gone"))
+    monkeypatch.setattr(delivery.messages, "variables", raising(outage))
+    with pytest.raises(OperationalError):
+        delivery.deliver(SENDER, limit=10)
+    assert row(mail_id).last_error is None
