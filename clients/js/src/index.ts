@@ -53,7 +53,7 @@ const EARLY_PART = 0.1;
 /** In milliseconds. Whatever waits for a request ends with it, and so nothing waits for ever. */
 const TIMEOUT = 20_000;
 /** The answers to a refresh that say that the session is over. Any other may be better the next time. */
-const OVER = new Set<ProblemCode | undefined>([
+const SESSION_OVER = new Set<ProblemCode | undefined>([
   "token_missing", "token_invalid", "token_expired", "token_revoked", "refresh_token_reused",
 ]);
 /** An access token that is refused like this may be of a session that is over. */
@@ -71,7 +71,7 @@ export function createClient(options: ClientOptions): Client {
   /** In milliseconds of the monotonic clock: what the computer takes for the time of day does not matter. */
   let access: { token: string; renewAt: number; endsAt: number } | undefined;
   /** With a cookie alone: nobody is logged in, as far as is known. */
-  let isOut = false;
+  let isSignedOut = false;
   let refreshing: Promise<string | undefined> | undefined;
   let last: Promise<unknown> = Promise.resolve();
 
@@ -83,14 +83,14 @@ export function createClient(options: ClientOptions): Client {
   }
 
   /** What a request about tokens has besides. */
-  function ofTokens(): RequestInit {
+  function tokenRequestInit(): RequestInit {
     const signal = AbortSignal.timeout(TIMEOUT);
     return isCookie ? { signal, credentials: "include", headers: { "X-Authapp-Cookie": "1" } } : { signal };
   }
 
   /** Send a request about tokens, and return the answer. Throws an `AuthError` for one that is a refusal. */
   async function call(path: string, body?: unknown, token?: string, method = "POST"): Promise<unknown> {
-    const init = { method, ...ofTokens(), ...(body !== undefined && { body: JSON.stringify(body) }) };
+    const init = { method, ...tokenRequestInit(), ...(body !== undefined && { body: JSON.stringify(body) }) };
     const request = new Request(new URL(path, api), init);
     if (body !== undefined) request.headers.set("Content-Type", "application/json");
     const response = await send(token === undefined ? request : withToken(request, token));
@@ -104,18 +104,18 @@ export function createClient(options: ClientOptions): Client {
     }
     const endsAt = since + pair.expires_in * 1000;
     access = { token: pair.access_token, endsAt, renewAt: endsAt - Math.min(EARLY, pair.expires_in * EARLY_PART) * 1000 };
-    isOut = false;
+    isSignedOut = false;
   }
 
   function forget(reason: AuthError | undefined): void {
     const isKnown = access !== undefined || (reason !== undefined && reason.code !== "token_missing");
     access = undefined;
-    isOut = true;
+    isSignedOut = true;
     if (isKnown) for (const listener of listeners) listener(reason);
   }
 
   /** Ask for tokens, and keep them. Return the answer if it is something else. */
-  function obtain<T>(path: string, body: unknown, isAuthenticated = false, method?: string): Promise<T | undefined> {
+  function requestTokens<T>(path: string, body: unknown, isAuthenticated = false, method?: string): Promise<T | undefined> {
     return inTurn(async () => {
       const since = performance.now();
       const answer = await call(path, body, isAuthenticated ? access?.token : undefined, method);
@@ -149,7 +149,7 @@ export function createClient(options: ClientOptions): Client {
         if (!(error instanceof AuthError)) {
           // The answer may be lost, and the token exchanged. It is answered with the same successor again.
           if (isAgain) throw error;
-        } else if (!OVER.has(error.code)) {
+        } else if (!SESSION_OVER.has(error.code)) {
           throw error;
         } else if (isAgain || (await refreshToken.read()) === sent) {
           await refreshToken.replace(sent, undefined);
@@ -164,7 +164,7 @@ export function createClient(options: ClientOptions): Client {
     const now = performance.now();
     const old = access;
     if (old !== undefined && now < old.renewAt) return old.token;
-    if (isCookie && isOut) return undefined;
+    if (isCookie && isSignedOut) return undefined;
     try {
       return await refresh(old?.token);
     } catch (error) {
@@ -195,25 +195,31 @@ export function createClient(options: ClientOptions): Client {
   return {
     fetch: fetchWithToken,
     accessToken,
-    login: async (credentials) => void (await obtain("auth/login", credentials)),
-    completeLogin: (step) => obtain("auth/second-factors", step),
-    loginWith: async (path, body, { method } = {}) => void (await obtain(path, body, false, method)),
+    login: async (credentials) => void (await requestTokens("auth/login", credentials)),
+    completeLogin: (step) => requestTokens("auth/second-factors", step),
+    loginWith: async (path, body, { method } = {}) => void (await requestTokens(path, body, false, method)),
     async stepUp(proof) {
       await accessToken();
-      await obtain("auth/step-ups", proof, true);
+      await requestTokens("auth/step-ups", proof, true);
     },
     async logout({ scope = "local" } = {}) {
       const address = new URL(`auth/logout?scope=${scope}`, api);
-      const ask = () => fetchWithToken(address, { method: "POST", ...ofTokens() });
+      // Renewed before it is read: what another tab writes from here on is another session.
+      await accessToken().catch(() => undefined);
+      let left = await refreshToken.read();
+      const ask = () => fetchWithToken(address, { method: "POST", ...tokenRequestInit() });
       let response = await ask();
       // Refused, and yet there is a token: of a login in another tab since then.
-      if (response.status === 401 && access !== undefined) response = await ask();
+      if (response.status === 401 && access !== undefined) {
+        left = await refreshToken.read();
+        response = await ask();
+      }
       // A 401 without a token here: nobody was logged in.
       if (!response.ok && (access !== undefined || response.status !== 401)) {
         const error = await errorOf(response);
         if (error.code !== "token_missing" && error.code !== "token_revoked") throw error;
       }
-      if (scope !== "others") await inTurn(async () => (await refreshToken.write(undefined), forget(undefined)));
+      if (scope !== "others") await inTurn(async () => (await refreshToken.replace(left, undefined), forget(undefined)));
     },
     onSignedOut(listener) {
       listeners.add(listener);

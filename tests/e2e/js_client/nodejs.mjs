@@ -262,6 +262,22 @@ test("a logout is of the login that another tab has made since, too", async () =
   assert.equal((await refused.json()).code, "token_revoked");
 });
 
+test("a logout leaves the login that another tab makes before the answer is here", async () => {
+  const { client, storage } = await loggedIn();
+  const other = createClient({ baseUrl: LOCAL, storage });
+  const user = await newcomer();
+  let answered;
+  plan("auth/logout", hold(new Promise((resolve) => { answered = resolve; })), 1);
+  const leaving = client.logout();
+  while (sent("/api/v1/auth/logout").length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await other.login(user);
+  const token = storage.token;
+  answered();
+  await leaving;
+  assert.equal(storage.token, token);
+  assert.equal((await (await other.fetch(ME)).json()).username, user.username);
+});
+
 test("the other sessions end, and this one goes on", async () => {
   const { client, out, user } = await loggedIn();
   const other = createClient({ baseUrl: LOCAL });
