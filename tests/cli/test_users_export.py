@@ -7,10 +7,12 @@ from flask import Flask
 from sqlalchemy import update
 
 from authapp.database.session import transaction
+from authapp.domain.factors.totp import secret_text
 from authapp.models import User
 from authapp.security.foreign_hashes import IMPORTED_PREFIX
 from cli.invoking import flask_users, refused, succeeded
-from factories import Api, a_service, a_user
+from factories import Api, a_service, a_session, a_user, problem
+from factors import an_app
 from security.foreign import FOREIGN_PASSWORD, HASHES
 
 
@@ -41,6 +43,30 @@ def test_what_was_exported_with_hashes_can_be_imported(app: Flask, api: Api, tmp
 
     assert succeeded(flask_users(app, "import", out)).startswith("Imported 1 account(s)")
     assert api.log_in("ada", FOREIGN_PASSWORD).status_code == 200
+
+
+def test_an_authenticator_app_is_asked_for_at_the_other_side_if_its_secret_came_along(
+    app: Flask, api: Api, tmp_path: Path
+) -> None:
+    user = a_user(app, "ada")
+    authenticator = an_app(app, user)
+    plain, whole = str(tmp_path / "plain.jsonl"), str(tmp_path / "whole.jsonl")
+    succeeded(flask_users(app, "export", "--out", plain, "--with-hashes"))
+    succeeded(flask_users(app, "export", "--out", whole, "--with-hashes", "--with-totp-secrets"))
+    assert "totp_secret" not in Path(plain).read_text()
+    succeeded(flask_users(app, "delete", "ada", "--yes"))
+
+    assert succeeded(flask_users(app, "import", whole)).startswith("Imported 1 account(s)")
+    problem(api.log_in("ada"), 401, "second_factor_required")
+    assert json.loads(Path(whole).read_text())["totp_secret"] == secret_text(authenticator.secret)
+
+
+def test_an_app_that_nobody_has_confirmed_is_not_exported(app: Flask, api: Api, tmp_path: Path) -> None:
+    pair = a_session(app, a_user(app, "ada"))
+    assert api.post("/users/me/totp", {}, pair.access_token).status_code == 201
+    out = tmp_path / "ada.jsonl"
+    succeeded(flask_users(app, "export", "--out", str(out), "--with-totp-secrets"))
+    assert "totp_secret" not in out.read_text()
 
 
 def test_a_file_that_exists_and_an_account_that_does_not_are_refused(app: Flask, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Exports: what is stored about a user for the user, and all accounts for the operator."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from authapp.domain import audit
 from authapp.domain.api_keys.api_keys import ApiKeys
 from authapp.domain.audit import EventType
 from authapp.domain.audit.trail import AuditTrail
+from authapp.domain.factors.totp import secret_text
+from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.pages import Page
 from authapp.domain.rate_limits import RateLimits
 from authapp.domain.sessions.sessions import Sessions
@@ -23,6 +26,8 @@ from authapp.errors import ServiceAccount
 from authapp.models import ApiKey, User, UserKind
 from authapp.registry import Registry
 from authapp.security.foreign_hashes import IMPORTED_PREFIX
+
+BATCH = 500
 
 MAX_ITEMS = 1_000
 """The most items of each list in the export of one's own account. It has cursors for the others."""
@@ -50,6 +55,14 @@ class OwnExport:
     sections: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class ExportedAccount:
+    """An account, and the secret of its authenticator app where that was asked for and there is one."""
+
+    user: User
+    totp_secret: bytes | None = field(repr=False)
+
+
 class Exports:
     """The use cases of exports."""
 
@@ -61,6 +74,7 @@ class Exports:
         api_keys: ApiKeys,
         trail: AuditTrail,
         rate_limits: RateLimits,
+        totp_factors: TotpFactors,
     ) -> None:
         self._accounts = accounts
         self._search = search
@@ -68,6 +82,7 @@ class Exports:
         self._api_keys = api_keys
         self._trail = trail
         self._rate_limits = rate_limits
+        self._totp_factors = totp_factors
 
     def of_user(self, user_id: UUID, context: RequestContext) -> OwnExport:
         """Return what is stored about a user, for the user; the export is recorded.
@@ -85,21 +100,29 @@ class Exports:
             {name: section(user_id) for name, section in export_sections.items()},
         )
 
-    def accounts(self, user: UserRef | None) -> Iterator[User]:
+    def accounts(self, user: UserRef | None, *, with_totp_secrets: bool = False) -> Iterator[ExportedAccount]:
         """Return one account, or all, the oldest first, as they are read.
 
-        Raises ``ServiceAccount`` if ``user`` is one, and ``ResourceNotFound`` if there is no account ``user``.
+        Raises ``ServiceAccount`` if ``user`` is one, and ``ResourceNotFound`` if there is no account ``user``. With
+        secrets, the iterator raises ``ServiceUnavailable`` if one cannot be decrypted.
         """
         if user is None:
-            return self._search.iterate_all()
+            return self._exported(self._search.iterate_all(), with_totp_secrets)
         account = self._accounts.find(user)
         if account.kind == UserKind.SERVICE:
             raise ServiceAccount("A service account cannot be moved: make another one, with API keys of its own.")
-        return iter([account])
+        return self._exported(iter([account]), with_totp_secrets)
+
+    def _exported(self, users: Iterator[User], with_totp_secrets: bool) -> Iterator[ExportedAccount]:
+        while batch := list(islice(users, BATCH)):
+            ids = [user.id for user in batch]
+            secrets = self._totp_factors.confirmed_secrets(ids) if with_totp_secrets else {}
+            yield from (ExportedAccount(user, secrets.get(user.id)) for user in batch)
 
 
-def import_fields(user: User, *, with_hash: bool) -> dict[str, Any]:
+def import_fields(account: ExportedAccount, *, with_hash: bool) -> dict[str, Any]:
     """Return a person's account in the form of an import."""
+    user = account.user
     fields = {
         "id": str(user.id),
         "username": user.username,
@@ -111,4 +134,6 @@ def import_fields(user: User, *, with_hash: bool) -> dict[str, Any]:
     }
     if with_hash and user.password_hash is not None:
         fields["password_hash"] = user.password_hash.removeprefix(IMPORTED_PREFIX)
+    if account.totp_secret is not None:
+        fields["totp_secret"] = secret_text(account.totp_secret)
     return fields

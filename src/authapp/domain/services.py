@@ -158,7 +158,7 @@ class Services:
             user_search=search,
             name_keys=NameKeys(),
             imports=Imports(factors.totp_factors),
-            exports=Exports(accounts, search, sessions, api_keys, trail, rate_limits),
+            exports=Exports(accounts, search, sessions, api_keys, trail, rate_limits, factors.totp_factors),
             erasure=Erasure(hooks),
             roles=Roles(pages, actor_policy.require_recent),
             audit=trail,

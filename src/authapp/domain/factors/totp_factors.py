@@ -1,6 +1,7 @@
 """TOTP factors: set up, confirmed with a first code, used, and removed."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
@@ -126,6 +127,17 @@ class TotpFactors:
                 created_at=now,
             )
         )
+
+    def confirmed_secrets(self, user_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+        """Return the secrets of those of these accounts that have a confirmed factor.
+
+        Raises ``ServiceUnavailable`` if one cannot be decrypted.
+        """
+        columns = (TotpFactor.user_id, TotpFactor.secret, TotpFactor.key_id)
+        which = (TotpFactor.user_id.in_(user_ids), TotpFactor.confirmed_at.is_not(None))
+        return {
+            row.user_id: self._secret(row.user_id, row) for row in db.session.execute(select(*columns).where(*which))
+        }
 
     def confirm(self, user_id: UUID, code: str) -> bool:
         """Confirm the pending factor of an account with a code; return whether it was right.
