@@ -8,7 +8,7 @@ from typing import Any
 import click
 from flask import current_app
 
-from authapp import clock
+from authapp import clock, tracing
 from authapp.cli.commands import Commands, json_option, print_json, services
 from authapp.context import OPERATOR
 from authapp.domain.mail.attempts import MailOutcome
@@ -32,9 +32,17 @@ def deliver(watch: bool) -> None:
     all mails are left as they were; with --watch, the server is tried again.
     """
     delivery = _delivery()
-    if watch:
-        _watch(delivery)
-        return
+    tracing.start()
+    try:
+        if watch:
+            _watch(delivery)
+        else:
+            _deliver_due(delivery)
+    finally:
+        tracing.stop()
+
+
+def _deliver_due(delivery: MailDelivery) -> None:
     outcomes: Counter[MailOutcome] = Counter()
     try:
         while passed := delivery.deliver(OPERATOR, limit=MAILS_PER_PASS):
