@@ -91,6 +91,15 @@ def test_guests_cannot_have_all_that_they_send_sampled(
     assert len(spans.all()) == sdk.PARENTS_PER_SECOND + 1
 
 
+def test_what_is_below_a_sampled_request_is_sampled_and_counts_for_no_limit(spans: Spans) -> None:
+    spans.use(ParentBased(ALWAYS_OFF))
+    with sdk.server_span("GET", SAMPLED, {}):
+        for _ in range(2 * sdk.PARENTS_PER_SECOND):
+            with sdk.client_span("SELECT", {}):
+                pass
+    assert len(spans.all()) == 2 * sdk.PARENTS_PER_SECOND + 1
+
+
 def test_where_everything_is_sampled_no_parent_is_one_too_many(api: Api, spans: Spans) -> None:
     spans.use(ParentBased(ALWAYS_ON))
     for _ in range(2 * sdk.PARENTS_PER_SECOND):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from opentelemetry.trace import SpanKind, StatusCode
+from psycopg2.extras import execute_values
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
@@ -180,6 +181,18 @@ def test_an_answer_500_is_an_error_of_the_span(
 )
 def test_a_statement_is_called_by_what_it_does_to_which_tables(statement: str, summary: str) -> None:
     assert describe(statement)[0] == summary
+
+
+def test_a_statement_that_psycopg2_has_filled_with_values_is_called_a_batch(app: Flask, spans: Spans) -> None:
+    with app.app_context(), a_request():
+        cursor = db.session.connection().connection.cursor()
+        execute_values(cursor, "SELECT * FROM (VALUES %s) AS given", [(SECRET,), (SECRET,)])
+    assert spans.named("BATCH").attributes == {
+        "db.system.name": "postgresql",
+        "db.operation.name": "BATCH",
+        "db.query.summary": "BATCH",
+    }
+    assert SECRET not in "".join(span.to_json() for span in spans.all())
 
 
 def test_a_mail_continues_the_trace_of_its_request(app: Flask, spans: Spans, delivery: MailDelivery) -> None:

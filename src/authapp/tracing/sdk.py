@@ -1,6 +1,7 @@
 """Making spans with the SDK of OpenTelemetry, and sending them by OTLP over HTTP."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -22,11 +23,11 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from authapp.tracing import Attributes, collector
 
-MAX_TRACEPARENT = 55
-"""The length of a ``traceparent`` of version 00 (W3C Trace Context, section 3.2.2)."""
-
 PARENTS_PER_SECOND = 50
 """How often in a second a process samples a trace because whoever sent the request has sampled it."""
+
+BATCH = 128
+"""How many spans are sent at once. All greenlets wait while they are encoded: 3 ms, against 12 ms for the usual 512."""
 
 REPORT_SECONDS = 60.0
 """At most once in this time a process reports that spans are lost."""
@@ -49,7 +50,8 @@ def start() -> None:
     theirs.addHandler(logging.NullHandler())
     theirs.propagate = False
     provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(ReportedExporter(OTLPSpanExporter())))
+    batch = None if os.environ.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") else BATCH
+    provider.add_span_processor(BatchSpanProcessor(ReportedExporter(OTLPSpanExporter()), max_export_batch_size=batch))
     use(provider)
 
 
@@ -114,9 +116,7 @@ def _span(name: str, kind: SpanKind, attributes: Attributes, parent: Context | N
 
 def _parent(header: str | None) -> Context:
     """Return the context of a ``traceparent``. ``tracestate`` and ``baggage`` are ignored: anybody may write there."""
-    if not header or len(header) > MAX_TRACEPARENT:
-        return Context()
-    return _propagator.extract({"traceparent": header}, Context())
+    return _propagator.extract({"traceparent": header} if header else {}, Context())
 
 
 def _resource() -> Resource:
@@ -188,4 +188,4 @@ class ReportedExporter(SpanExporter):
 
     def _report(self) -> None:
         self._next_report, self._reported = time.monotonic() + REPORT_SECONDS, self._lost
-        logger.warning("The collector at %s takes no traces: %d spans are lost so far.", collector(), self._lost)
+        logger.warning("The collector at %s takes no traces: at least %d spans are lost.", collector(), self._lost)
