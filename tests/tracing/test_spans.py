@@ -15,6 +15,7 @@ from authapp.database.session import db, transaction
 from authapp.database.traced_cursor import describe
 from authapp.domain.http_client import HTTPClient, HTTPFailure, HTTPQuestion
 from authapp.domain.mail.delivery import MailDelivery
+from authapp.serving.traces import ServerSpans
 from authapp.tracing import sdk
 from factories import PASSWORD, Api, a_session, a_user
 from mail_deliveries import add, deliver
@@ -86,6 +87,17 @@ def test_a_route_with_an_id_has_its_template_and_an_error_its_code(api: Api, spa
     }
 
 
+@pytest.mark.parametrize(("scheme", "recorded"), [("https", "https"), ("http", "http"), (SECRET, "http")])
+def test_the_scheme_is_the_one_that_trusted_proxies_say(spans: Spans, scheme: str, recorded: str) -> None:
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        environ["wsgi.url_scheme"] = scheme
+        start_response("200 OK", [])
+        return []
+
+    ServerSpans(application)({"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http"}, lambda *_: None)
+    assert dict(spans.named("GET").attributes or {})["url.scheme"] == recorded
+
+
 def test_statements_of_both_paths_are_spans(app: Flask, api: Api, spans: Spans) -> None:
     a_user(app, "ada")
     spans.clear()
@@ -110,6 +122,7 @@ def test_nothing_that_a_client_sends_is_in_any_span(app: Flask, api: Api, spans:
         "X-Request-ID": SECRET,
         "X-Forwarded-For": SECRET,
         "X-Forwarded-Host": SECRET,
+        "X-Forwarded-Proto": SECRET,
         "Host": f"{SECRET}.example.com",
         "Origin": f"https://{SECRET}.example",
         "traceparent": CONTINUED,

@@ -50,7 +50,7 @@ class ServerSpans:
         """Answer a request."""
         method = environ["REQUEST_METHOD"]
         method = method if method in METHODS else "_OTHER"
-        attributes = {"http.request.method": method, "url.scheme": environ["wsgi.url_scheme"]}
+        attributes = {"http.request.method": method}
         name = "HTTP" if method == "_OTHER" else method
         with self._server_span(name, environ.get("HTTP_TRACEPARENT"), attributes) as span:
             context = span.get_span_context()
@@ -66,6 +66,8 @@ class ServerSpans:
 
 def _describe(span: Any, name: str, environ: dict[str, Any], status: int) -> None:
     span.set_attribute("http.response.status_code", status)
+    # As the trusted proxies say, whose middleware is further in.
+    span.set_attribute("url.scheme", "https" if environ["wsgi.url_scheme"] == "https" else "http")
     if route := environ.get(ROUTE):
         span.set_attribute("http.route", route)
         span.update_name(f"{name} {route}")
