@@ -27,6 +27,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from authapp.serving.traces import METHODS
 from authapp.shared_names import CODE, ROUTE
 
 DEFAULT_BIND = "127.0.0.1:9464"
@@ -36,8 +37,6 @@ SCRAPES_AT_ONCE = 4
 
 CONNECTION_SECONDS = 5.0
 """How long a connection may take, whatever it does."""
-
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 @dataclass(frozen=True)
