@@ -13,5 +13,8 @@ CODE = "authapp.code"
 PRINCIPAL = "authapp.principal"
 """Where it has the principal of the request."""
 
+TRACE = "authapp.trace"
+"""Where it has the ids of the trace and of the span of the request, in hexadecimal, while traces are made."""
+
 USER_AGENT = "authapp.user_agent"
 """Where it has the user agent, decoded."""

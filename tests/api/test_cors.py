@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
+from authapp import request_headers
 from authapp.api.cors import AllowedOrigins
 from authapp.domain.rate_limits import RateLimits
 from authapp.domain.services import Services
@@ -114,6 +115,12 @@ def test_a_preflight_needs_no_token(api: Api, path: str) -> None:
     allowed = {name.lower() for name in response.headers["Access-Control-Allow-Headers"].split(", ")}
     assert allowed == {"authorization", "content-type", "x-request-id", "x-authapp-cookie"}
     assert "Access-Control-Expose-Headers" not in response.headers
+
+
+def test_a_project_adds_headers_that_pages_may_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("authapp.api.cors.request_headers", [*request_headers, "X-Tenant"])
+    headers = dict(AllowedOrigins([APP]).headers(APP, preflight=True))
+    assert headers["Access-Control-Allow-Headers"].endswith(", X-Tenant")
 
 
 def test_a_preflight_asks_no_database_and_counts_for_no_limit(

@@ -1,4 +1,4 @@
-"""Without the extras: gunicorn, gevent, the docs page, the limiter and the log's formatter are not installed."""
+"""Without the extras: gunicorn, gevent, the docs page, the limiter, the log's formatter, OpenTelemetry."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from e2e.processes import ROOT, environment
 BLOCKED = """\
 import sys
 
-for name in ("gunicorn", "gevent", "flask_swagger_ui", "flask_limiter", "pythonjsonlogger", "redis"):
+for name in ("gunicorn", "gevent", "flask_swagger_ui", "flask_limiter", "pythonjsonlogger", "redis", "opentelemetry"):
     sys.modules[name] = None
 """
 SERVE = """\
@@ -27,7 +27,7 @@ print(client.get("/health/ready").json["status"])
 print(client.get("/docs").json["code"])
 print(client.get("/api/v1/audit-events").json["code"])
 """
-EXTRAS = ["gunicorn", "gevent", "flask_swagger_ui", "flask_limiter", "pythonjsonlogger"]
+EXTRAS = ["gunicorn", "gevent", "flask_swagger_ui", "flask_limiter", "pythonjsonlogger", "opentelemetry"]
 
 
 @pytest.fixture

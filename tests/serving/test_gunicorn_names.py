@@ -41,6 +41,7 @@ SIGNATURES: dict[str, tuple[Any, list[str]]] = {
     "reopen_files": (gunicorn.glogging.Logger.reopen_files, ["self"]),
     "init_process": (GeventWorker.init_process, ["self"]),
     "load_wsgi": (GeventWorker.load_wsgi, ["self"]),
+    "run": (GeventWorker.run, ["self"]),
     "handle": (GeventWorker.handle, ["self", "listener", "client", "addr"]),
     "handle_request": (GeventWorker.handle_request, ["self", "listener_name", "req", "sock", "addr"]),
     "handle_error": (GeventWorker.handle_error, ["self", "req", "client", "addr", "exc"]),

@@ -8,12 +8,20 @@ errors have them, too: without them, a browser would hide the reason. For what g
 from collections.abc import Iterable
 from typing import Any
 
+from authapp import tracing
+
 Headers = list[tuple[str, str]]
 
 ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 
 COOKIE_HEADER = "X-Authapp-Cookie"
 """The header by which a browser asks for the refresh token in a cookie. A page of another origin needs a preflight."""
+
+request_headers = ["Authorization", "Content-Type", "X-Request-ID", COOKIE_HEADER]
+"""The headers that pages of listed origins may send. Append yours before the application is made."""
+
+TRACE_HEADERS = ("traceparent", "tracestate")
+"""Those that OpenTelemetry in a page sends (W3C Trace Context)."""
 
 ANYWHERE: Headers = [(ALLOW_ORIGIN, "*"), ("Access-Control-Allow-Headers", "*")]
 """For what is public: every page may read it, without credentials."""
@@ -24,7 +32,6 @@ _ANSWER: Headers = [("Access-Control-Allow-Credentials", "true"), ("Access-Contr
 _PREFLIGHT: Headers = [
     ("Access-Control-Allow-Credentials", "true"),
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"),
-    ("Access-Control-Allow-Headers", f"Authorization, Content-Type, X-Request-ID, {COOKIE_HEADER}"),
     # In seconds: what browsers keep at most (Chromium).
     ("Access-Control-Max-Age", "7200"),
 ]
@@ -36,6 +43,8 @@ class AllowedOrigins:
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = frozenset(origins)
         self._always = [_VARY] if self._origins else []
+        allowed = [*request_headers, *(TRACE_HEADERS if tracing.is_on() else ())]
+        self._preflight = [*_PREFLIGHT, ("Access-Control-Allow-Headers", ", ".join(allowed))]
 
     def __contains__(self, origin: str | None) -> bool:
         return origin in self._origins
@@ -47,7 +56,7 @@ class AllowedOrigins:
         """Return the headers of an answer to ``origin``, the ``Origin`` of the request as it is."""
         if origin not in self._origins:
             return self._always
-        return [*self._always, (ALLOW_ORIGIN, str(origin)), *(_PREFLIGHT if preflight else _ANSWER)]
+        return [*self._always, (ALLOW_ORIGIN, str(origin)), *(self._preflight if preflight else _ANSWER)]
 
     def add_to(self, headers: Headers, environ: dict[str, Any]) -> None:
         """Add the headers to those of an answer, unless its view has said who may read it."""

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from flask import current_app
 
-from authapp import clock
+from authapp import clock, tracing
 from authapp.cli.commands import Commands, json_option, print_json, services
 from authapp.context import OPERATOR
 from authapp.domain.mail.attempts import MailOutcome
@@ -40,9 +40,17 @@ def deliver(watch: bool, heartbeat: Path | None) -> None:
     delivery = _delivery()
     if heartbeat and not watch:
         raise click.UsageError("--heartbeat needs --watch.")
-    if watch:
-        _watch(delivery, heartbeat)
-        return
+    tracing.start()
+    try:
+        if watch:
+            _watch(delivery, heartbeat)
+        else:
+            _deliver_due(delivery)
+    finally:
+        tracing.stop()
+
+
+def _deliver_due(delivery: MailDelivery) -> None:
     outcomes: Counter[MailOutcome] = Counter()
     try:
         while passed := delivery.deliver(OPERATOR, limit=MAILS_PER_PASS):

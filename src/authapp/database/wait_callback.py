@@ -16,6 +16,8 @@ from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callbac
 
 from authapp.database import deadline
 from authapp.database.semaphore import FairSemaphore
+from authapp.database.traced_cursor import TracedCursor
+from authapp.tracing import is_on
 
 Ready = Callable[[int, bool, float], bool]
 """Takes a file descriptor, whether to wait for reading or for writing, and a timeout in seconds.
@@ -42,6 +44,8 @@ class TimedConnection(connection):
         self.statements: set[str] = set()
         """The names of the statements that are prepared on this connection."""
         self.opened_at = time.monotonic()
+        if is_on():
+            self.cursor_factory = TracedCursor
 
 
 def connections_with(answer_timeout: float) -> type[TimedConnection]:

@@ -17,6 +17,8 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from authapp import tracing
+
 _NAT64 = IPv6Network("64:ff9b::/96")
 _HEADERS = {"User-Agent": "authapp", "Connection": "close"}
 
@@ -61,6 +63,18 @@ class HTTPClient:
 
         They are counted from the look-up of the server's name to the last byte.
         """
+        try:
+            host = urlsplit(question.url).hostname or ""
+        except ValueError:
+            raise HTTPFailure("The address is not one of a server.") from None
+        # Neither the path nor the query, which may have a code; and servers of others are not sent a ``traceparent``.
+        attributes = {"http.request.method": question.method, "server.address": host}
+        with tracing.client_span(question.method, attributes) as span:
+            answer = self._ask(question, seconds)
+            span.set_attribute("http.response.status_code", answer.status)
+            return answer
+
+    def _ask(self, question: HTTPQuestion, seconds: float) -> HTTPAnswer:
         until = time.monotonic() + seconds
         try:
             connection = self._connection(question.url, seconds)

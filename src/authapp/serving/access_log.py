@@ -17,7 +17,7 @@ from gunicorn.glogging import Logger
 from authapp.serving.json_lines import quoted, utc
 from authapp.serving.log_output import LineWriter, LogOutput, lost_lines
 from authapp.serving.problem import code_of
-from authapp.shared_names import CODE, PRINCIPAL, REQUEST_ID, ROUTE, USER_AGENT
+from authapp.shared_names import CODE, PRINCIPAL, REQUEST_ID, ROUTE, TRACE, USER_AGENT
 
 REPORT_SECONDS = 60.0
 """At most once in this time a worker reports that lines are lost, and once that lines are written again."""
@@ -98,8 +98,12 @@ def line(resp: Any, environ: dict[str, Any], request_time: timedelta) -> str:
         f'"remote_address": {quoted(environ.get("REMOTE_ADDR") or "-", 64)}, '
         f'"user_id": {quoted(user_id(environ), 64)}, '
         f'"user_agent": {quoted(environ.get(USER_AGENT) or environ.get("HTTP_USER_AGENT", "-"), 1000)}, '
-        f'"request_id": {quoted(environ.get(REQUEST_ID, "-"), 64)}}}\n'
+        f'"request_id": {quoted(environ.get(REQUEST_ID, "-"), 64)}{_trace(environ.get(TRACE))}}}\n'
     )
+
+
+def _trace(ids: tuple[str, str] | None) -> str:
+    return f', "trace_id": "{ids[0]}", "span_id": "{ids[1]}"' if ids else ""
 
 
 def user_id(environ: dict[str, Any]) -> str:

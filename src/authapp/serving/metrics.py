@@ -14,9 +14,8 @@ from typing import Any
 from prometheus_client import values
 from prometheus_client.multiprocess import mark_process_dead
 
+from authapp.serving.traces import METHODS
 from authapp.shared_names import CODE, ROUTE
-
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -5,7 +5,7 @@ gunicorn calls each of these, and no document promises them (tests/serving/test_
 - ``GeventWorker.server_class(listener, application=, spawn=, log=, handler_class=, environ=, **ssl)``
 - ``GeventWorker.handle(listener, client, addr)``, ``handle_request(listener_name, req, sock, addr)`` and
   ``handle_error(req, client, addr, exc)``
-- ``GeventWorker.init_process()``, ``load_wsgi()`` and its result ``wsgi``
+- ``GeventWorker.init_process()``, ``load_wsgi()`` and its result ``wsgi``, and ``run()``, which returns when it stops
 - ``GeventWorker.alive``, which is false from the signal to stop on
 - ``gunicorn.config.Config``: ``settings``, and ``__getattr__``, which runs only for names that are not attributes
 - ``gunicorn.socket`` in the WSGI environ, the ``client`` that ``handle`` was given
@@ -18,7 +18,7 @@ from typing import Any
 
 from gunicorn.workers.ggevent import GeventWorker
 
-from authapp.serving import background, database_metrics, metrics, open_files, problem, redaction
+from authapp.serving import background, database_metrics, metrics, open_files, problem, redaction, traces
 from authapp.serving.client_socket import ClientSocket, limit_buffers
 from authapp.serving.connections import Connections
 from authapp.serving.draining_listener import DrainingListener
@@ -44,6 +44,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     metrics_port: MetricsPort | None = None
     slot = 0
     """Both are set by ``authapp.serving.metrics.pre_fork``."""
+    is_traced = False
     connections_tracked: AbstractContextManager[Any] = nullcontext()
 
     def init_process(self) -> None:
@@ -68,6 +69,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         forget_package()
         if self.metrics_port:
             metrics.count_in_slot(self.metrics_port.folder, self.slot)
+        self.is_traced = traces.start()
         super().load_wsgi()
         self.allowed_origins = getattr(background.extension_of(self.wsgi), "allowed_origins", None)
         if self.metrics_port:
@@ -76,6 +78,16 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             self.metrics_port.serve(functools.partial(database_metrics.read, self.wsgi))
         background.start(self.wsgi, lambda: bool(self.alive))
         self.wsgi = limit_bodies(self.wsgi)
+        if self.is_traced:
+            self.wsgi = traces.ServerSpans(self.wsgi)
+
+    def run(self) -> None:
+        """Serve until the signal to stop, and until what was begun is answered."""
+        try:
+            super().run()
+        finally:
+            if self.is_traced:
+                traces.stop()
 
     def server_class(self, listener: Any, *, spawn: Any, **options: Any) -> DrainingListener:
         """Return the server of one listening socket, as gunicorn would make it."""

@@ -16,6 +16,7 @@ from authapp.cli.checks import (
     providers,
     settings,
     tables,
+    traces,
 )
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.domain.readiness_checks import readiness_checks
@@ -28,7 +29,7 @@ Check = Callable[[Services], CheckResult | Iterable[CheckResult]]
 without_database: list[Check] = [
     *(settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing, passwords.breached_list),
     *(mail.server, mail.from_address, mail.templates, settings.required_factors, browsers.cookie),
-    *(providers.reachable, providers.redirect_uris),
+    *(providers.reachable, providers.redirect_uris, traces.made),
 ]
 doctor_checks: list[Check] = [
     *(tables.admins, tables.name_keys, tables.pruning, tables.users, tables.audit_events, mail.queue),

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp import clock
+from authapp import clock, tracing
 from authapp.context import RequestContext
 from authapp.database.errors import is_outage
 from authapp.database.session import transaction
@@ -156,9 +156,10 @@ class MailAttempts:
         """
         is_open = False
         try:
-            transport.open()
-            is_open = True
-            transport.send(prepared.message, prepared.address)
+            with tracing.client_span("hand over mail", {}):
+                transport.open()
+                is_open = True
+                transport.send(prepared.message, prepared.address)
         except ServerUnavailable:
             self._void(prepared)
             if is_open:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, func, literal, select
 
-from authapp import clock, metrics
+from authapp import clock, metrics, tracing
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, transaction
@@ -92,13 +92,21 @@ class MailDelivery:
                 if not running():
                     self._release(mails[number:])
                     break
-                outcome = self._attempts.attempt(mail, transport, sender_context(mail, context))
-                metrics.MAILS.labels(mail.kind if mail.kind in mail_kinds else "unknown", outcome).inc()
-                outcomes.append(outcome)
+                outcomes.append(self._attempt(mail, transport, context))
             except ServerUnavailable:
                 self._release(mails[number:])
                 raise
         return outcomes
+
+    def _attempt(self, mail: OutgoingMail, transport: Transport, context: RequestContext) -> MailOutcome:
+        kind = mail.kind if mail.kind in mail_kinds else "unknown"
+        with tracing.continued_span(
+            f"send {kind}", mail.context.get("traceparent"), {"authapp.mail.kind": kind}
+        ) as span:
+            outcome = self._attempts.attempt(mail, transport, sender_context(mail, context))
+            span.set_attribute("authapp.mail.outcome", outcome)
+        metrics.MAILS.labels(kind, outcome).inc()
+        return outcome
 
     def _release(self, mails: Sequence[OutgoingMail]) -> None:
         with transaction():

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from authapp import tracing
 from authapp.context import RequestContext
 from authapp.models import OutgoingMail
 
@@ -32,7 +33,9 @@ _SYSTEMS = {
 
 def mail_context(context: RequestContext) -> dict[str, Any]:
     """Return what a mail is to know of the request that caused it."""
+    parent = tracing.traceparent()
     return {
+        **({"traceparent": parent} if parent else {}),
         "request_id": context.request_id,
         "ip_address": context.ip_address,
         "device": device_name(context.user_agent),

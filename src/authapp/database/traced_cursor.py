@@ -1,0 +1,67 @@
+"""The cursor of connections while traces are made: each statement is a span, named by what it does to which tables.
+
+Neither a statement's text nor its parameters are in the span: psycopg2 may put the one into the other.
+"""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from psycopg2 import Error
+from psycopg2.extensions import cursor
+
+from authapp.tracing import Attributes, client_span
+
+MAX_TABLES = 4
+"""How many tables a span names."""
+
+_QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_EXECUTE = re.compile(r"\bEXECUTE (authapp_\w+)")
+_PREPARE = re.compile(r"\bPREPARE (authapp_\w+)[^;]*? AS ")
+_COMMON_TABLE = re.compile(r'\b([a-z_]\w*)"? (?:\([^)]*\) )?AS (?:NOT )?(?:MATERIALIZED )?\(', re.IGNORECASE)
+_OPERATION = re.compile(r"\b(INSERT|UPDATE|DELETE|SELECT)\b", re.IGNORECASE)
+_TABLE = re.compile(r'\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:ONLY\s+)?"?([a-z_][a-z0-9_]*)\b(?!\s*\()', re.IGNORECASE)
+
+_prepared: dict[str, tuple[str, Attributes]] = {}
+"""What the spans of prepared statements are called, by the names of the statements. The code has some dozens."""
+
+
+class TracedCursor(cursor):
+    """A cursor whose statements are spans."""
+
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - as psycopg2 names it
+        """Run a statement, in a span within the current one, if there is one."""
+        name, attributes = describe(query) if isinstance(query, str) else _BATCH
+        with client_span(name, attributes) as span:
+            try:
+                super().execute(query, vars)
+            except Error as error:
+                if error.pgcode:
+                    span.set_attribute("db.response.status_code", error.pgcode)
+                raise
+
+
+@lru_cache(maxsize=1024)
+def describe(query: str) -> tuple[str, Attributes]:
+    """Return the name and the attributes of the span of a statement (semantic conventions for databases)."""
+    text = _QUOTED.sub("''", query)
+    if prepare := _PREPARE.search(text):
+        _prepared[prepare[1]] = _described(text[prepare.end() :].partition(";")[0])
+    if execute := _EXECUTE.search(text):
+        return _prepared.get(execute[1], _BATCH)
+    return _described(text)
+
+
+def _described(text: str) -> tuple[str, Attributes]:
+    operations = [found.upper() for found in _OPERATION.findall(text)]
+    # What changes rows is what the statement is for, wherever it stands.
+    changes = [each for each in operations if each != "SELECT"]
+    operation = next(iter(changes or operations), None) or (text.split() or ["-"])[0].upper()[:16]
+    common = set(_COMMON_TABLE.findall(text))
+    tables = [each for each in dict.fromkeys(_TABLE.findall(text)) if each not in common][:MAX_TABLES]
+    summary = " ".join([operation, *tables])
+    return summary, {**_SYSTEM, "db.operation.name": operation, "db.query.summary": summary}
+
+
+_SYSTEM = {"db.system.name": "postgresql"}
+_BATCH: tuple[str, Attributes] = ("BATCH", {**_SYSTEM, "db.operation.name": "BATCH", "db.query.summary": "BATCH"})

@@ -1,0 +1,1 @@
+"""Traces, with the exporter of the SDK that keeps spans in memory."""
