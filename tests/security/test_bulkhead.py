@@ -276,5 +276,5 @@ print(min(worst() for _ in range(3)))
 def test_the_event_loop_goes_on_while_passwords_are_hashed() -> None:
     looped = subprocess.run([sys.executable, "-c", LOOP], capture_output=True, text=True, timeout=60)
     assert looped.returncode == 0, looped.stderr
-    # Twenty hashes that were computed on the loop would stop it for some 400 ms.
-    assert float(looped.stdout) < 0.1
+    # Twenty hashes that were computed on the loop would stop it for some 400 ms, and for longer on a busy machine.
+    assert float(looped.stdout) < 0.2

@@ -10,6 +10,12 @@ import pytest
 from authapp.serving import background
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    with gevent.Timeout(30):
+        while not condition():
+            gevent.sleep(0.01)
+
+
 def test_each_task_runs_and_learns_when_to_stop() -> None:
     seen: list[bool] = []
 
@@ -23,11 +29,9 @@ def test_each_task_runs_and_learns_when_to_stop() -> None:
     extension = SimpleNamespace(background=[task, task])
     background.start(SimpleNamespace(extensions={"authapp": extension}), lambda: is_running)
     assert seen == [], "none holds up the start"
-    gevent.sleep(0.05)
-    assert seen.count(True) >= 2
+    wait_until(lambda: seen.count(True) >= 2)
     is_running = False
-    gevent.sleep(0.1)
-    assert seen.count(False) == 2
+    wait_until(lambda: seen.count(False) == 2)
 
 
 def test_a_task_that_raises_is_logged_without_its_message_and_started_again(
@@ -44,8 +48,7 @@ def test_a_task_that_raises_is_logged_without_its_message_and_started_again(
     logger = logging.getLogger("gunicorn.error")
     monkeypatch.setattr(logger, "propagate", True)
     background.start(SimpleNamespace(extensions={"authapp": SimpleNamespace(background=[task])}), lambda: True)
-    gevent.sleep(0.2)
-    assert len(runs) == 3
+    wait_until(lambda: len(runs) == 3)
     assert caplog.text.count("A background task failed: ValueError, at") == 2
     assert "a secret" not in caplog.text.replace('raise ValueError("a secret")', "")
 

@@ -9,12 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
-from authapp.serving.event_formatter import EventFormatter
 from flask import Flask
 from opentelemetry.sdk.trace import TracerProvider
 
 from authapp.serving import log_handler
 from authapp.serving.access_log import line
+from authapp.serving.log_formatter import LogFormatter
 from authapp.serving.settings import logconfig_dict
 from authapp.shared_names import REQUEST_ID, TRACE
 from doc_pages import TEXTS, rows
@@ -34,7 +34,7 @@ def fields_of_a_request() -> set[str]:
 
 
 def fields_of_an_event() -> set[str]:
-    formatter = EventFormatter(logconfig_dict["formatters"]["event"]["fmt"])
+    formatter = LogFormatter(logconfig_dict["formatters"]["json"]["fmt"])
     try:
         int("none")
     except ValueError:

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from authapp.serving.event_formatter import EventFormatter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
 
 from authapp.serving.access_log import line
+from authapp.serving.log_formatter import LogFormatter
 from authapp.serving.traces import ServerSpans
 from authapp.tracing import sdk
 from factories import Api
@@ -119,7 +119,7 @@ def test_events_of_a_request_have_the_ids_of_its_span_sampled_or_not() -> None:
 
 def formatted() -> dict[str, Any]:
     record = logging.LogRecord("authapp", logging.WARNING, "file.py", 1, "said", (), None)
-    fields: dict[str, Any] = json.loads(EventFormatter(["level", "name", "message"]).format(record))
+    fields: dict[str, Any] = json.loads(LogFormatter(["level", "name", "message"]).format(record))
     return fields
 
 
