@@ -161,7 +161,7 @@ def test_a_server_that_is_not_there_refuses_nobody(app: Flask, monkeypatch: pyte
         address = gone.address
     reconfigured(app, monkeypatch, breached_passwords=address)
     a_user(app, password=BREACHED)
-    assert skipped(app) == ["The server could not be asked: ConnectionRefusedError."]
+    assert skipped(app) == ["The server could not be reached: ConnectionRefusedError."]
 
 
 @pytest.fixture

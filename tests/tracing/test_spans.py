@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError
 from authapp import public
 from authapp.database.session import db, transaction
 from authapp.database.traced_cursor import describe
-from authapp.domain.http_client import HTTPClient, HTTPFailure, HTTPQuestion
+from authapp.domain.http_client import HTTPClient, HTTPFailure, HTTPRequest
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.serving.traces import ServerSpans
 from authapp.tracing import sdk
@@ -235,11 +235,11 @@ def test_a_question_to_another_server_is_a_span_and_that_server_is_told_of_no_tr
 ) -> None:
     client = HTTPClient(at_once=1, max_bytes=100_000)
     with range_server() as server, a_request():
-        client.ask(HTTPQuestion(f"{server.address}ABCDE?token={SECRET}"), 5)
+        client.send(HTTPRequest(f"{server.address}ABCDE?token={SECRET}"), 5)
         with pytest.raises(HTTPFailure):
-            client.ask(HTTPQuestion("http://[bad"), 5)
+            client.send(HTTPRequest("http://[bad"), 5)
         with pytest.raises(HTTPFailure):
-            client.ask(HTTPQuestion("http://127.0.0.1:1/"), 5)
+            client.send(HTTPRequest("http://127.0.0.1:1/"), 5)
     answered, failed, request = spans.all()
     assert spans.below(request) == [answered, failed]
     assert answered.name == "GET"

@@ -1,6 +1,6 @@
-"""Asking servers of others over HTTP: limited in time, in bytes, and in how many questions are asked at once.
+"""Requests to servers of others: limited in time, in bytes, and in how many are under way at once.
 
-Certificates are checked. Redirects are answers, and not followed; proxies of the environment are ignored.
+Certificates are checked. Redirects are responses, and not followed; proxies of the environment are ignored.
 """
 
 import _thread
@@ -24,11 +24,11 @@ _HEADERS = {"User-Agent": "authapp", "Connection": "close"}
 
 
 class HTTPFailure(Exception):
-    """The server could not be asked, or its answer not be read. The message is a sentence."""
+    """The server could not be reached, or its response not be read. The message is a sentence."""
 
 
 @dataclass(frozen=True)
-class HTTPQuestion:
+class HTTPRequest:
     """A request to an absolute ``url``. With ``public_only``, it is not sent to a host with a private address."""
 
     url: str
@@ -39,15 +39,15 @@ class HTTPQuestion:
 
 
 @dataclass(frozen=True)
-class HTTPAnswer:
-    """The status and the whole body of an answer."""
+class HTTPResponse:
+    """The status and the whole body of a response."""
 
     status: int
     body: bytes
 
 
 class HTTPClient:
-    """Asks servers, at most ``at_once`` questions at a time, and reads answers of at most ``max_bytes``."""
+    """Sends requests, at most ``at_once`` at a time, and reads responses of at most ``max_bytes``."""
 
     def __init__(self, *, at_once: int, max_bytes: int) -> None:
         self._slots = threading.BoundedSemaphore(at_once)
@@ -55,45 +55,45 @@ class HTTPClient:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        # With the first question: to read the certificates of all authorities takes a tenth of the start of a worker.
+        # With the first request: to read the certificates of all authorities takes a tenth of the start of a worker.
         return ssl.create_default_context()
 
-    def ask(self, question: HTTPQuestion, seconds: float) -> HTTPAnswer:
-        """Return the answer. Raises ``HTTPFailure``, after ``seconds`` at the latest.
+    def send(self, request: HTTPRequest, seconds: float) -> HTTPResponse:
+        """Return the response. Raises ``HTTPFailure``, after ``seconds`` at the latest.
 
         They are counted from the look-up of the server's name to the last byte.
         """
         try:
-            host = urlsplit(question.url).hostname or ""
+            host = urlsplit(request.url).hostname or ""
         except ValueError:
             raise HTTPFailure("The address is not one of a server.") from None
         # Neither the path nor the query, which may have a code; and servers of others are not sent a ``traceparent``.
-        attributes = {"http.request.method": question.method, "server.address": host}
-        with tracing.client_span(question.method, attributes) as span:
-            answer = self._ask(question, seconds)
-            span.set_attribute("http.response.status_code", answer.status)
-            return answer
+        attributes = {"http.request.method": request.method, "server.address": host}
+        with tracing.client_span(request.method, attributes) as span:
+            response = self._send(request, seconds)
+            span.set_attribute("http.response.status_code", response.status)
+            return response
 
-    def _ask(self, question: HTTPQuestion, seconds: float) -> HTTPAnswer:
+    def _send(self, request: HTTPRequest, seconds: float) -> HTTPResponse:
         until = time.monotonic() + seconds
         try:
-            connection = self._connection(question.url, seconds)
+            connection = self._connection(request.url, seconds)
         except (ValueError, HTTPException):
             raise HTTPFailure("The address is not one of a server.") from None
         if not self._slots.acquire(timeout=max(0.0, seconds)):
-            raise HTTPFailure("Too many questions are being asked at once.")
-        asked = _Asked(question, connection, self._slots, self._max_bytes)
-        asked.launch()
-        if not asked.answered.wait(max(0.0, until - time.monotonic())):
-            asked.abandon()
+            raise HTTPFailure("Too many requests are under way.")
+        exchange = _Exchange(request, connection, self._slots, self._max_bytes)
+        exchange.launch()
+        if not exchange.done.wait(max(0.0, until - time.monotonic())):
+            exchange.abandon()
             raise HTTPFailure(f"The server did not answer within {seconds:.3g} s.")
-        if asked.answer is None:
-            raise HTTPFailure(asked.error)
-        return asked.answer
+        if exchange.response is None:
+            raise HTTPFailure(exchange.error)
+        return exchange.response
 
     def _connection(self, url: str, seconds: float) -> "_Connection":
         parts = urlsplit(url)
-        # Later than who asked gives up: its time limit ends what nobody waits for any more.
+        # Later than the caller gives up: its time limit ends what nobody waits for any more.
         host, timeout = parts.hostname or "", max(seconds, 0.0) + 0.5
         if parts.scheme == "https":
             return _TLSConnection(host, parts.port, timeout=timeout, context=self._tls)
@@ -115,29 +115,29 @@ class _TLSConnection(HTTPSConnection, _Connection):
     """The same with TLS, of which the handshake comes after ``connected``, by the order of the base classes."""
 
 
-class _Asked:
+class _Exchange:
     """One request, on a thread of its own (a greenlet under gevent).
 
     A time limit on the socket bounds neither the look-up of a name nor a server that sends a byte now and then.
     """
 
     def __init__(
-        self, question: HTTPQuestion, connection: _Connection, slots: threading.BoundedSemaphore, max_bytes: int
+        self, request: HTTPRequest, connection: _Connection, slots: threading.BoundedSemaphore, max_bytes: int
     ) -> None:
-        self._question, self._connection = question, connection
+        self._request, self._connection = request, connection
         self._slots, self._max_bytes = slots, max_bytes
         self._wire: socket.socket | None = None
         self._is_given_up = False
         connection.connected = self._check
-        self.answered = threading.Event()
-        self.answer: HTTPAnswer | None = None
-        self.error = "The server could not be asked."
+        self.done = threading.Event()
+        self.response: HTTPResponse | None = None
+        self.error = "The server could not be reached."
 
     def launch(self) -> None:
-        """Start the thread; ``answered`` is set when there is an answer or an error."""
+        """Start the thread; ``done`` is set when there is a response or an error."""
         try:
             # Not an executor: at its end, the process would wait for a server that hangs.
-            _thread.start_new_thread(self._ask, ())
+            _thread.start_new_thread(self._run, ())
         except RuntimeError:
             self.error = "There is no room for another thread."
             self._finish()
@@ -150,9 +150,9 @@ class _Asked:
                 self._wire.shutdown(socket.SHUT_RDWR)
 
     def _check(self, connected: socket.socket) -> None:
-        # A second handle: TLS takes the first one over, and the reader of an answer takes it from the connection.
+        # A second handle: TLS takes the first one over, and the reader of a response takes it from the connection.
         self._wire = connected.dup()
-        if self._question.public_only and not _is_public(connected.getpeername()[0]):
+        if self._request.public_only and not _is_public(connected.getpeername()[0]):
             raise HTTPFailure("The host has a private address.")
         self._require_wanted()
 
@@ -160,37 +160,37 @@ class _Asked:
         if self._is_given_up:
             raise HTTPFailure("Nobody waits for the answer any more.")
 
-    def _ask(self) -> None:
+    def _run(self) -> None:
         try:
             self._connection.connect()
             self._require_wanted()  # the request may have a code and a client secret
-            self._read_answer()
+            self._read_response()
         except HTTPFailure as failure:
             self.error = str(failure)
         except (OSError, HTTPException, ValueError) as failure:
-            self.error = f"The server could not be asked: {type(failure).__name__}."
+            self.error = f"The server could not be reached: {type(failure).__name__}."
         finally:
             self._finish()
 
-    def _read_answer(self) -> None:
-        question, url = self._question, urlsplit(self._question.url)
+    def _read_response(self) -> None:
+        request, url = self._request, urlsplit(self._request.url)
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        self._connection.request(question.method, path, question.body, {**_HEADERS, **question.headers})
-        response = self._connection.getresponse()
-        body = response.read(self._max_bytes + 1)
+        self._connection.request(request.method, path, request.body, {**_HEADERS, **request.headers})
+        received = self._connection.getresponse()
+        body = received.read(self._max_bytes + 1)
         if len(body) > self._max_bytes:
             self.error = f"The answer is longer than {self._max_bytes} bytes."
-        elif response.length:
+        elif received.length:
             self.error = "The answer ended early."
         else:
-            self.answer = HTTPAnswer(response.status, body)
+            self.response = HTTPResponse(received.status, body)
 
     def _finish(self) -> None:
         self._connection.close()
         if self._wire is not None:
             self._wire.close()
         self._slots.release()
-        self.answered.set()
+        self.done.set()
 
 
 def _is_public(host: str) -> bool:

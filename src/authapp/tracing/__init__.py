@@ -116,7 +116,7 @@ def is_on() -> bool:
 
 
 def client_span(name: str, attributes: Attributes) -> AbstractContextManager[Any]:
-    """Return a context that is a span of a question to another server, within the span that is current.
+    """Return a context that is a span of a request to another server, within the span that is current.
 
     Without a current span that is sampled, there is none. It yields an object with ``set_attribute(name, value)``. An
     exception is recorded by its type.

@@ -3,14 +3,14 @@
 The answer has the ends of all hashes with that start, so the server learns neither the password nor its hash.
 """
 
-from authapp.domain.http_client import HTTPClient, HTTPFailure, HTTPQuestion
+from authapp.domain.http_client import HTTPClient, HTTPFailure, HTTPRequest
 from authapp.domain.passwords.breach_source import LINE, PREFIX_LENGTH, SHA1_LENGTH, BreachSourceError
 
 SECONDS = 1.0
-"""How long one question may take in total, from the look-up of the server's name to the last byte."""
+"""How long one request may take in total, from the look-up of the server's name to the last byte."""
 
 AT_ONCE = 4
-"""How many questions a worker asks at once."""
+"""How many requests a worker sends at once."""
 
 MAX_BYTES = 256 * 1024
 """The longest answer that is read. Those of Have I Been Pwned have about 60 KiB, and grow with each breach."""
@@ -28,21 +28,21 @@ class RangeAPI:
 
     def has_digest(self, digest: bytes) -> bool:
         """Return whether the server knows this hash. Raises ``BreachSourceError``, after ``SECONDS`` at the latest."""
-        question = HTTPQuestion(self._address + digest[:PREFIX_LENGTH].decode(), headers=_HEADERS)
+        request = HTTPRequest(self._address + digest[:PREFIX_LENGTH].decode(), headers=_HEADERS)
         try:
-            answer = self._client.ask(question, SECONDS)
+            response = self._client.send(request, SECONDS)
         except HTTPFailure as failure:
             raise BreachSourceError(str(failure)) from None
-        if answer.status != 200:
-            raise BreachSourceError(f"The server answered {answer.status}.")
-        return _has(answer.body, digest[PREFIX_LENGTH:])
+        if response.status != 200:
+            raise BreachSourceError(f"The server answered {response.status}.")
+        return _has(response.body, digest[PREFIX_LENGTH:])
 
     def check(self) -> None:
-        """Do nothing: a question notices all that can be wrong."""
+        """Do nothing: a request notices all that can be wrong."""
 
 
 def _has(body: bytes, end: bytes) -> bool:
-    """Return whether the answer has this end of a hash. Raises ``BreachSourceError`` for what is no range."""
+    """Return whether the response has this end of a hash. Raises ``BreachSourceError`` for what is no range."""
     lines = [LINE.fullmatch(line) for line in body.split()]
     if not lines or any(
         line is None or line[2] is None or len(line[1]) != SHA1_LENGTH - PREFIX_LENGTH for line in lines

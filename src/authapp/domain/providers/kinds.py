@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from authapp.config import ProviderSettings
-from authapp.domain.http_client import HTTPAnswer, HTTPClient, HTTPFailure, HTTPQuestion
+from authapp.domain.http_client import HTTPClient, HTTPFailure, HTTPRequest, HTTPResponse
 from authapp.domain.providers.flows import ProviderFlow
 from authapp.errors import ProviderUnavailable
 from authapp.registry import Registry
@@ -68,21 +68,21 @@ class ProviderClient:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-    ) -> HTTPAnswer:
+    ) -> HTTPResponse:
         """Return the response, if it is no fault of the server and no redirect. Raises ``ProviderUnavailable``.
 
         Another host than the issuer's must have a public address: what a provider names must not lead into the network
         of this service.
         """
         is_other = urlsplit(url).hostname != urlsplit(self._provider.issuer).hostname
-        question = HTTPQuestion(url, method, {"Accept": "application/json", **(headers or {})}, body, is_other)
+        request = HTTPRequest(url, method, {"Accept": "application/json", **(headers or {})}, body, is_other)
         try:
-            answer = self._http.ask(question, self.seconds_left)
+            response = self._http.send(request, self.seconds_left)
         except HTTPFailure as failure:
             raise self.unavailable(str(failure)) from None
-        if answer.status >= 500 or answer.status in {408, 429} or 300 <= answer.status < 400:
-            raise self.unavailable(f"The server answered {answer.status}.")
-        return answer
+        if response.status >= 500 or response.status in {408, 429} or 300 <= response.status < 400:
+            raise self.unavailable(f"The server answered {response.status}.")
+        return response
 
     def json(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the JSON object at ``url``. Raises ``ProviderUnavailable``."""
@@ -91,7 +91,7 @@ class ProviderClient:
             raise self.unavailable(f"The server answered {response.status}.")
         return self.object_in(response)
 
-    def object_in(self, response: HTTPAnswer) -> dict[str, Any]:
+    def object_in(self, response: HTTPResponse) -> dict[str, Any]:
         """Return the JSON object in a response. Raises ``ProviderUnavailable``."""
         try:
             return strict_json.loads_object(response.body)
