@@ -105,9 +105,9 @@ def test_what_a_provider_names_does_not_lead_into_the_network_of_this_service(pr
     client = HTTPClient(at_once=1, max_bytes=kinds.MAX_BYTES)
     elsewhere = replace(provider.settings(), issuer="https://op.example.org")
     with pytest.raises(ProviderUnavailable):
-        kinds.ProviderClient(elsewhere, client).request(f"{provider.issuer}/jwks")
+        kinds.ProviderClient(elsewhere, client).fetch(f"{provider.issuer}/jwks")
     assert provider.paths == []
-    assert kinds.ProviderClient(provider.settings(), client).request(f"{provider.issuer}/jwks").status == 200
+    assert kinds.ProviderClient(provider.settings(), client).fetch(f"{provider.issuer}/jwks").status == 200
 
 
 def test_keys_are_fetched_once_and_again_for_an_unknown_key_id_but_not_more_often_than_each_minute(

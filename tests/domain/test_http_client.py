@@ -27,7 +27,7 @@ def server() -> Iterator[FakeProvider]:
 def ask(server: FakeProvider, answer: Answer, seconds: float = 5, **question: bool) -> HTTPResponse:
     server.lies.answers["/asked"] = answer
     client = HTTPClient(at_once=1, max_bytes=MAX_BYTES)
-    return client.send(HTTPRequest(f"{server.issuer}/asked", **question), seconds)
+    return client.fetch(HTTPRequest(f"{server.issuer}/asked", **question), seconds)
 
 
 def of_length(length: int, *, with_length: bool) -> Answer:
@@ -105,7 +105,7 @@ def test_a_server_that_accepts_no_connection_is_given_up_in_time() -> None:
             started = time.monotonic()
             client = HTTPClient(at_once=1, max_bytes=MAX_BYTES)
             with pytest.raises(HTTPFailure):
-                client.send(HTTPRequest(f"http://127.0.0.1:{busy.getsockname()[1]}/"), 0.3)
+                client.fetch(HTTPRequest(f"http://127.0.0.1:{busy.getsockname()[1]}/"), 0.3)
             assert time.monotonic() - started < 1.5
 
 
@@ -123,7 +123,7 @@ def test_what_is_no_address_of_a_server_is_not_asked(url: str) -> None:
     client = HTTPClient(at_once=1, max_bytes=MAX_BYTES)
     for _ in range(2):
         with pytest.raises(HTTPFailure, match=r"not one of a server|could not be reached"):
-            client.send(HTTPRequest(url), 1)
+            client.fetch(HTTPRequest(url), 1)
 
 
 def dripping(handler: BaseHTTPRequestHandler) -> None:
@@ -139,8 +139,8 @@ def test_an_answer_that_nobody_waits_for_any_more_keeps_no_turn(server: FakeProv
     client = HTTPClient(at_once=1, max_bytes=MAX_BYTES)
     server.lies.answers.update({"/asked": answer, "/next": of_length(1, with_length=True)})
     with pytest.raises(HTTPFailure, match=r"within 0\.2 s"):
-        client.send(HTTPRequest(f"{server.issuer}/asked"), 0.2)
-    assert client.send(HTTPRequest(f"{server.issuer}/next"), 1).status == 200
+        client.fetch(HTTPRequest(f"{server.issuer}/asked"), 0.2)
+    assert client.fetch(HTTPRequest(f"{server.issuer}/next"), 1).status == 200
 
 
 def test_a_request_that_nobody_waits_for_any_more_is_not_sent(
@@ -158,8 +158,8 @@ def test_a_request_that_nobody_waits_for_any_more_is_not_sent(
     with monkeypatch.context() as patched:
         patched.setattr(socket, "getaddrinfo", slow)
         with pytest.raises(HTTPFailure, match=r"within 0\.1 s"):
-            client.send(HTTPRequest(f"{server.issuer}/late", "POST", body=b"client_secret=x"), 0.1)
-    assert client.send(HTTPRequest(f"{server.issuer}/next"), 2).status == 200
+            client.fetch(HTTPRequest(f"{server.issuer}/late", "POST", body=b"client_secret=x"), 0.1)
+    assert client.fetch(HTTPRequest(f"{server.issuer}/next"), 2).status == 200
     assert server.paths == ["/next"]
 
 
@@ -176,7 +176,7 @@ def test_a_handshake_of_tls_that_nobody_waits_for_any_more_keeps_no_turn() -> No
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=drip, args=(listening,), daemon=True).start()
         with pytest.raises(HTTPFailure, match=r"within 0\.2 s"):
-            client.send(HTTPRequest(f"https://127.0.0.1:{listening.getsockname()[1]}/"), 0.2)
+            client.fetch(HTTPRequest(f"https://127.0.0.1:{listening.getsockname()[1]}/"), 0.2)
         assert client._slots.acquire(timeout=0.3)
 
 
@@ -185,7 +185,7 @@ def test_a_private_host_gets_no_handshake_of_tls() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"https://127.0.0.1:{listening.getsockname()[1]}/"
         with pytest.raises(HTTPFailure, match="private address"):
-            client.send(HTTPRequest(url, public_only=True), 1)
+            client.fetch(HTTPRequest(url, public_only=True), 1)
         connected, _ = listening.accept()
         with connected:
             assert connected.recv(100) == b""

@@ -235,11 +235,11 @@ def test_a_question_to_another_server_is_a_span_and_that_server_is_told_of_no_tr
 ) -> None:
     client = HTTPClient(at_once=1, max_bytes=100_000)
     with range_server() as server, a_request():
-        client.send(HTTPRequest(f"{server.address}ABCDE?token={SECRET}"), 5)
+        client.fetch(HTTPRequest(f"{server.address}ABCDE?token={SECRET}"), 5)
         with pytest.raises(HTTPFailure):
-            client.send(HTTPRequest("http://[bad"), 5)
+            client.fetch(HTTPRequest("http://[bad"), 5)
         with pytest.raises(HTTPFailure):
-            client.send(HTTPRequest("http://127.0.0.1:1/"), 5)
+            client.fetch(HTTPRequest("http://127.0.0.1:1/"), 5)
     answered, failed, request = spans.all()
     assert spans.below(request) == [answered, failed]
     assert answered.name == "GET"

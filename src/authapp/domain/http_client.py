@@ -58,7 +58,7 @@ class HTTPClient:
         # With the first request: to read the certificates of all authorities takes a tenth of the start of a worker.
         return ssl.create_default_context()
 
-    def send(self, request: HTTPRequest, seconds: float) -> HTTPResponse:
+    def fetch(self, request: HTTPRequest, seconds: float) -> HTTPResponse:
         """Return the response. Raises ``HTTPFailure``, after ``seconds`` at the latest.
 
         They are counted from the look-up of the server's name to the last byte.
@@ -70,11 +70,11 @@ class HTTPClient:
         # Neither the path nor the query, which may have a code; and servers of others are not sent a ``traceparent``.
         attributes = {"http.request.method": request.method, "server.address": host}
         with tracing.client_span(request.method, attributes) as span:
-            response = self._send(request, seconds)
+            response = self._fetch(request, seconds)
             span.set_attribute("http.response.status_code", response.status)
             return response
 
-    def _send(self, request: HTTPRequest, seconds: float) -> HTTPResponse:
+    def _fetch(self, request: HTTPRequest, seconds: float) -> HTTPResponse:
         until = time.monotonic() + seconds
         try:
             connection = self._connection(request.url, seconds)
@@ -137,7 +137,7 @@ class _Exchange:
         """Start the thread; ``done`` is set when there is a response or an error."""
         try:
             # Not an executor: at its end, the process would wait for a server that hangs.
-            _thread.start_new_thread(self._run, ())
+            _thread.start_new_thread(self._work, ())
         except RuntimeError:
             self.error = "There is no room for another thread."
             self._finish()
@@ -160,7 +160,7 @@ class _Exchange:
         if self._is_given_up:
             raise HTTPFailure("Nobody waits for the answer any more.")
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         try:
             self._connection.connect()
             self._require_wanted()  # the request may have a code and a client secret

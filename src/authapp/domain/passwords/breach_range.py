@@ -30,7 +30,7 @@ class RangeAPI:
         """Return whether the server knows this hash. Raises ``BreachSourceError``, after ``SECONDS`` at the latest."""
         request = HTTPRequest(self._address + digest[:PREFIX_LENGTH].decode(), headers=_HEADERS)
         try:
-            response = self._client.send(request, SECONDS)
+            response = self._client.fetch(request, SECONDS)
         except HTTPFailure as failure:
             raise BreachSourceError(str(failure)) from None
         if response.status != 200:

@@ -59,7 +59,7 @@ def exchange(
         form["client_id"] = provider.client_id
         if provider.client_secret is not None:
             form["client_secret"] = provider.client_secret
-    response = client.request(endpoint, method="POST", headers=headers, body=urlencode(form).encode())
+    response = client.fetch(endpoint, method="POST", headers=headers, body=urlencode(form).encode())
     tokens = client.object_in(response)
     error = tokens.get("error")
     if error in _CLIENT_ERRORS or (response.status != 200 and not isinstance(error, str)):

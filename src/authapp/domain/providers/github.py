@@ -56,7 +56,7 @@ class GitHub:
         )
 
     def _primary_email(self, headers: dict[str, str], client: ProviderClient) -> tuple[str | None, bool]:
-        response = client.request(f"{self._api}/user/emails", headers=headers)
+        response = client.fetch(f"{self._api}/user/emails", headers=headers)
         try:
             # The response is a list, and the strict parser reads objects.
             emails: Any = strict_json.loads_object(b'{"emails":' + response.body + b"}")["emails"]

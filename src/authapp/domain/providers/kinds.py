@@ -61,7 +61,7 @@ class ProviderClient:
         """How long the requests of this login may still take."""
         return max(0.0, self._until - time.monotonic())
 
-    def request(
+    def fetch(
         self,
         url: str,
         *,
@@ -77,7 +77,7 @@ class ProviderClient:
         is_other = urlsplit(url).hostname != urlsplit(self._provider.issuer).hostname
         request = HTTPRequest(url, method, {"Accept": "application/json", **(headers or {})}, body, is_other)
         try:
-            response = self._http.send(request, self.seconds_left)
+            response = self._http.fetch(request, self.seconds_left)
         except HTTPFailure as failure:
             raise self.unavailable(str(failure)) from None
         if response.status >= 500 or response.status in {408, 429} or 300 <= response.status < 400:
@@ -86,7 +86,7 @@ class ProviderClient:
 
     def json(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the JSON object at ``url``. Raises ``ProviderUnavailable``."""
-        response = self.request(url, headers=headers)
+        response = self.fetch(url, headers=headers)
         if response.status != 200:
             raise self.unavailable(f"The server answered {response.status}.")
         return self.object_in(response)
