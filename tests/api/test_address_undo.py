@@ -70,6 +70,7 @@ def test_keys_from_before_the_change_are_the_owners(
     services: Services,
     time: Time,
 ) -> None:
+    services.email.verifications.mark(user.id, OPERATOR)
     key = an_api_key(app, user)
     time.passes(seconds=1)
     change("thief@example.com")
@@ -159,8 +160,9 @@ def test_an_undo_waits_until_a_disabled_account_is_enabled(
 
 
 def test_who_only_typed_the_address_gives_way_to_who_reads_its_mail(
-    app: Flask, change: Callable[[str], None], mailbox: AccountMails, services: Services
+    app: Flask, user: User, change: Callable[[str], None], mailbox: AccountMails, services: Services
 ) -> None:
+    services.email.verifications.mark(user.id, OPERATOR)
     change("b@example.com")
     link = mailbox.link("email_changed")
     squatter, deleted = a_user(app, "squatter", email="ada@example.com"), []
@@ -178,11 +180,13 @@ def test_who_only_typed_the_address_gives_way_to_who_reads_its_mail(
 
 def test_an_account_that_took_the_address_after_the_locks_is_not_deleted(
     app: Flask,
+    user: User,
     change: Callable[[str], None],
     mailbox: AccountMails,
     services: Services,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    services.email.verifications.mark(user.id, OPERATOR)
     change("b@example.com")
     link, lock = mailbox.link("email_changed"), address_undo._lock_with_holder
 
@@ -201,8 +205,15 @@ def test_an_account_that_took_the_address_after_the_locks_is_not_deleted(
 
 @pytest.mark.parametrize("kept_for", ["verified", "role"])
 def test_who_proved_to_have_the_address_keeps_it_and_so_does_who_has_a_role(
-    app: Flask, change: Callable[[str], None], mailbox: AccountMails, services: Services, time: Time, kept_for: str
+    app: Flask,
+    user: User,
+    change: Callable[[str], None],
+    mailbox: AccountMails,
+    services: Services,
+    time: Time,
+    kept_for: str,
 ) -> None:
+    services.email.verifications.mark(user.id, OPERATOR)
     change("b@example.com")
     link = mailbox.link("email_changed")
     holder = a_user(app, "grace", email="ada@example.com", roles=[ADMIN] if kept_for == "role" else [])

@@ -145,7 +145,7 @@ def test_the_token_of_a_change_is_bound_to_the_address_of_its_mail(
     with transaction():
         row = db.session.get_one(User, user.id)
         row.pending_email, row.pending_email_until = "New@Example.org", time.now + HOUR
-        remember(row, "New@Example.org")
+        remember(row, "New@Example.org", was_claimed=True)
     add(kind, user_id=user.id, address="New@Example.org")
     assert deliver(delivery) == {"sent": 1}
     (token,) = tokens()
@@ -185,7 +185,7 @@ def test_an_address_that_has_five_undo_links_is_told_without_another(
 ) -> None:
     user = a_user(app, "ada")
     with transaction():
-        remember(db.session.get_one(User, user.id), "before@example.org")
+        remember(db.session.get_one(User, user.id), "before@example.org", was_claimed=True)
     for _ in range(MAX_PER_PURPOSE + 1):
         add("email_changed", user_id=user.id, address="before@example.org")
     assert deliver(delivery) == {"sent": 6}

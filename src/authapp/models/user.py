@@ -3,6 +3,7 @@
 import unicodedata
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import idna
 from email_validator import EmailNotValidError, validate_email
@@ -136,7 +137,7 @@ class User(Model):
     first_verified_at: Mapped[Timestamp | None] = mapped_column(default=None)
     pending_email: Mapped[str | None] = mapped_column(Text, default=None)
     pending_email_until: Mapped[Timestamp | None] = mapped_column(default=None)
-    previous_emails: Mapped[list[dict[str, str]] | None] = mapped_column(JSONB(none_as_null=True), default=None)
+    previous_emails: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True), default=None)
     password_hash: Mapped[str | None] = mapped_column(Text, default=None)
     sessions_valid_from: Mapped[Timestamp] = mapped_column(server_default=text("'epoch'"))
     status: Mapped[str] = mapped_column(Text, default=UserStatus.ACTIVE)

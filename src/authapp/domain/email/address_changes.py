@@ -122,10 +122,12 @@ class AddressChanges:
 
     def _replace(self, user: User, address: str, now: datetime, context: RequestContext) -> None:
         previous, was_verified = user.address, user.email_verified_at is not None
+        was_claimed = user.first_verified_at is not None
         user.email = address
         user.updated_at = now
         user.set_verified(now)
-        kind = EMAIL_CHANGED if previous_addresses.remember(user, previous) else EMAIL_CHANGED_NOTICE
+        can_be_undone = previous_addresses.remember(user, previous, was_claimed=was_claimed)
+        kind = EMAIL_CHANGED if can_be_undone else EMAIL_CHANGED_NOTICE
         self._account_mails.store(kind, user_id=user.id, address=previous, verified=was_verified, context=context)
         audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)
         self._hooks.send_user_changing(user, {"email"}, context=context, previous={"email": previous})
