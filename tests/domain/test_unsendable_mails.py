@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from email.message import EmailMessage
 from uuid import UUID
 
 import pytest
@@ -13,10 +14,7 @@ from authapp.domain.email.previous_addresses import remember
 from authapp.domain.mail import recipients
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import MailKind, mail_kinds
-from authapp.domain.mail.transports import (
-    ServerUnavailable,
-    TemporaryFailure,
-)
+from authapp.domain.mail.transports import REASON_MAX_LENGTH, RecipientRefused, ServerUnavailable, TemporaryFailure
 from authapp.models import User
 from clocks import Time
 from factories import a_user
@@ -140,3 +138,25 @@ def test_an_outage_of_the_database_is_not_the_mails_fault(
     with pytest.raises(OperationalError):
         delivery.deliver(SENDER, limit=10)
     assert row(mail_id).last_error is None
+
+
+@pytest.mark.parametrize("failure", [TemporaryFailure, RecipientRefused])
+def test_a_failure_whose_text_cannot_be_stored_holds_up_no_other_mail(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, failure: type[Exception]
+) -> None:
+    """Transports of others quote what a server has answered."""
+    user = a_user(app, "ada")
+    bad, good = (str(add("password_changed", user_id=user.id)) for _ in range(2))
+
+    def refuse_one(message: EmailMessage) -> None:
+        if bad in message["Message-ID"]:
+            raise failure("quota\0 \udcff\x1b[31m\nexceeded" + "." * REASON_MAX_LENGTH)
+
+    transport.on_send = refuse_one
+    outcome = "failed" if failure is RecipientRefused else "postponed"
+    assert deliver(delivery) == {outcome: 1, "sent": 1}
+    assert transport.ids == [good]
+    reason = events("mail.failed")[0].details["reason"] if outcome == "failed" else row(UUID(bad)).last_error
+    assert reason is not None
+    assert reason.startswith("quota? ??[31m exceeded..")
+    assert len(reason) == REASON_MAX_LENGTH

@@ -27,7 +27,7 @@ from authapp.domain.mail.messages import MailMessages, envelope_address
 from authapp.domain.mail.one_time_secrets import OneTimeSecrets
 from authapp.domain.mail.outbox import Outbox
 from authapp.domain.mail.templates import BadTemplate
-from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure, Transport
+from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure, Transport, printable
 from authapp.domain.one_time_tokens import OneTimeTokens, TooManyTokens
 from authapp.models import OutgoingMail
 
@@ -221,6 +221,7 @@ class MailAttempts:
 
     def _give_up(self, attempt: _Attempt, audited: _AuditedMail, reason: str) -> MailOutcome:
         """Remove the mail within the open transaction, and record why."""
+        reason = printable(reason)
         logger.warning("a mail of the kind %s was given up: %s", audited.kind, reason)
         self._outbox.remove(attempt.mail)
         audited.record(EventType.MAIL_FAILED, attempt.context, reason=reason)

@@ -13,7 +13,7 @@ from authapp.database.reasons import reason
 from authapp.domain.background import sleep
 from authapp.domain.failures import log_failure
 from authapp.domain.mail.delivery import MailDelivery
-from authapp.domain.mail.transports import ServerUnavailable
+from authapp.domain.mail.transports import ServerUnavailable, printable
 
 POLL_SECONDS = 1.0
 """How long the sender sleeps when no mail is due. Asking is one look at an index, of a table that is nearly empty."""
@@ -49,7 +49,7 @@ class MailSender:
                 while self._delivery.deliver(context, limit=MAILS_PER_PASS, running=running) and running():
                     pass
         except ServerUnavailable as error:
-            logger.error("all mails wait: %s", error)  # noqa: TRY400 - the message says it all
+            logger.error("all mails wait: %s", printable(str(error)))  # noqa: TRY400 - the message says it all
         except Exception as error:  # noqa: BLE001 - the sender survives whatever it is
             why = reason(error) if isinstance(error, SQLAlchemyError) else None
             if why:
