@@ -11,10 +11,11 @@ from sqlalchemy.exc import OperationalError
 
 from authapp.database.session import db, transaction
 from authapp.domain.email.previous_addresses import remember
+from authapp.domain.failures import REASON_MAX_LENGTH
 from authapp.domain.mail import recipients
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import MailKind, mail_kinds
-from authapp.domain.mail.transports import REASON_MAX_LENGTH, RecipientRefused, ServerUnavailable, TemporaryFailure
+from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
 from authapp.models import User
 from clocks import Time
 from factories import a_user

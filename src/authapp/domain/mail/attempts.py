@@ -19,7 +19,7 @@ from authapp.database.errors import is_outage
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit.events import EventType
-from authapp.domain.failures import log_failure
+from authapp.domain.failures import log_failure, printable
 from authapp.domain.mail import one_time_secrets
 from authapp.domain.mail.ages import GIVE_UP_AFTER, NOTICE_MAX_AGE
 from authapp.domain.mail.kinds import UnknownKind, mail_kinds, resolve
@@ -27,7 +27,7 @@ from authapp.domain.mail.messages import MailMessages, envelope_address
 from authapp.domain.mail.one_time_secrets import OneTimeSecrets
 from authapp.domain.mail.outbox import Outbox
 from authapp.domain.mail.templates import BadTemplate
-from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure, Transport, printable
+from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure, Transport
 from authapp.domain.one_time_tokens import OneTimeTokens, TooManyTokens
 from authapp.models import OutgoingMail
 

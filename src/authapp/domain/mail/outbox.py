@@ -12,10 +12,10 @@ from sqlalchemy import ColumnElement, Delete, Update, delete, func, select, upda
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
+from authapp.domain.failures import printable
 from authapp.domain.mail.ages import UNSENT_KEPT_FOR
 from authapp.domain.mail.kinds import require_details
 from authapp.domain.mail.mail_context import mail_context
-from authapp.domain.mail.transports import printable
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OutgoingMail
 from authapp.security import identifiers

@@ -11,9 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from authapp.context import RequestContext
 from authapp.database.reasons import reason
 from authapp.domain.background import sleep
-from authapp.domain.failures import log_failure
+from authapp.domain.failures import log_failure, printable
 from authapp.domain.mail.delivery import MailDelivery
-from authapp.domain.mail.transports import ServerUnavailable, printable
+from authapp.domain.mail.transports import ServerUnavailable
 
 POLL_SECONDS = 1.0
 """How long the sender sleeps when no mail is due. Asking is one look at an index, of a table that is nearly empty."""

@@ -5,8 +5,9 @@ import smtplib
 import socket
 import ssl
 
+from authapp.domain.failures import printable
 from authapp.domain.mail.smtp_client import ConnectionDeadline
-from authapp.domain.mail.transports import RecipientRefused, TemporaryFailure, printable
+from authapp.domain.mail.transports import RecipientRefused, TemporaryFailure
 
 TEXT_MAX_LENGTH = 200
 

@@ -16,9 +16,6 @@ UTF8_POLICY = ASCII_POLICY.clone(utf8=True)
 """The same with addresses in UTF-8 (RFC 6532), for servers that offer SMTPUTF8."""
 
 
-REASON_MAX_LENGTH = 500
-
-
 class RecipientRefused(Exception):
     """The mail can never be delivered to this recipient. It is given up."""
 
@@ -76,15 +73,6 @@ mail_transports: Registry[TransportKind] = Registry(
 """All transports, by the scheme of their addresses; ``smtps`` is ``smtp``. Register yours before ``create_app()``."""
 
 TransportFactory = Callable[[], Transport]
-
-
-def printable(text: str) -> str:
-    """Return a text of others in one printable line, cut to ``REASON_MAX_LENGTH``.
-
-    The database cannot store a NUL or a lone surrogate, and a terminal obeys control characters.
-    """
-    line = " ".join(text.split())[:REASON_MAX_LENGTH]
-    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def needs_utf8(recipient: str) -> bool:
