@@ -37,8 +37,8 @@ class MailLinks:
         base = issuer.rstrip("/")
         self._template = link_url or _braces_doubled(base) + "/account/{purpose}#token={token}"
         url = urlsplit(self._template)
-        self.site = f"{url.scheme}://{url.netloc}" if link_url else base
-        """The address of the front end, or the issuer."""
+        self.site = f"{url.scheme}://{url.netloc}" if link_url else f"{base}/account/reset-password"
+        """The front end, or the page that asks for a link to reset the password: the issuer has no page for people."""
 
     def with_token(self, purpose: str, token: str) -> str:
         """Return the link that carries a one-time token. Browsers send the fragment, where it is, to no server."""
