@@ -298,9 +298,17 @@ def test_an_answer_before_a_hang_up_counts(
         opened(MailServer("smtp", host="127.0.0.1", port=port, tls="off"), 5).send(a_message(1, recipient), recipient)
 
 
-def test_a_refused_login_before_a_hang_up_counts(opened: Opened) -> None:
-    answers = (b"220 here\r\n", b"250-here\r\n250 AUTH PLAIN LOGIN\r\n", b"535 5.7.8 Wrong password\r\n", hang_up)
-    with raw_host(talk(*answers)) as port, pytest.raises(ServerUnavailable, match=r"refuses the login: 535 5\.7\.8"):
+@pytest.mark.parametrize(
+    ("methods", "reason"),
+    [
+        ("PLAIN LOGIN", r"refuses the login: 535 5\.7\.8 Wrong password\.$"),
+        ("XOAUTH2 GSSAPI", r"^The server offers no login by password: XOAUTH2 GSSAPI\.$"),
+    ],
+)
+def test_a_login_that_the_server_refuses_or_does_not_offer_is_named(opened: Opened, methods: str, reason: str) -> None:
+    offer = f"250-here\r\n250 AUTH {methods}\r\n".encode()
+    answers = (b"220 here\r\n", offer, b"535 5.7.8 Wrong password\r\n", hang_up)
+    with raw_host(talk(*answers)) as port, pytest.raises(ServerUnavailable, match=reason):
         opened(MailServer("smtp", host="127.0.0.1", port=port, tls="off", username="a", password="b"), 5).open()
 
 

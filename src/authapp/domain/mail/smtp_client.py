@@ -9,7 +9,11 @@ from contextlib import suppress
 from typing import Any, Self
 
 from authapp.config import MailServer
+from authapp.domain.failures import printable
 from authapp.domain.mail.transports import ServerUnavailable
+
+_METHODS = frozenset({"CRAM-MD5", "PLAIN", "LOGIN"})
+"""The methods to log in that ``smtplib`` knows, all of them with a password. It names them in no error."""
 
 
 class ConnectionDeadline:
@@ -131,6 +135,9 @@ class SMTPClient(smtplib.SMTP):
             self._log_in()
 
     def _log_in(self) -> None:
+        offered = self.esmtp_features.get("auth", "").split()
+        if offered and not _METHODS.intersection(offered):
+            raise ServerUnavailable(printable(f"The server offers no login by password: {' '.join(offered)}."))
         try:
             self.login(self._server.username, self._server.password)
         except smtplib.SMTPServerDisconnected:
