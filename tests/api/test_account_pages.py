@@ -153,6 +153,8 @@ def test_a_folder_of_templates_replaces_the_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "template",
     [
+        "{{ 1 / 0 }}",
+        "{{ service + 1 }}",
         "{% block %}",
         "{{ nothing }}",
         "{% include 'account/none.html' %}",

@@ -11,7 +11,7 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, send_from_directory
-from jinja2 import TemplateError, TemplateNotFound
+from jinja2 import TemplateNotFound
 
 from authapp.api.guards import public
 from authapp.api.html import html, templates
@@ -81,10 +81,11 @@ def _rendered(name: str, settings: Settings) -> str | None:
             provider_hosts=_provider_hosts(settings),
             development=settings.env == "development",
         )
-    except (TemplateError, UnicodeDecodeError) as error:
+    # A template may do anything that fails.
+    except Exception as error:  # noqa: BLE001
         if isinstance(error, TemplateNotFound) and error.name == path:
             return None
-        raise SettingsError([f"AUTHAPP_MAIL_TEMPLATES: {path}: {error}"]) from None
+        raise SettingsError([f"AUTHAPP_MAIL_TEMPLATES: {path}: {type(error).__name__}: {error}"]) from None
 
 
 def _providers(settings: Settings) -> list[str]:
