@@ -148,6 +148,47 @@ def test_the_doctor_finds_a_template_that_is_broken(
     assert "login_link.txt: UndefinedError: 'lnik' is undefined" in sentence
 
 
+def test_the_doctor_finds_a_translation_that_is_broken(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    services = with_mail(app, monkeypatch, tmp_path, mail_templates=tmp_path)
+    for name in ("reset_password.txt", "reset_password.de.txt"):
+        (tmp_path / name).write_text("Subject: x\n\n{{ link }}")
+    assert result(checks.templates(services))[0] is CheckLevel.OK
+    (tmp_path / "reset_password.de.html").write_text("{{ nothing }}")
+    assert result(checks.templates(services)) == (
+        CheckLevel.FAIL,
+        "yours/reset_password.de.html: UndefinedError: 'nothing' is undefined",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "is_used"),
+    [
+        ("login_link.de.txt", True),
+        ("login_link.pt-BR.txt", True),
+        ("login_link.pt-br.txt", False),
+        ("login_link.html", False),
+        ("login_link.de.html", False),
+        ("login-link.txt", False),
+        ("login_link.txt.bak", False),
+        ("test_mail.txt", True),
+        ("footer.txt", True),
+        ("greeting.txt", True),
+    ],
+)
+def test_the_doctor_warns_of_a_template_that_no_mail_uses(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, is_used: bool
+) -> None:
+    services = with_mail(app, monkeypatch, tmp_path, mail_templates=tmp_path)
+    (tmp_path / "verify_email.txt").write_text("Subject: x\n\n{% if false %}{% include 'greeting.txt' %}{% endif %}")
+    (tmp_path / name).write_text("Subject: x\n\nHello")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "account").mkdir()  # the pages, which are tried at the start
+    level, sentence = result(checks.templates(services))
+    assert (level, name in sentence) == ((CheckLevel.OK, False) if is_used else (CheckLevel.WARN, True))
+
+
 def test_the_doctor_warns_of_mails_that_wait_and_of_those_that_were_given_up(
     app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, time: Time
 ) -> None:
