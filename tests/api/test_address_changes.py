@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from account_mails import AccountMails, account, events, is_good, issue
+from account_mailbox import AccountMailbox, account, events, is_good, issue
 from authapp import hooks
 from authapp.config import RateLimit
 from authapp.context import OPERATOR
@@ -36,7 +36,7 @@ def ask(api: Api, token: str, email: str = NEW, **changes: Any) -> Any:
 
 
 def test_the_new_address_is_pending_until_it_is_confirmed(
-    api: Api, token: str, user: User, mailbox: AccountMails
+    api: Api, token: str, user: User, mailbox: AccountMailbox
 ) -> None:
     response = ask(api, token)
     assert (response.status_code, response.get_json()) == (202, {})
@@ -60,7 +60,7 @@ def test_a_pending_address_is_shown_to_its_owner_alone_and_not_when_it_has_expir
     assert api.get("/users/me", later).get_json()["pending_email"] is None
 
 
-def test_the_password_is_needed_where_there_is_one(app: Flask, api: Api, token: str, mailbox: AccountMails) -> None:
+def test_the_password_is_needed_where_there_is_one(app: Flask, api: Api, token: str, mailbox: AccountMailbox) -> None:
     problem(ask(api, token, password="not the password"), 403, "wrong_password")
     missing = api("PUT", "/users/me/email", token, json={"email": NEW})
     assert problem(missing, 422, "validation_failed")["errors"][0]["pointer"] == "#/password"
@@ -77,7 +77,7 @@ def test_a_login_that_is_not_recent_is_not_enough(api: Api, token: str, time: Ti
 
 @pytest.mark.parametrize("address", ["ada@example.com", "ADA@EXAMPLE.COM"])
 def test_the_present_address_is_accepted_and_nothing_is_sent(
-    api: Api, token: str, mailbox: AccountMails, address: str
+    api: Api, token: str, mailbox: AccountMailbox, address: str
 ) -> None:
     assert ask(api, token, address).status_code == 202
     assert mailbox.mails() == []
@@ -85,7 +85,7 @@ def test_the_present_address_is_accepted_and_nothing_is_sent(
 
 
 def test_an_address_that_is_taken_is_answered_like_one_that_is_free(
-    app: Flask, api: Api, token: str, mailbox: AccountMails
+    app: Flask, api: Api, token: str, mailbox: AccountMailbox
 ) -> None:
     a_user(app, "grace")
     free = ask(api, token)
@@ -101,7 +101,7 @@ def test_what_is_no_address_is_refused(api: Api, token: str) -> None:
 
 
 def test_no_more_mails_are_stored_for_one_address_than_the_limit_allows(
-    app: Flask, api: Api, token: str, mailbox: AccountMails, monkeypatch: pytest.MonkeyPatch
+    app: Flask, api: Api, token: str, mailbox: AccountMailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reconfigured(app, monkeypatch, mail_rate_limit=RateLimit(3, 3600))
     for _ in range(5):
@@ -110,7 +110,7 @@ def test_no_more_mails_are_stored_for_one_address_than_the_limit_allows(
 
 
 def test_a_change_that_is_withdrawn_cannot_be_confirmed(
-    api: Api, token: str, user: User, mailbox: AccountMails, services: Services
+    api: Api, token: str, user: User, mailbox: AccountMailbox, services: Services
 ) -> None:
     ask(api, token)
     link = mailbox.link("change_email")
@@ -125,7 +125,7 @@ def test_a_change_that_is_withdrawn_cannot_be_confirmed(
 
 
 def test_who_asks_for_the_present_address_withdraws_the_request_before(
-    api: Api, token: str, user: User, mailbox: AccountMails, services: Services
+    api: Api, token: str, user: User, mailbox: AccountMailbox, services: Services
 ) -> None:
     ask(api, token)
     link = mailbox.link("change_email")
@@ -140,7 +140,7 @@ def test_who_asks_for_the_present_address_withdraws_the_request_before(
 
 
 def test_the_link_changes_the_address_and_the_one_before_is_told(
-    api: Api, token: str, user: User, mailbox: AccountMails, services: Services
+    api: Api, token: str, user: User, mailbox: AccountMailbox, services: Services
 ) -> None:
     ask(api, token)
     link, other = mailbox.link("change_email"), issue(services, user, TokenPurpose.RESET_PASSWORD)
@@ -167,7 +167,7 @@ def test_hooks_are_told_the_address_before(app: Flask, change: Callable[[str], N
 
 
 def test_the_link_to_an_address_that_is_no_longer_wanted_is_void(
-    api: Api, token: str, mailbox: AccountMails, services: Services
+    api: Api, token: str, mailbox: AccountMailbox, services: Services
 ) -> None:
     ask(api, token, "first@example.com")
     link = mailbox.link("change_email")
@@ -177,7 +177,7 @@ def test_the_link_to_an_address_that_is_no_longer_wanted_is_void(
 
 
 def test_the_link_is_void_for_a_disabled_account(
-    api: Api, token: str, user: User, mailbox: AccountMails, services: Services
+    api: Api, token: str, user: User, mailbox: AccountMailbox, services: Services
 ) -> None:
     ask(api, token)
     services.administration.disable(user.id, OPERATOR)
@@ -193,7 +193,7 @@ def test_the_link_is_void_for_a_disabled_account(
 
 
 def test_an_address_that_was_taken_meanwhile_leaves_the_link_good(
-    app: Flask, api: Api, token: str, mailbox: AccountMails, services: Services
+    app: Flask, api: Api, token: str, mailbox: AccountMailbox, services: Services
 ) -> None:
     ask(api, token, "grace@example.com")
     link = mailbox.link("change_email")
@@ -207,7 +207,7 @@ def test_an_address_that_was_taken_meanwhile_leaves_the_link_good(
 
 @pytest.mark.parametrize(("minutes", "is_good"), [(-1, True), (0, False)])
 def test_the_link_is_good_for_a_day_however_late_its_mail_was_sent(
-    api: Api, token: str, mailbox: AccountMails, services: Services, time: Time, minutes: int, is_good: bool
+    api: Api, token: str, mailbox: AccountMailbox, services: Services, time: Time, minutes: int, is_good: bool
 ) -> None:
     ask(api, token)
     time.passes(mail_kinds["change_email"].max_age - timedelta(minutes=1))
@@ -218,7 +218,7 @@ def test_the_link_is_good_for_a_day_however_late_its_mail_was_sent(
 
 
 def test_the_request_expires_when_no_link_to_it_can_live(
-    api: Api, token: str, mailbox: AccountMails, services: Services, time: Time
+    api: Api, token: str, mailbox: AccountMailbox, services: Services, time: Time
 ) -> None:
     ask(api, token)
     time.passes(hours=48)
@@ -235,7 +235,7 @@ def test_what_is_no_token_confirms_nothing(services: Services, app: Flask, token
 
 
 def test_a_token_of_one_purpose_confirms_nothing_else(
-    api: Api, token: str, user: User, change: Callable[[str], None], mailbox: AccountMails, services: Services
+    api: Api, token: str, user: User, change: Callable[[str], None], mailbox: AccountMailbox, services: Services
 ) -> None:
     change("b@example.com")
     undo = mailbox.link("email_changed")

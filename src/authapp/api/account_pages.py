@@ -18,7 +18,7 @@ from authapp.api.html import html, templates
 from authapp.api.paths import BASE_PATH
 from authapp.api.responses import cacheable
 from authapp.config import Settings, SettingsError
-from authapp.domain.email.factor_undo import UNDONE_FOR
+from authapp.domain.email.factor_undo import UNDO_WINDOW
 from authapp.domain.passwords.checks import MIN_LENGTH
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 
@@ -74,7 +74,7 @@ def _rendered(name: str, settings: Settings) -> str | None:
             service=(sender.display_name or sender.domain) if sender else "",
             password_needed=settings.email_verification == "required",
             password_min=MIN_LENGTH,
-            undo_days=UNDONE_FOR.days,
+            undo_days=UNDO_WINDOW.days,
             login_links=settings.login_links == "on",
             passkey_hosts=party.hosts if (party := settings.relying_party) else [],
             providers=_providers(settings),

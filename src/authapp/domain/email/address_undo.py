@@ -11,7 +11,7 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
-from authapp.domain.email.factor_undo import UNDONE_FOR
+from authapp.domain.email.factor_undo import UNDO_WINDOW
 from authapp.domain.email.kinds import EMAIL_CHANGED_NOTICE
 from authapp.domain.email.previous_addresses import Restored
 from authapp.domain.hooks import Hooks
@@ -94,7 +94,7 @@ class AddressUndo:
         if not restored.was_claimed:
             return None
         if self._tokens.is_live(user.id, TokenPurpose.UNDO_FACTORS, email_key(restored.email)):
-            return min(restored.replaced_at, clock.now() - UNDONE_FOR)
+            return min(restored.replaced_at, clock.now() - UNDO_WINDOW)
         return restored.replaced_at
 
 
