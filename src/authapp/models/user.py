@@ -150,6 +150,15 @@ class User(Model):
         lazy="selectin", passive_deletes=True, cascade="all, delete-orphan"
     )
 
+    @property
+    def is_claimed(self) -> bool:
+        """Whether an address of the account was ever verified.
+
+        Otherwise anybody may have registered it, and who proves to read the mail of its address takes it over, without
+        what the registrant has set (``docs/decisions/0039-proofs-of-an-address.md``).
+        """
+        return self.first_verified_at is not None
+
     def set_verified(self, now: datetime) -> None:
         """Note that the owner of the account has proven to read the mail of its address."""
         self.email_verified_at = now

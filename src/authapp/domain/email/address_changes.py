@@ -125,8 +125,7 @@ class AddressChanges:
         require_owner(self._verifier, found.user_id, password, context)
 
     def _replace(self, user: User, address: str, now: datetime, context: RequestContext) -> None:
-        previous, was_verified = user.address, user.email_verified_at is not None
-        was_claimed = user.first_verified_at is not None
+        previous, was_verified, was_claimed = user.address, user.email_verified_at is not None, user.is_claimed
         user.email = address
         user.updated_at = now
         user.set_verified(now)

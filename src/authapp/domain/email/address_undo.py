@@ -115,7 +115,7 @@ def _make_way(user: User, restored: Restored, locked: set[UUID], context: Reques
     # before, the holder may be the account that the reader has made: they choose, by a reset of it. An account with a
     # role was given it by an administrator, who is to decide. One that has come since the locks were taken is left to
     # the next attempt.
-    if not restored.was_claimed or holder.first_verified_at is not None or holder.roles or holder.id not in locked:
+    if not restored.was_claimed or holder.is_claimed or holder.roles or holder.id not in locked:
         raise EmailTaken
     delete_account(holder, context)
     return holder
