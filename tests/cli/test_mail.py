@@ -18,12 +18,14 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.local_transports import ConsoleTransport
+from authapp.domain.mail.transports import ServerUnavailable
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from cli.invoking import data, invoke, refused, succeeded
 from clocks import Time
 from conftest import reconfigured
 from factories import GUEST, a_user
+from mail_deliveries import FakeTransport, raising
 
 SENDER = Address("", addr_spec="no-reply@example.com")
 
@@ -91,6 +93,20 @@ def test_the_commands_need_a_mail_server(app: Flask, monkeypatch: pytest.MonkeyP
     reconfigured(app, monkeypatch, mail_url=None)
     for arguments in (["deliver"], ["test", "ada@example.com"]):
         refused(invoke(app, mail, *arguments), "AUTHAPP_MAIL_URL is not set")
+
+
+def test_what_a_transport_of_somebody_else_quotes_is_shown_as_printable(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A terminal obeys control characters, and cannot write a lone surrogate."""
+    services = with_mail(app, monkeypatch, tmp_path)
+    transport = FakeTransport()
+    transport.on_open = raising(ServerUnavailable("away\x1b[31m\udcff"))
+    delivery = services.mail.delivery
+    assert delivery is not None
+    monkeypatch.setattr(delivery, "transports", lambda: transport)
+    assert result(checks.server(services)) == (CheckLevel.FAIL, "away?[31m?")
+    refused(invoke(app, mail, "test", "ada@example.com"), "away?[31m?")
 
 
 def test_the_doctor_runs_every_check_of_mail() -> None:

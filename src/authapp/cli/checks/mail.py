@@ -4,6 +4,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from authapp.cli.checks.result import CheckLevel, CheckResult
+from authapp.domain.failures import printable
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.messages import TEST_TEMPLATE
 from authapp.domain.mail.queue import read_queue
@@ -24,7 +25,9 @@ def server(services: Services) -> CheckResult:
     try:
         transport.open()
     except ServerUnavailable as error:
-        return CheckResult(CheckLevel.FAIL, "mail", str(error), "Check AUTHAPP_MAIL_URL, and that the server runs.")
+        return CheckResult(
+            CheckLevel.FAIL, "mail", printable(str(error)), "Check AUTHAPP_MAIL_URL, and that the server runs."
+        )
     finally:
         transport.close()
     if mail_transports[address.kind].is_local:
