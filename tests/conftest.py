@@ -22,7 +22,7 @@ from factors import AuthenticatorApp, an_app
 from providers import FakeProvider, fake_provider
 from settings import settings
 
-pytest_plugins = ["account_mails", "mail_deliveries"]
+pytest_plugins = ["account_mailbox", "mail_deliveries"]
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,16 @@ def test_a_server_needs_a_sender(env: Set) -> None:
     assert the_problem() == "AUTHAPP_MAIL_FROM is missing: AUTHAPP_MAIL_URL needs a sender."
 
 
-@pytest.mark.parametrize("value", ["nobody", "a@b@c", "Accounts <no-reply@example.com>\nBcc: x@example.com"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "nobody",
+        "a@b@c",
+        "Accounts <no-reply@example.com>\nBcc: x@example.com",
+        "a@b.example, c@d.example",
+        "Doe, Jane <a@b.example>",
+    ],
+)
 def test_what_is_no_sender_is_refused(env: Set, value: str) -> None:
     env(AUTHAPP_MAIL_FROM=value)
     assert the_problem().startswith("AUTHAPP_MAIL_FROM must be a sender")

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from authapp import create_app
 from authapp.config import SettingsError
-from authapp.domain.email.factor_undo import UNDONE_FOR
+from authapp.domain.email.factor_undo import UNDO_WINDOW
 from authapp.domain.token_purposes import PurposeRule, token_purposes
 from settings import settings
 
@@ -40,7 +40,7 @@ def test_each_purpose_of_a_one_time_token_has_a_page(client: FlaskClient) -> Non
 
 
 def test_the_page_that_removes_factors_says_of_how_many_days(client: FlaskClient) -> None:
-    assert f"in the last {UNDONE_FOR.days}\ndays" in client.get("/account/undo-factors").text
+    assert f"in the last {UNDO_WINDOW.days}\ndays" in client.get("/account/undo-factors").text
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -153,6 +153,8 @@ def test_a_folder_of_templates_replaces_the_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "template",
     [
+        "{{ 1 / 0 }}",
+        "{{ service + 1 }}",
         "{% block %}",
         "{{ nothing }}",
         "{% include 'account/none.html' %}",

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from account_mails import AccountMails, account, events, is_good, issue
+from account_mailbox import AccountMailbox, account, events, is_good, issue
 from authapp import hooks
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
@@ -31,7 +31,7 @@ def test_the_undo_link_restores_the_address_and_takes_everything_from_the_thief(
     token: str,
     user: User,
     change: Callable[[str], None],
-    mailbox: AccountMails,
+    mailbox: AccountMailbox,
     services: Services,
 ) -> None:
     change("thief@example.com")
@@ -66,10 +66,11 @@ def test_keys_from_before_the_change_are_the_owners(
     api: Api,
     user: User,
     change: Callable[[str], None],
-    mailbox: AccountMails,
+    mailbox: AccountMailbox,
     services: Services,
     time: Time,
 ) -> None:
+    services.email.verifications.mark(user.id, OPERATOR)
     key = an_api_key(app, user)
     time.passes(seconds=1)
     change("thief@example.com")
@@ -78,7 +79,7 @@ def test_keys_from_before_the_change_are_the_owners(
 
 
 def test_the_undo_of_a_later_change_does_not_void_that_of_an_earlier_one(
-    change: Callable[[str], None], mailbox: AccountMails, services: Services
+    change: Callable[[str], None], mailbox: AccountMailbox, services: Services
 ) -> None:
     change("b@example.com")
     first = mailbox.link("email_changed", "ada@example.com")
@@ -91,7 +92,7 @@ def test_the_undo_of_a_later_change_does_not_void_that_of_an_earlier_one(
 
 
 def test_the_undo_of_an_earlier_change_voids_those_of_later_ones(
-    change: Callable[[str], None], mailbox: AccountMails, services: Services
+    change: Callable[[str], None], mailbox: AccountMailbox, services: Services
 ) -> None:
     change("b@example.com")
     first = mailbox.link("email_changed", "ada@example.com")
@@ -105,7 +106,7 @@ def test_the_undo_of_an_earlier_change_voids_those_of_later_ones(
 
 
 def test_no_number_of_changes_and_mails_pushes_out_the_first_undo_link(
-    change: Callable[[str], None], mailbox: AccountMails, services: Services, time: Time
+    change: Callable[[str], None], mailbox: AccountMailbox, services: Services, time: Time
 ) -> None:
     change("b0@example.com")
     first = mailbox.link("email_changed", "ada@example.com")
@@ -123,7 +124,7 @@ def test_no_number_of_changes_and_mails_pushes_out_the_first_undo_link(
 
 
 def test_an_undo_link_is_good_for_three_days(
-    change: Callable[[str], None], mailbox: AccountMails, services: Services, time: Time
+    change: Callable[[str], None], mailbox: AccountMailbox, services: Services, time: Time
 ) -> None:
     change("b@example.com")
     time.passes(hours=23, minutes=59)
@@ -134,7 +135,7 @@ def test_an_undo_link_is_good_for_three_days(
 
 
 def test_an_undo_link_that_is_older_than_three_days_is_void(
-    change: Callable[[str], None], mailbox: AccountMails, services: Services, time: Time
+    change: Callable[[str], None], mailbox: AccountMailbox, services: Services, time: Time
 ) -> None:
     change("b@example.com")
     link = mailbox.link("email_changed")
@@ -146,7 +147,7 @@ def test_an_undo_link_that_is_older_than_three_days_is_void(
 
 
 def test_an_undo_waits_until_a_disabled_account_is_enabled(
-    user: User, change: Callable[[str], None], mailbox: AccountMails, services: Services
+    user: User, change: Callable[[str], None], mailbox: AccountMailbox, services: Services
 ) -> None:
     change("b@example.com")
     link = mailbox.link("email_changed")
@@ -159,8 +160,9 @@ def test_an_undo_waits_until_a_disabled_account_is_enabled(
 
 
 def test_who_only_typed_the_address_gives_way_to_who_reads_its_mail(
-    app: Flask, change: Callable[[str], None], mailbox: AccountMails, services: Services
+    app: Flask, user: User, change: Callable[[str], None], mailbox: AccountMailbox, services: Services
 ) -> None:
+    services.email.verifications.mark(user.id, OPERATOR)
     change("b@example.com")
     link = mailbox.link("email_changed")
     squatter, deleted = a_user(app, "squatter", email="ada@example.com"), []
@@ -178,11 +180,13 @@ def test_who_only_typed_the_address_gives_way_to_who_reads_its_mail(
 
 def test_an_account_that_took_the_address_after_the_locks_is_not_deleted(
     app: Flask,
+    user: User,
     change: Callable[[str], None],
-    mailbox: AccountMails,
+    mailbox: AccountMailbox,
     services: Services,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    services.email.verifications.mark(user.id, OPERATOR)
     change("b@example.com")
     link, lock = mailbox.link("email_changed"), address_undo._lock_with_holder
 
@@ -201,8 +205,15 @@ def test_an_account_that_took_the_address_after_the_locks_is_not_deleted(
 
 @pytest.mark.parametrize("kept_for", ["verified", "role"])
 def test_who_proved_to_have_the_address_keeps_it_and_so_does_who_has_a_role(
-    app: Flask, change: Callable[[str], None], mailbox: AccountMails, services: Services, time: Time, kept_for: str
+    app: Flask,
+    user: User,
+    change: Callable[[str], None],
+    mailbox: AccountMailbox,
+    services: Services,
+    time: Time,
+    kept_for: str,
 ) -> None:
+    services.email.verifications.mark(user.id, OPERATOR)
     change("b@example.com")
     link = mailbox.link("email_changed")
     holder = a_user(app, "grace", email="ada@example.com", roles=[ADMIN] if kept_for == "role" else [])

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from account_mails import AccountMails
+from account_mailbox import AccountMailbox
 from authapp import create_app
 from authapp.api import passkeys, recovery_codes, totp
 from authapp.context import OPERATOR
@@ -178,7 +178,7 @@ def test_the_mail_about_a_factor_goes_to_the_owner_though_a_thief_changes_the_ad
     assert api("PUT", "/users/me/totp", thief, json={"code": stolen.code()}).status_code == 200
     time.passes(minutes=2)  # the mail server defers the mail
     with app.app_context():
-        mailbox, services = AccountMails(app, user), Services.of(app)
+        mailbox, services = AccountMailbox(app, user), Services.of(app)
         services.email.address_changes.request(user.id, "thief@example.org", PASSWORD, GUEST)
         services.email.address_changes.confirm(mailbox.link("change_email", "thief@example.org"), PASSWORD, GUEST)
         link, undo = mailbox.link("factor_added"), mailbox.link("email_changed", old)
@@ -201,7 +201,7 @@ def test_undoing_a_change_of_address_removes_a_factor_of_shortly_before_that_the
         stolen = AuthenticatorApp.scanned(api.post("/users/me/totp", {}, thief).get_json()["otpauth_uri"])
         assert api("PUT", "/users/me/totp", thief, json={"code": stolen.code()}).status_code == 200
     with app.app_context():
-        mailbox, services = AccountMails(app, user), Services.of(app)
+        mailbox, services = AccountMailbox(app, user), Services.of(app)
         if is_told:
             mailbox.link("factor_added")
         time.passes(minutes=2)

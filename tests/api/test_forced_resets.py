@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from account_mails import AccountMails, events
+from account_mailbox import AccountMailbox, events
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.services import Services
@@ -18,7 +18,7 @@ from factors import a_session_with_two_factors, an_app
 
 
 def test_a_forced_reset_voids_the_password_and_mails_a_link(
-    app: Flask, api: Api, admin: str, user: User, token: str, mailbox: AccountMails
+    app: Flask, api: Api, admin: str, user: User, token: str, mailbox: AccountMailbox
 ) -> None:
     for _ in range(3):
         api.log_in("ada", "not the password")

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from account_mails import AccountMails
+from account_mailbox import AccountMailbox
 from authapp import create_app, hooks
 from authapp.config import RateLimit
 from authapp.context import OPERATOR
@@ -41,7 +41,7 @@ OF_ACCOUNTS = [
 
 
 def test_a_new_password_is_told_whoever_set_it(
-    api: Api, token: str, user: User, mailbox: AccountMails, services: Services
+    api: Api, token: str, user: User, mailbox: AccountMailbox, services: Services
 ) -> None:
     body = {"current_password": PASSWORD, "new_password": "another long sentence"}
     assert api("PUT", "/users/me/password", token, json=body).status_code == 204
@@ -51,7 +51,7 @@ def test_a_new_password_is_told_whoever_set_it(
 
 @pytest.mark.parametrize(("kind", "signal", "values"), OF_ACCOUNTS)
 def test_a_thief_who_then_changes_the_address_does_not_get_the_notice(
-    kind: str, signal: NamedSignal, values: dict[str, Any], user: User, mailbox: AccountMails, services: Services
+    kind: str, signal: NamedSignal, values: dict[str, Any], user: User, mailbox: AccountMailbox, services: Services
 ) -> None:
     with transaction():
         services.hooks.send_within(signal, context=GUEST, user_id=user.id, **values)
@@ -63,7 +63,7 @@ def test_a_thief_who_then_changes_the_address_does_not_get_the_notice(
 
 
 def test_a_notice_is_stored_with_the_change_or_not_at_all(
-    app: Flask, user: User, mailbox: AccountMails, services: Services
+    app: Flask, user: User, mailbox: AccountMailbox, services: Services
 ) -> None:
     def fail(_app: object, **_: object) -> None:
         raise ZeroDivisionError
@@ -73,7 +73,7 @@ def test_a_notice_is_stored_with_the_change_or_not_at_all(
     assert mailbox.mails() == []
 
 
-def test_other_changes_are_not_told(user: User, mailbox: AccountMails, services: Services) -> None:
+def test_other_changes_are_not_told(user: User, mailbox: AccountMailbox, services: Services) -> None:
     services.administration.change(user.id, Changes(username="countess", status=UserStatus.DISABLED), OPERATOR)
     assert mailbox.mails() == []
 
@@ -118,15 +118,17 @@ def test_an_address_that_was_never_verified_gets_few_notices_of_a_kind(telling: 
                 with transaction():
                     services.hooks.send_within(signal, context=GUEST, user_id=user.id, **values)
         kinds = sorted(kind for kind, _, _ in OF_ACCOUNTS)
-        assert sorted(AccountMails(telling, stranger).mails()) == sorted([(kind, stranger.email) for kind in kinds] * 2)
-        assert sorted(AccountMails(telling, owner).mails()) == sorted([(kind, owner.email) for kind in kinds] * 4)
+        assert sorted(AccountMailbox(telling, stranger).mails()) == sorted(
+            [(kind, stranger.email) for kind in kinds] * 2
+        )
+        assert sorted(AccountMailbox(telling, owner).mails()) == sorted([(kind, owner.email) for kind in kinds] * 4)
 
 
 def test_no_login_is_told_to_an_address_that_is_not_verified(telling: Flask) -> None:
     user = a_user(telling)
     a_session(telling, user)
     with telling.app_context():
-        assert AccountMails(telling, user).mails() == []
+        assert AccountMailbox(telling, user).mails() == []
         assert len(db.session.scalars(select(Session)).all()) == 1
 
 
@@ -155,5 +157,5 @@ def test_without_mail_nothing_of_this_is_there(databases: Databases) -> None:
         problem(api.post("/auth/login-links", {"email": user.email}), 404, "not_found")
         with app.app_context():
             Services.of(app).administration.set_password(user.id, "another long sentence", OPERATOR)
-            assert AccountMails(app, user).mails() == []
+            assert AccountMailbox(app, user).mails() == []
         dispose(app)

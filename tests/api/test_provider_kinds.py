@@ -57,6 +57,17 @@ def test_what_it_refuses_is_recorded_and_not_told(
     assert [event.details["reason"] for event in all_events(app, "provider.refused")] == ["the member has no number"]
 
 
+def test_what_it_quotes_of_its_provider_is_recorded_as_printable(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> ProviderUser:
+        raise ProviderResponseRefused("no member \0\udcff")
+
+    monkeypatch.setattr("authapp.ProviderUser.__post_init__", refuse)
+    problem(log_in(api, provider), 401, "provider_login_failed")
+    assert [event.details["reason"] for event in all_events(app, "provider.refused")] == ["no member ??"]
+
+
 def test_the_other_rules_hold_for_it(api: Api, provider: FakeProvider) -> None:
     answer = finish(provider, begin(api))
     problem(api("PUT", LOGINS, json={**answer, "state": "another"}), 401, "provider_login_failed")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from account_mails import AccountMails, account
+from account_mailbox import AccountMailbox, account
 from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.domain.services import Services
@@ -22,7 +22,7 @@ def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_bef
     admin: str,
     user: User,
     change: Callable[[str], None],
-    mailbox: AccountMails,
+    mailbox: AccountMailbox,
     services: Services,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -41,7 +41,7 @@ def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_bef
 
 
 def test_an_address_that_is_set_again_and_again_is_asked_no_more_often_than_the_limit_allows(
-    user: User, mailbox: AccountMails, services: Services, monkeypatch: pytest.MonkeyPatch
+    user: User, mailbox: AccountMailbox, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services.email.notices, "_verification", "optional")
     monkeypatch.setattr(services.mail.counted, "_limit", RateLimit(3, 3600))
@@ -53,7 +53,7 @@ def test_an_address_that_is_set_again_and_again_is_asked_no_more_often_than_the_
 
 
 def test_whoever_changes_the_account_withdraws_the_address_that_its_user_asked_for(
-    user: User, mailbox: AccountMails, services: Services
+    user: User, mailbox: AccountMailbox, services: Services
 ) -> None:
     services.email.address_changes.request(user.id, "wanted@example.com", PASSWORD, GUEST)
     services.administration.change(user.id, Changes(username="countess"), OPERATOR)
@@ -73,7 +73,7 @@ def test_an_administrator_changes_their_own_address_as_every_user_does(app: Flas
     same = {"email": "boss@example.com", "username": "chief"}
     assert api("PATCH", f"/users/{boss.id}", session, json=same).status_code == 200
     with app.app_context():
-        assert (account("chief").email, AccountMails(app, boss).mails()) == ("boss@example.com", [])
+        assert (account("chief").email, AccountMailbox(app, boss).mails()) == ("boss@example.com", [])
 
 
 def test_another_address_needs_a_recent_login_of_the_administrator(

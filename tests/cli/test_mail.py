@@ -18,12 +18,14 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.local_transports import ConsoleTransport
+from authapp.domain.mail.transports import ServerUnavailable
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from cli.invoking import data, invoke, refused, succeeded
 from clocks import Time
 from conftest import reconfigured
 from factories import GUEST, a_user
+from mail_deliveries import FakeTransport, raising
 
 SENDER = Address("", addr_spec="no-reply@example.com")
 
@@ -93,6 +95,20 @@ def test_the_commands_need_a_mail_server(app: Flask, monkeypatch: pytest.MonkeyP
         refused(invoke(app, mail, *arguments), "AUTHAPP_MAIL_URL is not set")
 
 
+def test_what_a_transport_of_somebody_else_quotes_is_shown_as_printable(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A terminal obeys control characters, and cannot write a lone surrogate."""
+    services = with_mail(app, monkeypatch, tmp_path)
+    transport = FakeTransport()
+    transport.on_open = raising(ServerUnavailable("away\x1b[31m\udcff"))
+    delivery = services.mail.delivery
+    assert delivery is not None
+    monkeypatch.setattr(delivery, "transports", lambda: transport)
+    assert result(checks.server(services)) == (CheckLevel.FAIL, "away?[31m?")
+    refused(invoke(app, mail, "test", "ada@example.com"), "away?[31m?")
+
+
 def test_the_doctor_runs_every_check_of_mail() -> None:
     defined = {check for _, check in getmembers(checks, isfunction) if check.__module__ == checks.__name__}
     public = {check for check in defined if not check.__name__.startswith("_")}
@@ -146,6 +162,47 @@ def test_the_doctor_finds_a_template_that_is_broken(
     level, sentence = result(checks.templates(services))
     assert level is CheckLevel.FAIL
     assert "login_link.txt: UndefinedError: 'lnik' is undefined" in sentence
+
+
+def test_the_doctor_finds_a_translation_that_is_broken(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    services = with_mail(app, monkeypatch, tmp_path, mail_templates=tmp_path)
+    for name in ("reset_password.txt", "reset_password.de.txt"):
+        (tmp_path / name).write_text("Subject: x\n\n{{ link }}")
+    assert result(checks.templates(services))[0] is CheckLevel.OK
+    (tmp_path / "reset_password.de.html").write_text("{{ nothing }}")
+    assert result(checks.templates(services)) == (
+        CheckLevel.FAIL,
+        "yours/reset_password.de.html: UndefinedError: 'nothing' is undefined",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "is_used"),
+    [
+        ("login_link.de.txt", True),
+        ("login_link.pt-BR.txt", True),
+        ("login_link.pt-br.txt", False),
+        ("login_link.html", False),
+        ("login_link.de.html", False),
+        ("login-link.txt", False),
+        ("login_link.txt.bak", False),
+        ("test_mail.txt", True),
+        ("footer.txt", True),
+        ("greeting.txt", True),
+    ],
+)
+def test_the_doctor_warns_of_a_template_that_no_mail_uses(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, is_used: bool
+) -> None:
+    services = with_mail(app, monkeypatch, tmp_path, mail_templates=tmp_path)
+    (tmp_path / "verify_email.txt").write_text("Subject: x\n\n{% if false %}{% include 'greeting.txt' %}{% endif %}")
+    (tmp_path / name).write_text("Subject: x\n\nHello")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "account").mkdir()  # the pages, which are tried at the start
+    level, sentence = result(checks.templates(services))
+    assert (level, name in sentence) == ((CheckLevel.OK, False) if is_used else (CheckLevel.WARN, True))
 
 
 def test_the_doctor_warns_of_mails_that_wait_and_of_those_that_were_given_up(

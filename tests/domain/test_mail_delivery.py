@@ -76,17 +76,23 @@ def test_the_account_is_its_subject_if_the_address_has_been_verified(app: Flask,
 @pytest.mark.parametrize(
     ("kind", "event_type"), [("reset_password", "password.reset_requested"), ("login_link", "login_link.sent")]
 )
+@pytest.mark.parametrize("is_verified", [True, False])
 def test_what_a_guest_asked_for_is_recorded_with_the_account_when_it_is_sent(
-    app: Flask, delivery: MailDelivery, kind: str, event_type: str
+    app: Flask, delivery: MailDelivery, kind: str, event_type: str, is_verified: bool
 ) -> None:
+    """Whoever registered the address of somebody else does not see when and from where its owner asks for a link."""
     user = a_user(app, "ada")
+    if is_verified:
+        Services.of(app).email.verifications.mark("ada", OPERATOR)
     add(kind)
     deliver(delivery)
-    assert [event.subject_id for event in events(event_type)] == [user.id]
+    (event,) = events(event_type)
+    expected = (user.id, "192.0.2.7", None) if is_verified else (None, None, str(user.id))
+    assert (event.subject_id, event.ip_address, event.details.get("user_id")) == expected
 
 
 def test_a_kind_can_have_an_event_of_its_own(app: Flask, delivery: MailDelivery) -> None:
-    a_user(app, "ada")
+    user = a_user(app, "ada")
     kind = MailKind(mail_kinds["reset_password"].recipient, TokenPurpose.RESET_PASSWORD, event="password.changed")
     replaced = mail_kinds["password_changed"]
     mail_kinds.unregister("password_changed")
@@ -97,7 +103,9 @@ def test_a_kind_can_have_an_event_of_its_own(app: Flask, delivery: MailDelivery)
     finally:
         mail_kinds.unregister("password_changed")
         mail_kinds.register("password_changed", replaced)
-    assert [event.details for event in events("password.changed")] == [{"kind": "password_changed"}]
+    assert [event.details for event in events("password.changed")] == [
+        {"kind": "password_changed", "user_id": str(user.id)}
+    ]
 
 
 def test_a_mail_to_nobody_is_dropped_without_a_word_to_the_server(
@@ -145,7 +153,7 @@ def test_the_token_of_a_change_is_bound_to_the_address_of_its_mail(
     with transaction():
         row = db.session.get_one(User, user.id)
         row.pending_email, row.pending_email_until = "New@Example.org", time.now + HOUR
-        remember(row, "New@Example.org")
+        remember(row, "New@Example.org", was_claimed=True)
     add(kind, user_id=user.id, address="New@Example.org")
     assert deliver(delivery) == {"sent": 1}
     (token,) = tokens()
@@ -185,7 +193,7 @@ def test_an_address_that_has_five_undo_links_is_told_without_another(
 ) -> None:
     user = a_user(app, "ada")
     with transaction():
-        remember(db.session.get_one(User, user.id), "before@example.org")
+        remember(db.session.get_one(User, user.id), "before@example.org", was_claimed=True)
     for _ in range(MAX_PER_PURPOSE + 1):
         add("email_changed", user_id=user.id, address="before@example.org")
     assert deliver(delivery) == {"sent": 6}

@@ -177,7 +177,7 @@ def test_links_lead_where_the_settings_say() -> None:
     assert (
         below.with_token(TokenPurpose.VERIFY_EMAIL, "t") == "https://example.com/accounts/account/verify-email#token=t"
     )
-    assert below.site == "https://example.com/accounts"
+    assert below.site == "https://example.com/accounts/account/reset-password", "which a browser can show"
     assert MailLinks("https://example.com/{x}", None).with_token("a", "t").startswith("https://example.com/{x}/")
 
 

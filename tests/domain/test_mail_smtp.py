@@ -15,12 +15,7 @@ import pytest
 
 from authapp.config import MailServer
 from authapp.domain.mail.smtp import MAILS_PER_CONNECTION, SMTPTransport
-from authapp.domain.mail.transports import (
-    ASCII_POLICY,
-    RecipientRefused,
-    ServerUnavailable,
-    TemporaryFailure,
-)
+from authapp.domain.mail.transports import ASCII_POLICY, RecipientRefused, ServerUnavailable, TemporaryFailure
 from mail_servers import PASSWORD, USERNAME, Certificates, Mailbox, mail_host, raw_host
 
 SENDER = "no-reply@example.com"
@@ -281,6 +276,40 @@ def test_a_hang_up_after_the_mail_was_handed_over_leaves_it_open(
     ):
         opened(MailServer("smtp", host="127.0.0.1", port=port, tls="off"), 5).send(a_message(), ADA)
     assert error.value.may_have_arrived is may_have_arrived
+
+
+NO_USER, NO_OPTION = b"550 5.1.1 No such user\r\n", b"555 5.5.4 No such parameter\r\n"
+HELLO_UTF8 = (b"220 here\r\n", b"250-here\r\n250 SMTPUTF8\r\n")
+
+
+@pytest.mark.parametrize(
+    ("recipient", "answers", "failure", "reason"),
+    [
+        (ADA, (*HELLO, b"250 sender\r\n", NO_USER), RecipientRefused, "550 5.1.1 No such user"),
+        (UEDA, (*HELLO_UTF8, NO_OPTION, b"250 reset\r\n", b"250 sender\r\n"), RecipientRefused, "555 5.5.4"),
+        (UEDA, (*HELLO_UTF8, NO_OPTION, b"250 reset\r\n"), ServerUnavailable, "refuses the sender: 555 5.5.4"),
+        (UEDA, (*HELLO_UTF8, NO_OPTION), ServerUnavailable, "refuses the sender: 555 5.5.4"),
+    ],
+)
+def test_an_answer_before_a_hang_up_counts(
+    opened: Opened, recipient: str, answers: tuple[bytes, ...], failure: type[Exception], reason: str
+) -> None:
+    with raw_host(talk(*answers, hang_up)) as port, pytest.raises(failure, match=reason):
+        opened(MailServer("smtp", host="127.0.0.1", port=port, tls="off"), 5).send(a_message(1, recipient), recipient)
+
+
+@pytest.mark.parametrize(
+    ("methods", "reason"),
+    [
+        ("PLAIN LOGIN", r"refuses the login: 535 5\.7\.8 Wrong password\.$"),
+        ("XOAUTH2 GSSAPI", r"^The server offers no login by password: XOAUTH2 GSSAPI\.$"),
+    ],
+)
+def test_a_login_that_the_server_refuses_or_does_not_offer_is_named(opened: Opened, methods: str, reason: str) -> None:
+    offer = f"250-here\r\n250 AUTH {methods}\r\n".encode()
+    answers = (b"220 here\r\n", offer, b"535 5.7.8 Wrong password\r\n", hang_up)
+    with raw_host(talk(*answers)) as port, pytest.raises(ServerUnavailable, match=reason):
+        opened(MailServer("smtp", host="127.0.0.1", port=port, tls="off", username="a", password="b"), 5).open()
 
 
 def test_what_was_sent_before_tls_started_is_not_taken_for_an_answer(

@@ -1,6 +1,6 @@
 """An account that somebody else prepared for the owner of an address (Sudhodanan and Paverd, USENIX Security 2022).
 
-Each of the five classes ends when the owner proves the address by a reset.
+Each of the five classes ends when the owner proves the address by a reset, or takes the account back after a change.
 """
 
 from collections.abc import Iterator
@@ -20,10 +20,11 @@ from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.administration import Changes
-from authapp.errors import InvalidCredentials, LastAdmin, OneTimeTokenInvalid
+from authapp.errors import EmailTaken, InvalidCredentials, LastAdmin, OneTimeTokenInvalid
 from authapp.models import OutgoingMail, User
 from authenticator import add_passkey, log_in
-from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, problem
+from clocks import Time
+from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, an_api_key, problem
 
 NEW = "another good pass phrase"
 
@@ -152,3 +153,70 @@ def test_a_click_of_the_owner_claims_nothing(app: Flask, hijacked: User) -> None
         Services.of(app).email.link_confirmations.confirm(token, None, GUEST)
     assert claimed == []
     assert a_session(app, hijacked, PASSWORD)
+
+
+def move_away(app: Flask, user: User) -> str:
+    """Change the address to that of the thief, who confirms it, and return the undo link of the address before."""
+    services, before = Services.of(app), user.address
+    with app.app_context():
+        services.email.address_changes.request(user.id, "thief@example.com", PASSWORD, GUEST)
+    confirmation = a_token(app, user, TokenPurpose.CHANGE_EMAIL, sent_to="thief@example.com")
+    with app.app_context():
+        services.email.address_changes.confirm(confirmation, PASSWORD, GUEST)
+    return a_token(app, user, TokenPurpose.UNDO_EMAIL, sent_to=before)
+
+
+def test_who_takes_back_an_account_that_they_never_had_gets_it_without_what_the_thief_has_set(
+    app: Flask, api: Api, hijacked: User, time: Time
+) -> None:
+    """The thief verifies an address of their own, so that no later reset claims the account."""
+    authenticator = add_passkey(api, a_session(app, hijacked).access_token)
+    key = an_api_key(app, hijacked)
+    time.passes(hours=73)
+    link = move_away(app, hijacked)
+    with app.app_context():
+        Services.of(app).email.link_confirmations.confirm(link, None, GUEST)
+    recover(app, hijacked)
+    problem(log_in(api, authenticator), 401, "passkey_invalid")
+    problem(api.get("/users/me", key), 401, "token_invalid")
+    assert api.log_in("victim@example.com", NEW).status_code == 200, "and no factor of the thief is asked for"
+
+
+def test_an_entry_that_does_not_say_whether_an_address_was_verified_is_as_one_that_was_not(
+    app: Flask, hijacked: User
+) -> None:
+    link = move_away(app, hijacked)
+    with app.app_context(), transaction():
+        row = db.session.get_one(User, hijacked.id)
+        row.previous_emails = [{**entry} for entry in row.previous_emails or ()]
+        del row.previous_emails[0]["was_claimed"]
+    with claims(app) as claimed, app.app_context():
+        Services.of(app).email.link_confirmations.confirm(link, None, GUEST)
+    assert claimed == [hijacked.id]
+
+
+def test_the_account_that_the_owner_of_the_address_has_made_meanwhile_is_not_deleted(
+    app: Flask, hijacked: User
+) -> None:
+    link = move_away(app, hijacked)
+    registered = a_user(app, "victim", email="victim@example.com")
+    with app.app_context(), pytest.raises(EmailTaken):
+        Services.of(app).email.link_confirmations.confirm(link, None, GUEST)
+    recover(app, registered)
+    assert a_session(app, registered, NEW)
+
+
+def test_an_undo_of_a_change_of_a_verified_address_claims_nothing(app: Flask, hijacked: User) -> None:
+    """What the owner had before the change stays, or a mailbox that they have left would be a way past it."""
+    services, seen = Services.of(app), []
+    with app.app_context():
+        services.email.verifications.mark(hijacked.id, OPERATOR)
+
+    def receive(_app: object, *, since: object, **_: object) -> None:
+        seen.append(since)
+
+    link = move_away(app, hijacked)
+    with hooks.credentials_voiding.connected_to(receive, app), app.app_context():
+        services.email.link_confirmations.confirm(link, None, GUEST)
+    assert len(seen) == 1
+    assert seen[0] is not None

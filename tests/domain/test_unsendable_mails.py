@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from email.message import EmailMessage
 from uuid import UUID
 
 import pytest
@@ -10,13 +11,11 @@ from sqlalchemy.exc import OperationalError
 
 from authapp.database.session import db, transaction
 from authapp.domain.email.previous_addresses import remember
+from authapp.domain.failures import REASON_MAX_LENGTH
 from authapp.domain.mail import recipients
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import MailKind, mail_kinds
-from authapp.domain.mail.transports import (
-    ServerUnavailable,
-    TemporaryFailure,
-)
+from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
 from authapp.models import User
 from clocks import Time
 from factories import a_user
@@ -52,7 +51,7 @@ def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
     with transaction():
         stored = db.session.get_one(User, user.id)
         stored.pending_email, stored.pending_email_until = "new@example.org", time.now + timedelta(days=9)
-        remember(stored, "new@example.org")
+        remember(stored, "new@example.org", was_claimed=True)
     address = "new@example.org" if kind in {"change_email", "email_changed"} else user.email
     details = dict.fromkeys(mail_kinds[kind].details, "1")
     add(kind, user_id=user.id, address=address, details=details)
@@ -140,3 +139,25 @@ def test_an_outage_of_the_database_is_not_the_mails_fault(
     with pytest.raises(OperationalError):
         delivery.deliver(SENDER, limit=10)
     assert row(mail_id).last_error is None
+
+
+@pytest.mark.parametrize("failure", [TemporaryFailure, RecipientRefused])
+def test_a_failure_whose_text_cannot_be_stored_holds_up_no_other_mail(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, failure: type[Exception]
+) -> None:
+    """Transports of others quote what a server has answered."""
+    user = a_user(app, "ada")
+    bad, good = (str(add("password_changed", user_id=user.id)) for _ in range(2))
+
+    def refuse_one(message: EmailMessage) -> None:
+        if bad in message["Message-ID"]:
+            raise failure("quota\0 \udcff\x1b[31m\nexceeded" + "." * REASON_MAX_LENGTH)
+
+    transport.on_send = refuse_one
+    outcome = "failed" if failure is RecipientRefused else "postponed"
+    assert deliver(delivery) == {outcome: 1, "sent": 1}
+    assert transport.ids == [good]
+    reason = events("mail.failed")[0].details["reason"] if outcome == "failed" else row(UUID(bad)).last_error
+    assert reason is not None
+    assert reason.startswith("quota? ??[31m exceeded..")
+    assert len(reason) == REASON_MAX_LENGTH

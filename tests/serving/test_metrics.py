@@ -69,6 +69,25 @@ def test_a_table_that_is_locked_takes_no_other_reading_with_it(databases: Databa
     assert "authapp_table_rows" not in read
 
 
+def test_mails_that_any_process_has_given_up_lately_are_counted(databases: Databases) -> None:
+    """``flask mail deliver --watch`` has no counters, and the alert must hear of it."""
+    with databases.migrated() as url:
+        app = create_app(settings(database_url=url))
+        with create_engine(normalised_database_url(url)).begin() as other:
+            for age in range(4):
+                values = {"age": 30 * age, "id": uuid4()}
+                other.execute(
+                    text(
+                        "INSERT INTO audit_events (occurred_at, id, type, details)"
+                        " VALUES (now() - make_interval(mins => :age), :id, 'mail.failed', '{}')"
+                    ),
+                    values,
+                )
+        read = {each.name: each.samples for each in database_metrics.read(app)}
+        dispose(app)
+    assert read["authapp_mail_given_up"][0].value == 2
+
+
 def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
     """Counters that are dealt out between two programs go up and down, which Prometheus takes for restarts."""
     program = """

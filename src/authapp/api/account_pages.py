@@ -11,14 +11,14 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, send_from_directory
-from jinja2 import TemplateError, TemplateNotFound
+from jinja2 import TemplateNotFound
 
 from authapp.api.guards import public
 from authapp.api.html import html, templates
 from authapp.api.paths import BASE_PATH
 from authapp.api.responses import cacheable
 from authapp.config import Settings, SettingsError
-from authapp.domain.email.factor_undo import UNDONE_FOR
+from authapp.domain.email.factor_undo import UNDO_WINDOW
 from authapp.domain.passwords.checks import MIN_LENGTH
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 
@@ -74,17 +74,18 @@ def _rendered(name: str, settings: Settings) -> str | None:
             service=(sender.display_name or sender.domain) if sender else "",
             password_needed=settings.email_verification == "required",
             password_min=MIN_LENGTH,
-            undo_days=UNDONE_FOR.days,
+            undo_days=UNDO_WINDOW.days,
             login_links=settings.login_links == "on",
             passkey_hosts=party.hosts if (party := settings.relying_party) else [],
             providers=_providers(settings),
             provider_hosts=_provider_hosts(settings),
             development=settings.env == "development",
         )
-    except (TemplateError, UnicodeDecodeError) as error:
+    # A template may do anything that fails.
+    except Exception as error:  # noqa: BLE001
         if isinstance(error, TemplateNotFound) and error.name == path:
             return None
-        raise SettingsError([f"AUTHAPP_MAIL_TEMPLATES: {path}: {error}"]) from None
+        raise SettingsError([f"AUTHAPP_MAIL_TEMPLATES: {path}: {type(error).__name__}: {error}"]) from None
 
 
 def _providers(settings: Settings) -> list[str]:

@@ -43,7 +43,10 @@ def request_email_verification(body: dict[str, str]) -> dict[str, str]:
     of_services=lambda services: services.email.link_confirmations.refusals(),
 )
 def verify_email(body: dict[str, str]) -> Response:
-    """Verify, change or restore an address.
+    """Confirm a link.
+
+    What the link of a mail is for happens: an address is verified, changed or restored, or the second factors that were
+    added lately are removed, which ends all sessions.
 
     To confirm a new address, also send the password, or an access token of the account; to verify one, where that is
     required before a login. A refused password leaves the token good.

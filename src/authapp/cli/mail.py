@@ -12,6 +12,7 @@ from flask import current_app
 from authapp import clock, tracing
 from authapp.cli.commands import Commands, json_option, print_json, services
 from authapp.context import OPERATOR
+from authapp.domain.failures import printable
 from authapp.domain.mail.attempts import MailOutcome
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.messages import envelope_address
@@ -56,7 +57,7 @@ def _deliver_due(delivery: MailDelivery) -> None:
         while passed := delivery.deliver(OPERATOR, limit=MAILS_PER_PASS):
             outcomes += passed
     except ServerUnavailable as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(printable(str(error))) from None
     click.echo(", ".join(f"{outcomes[outcome]} {outcome}" for outcome in MailOutcome) + ".")
 
 
@@ -72,7 +73,7 @@ def test(address: str) -> None:
         transport.open()
         transport.send(message, recipient)
     except (ValueError, BadTemplate, ServerUnavailable, TemporaryFailure, RecipientRefused) as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(printable(str(error))) from None
     finally:
         transport.close()
     click.echo(f"The server accepted the mail {message['Message-ID']}. Look whether it arrives, and not as spam.")

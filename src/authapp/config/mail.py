@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 from email.headerregistry import Address
-from email.utils import parseaddr
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import validate_email
 
 from authapp.config.parsers import is_https_or_local
 
@@ -68,10 +68,11 @@ def mail_server(value: str) -> MailServer:
 
 def mail_from(value: str) -> Address:
     """Return the sender of an ``AUTHAPP_MAIL_FROM``, with or without a name. Raises ``ValueError``."""
-    name, address = parseaddr(value)
     try:
+        # A list of addresses is one of several senders, of whom none is the right one.
+        [(name, address)] = getaddresses([value])
         checked = validate_email(address if value.isprintable() else "", check_deliverability=False)
-    except EmailNotValidError:
+    except ValueError:  # EmailNotValidError is one
         raise ValueError("must be a sender such as Accounts <no-reply@example.com>.") from None
     return Address(name, addr_spec=checked.ascii_email or checked.normalized)
 

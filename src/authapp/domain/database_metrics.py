@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy import func, select, text
@@ -13,9 +14,10 @@ from authapp.database.connect import DIALECT
 from authapp.database.errors import sqlstate
 from authapp.database.reasons import reason
 from authapp.database.session import db, discard
+from authapp.domain.audit import EventType
 from authapp.domain.failures import log_failure
 from authapp.domain.services import Services
-from authapp.models import OutgoingMail
+from authapp.models import AuditEvent, OutgoingMail
 from authapp.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,9 @@ ALL_READINGS_SECONDS = 3.0
 
 MAX_MAILS = 10_000
 """How many mails are looked at: a scrape must not take longer, the more of them wait."""
+
+MAX_GIVEN_UP = 1_000
+GIVEN_UP_WITHIN = timedelta(hours=1)
 
 # The catalog's own estimate of the rows: to count them would take as long as the tables are large.
 _TABLES = text("""
@@ -94,6 +99,14 @@ def _waiting_mails(_services: Services) -> Iterator[Metric]:
     yield gauge("authapp_mail_oldest_seconds", "Age of the mail that waits longest, of those looked at.", seconds)
 
 
+def _given_up_mails(_services: Services) -> Iterator[Metric]:
+    """Yield how many mails were given up, whichever process sends: the counters are those of the workers alone."""
+    lately = AuditEvent.occurred_at > clock.now() - GIVEN_UP_WITHIN
+    some = select(AuditEvent.id).where(AuditEvent.type == EventType.MAIL_FAILED, lately).limit(MAX_GIVEN_UP).subquery()
+    count = db.session.scalar(select(func.count()).select_from(some)) or 0
+    yield gauge("authapp_mail_given_up", "Mails that were given up within the last hour, at most 1,000.", count)
+
+
 def _table_sizes(_services: Services) -> Iterator[Metric]:
     """Yield the sizes of all tables that the application declares; a table declared with a schema is named with it."""
     tables = db.metadata.tables
@@ -110,5 +123,6 @@ def _overdue(services: Services) -> Iterator[Metric]:
 
 
 database_metrics.register("mails", _waiting_mails)
+database_metrics.register("given_up_mails", _given_up_mails)
 database_metrics.register("table_sizes", _table_sizes)
 database_metrics.register("pruning", _overdue)

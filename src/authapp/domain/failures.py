@@ -1,4 +1,4 @@
-"""Logging what failed where nobody is answered."""
+"""Logging and storing why something failed where nobody is answered."""
 
 import logging
 import traceback
@@ -6,6 +6,8 @@ import traceback
 from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.database.reasons import reason
+
+REASON_MAX_LENGTH = 500
 
 
 def log_failure(logger: logging.Logger, failure: str, error: Exception) -> None:
@@ -17,3 +19,12 @@ def log_failure(logger: logging.Logger, failure: str, error: Exception) -> None:
     why = reason(error) if isinstance(error, SQLAlchemyError) else None
     kind = type(error).__name__
     logger.error("%s: %s, at\n%s", failure, f"{kind} ({why})" if why else kind, place)
+
+
+def printable(text: str) -> str:
+    """Return a text of others in one printable line, cut to ``REASON_MAX_LENGTH``.
+
+    The database cannot store a NUL or a lone surrogate, and a terminal obeys control characters.
+    """
+    line = " ".join(text.split())[:REASON_MAX_LENGTH]
+    return "".join(character if character.isprintable() else "?" for character in line)

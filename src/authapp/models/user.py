@@ -3,6 +3,7 @@
 import unicodedata
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import idna
 from email_validator import EmailNotValidError, validate_email
@@ -136,7 +137,7 @@ class User(Model):
     first_verified_at: Mapped[Timestamp | None] = mapped_column(default=None)
     pending_email: Mapped[str | None] = mapped_column(Text, default=None)
     pending_email_until: Mapped[Timestamp | None] = mapped_column(default=None)
-    previous_emails: Mapped[list[dict[str, str]] | None] = mapped_column(JSONB(none_as_null=True), default=None)
+    previous_emails: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True), default=None)
     password_hash: Mapped[str | None] = mapped_column(Text, default=None)
     sessions_valid_from: Mapped[Timestamp] = mapped_column(server_default=text("'epoch'"))
     status: Mapped[str] = mapped_column(Text, default=UserStatus.ACTIVE)
@@ -148,6 +149,15 @@ class User(Model):
     role_links: Mapped[list[UserRole]] = relationship(
         lazy="selectin", passive_deletes=True, cascade="all, delete-orphan"
     )
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether an address of the account was ever verified.
+
+        Otherwise anybody may have registered it, and who proves to read the mail of its address takes it over, without
+        what the registrant has set (``docs/decisions/0039-proofs-of-an-address.md``).
+        """
+        return self.first_verified_at is not None
 
     def set_verified(self, now: datetime) -> None:
         """Note that the owner of the account has proven to read the mail of its address."""

@@ -4,7 +4,9 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from authapp.cli.checks.result import CheckLevel, CheckResult
+from authapp.domain.failures import printable
 from authapp.domain.mail.kinds import mail_kinds
+from authapp.domain.mail.messages import TEST_TEMPLATE
 from authapp.domain.mail.queue import read_queue
 from authapp.domain.mail.templates import BadTemplate
 from authapp.domain.mail.transports import ServerUnavailable, mail_transports
@@ -23,7 +25,9 @@ def server(services: Services) -> CheckResult:
     try:
         transport.open()
     except ServerUnavailable as error:
-        return CheckResult(CheckLevel.FAIL, "mail", str(error), "Check AUTHAPP_MAIL_URL, and that the server runs.")
+        return CheckResult(
+            CheckLevel.FAIL, "mail", printable(str(error)), "Check AUTHAPP_MAIL_URL, and that the server runs."
+        )
     finally:
         transport.close()
     if mail_transports[address.kind].is_local:
@@ -51,15 +55,20 @@ def from_address(services: Services) -> list[CheckResult]:
 
 
 def templates(services: Services) -> list[CheckResult]:
-    """Check that there is a template of every kind of mail, and that it can be rendered."""
+    """Check that every kind of mail has a template, that each can be rendered, and that each of yours is used."""
     if services.mail.delivery is None:
         return []
-    problems = []
-    for kind in mail_kinds:
+    problems, messages = [], services.mail.delivery.messages
+    for kind in (*mail_kinds, TEST_TEMPLATE):
         try:
-            services.mail.delivery.messages.try_template(kind)
+            messages.try_template(kind)
         except BadTemplate as error:
             problems.append(CheckResult(CheckLevel.FAIL, "mail templates", str(error), "docs/email.md describes them."))
+    advice = "Its name must be that of a kind, with a language or without, and HTML needs the .txt beside it."
+    problems += [
+        CheckResult(CheckLevel.WARN, "mail templates", f"No mail uses {name}.", advice)
+        for name in messages.unused_templates()
+    ]
     return problems or [CheckResult(CheckLevel.OK, "mail templates", f"{len(mail_kinds)} kinds of mail can be made.")]
 
 

@@ -17,6 +17,7 @@ from authapp.domain.email.kinds import CHANGE_EMAIL, EMAIL_CHANGED, EMAIL_CHANGE
 from authapp.domain.hooks import Hooks
 from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.mail.counted_mails import CountedMails
+from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.one_time_tokens import OneTimeTokens, voids_links
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.recent import ActorPolicy
@@ -27,6 +28,9 @@ from authapp.domain.users.rows import lock_account, lock_if_unchanged, unique_na
 from authapp.errors import OneTimeTokenInvalid
 from authapp.models import User, UserStatus
 from authapp.models.user import email_key
+
+CONFIRMABLE_FOR = token_purposes[TokenPurpose.CHANGE_EMAIL].lifetime + mail_kinds[CHANGE_EMAIL].max_age
+"""How long a request counts: as long as a link lives whose mail was sent as late as mails are."""
 
 
 class AddressChanges:
@@ -76,7 +80,7 @@ class AddressChanges:
                 # They confirm nothing any more, and an account has room for few.
                 self._tokens.void(user_id, TokenPurpose.CHANGE_EMAIL)
             user.pending_email = address
-            user.pending_email_until = clock.now() + token_purposes[TokenPurpose.CHANGE_EMAIL].lifetime
+            user.pending_email_until = clock.now() + CONFIRMABLE_FOR
             audit.record(EventType.EMAIL_CHANGE_REQUESTED, context=context, subject_id=user_id)
             self._counted_mails.store_in_transaction(CHANGE_EMAIL, address, context, user_id=user_id)
 
@@ -121,11 +125,12 @@ class AddressChanges:
         require_owner(self._verifier, found.user_id, password, context)
 
     def _replace(self, user: User, address: str, now: datetime, context: RequestContext) -> None:
-        previous, was_verified = user.address, user.email_verified_at is not None
+        previous, was_verified, was_claimed = user.address, user.email_verified_at is not None, user.is_claimed
         user.email = address
         user.updated_at = now
         user.set_verified(now)
-        kind = EMAIL_CHANGED if previous_addresses.remember(user, previous) else EMAIL_CHANGED_NOTICE
+        can_be_undone = previous_addresses.remember(user, previous, was_claimed=was_claimed)
+        kind = EMAIL_CHANGED if can_be_undone else EMAIL_CHANGED_NOTICE
         self._account_mails.store(kind, user_id=user.id, address=previous, verified=was_verified, context=context)
         audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)
         self._hooks.send_user_changing(user, {"email"}, context=context, previous={"email": previous})

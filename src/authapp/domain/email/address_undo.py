@@ -11,7 +11,7 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
-from authapp.domain.email.factor_undo import UNDONE_FOR
+from authapp.domain.email.factor_undo import UNDO_WINDOW
 from authapp.domain.email.kinds import EMAIL_CHANGED_NOTICE
 from authapp.domain.email.previous_addresses import Restored
 from authapp.domain.hooks import Hooks
@@ -42,7 +42,8 @@ class AddressUndo:
 
         ``Notices`` stores the mail with a link to choose another password. Links to later addresses are void. Another
         account that has taken the address meanwhile is deleted, if none of its addresses was ever verified and it has
-        no role.
+        no role. If no address of this account was verified before the change, its reader claims it as with a reset: no
+        credential stays, and no other account is deleted.
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled, or ``EmailTaken``. The token then stays.
         """
@@ -57,7 +58,7 @@ class AddressUndo:
             restored = previous_addresses.restore(user, found.address_key)
             if restored is None or user.status != UserStatus.ACTIVE:
                 raise OneTimeTokenInvalid
-            deleted = _make_way(user, found.address_key, locked, context)
+            deleted = _make_way(user, restored, locked, context)
             ended = self._restore(user, restored, context)
         send_sessions_ended(user.id, ended, self._hooks, context)
         if deleted is not None:
@@ -68,8 +69,6 @@ class AddressUndo:
         replaced, was_verified = user.address, user.email_verified_at is not None
         user.email = restored.email
         ended = void_password(user, context)
-        # A thief may have added credentials since. Those from before are the owner's: a mailbox that somebody has left
-        # must not be a way past them.
         since = self._added_since(user, restored)
         self._hooks.send_within(hooks.credentials_voiding, context=context, user_id=user.id, since=since)
         # The link was sent to this address.
@@ -82,14 +81,20 @@ class AddressUndo:
         self._hooks.send_user_changing(user, {"email", "password"}, context=context, previous={"email": replaced})
         return ended
 
-    def _added_since(self, user: User, restored: Restored) -> datetime:
-        """Return from when on added credentials go: since the change, or as with the link about a new factor.
+    def _added_since(self, user: User, restored: Restored) -> datetime | None:
+        """Return from when on added credentials go: since the change, as with the link about a new factor, or all.
+
+        A thief may have added credentials since. Those from before are the owner's: a mailbox that somebody has left
+        must not be a way past them. But where no address had been verified, a thief may have registered that of
+        somebody else, and may be the one who changed it: then nothing is the owner's.
 
         A thief may have added a factor before the change. If the restored address has a live link that removes what was
         added lately, this link does the same: its reader has both.
         """
+        if not restored.was_claimed:
+            return None
         if self._tokens.is_live(user.id, TokenPurpose.UNDO_FACTORS, email_key(restored.email)):
-            return min(restored.replaced_at, clock.now() - UNDONE_FOR)
+            return min(restored.replaced_at, clock.now() - UNDO_WINDOW)
         return restored.replaced_at
 
 
@@ -100,15 +105,17 @@ def _lock_with_holder(found: FoundToken) -> set[UUID]:
     return set(db.session.scalars(both.with_for_update(key_share=True)))
 
 
-def _make_way(user: User, address_key: str, locked: set[UUID], context: RequestContext) -> User | None:
+def _make_way(user: User, restored: Restored, locked: set[UUID], context: RequestContext) -> User | None:
     """Delete the account that has taken the address, and return it, if there is one. Raises ``EmailTaken``."""
-    taken = select(User).where(User.email_key == address_key, User.id != user.id)
+    taken = select(User).where(User.email_key == email_key(restored.email), User.id != user.id)
     holder = db.session.scalars(taken.execution_options(populate_existing=True)).one_or_none()
     if holder is None:
         return None
-    # Whoever reads the address has the link; the holder has only typed it. An account with a role was given it by an
-    # administrator, who is to decide. One that has come since the locks were taken is left to the next attempt.
-    if holder.first_verified_at is not None or holder.roles or holder.id not in locked:
+    # Whoever reads the address has the link; the holder has only typed it. If that is all the account to restore did
+    # before, the holder may be the account that the reader has made: they choose, by a reset of it. An account with a
+    # role was given it by an administrator, who is to decide. One that has come since the locks were taken is left to
+    # the next attempt.
+    if not restored.was_claimed or holder.is_claimed or holder.roles or holder.id not in locked:
         raise EmailTaken
     delete_account(holder, context)
     return holder

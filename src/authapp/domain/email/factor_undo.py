@@ -10,7 +10,7 @@ from authapp.domain.mail.ages import NOTICE_MAX_AGE
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 
-UNDONE_FOR = token_purposes[TokenPurpose.UNDO_FACTORS].lifetime + NOTICE_MAX_AGE
+UNDO_WINDOW = token_purposes[TokenPurpose.UNDO_FACTORS].lifetime + NOTICE_MAX_AGE
 """How long ago what goes may have been added: as long as a link lives whose mail was sent as late as mails are."""
 
 
@@ -34,7 +34,7 @@ class FactorUndo:
         """
         with transaction():
             user = use_token(self._tokens, token, TokenPurpose.UNDO_FACTORS)
-            since = clock.now() - UNDONE_FOR
+            since = clock.now() - UNDO_WINDOW
             ended = self._resets.remove(user, context, since=since)
             # ``FactorResets`` receives it as well, and finds nothing left.
             self._hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=since)

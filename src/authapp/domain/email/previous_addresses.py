@@ -7,6 +7,7 @@ then undoes the second change, has not voided the link of the owner.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from authapp import clock
 from authapp.domain.mail.ages import NOTICE_MAX_AGE
@@ -26,20 +27,25 @@ class Restored:
 
     email: str
     replaced_at: datetime
+    was_claimed: bool
+    """Whether an address of the account had been verified by then. Otherwise anybody may have registered it."""
 
 
-def remember(user: User, email: str) -> bool:
+def remember(user: User, email: str, *, was_claimed: bool) -> bool:
     """Note that another address has just replaced ``email``, on a locked account; return whether it can be restored.
+
+    ``was_claimed`` is as in ``Restored``: the change has verified the new address, so the account no longer tells.
 
     It cannot if there are ``MAX_KEPT`` others. The first ones are kept, because the later ones may be a thief's.
     """
     kept, now = _kept(user), clock.now()
     until = (now + RESTORABLE_FOR).isoformat()
+    # An address that is replaced again keeps what was noted first, which may have been before it was verified.
     known = _position(kept, email_key(email))
     if known is not None:
         kept[known] = {**kept[known], "until": until}
     elif len(kept) < MAX_KEPT:
-        kept.append({"email": email, "since": now.isoformat(), "until": until})
+        kept.append({"email": email, "since": now.isoformat(), "until": until, "was_claimed": was_claimed})
     else:
         return False
     user.previous_emails = kept
@@ -53,7 +59,9 @@ def restore(user: User, address_key: str) -> Restored | None:
     if position is None:
         return None
     user.previous_emails = kept[:position] or None
-    return Restored(kept[position]["email"], datetime.fromisoformat(kept[position]["since"]))
+    entry = kept[position]
+    # An entry of an earlier version does not say. A thief who keeps an account is worse than an owner without factors.
+    return Restored(entry["email"], datetime.fromisoformat(entry["since"]), entry.get("was_claimed", False))
 
 
 def can_be_restored(user: User, address_key: str) -> bool:
@@ -61,10 +69,10 @@ def can_be_restored(user: User, address_key: str) -> bool:
     return _position(_kept(user), address_key) is not None
 
 
-def _kept(user: User) -> list[dict[str, str]]:
+def _kept(user: User) -> list[dict[str, Any]]:
     now = clock.now()
     return [each for each in user.previous_emails or () if datetime.fromisoformat(each["until"]) > now]
 
 
-def _position(kept: list[dict[str, str]], address_key: str) -> int | None:
+def _position(kept: list[dict[str, Any]], address_key: str) -> int | None:
     return next((number for number, each in enumerate(kept) if email_key(each["email"]) == address_key), None)

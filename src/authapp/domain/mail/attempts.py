@@ -19,10 +19,10 @@ from authapp.database.errors import is_outage
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit.events import EventType
-from authapp.domain.failures import log_failure
+from authapp.domain.failures import log_failure, printable
 from authapp.domain.mail import one_time_secrets
 from authapp.domain.mail.ages import GIVE_UP_AFTER, NOTICE_MAX_AGE
-from authapp.domain.mail.kinds import UnknownKind, mail_kinds, resolve
+from authapp.domain.mail.kinds import Recipient, UnknownKind, mail_kinds, with_fallbacks
 from authapp.domain.mail.messages import MailMessages, envelope_address
 from authapp.domain.mail.one_time_secrets import OneTimeSecrets
 from authapp.domain.mail.outbox import Outbox
@@ -125,28 +125,37 @@ class MailAttempts:
             if not self._outbox.extend_lease(attempt.mail, self._lease):
                 return MailOutcome.REASSIGNED
         with transaction():
-            return self._make(attempt, attempt.mail.kind)
+            return self._make(attempt)
 
-    def _make(self, attempt: _Attempt, name: str) -> _PreparedMail | MailOutcome:
-        """Do the same within the open transaction, for a mail of the kind ``name`` or of its fallback."""
-        mail = attempt.mail
-        name, recipient = resolve(mail, name)
-        if recipient is None:
-            self._outbox.remove(mail)
-            return MailOutcome.DROPPED
-        kind, audited = mail_kinds[name], _AuditedMail(name, recipient.user.id, recipient.is_verified)
-        if _is_too_old(mail, name):
-            return self._give_up(attempt, audited, f"It could not be sent in time. {mail.last_error or ''}".strip())
-        try:
-            secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient)
-        except TooManyTokens:
-            if kind.fallback is not None:
-                return self._make(attempt, kind.fallback)
-            return self._give_up(attempt, audited, "As many links as an account may have are in its mailbox.")
+    def _make(self, attempt: _Attempt) -> _PreparedMail | MailOutcome:
+        """Do the same within the open transaction, for the first kind that somebody is to get and that has its link."""
+        mail, without_link = attempt.mail, None
+        for name in with_fallbacks(mail.kind):
+            kind = mail_kinds[name]
+            recipient = kind.recipient(mail)
+            if recipient is None:
+                continue
+            audited = _AuditedMail(name, recipient.user.id, recipient.is_verified)
+            if _is_too_old(mail, name):
+                return self._give_up(attempt, audited, f"It could not be sent in time. {mail.last_error or ''}".strip())
+            try:
+                secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient)
+            except TooManyTokens:
+                without_link = audited
+                continue
+            # In the transaction, so that a template that is broken leaves no token behind.
+            return self._build(mail, audited, recipient, secrets)
+        if without_link is not None:
+            return self._give_up(attempt, without_link, "As many links as an account may have are in its mailbox.")
+        self._outbox.remove(mail)
+        return MailOutcome.DROPPED
+
+    def _build(
+        self, mail: OutgoingMail, audited: _AuditedMail, recipient: Recipient, secrets: OneTimeSecrets | None
+    ) -> _PreparedMail:
         address = envelope_address(recipient.address)
         variables = self._messages.variables(mail, recipient, secrets)
-        # In the transaction, so that a template that is broken leaves no token behind.
-        message = self._messages.build(name, mail.id, address, mail.context.get("locale"), variables)
+        message = self._messages.build(audited.kind, mail.id, address, mail.context.get("locale"), variables)
         return _PreparedMail(audited, message, address, secrets)
 
     def _send(self, attempt: _Attempt, prepared: _PreparedMail, transport: Transport) -> MailOutcome | None:
@@ -195,7 +204,8 @@ class MailAttempts:
                 self._outbox.remove(mail)
                 audited.record(EventType.MAIL_SENT, attempt.context)
                 if event := mail_kinds[audited.kind].event:
-                    audit.record(event, context=attempt.context, subject_id=audited.user_id, kind=audited.kind)
+                    # It says as much as ``mail.sent``.
+                    audited.record(event, attempt.context)
         except Exception as error:
             if _is_outage(error):
                 raise
@@ -220,6 +230,7 @@ class MailAttempts:
 
     def _give_up(self, attempt: _Attempt, audited: _AuditedMail, reason: str) -> MailOutcome:
         """Remove the mail within the open transaction, and record why."""
+        reason = printable(reason)
         logger.warning("a mail of the kind %s was given up: %s", audited.kind, reason)
         self._outbox.remove(attempt.mail)
         audited.record(EventType.MAIL_FAILED, attempt.context, reason=reason)

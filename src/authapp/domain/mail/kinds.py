@@ -4,7 +4,7 @@ The recipient is looked up when the mail is sent, not when it is stored: the acc
 or have another address. Then the mail is dropped.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -84,13 +84,11 @@ def require_details(kind: str, details: Mapping[str, str | int]) -> None:
         raise ValueError(f"A mail of the kind {kind!r} needs the details {sorted(mail_kinds[kind].details)}.")
 
 
-def resolve(mail: OutgoingMail, name: str) -> tuple[str, Recipient | None]:
-    """Return the kind to send and who gets it: the one of this name, or its fallback if nobody gets one of that kind.
-
-    Raises ``UnknownKind``.
-    """
+def with_fallbacks(name: str) -> Iterator[str]:
+    """Yield the kind of this name, and then what it falls back to, in this order. Raises ``UnknownKind``."""
     if name not in mail_kinds:
         raise UnknownKind(f"There is no kind of mail {name!r}.")
-    kind = mail_kinds[name]
-    recipient = kind.recipient(mail)
-    return resolve(mail, kind.fallback) if recipient is None and kind.fallback else (name, recipient)
+    following: str | None = name
+    while following is not None:
+        yield following
+        following = mail_kinds[following].fallback

@@ -37,8 +37,8 @@ class MailLinks:
         base = issuer.rstrip("/")
         self._template = link_url or _braces_doubled(base) + "/account/{purpose}#token={token}"
         url = urlsplit(self._template)
-        self.site = f"{url.scheme}://{url.netloc}" if link_url else base
-        """The address of the front end, or the issuer."""
+        self.site = f"{url.scheme}://{url.netloc}" if link_url else f"{base}/account/reset-password"
+        """The front end, or the page that asks for a link to reset the password: the issuer has no page for people."""
 
     def with_token(self, purpose: str, token: str) -> str:
         """Return the link that carries a one-time token. Browsers send the fragment, where it is, to no server."""
@@ -73,13 +73,19 @@ class MailMessages:
         }
 
     def try_template(self, kind: str) -> None:
-        """Render the templates of a kind, with every variable and with none. Raises ``BadTemplate``.
+        """Render the templates of a kind in each language, with every variable and with none. Raises ``BadTemplate``.
 
         Its details are always there.
         """
         details = dict.fromkeys(mail_kinds[kind].details if kind in mail_kinds else (), "1")
-        for value in ("1", None):
-            self._templates.render(kind, None, {**self._fixed, **dict.fromkeys(VARIABLES, value), "details": details})
+        for language in (None, *self._templates.languages(kind)):
+            for value in ("1", None):
+                variables = {**self._fixed, **dict.fromkeys(VARIABLES, value), "details": details}
+                self._templates.render(kind, language, variables)
+
+    def unused_templates(self) -> list[str]:
+        """Return the names of the files in the operator's folder that no mail uses."""
+        return self._templates.unused({*mail_kinds, TEST_TEMPLATE})
 
     def build_test(self, address: str) -> EmailMessage:
         """Return a message that says that mail works. Raises ``BadTemplate``."""

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Delete, Update, delete, func, select, upda
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
+from authapp.domain.failures import printable
 from authapp.domain.mail.ages import UNSENT_KEPT_FOR
 from authapp.domain.mail.kinds import require_details
 from authapp.domain.mail.mail_context import mail_context
@@ -129,7 +130,7 @@ class Outbox:
         """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
         delay = min(FIRST_RETRY * 2 ** min(mail.attempts - 1, _DOUBLINGS), MAX_RETRY_DELAY)
         delay *= 1 + randbelow(MAX_JITTER_PERCENT + 1) / 100
-        values = {"next_attempt_at": clock.now() + delay, "claimed_until": None, "last_error": error[:500]}
+        values = {"next_attempt_at": clock.now() + delay, "claimed_until": None, "last_error": printable(error)}
         self._run(update(OutgoingMail).where(*_claimed(mail)).values(values))
 
     def _run(self, statement: Update | Delete) -> None:

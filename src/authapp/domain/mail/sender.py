@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from authapp.context import RequestContext
 from authapp.database.reasons import reason
 from authapp.domain.background import sleep
-from authapp.domain.failures import log_failure
+from authapp.domain.failures import log_failure, printable
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.transports import ServerUnavailable
 
@@ -49,7 +49,7 @@ class MailSender:
                 while self._delivery.deliver(context, limit=MAILS_PER_PASS, running=running) and running():
                     pass
         except ServerUnavailable as error:
-            logger.error("all mails wait: %s", error)  # noqa: TRY400 - the message says it all
+            logger.error("all mails wait: %s", printable(str(error)))  # noqa: TRY400 - the message says it all
         except Exception as error:  # noqa: BLE001 - the sender survives whatever it is
             why = reason(error) if isinstance(error, SQLAlchemyError) else None
             if why:

@@ -120,23 +120,33 @@ class SMTPTransport:
         if "SMTPUTF8" in options and not client.has_extn("smtputf8"):
             raise RecipientRefused("The address needs SMTPUTF8, which the server does not offer.")
         code, reply = client.mail(self._from_address, options)
-        if code != _OK and options:
-            client.rset()
-            is_sender_accepted = client.mail(self._from_address)[0] == _OK
-            client.rset()
-            if is_sender_accepted:
-                raise failure_of(code, reply)
+        if code != _OK and options and self._accepts_sender(client):
+            raise failure_of(code, reply)
         return code, reply
+
+    def _accepts_sender(self, client: SMTPClient) -> bool:
+        """Tell whether the server accepts the sender without options; not if it hangs up before it says so."""
+        code = 0
+        # What the server has answered counts, also if it hangs up then.
+        with suppress(OSError):
+            client.rset()
+            code = client.mail(self._from_address)[0]
+            client.rset()
+        return code == _OK
 
     def _name_recipient(self, client: SMTPClient, recipient: str, deadline: ConnectionDeadline) -> None:
         try:
             code, reply = client.rcpt(recipient)
-            if code in _NAMED:
-                return
-            client.rset()
         except OSError as error:
             self._drop()
             raise TemporaryFailure(connection_failure(error, deadline)) from None
+        if code in _NAMED:
+            return
+        try:
+            client.rset()
+        except OSError:
+            # The server has answered before it hung up, and that counts.
+            self._drop()
         raise failure_of(code, reply)
 
     def _hand_over(self, client: SMTPClient, data: bytes, deadline: ConnectionDeadline) -> None:

@@ -6,10 +6,14 @@ import ssl
 import threading
 import time
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 
 from authapp.config import MailServer
+from authapp.domain.failures import printable
 from authapp.domain.mail.transports import ServerUnavailable
+
+_METHODS = frozenset({"CRAM-MD5", "PLAIN", "LOGIN"})
+"""The methods to log in that ``smtplib`` knows, all of them with a password. It names them in no error."""
 
 
 class ConnectionDeadline:
@@ -84,6 +88,7 @@ class SMTPClient(smtplib.SMTP):
 
     def __init__(self, server: MailServer, from_address: str, deadline: ConnectionDeadline) -> None:
         self._server, self._deadline = server, deadline
+        self._login_refusal: smtplib.SMTPAuthenticationError | None = None
         # The standard library would ask the name servers for the name of this host, without a deadline.
         host_name = socket.gethostname()
         name = host_name if "." in host_name else from_address.rpartition("@")[2]
@@ -127,7 +132,27 @@ class SMTPClient(smtplib.SMTP):
             self.starttls(context=ssl.create_default_context())
             self.ehlo_or_helo_if_needed()
         if self._server.username:
+            self._log_in()
+
+    def _log_in(self) -> None:
+        offered = self.esmtp_features.get("auth", "").split()
+        if offered and not _METHODS.intersection(offered):
+            raise ServerUnavailable(printable(f"The server offers no login by password: {' '.join(offered)}."))
+        try:
             self.login(self._server.username, self._server.password)
+        except smtplib.SMTPServerDisconnected:
+            # The standard library goes on with another method, and the server may hang up after a wrong password.
+            if self._login_refusal is not None:
+                raise self._login_refusal from None
+            raise
+
+    def auth(self, mechanism: str, authobject: Any, *, initial_response_ok: bool = True) -> tuple[int, bytes]:
+        """Log in by one method, and keep the refusal."""
+        try:
+            return super().auth(mechanism, authobject, initial_response_ok=initial_response_ok)
+        except smtplib.SMTPAuthenticationError as refusal:
+            self._login_refusal = refusal
+            raise
 
     def close(self) -> None:
         """Close the connection."""

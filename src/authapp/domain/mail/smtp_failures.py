@@ -5,6 +5,7 @@ import smtplib
 import socket
 import ssl
 
+from authapp.domain.failures import printable
 from authapp.domain.mail.smtp_client import ConnectionDeadline
 from authapp.domain.mail.transports import RecipientRefused, TemporaryFailure
 
@@ -39,9 +40,8 @@ def failure_of(code: int, reply: bytes) -> RecipientRefused | TemporaryFailure:
 def reply_text(code: int, reply: bytes) -> str:
     """Return a reply in one printable line, without addresses: what logs and events hold names no recipient."""
     words = reply.decode("utf-8", "replace").split()
-    text = " ".join("<address>" if "@" in word else word for word in words)
-    printable = "".join(character if character.isprintable() else "?" for character in text)
-    return f"{code} {printable}"[:TEXT_MAX_LENGTH].strip().rstrip(".")
+    text = printable(" ".join("<address>" if "@" in word else word for word in words))
+    return f"{code} {text}"[:TEXT_MAX_LENGTH].strip().rstrip(".")
 
 
 def connection_failure(error: OSError | UnicodeError, deadline: ConnectionDeadline) -> str:

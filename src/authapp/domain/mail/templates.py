@@ -1,6 +1,6 @@
 """The templates of mails: where they are, in which language, and how they are filled in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,27 @@ class MailTemplates:
             html=self._fill_in(f"{name}.html", variables) if has_html else None,
             language=language,
         )
+
+    def languages(self, kind: str) -> list[str]:
+        """Return the languages in which there is a text of this kind."""
+        names = (path.name.split(".") for folder in self._folders.values() for path in folder.glob(f"{kind}.*.txt"))
+        return sorted({name[1] for name in names if len(name) == _NAME_PARTS and _is_language(name[1])})
+
+    def unused(self, kinds: Collection[str]) -> list[str]:
+        """Return the files of the operator's folder that nothing uses: misspelt ones, and HTML without its text.
+
+        What another template names, as it does to include it, is used.
+        """
+        folder = self._folders.get("yours")
+        if folder is None:
+            return []
+        texts = {path: path.read_text(errors="replace") for each in self._folders.values() for path in _files(each)}
+
+        def is_used(path: Path) -> bool:
+            is_template = _is_template_of(path.name, kinds) and (folder / f"{path.stem}.txt").is_file()
+            return is_template or any(path.name in text for other, text in texts.items() if other.name != path.name)
+
+        return sorted(path.name for path in texts if path.parent == folder and not is_used(path))
 
     def _find(self, kind: str, locale: str | None) -> tuple[str, str | None]:
         """Return the name of the templates without a suffix, and their language. Text and HTML come from one folder."""
@@ -107,6 +128,25 @@ def _languages(locale: str | None) -> Iterator[str | None]:
             yield "-".join(parts)
             parts.pop()
     yield None
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*") if path.is_file() and not path.name.startswith(".")]
+
+
+_NAME_PARTS = 3
+"""Those of the name of a translation: its kind, its language, and its suffix."""
+
+
+def _is_template_of(name: str, kinds: Collection[str]) -> bool:
+    kind, *language, suffix = name.split(".")
+    is_known = kind in kinds and suffix in {"txt", "html"}
+    return is_known and len(language) < _NAME_PARTS - 1 and all(map(_is_language, language))
+
+
+def _is_language(name: str) -> bool:
+    """Tell whether templates are looked for under this name of a language: ``pt-BR``, and not ``pt-br``."""
+    return next(_languages(name)) == name
 
 
 def _subtag(number: int, part: str) -> str:

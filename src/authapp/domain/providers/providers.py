@@ -9,6 +9,7 @@ from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
+from authapp.domain.failures import printable
 from authapp.domain.http_client import HTTPClient
 from authapp.domain.providers.flows import LIFETIME, Flows, OpenedFlow
 from authapp.domain.providers.kinds import (
@@ -126,4 +127,4 @@ def record_refusal(provider: str, reason: str, context: RequestContext, subject_
     """Record that a login was refused, and why; the client does not see why."""
     with transaction():
         refused = EventType.PROVIDER_REFUSED
-        audit.record(refused, context=context, subject_id=subject_id, provider=provider, reason=reason)
+        audit.record(refused, context=context, subject_id=subject_id, provider=provider, reason=printable(reason))

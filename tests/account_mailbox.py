@@ -19,7 +19,7 @@ from factories import GUEST, PASSWORD, Api, a_user
 from factors import a_session_with_two_factors, an_app
 
 
-class AccountMails:
+class AccountMailbox:
     """The mails of one account that are stored and that delivery would send, and their links."""
 
     def __init__(self, app: Flask, user: User) -> None:
@@ -61,7 +61,7 @@ class AccountMails:
 @pytest.fixture
 def mailbox(app: Flask, user: User) -> Any:
     with app.app_context():
-        yield AccountMails(app, user)
+        yield AccountMailbox(app, user)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def services(app: Flask) -> Services:
 
 
 @pytest.fixture
-def change(api: Api, token: str, mailbox: AccountMails, services: Services) -> Callable[[str], None]:
+def change(api: Api, token: str, mailbox: AccountMailbox, services: Services) -> Callable[[str], None]:
     """A function that gives the account another address, as its owner does."""
 
     def run(address: str) -> None:
