@@ -1,8 +1,10 @@
 """The parts of the metrics that need no server."""
 
+import os
 import re
 import socket
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -39,6 +41,53 @@ def test_a_new_worker_gets_the_lowest_slot_that_is_free() -> None:
     assert slots == [1, 2, 3, 2, 4]
 
 
+def test_values_whose_files_cannot_be_opened_are_counted_by_nobody(tmp_path: Path) -> None:
+    """Otherwise no worker could start, and gunicorn would end the service."""
+    program = f"""
+        import pathlib, shutil
+        from authapp.serving import metrics
+        folder = pathlib.Path("{tmp_path}")
+        (folder / "histogram_1.db").write_bytes(b"no such file" * 1000)
+        metrics.count_in_slot(str(folder), 1)
+        from prometheus_client import Counter, Gauge, Histogram
+        Counter("one", "")
+        Histogram("two", "").observe(1)
+        shutil.rmtree(folder)
+        Counter("three", "", ["label"]).labels("x").inc()
+        Gauge("four", "", ["label"], multiprocess_mode="max").labels("x").inc()
+    """
+    assert [line.split()[0] for line in printed(program, "stderr").splitlines()] == ["two", "four"]
+
+
+def test_a_folder_of_somebody_else_is_not_written_to(tmp_path: Path) -> None:
+    """With one that links to other files, the workers would overwrite those."""
+    folder = tmp_path / "metrics"
+    port = metrics_port.MetricsPort(socket.socket(), str(folder), (os.geteuid(), os.getegid()))
+    logged: list[str] = []
+    server = SimpleNamespace(
+        WORKERS={}, metrics_port=port, log=SimpleNamespace(warning=lambda *words: logged.append(words[0]))
+    )
+
+    def counts() -> bool:
+        worker: Any = SimpleNamespace()
+        metrics.pre_fork(server, worker)
+        return worker.metrics_port is port
+
+    assert counts()
+    assert (folder.stat().st_mode & 0o777, logged) == (0o700, [])
+    folder.chmod(0o770)
+    assert not counts()
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    assert not counts()
+    folder.unlink()
+    folder.mkdir(0o700)
+    server.metrics_port = metrics_port.MetricsPort(port.listener, str(folder), (os.geteuid() + 1, os.getegid()))
+    assert not counts()
+    assert len(logged) == 3
+    port.listener.close()
+
+
 def test_while_the_database_is_away_the_metrics_say_so(app: Flask) -> None:
     away = create_app(settings(database_url="postgresql+psycopg2://nobody@127.0.0.1:1/nothing"))
     read = database_metrics.read(away)
@@ -72,10 +121,12 @@ def test_a_table_that_is_locked_takes_no_other_reading_with_it(databases: Databa
 def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
     """Counters that are dealt out between two programs go up and down, which Prometheus takes for restarts."""
     program = """
-        import os, socket, subprocess
+        import functools, os, socket, subprocess
         from types import SimpleNamespace
         import gevent
         from authapp.serving import metrics_port
+        from authapp.serving.scrapes import ScrapeServer
+        from authapp.serving.turns import Turns
 
         def answers():
             try:
@@ -90,7 +141,7 @@ def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
         metrics_port.on_starting(server)
         address = server.metrics_port.listener.getsockname()
         metrics_port.TAKEOVER_SECONDS = 0.05
-        server.metrics_port.serve(list)
+        server.metrics_port.serve(functools.partial(ScrapeServer, metrics=list, turns=Turns()))
         gevent.sleep(0.3)
         print("while it runs:", answers())
         old.kill()

@@ -7,7 +7,11 @@ Name of gunicorn that this file depends on, and that no document promises (tests
 ``Arbiter.WORKERS``, whose values are the workers alive.
 """
 
+import contextlib
+import functools
+import logging
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,25 +21,51 @@ from prometheus_client.multiprocess import mark_process_dead
 from authapp.serving.traces import METHODS
 from authapp.shared_names import CODE, ROUTE
 
+logger = logging.getLogger(__name__)
+
 
 def pre_fork(server: Any, worker: Any) -> None:
     """Give a new worker the lowest slot that is free (gunicorn's hook, in the master)."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in range(1, len(taken) + 2) if slot not in taken)
     worker.metrics_port = getattr(server, "metrics_port", None)
+    if worker.metrics_port:
+        try:
+            worker.metrics_port.keep_folder()
+        except OSError as error:
+            # Requests are worth more than their count.
+            server.log.warning("A worker starts without metrics, whose folder cannot be used: %s", error.strerror)
+            worker.metrics_port = None
 
 
 def child_exit(_server: Any, worker: Any) -> None:
     """Forget what a dead worker had running (gunicorn's hook, in the master)."""
     if worker.metrics_port:
-        mark_process_dead(worker.slot, worker.metrics_port.folder)  # type: ignore[no-untyped-call]
+        with contextlib.suppress(OSError):
+            mark_process_dead(worker.slot, worker.metrics_port.folder)  # type: ignore[no-untyped-call]
 
 
 def count_in_slot(folder: str, slot: int) -> None:
     """Let this process count in the files of its slot. Call it before the application is imported."""
     # Not in the master: what it starts, such as the check before a reload, would count in files of its own.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+    shared = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+    values.ValueClass = functools.partial(_value, shared, set())
+
+
+def _value(shared: Callable[..., Any], logged: set[str], *params: Any, **options: Any) -> Any:
+    """Return a value in the files of this process, or one that no scrape sees where they cannot be opened.
+
+    A metric is made at an import, or in a request that is the first of its kind: neither may fail for it.
+    """
+    try:
+        return shared(*params, **options)
+    except Exception as error:  # noqa: BLE001 - no right, no room, or a file that another program has written to
+        name = params[1]
+        if name not in logged:  # a histogram has many values
+            logger.warning("%s is not counted, because its file cannot be opened: %s", name, type(error).__name__)
+            logged.add(name)
+        return values.MutexValue(*params, **options)  # type: ignore[no-untyped-call]
 
 
 class RequestMetrics:

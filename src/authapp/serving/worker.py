@@ -25,6 +25,7 @@ from authapp.serving.draining_listener import DrainingListener
 from authapp.serving.metrics_port import MetricsPort
 from authapp.serving.preflight import forget_package
 from authapp.serving.request_body import RequestBody
+from authapp.serving.scrapes import ScrapeServer
 from authapp.serving.turns import Turns
 
 CLIENT_GONE = "authapp.client_gone"
@@ -75,7 +76,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         if self.metrics_port:
             self.log.request_metrics = metrics.RequestMetrics()
             self.connections_tracked = self.log.request_metrics.connections_tracked
-            self.metrics_port.serve(functools.partial(database_metrics.read, self.wsgi))
+            read = functools.partial(database_metrics.read, self.wsgi)
+            self.metrics_port.serve(functools.partial(ScrapeServer, metrics=read, turns=self.turns))
         background.start(self.wsgi, lambda: bool(self.alive))
         self.wsgi = limit_bodies(self.wsgi)
         if self.is_traced:
