@@ -190,6 +190,19 @@ def test_the_state_of_the_database_is_read_when_it_is_asked_for(metrics: Metrics
     assert metrics.value("authapp_database_statements_total", path="session") > 0
 
 
+def test_what_alerts_ask_for_is_there_before_it_happens(metrics: Metrics) -> None:
+    """Of a counter that begins with its first event, Prometheus does not see that it rose."""
+    text = metrics.get().text
+    for series in (
+        'authapp_mail_sent_total{kind="reset_password",outcome="failed"} 0.0',
+        'authapp_mail_sent_total{kind="unknown",outcome="dropped"} 0.0',
+        'authapp_database_connection_wait_seconds_sum{path="fast_path"} 0.0',
+        'authapp_audit_events_total{type="refresh_token.reused"}',
+        "authapp_password_hashes_refused_total 0.0",
+    ):
+        assert series in text
+
+
 def test_only_the_metrics_are_at_their_port_and_they_are_at_no_other(metrics: Metrics) -> None:
     assert metrics.get("/").status_code == metrics.get("/api/v1/ping").status_code == 404
     assert metrics.get(method="POST").status_code == 501

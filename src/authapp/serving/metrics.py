@@ -76,11 +76,18 @@ class RequestMetrics:
         # At the top, the master would have them, and a worker that imports the application anew would have two.
         from authapp import metrics  # noqa: PLC0415
         from authapp.domain.audit import event_types  # noqa: PLC0415
+        from authapp.domain.mail.attempts import MailOutcome  # noqa: PLC0415
+        from authapp.domain.mail.kinds import mail_kinds  # noqa: PLC0415
 
         self._metrics = metrics
         # From 0 on: of a counter that begins with its first event, Prometheus does not see that it rose.
         for event_type in event_types:
             metrics.AUDIT_EVENTS.labels(event_type)
+        for kind in (*mail_kinds, "unknown"):
+            for outcome in MailOutcome:
+                metrics.MAILS.labels(kind, outcome)
+        for path in ("fast_path", "session"):
+            metrics.DATABASE_WAIT_SECONDS.labels(path)
         self.connections_tracked = metrics.HTTP_CONNECTIONS.track_inprogress()
         self._series: dict[tuple[str, str, str, str], tuple[Any, Any]] = {}
 
