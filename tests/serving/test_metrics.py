@@ -126,7 +126,7 @@ def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
         import gevent
         from authapp.serving import metrics_port
         from authapp.serving.scrapes import ScrapeServer
-        from authapp.serving.turns import Turns
+        from authapp.serving.fair_scheduler import FairScheduler
 
         def answers():
             try:
@@ -141,7 +141,7 @@ def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
         metrics_port.on_starting(server)
         address = server.metrics_port.listener.getsockname()
         metrics_port.TAKEOVER_SECONDS = 0.05
-        server.metrics_port.serve(functools.partial(ScrapeServer, metrics=list, turns=Turns()))
+        server.metrics_port.serve(functools.partial(ScrapeServer, metrics=list, scheduler=FairScheduler()))
         gevent.sleep(0.3)
         print("while it runs:", answers())
         old.kill()

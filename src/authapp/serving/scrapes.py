@@ -20,7 +20,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from authapp.serving.client_socket import READ_BYTES, ClientSocket, TooManyBytes, limit_buffers
-from authapp.serving.turns import Turns
+from authapp.serving.fair_scheduler import FairScheduler
 
 SCRAPES_AT_ONCE = 4
 """How many connections a worker serves here at once; who opens more waits for the others."""
@@ -37,15 +37,17 @@ logger = logging.getLogger(__name__)
 class ScrapeServer(StreamServer):  # type: ignore[misc]  # gevent has no types
     """Serves one request a connection: its head, of bounded length, and no body."""
 
-    def __init__(self, listener: Any, folder: str, metrics: Callable[[], Iterable[Metric]], turns: Turns) -> None:
+    def __init__(
+        self, listener: Any, folder: str, metrics: Callable[[], Iterable[Metric]], scheduler: FairScheduler
+    ) -> None:
         """Take the folder that the workers count in, and a function that returns what is read at each scrape."""
         limit_buffers(listener)
         super().__init__(listener, spawn=Pool(SCRAPES_AT_ONCE))
-        self._folder, self._metrics, self._turns = folder, metrics, turns
+        self._folder, self._metrics, self._scheduler = folder, metrics, scheduler
 
     def handle(self, client: Any, address: Any) -> None:
         """Serve one connection. Without limits, a few clients would end all scraping, or hold up the requests."""
-        limited = ClientSocket(client, self._turns)
+        limited = ClientSocket(client, self._scheduler)
         try:
             head = b""
             with gevent.Timeout(REQUEST_SECONDS, False):
