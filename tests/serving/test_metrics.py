@@ -59,6 +59,31 @@ def test_values_whose_files_cannot_be_opened_are_counted_by_nobody(tmp_path: Pat
     assert [line.split()[0] for line in printed(program, "stderr").splitlines()] == ["two", "four"]
 
 
+def test_a_full_disk_ends_no_worker(tmp_path: Path) -> None:
+    """To write into a hole of a mapped file for which there is no room is a SIGBUS, and to the next worker as well."""
+    program = f"""
+        import errno, os, pathlib
+        from authapp.serving import metrics
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        reserve, os.posix_fallocate = os.posix_fallocate, full
+        metrics.count_in_slot("{tmp_path}", 1)
+        from prometheus_client import Counter, Histogram, values
+        assert values.ValueClass is values.MutexValue
+        Counter("one", "").inc()
+        os.posix_fallocate = reserve
+        metrics.count_in_slot("{tmp_path}", 1)
+        Counter("two", "").inc()
+        Histogram("three", "").observe(1)
+        for file in pathlib.Path("{tmp_path}").iterdir():
+            print(file.name, file.stat().st_blocks * 512 >= 1 << 20)
+    """
+    files = ["counter_1.db True", "gauge_livesum_1.db True", "histogram_1.db True"]
+    assert sorted(printed(program).splitlines()) == files
+
+
 def test_a_folder_of_somebody_else_is_not_written_to(tmp_path: Path) -> None:
     """With one that links to other files, the workers would overwrite those."""
     folder = tmp_path / "metrics"

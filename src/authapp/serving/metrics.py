@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import values
@@ -20,6 +21,9 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from authapp.serving.traces import METHODS
 from authapp.shared_names import CODE, ROUTE
+
+RESERVED = 1 << 20
+"""The bytes of each file for which there is room from the start, some thousand series."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +51,22 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 def count_in_slot(folder: str, slot: int) -> None:
     """Let this process count in the files of its slot. Call it before the application is imported."""
+    try:
+        _reserve(folder, slot)
+    except OSError as error:
+        logger.warning("nothing is counted, because the files of the metrics cannot be made: %s", error.strerror)
+        return
     # Not in the master: what it starts, such as the check before a reload, would count in files of its own.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     shared = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
     values.ValueClass = functools.partial(_value, shared, set())
+
+
+def _reserve(folder: str, slot: int) -> None:
+    """Take room for the files. On a full disk, the first write into a file without it would kill the process."""
+    for kind in ("counter", "histogram", "gauge_livesum"):
+        with (Path(folder) / f"{kind}_{slot}.db").open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVED)
 
 
 def _value(shared: Callable[..., Any], logged: set[str], *params: Any, **options: Any) -> Any:
