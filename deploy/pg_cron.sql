@@ -29,7 +29,8 @@ SELECT cron.schedule('authapp-prune-foreign-hash-marks', '*/10 * * * *', $$DELET
 -- And for what the limits on guessing count: addresses that may try all again, and failures a month after the last
 -- attempt. Of accounts stay those that lock, 50 being half of AUTHAPP_LOGIN_FAILURES_MAX, and those of second factors:
 -- name each scope of yours that is_second_factor beside 'second_factor' (domain/throttle_scopes.py). They are looked at
--- again a month later, which needs UPDATE on login_throttles.
+-- again a month later, which needs UPDATE on login_throttles. A scope is in the column purpose, and what is counted in
+-- account_id: they are named from when logins alone were counted, and the version before uses them during an upgrade.
 SELECT cron.schedule('authapp-prune-address-limits', '*/10 * * * *', $$DELETE FROM address_limits WHERE (address, limit_name) IN (SELECT address, limit_name FROM address_limits WHERE arrival_at < now() ORDER BY arrival_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 SELECT cron.schedule('authapp-prune-login-throttles', '*/10 * * * *', $$WITH batch AS (SELECT account_id, purpose, failures FROM login_throttles WHERE prune_after < now() ORDER BY prune_after LIMIT 50000 FOR UPDATE SKIP LOCKED), kept AS (SELECT account_id, purpose FROM batch WHERE (failures >= 50 OR purpose IN ('second_factor')) AND EXISTS (SELECT FROM users WHERE users.id = batch.account_id)), postponed AS (UPDATE login_throttles SET prune_after = now() + interval '30 days' WHERE (account_id, purpose) IN (SELECT account_id, purpose FROM kept)) DELETE FROM login_throttles WHERE (account_id, purpose) IN (SELECT account_id, purpose FROM batch EXCEPT SELECT account_id, purpose FROM kept)$$);

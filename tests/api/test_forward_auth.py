@@ -26,6 +26,7 @@ def identity(response: TestResponse) -> dict[str, str]:
 
 def assert_refused(response: TestResponse, method: str, code: str) -> None:
     assert not [name for name, _ in response.headers if name.startswith("X-Auth")]
+    assert response.headers["X-Problem-Code"] == code
     if method == "HEAD":
         assert response.status_code == 401
     else:
@@ -37,6 +38,7 @@ def test_every_method_is_verified(app: Flask, api: Api, method: str) -> None:
     pair = a_session(app, a_user(app, "Ada"))
     answer = api(method, "/auth/verify", pair.access_token)
     assert (answer.status_code, answer.data, answer.headers["X-Auth-Username"]) == (204, b"", "Ada")
+    assert "X-Problem-Code" not in answer.headers
     assert_refused(api(method, "/auth/verify"), method, "token_missing")
     assert_refused(api(method, "/auth/verify", pair.refresh_token), method, "token_invalid")
 

@@ -1,6 +1,7 @@
 """The service about itself."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -171,6 +172,28 @@ def test_a_check_that_hangs_is_given_up_and_not_started_again(
         readiness_checks.unregister("mail")
 
 
+def test_checks_that_hang_take_no_longer_than_one(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def hanging() -> HealthProblem | None:
+        released.wait(30)
+        return None
+
+    monkeypatch.setattr("authapp.domain.readiness_checks.CHECK_SECONDS", 0.5)
+    names = {f"hanging_{letter}" for letter in "abcdef"}
+    for name in names:
+        readiness_checks.register(name, hanging)
+    try:
+        start = time.monotonic()
+        with app.app_context():
+            assert set(Services.of(app).health.problems()) == names
+        assert time.monotonic() - start < 1.5
+    finally:
+        released.set()
+        for name in names:
+            readiness_checks.unregister(name)
+
+
 def test_a_check_waits_for_the_database_no_longer_than_it_may_take(
     app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +217,7 @@ def test_the_names_of_our_own_components_are_reserved(component: str) -> None:
         readiness_checks.register(component, lambda: None)
 
 
+@pytest.mark.committed  # checks run at once, each with a connection of its own
 def test_a_check_whose_statement_fails_spoils_no_other(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> HealthProblem | None:
         db.session.execute(text("SELECT 1 / 0 -- a secret"))

@@ -202,3 +202,7 @@ def test_a_content_length_that_lies_is_no_accident(api: Api) -> None:
     response = api("POST", LOGIN, data=b"{}", headers={"Content-Length": "-1", "Content-Type": "application/json"})
     assert 400 <= response.status_code < 500
     assert response.content_type == "application/problem+json"
+
+
+def test_a_route_without_parameters_ignores_its_query(app: Flask, api: Api) -> None:
+    assert api.get("/ping?a=1&a=2", a_session(app, a_user(app)).access_token).status_code == 200

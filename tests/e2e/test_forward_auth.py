@@ -67,10 +67,22 @@ class Echo(BaseHTTPRequestHandler):
         """Stay silent."""
 
 
+class Refuse(Echo):
+    """A verifier that answers with the status, and ``X-Problem-Code``, that stand in the token."""
+
+    def do_GET(self) -> None:
+        status, _, code = self.headers["Authorization"].removeprefix("Bearer ").partition(".")
+        self.send_response(int(status))
+        if code:
+            self.send_header("X-Problem-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
 @contextmanager
-def echoing() -> Iterator[int]:
+def echoing(handler: type[Echo] = Echo) -> Iterator[int]:
     """Lend the port of a guarded service."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as service:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as service:
         service.daemon_threads = True
         thread = threading.Thread(target=service.serve_forever, args=(0.05,))
         thread.start()
@@ -320,6 +332,23 @@ def test_an_authapp_that_stops_or_hangs_lets_nobody_in(
 
     for answer in hanging + stopped:
         unavailable(answer)
+
+
+def test_refusals_of_the_verifier_keep_their_code(service: int, tmp_path: Path) -> None:
+    refusals = {
+        "401.token_expired": (401, "token_expired"),
+        "401.token_revoked": (401, "token_revoked"),
+        "401": (401, "token_invalid"),
+        "403.second_factor_enrolment_required": (403, "second_factor_enrolment_required"),
+        "403": (403, "permission_denied"),
+    }
+    with echoing(Refuse) as verifier, guarding(tmp_path / "gate", verifier, service) as gate:
+        for token, (status, code) in refusals.items():
+            refused = ask(gate, token)
+            assert (refused.status_code, refused.headers["Content-Type"]) == (status, "application/problem+json")
+            document = refused.json()
+            assert (document["status"], document["code"], document["type"]) == (status, code, f"/problems/{code}")
+            assert refused.headers["Cache-Control"] == "no-store"
 
 
 def test_an_authapp_without_its_database_lets_nobody_in(

@@ -2,11 +2,11 @@
 
 import socket
 import threading
-import time
 
 import pytest
 
 from e2e.processes import Server
+from e2e.senders import UNBOUNDED, Sender
 from e2e.waits import answered_soon, waits
 
 # The senders are to be hung up on within seconds, and take all the time that the processors have.
@@ -14,9 +14,6 @@ pytestmark = pytest.mark.alone
 
 SENDERS = 6
 """More than there are workers, so that each of those has some."""
-
-UNBOUNDED = 12.0
-"""Seconds for which a sender goes on that nobody hangs up on."""
 
 CHUNKS = b"1\r\nA\r\n" * 5_000
 BODIES = {"chunked": ("Transfer-Encoding: chunked", CHUNKS), "long": ("Content-Length: 99999999999", b"x" * 65536)}
@@ -34,26 +31,6 @@ ROUTES = {
     "413 or 400, refresh": "POST /api/v1/auth/refresh",
     "documents": "GET /openapi.json",
 }
-
-
-class Sender(threading.Thread):
-    """Sends ``head`` once and ``data`` until it is hung up on, or for ``seconds``."""
-
-    def __init__(self, port: int, head: bytes, data: bytes, seconds: float = UNBOUNDED) -> None:
-        super().__init__()
-        self._port, self._head, self._data, self._seconds = port, head, data, seconds
-        self.lasted = 0.0
-
-    def run(self) -> None:
-        start = time.monotonic()
-        with socket.create_connection(("127.0.0.1", self._port), timeout=self._seconds) as client:
-            try:
-                client.sendall(self._head)
-                while time.monotonic() < start + self._seconds:
-                    client.sendall(self._data)
-            except OSError:
-                pass
-        self.lasted = time.monotonic() - start
 
 
 @pytest.mark.parametrize("body", BODIES)

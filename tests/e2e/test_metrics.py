@@ -1,9 +1,12 @@
 """Metrics at a port of their own: added up over the workers, and bounded whatever clients and workers do."""
 
 import contextlib
+import json
 import re
+import shutil
 import signal
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from databases import Databases
 from e2e.processes import Server, environment, serving
+from e2e.senders import UNBOUNDED, Sender
 from factories import PASSWORD
 from ports import free_port
 
@@ -186,9 +190,22 @@ def test_the_state_of_the_database_is_read_when_it_is_asked_for(metrics: Metrics
     assert metrics.value("authapp_database_statements_total", path="session") > 0
 
 
+def test_what_alerts_ask_for_is_there_before_it_happens(metrics: Metrics) -> None:
+    """Of a counter that begins with its first event, Prometheus does not see that it rose."""
+    text = metrics.get().text
+    for series in (
+        'authapp_mail_sent_total{kind="reset_password",outcome="failed"} 0.0',
+        'authapp_mail_sent_total{kind="unknown",outcome="dropped"} 0.0',
+        'authapp_database_connection_wait_seconds_sum{path="fast_path"} 0.0',
+        'authapp_audit_events_total{type="refresh_token.reused"}',
+        "authapp_password_hashes_refused_total 0.0",
+    ):
+        assert series in text
+
+
 def test_only_the_metrics_are_at_their_port_and_they_are_at_no_other(metrics: Metrics) -> None:
     assert metrics.get("/").status_code == metrics.get("/api/v1/ping").status_code == 404
-    assert metrics.get(method="POST").status_code == 404
+    assert metrics.get(method="POST").status_code == 501
     assert metrics.server.call("GET", "/metrics").status_code == 404
 
 
@@ -201,3 +218,61 @@ def test_clients_at_the_port_that_say_nothing_do_not_hold_up_requests(metrics: M
     finally:
         for each in silent:
             each.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "data"),
+    [
+        (b"GET /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nA\r\n" * 5_000),
+        (b"GET /metrics HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", b"x" * 65_536),
+        (b"GET /metrics HTTP/1.1\r\n", b"X: y\r\n" * 5_000),
+        (b"", b"x" * 65_536),
+        (b"", b"\r\n" * 5_000),
+    ],
+    ids=["chunks", "length", "headers", "line", "empty lines"],
+)
+def test_clients_at_the_port_that_send_without_end_hold_up_nobody(metrics: Metrics, head: bytes, data: bytes) -> None:
+    senders = [Sender(metrics.port, head, data) for _ in range(3 * WORKERS)]
+    for sender in senders:
+        sender.start()
+    try:
+        assert metrics.server.call("GET", "/health/live").status_code == 200
+        wait_until(metrics.is_answering)
+    finally:
+        for sender in senders:
+            sender.join()
+    assert max(sender.lasted for sender in senders) < UNBOUNDED - 2, "they have been hung up on"
+
+
+def test_nothing_of_a_client_at_the_port_is_logged(metrics: Metrics) -> None:
+    before = len(metrics.server.log)
+    for request_ in (
+        b"GET /s3cret\r\n\r\n",
+        b"s3cret\r\n\r\n",
+        b"GET /s3cret HTTP/9.9\r\n\r\n",
+        b"GET /s3cret HTTP/1.1\r\nContent-Length: s3cret\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\ns3cret\r\n",
+        b"GET /s3cret HTTP/1.1\r\ns3cret\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nX: s3cret\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", metrics.port), timeout=10) as client:
+            client.sendall(request_)
+            while client.recv(65_536):
+                pass
+    lines = metrics.server.log[before:].splitlines()
+    assert not [line for line in lines if "s3cret" in line or not isinstance(json.loads(line), dict)]
+
+
+def test_a_folder_that_a_cleaner_removes_stops_no_worker(metrics: Metrics) -> None:
+    (folder,) = metrics.folder.glob("authapp-metrics-*")
+    started = metrics.server.log.count("Worker ready")
+    shutil.rmtree(folder)
+    assert metrics.get().status_code == 500
+    # Routes and methods that have not been counted yet.
+    assert metrics.server.call("GET", "/.well-known/jwks.json").status_code == 200
+    killed = metrics.workers().pop()
+    psutil.Process(killed).kill()
+    wait_until(lambda: metrics.server.log.count("Worker ready") > started)
+    assert metrics.server.call("GET", "/health/ready").status_code == 200
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert metrics.value("authapp_database_up") == 1

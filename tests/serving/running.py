@@ -64,12 +64,13 @@ def environment(path: Path = SOURCE) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(path)}
 
 
-def printed(program: str) -> str:
-    """Return what a Python program prints."""
+def printed(program: str, stream: str = "stdout") -> str:
+    """Return what a Python program prints, to standard error if ``stream`` is ``stderr``."""
     command = [sys.executable, "-c", textwrap.dedent(program)]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    text: str = getattr(done, stream)
+    return text
 
 
 class Gunicorn:

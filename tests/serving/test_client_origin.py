@@ -7,7 +7,7 @@ import pytest
 
 from authapp.serving import problem
 from authapp.serving.client_socket import HEAD_BYTES, ClientSocket
-from authapp.serving.turns import Turns
+from authapp.serving.fair_scheduler import FairScheduler
 
 APP = b"https://app.example.com"
 
@@ -16,7 +16,7 @@ def origin_in(*sent: bytes, read: int = 10) -> str | None:
     """Return what is found when ``read`` bytes have been parsed of what a client has ``sent``."""
     server, client = socket.socketpair()
     with server, client:
-        limited = ClientSocket(server, Turns())
+        limited = ClientSocket(server, FairScheduler())
         for data in sent:
             client.sendall(data)
         limited.recv(read)
@@ -59,7 +59,7 @@ def test_no_more_is_read_than_a_head_may_have() -> None:
 def test_the_next_request_has_its_own() -> None:
     server, client = socket.socketpair()
     with server, client:
-        limited = ClientSocket(server, Turns())
+        limited = ClientSocket(server, FairScheduler())
         client.sendall(b"GET / HTTP/1.1\r\nOrigin: %s\r\n\r\n" % APP)
         limited.recv(1000)
         limited.begin_request(object())
@@ -73,7 +73,7 @@ def test_the_next_request_has_its_own() -> None:
 def test_gunicorn_sends_the_headers_that_the_client_is_to_have() -> None:
     server, client = socket.socketpair()
     with server, client:
-        limited = ClientSocket(server, Turns())
+        limited = ClientSocket(server, FairScheduler())
         limited.error_headers = [("Access-Control-Allow-Origin", APP.decode())]
         problem.write_problem(limited, 400, "Bad Request", "")
         assert b"\r\nAccess-Control-Allow-Origin: %s\r\n" % APP in client.recv(65536)

@@ -94,16 +94,16 @@ def test_a_listener_shared_with_other_workers_leaves_them_some_until_there_is_a_
         """
         import gevent.pool
         import gevent.socket
-        from authapp.serving.draining_listener import CROWD, DrainingListener
+        from authapp.serving.draining_listener import MANY_CONNECTIONS, DrainingListener
 
         listener = gevent.socket.socket()
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        pool = gevent.pool.Pool(CROWD * 2)
+        pool = gevent.pool.Pool(MANY_CONNECTIONS * 2)
         server = DrainingListener(listener, handle=print, spawn=pool)
         server.shared = True
         few = server.max_accept
-        for _ in range(CROWD + 1):
+        for _ in range(MANY_CONNECTIONS + 1):
             pool.spawn(gevent.sleep, 60)
         print(few, server.max_accept)
         """

@@ -28,7 +28,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 import authapp
 from authapp.serving.client_socket import ClientSocket
-from authapp.serving.turns import Turns
+from authapp.serving.fair_scheduler import FairScheduler
 
 SOURCE = Path(authapp.__file__).parent
 
@@ -69,7 +69,7 @@ FILES = {
     "failed": "request_body",
     "force_close": "client_socket",
     "LimitRequestHeaders": "client_socket",
-    "now": "turns",
+    "now": "fair_scheduler",
     "gunicorn.socket": "worker",
     "Invalid request from ip=": "redaction",
 }
@@ -163,7 +163,7 @@ def test_gunicorn_uses_of_a_client_no_more_than_its_stand_in_has() -> None:
     assert used == {"setblocking", "do_handshake", "recv", "send", "sendall", "sendfile", "shutdown", "close"}
     assert {name for name in used if not hasattr(ClientSocket, name)} == {"do_handshake"}, "only for a TLS socket"
     assert "isinstance(client, ssl.SSLSocket)" in inspect.getsource(AsyncWorker.handle)
-    assert gunicorn.sock.is_http2_negotiated(ClientSocket(None, Turns())) is False
+    assert gunicorn.sock.is_http2_negotiated(ClientSocket(None, FairScheduler())) is False
 
 
 def test_the_socket_of_a_request_is_in_its_environ() -> None:

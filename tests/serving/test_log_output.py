@@ -15,7 +15,7 @@ import pytest
 
 from authapp.serving.log_formatter import LogFormatter
 from authapp.serving.log_handler import LogHandler
-from authapp.serving.log_output import MARGIN, LogOutput
+from authapp.serving.log_output import FREE_PAGES, LogOutput
 
 MOST_WORKERS = 8
 """As many as may look for room at once in a pipe that could not be made larger."""
@@ -40,7 +40,7 @@ def write_until_full(output: LogOutput, line: bytes) -> int:
 
 
 @pytest.mark.parametrize("length", [100, 430, 2049, 4095])
-@pytest.mark.parametrize(("larger", "room"), [(True, MARGIN), (False, MOST_WORKERS)])
+@pytest.mark.parametrize(("larger", "room"), [(True, FREE_PAGES), (False, MOST_WORKERS)])
 def test_a_pipe_keeps_room_for_all_who_found_some(
     pipe: tuple[int, int], length: int, larger: bool, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,10 @@
 """The parts of the metrics that need no server."""
 
+import os
 import re
 import socket
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -37,6 +39,78 @@ def test_a_new_worker_gets_the_lowest_slot_that_is_free() -> None:
         if pid == 2:
             del server.WORKERS[1]
     assert slots == [1, 2, 3, 2, 4]
+
+
+def test_values_whose_files_cannot_be_opened_are_counted_by_nobody(tmp_path: Path) -> None:
+    """Otherwise no worker could start, and gunicorn would end the service."""
+    program = f"""
+        import pathlib, shutil
+        from authapp.serving import metrics
+        folder = pathlib.Path("{tmp_path}")
+        (folder / "histogram_1.db").write_bytes(b"no such file" * 1000)
+        metrics.count_in_slot(str(folder), 1)
+        from prometheus_client import Counter, Gauge, Histogram
+        Counter("one", "")
+        Histogram("two", "").observe(1)
+        shutil.rmtree(folder)
+        Counter("three", "", ["label"]).labels("x").inc()
+        Gauge("four", "", ["label"], multiprocess_mode="max").labels("x").inc()
+    """
+    assert [line.split()[0] for line in printed(program, "stderr").splitlines()] == ["two", "four"]
+
+
+def test_a_full_disk_ends_no_worker(tmp_path: Path) -> None:
+    """To write into a hole of a mapped file for which there is no room is a SIGBUS, and to the next worker as well."""
+    program = f"""
+        import errno, os, pathlib
+        from authapp.serving import metrics
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        reserve, os.posix_fallocate = os.posix_fallocate, full
+        metrics.count_in_slot("{tmp_path}", 1)
+        from prometheus_client import Counter, Histogram, values
+        assert values.ValueClass is values.MutexValue
+        Counter("one", "").inc()
+        os.posix_fallocate = reserve
+        metrics.count_in_slot("{tmp_path}", 1)
+        Counter("two", "").inc()
+        Histogram("three", "").observe(1)
+        for file in pathlib.Path("{tmp_path}").iterdir():
+            print(file.name, file.stat().st_blocks * 512 >= 1 << 20)
+    """
+    files = ["counter_1.db True", "gauge_livesum_1.db True", "histogram_1.db True"]
+    assert sorted(printed(program).splitlines()) == files
+
+
+def test_a_folder_of_somebody_else_is_not_written_to(tmp_path: Path) -> None:
+    """With one that links to other files, the workers would overwrite those."""
+    folder = tmp_path / "metrics"
+    port = metrics_port.MetricsPort(socket.socket(), str(folder), (os.geteuid(), os.getegid()))
+    logged: list[str] = []
+    server = SimpleNamespace(
+        WORKERS={}, metrics_port=port, log=SimpleNamespace(warning=lambda *words: logged.append(words[0]))
+    )
+
+    def counts() -> bool:
+        worker: Any = SimpleNamespace()
+        metrics.pre_fork(server, worker)
+        return worker.metrics_port is port
+
+    assert counts()
+    assert (folder.stat().st_mode & 0o777, logged) == (0o700, [])
+    folder.chmod(0o770)
+    assert not counts()
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    assert not counts()
+    folder.unlink()
+    folder.mkdir(0o700)
+    server.metrics_port = metrics_port.MetricsPort(port.listener, str(folder), (os.geteuid() + 1, os.getegid()))
+    assert not counts()
+    assert len(logged) == 3
+    port.listener.close()
 
 
 def test_while_the_database_is_away_the_metrics_say_so(app: Flask) -> None:
@@ -91,10 +165,12 @@ def test_mails_that_any_process_has_given_up_lately_are_counted(databases: Datab
 def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
     """Counters that are dealt out between two programs go up and down, which Prometheus takes for restarts."""
     program = """
-        import os, socket, subprocess
+        import functools, os, socket, subprocess
         from types import SimpleNamespace
         import gevent
         from authapp.serving import metrics_port
+        from authapp.serving.scrapes import ScrapeServer
+        from authapp.serving.fair_scheduler import FairScheduler
 
         def answers():
             try:
@@ -109,7 +185,7 @@ def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
         metrics_port.on_starting(server)
         address = server.metrics_port.listener.getsockname()
         metrics_port.TAKEOVER_SECONDS = 0.05
-        server.metrics_port.serve(list)
+        server.metrics_port.serve(functools.partial(ScrapeServer, metrics=list, scheduler=FairScheduler()))
         gevent.sleep(0.3)
         print("while it runs:", answers())
         old.kill()

@@ -13,7 +13,7 @@ import pytest
 from gunicorn.config import Config
 
 from authapp.serving.request_body import RequestBody
-from authapp.serving.worker import CLIENT_GONE, Worker, keep_limits, limit_bodies, store_settings
+from authapp.serving.worker import CLIENT_GONE, Worker, bind_client, keep_limits, store_settings
 from authapp.serving.write_timeout import SEND_BUFFER
 from serving.running import Gunicorn, everything, gunicorn
 
@@ -63,7 +63,7 @@ def test_a_worker_that_stops_answers_whom_it_has_accepted(tmp_path: Path) -> Non
     [({"CONTENT_LENGTH": "1"}, True), ({"HTTP_TRANSFER_ENCODING": "chunked"}, True), ({}, False)],
 )
 def test_only_a_request_with_a_body_gets_a_time_limit(environ: dict[str, Any], limited: bool) -> None:
-    application, client = limit_bodies(lambda environ, _: environ), SimpleNamespace(has_hung_up=lambda: True)
+    application, client = bind_client(lambda environ, _: environ), SimpleNamespace(has_hung_up=lambda: True)
     passed = application({**environ, "wsgi.input": "body", "gunicorn.socket": client}, None)
     assert isinstance(passed["wsgi.input"], RequestBody) is limited
     assert passed[CLIENT_GONE](), "HTTP Basic waits for its turn, and has no body"

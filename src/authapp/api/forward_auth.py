@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from flask import Response
+from flask import Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
@@ -10,6 +10,7 @@ from authapp.api.authenticate import current_principal
 from authapp.api.guards import View
 from authapp.api.openapi import Blueprint
 from authapp.api.responses import no_content
+from authapp.shared_names import CODE
 
 blueprint = Blueprint("forward_auth", __name__, description="For proxies")
 
@@ -39,6 +40,14 @@ def verify_request() -> Response:
     with the client's own.
     """
     return _identified(no_content())
+
+
+@blueprint.after_request
+def _name_code(response: Response) -> Response:
+    """Repeat the code of a refusal in a header: a proxy may not be able to hand on the body."""
+    if CODE in request.environ:
+        response.headers["X-Problem-Code"] = request.environ[CODE]
+    return response
 
 
 def verify_forwarded_request(original_path: str) -> Response:

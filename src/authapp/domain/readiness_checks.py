@@ -15,7 +15,10 @@ from authapp.database.session import db
 from authapp.registry import Registry
 
 CHECK_SECONDS = 1.0
-"""How long one check may take. What asks for ``/health/ready`` has a time limit of its own, often of few seconds."""
+"""How long one check may take, and all of them, which run at once.
+
+What asks for ``/health/ready`` has a time limit of its own, often of few seconds.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,20 @@ class TimedChecks:
 
     def problems(self) -> dict[str, HealthProblem]:
         """Return each component with a problem, empty if there is none."""
-        found = {component: self._outcome(component, check) for component, check in readiness_checks.items()}
+        # All are asked at once: those that hang take as long as one, and whoever asks waits for few seconds.
+        runs = {component: self._run(component, check) for component, check in readiness_checks.items()}
+        found = {component: self._outcome(run) for component, run in runs.items()}
         return {component: problem for component, problem in found.items() if problem}
 
-    def _outcome(self, component: str, check: ReadinessCheck) -> HealthProblem | None:
+    def _run(self, component: str, check: ReadinessCheck) -> "_Run":
+        """Return the run of a check: the one that goes on, or a new one."""
         with self._lock:
             run = self._running.get(component)
             if run is None or not run.thread.is_alive():
                 run = self._running[component] = _Run(check, self._app_context)
+            return run
+
+    def _outcome(self, run: "_Run") -> HealthProblem | None:
         run.thread.join(max(0.0, run.until - time.monotonic()))
         if run.thread.is_alive():
             return HealthProblem("It cannot be checked.", f"Reason: no answer in {CHECK_SECONDS:g} s.")

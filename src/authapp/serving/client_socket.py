@@ -17,7 +17,7 @@ from typing import Any
 import gevent
 from gunicorn.http.errors import LimitRequestHeaders
 
-from authapp.serving.turns import Turns
+from authapp.serving.fair_scheduler import FairScheduler
 from authapp.serving.write_timeout import SEND_BUFFER, WriteTimeout
 
 HEAD_BYTES = 64 * 1024
@@ -27,7 +27,7 @@ READ_BYTES = 64 * 1024
 """The most bytes of one read."""
 
 FREE_READS = 4
-"""Reads of one request that need not wait for a turn: enough for an ordinary request, however it is cut up."""
+"""Reads of one request that need not wait in the queue: enough for an ordinary request, however it is cut up."""
 
 WRITE_BYTES = 64 * 1024
 """The most bytes of one write of a file."""
@@ -58,11 +58,11 @@ def limit_buffers(listener: Any) -> None:
 class ClientSocket:
     """What gunicorn gets in place of ``client``, a socket of gevent: it has the methods that gunicorn needs."""
 
-    def __init__(self, client: Any, turns: Turns) -> None:
+    def __init__(self, client: Any, scheduler: FairScheduler) -> None:
         self.waiting_since: float | None = None
-        """Since when (``time.monotonic``) the client is waited for, or waits for a turn; else ``None``."""
+        """Since when (``time.monotonic``) the client is waited for, or waits in a queue; else ``None``."""
         self._client = client
-        self._turns = turns
+        self._scheduler = scheduler
         self._request: Any = None
         self._has_received = False
         self._dropped = False
@@ -75,11 +75,11 @@ class ClientSocket:
         self._head, self._is_head = bytearray(), True
         self._bytes_left = HEAD_BYTES
         self._free_reads = FREE_READS
-        self._takes_turns = False
+        self._queues_reads = False
         self._write_timeout = WriteTimeout()
 
     def begin_request(self, request: Any) -> None:
-        """Remember ``request``, whose head is here. Of many that arrived together, all but the first wait for turns.
+        """Remember ``request``, whose head is here. Of many that arrived together, all but the first wait in the queue.
 
         Raises ``ConnectionResetError`` if the client has been dropped meanwhile.
         """
@@ -87,7 +87,7 @@ class ClientSocket:
         self._is_head = False
         self._bytes_left = 0
         if not self._has_received:
-            self._wait(self._turns.wait_for_piece)
+            self._wait(self._scheduler.wait_for_slot)
         self._has_received = False
         if self._dropped:
             raise ConnectionResetError(errno.ECONNRESET, "the worker was full")
@@ -108,12 +108,12 @@ class ClientSocket:
         """Let the client send ``number`` bytes from now on, and no more."""
         self._bytes_left = number
 
-    def take_turns(self) -> None:
-        """Wait for a turn before the body of this request, and before each further read of it."""
-        if not self._takes_turns:
-            self._takes_turns = True
+    def queue_reads(self) -> None:
+        """Wait in the queue before the body of this request, and before each further read of it."""
+        if not self._queues_reads:
+            self._queues_reads = True
             self._free_reads = 0
-            self._wait(self._turns.wait_for_piece)
+            self._wait(self._scheduler.wait_for_slot)
 
     def close_after_answer(self) -> None:
         """Make the answer to the current request the last one on this connection; it says so if it has not begun."""
@@ -160,7 +160,7 @@ class ClientSocket:
             if self._free_reads:
                 self._free_reads -= 1
             else:
-                self._turns.wait_for_piece()
+                self._scheduler.wait_for_slot()
             received: bytes = self._client.recv(min(size, READ_BYTES))
         except OSError:
             if self._dropped:
@@ -173,13 +173,13 @@ class ClientSocket:
             self._head += received
         self._bytes_left -= len(received)
         # Here and not when the request begins: it would have been parsed.
-        self._wait(self._turns.wait_for_request)
+        self._wait(self._scheduler.wait_while_busy)
         return received
 
     def _wait(self, wait: Callable[[], None]) -> None:
-        """Call ``wait``, a method of ``Turns``, in which the client may be dropped.
+        """Call ``wait``, a method of ``FairScheduler``, in which the client may be dropped.
 
-        A full worker would otherwise keep all who pipeline, since nearly all of them wait for their turns.
+        A full worker would otherwise keep all who pipeline, since nearly all of them wait in the queue.
         """
         self.waiting_since = time.monotonic()
         try:
@@ -198,7 +198,7 @@ class ClientSocket:
         while view:
             if self._write_timeout.sent > SEND_BUFFER:
                 # An ordinary answer is shorter, and does not wait again.
-                self._wait(self._turns.wait_for_request)
+                self._wait(self._scheduler.wait_while_busy)
             view = view[self._send_some(view) :]
 
     def _send_some(self, view: memoryview) -> int:

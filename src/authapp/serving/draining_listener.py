@@ -7,7 +7,7 @@ the last two are overridden.
 
 from gevent.server import StreamServer
 
-CROWD = 100
+MANY_CONNECTIONS = 100
 """With more connections than this, the loop is too slow to accept one in each of its iterations."""
 
 
@@ -23,7 +23,7 @@ class DrainingListener(StreamServer):  # type: ignore[misc]  # gevent has no typ
     @property
     def max_accept(self) -> int:
         """Return how many connections to accept in one iteration of the loop."""
-        crowded = self.pool is not None and self.pool.size - self.pool.free_count() > CROWD
+        crowded = self.pool is not None and self.pool.size - self.pool.free_count() > MANY_CONNECTIONS
         return 1 if self.shared and not crowded else 16
 
     def close(self) -> None:

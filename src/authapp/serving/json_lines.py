@@ -10,6 +10,13 @@ MAX_LENGTH = 4095
 
 OMITTED = " [...] "
 
+MAX_MEMBERS = 64
+"""With more members than this, a line is not tried to be shortened member by member."""
+
+ESSENTIAL = frozenset({"timestamp", "level", "name", "message", "request_id", "trace_id", "span_id"})
+
+_CUTS = (3000, 2000, 1200, 600, 300, 150, 75, 36)
+
 
 def utc(seconds: float) -> str:
     """Return a Unix time in ISO 8601, in UTC, to the millisecond."""
@@ -24,14 +31,29 @@ def quoted(text: str, most: int) -> str:
 
 
 def fitted(members: dict[str, Any], as_json: Callable[[dict[str, Any]], str]) -> str:
-    """Return ``members`` as JSON, the longest texts without their middle where it would be too long for a line."""
-    line = as_json(members)
-    while len(line) >= MAX_LENGTH:
-        name = max(members, key=lambda name: len(str(members[name])))
-        text = str(members[name])
-        half = min(len(text), 3000) // 3
-        if half <= len(OMITTED):
-            break
-        members = {**members, name: text[:half] + OMITTED + text[-half:]}
+    """Return ``members`` as JSON, long texts without their middle where it would be too long for a line.
+
+    If that is not enough, only those in ``ESSENTIAL`` are kept. What cannot fit is not encoded: a project may log what
+    a client sent, and meanwhile nobody else is served.
+    """
+    texts = {name: value if isinstance(value, str) else str(value) for name, value in members.items()}
+    if sum(map(len, texts.values())) < MAX_LENGTH:
         line = as_json(members)
-    return line
+        if len(line) < MAX_LENGTH:
+            return line
+    if len(members) <= MAX_MEMBERS:
+        for most in _CUTS:
+            line = as_json({name: _cut(members[name], texts[name], most) for name in members})
+            if len(line) < MAX_LENGTH:
+                return line
+    essential = {name: text for name, text in texts.items() if name in ESSENTIAL}
+    essential["message"] = essential.get("message", "") + OMITTED
+    # The last one fits always: a character has at most twelve bytes.
+    lines = (as_json({name: _cut(text, text, most) for name, text in essential.items()}) for most in _CUTS)
+    return next(line for line in lines if len(line) < MAX_LENGTH)
+
+
+def _cut(value: Any, text: str, most: int) -> Any:
+    """Return ``value``, or ``text``, which is the same in words, without its middle if it is too long."""
+    half = most // 2
+    return value if len(text) <= most + len(OMITTED) else text[:half] + OMITTED + text[-half:]

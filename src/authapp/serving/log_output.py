@@ -18,7 +18,7 @@ from gevent.monkey import get_original
 PIPE_BYTES = 1 << 20
 """What a pipe is asked to hold, some seconds of a busy service: as much as Linux grants everybody."""
 
-MARGIN = 64
+FREE_PAGES = 64
 """How many pages of a pipe are left free, at most half of them.
 
 Workers look for room and then write: each of them could find the last room, and all but one would wait. ``O_NONBLOCK``
@@ -126,4 +126,4 @@ def _room(pipe: int) -> int:
     page = os.sysconf("SC_PAGE_SIZE")
     pages = fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) // page
     # Lines share a page where both fit, so that two pages that follow each other hold one page of bytes at least.
-    return (pages - min(MARGIN, pages // 2)) * page // 2
+    return (pages - min(FREE_PAGES, pages // 2)) * page // 2

@@ -7,8 +7,13 @@ Name of gunicorn that this file depends on, and that no document promises (tests
 ``Arbiter.WORKERS``, whose values are the workers alive.
 """
 
+import contextlib
+import functools
+import logging
 import os
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import values
@@ -17,25 +22,66 @@ from prometheus_client.multiprocess import mark_process_dead
 from authapp.serving.traces import METHODS
 from authapp.shared_names import CODE, ROUTE
 
+RESERVED = 1 << 20
+"""The bytes of each file for which there is room from the start, some thousand series."""
+
+logger = logging.getLogger(__name__)
+
 
 def pre_fork(server: Any, worker: Any) -> None:
     """Give a new worker the lowest slot that is free (gunicorn's hook, in the master)."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in range(1, len(taken) + 2) if slot not in taken)
     worker.metrics_port = getattr(server, "metrics_port", None)
+    if worker.metrics_port:
+        try:
+            worker.metrics_port.keep_folder()
+        except OSError as error:
+            # Requests are worth more than their count.
+            server.log.warning("A worker starts without metrics, whose folder cannot be used: %s", error.strerror)
+            worker.metrics_port = None
 
 
 def child_exit(_server: Any, worker: Any) -> None:
     """Forget what a dead worker had running (gunicorn's hook, in the master)."""
     if worker.metrics_port:
-        mark_process_dead(worker.slot, worker.metrics_port.folder)  # type: ignore[no-untyped-call]
+        with contextlib.suppress(OSError):
+            mark_process_dead(worker.slot, worker.metrics_port.folder)  # type: ignore[no-untyped-call]
 
 
 def count_in_slot(folder: str, slot: int) -> None:
     """Let this process count in the files of its slot. Call it before the application is imported."""
+    try:
+        _reserve(folder, slot)
+    except OSError as error:
+        logger.warning("nothing is counted, because the files of the metrics cannot be made: %s", error.strerror)
+        return
     # Not in the master: what it starts, such as the check before a reload, would count in files of its own.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+    shared = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+    values.ValueClass = functools.partial(_value, shared, set())
+
+
+def _reserve(folder: str, slot: int) -> None:
+    """Take room for the files. On a full disk, the first write into a file without it would kill the process."""
+    for kind in ("counter", "histogram", "gauge_livesum"):
+        with (Path(folder) / f"{kind}_{slot}.db").open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVED)
+
+
+def _value(shared: Callable[..., Any], logged: set[str], *params: Any, **options: Any) -> Any:
+    """Return a value in the files of this process, or one that no scrape sees where they cannot be opened.
+
+    A metric is made at an import, or in a request that is the first of its kind: neither may fail for it.
+    """
+    try:
+        return shared(*params, **options)
+    except Exception as error:  # noqa: BLE001 - no right, no room, or a file that another program has written to
+        name = params[1]
+        if name not in logged:  # a histogram has many values
+            logger.warning("%s is not counted, because its file cannot be opened: %s", name, type(error).__name__)
+            logged.add(name)
+        return values.MutexValue(*params, **options)  # type: ignore[no-untyped-call]
 
 
 class RequestMetrics:
@@ -46,11 +92,18 @@ class RequestMetrics:
         # At the top, the master would have them, and a worker that imports the application anew would have two.
         from authapp import metrics  # noqa: PLC0415
         from authapp.domain.audit import event_types  # noqa: PLC0415
+        from authapp.domain.mail.attempts import MailOutcome  # noqa: PLC0415
+        from authapp.domain.mail.kinds import mail_kinds  # noqa: PLC0415
 
         self._metrics = metrics
         # From 0 on: of a counter that begins with its first event, Prometheus does not see that it rose.
         for event_type in event_types:
             metrics.AUDIT_EVENTS.labels(event_type)
+        for kind in (*mail_kinds, "unknown"):
+            for outcome in MailOutcome:
+                metrics.MAILS.labels(kind, outcome)
+        for path in ("fast_path", "session"):
+            metrics.DATABASE_WAIT_SECONDS.labels(path)
         self.connections_tracked = metrics.HTTP_CONNECTIONS.track_inprogress()
         self._series: dict[tuple[str, str, str, str], tuple[Any, Any]] = {}
 

@@ -5,35 +5,28 @@ Names of gunicorn that this file depends on, and that no document promises (test
 over from runs.
 """
 
+import errno
 import os
 import shutil
 import socket
+import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gevent
 import gevent.socket
-from gevent.pool import Pool
-from gevent.pywsgi import WSGIServer
 from gunicorn.util import parse_address
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric
-from prometheus_client.multiprocess import MultiProcessCollector
+
+from authapp.serving.scrapes import ScrapeServer
 
 DEFAULT_BIND = "127.0.0.1:9464"
 
-SCRAPES_AT_ONCE = 4
-"""How many connections a worker serves here at once; who opens more waits for the others."""
-
 TAKEOVER_SECONDS = 1.0
 """How often a worker looks whether the old program has ended."""
-
-CONNECTION_SECONDS = 5.0
-"""How long a connection may take, whatever it does."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +35,44 @@ class MetricsPort:
 
     listener: socket.socket
     folder: str
+    owner: tuple[int, int]
+    """User and group of the workers, who write into the folder."""
 
-    def serve(self, database_metrics: Callable[[], Iterable[Metric]]) -> None:
-        """Answer scrapes beside the requests. ``database_metrics`` returns what is read when somebody asks.
+    def keep_folder(self) -> None:
+        """Make the folder again if it is gone, as with a cleaner of ``/tmp``.
+
+        Raises ``OSError`` if that is not possible, or if somebody else has made one of this name: workers would write
+        through their links.
+        """
+        try:
+            found = Path(self.folder).lstat()
+        except FileNotFoundError:
+            Path(self.folder).mkdir(0o700)
+            self.give_folder()
+        else:
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.owner[0] or found.st_mode & 0o077:
+                raise PermissionError(errno.EPERM, "the folder is somebody else's")
+
+    def give_folder(self) -> None:
+        """Let the workers write into the folder that the master has made."""
+        if os.geteuid() == 0:
+            os.chown(self.folder, *self.owner)
+
+    def serve(self, make_server: Callable[[Any, str], ScrapeServer]) -> None:
+        """Answer scrapes beside the requests. ``make_server`` takes the socket and the folder.
 
         While an old program and its successor run (USR2), the old one answers: each has its own counts, and Prometheus
         takes a count that goes down for one that began anew.
         """
-        gevent.spawn(self._serve, _Scrapes(self.folder, database_metrics))
+        gevent.spawn(self._serve, make_server)
 
-    def _serve(self, application: "_Scrapes") -> None:
+    def _serve(self, make_server: Callable[[Any, str], ScrapeServer]) -> None:
         while (old_master := _old_master()) and _runs(old_master):
             gevent.sleep(TAKEOVER_SECONDS)
         self.listener.listen()
         # The master's socket is none of gevent's.
         listener = gevent.socket.socket(self.listener.family, self.listener.type, fileno=self.listener.fileno())
-        _ScrapeServer(listener, application, log=None, spawn=Pool(SCRAPES_AT_ONCE)).start()
+        make_server(listener, self.folder).start()
 
 
 def on_starting(server: Any) -> None:
@@ -70,11 +85,14 @@ def on_starting(server: Any) -> None:
         listener = _bind(parse_address(bind))
     except OSError as error:
         sys.exit(f"Nothing can listen at AUTHAPP_METRICS_BIND={bind}: {error.strerror}.")
-    folder = tempfile.mkdtemp(prefix="authapp-metrics-")
-    if os.geteuid() == 0:
-        # Workers that gunicorn runs as another account write there.
-        os.chown(folder, server.cfg.uid, server.cfg.gid)
-    server.metrics_port = MetricsPort(listener, folder)
+    try:
+        folder = tempfile.mkdtemp(prefix="authapp-metrics-")
+    except OSError as error:
+        sys.exit(f"No folder can be made for AUTHAPP_METRICS: {error.strerror}.")
+    # As root, gunicorn may run its workers as another account.
+    owner = (server.cfg.uid, server.cfg.gid) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    server.metrics_port = MetricsPort(listener, folder, owner)
+    server.metrics_port.give_folder()
     server.log.info("Metrics at http://%s:%s/metrics", *listener.getsockname()[:2])
 
 
@@ -115,47 +133,3 @@ def _runs(pid: int) -> bool:
     except PermissionError:  # it runs as another account
         pass
     return True
-
-
-class _ScrapeServer(WSGIServer):  # type: ignore[misc]  # gevent has no types
-    def handle(self, client: Any, address: Any) -> None:
-        """Serve one connection. Without a limit, a few that say nothing would end all scraping."""
-        with gevent.Timeout(CONNECTION_SECONDS, False):
-            super().handle(client, address)
-
-
-class _Scrapes:
-    """The WSGI application at the port of metrics."""
-
-    def __init__(self, folder: str, database_metrics: Callable[[], Iterable[Metric]]) -> None:
-        self._folder = folder
-        self._database_metrics = database_metrics
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        """Answer ``GET /metrics`` in the text format that the client accepts."""
-        if environ["PATH_INFO"] != "/metrics" or environ["REQUEST_METHOD"] != "GET":
-            start_response("404 Not Found", [("Content-Type", "text/plain"), ("Connection", "close")])
-            return [b"The metrics are at GET /metrics.\n"]
-        encode, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
-        collector = _ReadMetrics(list(self._database_metrics()))
-        # On a thread: it parses the files of every worker, and requests must not wait for that.
-        body = gevent.get_hub().threadpool.apply(self._render, (encode, collector))
-        start_response("200 OK", [("Content-Type", content_type), ("Connection", "close")])
-        return [body]
-
-    def _render(self, encode: Callable[[CollectorRegistry], bytes], collector: "_ReadMetrics") -> bytes:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=self._folder)  # type: ignore[no-untyped-call]
-        registry.register(collector)
-        return encode(registry)
-
-
-class _ReadMetrics:
-    """Metrics that have been read, as a collector."""
-
-    def __init__(self, metrics: list[Metric]) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterator[Metric]:
-        """Return them."""
-        return iter(self._metrics)

@@ -3,7 +3,7 @@
 import contextlib
 import resource
 
-SPARE = 256
+OTHER_FILES = 256
 """For the database, logs, modules and assets."""
 
 
@@ -13,7 +13,7 @@ def make_room(connections: int) -> None:
     The usual limit of 1,024 is less than a worker may need, and without a free one nobody new is let in.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = connections + SPARE
+    needed = connections + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
         if hard != resource.RLIM_INFINITY:
             needed = min(needed, hard)

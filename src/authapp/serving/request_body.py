@@ -113,7 +113,7 @@ class RequestBody:
             with gevent.Timeout(max(self._deadline - time.monotonic(), 0), RequestTimeout):
                 if self._missing is None:
                     # Work out of proportion to what is sent: each chunk costs some microseconds.
-                    self._client.take_turns()
+                    self._client.queue_reads()
                     self._client.allow(CHUNK_BYTES)
                 else:
                     self._client.allow(self._missing)

@@ -22,10 +22,11 @@ from authapp.serving import background, database_metrics, metrics, open_files, p
 from authapp.serving.client_socket import ClientSocket, limit_buffers
 from authapp.serving.connections import Connections
 from authapp.serving.draining_listener import DrainingListener
+from authapp.serving.fair_scheduler import FairScheduler
 from authapp.serving.metrics_port import MetricsPort
 from authapp.serving.preflight import forget_package
 from authapp.serving.request_body import RequestBody
-from authapp.serving.turns import Turns
+from authapp.serving.scrapes import ScrapeServer
 
 CLIENT_GONE = "authapp.client_gone"
 """The key of the WSGI environ for a function that tells whether the client has hung up. ``authapp.api.context`` reads
@@ -54,7 +55,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         redaction.install()
         store_settings(self.cfg)
         open_files.make_room(self.worker_connections)
-        self.turns = Turns()
+        self.scheduler = FairScheduler()
         # Some are left, so that there is always one to accept a client with.
         self.connections = Connections(self.worker_connections - self.worker_connections // 10)
         super().init_process()
@@ -75,9 +76,10 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         if self.metrics_port:
             self.log.request_metrics = metrics.RequestMetrics()
             self.connections_tracked = self.log.request_metrics.connections_tracked
-            self.metrics_port.serve(functools.partial(database_metrics.read, self.wsgi))
+            read = functools.partial(database_metrics.read, self.wsgi)
+            self.metrics_port.serve(functools.partial(ScrapeServer, metrics=read, scheduler=self.scheduler))
         background.start(self.wsgi, lambda: bool(self.alive))
-        self.wsgi = limit_bodies(self.wsgi)
+        self.wsgi = bind_client(self.wsgi)
         if self.is_traced:
             self.wsgi = traces.ServerSpans(self.wsgi)
 
@@ -107,7 +109,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection until it closes."""
         redaction.serving_client.set(True)
-        limited = ClientSocket(client, self.turns)
+        limited = ClientSocket(client, self.scheduler)
         with self.connections.registered(limited, addr), self.connections_tracked:
             super().handle(listener, limited, addr)
 
@@ -146,7 +148,7 @@ def store_settings(cfg: Any) -> None:
     vars(cfg).update((name, setting.get()) for name, setting in cfg.settings.items())
 
 
-def limit_bodies(application: Any) -> Any:
+def bind_client(application: Any) -> Any:
     """Return a WSGI application that passes ``application`` a ``RequestBody``, and ``CLIENT_GONE``.
 
     After an answer whose body was not read to its end, the connection closes.
@@ -154,7 +156,7 @@ def limit_bodies(application: Any) -> Any:
 
     def limited(environ: dict[str, Any], start_response: Any) -> Any:
         client: ClientSocket = environ["gunicorn.socket"]
-        # A request without a body may wait for its turn as well: HTTP Basic has the password in a header.
+        # A request without a body may wait to be hashed as well: HTTP Basic has the password in a header.
         environ[CLIENT_GONE] = client.has_hung_up
         length = environ.get("CONTENT_LENGTH")
         if length is None and "HTTP_TRANSFER_ENCODING" not in environ:

@@ -9,9 +9,9 @@ PROGRAM = """
     monkey.patch_all()
     import gevent, time
     from gevent.socket import socketpair
-    from authapp.serving.turns import Turns
+    from authapp.serving.fair_scheduler import FairScheduler
 
-    turns = Turns()
+    scheduler = FairScheduler()
     done = 0
 
     def answer(client):
@@ -35,7 +35,7 @@ PROGRAM = """
 """
 
 
-@pytest.mark.parametrize(("wait", "gives_way"), [("turns.wait_for_request()", True), ("pass", False)])
+@pytest.mark.parametrize(("wait", "gives_way"), [("scheduler.wait_while_busy()", True), ("pass", False)])
 def test_a_newcomer_waits_for_few_of_a_hundred_requests_that_came_at_once(wait: str, gives_way: bool) -> None:
     assert printed(PROGRAM.format(wait=wait)) == f"{gives_way}\n100\n"
 
@@ -44,14 +44,14 @@ QUEUE = """
     from gevent import monkey
     monkey.patch_all()
     import gevent
-    from authapp.serving.turns import Turns
+    from authapp.serving.fair_scheduler import FairScheduler
 
-    turns = Turns()
+    scheduler = FairScheduler()
     order = []
 
     def work(name):
         for _ in range(3):
-            turns.wait_for_piece()
+            scheduler.wait_for_slot()
             order.append(name)
 
     gevent.joinall([gevent.spawn(work, name) for name in "abc"])

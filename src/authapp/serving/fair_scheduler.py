@@ -1,4 +1,4 @@
-"""Turns of the event loop, for clients that send or pipeline without a pause, and for very many at once.
+"""Fair scheduling of the event loop, for clients that send or pipeline without a pause, and for very many at once.
 
 gevent gives way only where a socket has nothing to read, so a client that is fast enough keeps the loop. And the loop
 serves all who are ready before it looks for anybody new. Name of gevent that this file depends on
@@ -18,26 +18,26 @@ BUSY = 0.01
 """Seconds of an iteration in which clients are served as they come; whoever comes later waits for the next."""
 
 
-class Turns:
-    """Two queues of a worker, first come first served: one for pieces of greedy clients' work, one for requests.
+class FairScheduler:
+    """Two queues of a worker, first come first served: one of greedy clients, and one of everybody in a busy iteration.
 
-    However many greedy clients there are, others wait for one piece of their work, not for one of each. With gevent's
-    semaphore, whoever has just had a turn could take the next one, and keep it from all who wait.
+    However many greedy clients there are, others wait for one read of theirs, not for one of each. With gevent's
+    semaphore, whoever has just had a slot could take the next one, and keep it from all who wait.
     """
 
     def __init__(self) -> None:
-        self._pieces = FairSemaphore(1, cooperative=True)
+        self._greedy = FairSemaphore(1, cooperative=True)
         self._requests = FairSemaphore(1, cooperative=True)
         self._loop = gevent.get_hub().loop
         self._iteration: float | None = None
         self._began = 0.0
 
-    def wait_for_piece(self) -> None:
-        """Return when a piece of work may be done: one in each iteration, and at most one in a millisecond."""
-        with self._pieces:
+    def wait_for_slot(self) -> None:
+        """Return when a greedy client may be read from or answered: one in an iteration, and in a millisecond."""
+        with self._greedy:
             gevent.sleep(_NEXT_ITERATION)
 
-    def wait_for_request(self) -> None:
+    def wait_while_busy(self) -> None:
         """Return when a client may be served: at once, unless this iteration has taken long already."""
         if self._is_busy():
             with self._requests:
