@@ -3,14 +3,14 @@
 Any first factor passes through ``Sessions.start``, whose hook asks here: no route that hands out tokens can forget it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from authapp import clock
-from authapp.context import MULTI_FACTOR, RequestContext
+from authapp.context import MULTI_FACTOR, Principal, RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
@@ -72,12 +72,12 @@ class SecondFactors:
     def _require(self, _app: object, *, result: AuthenticationResult, **_: object) -> None:
         if MULTI_FACTOR in result.amr:
             return
-        factors = factors_of(result.user_id)
-        if not factors.second_factors:
+        accepted = factors_of(result.user_id).accepted_factors(beside=result.factor)
+        if not accepted:
             return
         if not result.starts_session:
             raise SecondFactorRequired
-        names = [name for name in factors.accepted_factors if name in self._provers]
+        names = [name for name in accepted if name in self._provers]
         seconds = int(pending_logins.LIFETIME.total_seconds())
         raise SecondFactorRequired(challenge=pending_logins.issue(result), factors=names, expires_in=seconds)
 
@@ -88,7 +88,7 @@ class SecondFactors:
         ``SecondFactorInvalid`` for a factor that the account lacks, or that has no such options.
         """
         login = _pending_login(token)
-        options = self._options(login.user_id, factor)
+        options = self._options(login.user_id, factor, login.factor)
         if second_steps()[factor].codes:
             _count_options(login)
         return options(login.user_id, login.token_hash)
@@ -97,8 +97,10 @@ class SecondFactors:
         """Return the same for a step-up of the session of ``context``. Raises ``SecondFactorInvalid``, as above."""
         return self._options(user_id, factor)(user_id, _bytes_of_session(context))
 
-    def _options(self, user_id: UUID, factor: str) -> Callable[[UUID, bytes], dict[str, Any]]:
-        options = self._accepted(user_id, factor).options
+    def _options(
+        self, user_id: UUID, factor: str, beside: str | None = None
+    ) -> Callable[[UUID, bytes], dict[str, Any]]:
+        options = self._accepted(user_id, factor, beside).options
         if options is None:
             raise SecondFactorInvalid
         return options
@@ -113,7 +115,7 @@ class SecondFactors:
         wrong codes, over all logins and step-ups of the account.
         """
         login = _pending_login(token)
-        prover = self._accepted(login.user_id, factor)
+        prover = self._accepted(login.user_id, factor, login.factor)
         attempt = FactorAttempt(login.user_id, proof, login.token_hash)
         with self._counted(login.user_id, factor) as is_counted, transaction():
             _lock(login)
@@ -129,19 +131,21 @@ class SecondFactors:
             raise SecondFactorInvalid
         return self._start(login, factor, amr, context)
 
-    def _accepted(self, user_id: UUID, factor: str) -> Prover:
+    def _accepted(self, user_id: UUID, factor: str, beside: str | None = None) -> Prover:
         """Return the prover of a kind that the account has as a second step. Raises ``SecondFactorInvalid``.
+
+        The kind ``beside``, which began the login, is none.
 
         Recovery codes alone are none: they replace a factor.
         """
-        if factor not in self._provers or factor not in factors_of(user_id).accepted_factors:
+        if factor not in self._provers or factor not in factors_of(user_id).accepted_factors(beside=beside):
             raise SecondFactorInvalid
         return self._provers[factor]
 
     def _start(self, login: PendingLoginState, factor: str, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
         result = AuthenticationResult(
             login.user_id,
-            tuple(dict.fromkeys((*login.amr, *amr, MULTI_FACTOR))),
+            tuple(dict.fromkeys((*login.amr, *_combined(login.amr, amr)))),
             auth_time=clock.now(),
             account_version=login.account_version,
         )
@@ -176,7 +180,10 @@ class SecondFactors:
         if not amr:
             raise SecondFactorInvalid
         return AuthenticationResult(
-            user_id, (*amr, MULTI_FACTOR), auth_time=clock.now(), account_version=user.updated_at
+            user_id,
+            _combined(_methods_of_session(context), amr),
+            auth_time=clock.now(),
+            account_version=user.updated_at,
         )
 
     def _kind_of_code(self, user_id: UUID, code: str) -> str:
@@ -184,7 +191,7 @@ class SecondFactors:
 
         Raises ``SecondFactorInvalid``.
         """
-        accepted, steps = factors_of(user_id).accepted_factors, second_steps()
+        accepted, steps = factors_of(user_id).accepted_factors(), second_steps()
         rules = [(name, steps[name].codes) for name in accepted if name in self._provers]
         forms = [(name, codes.fits) for name, codes in rules if codes]
         for name, fits in sorted(forms, key=lambda form: form[1] is None):
@@ -219,6 +226,18 @@ class SecondFactors:
             if attempt is not None:
                 self._throttles.release(user_id, SECOND_FACTOR, attempt)
             raise
+
+
+def _combined(before: Collection[str], proven: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the methods that a second step has proven, with ``mfa`` if another was proven ``before``.
+
+    A session knows methods, and no kinds. So the same method twice is one factor.
+    """
+    return (*proven, MULTI_FACTOR) if set(before) - {*proven, MULTI_FACTOR} else proven
+
+
+def _methods_of_session(context: RequestContext) -> tuple[str, ...]:
+    return tuple(context.principal.amr) if isinstance(context.principal, Principal) else ()
 
 
 def _bytes_of_session(context: RequestContext) -> bytes:
