@@ -55,6 +55,8 @@ def delete_machines(user_id: UUID, since: datetime | None) -> int:
 
 SENT_TO = {"type": "object", "required": ["sent_to"], "properties": {"sent_to": {"type": "string"}}}
 
+NUMBER = {"type": "object", "required": ["number"], "properties": {"number": {"type": "integer"}}}
+
 FAX_STEP = SecondStep(
     prover=lambda _tools: Prover(prove, lambda _user_id, _bound_to: {"sent_to": "a fax machine"}),
     codes=CodeRules(fits=lambda code: code.startswith("fax")),
@@ -68,6 +70,7 @@ FAX = FactorKind(
     delete=delete_machines,
     member="fax_machines",
     show=lambda _user_id, number: {"number": number},
+    member_schema=NUMBER,
 )
 
 
@@ -246,6 +249,12 @@ def test_it_is_in_the_contract(api: Api) -> None:
     document = api.client.get("/openapi.json").get_json()
     schema = document["components"]["schemas"]["SecondFactor"]
     assert schema["properties"]["factor"]["enum"] == ["totp", "passkey", "recovery_code", "fax"]
+    listed = document["components"]["schemas"]["Factors"]
+    assert listed["properties"]["fax_machines"] == NUMBER
+    assert "fax_machines" in listed["required"]
+    # All others are the schema of this package.
+    assert listed["additionalProperties"] is False
+    assert set(listed["properties"]) == {"password", "totp", "passkeys", "recovery_codes", "providers", "fax_machines"}
     answer = document["paths"]["/api/v1/auth/second-factors"]["post"]["responses"]["200"]
     pair, passkeys = ({"$ref": f"#/components/schemas/{name}"} for name in ("TokenPair", "PasskeyRequestOptions"))
     assert answer["content"]["application/json"]["schema"]["oneOf"] == [pair, passkeys, SENT_TO]

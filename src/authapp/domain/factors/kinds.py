@@ -134,6 +134,9 @@ class FactorKind:
     show: Callable[[UUID, Any], Any] = lambda _user_id, state: state
     """Takes the user's id and the state, and returns the value of the member, as JSON has it."""
 
+    member_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of what ``show`` returns, for the OpenAPI document. Without it, the member may be anything."""
+
     def __post_init__(self) -> None:
         if self.second_step and not self.delete:
             raise ValueError("A kind with a second step needs a delete.")
