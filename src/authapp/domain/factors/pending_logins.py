@@ -97,11 +97,6 @@ def consume(login: PendingLoginState) -> None:
     db.session.execute(_without_sync(delete(PendingLogin).where(_is(login))))
 
 
-def delete_all(user_id: UUID) -> None:
-    """Delete the logins of an account that wait, within the open transaction."""
-    db.session.execute(_without_sync(delete(PendingLogin).where(PendingLogin.user_id == user_id)))
-
-
 def count_failure(login: PendingLoginState) -> None:
     """Count a wrong code for a locked login within the open transaction. The last one ends it."""
     failures = PendingLogin.failures + 1
