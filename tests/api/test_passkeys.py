@@ -259,9 +259,24 @@ def test_step_6_a_step_up_takes_no_handle_of_another_user(api: Api, app: Flask, 
 )
 def test_a_step_up_takes_one_method(api: Api, token: str, fields: set[str]) -> None:
     options = request_options(api)
-    whole = {"password": PASSWORD, "challenge_id": options["challenge_id"], "credential": Authenticator().get(options)}
+    whole = {
+        "password": PASSWORD,
+        "challenge_id": options["challenge_id"],
+        "credential": Authenticator().get(options, userHandle=None),
+    }
     body = {name: value for name, value in whole.items() if name in fields}
     problem(api.post("/auth/step-ups", body, token), 422, "validation_failed")
+
+
+@pytest.mark.parametrize("proof", [(), ("credential",), ("credential", "challenge_id")])
+def test_a_step_up_says_how_a_passkey_is_sent(api: Api, token: str, proof: tuple[str, ...]) -> None:
+    options = request_options(api)
+    assert options["challenge_id"] == options["challenge"]
+    given = {"challenge_id": options["challenge_id"], "credential": Authenticator().get(options, userHandle=None)}
+    body = {"factor": "passkey", **{name: given[name] for name in proof}}
+    refused = problem(api.post("/auth/step-ups", body, token), 422, "validation_failed")
+    detail = "For a passkey send credential and challenge_id, without factor."
+    assert refused["errors"] == [{"pointer": "#/factor", "detail": detail}]
 
 
 def test_adding_and_deleting_needs_a_recent_login_and_using_does_not(api: Api, token: str, time: Time) -> None:
