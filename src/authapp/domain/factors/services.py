@@ -53,9 +53,8 @@ class FactorServices:
         tools = FactorTools(settings, core.encryption_keys, core.challenges, hooks)
         made = {name: step.prover(tools) for name, step in second_steps().items()}
         provers = {name: prover for name, prover in made.items() if prover}
-        challenges = PasskeyChallenges(tools.challenges, settings.relying_party)
-        proofs, changes = PasskeyProofs(challenges, hooks), FactorChanges(core.actor_policy, hooks)
-        totp_factors = TotpFactors.of(tools)
+        challenges, proofs = tools.shared(PasskeyChallenges.of), tools.shared(PasskeyProofs.of)
+        changes, totp_factors = FactorChanges(core.actor_policy, hooks), tools.shared(TotpFactors.of)
         return cls(
             offered=offered,
             totp_factors=totp_factors,
