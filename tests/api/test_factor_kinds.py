@@ -27,6 +27,7 @@ from authapp.database.session import db, transaction
 from authapp.domain.factors import recovery_code_proofs
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.pending_logins import MAX_FAILURES
+from authapp.domain.factors.second_factors import SENT_CODES
 from authapp.domain.services import Services
 from authapp.errors import LastWayIn, SecondFactorRequired
 from authapp.models import User
@@ -166,6 +167,24 @@ def test_a_login_by_it_is_completed_by_another_factor_alone(app: Flask, api: Api
     problem(api.post("/auth/second-factors", body), 401, "second_factor_invalid")
     token = second_step(api, challenge, phone.code()).get_json()["access_token"]
     assert claims(token)["amr"] == ["fax", "otp", "mfa"]
+
+
+def test_codes_that_are_asked_for_are_limited_by_account_over_logins_and_step_ups(
+    app: Flask, api: Api, user: User
+) -> None:
+    token = a_session(app, user).access_token
+    add_machine(app, user)
+    for _ in range(SENT_CODES.amount - 1):
+        assert api.post("/auth/step-ups", {"factor": "fax"}, token).status_code == 200
+    body = {"challenge": challenge_of(api, user), "factor": "fax"}
+    assert api.post("/auth/second-factors", body).status_code == 200
+    problem(api.post("/auth/second-factors", body), 429, "too_many_requests")
+    problem(api.post("/auth/step-ups", {"factor": "fax"}, token), 429, "too_many_requests")
+    assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
+    other = a_user(app)
+    add_machine(app, other)
+    body = {"challenge": challenge_of(api, other), "factor": "fax"}
+    assert api.post("/auth/second-factors", body).status_code == 200
 
 
 def test_a_mere_way_in_is_no_second_step(app: Flask, api: Api, user: User) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from authapp import clock
+from authapp.config import RateLimit
 from authapp.context import MULTI_FACTOR, Principal, RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit, hooks
@@ -19,6 +20,7 @@ from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import FactorAttempt, Prover, second_steps
 from authapp.domain.factors.pending_logins import PendingLoginState
 from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.rate_limits import RateLimits
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
@@ -32,6 +34,9 @@ from authapp.errors import (
     StepUpRequired,
     TooManyRequests,
 )
+
+SENT_CODES = RateLimit(amount=20, seconds=3600)
+"""How many codes an account may be sent, of all kinds together."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,10 @@ class SecondFactors:
         verifier: PasswordVerifier,
         sessions: Sessions,
         throttles: Throttles,
+        option_limits: RateLimits,
     ) -> None:
         """Take the provers of the registered kinds by name. What cannot be proven now has none."""
+        self._option_limits = option_limits
         self._provers = provers
         self._verifier = verifier
         self._sessions = sessions
@@ -85,17 +92,32 @@ class SecondFactors:
         """Return what an authenticator is asked with to complete the login that waits with ``token``.
 
         Raises ``ChallengeInvalid``, also if none of the codes that a login may try would be left for one that is sent;
-        ``SecondFactorInvalid`` for a factor that the account lacks, or that has no such options.
+        ``SecondFactorInvalid`` for a factor that the account lacks, or that has no such options; ``TooManyRequests``
+        after ``SENT_CODES`` for one account.
         """
         login = _pending_login(token)
         options = self._options(login.user_id, factor, login.factor)
         if second_steps()[factor].codes:
             _count_options(login)
+        self._charge(login.user_id, factor)
         return options(login.user_id, login.token_hash)
 
     def step_up_options(self, user_id: UUID, factor: str, context: RequestContext) -> dict[str, Any]:
-        """Return the same for a step-up of the session of ``context``. Raises ``SecondFactorInvalid``, as above."""
-        return self._options(user_id, factor)(user_id, _bytes_of_session(context))
+        """Return the same for a step-up of the session of ``context``.
+
+        Raises ``SecondFactorInvalid`` and ``TooManyRequests``, as above.
+        """
+        options = self._options(user_id, factor)
+        self._charge(user_id, factor)
+        return options(user_id, _bytes_of_session(context))
+
+    def _charge(self, user_id: UUID, factor: str) -> None:
+        """Count that a code was asked for. Raises ``TooManyRequests``.
+
+        By account, over all logins, sessions and kinds: whoever knows the password can begin any number of logins.
+        """
+        if second_steps()[factor].codes:
+            self._option_limits.charge_key("factor_options", str(user_id))
 
     def _options(
         self, user_id: UUID, factor: str, beside: str | None = None
