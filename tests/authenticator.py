@@ -141,6 +141,17 @@ class Authenticator:
         return {"id": id_, "rawId": id_, "type": "public-key", "response": given, "clientExtensionResults": {}}
 
 
+def not_canonical(text: str) -> str:
+    """Return base64url of the same bytes with unused bits that are not zero, which lax decoders accept.
+
+    Raises ``ValueError`` where no bits are unused: three bytes are four characters.
+    """
+    if len(text) % 4 == 0:
+        raise ValueError("no bits of this text are unused")
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return text[:-1] + alphabet[alphabet.index(text[-1]) + 1]
+
+
 def _bytes(number: int) -> bytes:
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
 

@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
         sa.Column("amr", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("factor", sa.Text(), nullable=True),
         sa.Column("account_version", sa.DateTime(timezone=True), nullable=False),
         sa.Column("failures", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

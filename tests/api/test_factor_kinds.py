@@ -9,8 +9,10 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, delete, event, func, insert, select
+from test_step_ups import claims
 
 from authapp import (
+    AuthenticationResult,
     CodeRules,
     FactorAttempt,
     FactorKind,
@@ -25,13 +27,14 @@ from authapp.database.session import db, transaction
 from authapp.domain.factors import recovery_code_proofs
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.pending_logins import MAX_FAILURES
+from authapp.domain.factors.second_factors import SENT_CODES
 from authapp.domain.services import Services
-from authapp.errors import LastWayIn
+from authapp.errors import LastWayIn, SecondFactorRequired
 from authapp.models import User
 from authenticator import add_passkey
 from databases import Databases
 from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
-from factors import challenge_of, second_step
+from factors import an_app, challenge_of, second_step
 from registered_kinds import app_with_kind
 
 CODE = "fax-4711"
@@ -53,6 +56,8 @@ def delete_machines(user_id: UUID, since: datetime | None) -> int:
 
 SENT_TO = {"type": "object", "required": ["sent_to"], "properties": {"sent_to": {"type": "string"}}}
 
+NUMBER = {"type": "object", "required": ["number"], "properties": {"number": {"type": "integer"}}}
+
 FAX_STEP = SecondStep(
     prover=lambda _tools: Prover(prove, lambda _user_id, _bound_to: {"sent_to": "a fax machine"}),
     codes=CodeRules(fits=lambda code: code.startswith("fax")),
@@ -66,6 +71,7 @@ FAX = FactorKind(
     delete=delete_machines,
     member="fax_machines",
     show=lambda _user_id, number: {"number": number},
+    member_schema=NUMBER,
 )
 
 
@@ -127,6 +133,58 @@ def test_codes_that_are_asked_for_are_no_wrong_codes_of_the_account(app: Flask, 
         for _ in range(MAX_FAILURES - 1):
             assert api.post("/auth/second-factors", body).status_code == 200
     assert second_step(api, challenge_of(api, user), CODE, "fax").status_code == 200
+
+
+def log_in_by_fax(app: Flask, user: User) -> Any:
+    """Do what a route of the registered kind does, once its code was right."""
+    with app.app_context():
+        version = db.session.get_one(User, user.id).updated_at
+        result = AuthenticationResult(user.id, ("fax",), clock.now(), version, factor="fax")
+        return Services.of(app).sessions.start(result, GUEST)
+
+
+def test_a_login_by_its_only_factor_is_asked_for_no_other_and_is_one_factor(app: Flask, api: Api, user: User) -> None:
+    add_machine(app, user)
+    with app.app_context(), transaction():
+        (code, *_) = recovery_code_proofs.replace_all(user.id)
+    token = log_in_by_fax(app, user).access_token
+    assert claims(token)["amr"] == ["fax"]
+    stepped_up = api.post("/auth/step-ups", {"factor": "fax", "code": CODE}, token).get_json()["access_token"]
+    assert claims(stepped_up)["amr"] == ["fax"]
+    stepped_up = api.post("/auth/step-ups", {"code": code}, stepped_up).get_json()["access_token"]
+    assert claims(stepped_up)["amr"] == ["fax", "recovery_code", "mfa"]
+
+
+def test_a_login_by_it_is_completed_by_another_factor_alone(app: Flask, api: Api, user: User) -> None:
+    phone = an_app(app, user)
+    add_machine(app, user)
+    with pytest.raises(SecondFactorRequired) as refused:
+        log_in_by_fax(app, user)
+    assert refused.value.members["factors"] == ["totp", "recovery_code"]
+    challenge = str(refused.value.members["challenge"])
+    problem(second_step(api, challenge, CODE, "fax"), 401, "second_factor_invalid")
+    body = {"challenge": challenge, "factor": "fax"}
+    problem(api.post("/auth/second-factors", body), 401, "second_factor_invalid")
+    token = second_step(api, challenge, phone.code()).get_json()["access_token"]
+    assert claims(token)["amr"] == ["fax", "otp", "mfa"]
+
+
+def test_codes_that_are_asked_for_are_limited_by_account_over_logins_and_step_ups(
+    app: Flask, api: Api, user: User
+) -> None:
+    token = a_session(app, user).access_token
+    add_machine(app, user)
+    for _ in range(SENT_CODES.amount - 1):
+        assert api.post("/auth/step-ups", {"factor": "fax"}, token).status_code == 200
+    body = {"challenge": challenge_of(api, user), "factor": "fax"}
+    assert api.post("/auth/second-factors", body).status_code == 200
+    problem(api.post("/auth/second-factors", body), 429, "too_many_requests")
+    problem(api.post("/auth/step-ups", {"factor": "fax"}, token), 429, "too_many_requests")
+    assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
+    other = a_user(app)
+    add_machine(app, other)
+    body = {"challenge": challenge_of(api, other), "factor": "fax"}
+    assert api.post("/auth/second-factors", body).status_code == 200
 
 
 def test_a_mere_way_in_is_no_second_step(app: Flask, api: Api, user: User) -> None:
@@ -210,6 +268,12 @@ def test_it_is_in_the_contract(api: Api) -> None:
     document = api.client.get("/openapi.json").get_json()
     schema = document["components"]["schemas"]["SecondFactor"]
     assert schema["properties"]["factor"]["enum"] == ["totp", "passkey", "recovery_code", "fax"]
+    listed = document["components"]["schemas"]["Factors"]
+    assert listed["properties"]["fax_machines"] == NUMBER
+    assert "fax_machines" in listed["required"]
+    # All others are the schema of this package.
+    assert listed["additionalProperties"] is False
+    assert set(listed["properties"]) == {"password", "totp", "passkeys", "recovery_codes", "providers", "fax_machines"}
     answer = document["paths"]["/api/v1/auth/second-factors"]["post"]["responses"]["200"]
     pair, passkeys = ({"$ref": f"#/components/schemas/{name}"} for name in ("TokenPair", "PasskeyRequestOptions"))
     assert answer["content"]["application/json"]["schema"]["oneOf"] == [pair, passkeys, SENT_TO]

@@ -26,6 +26,7 @@ from authenticator import (
     add_passkey,
     creation_options,
     log_in,
+    not_canonical,
     request_options,
     send_login,
 )
@@ -244,6 +245,16 @@ def test_authenticator_data_that_cannot_be_read_are_refused(
 ) -> None:
     options = request_options(api)
     credential = authenticator.get(options, authenticatorData=base64url.encode(data) or "AA")
+    problem(send_login(api, options, credential), 401, "passkey_invalid")
+
+
+@pytest.mark.parametrize("name", ["clientDataJSON", "authenticatorData", "signature", "userHandle"])
+def test_encodings_that_are_not_canonical_are_refused(api: Api, token: str, name: str) -> None:
+    signer = add_passkey(api, token, Authenticator(EDDSA))  # whose signatures have 64 bytes
+    options = request_options(api)
+    answers = (signer.get(options, client_data={"other": "x" * length}) for length in range(3))
+    credential = next(each for each in answers if len(each["response"][name]) % 4)
+    credential["response"][name] = not_canonical(credential["response"][name])
     problem(send_login(api, options, credential), 401, "passkey_invalid")
 
 

@@ -31,6 +31,7 @@ from authenticator import (
     add_passkey,
     cose_key,
     creation_options,
+    not_canonical,
     request_options,
     send_registration,
 )
@@ -53,6 +54,16 @@ def refused(api: Api, token: str, authenticator: Authenticator | None = None, **
 
 def test_an_honest_registration_passes(api: Api, token: str) -> None:
     assert register(api, token).status_code == 201
+
+
+@pytest.mark.parametrize("name", ["clientDataJSON", "attestationObject"])
+def test_encodings_that_are_not_canonical_are_refused(api: Api, token: str, name: str) -> None:
+    options = creation_options(api, token)
+    makers = (Authenticator(credential_id=b"c" * length) for length in range(32, 35))
+    answers = (maker.create(options, client_data={"other": maker.credential_id.decode()}) for maker in makers)
+    credential = next(each for each in answers if len(each["response"][name]) % 4)
+    credential["response"][name] = not_canonical(credential["response"][name])
+    problem(send_registration(api, token, options, credential), 401, "passkey_invalid")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Passkeys: adding, listing, renaming and deleting one's own, and logging in with one."""
 
+from importlib import import_module
 from typing import Any
 from unittest.mock import Mock
 from uuid import uuid4
@@ -10,7 +11,6 @@ from sqlalchemy import update
 from test_step_ups import claims
 
 from authapp.database.session import transaction
-from authapp.domain.factors import passkey_proofs
 from authapp.models import User, UserStatus
 from authapp.security import base64url
 from authenticator import (
@@ -194,8 +194,10 @@ def test_a_disabled_account_and_an_unknown_passkey_get_the_same_answer_for_the_s
     app: Flask, api: Api, user: User, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authenticator = add_passkey(api, token)
-    checks = Mock(wraps=passkey_proofs.verify_assertion)
-    monkeypatch.setattr(passkey_proofs, "verify_assertion", checks)
+    # The signature, and no call around it: with a key that cannot be read, the work would end before.
+    library = import_module("webauthn.authentication.verify_authentication_response")
+    checks = Mock(wraps=library.verify_signature)
+    monkeypatch.setattr(library, "verify_signature", checks)
     stranger = Authenticator(user_handle=authenticator.user_handle)
     nobody = Authenticator(user_handle=uuid4().bytes)
     change(app, user, status=UserStatus.DISABLED)
@@ -242,14 +244,39 @@ def test_a_step_up_takes_no_passkey_of_another_user(api: Api, app: Flask, user: 
     assert len(events_of(app, user, "passkey.refused")) == 3
 
 
+def test_step_6_a_step_up_takes_no_handle_of_another_user(api: Api, app: Flask, token: str) -> None:
+    """WebAuthn Level 3, section 7.2, where the user is known beforehand: the key is the owner's, its handle is not."""
+    authenticator, other = add_passkey(api, token), a_user(app)
+    for handle, status in ((other.id.bytes, 401), (authenticator.user_handle, 200)):
+        options = request_options(api)
+        credential = authenticator.get(options, userHandle=base64url.encode(handle))
+        body = {"challenge_id": options["challenge_id"], "credential": credential}
+        assert api.post("/auth/step-ups", body, token).status_code == status
+
+
 @pytest.mark.parametrize(
     "fields", [set(), {"challenge_id"}, {"credential"}, {"password", "challenge_id", "credential"}]
 )
 def test_a_step_up_takes_one_method(api: Api, token: str, fields: set[str]) -> None:
     options = request_options(api)
-    whole = {"password": PASSWORD, "challenge_id": options["challenge_id"], "credential": Authenticator().get(options)}
+    whole = {
+        "password": PASSWORD,
+        "challenge_id": options["challenge_id"],
+        "credential": Authenticator().get(options, userHandle=None),
+    }
     body = {name: value for name, value in whole.items() if name in fields}
     problem(api.post("/auth/step-ups", body, token), 422, "validation_failed")
+
+
+@pytest.mark.parametrize("proof", [(), ("credential",), ("credential", "challenge_id")])
+def test_a_step_up_says_how_a_passkey_is_sent(api: Api, token: str, proof: tuple[str, ...]) -> None:
+    options = request_options(api)
+    assert options["challenge_id"] == options["challenge"]
+    given = {"challenge_id": options["challenge_id"], "credential": Authenticator().get(options, userHandle=None)}
+    body = {"factor": "passkey", **{name: given[name] for name in proof}}
+    refused = problem(api.post("/auth/step-ups", body, token), 422, "validation_failed")
+    detail = "For a passkey send credential and challenge_id, without factor."
+    assert refused["errors"] == [{"pointer": "#/factor", "detail": detail}]
 
 
 def test_adding_and_deleting_needs_a_recent_login_and_using_does_not(api: Api, token: str, time: Time) -> None:

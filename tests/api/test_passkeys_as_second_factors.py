@@ -13,6 +13,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.factors.pending_logins import MAX_FAILURES
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, User
+from authapp.security import base64url
 from authapp.security.passkey_responses import Credential
 from authenticator import UP, Authenticator, add_passkey
 from clocks import Time
@@ -95,6 +96,15 @@ def test_the_passkey_of_somebody_else_is_refused(app: Flask, api: Api, user: Use
     thief = add_passkey(api, a_session(app, a_user(app)).access_token)
     challenge = challenge_of(api, user)
     problem(answer(api, challenge, thief.get(options_for(api, challenge))), 401, "second_factor_invalid")
+
+
+def test_step_6_the_handle_of_another_user_is_refused(app: Flask, api: Api, user: User, key: Authenticator) -> None:
+    """WebAuthn Level 3, section 7.2, where the user is known beforehand: the key is the owner's, its handle is not."""
+    others, owners = base64url.encode(a_user(app).id.bytes), base64url.encode(key.user_handle)
+    challenge = challenge_of(api, user)
+    options = options_for(api, challenge)
+    problem(answer(api, challenge, key.get(options, userHandle=others)), 401, "second_factor_invalid")
+    assert answer(api, challenge, key.get(options, userHandle=owners)).status_code == 200
 
 
 def test_wrong_passkeys_are_not_counted_and_locked_codes_do_not_block_them(

@@ -97,6 +97,18 @@ def test_a_right_code_forgets_the_wrong_ones(api: Api, user: User, phone: Authen
         time.passes(seconds=30)
 
 
+def test_a_right_code_in_a_step_up_forgets_the_wrong_ones(
+    app: Flask, api: Api, user: User, phone: AuthenticatorApp, time: Time
+) -> None:
+    token = a_session_with_two_factors(app, api, user, phone).access_token
+    for _ in range(3):
+        time.passes(seconds=30)
+        guess(api, user, phone, 9)
+        stepped_up = api.post("/auth/step-ups", {"code": phone.code()}, token)
+        assert stepped_up.status_code == 200, stepped_up.text
+        token = stepped_up.get_json()["access_token"]
+
+
 @contextmanager
 def refusing_sessions(change: Callable[[], object] | None = None) -> Iterator[None]:
     """Refuse the second step in a hook or, with ``change``, have the account change meanwhile."""

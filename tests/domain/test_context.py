@@ -55,7 +55,6 @@ WITHOUT_CONTEXT = {
     "authapp.domain.factors.pending_logins.consume",
     "authapp.domain.factors.passkey_challenges.PasskeyChallenges.consume",
     "authapp.domain.providers.flows.OpenedFlow.consume",
-    "authapp.domain.factors.pending_logins.delete_all",
     "authapp.domain.factors.totp_factors.TotpFactors.add_confirmed",
     "authapp.domain.factors.kinds.deletes_rows",
     *(f"authapp.domain.factors.recovery_code_proofs.{name}" for name in ("replace_all", "consume")),

@@ -10,6 +10,9 @@ from sqlalchemy import false
 from authapp import CodeRules, FactorKind, Prover, SecondStep, create_app, factor_kinds
 from authapp.config import SettingsError
 from authapp.domain.factors.enrolled import EnrolledFactors
+from authapp.domain.factors.passkey_challenges import PasskeyChallenges
+from authapp.domain.factors.passkey_proofs import PasskeyProofs
+from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.services import Services
 from settings import settings
 
@@ -67,3 +70,17 @@ def test_a_way_in_whose_state_is_no_number_is_one() -> None:
         assert EnrolledFactors({**states, "badge": None}).ways_in == 3
     finally:
         factor_kinds.unregister("badge")
+
+
+@pytest.mark.parametrize("made_once", [TotpFactors, PasskeyProofs, PasskeyChallenges])
+def test_an_application_has_one_of_each_prover(made_once: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    make: Any = made_once.__init__  # type: ignore[misc]  # it is called as it is written here
+
+    def count(self: Any, *args: Any) -> None:
+        made.append(self)
+        make(self, *args)
+
+    monkeypatch.setattr(made_once, "__init__", count)
+    create_app(settings(database_url="postgresql+psycopg2:///nowhere"))
+    assert len(made) == 1

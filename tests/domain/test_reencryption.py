@@ -105,9 +105,32 @@ class Phone(Base):
     secret: Mapped[bytes]
 
 
-def test_a_table_with_several_secrets_of_an_account_is_refused() -> None:
-    with pytest.raises(ValueError, match="user_id as its primary key"):
+def test_a_table_with_several_secrets_of_an_account_is_refused_unless_their_key_is_named() -> None:
+    with pytest.raises(ValueError, match="as its primary key"):
         EncryptedTable(Phone, "phone")
+    assert EncryptedTable(Phone, "phone", also_by=("number",)).model is Phone
+
+
+@pytest.mark.usefixtures("fax_machines")
+def test_each_of_several_secrets_of_an_account_is_encrypted_anew(
+    context: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reencryption, "BATCH", 2)
+    encrypted_tables.register("phones", EncryptedTable(Phone, "phone", also_by=("number",)))
+    owner = a_user(context).id
+    secrets = {(owner, str(number)): f"secret {number}".encode() for number in range(5)}
+    with transaction() as session:
+        for (user_id, number), secret in secrets.items():
+            sealed = OLD.encrypt(secret, "phone", user_id)
+            session.add(Phone(user_id=user_id, number=number, key_id=sealed.key_id, secret=sealed.data))
+    try:
+        assert reencrypt(BOTH) == Reencryption(done=5, damaged=[], needed=[])
+    finally:
+        encrypted_tables.unregister("phones")
+    phones = db.session.scalars(select(Phone)).all()
+    opened = {(each.user_id, each.number): NEW.decrypt(each.key_id, each.secret, "phone", owner) for each in phones}
+    assert opened == secrets
+    db.session.rollback()
 
 
 def test_what_is_done_is_left_alone(context: Flask) -> None:

@@ -1386,6 +1386,10 @@ export interface components {
             /** @enum {string} */
             factor: "totp" | "passkey" | "recovery_code";
         };
+        SecondFactorEnrolmentRequiredProblem: components["schemas"]["Problem"] & {
+            /** @enum {string} */
+            code: "second_factor_enrolment_required";
+        };
         SecondFactorInvalidProblem: components["schemas"]["Problem"] & {
             /** @enum {string} */
             code: "second_factor_invalid";
@@ -4055,7 +4059,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"] | components["schemas"]["SecondFactorEnrolmentRequiredProblem"];
                 };
             };
             404: {
@@ -4359,7 +4363,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"] | components["schemas"]["SecondFactorEnrolmentRequiredProblem"];
                 };
             };
             404: {
@@ -4424,7 +4428,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"] | components["schemas"]["SecondFactorEnrolmentRequiredProblem"];
                 };
             };
             404: {
@@ -5980,15 +5984,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
-                };
-            };
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["NotFoundProblem"];
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"] | components["schemas"]["SecondFactorEnrolmentRequiredProblem"];
                 };
             };
             413: {
@@ -6333,7 +6329,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"] | components["schemas"]["SecondFactorEnrolmentRequiredProblem"];
                 };
             };
             404: {

@@ -35,6 +35,7 @@ from authapp.errors import (
     PasswordRejected,
     PermissionDenied,
     ResourceNotFound,
+    SecondFactorEnrolmentRequired,
     StepUpRequired,
     UsernameTaken,
     WrongPassword,
@@ -137,7 +138,7 @@ def get_user(user_id: UUID) -> User:
 @blueprint.arguments(UserChangeSchema)
 @blueprint.response(200, UserSchema)
 @refuses(
-    *(ResourceNotFound, UsernameTaken, EmailTaken, LastAdmin, StepUpRequired),
+    *(ResourceNotFound, UsernameTaken, EmailTaken, LastAdmin, StepUpRequired, SecondFactorEnrolmentRequired),
     signals=(hooks.user_changing,),
 )
 def update_user(body: dict[str, Any], user_id: UUID) -> User:

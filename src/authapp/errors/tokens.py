@@ -65,7 +65,8 @@ class RefreshTokenReused(TokenRefused):
 class FreshTokenRequired(TokenRefused):
     """This route needs an access token from a login or a step-up, and this one comes from a refresh.
 
-    Ask the user for the password, send it to `POST /api/v1/auth/step-ups`, and use the new token.
+    Ask the user for a code or a passkey, or for the password if the account has no second factor, send it to `POST
+    /api/v1/auth/step-ups`, and use the new token.
     """
 
     code = "fresh_token_required"
@@ -76,8 +77,9 @@ class StepUpRequired(Unauthenticated):
     """The token is valid, but its user has to be authenticated again: more recently, or by more factors (RFC 9470).
 
     `WWW-Authenticate` says what is needed: `max_age` is how many seconds ago the last authentication may have been, and
-    `acr_values="mfa"` asks for a second factor. Ask the user for a code or a passkey, or for the password if only
-    `max_age` is named, send it to `POST /api/v1/auth/step-ups`, and repeat the request with the new token.
+    `acr_values="mfa"` asks for a second factor. Ask the user for a code or a passkey, send it to `POST
+    /api/v1/auth/step-ups`, and repeat the request with the new token. The password will do for an account without a
+    second factor alone: for any other, a step-up with it gets this error.
     """
 
     code = "step_up_required"

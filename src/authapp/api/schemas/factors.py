@@ -8,7 +8,7 @@ from marshmallow import Schema, ValidationError, fields, post_dump, validate, va
 from authapp.api.schemas.fields import NO_NUL, RECOVERY_CODES, Timestamp, code_field
 from authapp.api.schemas.passkeys import AuthenticationCredentialSchema, PasskeySchema
 from authapp.api.schemas.providers import ProviderIdentitySchema
-from authapp.domain.factors.kinds import TOTP, provable_kinds, second_steps
+from authapp.domain.factors.kinds import TOTP, factor_kinds, provable_kinds, second_steps
 
 CHALLENGE = "AZrHxFs-fVOmsjwdng9KdwyVsUgtBoEDNHFDSg7ZYdzKE0ZN9qOWYzMDbTM3G1J_"
 TOTP_CODE = "287082"
@@ -41,6 +41,15 @@ class FactorsSchema(Schema):
     def add_other_kinds(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Add the members of kinds that are registered elsewhere, as they are."""
         return {**original, **data}
+
+
+def describe_other_kinds(schemas: dict[str, Any]) -> None:
+    """Add the members of kinds that are registered by now to ``FactorsSchema`` among the schemas of a document."""
+    if (schema := schemas.get("Factors")) is None:
+        return
+    members = {kind.member or name: dict(kind.member_schema or {}) for name, kind in factor_kinds.items()}
+    schema["properties"] = {**members, **schema["properties"]}
+    schema["required"] = sorted(schema["properties"])
 
 
 class EnrolmentSchema(Schema):

@@ -33,10 +33,12 @@ class StepUpSchema(Schema):
         proofs = data.keys() & {"password", "code", "credential"}
         if len(proofs) > 1 or not (proofs or "factor" in data):
             raise ValidationError("Send one of password, code and credential.", "password")
+        if data.get("factor") == PASSKEY:
+            raise ValidationError("For a passkey send credential and challenge_id, without factor.", "factor")
         is_passkey = "credential" in data and "factor" not in data
         if is_passkey != ("challenge_id" in data):
             raise ValidationError("Send it together with the credential of a passkey.", "challenge_id")
-        if "factor" in data and ("password" in data or data["factor"] == PASSKEY):
+        if "factor" in data and "password" in data:
             raise ValidationError("Send it together with a code.", "factor")
         if "factor" in data:
             require_proof_of_kind(data)

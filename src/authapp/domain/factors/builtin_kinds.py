@@ -19,7 +19,6 @@ from authapp.domain.factors.kinds import (
     deletes_rows,
     factor_kinds,
 )
-from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.passkeys import passkeys_of
 from authapp.domain.factors.recovery_code_proofs import RecoveryCodeProofs, code_hash
@@ -28,10 +27,9 @@ from authapp.models import Passkey, RecoveryCode, TotpFactor, User
 
 
 def _passkey_prover(tools: FactorTools) -> Prover | None:
-    party = tools.settings.relying_party
-    if party is None:
+    if tools.settings.relying_party is None:
         return None
-    proofs = PasskeyProofs(PasskeyChallenges(tools.challenges, party), tools.hooks)
+    proofs = tools.shared(PasskeyProofs.of)
     return Prover(proofs.prove_second_factor, proofs.second_factor_options)
 
 
@@ -46,7 +44,7 @@ factor_kinds.register(
     FactorKind(
         state=select(TotpFactor.confirmed_at).where(TotpFactor.user_id == USER_ID).scalar_subquery(),
         second_step=SecondStep(
-            prover=lambda tools: Prover(TotpFactors.of(tools).prove),
+            prover=lambda tools: Prover(tools.shared(TotpFactors.of).prove),
             codes=CodeRules(fits=lambda code: len(totp.digits_of(code)) <= totp.DIGITS),
         ),
         is_offered=lambda settings: settings.encryption_keys is not None,

@@ -23,10 +23,12 @@ class EnrolledFactors:
         """The names of the second factors."""
         return [name for name, kind in self._present() if kind.is_second]
 
-    @property
-    def accepted_factors(self) -> list[str]:
-        """The names of what completes a login: the second factors, and what replaces them."""
-        second = self.second_factors
+    def accepted_factors(self, *, beside: str | None = None) -> list[str]:
+        """Return the names of what completes a login: the second factors, and what replaces them.
+
+        ``beside`` is the kind that was proven first, if it is one of them: proven twice, it would still be one factor.
+        """
+        second = [name for name in self.second_factors if name != beside]
         return [*second, *(name for name, kind in self._present() if kind.is_replacement)] if second else []
 
     @property
@@ -43,6 +45,11 @@ def factors_of(user_id: UUID) -> EnrolledFactors:
     """Return the factors of an account, in one statement. A deleted account has none."""
     row = read_one(_statement(tuple(factor_kinds.items())), {"user_id": user_id})
     return EnrolledFactors(row._asdict() if row else dict.fromkeys(factor_kinds))
+
+
+def second_factors_of(user_id: UUID) -> list[str]:
+    """Return the names of the second factors of an account."""
+    return factors_of(user_id).second_factors
 
 
 def shown_factors(user_id: UUID) -> dict[str, Any]:

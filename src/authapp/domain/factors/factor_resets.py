@@ -5,7 +5,6 @@ from uuid import UUID
 
 from authapp.context import RequestContext
 from authapp.database.session import db
-from authapp.domain.factors import pending_logins
 from authapp.domain.factors.factor_changes import FactorChange, FactorChanges
 from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.hooks import credentials_voiding
@@ -74,11 +73,10 @@ def _record(change: FactorChange, since: datetime | None, context: RequestContex
 
 
 def _delete_factors(user_id: UUID, since: datetime | None = None, *, only_second: bool = False) -> bool:
-    """Delete the factors of an account that were added after ``since``, the recovery codes too, and all waiting logins.
+    """Delete the factors of an account that were added after ``since``, and the recovery codes.
 
     Returns whether there were factors that do more than replace others.
     """
-    pending_logins.delete_all(user_id)
     found = False
     for kind in factor_kinds.values():
         if kind.delete and (kind.is_second or kind.is_replacement or not only_second):

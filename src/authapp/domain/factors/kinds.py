@@ -1,9 +1,9 @@
 """The kinds of factors: what an account can be logged in to with. ``builtin_kinds`` has those of this package."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Uuid, bindparam, delete
@@ -25,6 +25,9 @@ USER_ID = bindparam("user_id", type_=Uuid)
 """The id of the account, in the SQL of ``FactorKind.state``."""
 
 
+Made = TypeVar("Made")
+
+
 @dataclass(frozen=True)
 class FactorTools:
     """What provers are made of in one application."""
@@ -33,6 +36,14 @@ class FactorTools:
     encryption_keys: EncryptionKeys | None
     challenges: SignedChallenges
     hooks: Hooks
+    _shared: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def shared(self, make: "Callable[[FactorTools], Made]") -> Made:
+        """Return what ``make`` returns: the same object to everybody who asks with the same function."""
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        made: Made = self._shared[make]
+        return made
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,9 @@ class FactorKind:
 
     show: Callable[[UUID, Any], Any] = lambda _user_id, state: state
     """Takes the user's id and the state, and returns the value of the member, as JSON has it."""
+
+    member_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of what ``show`` returns, for the OpenAPI document. Without it, the member may be anything."""
 
     def __post_init__(self) -> None:
         if self.second_step and not self.delete:

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp.config import RelyingParty
 from authapp.database.session import db
+from authapp.domain.factors.kinds import FactorTools
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import SpentChallenge
 from authapp.security import base64url
@@ -53,6 +55,11 @@ class PasskeyChallenges:
     def __init__(self, signed: SignedChallenges, party: RelyingParty | None) -> None:
         self._signed = signed
         self._optional_party = party
+
+    @classmethod
+    def of(cls, tools: FactorTools) -> Self:
+        """Return those of an application."""
+        return cls(tools.challenges, tools.settings.relying_party)
 
     @property
     def party(self) -> RelyingParty:

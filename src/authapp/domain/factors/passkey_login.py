@@ -49,7 +49,7 @@ class PasskeyLogin:
             version = _version_of(user_id)
         if not amr or version is None:
             raise PasskeyInvalid
-        return AuthenticationResult(user_id, amr, auth_time=clock.now(), account_version=version)
+        return AuthenticationResult(user_id, amr, auth_time=clock.now(), account_version=version, factor=PASSKEY)
 
     def _authenticate(self, answer: PasskeyAnswer, context: RequestContext) -> AuthenticationResult:
         try:
@@ -64,7 +64,9 @@ class PasskeyLogin:
         if not amr or version is None:
             _record_refusal(verified.user_id, context)
             raise PasskeyInvalid
-        return AuthenticationResult(verified.user_id, amr, auth_time=clock.now(), account_version=version)
+        return AuthenticationResult(
+            verified.user_id, amr, auth_time=clock.now(), account_version=version, factor=PASSKEY
+        )
 
     def _verify(self, answer: PasskeyAnswer) -> VerifiedAnswer:
         handle = user_handle_of(answer.credential)

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -14,7 +14,7 @@ from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors.kinds import FactorAttempt
+from authapp.domain.factors.kinds import FactorAttempt, FactorTools
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
 from authapp.domain.factors.passkey_options import request_options
 from authapp.domain.hooks import Hooks, factors_changing
@@ -51,6 +51,11 @@ class PasskeyProofs:
         self._challenges = challenges
         self._hooks = hooks
         self._nobodys_key = _public_key_of_nobody()
+
+    @classmethod
+    def of(cls, tools: FactorTools) -> Self:
+        """Return those of an application."""
+        return cls(tools.shared(PasskeyChallenges.of), tools.hooks)
 
     def login_options(self) -> dict[str, Any]:
         """Return what a guest passes to the authenticator. It names nobody: the passkey says whose it is."""

@@ -40,7 +40,7 @@ prunables.register("pending_logins", Prunable("pending_logins", PendingLogin.exp
 
 @dataclass(frozen=True)
 class PendingLoginState:
-    """A login that waits: its user, the SHA-256 of its token, and what was proven.
+    """A login that waits: its user, the SHA-256 of its token, and what was proven: the methods, and the kind of factor.
 
     ``account_version`` is ``users.updated_at`` as it was then.
     """
@@ -48,6 +48,7 @@ class PendingLoginState:
     user_id: UUID
     token_hash: bytes
     amr: tuple[str, ...]
+    factor: str | None
     account_version: datetime
 
 
@@ -65,6 +66,7 @@ def issue(result: AuthenticationResult) -> str:
                     user_id=result.user_id,
                     token_hash=sha256(token).digest(),
                     amr=list(result.amr),
+                    factor=result.factor,
                     account_version=result.account_version,
                     created_at=server_time(),
                     expires_at=now + LIFETIME,
@@ -77,7 +79,7 @@ def find(token: str) -> PendingLoginState | None:
     """Return the login that waits with this token, unless it is over or the account has changed since."""
     key = _key_of(token)
     row = key and read_one(_pending(*key))
-    return PendingLoginState(key[0], key[1], tuple(row.amr), row.account_version) if key and row else None
+    return PendingLoginState(*key, tuple(row.amr), row.factor, row.account_version) if key and row else None
 
 
 def lock(login: PendingLoginState) -> bool:
@@ -93,11 +95,6 @@ def lock(login: PendingLoginState) -> bool:
 def consume(login: PendingLoginState) -> None:
     """Delete a locked login, which is complete, within the open transaction."""
     db.session.execute(_without_sync(delete(PendingLogin).where(_is(login))))
-
-
-def delete_all(user_id: UUID) -> None:
-    """Delete the logins of an account that wait, within the open transaction."""
-    db.session.execute(_without_sync(delete(PendingLogin).where(PendingLogin.user_id == user_id)))
 
 
 def count_failure(login: PendingLoginState) -> None:
@@ -116,9 +113,9 @@ def count_options(login: PendingLoginState) -> bool:
     return db.session.execute(_without_sync(counted.returning(PendingLogin.user_id))).first() is not None
 
 
-def _pending(user_id: UUID, token_hash: bytes) -> Select[list[str], datetime]:
+def _pending(user_id: UUID, token_hash: bytes) -> Select[list[str], str | None, datetime]:
     return (
-        select(PendingLogin.amr, PendingLogin.account_version)
+        select(PendingLogin.amr, PendingLogin.factor, PendingLogin.account_version)
         .join(User, User.id == PendingLogin.user_id)
         .where(
             PendingLogin.user_id == user_id,

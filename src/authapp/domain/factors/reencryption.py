@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, Row, Uuid, column, select, update, values
+from sqlalchemy import LargeBinary, Row, column, select, tuple_, update, values
 
 from authapp.database.session import db, transaction
 from authapp.domain.factors.stored_keys import EncryptedTable, encrypted_tables, needed_key_ids
@@ -48,34 +48,34 @@ def _needed_besides_first(keys: EncryptionKeys) -> list[str]:
 
 def _batches(keys: EncryptionKeys, table: EncryptedTable, key_id: str) -> Iterator[tuple[int, list[UUID]]]:
     """Encrypt anew what is encrypted with ``key_id``; yield, for each batch, how many, and whose are damaged."""
-    after = UUID(int=0)
+    after: tuple[Any, ...] = ()
     while True:
         with transaction():
-            rows = _lock_batch(table.model, key_id, after)
+            rows = _lock_batch(table, key_id, after)
             anew, damaged = _reencrypted(keys, table.purpose, key_id, rows)
             if anew:
-                _store(table.model, anew, key_id, keys.first.kid)
+                _store(table, anew, key_id, keys.first.kid)
         if not rows:
             return
         yield len(anew), damaged
-        after = rows[-1].user_id
+        after = tuple(rows[-1])[1:]
 
 
-def _lock_batch(model: Any, key_id: str, after: UUID) -> Sequence[Row[UUID, bytes]]:
+def _lock_batch(table: EncryptedTable, key_id: str, after: tuple[Any, ...]) -> Sequence[Row[Any]]:
     # By the index, in its order: rows that were done are behind, and so are the dead ones that they leave in it.
     batch = (
-        select(model.user_id, model.secret)
-        .where(model.key_id == key_id, model.user_id > after)
-        .order_by(model.user_id)
+        select(table.model.secret, *table.key)
+        .where(table.model.key_id == key_id, *([tuple_(*table.key) > after] if after else []))
+        .order_by(*table.key)
         .limit(BATCH)
     )
     return db.session.execute(batch.with_for_update(skip_locked=True)).all()
 
 
 def _reencrypted(
-    keys: EncryptionKeys, purpose: str, key_id: str, rows: Sequence[Row[UUID, bytes]]
-) -> tuple[list[tuple[UUID, bytes]], list[UUID]]:
-    """Return the users with their secrets encrypted anew, and the users whose secrets are damaged."""
+    keys: EncryptionKeys, purpose: str, key_id: str, rows: Sequence[Row[Any]]
+) -> tuple[list[tuple[Any, ...]], list[UUID]]:
+    """Return the secrets encrypted anew, each with its primary key, and the users whose secrets are damaged."""
     anew, damaged = [], []
     for row in rows:
         try:
@@ -83,11 +83,13 @@ def _reencrypted(
         except ForgedValue:
             damaged.append(row.user_id)
         else:
-            anew.append((row.user_id, keys.encrypt(secret, purpose, row.user_id).data))
+            anew.append((keys.encrypt(secret, purpose, row.user_id).data, *tuple(row)[1:]))
     return anew, damaged
 
 
-def _store(model: Any, anew: list[tuple[UUID, bytes]], old: str, new: str) -> None:
-    rows = values(column("user_id", Uuid), column("secret", LargeBinary), name="anew").data(anew)
-    statement = update(model).where(model.user_id == rows.c.user_id, model.key_id == old)
+def _store(table: EncryptedTable, anew: list[tuple[Any, ...]], old: str, new: str) -> None:
+    key = [column(each.key, each.type) for each in table.key]
+    rows = values(column("secret", LargeBinary), *key, name="anew").data(anew)
+    same = [each == rows.c[each.key] for each in table.key]
+    statement = update(table.model).where(*same, table.model.key_id == old)
     db.session.execute(statement.values(secret=rows.c.secret, key_id=new).execution_options(synchronize_session=False))

@@ -3,14 +3,15 @@
 Any first factor passes through ``Sessions.start``, whose hook asks here: no route that hands out tokens can forget it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from authapp import clock
-from authapp.context import MULTI_FACTOR, RequestContext
+from authapp.config import RateLimit
+from authapp.context import MULTI_FACTOR, Principal, RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
@@ -19,6 +20,7 @@ from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import FactorAttempt, Prover, second_steps
 from authapp.domain.factors.pending_logins import PendingLoginState
 from authapp.domain.passwords.verifier import PasswordVerifier
+from authapp.domain.rate_limits import RateLimits
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
@@ -32,6 +34,9 @@ from authapp.errors import (
     StepUpRequired,
     TooManyRequests,
 )
+
+SENT_CODES = RateLimit(amount=20, seconds=3600)
+"""How many codes an account may be sent, of all kinds together."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,10 @@ class SecondFactors:
         verifier: PasswordVerifier,
         sessions: Sessions,
         throttles: Throttles,
+        option_limits: RateLimits,
     ) -> None:
         """Take the provers of the registered kinds by name. What cannot be proven now has none."""
+        self._option_limits = option_limits
         self._provers = provers
         self._verifier = verifier
         self._sessions = sessions
@@ -72,12 +79,12 @@ class SecondFactors:
     def _require(self, _app: object, *, result: AuthenticationResult, **_: object) -> None:
         if MULTI_FACTOR in result.amr:
             return
-        factors = factors_of(result.user_id)
-        if not factors.second_factors:
+        accepted = factors_of(result.user_id).accepted_factors(beside=result.factor)
+        if not accepted:
             return
         if not result.starts_session:
             raise SecondFactorRequired
-        names = [name for name in factors.accepted_factors if name in self._provers]
+        names = [name for name in accepted if name in self._provers]
         seconds = int(pending_logins.LIFETIME.total_seconds())
         raise SecondFactorRequired(challenge=pending_logins.issue(result), factors=names, expires_in=seconds)
 
@@ -85,20 +92,37 @@ class SecondFactors:
         """Return what an authenticator is asked with to complete the login that waits with ``token``.
 
         Raises ``ChallengeInvalid``, also if none of the codes that a login may try would be left for one that is sent;
-        ``SecondFactorInvalid`` for a factor that the account lacks, or that has no such options.
+        ``SecondFactorInvalid`` for a factor that the account lacks, or that has no such options; ``TooManyRequests``
+        after ``SENT_CODES`` for one account.
         """
         login = _pending_login(token)
-        options = self._options(login.user_id, factor)
+        options = self._options(login.user_id, factor, login.factor)
         if second_steps()[factor].codes:
             _count_options(login)
+        self._charge(login.user_id, factor)
         return options(login.user_id, login.token_hash)
 
     def step_up_options(self, user_id: UUID, factor: str, context: RequestContext) -> dict[str, Any]:
-        """Return the same for a step-up of the session of ``context``. Raises ``SecondFactorInvalid``, as above."""
-        return self._options(user_id, factor)(user_id, _bytes_of_session(context))
+        """Return the same for a step-up of the session of ``context``.
 
-    def _options(self, user_id: UUID, factor: str) -> Callable[[UUID, bytes], dict[str, Any]]:
-        options = self._accepted(user_id, factor).options
+        Raises ``SecondFactorInvalid`` and ``TooManyRequests``, as above.
+        """
+        options = self._options(user_id, factor)
+        self._charge(user_id, factor)
+        return options(user_id, _bytes_of_session(context))
+
+    def _charge(self, user_id: UUID, factor: str) -> None:
+        """Count that a code was asked for. Raises ``TooManyRequests``.
+
+        By account, over all logins, sessions and kinds: whoever knows the password can begin any number of logins.
+        """
+        if second_steps()[factor].codes:
+            self._option_limits.charge_key("factor_options", str(user_id))
+
+    def _options(
+        self, user_id: UUID, factor: str, beside: str | None = None
+    ) -> Callable[[UUID, bytes], dict[str, Any]]:
+        options = self._accepted(user_id, factor, beside).options
         if options is None:
             raise SecondFactorInvalid
         return options
@@ -113,7 +137,7 @@ class SecondFactors:
         wrong codes, over all logins and step-ups of the account.
         """
         login = _pending_login(token)
-        prover = self._accepted(login.user_id, factor)
+        prover = self._accepted(login.user_id, factor, login.factor)
         attempt = FactorAttempt(login.user_id, proof, login.token_hash)
         with self._counted(login.user_id, factor) as is_counted, transaction():
             _lock(login)
@@ -129,19 +153,21 @@ class SecondFactors:
             raise SecondFactorInvalid
         return self._start(login, factor, amr, context)
 
-    def _accepted(self, user_id: UUID, factor: str) -> Prover:
+    def _accepted(self, user_id: UUID, factor: str, beside: str | None = None) -> Prover:
         """Return the prover of a kind that the account has as a second step. Raises ``SecondFactorInvalid``.
+
+        The kind ``beside``, which began the login, is none.
 
         Recovery codes alone are none: they replace a factor.
         """
-        if factor not in self._provers or factor not in factors_of(user_id).accepted_factors:
+        if factor not in self._provers or factor not in factors_of(user_id).accepted_factors(beside=beside):
             raise SecondFactorInvalid
         return self._provers[factor]
 
     def _start(self, login: PendingLoginState, factor: str, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
         result = AuthenticationResult(
             login.user_id,
-            tuple(dict.fromkeys((*login.amr, *amr, MULTI_FACTOR))),
+            tuple(dict.fromkeys((*login.amr, *_combined(login.amr, amr)))),
             auth_time=clock.now(),
             account_version=login.account_version,
         )
@@ -176,7 +202,10 @@ class SecondFactors:
         if not amr:
             raise SecondFactorInvalid
         return AuthenticationResult(
-            user_id, (*amr, MULTI_FACTOR), auth_time=clock.now(), account_version=user.updated_at
+            user_id,
+            _combined(_methods_of_session(context), amr),
+            auth_time=clock.now(),
+            account_version=user.updated_at,
         )
 
     def _kind_of_code(self, user_id: UUID, code: str) -> str:
@@ -184,7 +213,7 @@ class SecondFactors:
 
         Raises ``SecondFactorInvalid``.
         """
-        accepted, steps = factors_of(user_id).accepted_factors, second_steps()
+        accepted, steps = factors_of(user_id).accepted_factors(), second_steps()
         rules = [(name, steps[name].codes) for name in accepted if name in self._provers]
         forms = [(name, codes.fits) for name, codes in rules if codes]
         for name, fits in sorted(forms, key=lambda form: form[1] is None):
@@ -219,6 +248,18 @@ class SecondFactors:
             if attempt is not None:
                 self._throttles.release(user_id, SECOND_FACTOR, attempt)
             raise
+
+
+def _combined(before: Collection[str], proven: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the methods that a second step has proven, with ``mfa`` if another was proven ``before``.
+
+    A session knows methods, and no kinds. So the same method twice is one factor.
+    """
+    return (*proven, MULTI_FACTOR) if set(before) - {*proven, MULTI_FACTOR} else proven
+
+
+def _methods_of_session(context: RequestContext) -> tuple[str, ...]:
+    return tuple(context.principal.amr) if isinstance(context.principal, Principal) else ()
 
 
 def _bytes_of_session(context: RequestContext) -> bytes:

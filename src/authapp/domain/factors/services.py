@@ -15,9 +15,10 @@ from authapp.domain.factors.passkey_login import PasskeyLogin
 from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.passkeys import Passkeys
 from authapp.domain.factors.recovery_codes import RecoveryCodes
-from authapp.domain.factors.second_factors import SecondFactors
+from authapp.domain.factors.second_factors import SENT_CODES, SecondFactors
 from authapp.domain.factors.totp_enrolment import TotpEnrolment
 from authapp.domain.factors.totp_factors import TotpFactors
+from authapp.domain.rate_limits import RateLimits
 from authapp.domain.sessions.sessions import Sessions
 
 
@@ -53,13 +54,13 @@ class FactorServices:
         tools = FactorTools(settings, core.encryption_keys, core.challenges, hooks)
         made = {name: step.prover(tools) for name, step in second_steps().items()}
         provers = {name: prover for name, prover in made.items() if prover}
-        challenges = PasskeyChallenges(tools.challenges, settings.relying_party)
-        proofs, changes = PasskeyProofs(challenges, hooks), FactorChanges(core.actor_policy, hooks)
-        totp_factors = TotpFactors.of(tools)
+        challenges, proofs = tools.shared(PasskeyChallenges.of), tools.shared(PasskeyProofs.of)
+        changes, totp_factors = FactorChanges(core.actor_policy, hooks), tools.shared(TotpFactors.of)
+        option_limits = RateLimits(lambda _name: SENT_CODES, core.fast_path)
         return cls(
             offered=offered,
             totp_factors=totp_factors,
-            second_factors=SecondFactors(provers, core.password_verifier, sessions, core.throttles),
+            second_factors=SecondFactors(provers, core.password_verifier, sessions, core.throttles, option_limits),
             totp_enrolment=TotpEnrolment(totp_factors, changes),
             recovery_codes=RecoveryCodes(changes),
             changes=changes,

@@ -159,11 +159,11 @@ class TotpFactors:
         return self._accept(user_id, code, TotpFactor.confirmed_at.is_not(None))
 
     def remove(self, user_id: UUID) -> bool:
-        """Delete the factor of an account, a pending one as well; return whether there was a confirmed one."""
+        """Delete the confirmed factor of an account; return whether there was one. A pending one stays."""
         lock_account(user_id)
-        removed = delete(TotpFactor).where(TotpFactor.user_id == user_id).returning(TotpFactor.confirmed_at)
-        confirmed_at = db.session.scalars(removed.execution_options(synchronize_session=False)).one_or_none()
-        return confirmed_at is not None
+        confirmed = (TotpFactor.user_id == user_id, TotpFactor.confirmed_at.is_not(None))
+        removed = delete(TotpFactor).where(*confirmed).returning(TotpFactor.user_id)
+        return db.session.scalars(removed.execution_options(synchronize_session=False)).one_or_none() is not None
 
     def _accept(self, user_id: UUID, code: str, *which: ColumnElement[bool], **changes: Any) -> bool:
         """Accept a code of the factor that meets these conditions, if its step is later than the last one."""

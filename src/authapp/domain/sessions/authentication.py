@@ -19,7 +19,9 @@ class AuthenticationResult:
     ``account_version`` is ``users.updated_at`` as it was read for the authentication. A change of the account's
     password, names, roles or status also changes it, and then no session starts. A method with one-time codes uses the
     code up before it returns this. The failed attempts that are counted in ``throttle_scope`` are reset when the
-    session starts; ``None`` resets none. Without ``starts_session``, a single request is authenticated.
+    session starts; ``None`` resets none. Without ``starts_session``, a single request is authenticated. ``factor`` is
+    the kind of factor that was proven, by its name. A kind that has a second step needs it, or a login by it
+    would be asked for the same factor again.
     """
 
     user_id: UUID
@@ -28,6 +30,7 @@ class AuthenticationResult:
     account_version: datetime
     throttle_scope: ThrottleScope | None = None
     starts_session: bool = True
+    factor: str | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` without a method, or for a time without a time zone."""
