@@ -52,6 +52,6 @@ def test_a_forced_reset_needs_two_factors_where_the_service_has_them(
 ) -> None:
     one_factor = a_session(app, a_user(app, roles=[ADMIN])).access_token
     path = f"/users/{user.id}/password"
-    problem(api("PUT", path, one_factor, json={}), 403, "second_factor_enrolment_required")
+    problem(api("PUT", path, one_factor, json={}), 401, "step_up_required")
     reconfigured(app, monkeypatch, encryption_keys=None, origins=None)
     assert api("PUT", path, one_factor, json={}).status_code == 204

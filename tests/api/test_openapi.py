@@ -72,10 +72,11 @@ def test_every_code_that_it_names_exists(document: dict[str, Any]) -> None:
         for response in operation["responses"].values()
         for code in response.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
-    # The last two are only there where addresses must be verified, and browsers may keep their token in a cookie.
+    # The last three are only there where addresses must be verified, a role requires a second factor, and browsers may
+    # keep their refresh token in a cookie.
     not_of_an_operation = {
         *("method_not_allowed", "internal_error"),
-        *("email_not_verified", "origin_not_allowed"),
+        *("email_not_verified", "second_factor_enrolment_required", "origin_not_allowed"),
     }
     assert named == set(catalogue()) - not_of_an_operation
 

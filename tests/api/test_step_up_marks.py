@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from unittest.mock import Mock, patch
 
 import pytest
 from flask import Flask, Request
@@ -11,20 +10,16 @@ from werkzeug.test import TestResponse
 
 import authapp
 from authapp import AuthApp, Guard, Principal, clock, create_app, fresh, mark, multi_factor, recent, requires
-from authapp.api import requirements
 from authapp.api.authenticate import BearerJWT
 from authapp.api.guards import guard_of
 from authapp.api.requirements import HasPermission, MultiFactor, Recent
-from authapp.database.session import db
 from authapp.domain.services import Services
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.errors import StepUpRequired
-from authapp.models import User
 from clocks import Time
 from conftest import dispose
 from databases import Databases
 from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
-from factors import an_app
 from settings import settings
 
 pytestmark = pytest.mark.committed
@@ -105,12 +100,7 @@ def test_a_refresh_does_not_make_a_login_recent_and_a_step_up_does(marked_app: F
 def test_a_view_for_two_factors_names_what_is_lacking(marked_app: Flask, marked: Api) -> None:
     user = a_user(marked_app)
     pair = a_session(marked_app, user)
-    # With a step-up by the password, it would go round in circles.
-    problem(marked.get("/marked/factors", pair.access_token), 403, "second_factor_enrolment_required")
-    an_app(marked_app, user)
     assert challenge(marked.get("/marked/factors", pair.access_token)) == f'{UNMET}, acr_values="mfa"'
-    with marked_app.app_context():
-        user = db.session.get_one(User, user.id)
     result = AuthenticationResult(user.id, ("pwd", "otp", "mfa"), clock.now(), user.updated_at)
     with marked_app.app_context():
         strong = Services.of(marked_app).sessions.start(result, GUEST)
@@ -121,28 +111,12 @@ def test_a_view_for_two_factors_names_what_is_lacking(marked_app: Flask, marked:
 def test_a_second_factor_is_asked_for_before_a_recent_login_and_a_permission_before_both(
     marked_app: Flask, marked: Api, time: Time
 ) -> None:
-    user = a_user(marked_app)
-    token = a_session(marked_app, user).access_token
-    an_app(marked_app, user)
+    token = a_session(marked_app, a_user(marked_app)).access_token
     time.passes(seconds=121)
     assert challenge(marked.get("/marked/both", token)) == f'{UNMET}, acr_values="mfa"'
     problem(marked.get("/marked/admin", token), 403, "permission_denied")
     view = requires("users:read")(multi_factor(recent()(lambda: "")))
     assert guard_of(view).requirements == (HasPermission("users:read"), MultiFactor(), Recent())
-
-
-def test_the_factors_of_an_account_are_asked_for_a_refusal_alone(marked_app: Flask, marked: Api) -> None:
-    user, asked = a_user(marked_app), Mock(wraps=requirements.second_factors_of)
-    plain = a_session(marked_app, user).access_token
-    with marked_app.app_context():
-        result = AuthenticationResult(user.id, ("pwd", "otp", "mfa"), clock.now(), user.updated_at)
-        strong = Services.of(marked_app).sessions.start(result, GUEST)
-    assert strong is not None
-    with patch.object(requirements, "second_factors_of", asked):
-        assert marked.get("/marked/factors", strong.access_token).status_code == 200
-        assert asked.call_count == 0
-        problem(marked.get("/marked/factors", plain), 403, "second_factor_enrolment_required")
-    assert asked.call_count == 1
 
 
 @pytest.mark.parametrize("view", ["recent", "minute", "factors", "both", "fresh"])

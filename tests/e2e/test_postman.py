@@ -30,7 +30,7 @@ NOT_PROVOKED = {
     "last_way_in": "it takes a passkey",
     "origin_not_allowed": "refresh tokens are in no cookie unless it is configured otherwise",
     "registration_closed": "registration is open unless it is configured otherwise",
-    "step_up_required": "it takes a login that is five minutes old, or a session from before a second factor",
+    "second_factor_enrolment_required": "no role requires a second factor unless it is configured otherwise",
     "service_unavailable": "it takes an outage of the database",
     "token_expired": "an access token lives for 15 minutes",
     "too_many_api_keys": "it takes 50 keys",
@@ -62,6 +62,30 @@ NOT_PROVOKED_BY = {
         for code in ("malformed_request", "payload_too_large", "unsupported_media_type")
     },
     "DELETE /api/v1/users/me/totp: not_found": "it takes a session with two factors, of which none is an app",
+    "POST /api/v1/users/me/recovery-codes: not_found": "a session with two factors has lost the last one meanwhile",
+    "DELETE /api/v1/users/me: step_up_required": "it takes a session that is older than the second factor",
+    "PUT /api/v1/users/me/password: step_up_required": "the same",
+    **{
+        f"{operation}: step_up_required": "it takes a login that is five minutes old, or a race"
+        for operation in (
+            "POST /api/v1/auth/step-ups",
+            "POST /api/v1/users",
+            "GET /api/v1/users/me/export",
+            "PATCH /api/v1/roles/{name}",
+            "PUT /api/v1/users/me/email",
+            "DELETE /api/v1/users/me/email",
+            "POST /api/v1/users/me/totp",
+            "PUT /api/v1/users/me/totp",
+            "POST /api/v1/users/me/passkeys/challenges",
+            "POST /api/v1/users/me/passkeys",
+            "POST /api/v1/users/me/api-keys",
+            "POST /api/v1/users/{user_id}/api-keys",
+            "DELETE /api/v1/users/me/passkeys/{passkey_id}",
+            "POST /api/v1/users/me/providers/{name}",
+            "PUT /api/v1/users/me/providers/{name}",
+            "DELETE /api/v1/users/me/providers/{name}",
+        )
+    },
 }
 """Outcomes of one operation that the default settings do not produce, although other operations do."""
 

@@ -1386,10 +1386,6 @@ export interface components {
             /** @enum {string} */
             factor: "totp" | "passkey" | "recovery_code";
         };
-        SecondFactorEnrolmentRequiredProblem: components["schemas"]["Problem"] & {
-            /** @enum {string} */
-            code: "second_factor_enrolment_required";
-        };
         SecondFactorInvalidProblem: components["schemas"]["Problem"] & {
             /** @enum {string} */
             code: "second_factor_invalid";
@@ -4059,7 +4055,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"] | components["schemas"]["SecondFactorEnrolmentRequiredProblem"];
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
                 };
             };
             404: {
@@ -4363,7 +4359,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"] | components["schemas"]["SecondFactorEnrolmentRequiredProblem"];
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
                 };
             };
             404: {
@@ -4428,7 +4424,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"] | components["schemas"]["SecondFactorEnrolmentRequiredProblem"];
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
                 };
             };
             404: {
@@ -5984,7 +5980,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"] | components["schemas"]["SecondFactorEnrolmentRequiredProblem"];
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["NotFoundProblem"];
                 };
             };
             413: {
@@ -6329,7 +6333,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"] | components["schemas"]["SecondFactorEnrolmentRequiredProblem"];
+                    "application/problem+json": components["schemas"]["PermissionDeniedProblem"];
                 };
             };
             404: {

@@ -7,10 +7,11 @@ from flask import current_app
 from authapp.api.authenticate import current_principal
 from authapp.api.context import request_context
 from authapp.api.guards import multi_factor, recent
-from authapp.api.openapi import Blueprint
+from authapp.api.openapi import Blueprint, refuses
 from authapp.api.schemas.factor_changes import NoMembersSchema
 from authapp.api.schemas.factors import RecoveryCodesSchema
 from authapp.domain.services import Services
+from authapp.errors import ResourceNotFound
 
 blueprint = Blueprint("recovery_codes", __name__, description="Second factors")
 
@@ -20,6 +21,7 @@ blueprint = Blueprint("recovery_codes", __name__, description="Second factors")
 @multi_factor
 @blueprint.arguments(NoMembersSchema)
 @blueprint.response(201, RecoveryCodesSchema)
+@refuses(ResourceNotFound)
 def create_recovery_codes(body: dict[str, Any]) -> dict[str, list[str]]:  # noqa: ARG001 - it is empty
     """Make new recovery codes.
 

@@ -6,9 +6,9 @@ from typing import ClassVar, Protocol
 
 from flask import current_app
 
-from authapp.context import Principal
-from authapp.domain.factors.enrolled import second_factors_of
-from authapp.domain.principals.recent import require_mfa, require_multi_factor, require_recent, require_session
+from authapp.context import MULTI_FACTOR, Principal
+from authapp.domain.factors.enrolled import factors_of
+from authapp.domain.principals.recent import require_multi_factor, require_recent, require_session
 from authapp.domain.services import Services
 from authapp.errors import (
     EmailNotVerified,
@@ -82,7 +82,7 @@ class MultiFactor:
     """
 
     if_offered: bool = False
-    refusals: ClassVar[Sequence[type[Refusal]]] = (StepUpRequired, SecondFactorEnrolmentRequired, PermissionDenied)
+    refusals: ClassVar[Sequence[type[Refusal]]] = (StepUpRequired, PermissionDenied)
     check_order: ClassVar[int] = 2
     badge: ClassVar[str] = "second factor"
 
@@ -93,12 +93,9 @@ class MultiFactor:
         return f"Needs a session with a second factor{condition}: its `amr` contains `mfa`."
 
     def check(self, principal: Principal) -> None:
-        """Raise ``StepUpRequired`` if the account has a second factor, else ``SecondFactorEnrolmentRequired``.
-
-        Raises ``PermissionDenied`` for a credential that no login can give a second factor.
-        """
+        """Raise ``StepUpRequired``, or ``PermissionDenied`` for a credential that no login can give a second factor."""
         if not self.if_offered or Services.of(current_app).factors.offered:
-            require_multi_factor(principal, second_factors_of)
+            require_multi_factor(principal)
 
 
 @dataclass(frozen=True)
@@ -153,12 +150,18 @@ class SecondFactorOfRole:
         return f"Users with one of the roles {names} need a second factor."
 
     def check(self, principal: Principal) -> None:
-        """Raise ``StepUpRequired`` if the account has a second factor, else ``SecondFactorEnrolmentRequired``."""
+        """Raise ``StepUpRequired`` if the account has a second factor, else ``SecondFactorEnrolmentRequired``.
+
+        The database is asked for a refusal alone.
+        """
         # A key proves no factor and is there to be used without one. Who made it has met this requirement.
         if principal.api_key_id is not None:
             return
-        if not self.roles.isdisjoint(principal.roles):
-            require_mfa(principal, second_factors_of)
+        if MULTI_FACTOR in principal.amr or self.roles.isdisjoint(principal.roles):
+            return
+        if factors_of(principal.id).second_factors:
+            raise StepUpRequired(acr_values=MULTI_FACTOR)
+        raise SecondFactorEnrolmentRequired
 
 
 def in_order(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:

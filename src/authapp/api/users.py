@@ -35,7 +35,6 @@ from authapp.errors import (
     PasswordRejected,
     PermissionDenied,
     ResourceNotFound,
-    SecondFactorEnrolmentRequired,
     StepUpRequired,
     UsernameTaken,
     WrongPassword,
@@ -138,7 +137,7 @@ def get_user(user_id: UUID) -> User:
 @blueprint.arguments(UserChangeSchema)
 @blueprint.response(200, UserSchema)
 @refuses(
-    *(ResourceNotFound, UsernameTaken, EmailTaken, LastAdmin, StepUpRequired, SecondFactorEnrolmentRequired),
+    *(ResourceNotFound, UsernameTaken, EmailTaken, LastAdmin, StepUpRequired),
     signals=(hooks.user_changing,),
 )
 def update_user(body: dict[str, Any], user_id: UUID) -> User:

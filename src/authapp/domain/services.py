@@ -17,7 +17,7 @@ from authapp.domain.core_services import CoreServices, HasAppContext
 from authapp.domain.email.kinds import NEW_LOGIN
 from authapp.domain.email.services import EmailServices
 from authapp.domain.exports import Exports
-from authapp.domain.factors.enrolled import second_factors_of
+from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import offered_second_factors
 from authapp.domain.factors.services import FactorServices
 from authapp.domain.factors.stored_keys import missing_keys_problem
@@ -106,7 +106,7 @@ class Services:
         actor_policy = ActorPolicy(
             settings.step_up_max_age,
             has_second_factors=bool(offered_second_factors(settings)),
-            second_factors_of=second_factors_of,
+            second_factors_of=lambda user_id: factors_of(user_id).second_factors,
         )
         core = CoreServices.build(settings, fast_path, app, actor_policy)
         tokens, pages, hooks, throttles = core.tokens, core.pages, core.hooks, core.throttles

@@ -50,7 +50,7 @@ class SecondFactorInvalid(Unauthenticated):
 
 
 class SecondFactorEnrolmentRequired(Forbidden):
-    """The request or a role of the account requires a second factor, and the account has none.
+    """A role of the account requires a second factor, and the account has none.
 
     Add one: `POST /api/v1/users/me/totp` or `POST /api/v1/users/me/passkeys/challenges`.
     """

@@ -47,11 +47,6 @@ def factors_of(user_id: UUID) -> EnrolledFactors:
     return EnrolledFactors(row._asdict() if row else dict.fromkeys(factor_kinds))
 
 
-def second_factors_of(user_id: UUID) -> list[str]:
-    """Return the names of the second factors of an account."""
-    return factors_of(user_id).second_factors
-
-
 def shown_factors(user_id: UUID) -> dict[str, Any]:
     """Return the factors of an account as its owner sees them: the members of the list of one's own factors."""
     states = factors_of(user_id).states

@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from authapp.context import RequestContext
-from authapp.domain.factors.enrolled import second_factors_of
+from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.factor_changes import FactorChanges
-from authapp.errors import SecondFactorEnrolmentRequired
+from authapp.errors import ResourceNotFound
 
 
 class RecoveryCodes:
@@ -17,10 +17,10 @@ class RecoveryCodes:
     def renew(self, user_id: UUID, context: RequestContext) -> list[str]:
         """Return new codes for an account, in place of those that it has.
 
-        Raises ``SecondFactorEnrolmentRequired`` if it has no second factor that they could replace, or what
+        Raises ``ResourceNotFound`` if it has no second factor that they could replace, or what
         ``FactorChanges.by_owner`` raises.
         """
         with self._changes.by_owner(user_id, context) as change:
-            if not second_factors_of(user_id):
-                raise SecondFactorEnrolmentRequired
+            if not factors_of(user_id).second_factors:
+                raise ResourceNotFound("Add a second factor first: recovery codes are a way around it.")
             return change.renew_recovery_codes(context)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from authapp import clock
 from authapp.context import MULTI_FACTOR, Principal, RequestContext
-from authapp.errors import PermissionDenied, SecondFactorEnrolmentRequired, StepUpRequired
+from authapp.errors import PermissionDenied, StepUpRequired
 
 
 def require_recent(principal: Principal, max_age: int) -> None:
@@ -27,31 +27,14 @@ def require_session(principal: Principal) -> None:
         raise PermissionDenied("This needs a login: no other credential will do.")
 
 
-SecondFactorsOf = Callable[[UUID], Collection[str]]
-"""Takes the id of an account, and returns the names of the second factors that it has."""
-
-
-def require_multi_factor(principal: Principal, second_factors_of: SecondFactorsOf) -> None:
+def require_multi_factor(principal: Principal) -> None:
     """Do nothing if the principal was authenticated by more than one factor in this session.
 
-    Raises what ``require_mfa`` raises, or ``PermissionDenied`` for a credential that no login can give a
-    second factor.
+    Raises ``StepUpRequired``, or ``PermissionDenied`` for a credential that no login can give a second factor.
     """
     require_session(principal)
-    require_mfa(principal, second_factors_of)
-
-
-def require_mfa(principal: Principal, second_factors_of: SecondFactorsOf) -> None:
-    """Do nothing if the methods of the principal have ``mfa``. The database is asked for a refusal alone.
-
-    Raises ``StepUpRequired`` if the account has a second factor. Otherwise no step-up would help: it raises
-    ``SecondFactorEnrolmentRequired``.
-    """
-    if MULTI_FACTOR in principal.amr:
-        return
-    if second_factors_of(principal.id):
+    if MULTI_FACTOR not in principal.amr:
         raise StepUpRequired(acr_values=MULTI_FACTOR)
-    raise SecondFactorEnrolmentRequired
 
 
 @dataclass(frozen=True)
@@ -59,12 +42,12 @@ class ActorPolicy:
     """What a use case asks of the principal who acts, beyond a credential that is accepted. Operators need nothing.
 
     ``max_age`` is in seconds. ``has_second_factors`` is whether this service has any; where it has none, nobody could
-    have a session with ``mfa``.
+    have a session with ``mfa``. ``second_factors_of`` takes the id of an account, and returns those that it has.
     """
 
     max_age: int
     has_second_factors: bool
-    second_factors_of: SecondFactorsOf
+    second_factors_of: Callable[[UUID], Collection[str]]
 
     def require_recent(self, context: RequestContext) -> None:
         """Raise what ``require_recent`` raises for the principal in ``context``."""
@@ -86,5 +69,5 @@ class ActorPolicy:
     def require_recent_and_multi_factor(self, context: RequestContext) -> None:
         """Raise what ``require_multi_factor`` (where this service has second factors) and ``require_recent`` raise."""
         if self.has_second_factors and isinstance(context.principal, Principal):
-            require_multi_factor(context.principal, self.second_factors_of)
+            require_multi_factor(context.principal)
         self.require_recent(context)
