@@ -29,5 +29,5 @@ def theirs(url: str) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def client(theirs: Flask) -> FlaskClient:
+def their_client(theirs: Flask) -> FlaskClient:
     return theirs.test_client()

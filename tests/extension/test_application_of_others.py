@@ -28,23 +28,23 @@ def answer_of(client: FlaskClient, path: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize(
     "path", ["/", "/open", "/nowhere", "/abort/404", "/abort/413", "/abort/418", "/abort/500", "/upload"]
 )
-def test_their_routes_and_errors_are_answered_as_without_authapp(client: FlaskClient, path: str) -> None:
+def test_their_routes_and_errors_are_answered_as_without_authapp(their_client: FlaskClient, path: str) -> None:
     without = plain_app().test_client().get(path)
-    answer = client.get(path)
+    answer = their_client.get(path)
 
     assert (answer.status_code, answer.text) == (without.status_code, without.text)
     assert dict(answer.headers) == dict(without.headers)
 
 
-def test_their_bodies_have_the_limit_that_they_set(client: FlaskClient) -> None:
-    assert client.post("/upload", data=b"x" * 1_000_000).json == {"bytes": 1_000_000}
+def test_their_bodies_have_the_limit_that_they_set(their_client: FlaskClient) -> None:
+    assert their_client.post("/upload", data=b"x" * 1_000_000).json == {"bytes": 1_000_000}
 
 
-def test_an_error_of_the_database_in_their_view_is_theirs(theirs: Flask, client: FlaskClient) -> None:
+def test_an_error_of_the_database_in_their_view_is_theirs(theirs: Flask, their_client: FlaskClient) -> None:
     theirs.config["PROPAGATE_EXCEPTIONS"] = False
 
-    assert client.get("/broken-sql").content_type.startswith("text/html")
-    assert client.get("/locked/broken-sql").json["code"] == "internal_error"
+    assert their_client.get("/broken-sql").content_type.startswith("text/html")
+    assert their_client.get("/locked/broken-sql").json["code"] == "internal_error"
 
 
 def test_a_locked_blueprint_has_our_headers_errors_deadline_and_limit_on_bodies(theirs: Flask) -> None:
@@ -112,10 +112,10 @@ def test_each_application_of_a_process_has_its_own_general_limit(url: str, amoun
         dispose(app)
 
 
-def test_our_own_routes_are_as_in_an_application_of_ours(theirs: Flask, client: FlaskClient) -> None:
-    assert client.get("/health/ready").json == {"status": "ready"}
-    assert client.get("/api/v1/users/me").json["code"] == "token_missing"
-    assert client.post("/api/v1/auth/login", data=b"{").status_code == 415
+def test_our_own_routes_are_as_in_an_application_of_ours(theirs: Flask, their_client: FlaskClient) -> None:
+    assert their_client.get("/health/ready").json == {"status": "ready"}
+    assert their_client.get("/api/v1/users/me").json["code"] == "token_missing"
+    assert their_client.post("/api/v1/auth/login", data=b"{").status_code == 415
 
 
 @pytest.mark.parametrize("authapp_is_first", [True, False])

@@ -19,10 +19,10 @@ from extension.others import locked_blueprint, plain_app
 from settings import settings
 
 
-def test_a_locked_blueprint_asks_for_a_token(theirs: Flask, client: FlaskClient) -> None:
+def test_a_locked_blueprint_asks_for_a_token(theirs: Flask, their_client: FlaskClient) -> None:
     user = testing.create_user(theirs, "ada")
 
-    assert client.get("/locked/name").json["code"] == "token_missing"
+    assert their_client.get("/locked/name").json["code"] == "token_missing"
     assert testing.client(theirs, user).get("/locked/name").json == {"name": "ada"}
 
 
