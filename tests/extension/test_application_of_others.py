@@ -20,11 +20,6 @@ from extension.others import locked_blueprint, plain_app
 from settings import settings
 
 
-def answer_of(client: FlaskClient, path: str) -> tuple[int, str, str]:
-    answer = client.get(path)
-    return answer.status_code, answer.content_type, answer.text
-
-
 @pytest.mark.parametrize(
     "path", ["/", "/open", "/nowhere", "/abort/404", "/abort/413", "/abort/418", "/abort/500", "/upload"]
 )
