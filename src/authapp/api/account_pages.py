@@ -81,8 +81,7 @@ def _rendered(name: str, settings: Settings) -> str | None:
             provider_hosts=_provider_hosts(settings),
             development=settings.env == "development",
         )
-    # A template may do anything that fails.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - a template may do anything that fails
         if isinstance(error, TemplateNotFound) and error.name == path:
             return None
         raise SettingsError([f"AUTHAPP_MAIL_TEMPLATES: {path}: {type(error).__name__}: {error}"]) from None

@@ -102,7 +102,7 @@ def _contained(teardown: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: Any, **options: Any) -> None:
         try:
             teardown(*arguments, **options)
-        except Exception as error:
+        except Exception as error:  # of whatever somebody has registered
             environ = _environ.get()
             if environ is None or not is_covered(environ):
                 raise
