@@ -35,7 +35,7 @@ def install(record: Callable[[int, str], object]) -> None:
 
 def write_problem(sock: Any, status: int, reason: str, _message: str) -> None:
     """Send the whole response; ``_message`` quotes the client's input and is not sent back."""
-    sock.sendall(response(status, reason, getattr(sock, "error_headers", ())))
+    sock.send(response(status, reason, getattr(sock, "error_headers", ())))
 
 
 def response(status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> bytes:

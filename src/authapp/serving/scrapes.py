@@ -56,7 +56,7 @@ class ScrapeServer(StreamServer):  # type: ignore[misc]  # gevent has no types
                 return
             answer = _Exchange(head, address, self._render).answer
             with gevent.Timeout(ANSWER_SECONDS, False):
-                limited.sendall(answer)
+                limited.send(answer)
                 limited.linger()
         except (OSError, TooManyBytes):
             pass  # the client is gone, or to be hung up on

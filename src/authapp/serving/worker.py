@@ -121,6 +121,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         except StopIteration:
             sock.linger()
             raise
+        sock.flush()
         sock.expect_request()
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
