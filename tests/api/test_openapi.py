@@ -1,6 +1,9 @@
 """The contract that the server publishes."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,6 +54,16 @@ def test_it_is_openapi_3_1_and_holds_every_route_but_its_own(app: Flask, documen
 
 TOKEN_ENDPOINT = ("post", "/api/v1/oauth/token")
 """Its errors are those of RFC 6749, and no problems."""
+
+
+def test_every_worker_has_the_same_document() -> None:
+    """Otherwise its ETag would change with each request of a browser that keeps the document."""
+    command = [sys.executable, "-m", "tools.openapi_document"]
+    documents = [
+        subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        for seed in ("1", "2")
+    ]
+    assert documents[0] == documents[1]
 
 
 def test_every_operation_documents_its_errors_with_an_example_each(document: dict[str, Any]) -> None:

@@ -16,7 +16,8 @@ from authapp.api.bodies import parser, receive
 from authapp.api.context import request_context
 from authapp.api.errors import render, render_database, render_http
 from authapp.api.guards import public
-from authapp.api.openapi import Blueprint, headers_of, reads
+from authapp.api.openapi import Blueprint, reads
+from authapp.api.refusal_responses import headers_of
 from authapp.api.responses import as_json
 from authapp.api.schemas.oauth import CLIENT_CREDENTIALS, KeyTokenSchema, TokenErrorSchema, TokenRequestSchema
 from authapp.domain.api_keys.client_credentials import ApiKeyToken, ScopeRefused

@@ -5,7 +5,6 @@ This is the only file that uses private names of flask-smorest (0.47): ``_apidoc
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from functools import cached_property, wraps
@@ -21,35 +20,18 @@ from flask_smorest import Blueprint as SmorestBlueprint
 
 from authapp.api import bodies, cookie_document, examples, problem_schemas
 from authapp.api.authenticate import Authenticator
-from authapp.api.errors import CONTENT_TYPE, problem_document, status_of
 from authapp.api.guards import AccessLevel, Guard, View, guard_of
 from authapp.api.operations import badges_of, words_of
-from authapp.api.paths import BASE_PATH
 from authapp.api.patterns import describe_pattern
 from authapp.api.properties import describe_enum, describe_parameter
+from authapp.api.refusal_responses import LIMIT_OF_EVERY_ROUTE, add_responses, refusals_of, responses_of
 from authapp.api.requirements import Requirement
 from authapp.api.responses import as_json
 from authapp.api.schemas.factors import describe_other_kinds
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.domain.services import Services
-from authapp.errors import (
-    Invalid,
-    MalformedRequest,
-    PayloadTooLarge,
-    Refusal,
-    ServiceUnavailable,
-    TokenExpired,
-    TokenInvalid,
-    TokenMissing,
-    TokenRevoked,
-    TooMany,
-    TooManyRequests,
-    Unauthenticated,
-    Unavailable,
-    UnsupportedMediaType,
-    ValidationFailed,
-)
+from authapp.errors import Refusal
 from authapp.shared_names import EXTENSION
 
 _ARGUMENT = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
@@ -69,10 +51,6 @@ _SECURITY: dict[AccessLevel, list[dict[str, list[str]]]] = {
     AccessLevel.PUBLIC: [],
 }
 _REFRESH_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": RefreshSchema}}}}
-_BODY_REFUSALS = (MalformedRequest, UnsupportedMediaType, PayloadTooLarge, ValidationFailed)
-_GUARD_REFUSALS = (TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ServiceUnavailable)
-_PROBLEM = {"$ref": "#/components/schemas/Problem"}
-_RETRY_AFTER: dict[str, Any] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}}
 
 
 def refuses(
@@ -165,7 +143,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
             **{"x-needs": badges_of(guard)},
             operationId=_camel_case(endpoint or view_func.__name__),
             security=[*_SECURITY[guard.level], *({name: []} for name in schemes), *guests],
-            responses=_responses(_refusals_of(view_func, guard)),
+            responses=responses_of(refusals_of(view_func, guard)),
             **(_REFRESH_BODY if guard.level is AccessLevel.REFRESH else {}),
         )(view_func)
         super().add_url_rule(rule, endpoint or view_func.__name__, documented, *args, **options)
@@ -192,10 +170,10 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
             document["components"]["securitySchemes"].update(_schemes(getattr(view, "guard", Guard()).authenticators))
         if self._app.extensions[EXTENSION].services.settings.refresh_cookie == "on":
             cookie_document.describe_components(document["components"])
-        everywhere = _LIMIT_OF_EVERY_ROUTE if self._app.config.get("RATELIMIT_STORAGE_URI") else {}
+        everywhere = LIMIT_OF_EVERY_ROUTE if self._app.config.get("RATELIMIT_STORAGE_URI") else {}
         views = self._views()
         for path, operations in document["paths"].items():
-            for method in operations.keys() & set(_METHODS):
+            for method in (each for each in _METHODS if each in operations):
                 operation = operations[method]
                 operation["responses"] = dict(sorted((everywhere | operation["responses"]).items()))
                 access, *others = operation["security"] or [None]
@@ -231,14 +209,7 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
         if extension.services.settings.refresh_cookie == "on":
             added.update(cookie_document.describe(operation))
         added.update(getattr(view, "refusals_of_services", lambda _services: ())(extension.services))
-        for status, response in _responses(added, _PROBLEM).items():
-            present = operation["responses"].setdefault(status, response)
-            examples = present["content"][CONTENT_TYPE]["examples"]
-            for code, example in response["content"][CONTENT_TYPE]["examples"].items():
-                if code not in examples:
-                    examples[code] = example
-                    present["description"] += f"\n- `{code}`: {example['value']['title']}"
-        operation["responses"] = dict(sorted(operation["responses"].items()))
+        add_responses(operation, added)
 
     def json_below(self, prefix: str) -> bytes:
         """The document as JSON text, for clients that know this service below a path prefix."""
@@ -293,68 +264,6 @@ def _servers(prefix: str) -> bytes:
 def _camel_case(name: str) -> str:
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))
-
-
-def _refusals_of(view: Any, guard: Guard) -> set[type[Refusal]]:
-    named: Iterable[type[Refusal]] = getattr(view, "refusals", ())
-    found = set(named)
-    if getattr(view, "reads_body", False) or guard.level is AccessLevel.REFRESH:
-        found.update(_BODY_REFUSALS)
-    if getattr(view, "reads_query", False):
-        found.add(ValidationFailed)
-    if guard.level is not AccessLevel.PUBLIC:
-        found.update(_GUARD_REFUSALS)
-    for requirement in guard.requirements:
-        found.update(requirement.refusals)
-    if guard.limit:
-        found.update((TooManyRequests, ServiceUnavailable))
-    return found
-
-
-def _responses(refusals: Iterable[type[Refusal]], schema: Any = ProblemSchema) -> dict[str, Any]:
-    by_status: dict[int, list[type[Refusal]]] = defaultdict(list)
-    for refusal in sorted(refusals, key=lambda refusal: refusal.code):
-        by_status[status_of(refusal)].append(refusal)
-    return {str(status): _response(group, schema) for status, group in sorted(by_status.items())}
-
-
-def _response(refusals: list[type[Refusal]], schema: Any = ProblemSchema) -> dict[str, Any]:
-    return {
-        "description": "\n".join(f"- `{refusal.code}`: {refusal.title}" for refusal in refusals),
-        **({"headers": headers} if (headers := headers_of(refusals[0])) else {}),
-        "content": {
-            CONTENT_TYPE: {
-                "schema": schema,
-                "examples": {refusal.code: {"value": _example(refusal)} for refusal in refusals},
-            }
-        },
-    }
-
-
-def headers_of(refusal: type[Refusal]) -> dict[str, Any]:
-    """Return the headers of the response to a refusal, as OpenAPI describes them."""
-    if issubclass(refusal, Unauthenticated):
-        return {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}}
-    if issubclass(refusal, Unavailable):
-        return _RETRY_AFTER
-    if issubclass(refusal, TooMany):
-        field = {"schema": {"type": "string"}, "description": "draft-ietf-httpapi-ratelimit-headers"}
-        return {**_RETRY_AFTER, "RateLimit": field, "RateLimit-Policy": field}
-    return {}
-
-
-def _example(refusal: type[Refusal]) -> dict[str, Any]:
-    return problem_document(
-        refusal,
-        instance=f"{BASE_PATH}/...",
-        request_id="5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11",
-        field_errors=[refusal.example] if issubclass(refusal, Invalid) else (),
-        members=refusal.member_examples,
-    )
-
-
-_LIMIT_OF_EVERY_ROUTE = {str(status_of(TooManyRequests)): _response([TooManyRequests], _PROBLEM)}
-"""The response of Flask-Limiter. It is added when the library has resolved the schemas of all others."""
 
 
 def _as_yaml(value: Any) -> str:
