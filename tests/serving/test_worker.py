@@ -12,9 +12,9 @@ from unittest.mock import Mock
 import pytest
 from gunicorn.config import Config
 
+from authapp.serving.answer import SEND_BUFFER
 from authapp.serving.request_body import RequestBody
 from authapp.serving.worker import CLIENT_GONE, Worker, bind_client, keep_limits, store_settings
-from authapp.serving.write_timeout import SEND_BUFFER
 from serving.running import Gunicorn, everything, gunicorn
 
 

@@ -19,7 +19,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from authapp.serving.client_socket import READ_BYTES, ClientSocket, TooManyBytes, limit_buffers
+from authapp.serving.answer import limit_buffers
+from authapp.serving.client_socket import READ_BYTES, ClientSocket, TooManyBytes
 from authapp.serving.fair_scheduler import FairScheduler
 
 SCRAPES_AT_ONCE = 4

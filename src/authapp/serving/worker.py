@@ -19,7 +19,8 @@ from typing import Any
 from gunicorn.workers.ggevent import GeventWorker
 
 from authapp.serving import background, database_metrics, metrics, open_files, problem, redaction, traces
-from authapp.serving.client_socket import ClientSocket, limit_buffers
+from authapp.serving.answer import limit_buffers
+from authapp.serving.client_socket import ClientSocket
 from authapp.serving.connections import Connections
 from authapp.serving.draining_listener import DrainingListener
 from authapp.serving.fair_scheduler import FairScheduler
