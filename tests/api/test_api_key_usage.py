@@ -22,6 +22,7 @@ from factories import (
     Api,
     an_api_key,
     api_key_row,
+    key_token,
     problem,
 )
 
@@ -97,3 +98,12 @@ def test_each_key_may_have_a_limit(app: Flask, api: Api, user: User, monkeypatch
     problem(refused, 429, "too_many_requests")
     assert refused.headers["RateLimit-Policy"] == '"api_key";q=2;w=60'
     assert api.get("/ping", second).status_code == 200
+
+
+def test_a_token_that_was_issued_for_a_key_counts_as_the_key(
+    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = an_api_key(app, user)
+    reconfigured(app, monkeypatch, rate_limits={"api_key": RateLimit(3, 60)})
+    token = key_token(api, key)
+    assert [api.get("/ping", each).status_code for each in (token, key, token, key)] == [200, 200, 429, 429]

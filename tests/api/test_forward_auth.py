@@ -16,7 +16,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 PATHS = ["/auth/verify/", "/auth/verify/orders/7", "/auth/verify//a//b/", "/auth/verify/auth/login", "/auth/verify/%ff"]
 IDENTITY = [
     *("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id", "X-Auth-Email-Verified"),
-    *("X-Auth-Amr", "X-Auth-Acr", "X-Auth-Time"),
+    *("X-Auth-Amr", "X-Auth-Acr", "X-Auth-Time", "X-Auth-Api-Key-Id", "X-Auth-Scope"),
 ]
 
 

@@ -51,6 +51,8 @@ def test_a_proxy_learns_whose_request_it_is(app: Flask, api: Api, user: User, pa
         "X-Auth-Amr": "pwd",
         "X-Auth-Acr": "sfa",
         "X-Auth-Time": str(claims["auth_time"]),
+        "X-Auth-Api-Key-Id": "",
+        "X-Auth-Scope": "",
     }
     with app.app_context():
         Services.of(app).administration.grant("ada", "admin", OPERATOR)

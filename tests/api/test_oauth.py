@@ -71,6 +71,13 @@ def test_a_key_gets_a_token(app: Flask, api: Api, service: User, key: str) -> No
     assert read.keys().isdisjoint({"sid", "amr", "auth_time", "acr", "scope"})
 
 
+def test_the_token_of_a_limited_key_says_so(app: Flask, api: Api, service: User) -> None:
+    """A service that only verifies tokens would take it for that of a key that may do all that its owner may."""
+    key = an_api_key(app, service, permissions=["users:read"])
+    body = ask(api, key).get_json()
+    assert claims(body["access_token"])["scope"] == body["scope"] == "users:read"
+
+
 def test_a_scope_limits_the_token(app: Flask, api: Api, key: str) -> None:
     assert ask(api, key, scope="users:read").get_json()["scope"] == "users:read"
     token = key_token(api, key, scope="users:read")

@@ -15,6 +15,7 @@ from factories import (
     a_session,
     a_user,
     an_api_key,
+    key_token,
     problem,
 )
 
@@ -26,6 +27,14 @@ def test_a_proxy_lets_a_key_through(app: Flask, api: Api) -> None:
     assert answer.headers["X-Auth-User-Id"] == str(service.id)
     for name in ("Session-Id", "Amr", "Acr", "Time"):
         assert answer.headers[f"X-Auth-{name}"] == "", "nobody has logged in"
+
+
+def test_a_proxy_learns_which_key_it_is_and_what_it_may_do(app: Flask, api: Api) -> None:
+    key = an_api_key(app, a_user(app, roles=["admin"]), permissions=["users:read", "roles:read"])
+    for presented in (key, key_token(api, key)):
+        headers = api.get("/auth/verify", presented).headers
+        assert headers["X-Auth-Api-Key-Id"] == str(api_keys.parse(key).key_id)
+        assert headers["X-Auth-Scope"] == "roles:read users:read"
 
 
 def test_a_key_is_introspected_like_a_token(app: Flask, api: Api, root: str, time: Time) -> None:

@@ -283,6 +283,12 @@ def test_a_token_without_a_key_id_needs_a_provider_with_one_key(api: Api, provid
     problem(log_in(api, provider), 401, "provider_login_failed")
 
 
+@pytest.mark.parametrize("token_type", ["mac", "DPoP", "N_A", 7], ids=repr)
+def test_a_token_of_another_type_is_not_used(api: Api, provider: FakeProvider, token_type: object) -> None:
+    provider.lies.response = {"token_type": token_type}
+    problem(log_in(api, provider), 401, "provider_login_failed")
+
+
 @pytest.mark.parametrize("token", [None, 7, {}], ids=repr)
 def test_an_answer_without_an_id_token_is_refused(app: Flask, api: Api, provider: FakeProvider, token: Any) -> None:
     provider.lies.response = {"id_token": token}

@@ -132,6 +132,17 @@ def test_where_registration_is_closed_only_linked_users_log_in(
     problem(log_in(api, provider, sub="another", email="b@example.org"), 403, "registration_closed")
 
 
+@pytest.mark.parametrize("changes", [{"registration": "closed"}, {"email_verification": "required"}])
+def test_where_no_account_would_be_made_nobody_learns_who_has_one(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    a_user(app, "ada", email="ada@example.org")
+    configure(app, monkeypatch, provider, **changes)
+    answers = [log_in(api, provider, sub=name, email=f"{name}@example.org") for name in ("ada", "nobody")]
+    taken, free = (problem(each, 403, each.get_json()["code"]) for each in answers)
+    assert (taken["code"], taken["detail"]) == (free["code"], free["detail"])
+
+
 def test_where_addresses_must_be_verified_no_account_is_made_without(
     app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +219,16 @@ def test_an_address_that_is_not_in_the_id_token_is_asked_for(
     provider.lies.drop = ()
     assert log_in(api, provider).status_code == 200
     assert provider.paths.count("/userinfo") == 2
+
+
+def test_an_address_that_is_null_in_the_id_token_is_asked_for(
+    app: Flask, api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(app, monkeypatch, provider)
+    provider.lies.metadata = {"userinfo_endpoint": f"{provider.issuer}/userinfo"}
+    provider.lies.claims = {"email": None}
+    provider.userinfo = {"sub": "248289761001", "email": "ada@example.org"}
+    assert account(api, log_in(api, provider).json)["email"] == "ada@example.org"
 
 
 def test_who_is_linked_logs_in_while_the_address_cannot_be_asked_for(

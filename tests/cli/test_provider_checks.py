@@ -12,7 +12,7 @@ from authapp.cli.checks import CheckLevel, providers
 from authapp.domain.services import Services
 from conftest import reconfigured
 from factories import Api
-from providers import FakeProvider, fake_provider, log_in
+from providers import JWKS, FakeProvider, fake_provider, log_in, respond
 
 
 @pytest.fixture
@@ -32,6 +32,13 @@ def test_a_provider_that_answers_is_in_order(
 ) -> None:
     assert reachable(app, monkeypatch, provider) == [CheckLevel.OK]
     provider.lies.metadata = {"issuer": "https://another.example"}
+    assert reachable(app, monkeypatch, provider) == [CheckLevel.FAIL]
+
+
+def test_keys_that_cannot_be_read_are_reported(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, provider: FakeProvider
+) -> None:
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {}, 404)
     assert reachable(app, monkeypatch, provider) == [CheckLevel.FAIL]
 
 

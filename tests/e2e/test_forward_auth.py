@@ -23,7 +23,7 @@ from ports import free_port
 GUEST = 'Bearer realm="authapp"'
 IDENTITY = [
     *("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id", "X-Auth-Email-Verified"),
-    *("X-Auth-Amr", "X-Auth-Acr", "X-Auth-Time"),
+    *("X-Auth-Amr", "X-Auth-Acr", "X-Auth-Time", "X-Auth-Api-Key-Id", "X-Auth-Scope"),
 ]
 FORGED = dict.fromkeys(IDENTITY, "root")
 
@@ -222,12 +222,14 @@ def test_a_program_comes_in_with_a_key_until_it_is_deleted(
 
     headers = received(ask(gate, made["key"]))
 
+    assert "users:read" in headers.pop("X-Auth-Scope").split()
     # nginx leaves out a header that is empty: nobody has logged in.
     assert {name: headers[name] for name in IDENTITY if name in headers} == {
         "X-Auth-User-Id": service["id"],
         "X-Auth-Username": "reports",
         "X-Auth-Roles": "admin",
         "X-Auth-Email-Verified": "false",
+        "X-Auth-Api-Key-Id": made["id"],
     }
     assert made["key"] not in str(headers)
     succeed("api-keys", "delete", "reports", made["id"])

@@ -915,7 +915,7 @@ export interface components {
             /** @enum {string} */
             type: "public-key";
         };
-        BegunFlow: {
+        StartedFlow: {
             /** Format: uri */
             authorization_url: string;
             expires_in: number;
@@ -977,7 +977,7 @@ export interface components {
             detail: string;
             pointer: string;
         };
-        FlowAnswer: {
+        FlowCompletion: {
             code: string;
             flow: string;
             iss?: string;
@@ -2654,7 +2654,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["FlowAnswer"];
+                "application/json": components["schemas"]["FlowCompletion"];
             };
         };
         responses: {
@@ -2783,7 +2783,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["BegunFlow"];
+                    "application/json": components["schemas"]["StartedFlow"];
                 };
             };
             400: {
@@ -5679,7 +5679,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["FlowAnswer"];
+                "application/json": components["schemas"]["FlowCompletion"];
             };
         };
         responses: {
@@ -5787,7 +5787,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["BegunFlow"];
+                    "application/json": components["schemas"]["StartedFlow"];
                 };
             };
             400: {

@@ -46,9 +46,18 @@ class BearerJWT:
     refusals: Sequence[type[Refusal]] = (TokenInvalid, TokenExpired, TokenRevoked)
 
     def authenticate(self, request: Request) -> Principal | None:
-        """Return the principal of the bearer token, or ``None`` if there is none. Raises a ``TokenRefused``."""
+        """Return the principal of the bearer token, or ``None`` if there is none.
+
+        Raises a ``TokenRefused``, or ``TooManyRequests`` if there is a limit on the requests of an API key, and the
+        token was issued for one.
+        """
         token = bearer_token(request)
-        return None if token is None or token.startswith(api_keys.TAG) else _read_and_admit(token, "access")
+        if token is None or token.startswith(api_keys.TAG):
+            return None
+        principal = _read_and_admit(token, "access")
+        if principal.api_key_id is not None:
+            Services.of(current_app).api_key_verifier.charge(principal.api_key_id)
+        return principal
 
 
 class RefreshCookie:

@@ -17,7 +17,7 @@ blueprint = Blueprint("forward_auth", __name__, description="For proxies")
 _PLAIN = "".join(set(map(chr, range(0x21, 0x7F))) - {"%", ","})
 _HEADERS = (
     *("X-Auth-User-Id", "X-Auth-Username", "X-Auth-Roles", "X-Auth-Session-Id", "X-Auth-Email-Verified"),
-    *("X-Auth-Amr", "X-Auth-Acr", "X-Auth-Time"),
+    *("X-Auth-Amr", "X-Auth-Acr", "X-Auth-Time", "X-Auth-Api-Key-Id", "X-Auth-Scope"),
 )
 
 
@@ -36,7 +36,8 @@ def verify_request() -> Response:
     It is made for nginx's auth_request and for forward auth. A 204 lets the request through. Its headers hold the
     user's id, username, roles and session id, whether the email address is verified (`true` or `false`), and how the
     user was authenticated: by which methods (RFC 8176), with one factor or more (`sfa` or `mfa`), and when, in seconds
-    since 1970. What is not ASCII in a name is percent-encoded UTF-8. Every method is answered, for proxies that ask
+    since 1970. Of an API key, or a token that was issued for one, they hold its id, and the permissions that it has,
+    between blanks. What is not ASCII in a name is percent-encoded UTF-8. Every method is answered, for proxies that ask
     with the client's own.
     """
     return _identified(no_content())
@@ -81,13 +82,17 @@ class _RestOfPath(BaseConverter):
 
 def _identified(response: Response) -> Response:
     principal = current_principal()
-    roles = ",".join(map(_ascii, principal.roles))
-    is_verified = "false" if principal.email_verified_at is None else "true"
-    auth_time = "" if principal.auth_time is None else str(int(principal.auth_time.timestamp()))
-    acr = principal.acr if principal.amr else ""  # of an API key, nobody was authenticated
     values = (
-        *(str(principal.id), _ascii(principal.username), roles, str(principal.session_id or ""), is_verified),
-        *(",".join(map(_ascii, principal.amr)), acr, auth_time),
+        str(principal.id),
+        _ascii(principal.username),
+        ",".join(map(_ascii, principal.roles)),
+        str(principal.session_id or ""),
+        "false" if principal.email_verified_at is None else "true",
+        ",".join(map(_ascii, principal.amr)),
+        principal.acr if principal.amr else "",  # of an API key, nobody was authenticated
+        "" if principal.auth_time is None else str(int(principal.auth_time.timestamp())),
+        str(principal.api_key_id or ""),
+        "" if principal.api_key_id is None else " ".join(sorted(principal.permissions)),
     )
     response.headers.update(dict(zip(_HEADERS, values, strict=True)))
     return response

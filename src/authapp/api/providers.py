@@ -11,11 +11,11 @@ from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import as_json, no_content
 from authapp.api.schemas.factor_changes import KeptSessionsSchema, ended_scope
 from authapp.api.schemas.providers import (
-    BegunFlowSchema,
-    FlowAnswerSchema,
+    FlowCompletionSchema,
     ProviderIdentitySchema,
     ProviderListSchema,
     RedirectSchema,
+    StartedFlowSchema,
 )
 from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain import hooks
@@ -52,20 +52,20 @@ def list_providers() -> dict[str, list[dict[str, str]]]:
 @public
 @limited("login")
 @blueprint.arguments(RedirectSchema)
-@blueprint.response(201, BegunFlowSchema)
+@blueprint.response(201, StartedFlowSchema)
 @refuses(ResourceNotFound, ProviderUnavailable)
 def create_provider_login(body: dict[str, str], name: str) -> StartedFlow:
     """Begin a login by a provider.
 
     Keep the flow, and send the user to the address. The provider sends them back with a code and the state.
     """
-    return _services().logins.begin(name, body["redirect_uri"])
+    return _services().logins.start_flow(name, body["redirect_uri"])
 
 
 @blueprint.put("/<name>/logins")
 @public
 @limited("login")
-@blueprint.arguments(FlowAnswerSchema)
+@blueprint.arguments(FlowCompletionSchema)
 @blueprint.response(200, TokenPairSchema)
 @blueprint.alt_response(201, schema=TokenPairSchema, description="Likewise; the account was made.")
 @refuses(
@@ -89,19 +89,19 @@ def log_in_with_provider(body: dict[str, str], name: str) -> TokenPair | Respons
 @links.post("/<name>")
 @recent()
 @links.arguments(RedirectSchema)
-@links.response(201, BegunFlowSchema)
+@links.response(201, StartedFlowSchema)
 @refuses(ResourceNotFound, ProviderAlreadyLinked, ProviderUnavailable)
 def create_provider_link(body: dict[str, str], name: str) -> StartedFlow:
     """Begin to link your account with a provider.
 
     Go on as with a login. The flow is good in this session only.
     """
-    return _services().links.begin(current_principal().id, name, body["redirect_uri"], request_context())
+    return _services().links.start_flow(current_principal().id, name, body["redirect_uri"], request_context())
 
 
 @links.put("/<name>")
 @recent()
-@links.arguments(FlowAnswerSchema)
+@links.arguments(FlowCompletionSchema)
 @links.arguments(KeptSessionsSchema, location="query")
 @links.response(200, ProviderIdentitySchema)
 @refuses(ResourceNotFound, ProviderLoginFailed, ProviderAlreadyLinked, ProviderUnavailable)

@@ -9,9 +9,17 @@ MAX_DIGITS = 64
 
 
 def loads_object(data: bytes) -> dict[str, Any]:
-    """Return the JSON object in ``data``.
+    """Return the JSON object in ``data``. Raises ``ValueError``, as ``loads`` does, also for any other value."""
+    value = loads(data)
+    if not isinstance(value, dict):
+        raise ValueError("The body must be one JSON object.")  # noqa: TRY004 - the caller's data, not its type
+    return value
 
-    Raises ``ValueError``, with a sentence for the client, unless ``data`` is one object, in UTF-8 without a byte order
+
+def loads(data: bytes) -> Any:
+    """Return the JSON value in ``data``.
+
+    Raises ``ValueError``, with a sentence for the client, unless ``data`` is one value, in UTF-8 without a byte order
     mark, nested at most ``MAX_DEPTH`` deep, and without duplicate members (RFC 7519, section 4), NUL characters, lone
     surrogates, ``NaN``, ``Infinity``, and numbers that are too large.
     """
@@ -31,8 +39,6 @@ def loads_object(data: bytes) -> dict[str, Any]:
         raise ValueError("The JSON is nested too deeply.") from None
     except json.JSONDecodeError:
         raise ValueError("The body is not JSON.") from None
-    if not isinstance(value, dict):
-        raise ValueError("The body must be one JSON object.")  # noqa: TRY004 - the caller's data, not its type
     _inspect(value)
     return value
 
@@ -63,7 +69,7 @@ def _short_integer(text: str) -> int:
     return int(text)
 
 
-def _inspect(value: dict[str, Any]) -> None:
+def _inspect(value: Any) -> None:
     """Check depth and strings without recursion, so that a deeply nested value cannot exhaust the stack."""
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):

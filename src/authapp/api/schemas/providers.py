@@ -35,7 +35,7 @@ class RedirectSchema(Schema):
     redirect_uri = _text(REDIRECT_URI, 2048, "One of `AUTHAPP_REDIRECT_URIS`, compared exactly.")
 
 
-class BegunFlowSchema(Schema):
+class StartedFlowSchema(Schema):
     """Where to send the user, and what to keep until they are back."""
 
     authorization_url = fields.String(
@@ -55,7 +55,7 @@ class BegunFlowSchema(Schema):
     expires_in = seconds(600)
 
 
-class FlowAnswerSchema(Schema):
+class FlowCompletionSchema(Schema):
     """What the client kept, and the parameters with which the provider sent the user back."""
 
     flow = _text(FLOW, 4096)

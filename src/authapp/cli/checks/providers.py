@@ -45,9 +45,8 @@ def configured(services: Services) -> Iterator[CheckResult]:
 
 
 def _answers(services: Services, name: str) -> CheckResult:
-    uris = services.settings.redirect_uris or ("",)
     try:
-        services.providers.providers.start_flow(name, uris[0])
+        services.providers.providers.check(name)
     except ProviderUnavailable:
         sentence = f"{name} does not publish what a login needs, or cannot be reached; the log says why."
         advice = "Check its issuer in AUTHAPP_PROVIDERS, and that this host may open connections to it."

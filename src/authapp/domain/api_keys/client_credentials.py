@@ -63,8 +63,9 @@ class ClientCredentials:
             jti=identifiers.unguessable(),
             issued_at=now,
             expires_at=expires,
-            # Without a scope, the token follows the key: a role that its owner gets or loses counts at once.
-            scope=None if scope is None else text,
+            # Without a limit, the token follows its owner: a role that they get or lose counts at once. With one, a
+            # service that only verifies the token has to see it.
+            scope=None if scope is None and not found.is_limited else text,
             extra=extra_claims(user_id, found.id),
         )
         return ApiKeyToken(access_token=token, expires_in=seconds, scope=text)

@@ -26,10 +26,14 @@ REFUSALS_RECORDED_EVERY = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class FoundApiKey:
-    """A stored API key, and whose it is. Only if ``refusal`` is ``None``, it is accepted and proves ``principal``."""
+    """A stored API key, and whose it is. Only if ``refusal`` is ``None``, it is accepted and proves ``principal``.
+
+    ``is_limited`` tells whether it has permissions of its own, which never change.
+    """
 
     id: UUID
     principal: Principal
+    is_limited: bool
     expires_at: datetime | None
     refusal: type[TokenRefused] | None
 
@@ -60,10 +64,14 @@ class ApiKeyVerifier:
         if found.refusal is not None:
             self._record_refusal(found, context)
             raise found.refusal
-        # Off unless it is set: it counts each request of a key, and so writes.
-        self._rate_limits.charge_key(API_KEY, f"api_key:{found.id}")
+        self.charge(found.id)
         self._used.add(found.principal.id, found.id, clock.now())
         return found
+
+    def charge(self, key_id: UUID) -> None:
+        """Count a request of a key, or of a token that was issued for it. Raises ``TooManyRequests``."""
+        # Off unless it is set: it counts each request of a key, and so writes.
+        self._rate_limits.charge_key(API_KEY, f"api_key:{key_id}")
 
     def introspect(self, key: str) -> FoundApiKey | None:
         """Return ``key`` if it would be accepted now, and note that it was used; otherwise ``None``."""
@@ -90,6 +98,7 @@ class ApiKeyVerifier:
         return FoundApiKey(
             ids.key_id,
             principal_of_key(row, ids.user_id, ids.key_id, row.key_permissions),
+            is_limited=row.key_permissions is not None,
             expires_at=row.expires_at,
             refusal=_refusal(row),
         )

@@ -67,6 +67,9 @@ def exchange(
         raise client.unavailable("It does not accept this client: check client_id and client_secret_file.")
     if response.status != 200 or error is not None:
         raise ProviderResponseRefused("the code was refused")
+    if str(tokens.get("token_type", "bearer")).lower() != "bearer":
+        # A client does not use a token of a type that it does not know (RFC 6749, section 7.1).
+        raise ProviderResponseRefused("the access token is of another type than bearer")
     return tokens
 
 

@@ -1,7 +1,5 @@
 """GitHub: OAuth 2.0 without ID tokens. Who the user is, its API tells whoever holds the access token."""
 
-from typing import Any
-
 from authapp.config import ProviderSettings
 from authapp.domain.providers.code_flow import access_token, authorization_url, exchange
 from authapp.domain.providers.flows import ProviderFlow
@@ -27,6 +25,10 @@ class GitHub:
         site = provider.issuer.rstrip("/")
         self._authorize, self._token = f"{site}/login/oauth/authorize", f"{site}/login/oauth/access_token"
         self._api = "https://api.github.com" if site == _ISSUER else f"{site}/api/v3"
+
+    def check(self, client: ProviderClient) -> None:
+        """Read something: nothing of a login is published. Raises ``ProviderUnavailable``."""
+        client.fetch(self._api)
 
     def authorization_url(self, flow: ProviderFlow, _client: ProviderClient) -> str:
         """Return where the user is sent."""
@@ -58,8 +60,7 @@ class GitHub:
     def _primary_email(self, headers: dict[str, str], client: ProviderClient) -> tuple[str | None, bool]:
         response = client.fetch(f"{self._api}/user/emails", headers=headers)
         try:
-            # The response is a list, and the strict parser reads objects.
-            emails: Any = strict_json.loads_object(b'{"emails":' + response.body + b"}")["emails"]
+            emails = strict_json.loads(response.body)
         except ValueError:
             raise client.unavailable("The response is no JSON.") from None
         for each in emails if isinstance(emails, list) else ():

@@ -113,7 +113,10 @@ class AuthorizationResponse:
 
 
 class Adapter(Protocol):
-    """How users log in by one provider. Both methods raise ``ProviderUnavailable``."""
+    """How users log in by one provider. All methods raise ``ProviderUnavailable``."""
+
+    def check(self, client: ProviderClient) -> None:
+        """Read what a login needs to read before there is a code; ``flask doctor`` asks for it."""
 
     def authorization_url(self, flow: ProviderFlow, client: ProviderClient) -> str:
         """Return where the user is sent."""

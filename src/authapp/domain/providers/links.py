@@ -24,7 +24,7 @@ class ProviderLinks:
         self._providers = providers
         self._changes = changes
 
-    def begin(self, user_id: UUID, provider: str, redirect_uri: str, context: RequestContext) -> StartedFlow:
+    def start_flow(self, user_id: UUID, provider: str, redirect_uri: str, context: RequestContext) -> StartedFlow:
         """Return a flow that links the account in this session.
 
         Raises ``ProviderAlreadyLinked``, and what ``FactorChanges.by_owner`` and ``Providers.start_flow`` raise.
@@ -43,7 +43,7 @@ class ProviderLinks:
     ) -> ProviderIdentity:
         """Link the account with the provider's user. The sessions that ``scope`` selects end.
 
-        Raises ``ProviderAlreadyLinked``, what ``FactorChanges.by_owner`` raises, and what ``Providers.prove`` raises.
+        Raises ``ProviderAlreadyLinked``, and what ``FactorChanges.by_owner`` and ``Providers.authenticate`` raise.
         """
         self._require_linkable(user_id, provider, context)  # before the provider is asked for anything
         authenticated = self._providers.authenticate(provider, completion, context, _session_of(context))

@@ -66,7 +66,7 @@ class ProviderLogins:
         self._hooks = hooks
         self._must_verify = must_verify
 
-    def begin(self, provider: str, redirect_uri: str) -> StartedFlow:
+    def start_flow(self, provider: str, redirect_uri: str) -> StartedFlow:
         """Return a new flow. Raises what ``Providers.start_flow`` raises."""
         return self._providers.start_flow(provider, redirect_uri)
 
@@ -76,7 +76,7 @@ class ProviderLogins:
         The flow is consumed before the session starts, also if a ``before_session_start`` hook then refuses, for
         example to ask for a second factor.
 
-        Raises what ``Providers.prove`` raises; ``AccountExists`` if another account has the address;
+        Raises what ``Providers.authenticate`` raises; ``AccountExists`` if another account has the address;
         ``RegistrationClosed``, ``EmailNotVerified``; or what a hook raises.
         """
         authenticated = self._providers.authenticate(provider, completion, context)
@@ -143,14 +143,15 @@ class ProviderLogins:
         # Also of an account that is made meanwhile: who has the address decides nothing about whose the login is.
         if not known.email:
             raise ProviderLoginFailed("The provider told no email address.")
-        if _has_account(known.email):
-            raise _refusal_of(authenticated)
-        is_verified = provider.trust_email and known.email_verified
         user = self._prepared(free_username(known, known.email), known.email, context)
-        if is_verified:
+        if provider.trust_email and known.email_verified:
             user.set_verified(clock.now())
         elif self._must_verify:
             raise EmailNotVerified
+        # Only now: where no account would be made anyway, whoever can write any address into a provider would learn
+        # who has one here.
+        if _has_account(known.email):
+            raise _refusal_of(authenticated)
         try:
             with unique_names(), unique_identity(ProviderAlreadyLinked), transaction():
                 authenticated.opened.consume()

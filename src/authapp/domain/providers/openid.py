@@ -35,6 +35,11 @@ class OpenIDProvider:
         endpoint = self._discovery.metadata(client).authorization_endpoint
         return authorization_url(endpoint, self._provider, flow, _SCOPES, nonce=flow.nonce)
 
+    def check(self, client: ProviderClient) -> None:
+        """Read all that a login would. Raises ``ProviderUnavailable``."""
+        self._discovery.metadata(client)
+        self._discovery.load_keys(client)
+
     def user(self, response: AuthorizationResponse, flow: ProviderFlow, client: ProviderClient) -> ProviderUser:
         """Return the user. Raises ``ProviderResponseRefused`` and ``ProviderUnavailable``."""
         metadata, provider = self._discovery.metadata(client), self._provider
@@ -44,7 +49,7 @@ class OpenIDProvider:
         self._discovery.load_keys(client)  # before the code is spent: what fails here can be sent again
         tokens = exchange(metadata.token_endpoint, response.code, provider, flow, client, metadata.authentication)
         claims = self._verified_claims(tokens, flow, client)
-        if "email" not in claims and metadata.userinfo_endpoint:
+        if not isinstance(claims.get("email"), str) and metadata.userinfo_endpoint:
             # The word of one document does not count for the address in another.
             claims.pop("email_verified", None)
             claims |= _userinfo(metadata.userinfo_endpoint, access_token(tokens), claims["sub"], client)

@@ -88,6 +88,11 @@ class Providers:
             raise ResourceNotFound
         return self._providers[name]
 
+    def check(self, name: str) -> None:
+        """Read what a login by a provider needs. Raises ``ResourceNotFound`` and ``ProviderUnavailable``."""
+        provider = self.find(name)
+        provider.adapter.check(provider.client())
+
     def start_flow(self, name: str, redirect_uri: str, session_id: UUID | None = None) -> StartedFlow:
         """Return a new flow; with ``session_id``, one that links an account in that session.
 
@@ -98,7 +103,7 @@ class Providers:
         if redirect_uri not in self._redirect_uris:
             sentence = "Must be one of the addresses that this service has configured."
             raise ValidationFailed(field_errors=[FieldError("#/redirect_uri", sentence)])
-        flow = self._flows.make(name, redirect_uri, session_id)
+        flow = self._flows.start(name, redirect_uri, session_id)
         url = provider.adapter.authorization_url(flow, provider.client())
         return StartedFlow(url, flow.text, int(LIFETIME.total_seconds()))
 
