@@ -14,6 +14,7 @@ from authapp.api.cors import AllowedOrigins
 from authapp.api.openapi import Blueprint as DocumentedBlueprint
 from authapp.api.openapi import OpenAPIDocument, new_document
 from authapp.api.requirements import Requirement, SecondFactorOfRole
+from authapp.api.token_kinds import ApiKeyKind, JWTKind, TokenKind
 from authapp.api.trusted_proxies import TrustedProxies
 from authapp.cli import migrations
 from authapp.cli.commands import SETTINGS_ERROR
@@ -51,10 +52,11 @@ class AuthApp:
     ``register_blueprint``; the rest of the application is yours alone. ``create_app`` makes an application in which
     they concern everything.
 
-    ``authenticators`` is the ordered list of ways to prove who makes a request; add your own to it. ``requirements``
-    are conditions on the principal of every covered route that is not public. ``background`` are tasks that each worker
-    of ``authapp.serving`` runs beside its requests. ``services`` holds the use cases. Pages of ``allowed_origins`` may
-    use what it covers (CORS).
+    ``authenticators`` is the ordered list of ways to prove who makes a request; add your own to it. ``token_kinds`` are
+    the kinds of tokens that other services introspect, the last of which takes all that is left. ``requirements`` are
+    conditions on the principal of every covered route that is not public. ``background`` are tasks that each worker of
+    ``authapp.serving`` runs beside its requests. ``services`` holds the use cases. Pages of ``allowed_origins`` may use
+    what it covers (CORS).
     """
 
     services: Services
@@ -67,6 +69,7 @@ class AuthApp:
         Raises ``SettingsError`` as ``init_app`` does.
         """
         self.authenticators: list[Authenticator] = [BearerJWT(), BearerApiKey()]
+        self.token_kinds: list[TokenKind] = [ApiKeyKind(), JWTKind()]
         self.requirements: list[Requirement] = []
         self.background: list[BackgroundTask] = []
         self._covered: set[str] = set()

@@ -1,12 +1,15 @@
 """For other services: verify, introspect, revoke."""
 
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from authapp import clock
+from api_key_calls import SOMEBODY
+from authapp import AuthApp, RequestContext, clock
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.services import Services
@@ -161,3 +164,32 @@ def test_the_form_is_read_strictly(
     api: Api, service: str, path: str, options: dict[str, object], status: int, code: str
 ) -> None:
     problem(api("POST", path, service, **options), status, code)
+
+
+class BadgeKind:
+    """Tokens of another package."""
+
+    def __init__(self) -> None:
+        self.revoked: list[tuple[str, UUID]] = []
+
+    def recognizes(self, token: str) -> bool:
+        return token.startswith("badge-")
+
+    def introspect(self, token: str) -> dict[str, Any] | None:
+        return {"sub": SOMEBODY, "scope": "doors"} if token == "badge-7" else None
+
+    def revoke(self, token: str, user_id: UUID, context: RequestContext) -> None:
+        self.revoked.append((token, user_id))
+
+
+def test_tokens_of_another_package_are_introspected_and_revoked(
+    app: Flask, api: Api, service: str, user: User, pair: TokenPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, extension = BadgeKind(), AuthApp.of(app)
+    monkeypatch.setattr(extension, "token_kinds", [kind, *extension.token_kinds])
+    seen = introspect(api, service, "badge-7")
+    assert (seen["active"], seen["sub"], seen["scope"]) == (True, str(SOMEBODY), "doors")
+    assert introspect(api, service, "badge-8") == {"active": False}
+    assert api.post("/auth/revoke", pair.access_token, data={"token": "badge-7"}).status_code == 200
+    assert kind.revoked == [("badge-7", user.id)]
+    assert introspect(api, service, pair.access_token)["active"] is True

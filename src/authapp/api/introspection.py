@@ -10,12 +10,10 @@ from authapp.api.context import request_context
 from authapp.api.guards import accepts, requires
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.schemas.tokens import IntrospectionSchema, TokenSchema
-from authapp.context import Principal
+from authapp.api.token_kinds import TokenKind
 from authapp.domain import hooks
-from authapp.domain.api_keys.verification import FoundApiKey
 from authapp.domain.roles.permissions import Permission
-from authapp.domain.services import Services
-from authapp.security.api_keys import TAG, prefix_of
+from authapp.shared_names import EXTENSION
 
 blueprint = Blueprint("introspection", __name__, description="For other services")
 
@@ -32,14 +30,8 @@ def introspect_token(form: dict[str, str]) -> dict[str, Any]:
     This says whether the token would be accepted now (RFC 7662). For a token that would not be accepted, the response
     is only `{"active": false}`. An API key is a token, too.
     """
-    services = Services.of(current_app)
-    if form["token"].startswith(TAG):
-        return _of_key(services.api_key_verifier.introspect(form["token"]))
-    token = services.introspection.introspect(form["token"])
-    if token is None:
-        return {"active": False}
-    details = {name: value for name, value in token.claims.items() if name != "fresh"}
-    return {"active": True, "token_type": "Bearer", **details, **_owner(token.principal)}
+    members = _kind_of(form["token"]).introspect(form["token"])
+    return {"active": False} if members is None else {"active": True, "token_type": "Bearer", **members}
 
 
 @blueprint.post("/revoke")
@@ -53,24 +45,10 @@ def revoke_token(form: dict[str, str]) -> Response:
     This is RFC 7009. Revoking a refresh token ends its session. Revoking an access token affects only that token.
     Revoking an API key deletes it.
     """
-    services = Services.of(current_app)
-    revoke = services.api_keys.delete_presented if form["token"].startswith(TAG) else services.introspection.revoke
-    revoke(form["token"], current_principal().id, request_context())
+    _kind_of(form["token"]).revoke(form["token"], current_principal().id, request_context())
     return Response(status=200)
 
 
-def _of_key(key: FoundApiKey | None) -> dict[str, Any]:
-    if key is None:
-        return {"active": False}
-    user_id = key.principal.id
-    details = {"sub": user_id, "type": "access", "akid": key.id, "client_id": prefix_of(user_id, key.id)}
-    if key.expires_at is not None:
-        details["exp"] = int(key.expires_at.timestamp())
-    return {"active": True, "token_type": "Bearer", **details, **_owner(key.principal)}
-
-
-def _owner(principal: Principal) -> dict[str, Any]:
-    is_verified = principal.email_verified_at is not None
-    owner = {"username": principal.username, "roles": principal.roles, "email_verified": is_verified}
-    # What a key may do is no role: another service goes by its permissions.
-    return owner if principal.api_key_id is None else {**owner, "scope": " ".join(sorted(principal.permissions))}
+def _kind_of(token: str) -> TokenKind:
+    kinds: list[TokenKind] = current_app.extensions[EXTENSION].token_kinds
+    return next(kind for kind in kinds if kind.recognizes(token))
