@@ -47,7 +47,8 @@ class JWTKind:
     """Access and refresh tokens: whatever is of no other kind, since a text that is no token is refused as one."""
 
     def recognizes(self, token: str) -> bool:
-        return bool(token)
+        del token
+        return True
 
     def introspect(self, token: str) -> dict[str, Any] | None:
         live = Services.of(current_app).introspection.introspect(token)
