@@ -18,6 +18,7 @@ from ports import free_port
 SOURCE = Path(authapp.__file__).parent.parent
 
 APPLICATION = """
+import gevent
 import io
 import tempfile
 import time
@@ -30,10 +31,30 @@ FILE.flush()
 def later(body):
     yield body.read()
 
+def halfway():
+    yield b"half"
+    raise gevent.GreenletExit
+
+class Closed(list):
+    def close(self):
+        time.sleep(1)
+        raise ValueError("the answer is out already")
+
 def app(environ, start_response):
     path, stream = environ["PATH_INFO"], environ["wsgi.input"]
     if path == "/error":
         raise ValueError(environ["QUERY_STRING"])
+    if path == "/exit":
+        raise SystemExit
+    if path == "/exit-later":
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "10")])
+        return halfway()
+    if path == "/hints":
+        environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload")])
+        time.sleep(1)
+    if path == "/nothing":
+        start_response("204 No Content", [])
+        return Closed()
     if path == "/slow":
         time.sleep(1.5)
     if path == "/late":

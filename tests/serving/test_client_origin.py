@@ -2,6 +2,7 @@
 
 import socket
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_the_next_request_has_its_own() -> None:
         limited = ClientSocket(server, FairScheduler())
         client.sendall(b"GET / HTTP/1.1\r\nOrigin: %s\r\n\r\n" % APP)
         limited.recv(1000)
-        limited.begin_request(object())
+        limited.begin_request(Mock(method="GET"))
         assert limited.sent_origin() == APP.decode()
         limited.expect_request()
         client.sendall(b"GET / HTTP/1.1\r\n\r\n")

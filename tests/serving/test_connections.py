@@ -9,8 +9,8 @@ A, B, C = "192.0.2.1", "192.0.2.2", "2001:db8::1"
 
 
 def client(waiting_since: float | None) -> Mock:
-    made = Mock(waiting_since=waiting_since)
-    made.drop.side_effect = lambda: setattr(made, "waiting_since", None)
+    made = Mock(wait=Mock(since=waiting_since))
+    made.drop.side_effect = lambda: setattr(made.wait, "since", None)
     return made
 
 

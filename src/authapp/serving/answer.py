@@ -1,13 +1,18 @@
-"""Writing an answer: when its parts are sent, and how slowly a client may take them."""
+"""Writing an answer: when its parts are sent, and how slowly a client may take them.
+
+gunicorn passes the whole head of an answer in one ``sendall``, as no document promises
+(tests/serving/test_gunicorn_names.py).
+"""
 
 import contextlib
 import errno
+import re
 import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
-from authapp.serving.droppable_socket import RESET_ON_CLOSE, DroppableSocket
+from authapp.serving.client_connection import ClientConnection
 
 WRITE_SECONDS = 5.0
 WRITE_RATE = 16 * 1024
@@ -20,6 +25,9 @@ SEND_BUFFER = 128 * 1024
 FILE_BLOCK = 64 * 1024
 """The most bytes of one write of a file."""
 
+# An answer to HEAD has such a head as well, so it is asked for apart.
+_PROMISES_BODY = re.compile(rb"HTTP/1\.[01] (?!1|204|304)[0-9]{3} (?s:.*)\r\nContent-Length: [1-9]", re.IGNORECASE)
+
 
 def limit_buffers(listener: Any) -> None:
     """Let the kernel keep at most ``SEND_BUFFER`` bytes for each client that ``listener`` accepts."""
@@ -28,29 +36,34 @@ def limit_buffers(listener: Any) -> None:
 
 
 class Answer:
-    """One answer to ``client``, whose socket is ``connection``. ``wait_while_busy`` is that of the ``FairScheduler``.
+    """One answer to ``client``; ``wait_while_busy`` waits until the worker has time for more of it.
 
-    All that sends raises ``ConnectionResetError`` when the client takes it too slowly.
+    With ``has_body``, false for HEAD, a head that promises a body is sent together with the first part of it. All that
+    sends raises ``ConnectionResetError`` when the client takes it too slowly.
     """
 
-    def __init__(self, client: DroppableSocket, connection: Any, wait_while_busy: Callable[[], None]) -> None:
+    def __init__(self, client: ClientConnection, wait_while_busy: Callable[[], None], *, has_body: bool = True) -> None:
         self._client = client
-        self._connection = connection
         self._wait_while_busy = wait_while_busy
-        self._unsent: bytes | None = None
+        self._has_body = has_body
+        self._has_begun = False
+        self._head = b""
         self._sent = 0
         self._waited = 0.0
 
     def write(self, part: bytes) -> None:
-        """Send ``part``. The first one, the head, goes out with the second, or at ``flush``.
+        """Send ``part``; a head that promises a body only with the next part, or at ``flush``.
 
-        Buys 9 % of the CPU time of ``GET /ping``, and more of its client's, which is woken once and not twice.
+        Buys 9 % of the CPU time of ``GET /ping``, and more of its client's, which is woken once and not twice. Any
+        other head may be all that the client waits for.
         """
-        if self._unsent is None:
-            self._unsent = part
-            return
-        unsent, self._unsent = self._unsent, b""
-        self.send(unsent + part)
+        if not self._has_begun:
+            self._has_begun = True
+            if self._has_body and _PROMISES_BODY.match(part):
+                self._head = part
+                return
+        head, self._head = self._head, b""
+        self._send(head + part)
 
     def write_file(self, file: Any, offset: int, count: int | None) -> int:
         """Send ``count`` bytes of ``file`` from ``offset`` on, or all; return how many."""
@@ -65,35 +78,35 @@ class Answer:
         return written
 
     def flush(self) -> None:
-        """Send the head of an answer without a body."""
-        unsent, self._unsent = self._unsent, b""
-        if unsent:
-            self.send(unsent)
+        """Send a head whose body has not come."""
+        head, self._head = self._head, b""
+        self._send(head)
 
-    def send(self, data: bytes) -> None:
-        """Send ``data`` now."""
+    def replace(self, data: bytes) -> None:
+        """Send ``data`` in place of an answer that has not begun: a whole one, or the status 100 before it."""
+        self._head = b""
+        self._send(data)
+
+    def _send(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             if self._sent > SEND_BUFFER:
                 # An ordinary answer is shorter, and does not wait again.
-                self._client.wait(self._wait_while_busy)
+                with self._client.wait:
+                    self._wait_while_busy()
             view = view[self._send_some(view) :]
 
     def _send_some(self, view: memoryview) -> int:
-        self._client.waiting_since = start = time.monotonic()
+        start = time.monotonic()
         try:
-            self._connection.settimeout(self._seconds())
-            sent: int = self._connection.send(view)
+            sent = self._client.send_some(view, self._seconds())
         except OSError as error:
             if self._client.is_dropped or isinstance(error, TimeoutError):
                 with contextlib.suppress(OSError):
                     # What it has not taken is not kept for it either.
-                    self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                    self._client.reset_on_close()
                 raise ConnectionResetError(errno.ECONNRESET, "the client is too slow") from None
             raise
-        finally:
-            self._connection.settimeout(None)
-            self._client.waiting_since = None
         self._sent += sent
         self._waited += time.monotonic() - start
         return sent

@@ -9,7 +9,6 @@ import contextlib
 import errno
 import re
 import socket
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ import gevent
 from gunicorn.http.errors import LimitRequestHeaders
 
 from authapp.serving.answer import Answer
-from authapp.serving.droppable_socket import DroppableSocket
+from authapp.serving.client_connection import ClientConnection
 from authapp.serving.fair_scheduler import FairScheduler
 
 HEAD_BYTES = 64 * 1024
@@ -44,11 +43,11 @@ class TooManyBytes(LimitRequestHeaders):  # type: ignore[misc]  # gunicorn has n
         super().__init__("too many bytes")
 
 
-class ClientSocket(DroppableSocket):
-    """What gunicorn gets in place of ``client``, a socket of gevent: it has the methods that gunicorn needs."""
+class ClientSocket(ClientConnection):
+    """What gunicorn gets in place of ``sock``, a socket of gevent: it has the methods that gunicorn needs."""
 
-    def __init__(self, client: Any, scheduler: FairScheduler) -> None:
-        super().__init__(client)
+    def __init__(self, sock: Any, scheduler: FairScheduler) -> None:
+        super().__init__(sock)
         self._scheduler = scheduler
         self._request: Any = None
         self._has_received = False
@@ -62,7 +61,7 @@ class ClientSocket(DroppableSocket):
         self._bytes_left = HEAD_BYTES
         self._free_reads = FREE_READS
         self._queues_reads = False
-        self._answer = Answer(self, self._client, self._scheduler.wait_while_busy)
+        self._answer = Answer(self, self._scheduler.wait_while_busy)
 
     def begin_request(self, request: Any) -> None:
         """Remember ``request``, whose head is here. Of many that arrived together, all but the first wait in the queue.
@@ -72,8 +71,10 @@ class ClientSocket(DroppableSocket):
         self._request = request
         self._is_head = False
         self._bytes_left = 0
+        self._answer = Answer(self, self._scheduler.wait_while_busy, has_body=request.method != "HEAD")
         if not self._has_received:
-            self.wait(self._scheduler.wait_for_slot)
+            with self.wait:
+                self._scheduler.wait_for_slot()
         self._has_received = False
         if self.is_dropped:
             raise ConnectionResetError(errno.ECONNRESET, "the worker was full")
@@ -90,16 +91,17 @@ class ClientSocket(DroppableSocket):
         found = _ORIGIN_LINE.findall(self._head)
         return found[0].strip(b" \t").decode("latin-1") if len(found) == 1 else None
 
-    def allow(self, number: int) -> None:
-        """Let the client send ``number`` bytes from now on, and no more."""
-        self._bytes_left = number
+    def allow(self, size: int) -> None:
+        """Let the client send ``size`` bytes from now on, and no more."""
+        self._bytes_left = size
 
     def queue_reads(self) -> None:
         """Wait in the queue before the body of this request, and before each further read of it."""
         if not self._queues_reads:
             self._queues_reads = True
             self._free_reads = 0
-            self.wait(self._scheduler.wait_for_slot)
+            with self.wait:
+                self._scheduler.wait_for_slot()
 
     def close_after_answer(self) -> None:
         """Make the answer to the current request the last one on this connection; it says so if it has not begun."""
@@ -109,30 +111,29 @@ class ClientSocket(DroppableSocket):
         """Return up to ``size`` bytes, none when the client is gone. Raises ``TooManyBytes``."""
         if self._bytes_left <= 0:
             raise TooManyBytes
-        self.waiting_since = time.monotonic()
         try:
-            if self._free_reads:
-                self._free_reads -= 1
-            else:
-                self._scheduler.wait_for_slot()
-            received: bytes = self._client.recv(min(size, READ_BYTES))
+            with self.wait:
+                if self._free_reads:
+                    self._free_reads -= 1
+                else:
+                    self._scheduler.wait_for_slot()
+                received: bytes = self._socket.recv(min(size, READ_BYTES))
         except OSError:
             if self.is_dropped:
                 return b""
             raise
-        finally:
-            self.waiting_since = None
         self._has_received = True
         if self._is_head:
             self._head += received
         self._bytes_left -= len(received)
         # Here and not when the request begins: it would have been parsed.
-        self.wait(self._scheduler.wait_while_busy)
+        with self.wait:
+            self._scheduler.wait_while_busy()
         return received
 
     def send(self, data: bytes) -> int:
         """Send all of ``data`` now: a whole answer, or the status 100, for which a client waits. Return its length."""
-        self._answer.send(data)
+        self._answer.replace(data)
         return len(data)
 
     def sendall(self, data: bytes) -> None:
@@ -144,21 +145,21 @@ class ClientSocket(DroppableSocket):
         return self._answer.write_file(file, offset, count)
 
     def flush(self) -> None:
-        """Send the head of an answer without a body."""
+        """Send a head whose body has not come."""
         self._answer.flush()
 
-    def linger(self, seconds: float = LINGER_SECONDS, number: int = LINGER_BYTES) -> None:
+    def linger(self, seconds: float = LINGER_SECONDS, size: int = LINGER_BYTES) -> None:
         """End the answer, then read and discard until the client hangs up.
 
-        For at most ``seconds`` and about ``number`` bytes.
+        For at most ``seconds`` and about ``size`` bytes.
 
         Closing a connection with unread bytes resets it, and the client loses the answer (RFC 9112, section 9.6).
         """
-        self._bytes_left = number
+        self._bytes_left = size
         self._is_head = False
         try:
             self.flush()
-            self._client.shutdown(socket.SHUT_WR)
+            self._socket.shutdown(socket.SHUT_WR)
             with gevent.Timeout(seconds, False):
                 while self._bytes_left > 0 and self.recv(READ_BYTES):
                     pass

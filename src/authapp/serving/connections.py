@@ -44,7 +44,7 @@ class Connections:
         application works on a request: if it works on all of them, there are more connections than the limit.
         """
         for clients in sorted(self._of_network.values(), key=len, reverse=True):
-            waited_for = [(client.waiting_since, client) for client in clients if client.waiting_since is not None]
+            waited_for = [(client.wait.since, client) for client in clients if client.wait.since is not None]
             if waited_for:
                 min(waited_for, key=lambda pair: pair[0])[1].drop()
                 return

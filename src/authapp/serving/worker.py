@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
 from authapp.serving import background, database_metrics, metrics, open_files, problem, redaction, traces
@@ -115,13 +116,19 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             super().handle(listener, limited, addr)
 
     def handle_request(self, listener_name: Any, req: Any, sock: ClientSocket, addr: Any) -> None:
-        """Answer one request; ``StopIteration`` means that the connection closes."""
+        """Answer one request; ``StopIteration`` means that the connection closes.
+
+        It closes after a request that was ended in the middle as well: gevent's worker would go on with the next, whose
+        answer the client would take for the rest of this one.
+        """
         sock.begin_request(req)
         try:
-            super().handle_request(listener_name, req, sock, addr)
+            super(GeventWorker, self).handle_request(listener_name, req, sock, addr)
         except StopIteration:
             sock.linger()
             raise
+        except (gevent.GreenletExit, SystemExit):
+            raise StopIteration from None
         sock.flush()
         sock.expect_request()
 
