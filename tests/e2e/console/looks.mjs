@@ -1,12 +1,9 @@
 // WCAG 2.2 AA by axe-core, in light and dark; no sideways scroll on a phone; a picture of each view to look at.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { violations, withAxe } from "./axe.mjs";
 import { PHONE, settings } from "./browser.mjs";
 import { DESKTOP, anAccount, heading, logIn, press, send, test, tokenOf, visit } from "./console.mjs";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 // The colours depend on the scheme alone, and what is shown on the width.
 const LOOKS = [["light", DESKTOP], ["dark", PHONE]];
 const PICTURES = [...LOOKS, ["dark", DESKTOP], ["light", PHONE]];
@@ -21,9 +18,7 @@ async function inspect(page, name) {
   for (const [colorScheme, viewport] of LOOKS) {
     await page.emulateMedia({ colorScheme });
     await page.setViewportSize(viewport);
-    const { violations } = await page.evaluate((tags) => window.axe.run({ runOnly: tags }), TAGS);
-    const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-    assert.deepEqual(found, [], `${name}, ${colorScheme}`);
+    assert.deepEqual(await violations(page), [], `${name}, ${colorScheme}`);
   }
   for (const viewport of [PHONE, NARROW]) {
     await page.setViewportSize(viewport);
@@ -34,7 +29,7 @@ async function inspect(page, name) {
 }
 
 test("every view meets WCAG AA, and fits a phone", async ({ page }) => {
-  await page.addInitScript(AXE);
+  await withAxe(page);
   const user = await anAccount({ roles: ["admin"], name: "a-name-as-long-as-names-can-be" });
   for (let each = 0; each < 4; each += 1) await tokenOf(user.username, { agent: "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0" });
   await send("POST", "auth/login", { body: { username: user.username, password: "wrong" } });

@@ -17,7 +17,7 @@ export const ELSEWHERE = `https://evil.test:${settings.port}`;
 /** The same as AUTH, for Node.js, which resolves no names of tests. */
 export const LOCAL = `https://127.0.0.1:${settings.port}`;
 
-const TYPES = { html: "text/html", js: "text/javascript" };
+const TYPES = { css: "text/css", html: "text/html", js: "text/javascript" };
 const CORS = {
   "Access-Control-Allow-Origin": APP, "Access-Control-Allow-Credentials": "true",
   "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Authapp-Cookie",
