@@ -100,12 +100,13 @@ bench-lists: $(INSTALLED) ## Measure the pages of lists with a million rows agai
 postman: $(INSTALLED) $(NEWMAN) ## Run the Postman collection against a real server
 	$(BIN)/pytest tests/e2e/test_postman.py
 
-client: $(INSTALLED) $(NEWMAN) ## Build clients/js, with the types of the OpenAPI document as it is now
+client: $(INSTALLED) $(NEWMAN) ## Build clients/js, with the types of the OpenAPI document as it is now, and copy it into the console
 	@mkdir -p build
 	$(BIN)/python -m tools.openapi_document > build/openapi.json
 	node clients/js/generate.mjs build/openapi.json > build/schema.ts
 	mv build/schema.ts clients/js/src/schema.ts
 	cd clients/js && npm run --silent build
+	cp clients/js/dist/{errors,index,storage}.js src/authapp/api/static/console/client/
 
 lock: $(INSTALLED) ## Pin the requirements anew (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \

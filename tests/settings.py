@@ -56,6 +56,7 @@ def settings(**changes: Any) -> Settings:
         "encryption_keys": ENCRYPTION_KEYS,
         **PASSKEYS,
         **PROVIDERS,
+        "console": "on",
         **changes,
     }
     return Settings(**values)

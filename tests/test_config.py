@@ -303,6 +303,7 @@ def test_every_setting_can_be_set(env: Set) -> None:
         "LINK_URL": "https://app.example.com/{purpose}#token={token}",
         "BREACHED_PASSWORDS": "https://range.example.com/",
         "REFRESH_COOKIE": "on",
+        "CONSOLE": "on",
         "ENCRYPTION_KEYS": ENCRYPTION_KEYS,
     }
     rates = {f"RATE_LIMIT_{name}": f"{number} per 30 seconds" for number, name in enumerate(RATES, start=7)}

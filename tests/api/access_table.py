@@ -96,6 +96,8 @@ TABLE: dict[str, Access] = {
     "GET    /account/undo-factors": GUEST,
     "GET    /account/login": GUEST,
     "GET    /account/assets/<name>": GUEST,
+    "GET    /console": GUEST,
+    "GET    /console/<path:name>": GUEST,
 }
 
 TWO_FACTOR_ADMIN = "admin with two factors"

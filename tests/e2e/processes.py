@@ -121,9 +121,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, variables: dict[str, str], root: Path = ROOT) -> Iterator[Server]:
+def serving(folder: Path, variables: dict[str, str], root: Path = ROOT, port: int | None = None) -> Iterator[Server]:
     """Lend a server that is ready; ``root`` is the checkout that it serves."""
-    server = Server(folder, variables, root=root)
+    server = Server(folder, variables, port, root)
     try:
         server.wait_until()
         yield server

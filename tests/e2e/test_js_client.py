@@ -21,6 +21,7 @@ from serving.certificates import write_certificate
 SCRIPTS = Path(__file__).parent / "js_client"
 CLIENT = ROOT / "clients" / "js"
 ARGS = ["--host-resolver-rules=MAP * 127.0.0.1", "--ignore-certificate-errors"]
+CONSOLE = "src/authapp/api/static/console/client"
 Setup = tuple[Path, dict[str, object]]
 OF_PROJECT = ("openapi-fetch", "openapi-typescript-helpers")
 MODULES = {f"dist/{name}.{ext}" for name in ("errors", "index", "schema", "storage") for ext in ("d.ts", "js")}
@@ -56,6 +57,13 @@ def test_the_package_has_what_is_needed_and_nothing_else(package: Path) -> None:
 def test_it_is_under_5_kb(package: Path) -> None:
     scripts = b"".join(path.read_bytes() for path in sorted(package.glob("dist/*.js")))
     assert len(gzip.compress(scripts)) < 5000
+
+
+def test_the_console_has_the_same_client(package: Path) -> None:
+    copied = {path.name: path.read_text() for path in (ROOT / CONSOLE).iterdir()}
+    built = {name: (package / "dist" / name).read_text() for name in copied}
+    assert copied.keys() == {"errors.js", "index.js", "storage.js"}
+    assert copied == built, "The client has changed: run `make client`."
 
 
 def test_its_types_are_those_of_the_openapi_document(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_the_wheel_carries_every_file_of_the_package_and_no_other(wheel: Path) -
     files = {
         str(path.relative_to(ROOT / "src"))
         for pattern in (
-            *("**/*.py", "py.typed", "api/static/*", "api/static/docs/*", "api/templates/*/*"),
+            *("**/*.py", "py.typed", "api/static/*", "api/static/*/*", "api/static/*/*/*", "api/templates/*/*"),
             *("security/data/*", "templates/*/*"),
             *("migrations/*", "migrations/versions/*"),
         )

@@ -960,7 +960,7 @@ export interface components {
             api_keys: components["schemas"]["ApiKeyPage"];
             factors: components["schemas"]["Factors"];
             sessions: components["schemas"]["SessionPage"];
-            user: components["schemas"]["OwnUser"];
+            user: components["schemas"]["StoredUser"];
         };
         FactorExistsProblem: components["schemas"]["Problem"] & {
             /** @enum {string} */
@@ -1148,6 +1148,7 @@ export interface components {
             last_login_at: string | null;
             /** Format: email */
             pending_email: string | null;
+            permissions: string[];
             roles: string[];
             /** @enum {string} */
             status: "active" | "disabled";
@@ -1439,6 +1440,28 @@ export interface components {
         StepUpRequiredProblem: components["schemas"]["Problem"] & {
             /** @enum {string} */
             code: "step_up_required";
+        };
+        StoredUser: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: email */
+            email: string | null;
+            /** Format: date-time */
+            email_verified_at: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            kind: "person" | "service";
+            /** Format: date-time */
+            last_login_at: string | null;
+            /** Format: email */
+            pending_email: string | null;
+            roles: string[];
+            /** @enum {string} */
+            status: "active" | "disabled";
+            /** Format: date-time */
+            updated_at: string;
+            username: string;
         };
         Token: {
             token: string;

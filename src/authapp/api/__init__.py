@@ -11,6 +11,7 @@ from authapp.api import (
     api_keys,
     audit_events,
     auth,
+    console,
     dev_mail,
     discovery,
     docs,
@@ -83,6 +84,7 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         docs.document: None,
         **({docs.page: "/docs"} if find_spec("flask_swagger_ui") else {}),
         **({account_pages.blueprint(settings): "/account"} if account_pages.are_wanted(settings) else {}),
+        **({console.blueprint(settings): "/console"} if settings.console == "on" else {}),
         **({dev_mail.blueprint: "/dev/mail"} if dev_mail.is_wanted(settings) else {}),
     }
 

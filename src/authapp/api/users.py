@@ -1,5 +1,6 @@
 """Blueprint ``users``: one's own account and, for administrators, all accounts."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -55,9 +56,11 @@ def get_own_account() -> Principal:
 @blueprint.arguments(RenameSchema)
 @blueprint.response(200, OwnUserSchema)
 @refuses(UsernameTaken, signals=(hooks.user_changing,))
-def update_own_account(body: dict[str, str]) -> User:
+def update_own_account(body: dict[str, str]) -> Principal:
     """Change your own username."""
-    return Services.of(current_app).accounts.rename(current_principal().id, **body, context=request_context())
+    principal = current_principal()
+    user = Services.of(current_app).accounts.rename(principal.id, **body, context=request_context())
+    return replace(principal, username=user.username, updated_at=user.updated_at)
 
 
 @blueprint.delete("/me")

@@ -222,6 +222,9 @@ class Settings:
     refresh_cookie: Literal["off", "on"] = _choice("off", "on")
     """Whether a browser may keep its refresh token in a cookie that scripts cannot read."""
 
+    console: Literal["off", "on"] = _choice("off", "on")
+    """Whether administrators have a console at ``/console``."""
+
     providers: Mapping[str, ProviderSettings] | None = _read(EnvironmentReader.text, None, providers)
     """The providers that users may log in with, as JSON, by their names. Without it, there are none."""
 

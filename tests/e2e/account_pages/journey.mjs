@@ -1,7 +1,7 @@
 // From registration to a new password with the true API: each link is clicked in the mail at /dev/mail.
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { alerted, field, heading, press, settings, test } from "./browser.mjs";
+import { codeOf } from "./totp.mjs";
 
 const PASSWORD = "correct horse battery staple";
 const OTHER_PASSWORD = "another staple for the battery";
@@ -32,16 +32,8 @@ async function call(page, method, path, token, data) {
   return response.json();
 }
 
-/** Return the code of an authenticator app (RFC 6238), so many steps from now. */
-function totp(secret, steps = 0) {
-  const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0"));
-  const key = Buffer.from(bits.join("").match(/.{8}/g).map((byte) => parseInt(byte, 2)));
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
-  const digest = createHmac("sha1", key).update(counter).digest();
-  const number = digest.readUInt32BE(digest.at(-1) & 15) & 0x7fffffff;
-  return String(number % 1_000_000).padStart(6, "0");
-}
+/** Return the code of an authenticator app, so many steps from now. */
+const totp = (secret, steps = 0) => codeOf(secret, Math.floor(Date.now() / 30_000) + steps);
 
 /** Return the newest mail to `email` whose link leads to the page `name`: its text, its link, and a way to click it. */
 async function mailTo(page, email, name, server = settings.optional) {

@@ -1,5 +1,6 @@
 // The interactive docs, in a real browser.
 import assert from "node:assert/strict";
+import { violations, withAxe } from "./axe.mjs";
 import { API, bearer, loggedIn, send, test } from "./pages.mjs";
 
 async function open(page, hash = "") {
@@ -57,5 +58,22 @@ test("nothing scrolls sideways on a phone, in light and dark", async ({ page }) 
     assert.ok(content <= width, `${colorScheme}: ${content} > ${width}`);
     const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     assert.equal(background === "rgb(28, 32, 34)", colorScheme === "dark", background);
+  }
+});
+
+test("axe-core finds nothing serious, in light and dark", async ({ page }) => {
+  await withAxe(page);
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await open(page);
+    for (const id of ["users-listUsers", "auth-logIn"]) {
+      await page.locator(`#operations-${id} .opblock-summary-control`).click();
+      await page.locator(`#operations-${id} .responses-wrapper`).waitFor();
+    }
+    assert.deepEqual(await violations(page, ["serious", "critical"]), [], colorScheme);
+    await page.locator("button.authorize").first().click();
+    await page.locator(".auth-container").first().waitFor();
+    assert.deepEqual(await violations(page, ["serious", "critical"]), [], `${colorScheme}, authorize`);
   }
 });

@@ -1,11 +1,11 @@
 // What stands between the pages and the server: it serves the pages, counts what is sent, and loses answers when told to.
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { request as forward } from "node:http";
 import { createServer } from "node:https";
 import { join, normalize } from "node:path";
 import { settings } from "./browser.mjs";
+import { codeOf } from "./totp.mjs";
 
 // Node.js itself is a client, too; the certificate is of this test.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
@@ -17,7 +17,7 @@ export const ELSEWHERE = `https://evil.test:${settings.port}`;
 /** The same as AUTH, for Node.js, which resolves no names of tests. */
 export const LOCAL = `https://127.0.0.1:${settings.port}`;
 
-const TYPES = { html: "text/html", js: "text/javascript" };
+const TYPES = { css: "text/css", html: "text/html", js: "text/javascript" };
 const CORS = {
   "Access-Control-Allow-Origin": APP, "Access-Control-Allow-Credentials": "true",
   "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Authapp-Cookie",
@@ -119,13 +119,4 @@ export async function withApp() {
   const code = () => codeOf(secret, step++);
   await call("PUT", "users/me/totp", { code: code() }, token);
   return { user, code };
-}
-
-/** RFC 6238, with the secret in base32. */
-function codeOf(secret, step) {
-  const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(step));
-  const mac = createHmac("sha1", Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)))).update(counter).digest();
-  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
 }

@@ -1,6 +1,7 @@
 // The client in tabs of a real browser, with the refresh token in the cookie and in localStorage.
 import assert from "node:assert/strict";
-import { settings, test as testOf } from "./browser.mjs";
+import { violations, withAxe } from "./axe.mjs";
+import { PHONE, settings, test as testOf } from "./browser.mjs";
 import { answer, APP, AUTH, drop, ELSEWHERE, lose, loseHalf, newcomer, PASSWORD, plan, refuse, sent, unplan, withApp } from "./front.mjs";
 
 const HOUR = 3_600_000;
@@ -193,20 +194,35 @@ test("where the server keeps no cookie, the login fails and says so", async ({ c
   await assert.rejects(logIn(page, user), /AUTHAPP_REFRESH_COOKIE is off/);
 });
 
+/** What axe-core has against the page on a phone, in light and dark, and whether it scrolls sideways. */
+async function looks(page) {
+  await page.setViewportSize(PHONE);
+  const found = [];
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    found.push(...(await violations(page)));
+  }
+  const isWide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  return [found, isWide];
+}
+
 test("the example logs in with a second factor, keeps the session over a reload, and logs out", async ({ context }) => {
   const { user, code } = await withApp();
   const page = await context.newPage();
+  await withAxe(page);
   await page.goto(`${APP}/examples/spa/`);
   await page.getByLabel("Username").fill(user.username);
   await page.getByLabel("Password").fill("wrong");
   await page.getByRole("button", { name: "Log in" }).click();
   await page.getByText("The username or the password is wrong.").waitFor();
+  assert.deepEqual(await looks(page), [[], false]);
   await page.getByLabel("Password").fill(PASSWORD);
   await page.getByRole("button", { name: "Log in" }).click();
   await page.getByLabel("Code of your app").fill(code());
   await page.getByRole("button", { name: "Continue" }).click();
   const welcome = page.getByText(`You are ${user.username}, logged in at 2 place(s).`);
   await welcome.waitFor();
+  assert.deepEqual(await looks(page), [[], false]);
   await page.reload();
   await welcome.waitFor();
   await page.getByRole("button", { name: "Log out", exact: true }).click();

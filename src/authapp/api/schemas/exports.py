@@ -8,13 +8,13 @@ from authapp.api.schemas.api_keys import ApiKeyPageSchema
 from authapp.api.schemas.audit_events import AuditEventPageSchema
 from authapp.api.schemas.factors import FactorsSchema
 from authapp.api.schemas.sessions import SessionPageSchema
-from authapp.api.schemas.users import OwnUserSchema
+from authapp.api.schemas.users import StoredUserSchema
 
 
 class ExportSchema(Schema):
     """What is stored about a user."""
 
-    user = fields.Nested(OwnUserSchema, required=True)
+    user = fields.Nested(StoredUserSchema, required=True)
     factors = fields.Nested(FactorsSchema, required=True)
     sessions = fields.Nested(SessionPageSchema, required=True)
     api_keys = fields.Nested(ApiKeyPageSchema, required=True)

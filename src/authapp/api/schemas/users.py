@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_dump, post_load, validate, validates_schema
 
 from authapp import clock
 from authapp.api.schemas.fields import NO_NUL, Timestamp
@@ -88,11 +88,11 @@ class PendingEmail(fields.String):
         return value if until is not None and until > clock.now() else None
 
 
-class OwnUserSchema(UserSchema):
-    """A user, for the user alone."""
+class StoredUserSchema(UserSchema):
+    """What is stored about a user, for the user alone."""
 
     class Meta:
-        title = "OwnUser"
+        title = "StoredUser"
 
     pending_email = PendingEmail(
         required=True,
@@ -103,6 +103,24 @@ class OwnUserSchema(UserSchema):
             "examples": ["countess@example.com"],
         },
     )
+
+
+class OwnUserSchema(StoredUserSchema):
+    """A user, for the user alone, and what the credential of the request allows."""
+
+    class Meta:
+        title = "OwnUser"
+
+    permissions = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "What the credential of the request allows.", "examples": [["users:read"]]},
+    )
+
+    @post_dump
+    def sort_permissions(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Return the rest with the permissions by name: they are a set."""
+        return {**data, "permissions": sorted(data["permissions"])}
 
 
 class RegistrationSchema(Schema):

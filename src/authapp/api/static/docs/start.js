@@ -35,6 +35,33 @@
     return { wrapComponents: { OperationSummary: show } };
   }
 
+  /** A plugin of Swagger UI that takes the link out of the button of an operation: a control in a control confuses screen readers. */
+  function plainPaths() {
+    const show = (Original, { React }) => ({ text }) => React.createElement("span", { className: "nostyle" }, text);
+    return { wrapComponents: { DeepLink: show } };
+  }
+
+  /** What Swagger UI gives no name, or another one than it shows: where it is, and its name. */
+  const NAMES = [
+    ["#servers", () => "Server"],
+    [".close-modal", () => "Close"],
+    [".modal-btn.authorize", (button) => `${button.textContent}: apply credentials`],
+    [".body-param__text", () => "Request body"],
+    [".examples-select-element", () => "Example"],
+    [".content-type-wrapper select", () => "Media type"],
+    ["[data-param-name] :is(select, input)", (control) => control.closest("[data-param-name]").dataset.paramName],
+    [".responses-table", (_table, index) => `Responses ${index + 1}`],
+  ];
+
+  function nameControls() {
+    for (const [selector, nameOf] of NAMES) {
+      document.querySelectorAll(selector).forEach((control, index) => {
+        const name = nameOf(control, index);
+        if (control.getAttribute("aria-label") !== name) control.setAttribute("aria-label", name);
+      });
+    }
+  }
+
   function followColours() {
     const dark = matchMedia("(prefers-color-scheme: dark)");
     const apply = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
@@ -49,12 +76,15 @@
     dom_id: "#swagger-ui",
     deepLinking: true,
     tryItOutEnabled: true,
-    plugins: [remembering, needs],
+    // Its colours on code are too pale to read.
+    syntaxHighlight: { activated: false },
+    plugins: [remembering, needs, plainPaths],
     onComplete: () => {
       const kept = sessionStorage.getItem(TOKEN);
       if (kept !== null) ui.authActions.authorize(JSON.parse(kept));
     },
   });
+  new MutationObserver(nameControls).observe(document.body, { childList: true, subtree: true });
   checkbox.addEventListener("change", () => {
     if (checkbox.checked) localStorage.removeItem(FORGET);
     else localStorage.setItem(FORGET, "1");

@@ -1,0 +1,205 @@
+import { AuthError, errorOf, problemIn } from "./errors.js";
+import { inMemory, RefreshToken } from "./storage.js";
+export { AuthError } from "./errors.js";
+/** Seconds before its end at which an access token is renewed: at most, and as a part of its lifetime. */
+const EARLY = 30;
+const EARLY_PART = 0.1;
+/** In milliseconds. Whatever waits for a request ends with it, and so nothing waits for ever. */
+const TIMEOUT = 20_000;
+/** The answers to a refresh that say that the session is over. Any other may be better the next time. */
+const SESSION_OVER = new Set([
+    "token_missing", "token_invalid", "token_expired", "token_revoked", "refresh_token_reused",
+]);
+/** An access token that is refused like this may be of a session that is over. */
+const REFUSED = new Set(["token_invalid", "token_revoked"]);
+export function createClient(options) {
+    const base = new URL(options.baseUrl, globalThis.location?.href);
+    if (!base.pathname.endsWith("/"))
+        base.pathname += "/";
+    const api = new URL("api/v1/", base);
+    const send = (...request) => (options.fetch ?? globalThis.fetch)(...request);
+    const storage = options.storage ?? "memory";
+    const isCookie = storage === "cookie";
+    const refreshToken = new RefreshToken(typeof storage === "string" ? inMemory() : storage, `authapp:${base.href}`);
+    const listeners = new Set();
+    /** In milliseconds of the monotonic clock: what the computer takes for the time of day does not matter. */
+    let access;
+    /** With a cookie alone: nobody is logged in, as far as is known. */
+    let isSignedOut = false;
+    let refreshing;
+    let last = Promise.resolve();
+    /** Run what changes the tokens of this tab after what runs already. */
+    function inTurn(task) {
+        const run = last.then(task);
+        last = run.catch(() => undefined);
+        return run;
+    }
+    /** What a request about tokens has besides. */
+    function tokenRequestInit() {
+        const signal = AbortSignal.timeout(TIMEOUT);
+        return isCookie ? { signal, credentials: "include", headers: { "X-Authapp-Cookie": "1" } } : { signal };
+    }
+    /** Send a request about tokens, and return the answer. Throws an `AuthError` for one that is a refusal. */
+    async function call(path, body, token, method = "POST") {
+        const init = { method, ...tokenRequestInit(), ...(body !== undefined && { body: JSON.stringify(body) }) };
+        const request = new Request(new URL(path, api), init);
+        if (body !== undefined)
+            request.headers.set("Content-Type", "application/json");
+        const response = await send(token === undefined ? request : withToken(request, token));
+        if (!response.ok)
+            throw await errorOf(response);
+        return response.status === 204 ? undefined : await response.json();
+    }
+    function remember(pair, since) {
+        if (isCookie && pair.refresh_token !== undefined) {
+            throw new Error("The server sent the refresh token in the body: AUTHAPP_REFRESH_COOKIE is off.");
+        }
+        const endsAt = since + pair.expires_in * 1000;
+        access = { token: pair.access_token, endsAt, renewAt: endsAt - Math.min(EARLY, pair.expires_in * EARLY_PART) * 1000 };
+        isSignedOut = false;
+    }
+    function forget(reason) {
+        const isKnown = access !== undefined || (reason !== undefined && reason.code !== "token_missing");
+        access = undefined;
+        isSignedOut = true;
+        if (isKnown)
+            for (const listener of listeners)
+                listener(reason);
+    }
+    /** Ask for tokens, and keep them. Return the answer if it is something else. */
+    function requestTokens(path, body, isAuthenticated = false, method) {
+        return inTurn(async () => {
+            const since = performance.now();
+            const answer = await call(path, body, isAuthenticated ? access?.token : undefined, method);
+            if (!isPair(answer))
+                return answer;
+            remember(answer, since);
+            await refreshToken.write(answer.refresh_token);
+            return undefined;
+        });
+    }
+    /** Return another access token than `old`, or `undefined` if nobody is logged in. One exchange runs at a time. */
+    function refresh(old) {
+        refreshing ??= inTurn(async () => (access?.token === old ? exchange() : access?.token)).finally(() => {
+            refreshing = undefined;
+        });
+        return refreshing;
+    }
+    async function exchange() {
+        for (let isAgain = false;; isAgain = true) {
+            const since = performance.now();
+            const sent = await refreshToken.read();
+            try {
+                if (!isCookie && sent === undefined)
+                    throw new AuthError(401, "token_missing", undefined, undefined);
+                const pair = await call("auth/refresh", sent && { refresh_token: sent });
+                if (!isPair(pair))
+                    throw new Error("The answer to a refresh has no tokens.");
+                remember(pair, since);
+                await refreshToken.replace(sent, pair.refresh_token);
+                return pair.access_token;
+            }
+            catch (error) {
+                if (!(error instanceof AuthError)) {
+                    // The answer may be lost, and the token exchanged. It is answered with the same successor again.
+                    if (isAgain)
+                        throw error;
+                }
+                else if (!SESSION_OVER.has(error.code)) {
+                    throw error;
+                }
+                else if (isAgain || (await refreshToken.read()) === sent) {
+                    await refreshToken.replace(sent, undefined);
+                    forget(error);
+                    return undefined;
+                }
+            }
+        }
+    }
+    async function accessToken() {
+        const now = performance.now();
+        const old = access;
+        if (old !== undefined && now < old.renewAt)
+            return old.token;
+        if (isCookie && isSignedOut)
+            return undefined;
+        try {
+            return await refresh(old?.token);
+        }
+        catch (error) {
+            if (old !== undefined && now < old.endsAt)
+                return old.token;
+            throw error;
+        }
+    }
+    async function fetchWithToken(input, init) {
+        const request = new Request(typeof input === "string" || input instanceof URL ? new URL(input, base) : input, init);
+        if (new URL(request.url).origin !== base.origin || request.headers.has("Authorization"))
+            return send(request);
+        const token = await accessToken();
+        if (token === undefined)
+            return send(request);
+        const spare = isStream(init?.body) ? undefined : request.clone();
+        const response = await send(withToken(request, token));
+        if (response.status !== 401)
+            return response;
+        const code = (await problemIn(response))?.code;
+        if (code === "token_expired") {
+            const newer = access?.token === token ? await refresh(token) : access?.token;
+            if (newer !== undefined && spare !== undefined)
+                return send(withToken(spare, newer));
+        }
+        else if (REFUSED.has(code)) {
+            // Whether the session is over, a refresh tells. The request may have been of somebody else's, and is not repeated.
+            await refresh(token).catch(() => undefined);
+        }
+        return response;
+    }
+    return {
+        fetch: fetchWithToken,
+        accessToken,
+        login: async (credentials) => void (await requestTokens("auth/login", credentials)),
+        completeLogin: (step) => requestTokens("auth/second-factors", step),
+        loginWith: async (path, body, { method } = {}) => void (await requestTokens(path, body, false, method)),
+        async stepUp(proof) {
+            await accessToken();
+            await requestTokens("auth/step-ups", proof, true);
+        },
+        async logout({ scope = "local" } = {}) {
+            const address = new URL(`auth/logout?scope=${scope}`, api);
+            // Renewed before it is read: what another tab writes from here on is another session.
+            await accessToken().catch(() => undefined);
+            let left = await refreshToken.read();
+            const ask = () => fetchWithToken(address, { method: "POST", ...tokenRequestInit() });
+            let response = await ask();
+            // Refused, and yet there is a token: of a login in another tab since then.
+            if (response.status === 401 && access !== undefined) {
+                left = await refreshToken.read();
+                response = await ask();
+            }
+            // A 401 without a token here: nobody was logged in.
+            if (!response.ok && (access !== undefined || response.status !== 401)) {
+                const error = await errorOf(response);
+                if (error.code !== "token_missing" && error.code !== "token_revoked")
+                    throw error;
+            }
+            if (scope !== "others")
+                await inTurn(async () => (await refreshToken.replace(left, undefined), forget(undefined)));
+        },
+        onSignedOut(listener) {
+            listeners.add(listener);
+            return () => void listeners.delete(listener);
+        },
+    };
+}
+function isPair(answer) {
+    return typeof answer === "object" && answer !== null && "access_token" in answer;
+}
+/** Whether a body can be read once alone. */
+function isStream(body) {
+    return typeof body === "object" && body !== null && ("getReader" in body || Symbol.asyncIterator in body);
+}
+function withToken(request, token) {
+    request.headers.set("Authorization", `Bearer ${token}`);
+    return request;
+}

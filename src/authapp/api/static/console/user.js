@@ -1,0 +1,108 @@
+// One user: what is known, and what an administrator can do.
+import { call, get, segment } from "./api.js";
+import { act, confirm } from "./dialogs.js";
+import { button, cloned, element, facts, time } from "./dom.js";
+import { details, source } from "./events.js";
+import { paged } from "./lists.js";
+import { may, principal } from "./session.js";
+import { status } from "./users.js";
+
+const { passwordResets, factorResets } = document.body.dataset;
+
+export async function user({ id }, { reload }) {
+  const path = `users/${segment(id)}`;
+  const found = await get(path);
+  const content = [
+    facts([
+      ["Status", status(found)],
+      ["Email", found.email ?? "none: a service account"],
+      ["Email verified", time(found.email_verified_at)],
+      ["Last login", time(found.last_login_at)],
+      ["Created", time(found.created_at)],
+      ["Changed", time(found.updated_at)],
+      ["Id", element("code", {}, found.id)],
+    ]),
+  ];
+  if (may("users:write")) content.push(element("h2", {}, "Account"), actions(found, path, reload));
+  content.push(element("h2", {}, "Roles"), ...(await roles(found, path, reload)));
+  if (may("audit:read")) content.push(element("h2", {}, "Latest events"), await events(found));
+  return { title: found.username, content };
+}
+
+/** The buttons. Each asks first if it ends something, and shows the user anew. */
+function actions(found, path, reload) {
+  const isActive = found.status === "active";
+  const change = (body) => () => call("PATCH", path, { body });
+  const buttons = [];
+  const add = (text, run, done, { question, danger = false } = {}) => {
+    const kind = danger ? "danger" : "quiet";
+    buttons.push(button(text, (control) => act(control, async () => {
+      if (question) await confirm(`${text}?`, question, text);
+      await run();
+      await reload();
+    }, done), { kind }));
+  };
+  const name = found.username;
+  if (isActive) {
+    add("Disable", change({ status: "disabled" }), `${name} is disabled.`, {
+      danger: true, question: `${name} can no longer log in, and all tokens are refused from the next request on.`,
+    });
+    add("Forget failed logins", change({ status: "active" }), `The failed logins of ${name} are forgotten.`);
+  } else {
+    add("Enable", change({ status: "active" }), `${name} is enabled.`);
+  }
+  add("End all sessions", () => call("DELETE", `${path}/sessions`), `All sessions of ${name} have ended.`, {
+    danger: true, question: `${name} is logged out everywhere, and can log in again.`,
+  });
+  if (found.kind === "person" && passwordResets !== undefined) {
+    add("Force a password reset", () => call("PUT", `${path}/password`, { body: {} }), `${name} gets a mail.`, {
+      danger: true, question: `The password of ${name} is void and every session ends. A mail has a link to choose another one.`,
+    });
+  }
+  if (found.kind === "person" && factorResets !== undefined) {
+    add("Reset second factors", () => call("DELETE", `${path}/factors`), `${name} has no second factor any more.`, {
+      danger: true, question: `For an owner who has lost them all: make sure that it is ${name} who asks. Every session ends.`,
+    });
+  }
+  return element("p", { class: "buttons" }, ...buttons);
+}
+
+async function roles(found, path, reload) {
+  /** The API takes the complete list, so it is read again: somebody else may have changed it. */
+  const change = async (edit) => {
+    const { roles: current } = await get(path);
+    await call("PATCH", path, { body: { roles: edit(current) } });
+    await reload();
+  };
+  const take = (role) => button("Take", (control) => act(control, async () => {
+    await confirm(`Take ${role}?`, `${found.username} can no longer do what needs this role, from the next request on.`, "Take");
+    await change((names) => names.filter((name) => name !== role));
+  }, `${found.username} no longer has ${role}.`), { name: `Take ${role}` });
+  const isWriter = may("users:write");
+  const list = found.roles.map((role) => element("li", {}, element("span", {}, role), " ", isWriter && take(role)));
+  const shown = list.length ? element("ul", { class: "rows" }, ...list) : element("p", {}, "None.");
+  if (!isWriter) return [shown];
+  const form = cloned("grant-form");
+  if (may("roles:read")) {
+    const { items } = await get("roles", { limit: 100 });
+    form.querySelector("datalist").append(...items.map(({ name }) => element("option", { value: name })));
+  }
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const role = form.elements.role.value.trim();
+    act(form.querySelector("button"), () => change((names) => [...new Set([...names, role])]), `${found.username} has ${role}.`);
+  });
+  return [shown, form];
+}
+
+async function events(found) {
+  const list = await paged("audit-events", { user_id: found.id }, {
+    caption: `Events of ${found.username}`,
+    columns: ["When", "Type", "From", "Details"],
+    limit: 10,
+    row: (event) => [time(event.occurred_at), event.type, source(event), details(event)],
+  });
+  const all = element("a", { href: `#events?user_id=${found.id}` }, "With filters and a chart");
+  const own = element("a", { href: "#sessions" }, "Your sessions");
+  return element("div", {}, list, element("p", {}, all, found.id === principal.id && " · ", found.id === principal.id && own));
+}
