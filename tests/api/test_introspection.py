@@ -190,6 +190,6 @@ def test_tokens_of_another_package_are_introspected_and_revoked(
     seen = introspect(api, service, "badge-7")
     assert (seen["active"], seen["sub"], seen["scope"]) == (True, str(SOMEBODY), "doors")
     assert introspect(api, service, "badge-8") == {"active": False}
-    assert api.post("/auth/revoke", pair.access_token, data={"token": "badge-7"}).status_code == 200
+    assert api.post("/auth/revoke", token=pair.access_token, data={"token": "badge-7"}).status_code == 200
     assert kind.revoked == [("badge-7", user.id)]
     assert introspect(api, service, pair.access_token)["active"] is True

@@ -11,6 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.workers.base_async import AsyncWorker
 
 from authapp.serving.answer import SEND_BUFFER
 from authapp.serving.request_body import RequestBody
@@ -100,7 +101,7 @@ def test_the_last_answer_of_a_connection_is_waited_for(method: str, monkeypatch:
         if method == "handle_request":
             raise StopIteration
 
-    monkeypatch.setattr(Worker.__bases__[0], method, answered)
+    monkeypatch.setattr(AsyncWorker, method, answered)
     worker = Worker.__new__(Worker)
     if method == "handle_request":
         with pytest.raises(StopIteration):
