@@ -34,6 +34,9 @@ ALGORITHMS = (
 
 RSA_BITS = range(2048, 4096 + 1)
 CREDENTIAL_ID_MAX_BYTES = 1023
+PUBLIC_KEY_MAX_BYTES = 1024
+"""What is stored with a passkey, and read with each list of them. An RSA key of 4096 bits has 530 bytes."""
+
 
 Credential = Mapping[str, Any]
 """A ``RegistrationResponseJSON`` or ``AuthenticationResponseJSON`` (WebAuthn L3, section 5.1): what a page sends."""
@@ -191,7 +194,10 @@ def _check_attestation(attestation: bytes) -> None:
 
 
 def _check_key(public_key: bytes) -> None:
-    """Refuse a key that is not of its algorithm, so that no login fails for a passkey that was accepted."""
+    """Refuse a key that is too long, or not of its algorithm: no login is to fail for a passkey that was accepted."""
+    # A COSE_Key may have any other members, of any length (RFC 9052, section 7).
+    if len(public_key) > PUBLIC_KEY_MAX_BYTES:
+        raise ResponseRefused("the public key is too long")
     decoded = decode_credential_public_key(public_key)
     key = decoded_public_key_to_cryptography(decoded)
     fits = {
