@@ -28,6 +28,7 @@ from authapp.domain.factors import recovery_code_proofs
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.pending_logins import MAX_FAILURES
 from authapp.domain.factors.second_factors import SENT_CODES
+from authapp.domain.hooks import credentials_voiding
 from authapp.domain.services import Services
 from authapp.errors import LastWayIn, SecondFactorRequired
 from authapp.models import User
@@ -291,11 +292,11 @@ def test_a_reset_deletes_it(app: Flask, api: Api, user: User) -> None:
 def test_an_undo_deletes_what_was_added_since(app: Flask, user: User) -> None:
     add_machine(app, user)
     with app.app_context():
-        resets = Services.of(app).factors.resets
+        hooks = Services.of(app).hooks
         for hours, left in ((1, 1), (-1, 0)):
-            with transaction() as session:
+            with transaction():
                 since = clock.now() + timedelta(hours=hours)
-                resets.remove(session.get_one(User, user.id), OPERATOR, since=since)
+                hooks.send_within(credentials_voiding, context=OPERATOR, user_id=user.id, since=since)
             assert factors_of(user.id).states["fax"] == left
 
 

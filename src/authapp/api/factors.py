@@ -14,7 +14,7 @@ from authapp.api.schemas.factors import FactorsSchema
 from authapp.domain.factors.enrolled import shown_factors
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
-from authapp.errors import ResourceNotFound
+from authapp.errors import ResourceNotFound, ServiceAccount
 
 blueprint = Blueprint("factors", __name__, description="Second factors")
 resets = Blueprint("factor_resets", __name__, description="Second factors")
@@ -33,11 +33,12 @@ def list_own_factors() -> dict[str, Any]:
 @multi_factor
 @requires(Permission.USERS_WRITE)
 @resets.response(204)
-@refuses(ResourceNotFound)
+@refuses(ResourceNotFound, ServiceAccount)
 def reset_factors(user_id: UUID) -> Response:
     """Remove all second factors of a user.
 
-    It is for an owner who has lost them all. Every session of the account ends, and its owner gets a mail.
+    It is for an owner who has lost them all. Every session of the account ends, and its owner gets a mail. If there are
+    none, nothing happens.
     """
     Services.of(current_app).factors.resets.reset(user_id, request_context())
     return no_content()

@@ -132,8 +132,10 @@ def factors(name: str, as_json: bool) -> None:
 @name_argument
 def reset_factors(name: str) -> None:
     """Remove all second factors of an account, and end its sessions: for an owner who has lost them."""
-    user = services().factors.resets.reset(name, OPERATOR)
-    click.echo(f"Removed the second factors of {user.username}, and ended its sessions.")
+    if services().factors.resets.reset(name, OPERATOR):
+        click.echo(f"Removed the second factors of {name}, and ended its sessions.")
+    else:
+        click.echo(f"{name} has no second factors.")
 
 
 @users.command("verify-email")

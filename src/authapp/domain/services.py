@@ -165,7 +165,7 @@ class Services:
             rate_limits=rate_limits,
             one_time_tokens=core.one_time_tokens,
             mail=mail,
-            email=EmailServices.build(core, mail, accounts, sessions, factors.resets),
+            email=EmailServices.build(core, mail, accounts, sessions),
             providers=ProviderServices.build(core, accounts, sessions, factors.changes),
             encryption_keys=encryption_keys,
             pruning=Pruning(

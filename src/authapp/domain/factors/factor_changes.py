@@ -147,7 +147,7 @@ class FactorChanges:
         self.send_sessions_ended(change.user.id, change.ended, context)
 
     def unguarded(self, user: User) -> FactorChange:
-        """Return a change of a locked account without asking anything, such as one with a link in a mail.
+        """Return a change of a locked account without asking anything, such as of somebody who proves its address.
 
         Use ``by_owner`` or ``by_manager`` for what a principal asks.
         """
