@@ -68,7 +68,7 @@ FAX_STEP = SecondStep(
 FAX = FactorKind(
     state=select(func.count()).where(fax_machines.c.user_id == FactorKind.user_id).scalar_subquery(),
     second_step=FAX_STEP,
-    is_way_in=True,
+    ways_in=lambda number, _settings: number,
     delete=delete_machines,
     member="fax_machines",
     show=lambda _user_id, number: {"number": number},
@@ -349,5 +349,5 @@ def test_all_kinds_are_read_in_one_statement(app: Flask, user: User) -> None:
     statements: list[str] = []
     with app.app_context():
         event.listen(db.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
-        assert factors_of(user.id).ways_in == 2
+        assert factors_of(user.id).ways_in(Services.of(app).settings) == 2
     assert [statement.count("fax_machines.user_id") for statement in statements] == [1]

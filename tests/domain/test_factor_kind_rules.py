@@ -62,12 +62,16 @@ def test_a_second_factor_of_another_package_brings_the_routes() -> None:
         factor_kinds.unregister("badge")
 
 
-def test_a_way_in_whose_state_is_no_number_is_one() -> None:
-    factor_kinds.register("badge", FactorKind(state=false(), is_way_in=True))
+def test_only_what_can_start_a_session_with_these_settings_is_a_way_in() -> None:
+    factor_kinds.register("badge", FactorKind(state=false(), ways_in=lambda _time, _settings: 1))
     try:
-        states = {"password": True, "passkey": 2, "badge": datetime.now(UTC)}
-        assert EnrolledFactors(states).ways_in == 4
-        assert EnrolledFactors({**states, "badge": None}).ways_in == 3
+        issuers = ["https://op.invalid", "https://gone.example"]
+        enrolled = EnrolledFactors({"password": True, "passkey": 2, "provider": issuers, "badge": datetime.now(UTC)})
+        assert enrolled.ways_in(settings(database_url="")) == 1 + 2 + 1 + 1
+        assert enrolled.ways_in(settings(database_url="", origins=None, rp_id=None)) == 1 + 0 + 1 + 1
+        assert enrolled.ways_in(settings(database_url="", providers=None, redirect_uris=None)) == 1 + 2 + 0 + 1
+        nothing = EnrolledFactors({"password": False, "passkey": 0, "provider": None, "badge": None})
+        assert nothing.ways_in(settings(database_url="")) == 0
     finally:
         factor_kinds.unregister("badge")
 

@@ -125,7 +125,8 @@ def factors(name: str, as_json: bool) -> None:
         print_json(found)
         return
     for field, value in found.items():
-        click.echo(f"{field}: {value or '-'}")
+        shown = ", ".join(value) if isinstance(value, list) else value
+        click.echo(f"{field}: {shown or '-'}")
 
 
 @users.command("reset-factors")

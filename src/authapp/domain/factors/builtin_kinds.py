@@ -37,7 +37,10 @@ def _number_of(user_id: InstrumentedAttribute[Any]) -> ColumnElement[int]:
     return select(func.count()).where(user_id == USER_ID).scalar_subquery()
 
 
-factor_kinds.register("password", FactorKind(state=User.password_hash.is_not(None), is_way_in=True))
+factor_kinds.register(
+    "password",
+    FactorKind(state=User.password_hash.is_not(None), ways_in=lambda has_password, _settings: int(has_password)),
+)
 
 factor_kinds.register(
     TOTP,
@@ -58,7 +61,7 @@ factor_kinds.register(
     FactorKind(
         state=_number_of(Passkey.user_id),
         second_step=SecondStep(prover=_passkey_prover, codes=None),
-        is_way_in=True,
+        ways_in=lambda number, settings: number if settings.relying_party else 0,
         is_offered=lambda settings: settings.relying_party is not None,
         delete=deletes_rows(Passkey.created_at),
         member="passkeys",

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from authapp import clock
+from authapp.config import Settings
 from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit
@@ -27,11 +28,12 @@ from authapp.models import EndReason, Session, User
 class FactorChange:
     """A change of the factors of one locked account, within the open transaction."""
 
-    def __init__(self, user: User, hooks: Hooks) -> None:
+    def __init__(self, user: User, settings: Settings, hooks: Hooks) -> None:
         self.user = user
         self.ended = 0
         """How many sessions were ended."""
 
+        self._settings = settings
         self._hooks = hooks
         self._had_second_factors = bool(factors_of(user.id).second_factors)
 
@@ -83,7 +85,7 @@ class FactorChange:
         """
         db.session.flush()
         left = factors_of(self.user.id)
-        if factor_kinds[factor].is_way_in and not left.ways_in:
+        if factor_kinds[factor].ways_in and not left.ways_in(self._settings):
             raise LastWayIn
         if factor_kinds[factor].is_second and not left.second_factors:
             _delete_replacements(self.user.id)
@@ -116,7 +118,8 @@ class FactorChange:
 class FactorChanges:
     """The one guard of all changes of factors."""
 
-    def __init__(self, policy: ActorPolicy, hooks: Hooks) -> None:
+    def __init__(self, settings: Settings, policy: ActorPolicy, hooks: Hooks) -> None:
+        self._settings = settings
         self._policy = policy
         self._hooks = hooks
 
@@ -151,7 +154,7 @@ class FactorChanges:
 
         Use ``by_owner`` or ``by_manager`` for what a principal asks.
         """
-        return FactorChange(user, self._hooks)
+        return FactorChange(user, self._settings, self._hooks)
 
     def send_sessions_ended(self, user_id: UUID, ended: int, context: RequestContext) -> None:
         """Send the signal that a change of factors ended sessions, if there were any; after the commit."""

@@ -130,8 +130,11 @@ class FactorKind:
     second_step: SecondStep | None = None
     """Unless it replaces others, a login of an account that has it is asked for a second factor."""
 
-    is_way_in: bool = False
-    """Whether it starts a session by itself. A ``state`` that is no number counts as one way in."""
+    ways_in: Callable[[Any, Settings], int] | None = None
+    """Takes the state and the settings, and returns how many ways it is to start a session by itself.
+
+    With settings that let nobody log in by the kind, it is none: the last way that there is could be deleted.
+    """
 
     is_offered: Callable[[Settings], bool] = lambda _settings: True
     """Whether users of an application with these settings can add it."""

@@ -55,7 +55,7 @@ class FactorServices:
         made = {name: step.prover(tools) for name, step in second_steps().items()}
         provers = {name: prover for name, prover in made.items() if prover}
         challenges, proofs = tools.shared(PasskeyChallenges.of), tools.shared(PasskeyProofs.of)
-        changes, totp_factors = FactorChanges(core.actor_policy, hooks), tools.shared(TotpFactors.of)
+        changes, totp_factors = FactorChanges(settings, core.actor_policy, hooks), tools.shared(TotpFactors.of)
         option_limits = RateLimits(lambda _name: SENT_CODES, core.fast_path)
         return cls(
             offered=offered,
