@@ -29,7 +29,7 @@ from authapp.api.patterns import describe_pattern
 from authapp.api.properties import describe_enum, describe_parameter
 from authapp.api.requirements import Requirement
 from authapp.api.responses import as_json
-from authapp.api.schemas.factors import describe_other_kinds
+from authapp.api.schemas.factors import describe_kinds
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.domain.services import Services
@@ -185,7 +185,7 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
         # The library adds a schema for pagination by page numbers to every document. Lists here use cursors.
         schemas: dict[str, Any] = document["components"]["schemas"]
         schemas.pop("PaginationMetadata", None)
-        describe_other_kinds(schemas)
+        describe_kinds(schemas)
         schemes = _schemes(self._app.extensions[EXTENSION].authenticators)
         document["components"].setdefault("securitySchemes", {}).update(schemes)
         for view in self._app.view_functions.values():

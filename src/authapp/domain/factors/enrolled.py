@@ -24,12 +24,13 @@ class EnrolledFactors:
         """The names of the second factors."""
         return [name for name, kind in self._present() if kind.is_second]
 
-    def accepted_factors(self, *, beside: str | None = None) -> list[str]:
+    def accepted_factors(self, *, first_factor: str | None = None) -> list[str]:
         """Return the names of what completes a login: the second factors, and what replaces them.
 
-        ``beside`` is the kind that was proven first, if it is one of them: proven twice, it would still be one factor.
+        ``first_factor`` is the kind that was proven first, if it is one of them. Proven twice, it would still be one
+        factor.
         """
-        second = [name for name in self.second_factors if name != beside]
+        second = [name for name in self.second_factors if name != first_factor]
         return [*second, *(name for name, kind in self._present() if kind.is_replacement)] if second else []
 
     def ways_in(self, settings: Settings) -> int:

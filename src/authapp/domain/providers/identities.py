@@ -77,6 +77,7 @@ factor_kinds.register(
     PROVIDER,
     FactorKind(
         state=_issuers(),
+        position=50,
         ways_in=_ways_in,
         delete=deletes_rows(ProviderIdentity.linked_at),
         member="providers",
