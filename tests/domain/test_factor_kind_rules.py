@@ -67,7 +67,7 @@ def test_only_what_can_start_a_session_with_these_settings_is_a_way_in() -> None
         assert enrolled.ways_in(settings(database_url="")) == 1 + 2 + 1 + 1
         assert enrolled.ways_in(settings(database_url="", origins=None, rp_id=None)) == 1 + 0 + 1 + 1
         assert enrolled.ways_in(settings(database_url="", providers=None, redirect_uris=None)) == 1 + 2 + 0 + 1
-        nothing = EnrolledFactors({"password": False, "passkey": 0, "provider": None, "badge": None})
+        nothing = EnrolledFactors({"password": False, "passkey": 0, "provider": [], "badge": None})
         assert nothing.ways_in(settings(database_url="")) == 0
     finally:
         factor_kinds.unregister("badge")

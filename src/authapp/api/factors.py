@@ -10,7 +10,7 @@ from authapp.api.context import request_context
 from authapp.api.guards import multi_factor, recent, requires, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
-from authapp.api.schemas.factors import FactorsSchema
+from authapp.api.schemas.factor_kinds import FactorsSchema
 from authapp.domain.factors.enrolled import shown_factors
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services

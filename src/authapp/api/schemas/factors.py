@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_dump, validates_schema
+from marshmallow import Schema, ValidationError, fields, validates_schema
 
+from authapp.api.schemas.factor_kinds import factor_members
 from authapp.api.schemas.fields import NO_NUL, RECOVERY_CODES, Timestamp, code_field
-from authapp.api.schemas.passkeys import AuthenticationCredentialSchema, PasskeySchema
-from authapp.api.schemas.providers import ProviderIdentitySchema
-from authapp.domain.factors.kinds import TOTP, factor_kinds, second_steps
+from authapp.api.schemas.passkeys import AuthenticationCredentialSchema
+from authapp.domain.factors.kinds import RECOVERY_CODE, TOTP, second_steps
+from authapp.domain.factors.password_kind import PASSWORD
 
 CHALLENGE = "AZrHxFs-fVOmsjwdng9KdwyVsUgtBoEDNHFDSg7ZYdzKE0ZN9qOWYzMDbTM3G1J_"
 TOTP_CODE = "287082"
@@ -25,32 +26,11 @@ class RemainingCodesSchema(Schema):
     remaining = fields.Integer(required=True, metadata={"minimum": 0, "examples": [10]})
 
 
-class FactorsSchema(Schema):
-    """What an account can be logged in to with."""
-
-    password = fields.Boolean(required=True, metadata={"description": "Whether the account has a password."})
-    totp = fields.Nested(
-        EnabledFactorSchema, required=True, allow_none=True, metadata={"description": "The authenticator app."}
-    )
-    passkeys = fields.List(fields.Nested(PasskeySchema), required=True)
-    recovery_codes = fields.Nested(RemainingCodesSchema, required=True)
-    providers = fields.List(fields.Nested(ProviderIdentitySchema), required=True)
-
-    @post_dump(pass_original=True)
-    def add_other_kinds(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Add the members of kinds that are registered elsewhere, as they are."""
-        return {**original, **data}
-
-
-def describe_kinds(schemas: dict[str, Any]) -> None:
-    """Add the kinds that are registered by now to the schemas of a document: their names, and the members of others."""
-    for name in ("SecondFactor", "StepUp"):
-        if (schema := schemas.get(name)) is not None:
-            schema["properties"]["factor"]["enum"] = list(second_steps())
-    if (schema := schemas.get("Factors")) is not None:
-        members = {kind.member or name: dict(kind.member_schema or {}) for name, kind in factor_kinds.items()}
-        schema["properties"] = {**members, **schema["properties"]}
-        schema["required"] = sorted(schema["properties"])
+factor_members[PASSWORD] = fields.Boolean(metadata={"description": "Whether the account has a password."})
+factor_members[TOTP] = fields.Nested(
+    EnabledFactorSchema, allow_none=True, metadata={"description": "The authenticator app."}
+)
+factor_members[RECOVERY_CODE] = fields.Nested(RemainingCodesSchema)
 
 
 class EnrolmentSchema(Schema):

@@ -1,6 +1,6 @@
 """Attempts at a second factor, in a login and in a step-up: which are accepted, and how wrong codes are counted."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -27,8 +27,11 @@ class FactorAttempts:
 
         Recovery codes alone are none: they replace a factor.
         """
-        accepted = factors_of(user_id).accepted_factors(first_factor=first_factor)
-        return [name for name in accepted if name in self._provers]
+        return self.provable(factors_of(user_id).accepted_factors(first_factor=first_factor))
+
+    def provable(self, factors: Iterable[str]) -> list[str]:
+        """Return those of these kinds that can be proven now."""
+        return [name for name in factors if name in self._provers]
 
     def prover(self, user_id: UUID, factor: str, *, first_factor: str | None = None) -> Prover:
         """Return the prover of a kind that is accepted. Raises ``SecondFactorInvalid``."""

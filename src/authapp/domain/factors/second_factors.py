@@ -38,11 +38,12 @@ class SecondFactors:
     def _require(self, _app: object, *, result: AuthenticationResult, **_: object) -> None:
         if MULTI_FACTOR in result.amr:
             return
-        if not factors_of(result.user_id).accepted_factors(first_factor=result.factor):
+        accepted = factors_of(result.user_id).accepted_factors(first_factor=result.factor)
+        if not accepted:
             return
         if not result.starts_session:
             raise SecondFactorRequired
-        names = self._attempts.accepted(result.user_id, first_factor=result.factor)
+        names = self._attempts.provable(accepted)
         seconds = int(pending_logins.LIFETIME.total_seconds())
         raise SecondFactorRequired(challenge=pending_logins.issue(result), factors=names, expires_in=seconds)
 

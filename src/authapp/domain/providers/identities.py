@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, func, select
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.exc import IntegrityError
 
 from authapp import clock
@@ -63,8 +64,8 @@ def unique_identity(refusal: Callable[[], Refusal]) -> Iterator[None]:
 
 
 def _issuers() -> Any:
-    issuers = select(func.array_agg(ProviderIdentity.issuer)).where(ProviderIdentity.user_id == USER_ID)
-    return issuers.scalar_subquery()
+    issuers = func.coalesce(func.array_agg(ProviderIdentity.issuer), array([], type_=Text))
+    return select(issuers).where(ProviderIdentity.user_id == USER_ID).scalar_subquery()
 
 
 def _ways_in(issuers: Sequence[str], settings: Settings) -> int:
