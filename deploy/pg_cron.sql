@@ -18,7 +18,7 @@ SELECT cron.schedule('authapp-prune-pending-logins', '*/10 * * * *', $$DELETE FR
 
 SELECT cron.schedule('authapp-prune-totp-factors', '*/10 * * * *', $$DELETE FROM totp_factors WHERE user_id IN (SELECT user_id FROM totp_factors WHERE created_at < now() - interval '10 minutes' AND confirmed_at IS NULL ORDER BY created_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
-SELECT cron.schedule('authapp-prune-spent-challenges', '*/10 * * * *', $$DELETE FROM spent_challenges WHERE (user_id, challenge_hash) IN (SELECT user_id, challenge_hash FROM spent_challenges WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
+SELECT cron.schedule('authapp-prune-used-challenges', '*/10 * * * *', $$DELETE FROM used_challenges WHERE (user_id, challenge_hash) IN (SELECT user_id, challenge_hash FROM used_challenges WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);
 
 -- API keys, a month after they have expired.
 SELECT cron.schedule('authapp-prune-api-keys', '*/10 * * * *', $$DELETE FROM api_keys WHERE (user_id, id) IN (SELECT user_id, id FROM api_keys WHERE expires_at < now() - interval '30 days' ORDER BY expires_at LIMIT 50000 FOR UPDATE SKIP LOCKED)$$);

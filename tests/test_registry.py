@@ -129,6 +129,6 @@ def test_what_the_package_registers_itself_is_there() -> None:
     assert "admin" not in permissions
     assert list(token_claims) == []
     tables = {"address_limits", "api_keys", "one_time_tokens", "outgoing_mail", "roles", "sessions"}
-    tables |= {"foreign_hash_marks", "pending_logins", "spent_challenges", "token_blocklist", "totp_factors"}
+    tables |= {"foreign_hash_marks", "pending_logins", "used_challenges", "token_blocklist", "totp_factors"}
     assert set(prunables) == tables
     assert all(sentence.endswith((".", ").")) for _, sentence in [*permissions.items(), *event_types.items()])

@@ -3,7 +3,7 @@
 GRANT SELECT, INSERT, UPDATE, DELETE
     ON users, sessions, token_blocklist, roles, user_roles, login_throttles, address_limits, one_time_tokens,
     outgoing_mail, totp_factors, recovery_codes, pending_logins, passkeys,
-    spent_challenges, api_keys, provider_identities, foreign_hash_marks TO authapp;
+    used_challenges, api_keys, provider_identities, foreign_hash_marks TO authapp;
 GRANT SELECT, INSERT ON audit_events TO authapp;
 GRANT SELECT ON alembic_version TO authapp;
 

@@ -31,16 +31,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("credential_id", name=op.f("uq_passkeys_credential_id")),
     )
     op.create_table(
-        "spent_challenges",
+        "used_challenges",
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("challenge_hash", sa.LargeBinary(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("user_id", "challenge_hash", name=op.f("pk_spent_challenges")),
+        sa.PrimaryKeyConstraint("user_id", "challenge_hash", name=op.f("pk_used_challenges")),
     )
-    op.create_index(op.f("ix_spent_challenges_expires_at"), "spent_challenges", ["expires_at"])
+    op.create_index(op.f("ix_used_challenges_expires_at"), "used_challenges", ["expires_at"])
 
 
 def downgrade() -> None:
     """Revert the migration. Accounts without a password can then not log in with a passkey."""
-    op.drop_table("spent_challenges")
+    op.drop_table("used_challenges")
     op.drop_table("passkeys")

@@ -24,20 +24,21 @@ from authapp import (
 )
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.factors import recovery_code_proofs
+from authapp.domain.audit import EventType
+from authapp.domain.factors import recovery_code_factors
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.pending_logins import MAX_FAILURES
-from authapp.domain.factors.second_factors import SENT_CODES
+from authapp.domain.hooks import credentials_voiding
 from authapp.domain.services import Services
-from authapp.errors import LastWayIn, SecondFactorRequired
+from authapp.errors import LastWayIn, SecondFactorInvalid, SecondFactorRequired
 from authapp.models import User
 from authenticator import add_passkey
 from databases import Databases
-from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
+from factories import GUEST, PASSWORD, Api, a_session, a_user, events_of, problem
 from factors import an_app, challenge_of, second_step
 from registered_kinds import app_with_kind
 
-CODE = "fax-4711"
+CODE, RAISES = "fax-4711", "fax-9999"
 
 fax_machines = Table(
     "fax_machines", MetaData(), Column("user_id", Uuid), Column("added_at", DateTime(timezone=True), default=func.now())
@@ -45,7 +46,9 @@ fax_machines = Table(
 
 
 def prove(attempt: FactorAttempt, _context: RequestContext) -> tuple[str, ...]:
-    return ("fax",) if attempt.proof == CODE else ()
+    if attempt.answer == RAISES:
+        raise SecondFactorInvalid
+    return ("fax",) if attempt.answer == CODE else ()
 
 
 def delete_machines(user_id: UUID, since: datetime | None) -> int:
@@ -54,20 +57,17 @@ def delete_machines(user_id: UUID, since: datetime | None) -> int:
     return int(result.rowcount)
 
 
-SENT_TO = {"type": "object", "required": ["sent_to"], "properties": {"sent_to": {"type": "string"}}}
-
 NUMBER = {"type": "object", "required": ["number"], "properties": {"number": {"type": "integer"}}}
 
 FAX_STEP = SecondStep(
-    prover=lambda _tools: Prover(prove, lambda _user_id, _bound_to: {"sent_to": "a fax machine"}),
+    prover=lambda _tools: Prover(prove),
     codes=CodeRules(fits=lambda code: code.startswith("fax")),
-    options_schema=SENT_TO,
 )
 
 FAX = FactorKind(
     state=select(func.count()).where(fax_machines.c.user_id == FactorKind.user_id).scalar_subquery(),
     second_step=FAX_STEP,
-    is_way_in=True,
+    ways_in=lambda number, _settings: number,
     delete=delete_machines,
     member="fax_machines",
     show=lambda _user_id, number: {"number": number},
@@ -108,33 +108,6 @@ def test_it_is_asked_for_at_a_login_and_completes_it(app: Flask, api: Api, user:
     assert (session["amr"], session["acr"]) == (["pwd", "fax", "mfa"], "mfa")
 
 
-def test_a_code_may_have_to_be_asked_for(app: Flask, api: Api, user: User) -> None:
-    add_machine(app, user)
-    body = {"challenge": challenge_of(api, user), "factor": "fax"}
-    asked = api.post("/auth/second-factors", body)
-    assert (asked.status_code, asked.get_json()) == (200, {"sent_to": "a fax machine"})
-    problem(api.post("/auth/second-factors", {**body, "factor": "totp"}), 422, "validation_failed")
-    assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
-
-
-def test_of_the_tries_of_a_login_codes_that_are_asked_for_leave_one(app: Flask, api: Api, user: User) -> None:
-    add_machine(app, user)
-    body = {"challenge": challenge_of(api, user), "factor": "fax"}
-    for _ in range(MAX_FAILURES - 1):
-        assert api.post("/auth/second-factors", body).status_code == 200
-    problem(api.post("/auth/second-factors", body), 401, "challenge_invalid")
-    assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
-
-
-def test_codes_that_are_asked_for_are_no_wrong_codes_of_the_account(app: Flask, api: Api, user: User) -> None:
-    add_machine(app, user)
-    for _ in range(3):
-        body = {"challenge": challenge_of(api, user), "factor": "fax"}
-        for _ in range(MAX_FAILURES - 1):
-            assert api.post("/auth/second-factors", body).status_code == 200
-    assert second_step(api, challenge_of(api, user), CODE, "fax").status_code == 200
-
-
 def log_in_by_fax(app: Flask, user: User) -> Any:
     """Do what a route of the registered kind does, once its code was right."""
     with app.app_context():
@@ -146,7 +119,7 @@ def log_in_by_fax(app: Flask, user: User) -> Any:
 def test_a_login_by_its_only_factor_is_asked_for_no_other_and_is_one_factor(app: Flask, api: Api, user: User) -> None:
     add_machine(app, user)
     with app.app_context(), transaction():
-        (code, *_) = recovery_code_proofs.replace_all(user.id)
+        (code, *_) = recovery_code_factors.replace_all(user.id)
     token = log_in_by_fax(app, user).access_token
     assert claims(token)["amr"] == ["fax"]
     stepped_up = api.post("/auth/step-ups", {"factor": "fax", "code": CODE}, token).get_json()["access_token"]
@@ -163,28 +136,8 @@ def test_a_login_by_it_is_completed_by_another_factor_alone(app: Flask, api: Api
     assert refused.value.members["factors"] == ["totp", "recovery_code"]
     challenge = str(refused.value.members["challenge"])
     problem(second_step(api, challenge, CODE, "fax"), 401, "second_factor_invalid")
-    body = {"challenge": challenge, "factor": "fax"}
-    problem(api.post("/auth/second-factors", body), 401, "second_factor_invalid")
     token = second_step(api, challenge, phone.code()).get_json()["access_token"]
     assert claims(token)["amr"] == ["fax", "otp", "mfa"]
-
-
-def test_codes_that_are_asked_for_are_limited_by_account_over_logins_and_step_ups(
-    app: Flask, api: Api, user: User
-) -> None:
-    token = a_session(app, user).access_token
-    add_machine(app, user)
-    for _ in range(SENT_CODES.amount - 1):
-        assert api.post("/auth/step-ups", {"factor": "fax"}, token).status_code == 200
-    body = {"challenge": challenge_of(api, user), "factor": "fax"}
-    assert api.post("/auth/second-factors", body).status_code == 200
-    problem(api.post("/auth/second-factors", body), 429, "too_many_requests")
-    problem(api.post("/auth/step-ups", {"factor": "fax"}, token), 429, "too_many_requests")
-    assert api.post("/auth/second-factors", {**body, "code": CODE}).status_code == 200
-    other = a_user(app)
-    add_machine(app, other)
-    body = {"challenge": challenge_of(api, other), "factor": "fax"}
-    assert api.post("/auth/second-factors", body).status_code == 200
 
 
 def test_a_mere_way_in_is_no_second_step(app: Flask, api: Api, user: User) -> None:
@@ -194,14 +147,26 @@ def test_a_mere_way_in_is_no_second_step(app: Flask, api: Api, user: User) -> No
         problem(api.post("/auth/second-factors", {**body, "factor": way_in}), 422, "validation_failed")
 
 
-def test_a_step_up_may_ask_for_a_code_first(app: Flask, api: Api, user: User) -> None:
+def test_a_code_is_sent_with_the_request_and_not_asked_for(app: Flask, api: Api, user: User) -> None:
     token = a_session(app, user).access_token
-    problem(api.post("/auth/step-ups", {"factor": "fax"}, token), 401, "second_factor_invalid")
     add_machine(app, user)
-    asked = api.post("/auth/step-ups", {"factor": "fax"}, token)
-    assert (asked.status_code, asked.get_json()) == (200, {"sent_to": "a fax machine"})
-    problem(api.post("/auth/step-ups", {"factor": "totp"}, token), 422, "validation_failed")
-    assert api.post("/auth/step-ups", {"factor": "fax", "code": CODE}, token).status_code == 200
+    body = {"challenge": challenge_of(api, user), "factor": "fax"}
+    problem(api.post("/auth/second-factors", body), 422, "validation_failed")
+    problem(api.post("/auth/step-ups", {"factor": "fax"}, token), 422, "validation_failed")
+
+
+def test_a_prover_that_raises_has_refused_a_guess_which_is_counted_and_recorded(
+    app: Flask, api: Api, user: User
+) -> None:
+    token = a_session(app, user).access_token
+    add_machine(app, user)
+    challenge = challenge_of(api, user)
+    for _ in range(MAX_FAILURES):
+        problem(second_step(api, challenge, RAISES, "fax"), 401, "second_factor_invalid")
+    problem(second_step(api, challenge, CODE, "fax"), 401, "challenge_invalid")
+    problem(api.post("/auth/step-ups", {"code": RAISES}, token), 401, "second_factor_invalid")
+    refused = events_of(app, user, EventType.SECOND_FACTOR_REFUSED)
+    assert [event.details for event in refused] == [{"factor": "fax"}] * (MAX_FAILURES + 1)
 
 
 def test_its_codes_are_counted_and_locked_as_those_of_an_app(app: Flask, api: Api, user: User) -> None:
@@ -234,7 +199,7 @@ def test_a_code_of_no_form_hides_no_code_that_has_one(app: Flask, api: Api, user
     token = a_session(app, user).access_token
     add_machine(app, user)
     with app.app_context(), transaction():
-        (code, *_) = recovery_code_proofs.replace_all(user.id)
+        (code, *_) = recovery_code_factors.replace_all(user.id)
     pair = api.post("/auth/step-ups", {"code": code}, token)
     assert pair.status_code == 200, pair.text
     assert api.post("/auth/step-ups", {"code": CODE}, pair.get_json()["access_token"]).status_code == 200
@@ -274,11 +239,6 @@ def test_it_is_in_the_contract(api: Api) -> None:
     # All others are the schema of this package.
     assert listed["additionalProperties"] is False
     assert set(listed["properties"]) == {"password", "totp", "passkeys", "recovery_codes", "providers", "fax_machines"}
-    answer = document["paths"]["/api/v1/auth/second-factors"]["post"]["responses"]["200"]
-    pair, passkeys = ({"$ref": f"#/components/schemas/{name}"} for name in ("TokenPair", "PasskeyRequestOptions"))
-    assert answer["content"]["application/json"]["schema"]["oneOf"] == [pair, passkeys, SENT_TO]
-    answer = document["paths"]["/api/v1/auth/step-ups"]["post"]["responses"]["200"]
-    assert answer["content"]["application/json"]["schema"]["oneOf"] == [pair, SENT_TO]
 
 
 def test_a_reset_deletes_it(app: Flask, api: Api, user: User) -> None:
@@ -291,11 +251,11 @@ def test_a_reset_deletes_it(app: Flask, api: Api, user: User) -> None:
 def test_an_undo_deletes_what_was_added_since(app: Flask, user: User) -> None:
     add_machine(app, user)
     with app.app_context():
-        resets = Services.of(app).factors.resets
+        hooks = Services.of(app).hooks
         for hours, left in ((1, 1), (-1, 0)):
-            with transaction() as session:
+            with transaction():
                 since = clock.now() + timedelta(hours=hours)
-                resets.remove(session.get_one(User, user.id), OPERATOR, since=since)
+                hooks.send_within(credentials_voiding, context=OPERATOR, user_id=user.id, since=since)
             assert factors_of(user.id).states["fax"] == left
 
 
@@ -339,7 +299,7 @@ def test_the_first_one_gives_recovery_codes_and_another_gives_none(app: Flask, a
                 db.session.execute(insert(fax_machines).values(user_id=user.id))
                 given.append(change.added("fax", GUEST))
     first, second = given
-    assert (len(first), second) == (recovery_code_proofs.COUNT, [])
+    assert (len(first), second) == (recovery_code_factors.COUNT, [])
     assert second_step(api, challenge_of(api, user), first[0], "recovery_code").status_code == 200
 
 
@@ -348,5 +308,5 @@ def test_all_kinds_are_read_in_one_statement(app: Flask, user: User) -> None:
     statements: list[str] = []
     with app.app_context():
         event.listen(db.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
-        assert factors_of(user.id).ways_in == 2
+        assert factors_of(user.id).ways_in(Services.of(app).settings) == 2
     assert [statement.count("fax_machines.user_id") for statement in statements] == [1]

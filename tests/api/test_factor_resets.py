@@ -1,10 +1,12 @@
 """Removing the factors of an account: by administrators, by its owner who was robbed, and with the command."""
 
+from typing import Any
+
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
-from authapp import clock
+from authapp import clock, create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.audit import EventType
@@ -16,8 +18,11 @@ from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, Throttle, Tot
 from authapp.models.role import ADMIN
 from cli.invoking import flask_users, succeeded
 from clocks import Time
-from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, problem
+from conftest import dispose
+from databases import Databases
+from factories import GUEST, PASSWORD, Api, a_service, a_session, a_token, a_user, events_of, problem
 from factors import AuthenticatorApp, a_session_with_two_factors, an_app, challenge_of, second_step
+from settings import settings
 
 
 @pytest.fixture
@@ -105,6 +110,35 @@ def test_the_command_does_the_same_and_shows_what_there_is(app: Flask, api: Api,
     assert "totp: -" in succeeded(flask_users(app, "factors", user.username))
 
 
+def test_a_reset_of_nothing_is_neither_recorded_nor_mailed_about_and_ends_no_session(
+    app: Flask, api: Api, user: User, as_admin: str
+) -> None:
+    token = a_session(app, user).access_token
+    with app.app_context(), transaction() as session:
+        session.execute(delete(OutgoingMail))
+    assert api("DELETE", f"/users/{user.id}/factors", as_admin).status_code == 204
+    assert api.get("/ping", token).status_code == 200
+    with app.app_context():
+        assert db.session.scalars(select(OutgoingMail.kind)).all() == []
+    assert events_of(app, user, EventType.FACTOR_RESET) == []
+    assert "has no second factors" in succeeded(flask_users(app, "reset-factors", user.username))
+
+
+@pytest.mark.parametrize("changes", [{}, {"mail_url": None, "mail_from": None, "login_links": "off"}])
+def test_a_service_account_has_no_factors_to_reset_with_mail_or_without(
+    databases: Databases, changes: dict[str, Any]
+) -> None:
+    with databases.migrated() as url:
+        app = create_app(settings(database_url=url, **changes))
+        service, admin, api = a_service(app), a_user(app, roles=[ADMIN]), Api(app.test_client())
+        token = a_session_with_two_factors(app, api, admin, an_app(app, admin)).access_token
+        problem(api("DELETE", f"/users/{service.id}/factors", token), 409, "service_account")
+        assert events_of(app, service, EventType.FACTOR_RESET) == []
+        described = api.client.get("/openapi.json").get_json()["paths"]["/api/v1/users/{user_id}/factors"]["delete"]
+        assert "409" in described["responses"]
+        dispose(app)
+
+
 def test_an_app_that_was_never_confirmed_is_nothing_to_report(app: Flask, api: Api, user: User) -> None:
     api.post("/users/me/totp", {}, a_session(app, user).access_token)
     reset = a_token(app, user, TokenPurpose.RESET_PASSWORD)
@@ -130,6 +164,9 @@ def test_the_link_in_the_mail_removes_what_a_thief_has_added(app: Flask, api: Ap
     assert stored(app) == 0
     assert api.log_in(user.username).status_code == 200
     problem(api("PUT", "/auth/email-verifications", json={"token": link}), 400, "one_time_token_invalid")
+    (reset,) = events_of(app, user, EventType.FACTOR_RESET)
+    assert reset.details["factor"] == "added_lately"
+    assert events_of(app, user, EventType.SESSION_ENDED)[-1].details == {"reason": "factors_changed", "sessions": 1}
 
 
 def test_the_link_leaves_what_was_there_before(app: Flask, api: Api, user: User, time: Time) -> None:

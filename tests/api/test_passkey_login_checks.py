@@ -109,8 +109,8 @@ def test_step_11_a_challenge_for_something_else_is_refused(
 ) -> None:
     options = request_options(api)
     with app.app_context():
-        proofs, user_id = Services.of(app).factors.passkey_proofs, UUID(bytes=authenticator.user_handle)
-        other = proofs.second_factor_options(user_id, b"") if "second" in purpose else creation_options(api, token)
+        assertions, user_id = Services.of(app).factors.passkey_assertions, UUID(bytes=authenticator.user_handle)
+        other = assertions.second_factor_options(user_id, b"") if "second" in purpose else creation_options(api, token)
     options["challenge"] = options["challenge_id"] = other["challenge"]
     problem(send_login(api, options, authenticator.get(options)), 401, "passkey_invalid")
 
@@ -263,13 +263,13 @@ def test_step_5_a_second_factor_is_bound_to_its_login_and_to_the_user(
 ) -> None:
     other = a_user(app)
     theirs = add_passkey(api, a_session(app, other).access_token)
-    proofs = Services.of(app).factors.passkey_proofs
+    assertions = Services.of(app).factors.passkey_assertions
 
     def prove(signer: Authenticator, *, signed_for: bytes = b"login", sent_with: bytes = b"login") -> tuple[str, ...]:
         with app.app_context(), transaction():
-            options = proofs.second_factor_options(user.id, signed_for)
+            options = assertions.second_factor_options(user.id, signed_for)
             answer = PasskeyAnswer(signer.get(options, userHandle=None))
-            return proofs.prove(user.id, answer, ChallengePurpose.SECOND_FACTOR, sent_with, GUEST)
+            return assertions.prove(user.id, answer, ChallengePurpose.SECOND_FACTOR, sent_with, GUEST)
 
     assert prove(authenticator) == ("hwk", "user", "mfa")
     assert prove(authenticator, sent_with=b"another") == ()
@@ -280,6 +280,6 @@ def test_step_5_a_second_factor_is_bound_to_its_login_and_to_the_user(
     assert prove(authenticator) == ()
     authenticator.flags = UP | UV
     with app.app_context():
-        options = proofs.second_factor_options(user.id, b"login")
+        options = assertions.second_factor_options(user.id, b"login")
     assert [each["id"] for each in options["allowCredentials"]] == [base64url.encode(authenticator.credential_id)]
     assert options["userVerification"] == "preferred"

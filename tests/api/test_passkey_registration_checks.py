@@ -252,6 +252,16 @@ def test_step_25_an_id_has_at_most_1023_bytes(api: Api, token: str) -> None:
     assert register(api, token, Authenticator(credential_id=b"x" * 1023)).status_code == 201
 
 
+def test_a_public_key_has_at_most_1024_bytes(api: Api, token: str) -> None:
+    authenticator = Authenticator()
+    key = cose_key(authenticator.key, ES256)
+    rest = 1024 - len(cbor2.dumps({**key, 99: bytes(600)})) + 600
+    refused(api, token, authenticator, cose={**key, 99: bytes(rest + 1)})
+    assert register(api, token, authenticator, cose={**key, 99: bytes(rest)}).status_code == 201
+    largest = Authenticator(RS256, key=rsa.generate_private_key(65_537, 4096))
+    assert register(api, token, largest).status_code == 201
+
+
 def test_step_26_a_credential_is_registered_once_over_all_users(app: Flask, api: Api, token: str) -> None:
     authenticator = add_passkey(api, token)
     problem(register(api, token, authenticator), 401, "passkey_invalid")

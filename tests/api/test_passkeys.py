@@ -10,8 +10,9 @@ from flask import Flask
 from sqlalchemy import update
 from test_step_ups import claims
 
+from authapp import clock
 from authapp.database.session import transaction
-from authapp.models import User, UserStatus
+from authapp.models import ProviderIdentity, User, UserStatus
 from authapp.security import base64url
 from authenticator import (
     BE,
@@ -183,6 +184,33 @@ def test_the_last_way_in_stays(app: Flask, api: Api) -> None:
     assert api("DELETE", f"/users/me/passkeys/{first}", token).status_code == 204
     problem(api("DELETE", f"/users/me/passkeys/{second}", token), 409, "last_way_in")
     assert len(passkeys(api, token)) == 1
+
+
+def test_a_provider_that_is_no_longer_configured_is_no_way_in(app: Flask, api: Api, user: User, token: str) -> None:
+    add_passkey(api, token)
+    linked = {"user_id": user.id, "subject": "1", "linked_at": clock.now()}
+    with app.app_context(), transaction() as session:
+        session.add(ProviderIdentity(**linked, provider="gone", issuer="https://gone.example"))
+        session.get_one(User, user.id).password_hash = None
+    (passkey,) = api.get("/users/me/passkeys", token).get_json()["items"]
+    problem(api("DELETE", f"/users/me/passkeys/{passkey['id']}", token), 409, "last_way_in")
+    with app.app_context(), transaction() as session:
+        session.add(ProviderIdentity(**linked, provider="example", issuer="https://op.invalid"))
+    assert api("DELETE", f"/users/me/passkeys/{passkey['id']}", token).status_code == 204
+
+
+def test_without_origins_a_passkey_is_no_way_in(
+    app: Flask, api: Api, user: User, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_passkey(api, token)
+    with app.app_context(), transaction() as session:
+        linked = {"user_id": user.id, "subject": "1", "linked_at": clock.now()}
+        session.add(ProviderIdentity(**linked, provider="example", issuer="https://op.invalid"))
+        session.get_one(User, user.id).password_hash = None
+    reconfigured(app, monkeypatch, origins=None, rp_id=None)
+    problem(api("DELETE", "/users/me/providers/example", token), 409, "last_way_in")
+    reconfigured(app, monkeypatch)
+    assert api("DELETE", "/users/me/providers/example", token).status_code == 204
 
 
 def test_who_has_a_password_may_delete_the_last_passkey(api: Api, token: str) -> None:

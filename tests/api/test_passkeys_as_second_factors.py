@@ -14,7 +14,7 @@ from authapp.domain.factors.pending_logins import MAX_FAILURES
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, User
 from authapp.security import base64url
-from authapp.security.passkey_responses import Credential
+from authapp.security.passkey_responses import PublicKeyCredentialJSON
 from authenticator import UP, Authenticator, add_passkey
 from clocks import Time
 from domain.concurrently import at_once
@@ -35,7 +35,7 @@ def options_for(api: Api, challenge: str) -> dict[str, Any]:
     return options
 
 
-def answer(api: Api, challenge: str, credential: Credential) -> Any:
+def answer(api: Api, challenge: str, credential: PublicKeyCredentialJSON) -> Any:
     return api.post("/auth/second-factors", {"challenge": challenge, "factor": "passkey", "credential": credential})
 
 

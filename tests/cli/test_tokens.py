@@ -46,15 +46,15 @@ def kept(app: Flask) -> tuple[int, int]:
 def pruned(**counts: int) -> dict[str, int]:
     """Return what ``prune --json`` prints when it removes ``counts`` rows, and none of any other kind."""
     kinds = ("blocklisted_tokens", "sessions", "limits", "one_time_tokens", "deleted_roles", "unsent_mails")
-    kinds += ("api_keys", "foreign_hash_marks", "pending_logins", "spent_challenges", "unconfirmed_totp_factors")
+    kinds += ("api_keys", "foreign_hash_marks", "pending_logins", "used_challenges", "unconfirmed_totp_factors")
     return dict.fromkeys(kinds, 0) | counts
 
 
 def in_words(blocklisted: int = 0, one_time: int = 0) -> str:
     """Return what ``prune`` prints when it removes so many tokens, and nothing else."""
     tokens = f"0 api_keys, {blocklisted} blocklisted_tokens, 0 deleted_roles, 0 foreign_hash_marks, 0 limits"
-    others = f"{one_time} one_time_tokens, 0 pending_logins, 0 sessions, 0 spent_challenges, 0 unconfirmed_totp_factors"
-    return f"Removed {tokens}, {others} and 0 unsent_mails.\n"
+    others = f"{one_time} one_time_tokens, 0 pending_logins, 0 sessions, 0 unconfirmed_totp_factors, 0 unsent_mails"
+    return f"Removed {tokens}, {others} and 0 used_challenges.\n"
 
 
 def test_nothing_is_pruned_while_it_is_needed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

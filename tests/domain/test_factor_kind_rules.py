@@ -10,9 +10,6 @@ from sqlalchemy import false
 from authapp import CodeRules, FactorKind, Prover, SecondStep, create_app, factor_kinds
 from authapp.config import SettingsError
 from authapp.domain.factors.enrolled import EnrolledFactors
-from authapp.domain.factors.passkey_challenges import PasskeyChallenges
-from authapp.domain.factors.passkey_proofs import PasskeyProofs
-from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.services import Services
 from settings import settings
 
@@ -62,25 +59,26 @@ def test_a_second_factor_of_another_package_brings_the_routes() -> None:
         factor_kinds.unregister("badge")
 
 
-def test_a_way_in_whose_state_is_no_number_is_one() -> None:
-    factor_kinds.register("badge", FactorKind(state=false(), is_way_in=True))
+def test_only_what_can_start_a_session_with_these_settings_is_a_way_in() -> None:
+    factor_kinds.register("badge", FactorKind(state=false(), ways_in=lambda _time, _settings: 1))
     try:
-        states = {"password": True, "passkey": 2, "badge": datetime.now(UTC)}
-        assert EnrolledFactors(states).ways_in == 4
-        assert EnrolledFactors({**states, "badge": None}).ways_in == 3
+        issuers = ["https://op.invalid", "https://gone.example"]
+        enrolled = EnrolledFactors({"password": True, "passkey": 2, "provider": issuers, "badge": datetime.now(UTC)})
+        assert enrolled.ways_in(settings(database_url="")) == 1 + 2 + 1 + 1
+        assert enrolled.ways_in(settings(database_url="", origins=None, rp_id=None)) == 1 + 0 + 1 + 1
+        assert enrolled.ways_in(settings(database_url="", providers=None, redirect_uris=None)) == 1 + 2 + 0 + 1
+        nothing = EnrolledFactors({"password": False, "passkey": 0, "provider": [], "badge": None})
+        assert nothing.ways_in(settings(database_url="")) == 0
     finally:
         factor_kinds.unregister("badge")
 
 
-@pytest.mark.parametrize("made_once", [TotpFactors, PasskeyProofs, PasskeyChallenges])
-def test_an_application_has_one_of_each_prover(made_once: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Any] = []
-    make: Any = made_once.__init__  # type: ignore[misc]  # it is called as it is written here
-
-    def count(self: Any, *args: Any) -> None:
-        made.append(self)
-        make(self, *args)
-
-    monkeypatch.setattr(made_once, "__init__", count)
-    create_app(settings(database_url="postgresql+psycopg2:///nowhere"))
-    assert len(made) == 1
+def test_kinds_are_in_the_order_of_their_positions_whoever_is_registered_first() -> None:
+    assert list(factor_kinds) == ["password", "totp", "passkey", "recovery_code", "provider"]
+    factor_kinds.register("badge", FactorKind(state=false(), position=25))
+    factor_kinds.register("pager", FactorKind(state=false()))
+    try:
+        assert list(factor_kinds) == ["password", "totp", "badge", "passkey", "recovery_code", "provider", "pager"]
+    finally:
+        factor_kinds.unregister("badge")
+        factor_kinds.unregister("pager")

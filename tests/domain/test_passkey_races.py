@@ -37,13 +37,13 @@ def test_one_answer_sent_twenty_times_at_once_starts_one_session(app: Flask, aut
 def test_one_answer_sent_twenty_times_at_once_proves_one_second_factor(
     app: Flask, user: User, authenticator: Authenticator
 ) -> None:
-    proofs = Services.of(app).factors.passkey_proofs
+    assertions = Services.of(app).factors.passkey_assertions
     with app.app_context():
-        answer = PasskeyAnswer(authenticator.get(proofs.second_factor_options(user.id, b"login")))
+        answer = PasskeyAnswer(authenticator.get(assertions.second_factor_options(user.id, b"login")))
 
     def prove() -> tuple[str, ...]:
         with transaction():
-            return proofs.prove(user.id, answer, ChallengePurpose.SECOND_FACTOR, b"login", GUEST)
+            return assertions.prove(user.id, answer, ChallengePurpose.SECOND_FACTOR, b"login", GUEST)
 
     outcomes = at_once(app, *[prove] * AT_ONCE)
     assert Counter(outcomes) == {("hwk", "user", "mfa"): 1, (): AT_ONCE - 1}

@@ -196,7 +196,7 @@ def test_codes_are_accepted_between_any_two_batches(
     for _ in reencryption._batches(BOTH, encrypted_tables["totp_factors"], FIRST.kid):
         time.passes(minutes=1)
         with transaction():
-            assert all(factors.consume(user.id, code(secret)) for user, secret in phones)
+            assert all(factors.use(user.id, code(secret)) for user, secret in phones)
     assert needed_key_ids() == [SECOND.kid]
 
 

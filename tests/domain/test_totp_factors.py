@@ -42,7 +42,7 @@ def confirm(factors: TotpFactors, user: User, code: str) -> bool:
 
 def use(factors: TotpFactors, user: User, code: str) -> bool:
     with transaction():
-        return factors.consume(user.id, code)
+        return factors.use(user.id, code)
 
 
 def remove(factors: TotpFactors, user: User) -> bool:

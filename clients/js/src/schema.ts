@@ -4393,6 +4393,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["NotFoundProblem"];
                 };
             };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ServiceAccountProblem"];
+                };
+            };
             503: {
                 headers: {
                     "Retry-After": number;

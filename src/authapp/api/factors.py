@@ -10,11 +10,11 @@ from authapp.api.context import request_context
 from authapp.api.guards import multi_factor, recent, requires, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
-from authapp.api.schemas.factors import FactorsSchema
+from authapp.api.schemas.factor_kinds import FactorsSchema
 from authapp.domain.factors.enrolled import shown_factors
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
-from authapp.errors import ResourceNotFound
+from authapp.errors import ResourceNotFound, ServiceAccount
 
 blueprint = Blueprint("factors", __name__, description="Second factors")
 resets = Blueprint("factor_resets", __name__, description="Second factors")
@@ -33,11 +33,12 @@ def list_own_factors() -> dict[str, Any]:
 @multi_factor
 @requires(Permission.USERS_WRITE)
 @resets.response(204)
-@refuses(ResourceNotFound)
+@refuses(ResourceNotFound, ServiceAccount)
 def reset_factors(user_id: UUID) -> Response:
     """Remove all second factors of a user.
 
-    It is for an owner who has lost them all. Every session of the account ends, and its owner gets a mail.
+    It is for an owner who has lost them all. Every session of the account ends, and its owner gets a mail. If there are
+    none, nothing happens.
     """
     Services.of(current_app).factors.resets.reset(user_id, request_context())
     return no_content()

@@ -27,7 +27,7 @@ from authapp.api.properties import describe_enum, describe_parameter
 from authapp.api.refusal_responses import LIMIT_OF_EVERY_ROUTE, add_responses, refusals_of, responses_of
 from authapp.api.requirements import Requirement
 from authapp.api.responses import as_json
-from authapp.api.schemas.factors import describe_other_kinds
+from authapp.api.schemas.factor_kinds import describe_kinds
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.domain.services import Services
@@ -159,11 +159,11 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
     @cached_property
     def json(self) -> bytes:
         """The document as JSON text; generated on first use, when all blueprints have been registered."""
+        describe_kinds(self.spec.components.schemas, self.ma_plugin.converter)
         document = deepcopy(self.spec.to_dict())
         # The library adds a schema for pagination by page numbers to every document. Lists here use cursors.
         schemas: dict[str, Any] = document["components"]["schemas"]
         schemas.pop("PaginationMetadata", None)
-        describe_other_kinds(schemas)
         schemes = _schemes(self._app.extensions[EXTENSION].authenticators)
         document["components"].setdefault("securitySchemes", {}).update(schemes)
         for view in self._app.view_functions.values():

@@ -8,7 +8,7 @@ from authapp.api.context import request_context
 from authapp.api.guards import limited, public
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import as_json
-from authapp.api.schemas.factors import CHALLENGE, TOTP_CODE, AnsweredSchemas, SecondFactorSchema
+from authapp.api.schemas.factors import CHALLENGE, TOTP_CODE, SecondFactorSchema
 from authapp.api.schemas.passkeys import PasskeyRequestOptionsSchema
 from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain import hooks
@@ -19,7 +19,7 @@ from authapp.errors import ChallengeInvalid, SecondFactorInvalid
 blueprint = Blueprint("second_factors", __name__, description="Second factors")
 
 
-_EITHER = {"oneOf": AnsweredSchemas(TokenPairSchema, PasskeyRequestOptionsSchema)}
+_EITHER = {"oneOf": [TokenPairSchema, PasskeyRequestOptionsSchema]}
 _EITHER_IS = "The tokens, or what to ask a passkey with."
 
 
@@ -39,7 +39,7 @@ def complete_login(body: dict[str, Any]) -> Response:
     """
     second_factors, context = Services.of(current_app).factors.second_factors, request_context()
     token, factor = body["challenge"], body["factor"]
-    proof = body.get("code", body.get("credential"))
-    if proof is None:
+    answer = body.get("code", body.get("credential"))
+    if answer is None:
         return as_json(second_factors.options(token, factor), 200)
-    return as_json(TokenPairSchema().dump(second_factors.log_in(token, factor, proof, context)), 200)
+    return as_json(TokenPairSchema().dump(second_factors.log_in(token, factor, answer, context)), 200)

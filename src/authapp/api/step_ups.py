@@ -1,23 +1,18 @@
 """Blueprint ``step_ups``: the user of a session is authenticated again."""
 
 from typing import Any
-from uuid import UUID
 
-from flask import Response, current_app
+from flask import current_app
 
 from authapp.api import jwt_extended
 from authapp.api.context import request_context
 from authapp.api.guards import limited, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
-from authapp.api.responses import as_json
-from authapp.api.schemas.factors import AnsweredSchemas
 from authapp.api.schemas.step_ups import StepUpSchema
 from authapp.api.schemas.tokens import TokenPairSchema
 from authapp.domain.services import Services
+from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import PasskeyInvalid, PermissionDenied, SecondFactorInvalid, StepUpRequired, WrongPassword
-
-_EITHER = {"oneOf": AnsweredSchemas(TokenPairSchema)}
-_EITHER_IS = "The tokens."
 
 blueprint = Blueprint("step_ups", __name__, description="Authenticating again")
 
@@ -26,17 +21,13 @@ blueprint = Blueprint("step_ups", __name__, description="Authenticating again")
 @limited("password")
 @without_required_factor
 @blueprint.arguments(StepUpSchema, example={"password": "a long sentence is easy to keep"})
-@blueprint.response(200)
-@blueprint.doc(responses={"200": {"description": _EITHER_IS, "content": {"application/json": {"schema": _EITHER}}}})
+@blueprint.response(200, TokenPairSchema)
 @refuses(WrongPassword, SecondFactorInvalid, PasskeyInvalid, StepUpRequired, PermissionDenied)
-def create_step_up(body: dict[str, Any]) -> Response:
+def create_step_up(body: dict[str, Any]) -> TokenPair:
     """Authenticate again.
 
     The answer is a new token pair of the same session (RFC 9470): it is fresh, and `auth_time` is now. The access token
     of the request is revoked, and the refresh token is replaced.
     """
-    services, claims, context = Services.of(current_app), jwt_extended.claims(), request_context()
-    ((method, proof),) = body.items()
-    if method == "options":
-        return as_json(services.factors.second_factors.step_up_options(UUID(claims["sub"]), proof, context), 200)
-    return as_json(TokenPairSchema().dump(services.step_ups.step_up(method, proof, claims, context)), 200)
+    ((method, answer),) = body.items()
+    return Services.of(current_app).step_ups.step_up(method, answer, jwt_extended.claims(), request_context())

@@ -125,15 +125,18 @@ def factors(name: str, as_json: bool) -> None:
         print_json(found)
         return
     for field, value in found.items():
-        click.echo(f"{field}: {value or '-'}")
+        shown = ", ".join(value) if isinstance(value, list) else value
+        click.echo(f"{field}: {shown or '-'}")
 
 
 @users.command("reset-factors")
 @name_argument
 def reset_factors(name: str) -> None:
     """Remove all second factors of an account, and end its sessions: for an owner who has lost them."""
-    user = services().factors.resets.reset(name, OPERATOR)
-    click.echo(f"Removed the second factors of {user.username}, and ended its sessions.")
+    if services().factors.resets.reset(name, OPERATOR):
+        click.echo(f"Removed the second factors of {name}, and ended its sessions.")
+    else:
+        click.echo(f"{name} has no second factors.")
 
 
 @users.command("verify-email")

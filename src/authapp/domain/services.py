@@ -38,7 +38,7 @@ from authapp.domain.rate_limits import RateLimits
 from authapp.domain.roles.roles import Roles
 from authapp.domain.sessions.introspection import Introspection
 from authapp.domain.sessions.sessions import Sessions
-from authapp.domain.sessions.step_up import StepUps
+from authapp.domain.sessions.step_ups import StepUps
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
 from authapp.domain.users.erasure import Erasure
@@ -136,14 +136,7 @@ class Services:
             used_api_keys=used_api_keys,
             client_credentials=ClientCredentials(api_key_verifier, tokens),
             sessions=sessions,
-            step_ups=StepUps(
-                tokens,
-                {
-                    "password": factors.second_factors.reauthenticate_by_password,
-                    "factor": factors.second_factors.reauthenticate,
-                    "credential": factors.passkey_login.reauthenticate,
-                },
-            ),
+            step_ups=StepUps(tokens, factors.step_up_methods.by_name()),
             factors=factors,
             introspection=Introspection(tokens, principals, sessions, refresh_retry=_refresh_retry(settings)),
             accounts=accounts,
@@ -165,7 +158,7 @@ class Services:
             rate_limits=rate_limits,
             one_time_tokens=core.one_time_tokens,
             mail=mail,
-            email=EmailServices.build(core, mail, accounts, sessions, factors.resets),
+            email=EmailServices.build(core, mail, accounts, sessions),
             providers=ProviderServices.build(core, accounts, sessions, factors.changes),
             encryption_keys=encryption_keys,
             pruning=Pruning(

@@ -29,7 +29,7 @@ class LastWayIn(Conflict):
     """Without this, nobody could log in to the account any more.
 
     Set a password, add another passkey or link a provider first. Recovery codes and authenticator apps do not count:
-    they are second factors.
+    they are second factors. Nor does a provider that this service no longer has.
     """
 
     code = "last_way_in"

@@ -14,9 +14,9 @@ from authapp.models.rate_limit_counter import RateLimitCounter
 from authapp.models.recovery_code import RecoveryCode
 from authapp.models.role import Role, UserRole
 from authapp.models.session import EndReason, Session
-from authapp.models.spent_challenge import SpentChallenge
 from authapp.models.throttle import Throttle
 from authapp.models.totp_factor import TotpFactor
+from authapp.models.used_challenge import UsedChallenge
 from authapp.models.user import User, UserKind, UserStatus
 
 TABLES = frozenset(
@@ -40,9 +40,9 @@ __all__ = [
     "RecoveryCode",
     "Role",
     "Session",
-    "SpentChallenge",
     "Throttle",
     "TotpFactor",
+    "UsedChallenge",
     "User",
     "UserKind",
     "UserRole",

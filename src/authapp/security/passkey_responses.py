@@ -34,8 +34,11 @@ ALGORITHMS = (
 
 RSA_BITS = range(2048, 4096 + 1)
 CREDENTIAL_ID_MAX_BYTES = 1023
+PUBLIC_KEY_MAX_BYTES = 1024
+"""What is stored with a passkey, and read with each list of them. An RSA key of 4096 bits has 530 bytes."""
 
-Credential = Mapping[str, Any]
+
+PublicKeyCredentialJSON = Mapping[str, Any]
 """A ``RegistrationResponseJSON`` or ``AuthenticationResponseJSON`` (WebAuthn L3, section 5.1): what a page sends."""
 
 
@@ -64,23 +67,25 @@ class Assertion:
     user_verified: bool
 
 
-def challenge_of(credential: Credential) -> bytes:
+def challenge_of(credential: PublicKeyCredentialJSON) -> bytes:
     """Return the challenge that was signed. Raises ``ResponseRefused``."""
     return _decoded(_client_data(credential).get("challenge"))
 
 
-def credential_id_of(credential: Credential) -> bytes:
+def credential_id_of(credential: PublicKeyCredentialJSON) -> bytes:
     """Return the id of the credential. Raises ``ResponseRefused``."""
     return _decoded(credential.get("rawId"))
 
 
-def user_handle_of(credential: Credential) -> bytes | None:
+def user_handle_of(credential: PublicKeyCredentialJSON) -> bytes | None:
     """Return the ``user.id`` that the authenticator stored, if it tells. Raises ``ResponseRefused``."""
     handle = credential["response"].get("userHandle")
     return None if handle is None else _decoded(handle)
 
 
-def verify_registration(credential: Credential, challenge: bytes, party: RelyingParty) -> RegisteredCredential:
+def verify_registration(
+    credential: PublicKeyCredentialJSON, challenge: bytes, party: RelyingParty
+) -> RegisteredCredential:
     """Return the credential that was made with ``challenge``. Raises ``ResponseRefused`` (section 7.1)."""
     _check_framing(credential)
     with _refusing():
@@ -109,7 +114,7 @@ def verify_registration(credential: Credential, challenge: bytes, party: Relying
 
 
 def verify_assertion(
-    credential: Credential,
+    credential: PublicKeyCredentialJSON,
     challenge: bytes,
     party: RelyingParty,
     *,
@@ -157,7 +162,7 @@ def _refusing() -> Iterator[None]:
         raise ResponseRefused(f"{type(error).__name__}: {error}") from error
 
 
-def _check_framing(credential: Credential) -> None:
+def _check_framing(credential: PublicKeyCredentialJSON) -> None:
     """Refuse what the library lets pass: encodings that are not canonical, and pages within other pages."""
     for name in ("attestationObject", "authenticatorData", "signature", "userHandle"):
         if (value := credential["response"].get(name)) is not None:
@@ -168,7 +173,7 @@ def _check_framing(credential: Credential) -> None:
         raise ResponseRefused("the page was in a frame of another site")
 
 
-def _client_data(credential: Credential) -> dict[str, Any]:
+def _client_data(credential: PublicKeyCredentialJSON) -> dict[str, Any]:
     try:
         return strict_json.loads_object(_decoded(credential["response"].get("clientDataJSON")))
     except ValueError as error:
@@ -191,7 +196,10 @@ def _check_attestation(attestation: bytes) -> None:
 
 
 def _check_key(public_key: bytes) -> None:
-    """Refuse a key that is not of its algorithm, so that no login fails for a passkey that was accepted."""
+    """Refuse a key that is too long, or not of its algorithm: no login is to fail for a passkey that was accepted."""
+    # A COSE_Key may have any other members, of any length (RFC 9052, section 7).
+    if len(public_key) > PUBLIC_KEY_MAX_BYTES:
+        raise ResponseRefused("the public key is too long")
     decoded = decode_credential_public_key(public_key)
     key = decoded_public_key_to_cryptography(decoded)
     fits = {

@@ -6,7 +6,7 @@ from marshmallow import Schema, fields, post_dump
 
 from authapp.api.schemas.api_keys import ApiKeyPageSchema
 from authapp.api.schemas.audit_events import AuditEventPageSchema
-from authapp.api.schemas.factors import FactorsSchema
+from authapp.api.schemas.factor_kinds import FactorsSchema
 from authapp.api.schemas.sessions import SessionPageSchema
 from authapp.api.schemas.users import StoredUserSchema
 

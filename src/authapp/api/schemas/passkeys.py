@@ -4,7 +4,9 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields, validate
 
+from authapp.api.schemas.factor_kinds import factor_members
 from authapp.api.schemas.fields import NO_NUL, RECOVERY_CODES, Timestamp
+from authapp.domain.factors.kinds import PASSKEY
 from authapp.models.columns import ONE_LINE_PATTERN
 from authapp.models.passkey import NAME_MAX_LENGTH
 from authapp.security import base64url
@@ -63,6 +65,9 @@ class PasskeySchema(Schema):
         required=True,
         metadata={"description": "The model of the authenticator, or zeros.", "examples": [AAGUID]},
     )
+
+
+factor_members[PASSKEY] = fields.List(fields.Nested(PasskeySchema))
 
 
 class NewPasskeySchema(PasskeySchema):

@@ -2,8 +2,10 @@
 
 from marshmallow import Schema, fields, validate
 
+from authapp.api.schemas.factor_kinds import factor_members
 from authapp.api.schemas.fields import NO_NUL, Timestamp
 from authapp.api.schemas.tokens import seconds
+from authapp.domain.providers.identities import PROVIDER
 
 FLOW = "MDEyMzQ1Njc4OWFiY2RlZgAAAABp0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
 STATE = "sGvQmVd3hIzWC4mB3M1t0j6lUQ2wqZCwz2oB0sVtq2E"
@@ -84,3 +86,6 @@ class ProviderIdentitySchema(Schema):
     )
     linked_at = Timestamp(required=True)
     last_login_at = Timestamp(required=True, allow_none=True)
+
+
+factor_members[PROVIDER] = fields.List(fields.Nested(ProviderIdentitySchema))

@@ -1,14 +1,19 @@
 """Removing factors that somebody else has added, with the link in the mail about it."""
 
+from typing import Any
+
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import transaction
+from authapp.domain import audit
+from authapp.domain.audit import EventType
 from authapp.domain.email.address_proofs import use_token
-from authapp.domain.factors.factor_resets import FactorResets
 from authapp.domain.hooks import Hooks, credentials_voiding
 from authapp.domain.mail.ages import NOTICE_MAX_AGE
 from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.sessions import revocation
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
+from authapp.models import EndReason
 
 UNDO_WINDOW = token_purposes[TokenPurpose.UNDO_FACTORS].lifetime + NOTICE_MAX_AGE
 """How long ago what goes may have been added: as long as a link lives whose mail was sent as late as mails are."""
@@ -19,23 +24,24 @@ class FactorUndo:
 
     purpose = TokenPurpose.UNDO_FACTORS
 
-    def __init__(self, tokens: OneTimeTokens, resets: FactorResets, hooks: Hooks) -> None:
+    def __init__(self, tokens: OneTimeTokens, hooks: Hooks) -> None:
         self._tokens = tokens
-        self._resets = resets
         self._hooks = hooks
 
     def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
-        """Remove the factors that were added while links like this one are good, and end every session.
+        """Remove what was added while links like this one are good, and end every session.
 
-        The token is enough, and removes them all: a thief who adds several must not outrun the owner. Other credentials
-        that were added since go, too, such as API keys. What is older stays.
+        The token is enough, and removes all of it: a thief who adds several factors must not outrun the owner. The
+        receivers of ``credentials_voiding`` remove it, those of other credentials such as API keys, too. What is older
+        stays.
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled or has another address than the token's.
         """
         with transaction():
-            user = use_token(self._tokens, token, TokenPurpose.UNDO_FACTORS)
-            since = clock.now() - UNDO_WINDOW
-            ended = self._resets.remove(user, context, since=since)
-            # ``FactorResets`` receives it as well, and finds nothing left.
-            self._hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=since)
-        self._resets.send_sessions_ended(user.id, ended, context)
+            user, now = use_token(self._tokens, token, TokenPurpose.UNDO_FACTORS), clock.now()
+            ended = revocation.end_all(user.id, EndReason.FACTORS_CHANGED, now)
+            details: dict[str, Any] = {"reason": EndReason.FACTORS_CHANGED, "sessions": ended}
+            audit.record(EventType.SESSION_ENDED, context=context, subject_id=user.id, **details)
+            self._hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=now - UNDO_WINDOW)
+        if ended:
+            self._hooks.send_session_ended(user.id, EndReason.FACTORS_CHANGED, context=context)

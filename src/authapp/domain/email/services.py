@@ -15,7 +15,6 @@ from authapp.domain.email.login_links import LoginLinks
 from authapp.domain.email.notices import Notices
 from authapp.domain.email.password_resets import PasswordResets
 from authapp.domain.email.verified_registrations import VerifiedRegistrations
-from authapp.domain.factors.factor_resets import FactorResets
 from authapp.domain.mail.services import MailServices
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.users.accounts import Accounts
@@ -37,16 +36,14 @@ class EmailServices:
     factor_notices: FactorNotices
 
     @classmethod
-    def build(
-        cls, core: CoreServices, mail: MailServices, accounts: Accounts, sessions: Sessions, factor_resets: FactorResets
-    ) -> Self:
+    def build(cls, core: CoreServices, mail: MailServices, accounts: Accounts, sessions: Sessions) -> Self:
         """Create the use cases."""
         verification, tokens, hooks = core.settings.email_verification, core.one_time_tokens, core.hooks
         verifier, throttles = core.password_verifier, core.throttles
         verifications = EmailVerifications(mail.counted, tokens, verifier, hooks, required=verification == "required")
         address_changes = AddressChanges(verifier, core.actor_policy, tokens, mail.counted, mail.account_mails, hooks)
         address_undo = AddressUndo(tokens, mail.account_mails, hooks)
-        factor_undo = FactorUndo(tokens, factor_resets, hooks)
+        factor_undo = FactorUndo(tokens, hooks)
         return cls(
             verifications=verifications,
             verified_registrations=VerifiedRegistrations(accounts, mail.counted),

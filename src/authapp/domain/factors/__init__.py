@@ -2,13 +2,15 @@
 
 - ``services``: all of these, wired for one application
 - ``kinds``: the registry of the kinds of factors, open to other packages
-- ``builtin_kinds``: those of this package
-
-The login in two steps:
-
-- ``second_factors``: asks for the second factor, and completes the login or the step-up with it
-- ``pending_logins``: the logins that wait for it
+- ``password_kind``: the password as one of them; the others are registered beside their code
 - ``enrolled``: which factors an account has
+
+The login in two steps, and the step-up:
+
+- ``second_factors``: asks for the second factor, and completes the login with it
+- ``pending_logins``: the logins that wait for it
+- ``step_ups``: the methods by which a session is stepped up
+- ``factor_attempts``: which attempts at a factor are accepted, and how wrong codes are counted
 
 Changes of factors:
 
@@ -21,7 +23,7 @@ Codes:
 - ``totp_factors``: the stored secrets
 - ``totp_enrolment``: adding and removing an authenticator app
 - ``recovery_codes``: making one's own anew
-- ``recovery_code_proofs``: the stored codes, and using one
+- ``recovery_code_factors``: the stored codes, and using one
 - ``stored_keys``: which encryption keys the stored secrets need
 - ``reencryption``: encrypting them anew
 
@@ -30,6 +32,6 @@ Passkeys:
 - ``passkeys``: those of one's own account
 - ``passkey_options``: what a page passes to the authenticator
 - ``passkey_challenges``: what an answer must be for, once
-- ``passkey_proofs``: verifying an answer, and consuming it
-- ``passkey_login``: logging in with a passkey alone, and stepping up with one
+- ``passkey_assertions``: verifying an assertion, and using it
+- ``passkey_login``: logging in with a passkey alone
 """

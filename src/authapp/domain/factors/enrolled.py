@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, select
 
+from authapp.config import Settings
 from authapp.database.session import read_one
 from authapp.domain.factors.kinds import USER_ID, FactorKind, factor_kinds
 from authapp.models import User
@@ -23,19 +24,18 @@ class EnrolledFactors:
         """The names of the second factors."""
         return [name for name, kind in self._present() if kind.is_second]
 
-    def accepted_factors(self, *, beside: str | None = None) -> list[str]:
+    def accepted_factors(self, *, first_factor: str | None = None) -> list[str]:
         """Return the names of what completes a login: the second factors, and what replaces them.
 
-        ``beside`` is the kind that was proven first, if it is one of them: proven twice, it would still be one factor.
+        ``first_factor`` is the kind that was proven first, if it is one of them. Proven twice, it would still be one
+        factor.
         """
-        second = [name for name in self.second_factors if name != beside]
+        second = [name for name in self.second_factors if name != first_factor]
         return [*second, *(name for name, kind in self._present() if kind.is_replacement)] if second else []
 
-    @property
-    def ways_in(self) -> int:
-        """How many ways there are to log in."""
-        states = [self.states[name] for name, kind in self._present() if kind.is_way_in]
-        return sum(state if isinstance(state, int) else 1 for state in states)
+    def ways_in(self, settings: Settings) -> int:
+        """Return how many ways there are to log in, in an application with these settings."""
+        return sum(kind.ways_in(self.states[name], settings) for name, kind in self._present() if kind.ways_in)
 
     def _present(self) -> list[tuple[str, FactorKind]]:
         return [(name, kind) for name, kind in factor_kinds.items() if self.states.get(name)]

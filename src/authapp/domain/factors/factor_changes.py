@@ -8,11 +8,12 @@ from uuid import UUID
 from sqlalchemy import select
 
 from authapp import clock
+from authapp.config import Settings
 from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors import recovery_code_proofs
+from authapp.domain.factors import recovery_code_factors
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.hooks import Hooks, factors_changing
@@ -27,11 +28,12 @@ from authapp.models import EndReason, Session, User
 class FactorChange:
     """A change of the factors of one locked account, within the open transaction."""
 
-    def __init__(self, user: User, hooks: Hooks) -> None:
+    def __init__(self, user: User, settings: Settings, hooks: Hooks) -> None:
         self.user = user
         self.ended = 0
         """How many sessions were ended."""
 
+        self._settings = settings
         self._hooks = hooks
         self._had_second_factors = bool(factors_of(user.id).second_factors)
 
@@ -61,7 +63,7 @@ class FactorChange:
         return codes
 
     def _create_recovery_codes(self, context: RequestContext) -> list[str]:
-        codes = recovery_code_proofs.replace_all(self.user.id)
+        codes = recovery_code_factors.replace_all(self.user.id)
         audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=self.user.id)
         return codes
 
@@ -83,7 +85,7 @@ class FactorChange:
         """
         db.session.flush()
         left = factors_of(self.user.id)
-        if factor_kinds[factor].is_way_in and not left.ways_in:
+        if factor_kinds[factor].ways_in and not left.ways_in(self._settings):
             raise LastWayIn
         if factor_kinds[factor].is_second and not left.second_factors:
             _delete_replacements(self.user.id)
@@ -116,7 +118,8 @@ class FactorChange:
 class FactorChanges:
     """The one guard of all changes of factors."""
 
-    def __init__(self, policy: ActorPolicy, hooks: Hooks) -> None:
+    def __init__(self, settings: Settings, policy: ActorPolicy, hooks: Hooks) -> None:
+        self._settings = settings
         self._policy = policy
         self._hooks = hooks
 
@@ -147,11 +150,11 @@ class FactorChanges:
         self.send_sessions_ended(change.user.id, change.ended, context)
 
     def unguarded(self, user: User) -> FactorChange:
-        """Return a change of a locked account without asking anything, such as one with a link in a mail.
+        """Return a change of a locked account without asking anything, such as of somebody who proves its address.
 
         Use ``by_owner`` or ``by_manager`` for what a principal asks.
         """
-        return FactorChange(user, self._hooks)
+        return FactorChange(user, self._settings, self._hooks)
 
     def send_sessions_ended(self, user_id: UUID, ended: int, context: RequestContext) -> None:
         """Send the signal that a change of factors ended sessions, if there were any; after the commit."""

@@ -1,9 +1,9 @@
-"""The kinds of factors: what an account can be logged in to with. ``builtin_kinds`` has those of this package."""
+"""The kinds of factors: what an account can be logged in to with. Each is registered beside its code."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Uuid, bindparam, delete
@@ -25,9 +25,6 @@ USER_ID = bindparam("user_id", type_=Uuid)
 """The id of the account, in the SQL of ``FactorKind.state``."""
 
 
-Made = TypeVar("Made")
-
-
 @dataclass(frozen=True)
 class FactorTools:
     """What provers are made of in one application."""
@@ -36,25 +33,17 @@ class FactorTools:
     encryption_keys: EncryptionKeys | None
     challenges: SignedChallenges
     hooks: Hooks
-    _shared: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    def shared(self, make: "Callable[[FactorTools], Made]") -> Made:
-        """Return what ``make`` returns: the same object to everybody who asks with the same function."""
-        if make not in self._shared:
-            self._shared[make] = make(self)
-        made: Made = self._shared[make]
-        return made
 
 
 @dataclass(frozen=True)
 class FactorAttempt:
-    """What somebody sent to prove a factor of an account: a code as it was typed, or the answer of an authenticator.
+    """What somebody sent to prove a factor of an account: a code as it was typed, or what an authenticator answered.
 
     ``bound_to`` are the bytes for which the options of ``Prover`` were made: they stand for one login, or one session.
     """
 
     user_id: UUID
-    proof: Any
+    answer: Any
     bound_to: bytes = b""
 
 
@@ -63,9 +52,9 @@ class Prover:
     """Proves the factors of a kind in one application.
 
     ``prove`` returns the methods (``amr``, RFC 8176) that an attempt proves; none if it is wrong. It works within the
-    open transaction, where the account is locked, and consumes what it accepts. ``options`` takes the user's id, of an
-    account that has such a factor, and the bytes of a login or a session. It returns, as JSON, what a client asks its
-    authenticator with, or what it shows while a code is on its way.
+    open transaction, where the account is locked, and uses up what it accepts. ``options`` takes the user's id, of an
+    account that has such a factor, and the bytes of a login. It returns, as JSON, what a client asks its authenticator
+    with.
     """
 
     prove: Callable[[FactorAttempt, RequestContext], tuple[str, ...]]
@@ -90,24 +79,14 @@ class CodeRules:
 class SecondStep:
     """How a kind is proven after a first factor: in a login, and in a step-up.
 
-    ``prover`` returns ``None`` if the application cannot prove the kind now. Without ``codes``, the proof is the answer
-    of a WebAuthn authenticator, which cannot be guessed. With ``is_replacement``, it stands in for a second factor that
-    was lost, and alone it is none.
+    ``prover`` returns ``None`` if the application cannot prove the kind now. Without ``codes``, a WebAuthn
+    authenticator answers, which cannot be guessed. With ``is_replacement``, it stands in for a second factor that was
+    lost, and alone it is none.
     """
 
     prover: Callable[[FactorTools], Prover | None]
     codes: CodeRules | None
     is_replacement: bool = False
-    options_schema: Mapping[str, Any] | None = None
-    """The JSON Schema of ``Prover.options``, for the OpenAPI document. Its ``required`` sets them apart from tokens.
-
-    Codes that are sent when a client asks for one need it. In a login, each request for one counts as a wrong code.
-    """
-
-    @property
-    def has_options(self) -> bool:
-        """Whether a client may ask for ``Prover.options`` before it sends a proof."""
-        return self.codes is None or self.options_schema is not None
 
 
 Delete = Callable[[UUID, datetime | None], int]
@@ -127,11 +106,17 @@ class FactorKind:
     user_id: ClassVar[ColumnElement[UUID]] = USER_ID
 
     state: ColumnElement[Any]
+    position: int = 100
+    """Where it stands among the kinds when a login names them. Those of one position are in order of registration."""
+
     second_step: SecondStep | None = None
     """Unless it replaces others, a login of an account that has it is asked for a second factor."""
 
-    is_way_in: bool = False
-    """Whether it starts a session by itself. A ``state`` that is no number counts as one way in."""
+    ways_in: Callable[[Any, Settings], int] | None = None
+    """Takes the state and the settings, and returns how many ways it is to start a session by itself.
+
+    With settings that let nobody log in by the kind, it is none: the last way that there is could be deleted.
+    """
 
     is_offered: Callable[[Settings], bool] = lambda _settings: True
     """Whether users of an application with these settings can add it."""
@@ -164,13 +149,15 @@ class FactorKind:
 
 
 class _FactorKinds(Registry[FactorKind]):
-    """The kinds, of which no two have the same member in the list of one's own factors."""
+    """The kinds in the order of their positions. No two have the same member in the list of one's own factors."""
 
     def register(self, name: str, value: FactorKind) -> str:
         member = value.member or name
         if member in {kind.member or other for other, kind in self.items() if other != name}:
             raise ValueError(f"There is a kind of factor with the member {member!r} already.")
-        return super().register(name, value)
+        super().register(name, value)
+        self.names.sort(key=lambda each: self[each].position)
+        return name
 
 
 factor_kinds = _FactorKinds(
@@ -187,19 +174,6 @@ def offered_second_factors(settings: Settings) -> list[str]:
 def second_steps() -> dict[str, SecondStep]:
     """Return how each kind that is registered by now is proven after a first factor, by name."""
     return {name: kind.second_step for name, kind in factor_kinds.items() if kind.second_step}
-
-
-class _Provable(Sequence[str]):
-    """The names of the kinds with a second step: always those that are registered by now."""
-
-    def __getitem__(self, index: Any) -> Any:
-        return list(second_steps())[index]
-
-    def __len__(self) -> int:
-        return len(second_steps())
-
-
-provable_kinds = _Provable()
 
 
 def deletes_rows(added_at: InstrumentedAttribute[Any]) -> Delete:

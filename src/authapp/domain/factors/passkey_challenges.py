@@ -11,15 +11,15 @@ from authapp.config import RelyingParty
 from authapp.database.session import db
 from authapp.domain.factors.kinds import FactorTools
 from authapp.domain.pruning import Prunable, prunables
-from authapp.models import SpentChallenge
+from authapp.models import UsedChallenge
 from authapp.security import base64url
-from authapp.security.passkey_responses import Credential, ResponseRefused, challenge_of
+from authapp.security.passkey_responses import PublicKeyCredentialJSON, ResponseRefused, challenge_of
 from authapp.security.signed_challenges import SignedChallenges, VerifiedChallenge
 
 prunables.register(
-    "spent_challenges",
+    "used_challenges",
     # A node whose clock is slow still accepts the challenge.
-    Prunable("spent_challenges", SpentChallenge.expires_at, after_leeway=True),
+    Prunable("used_challenges", UsedChallenge.expires_at, after_leeway=True),
 )
 
 
@@ -43,9 +43,9 @@ class ChallengePurpose(StrEnum):
 
 @dataclass(frozen=True)
 class PasskeyAnswer:
-    """What a client sends: an authenticator's answer, and the ``challenge_id`` that it was asked with, if given."""
+    """What a client sends: what its authenticator returned, and the ``challenge_id`` that it was asked with."""
 
-    credential: Credential
+    credential: PublicKeyCredentialJSON
     challenge_id: str | None = None
 
 
@@ -84,8 +84,8 @@ class PasskeyChallenges:
         except ValueError as error:
             raise ResponseRefused(str(error)) from None
 
-    def consume(self, challenge: VerifiedChallenge, user_id: UUID) -> bool:
+    def use(self, challenge: VerifiedChallenge, user_id: UUID) -> bool:
         """Note within the open transaction that a user has used the challenge. Return ``False`` if they had before."""
         row = {"user_id": user_id, "challenge_hash": challenge.hash, "expires_at": challenge.expires_at}
-        stored = insert(SpentChallenge).values(row).on_conflict_do_nothing().returning(SpentChallenge.challenge_hash)
+        stored = insert(UsedChallenge).values(row).on_conflict_do_nothing().returning(UsedChallenge.challenge_hash)
         return db.session.execute(stored).one_or_none() is not None

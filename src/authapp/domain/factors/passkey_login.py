@@ -1,4 +1,4 @@
-"""Logging in with a passkey, without a username or a password; and stepping up with one."""
+"""Logging in with a passkey, without a username or a password."""
 
 from typing import Any
 from uuid import UUID
@@ -11,8 +11,8 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.factors.kinds import PASSKEY
+from authapp.domain.factors.passkey_assertions import PasskeyAssertion, PasskeyAssertions
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer
-from authapp.domain.factors.passkey_proofs import PasskeyProofs, VerifiedAnswer
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
@@ -22,34 +22,25 @@ from authapp.security.passkey_responses import ResponseRefused, user_handle_of
 
 
 class PasskeyLogin:
-    """The use cases of passkeys that authenticate by themselves."""
+    """The use cases of a login with a passkey alone."""
 
-    def __init__(self, proofs: PasskeyProofs, sessions: Sessions) -> None:
-        self._proofs = proofs
+    def __init__(self, assertions: PasskeyAssertions, sessions: Sessions) -> None:
+        self._assertions = assertions
         self._sessions = sessions
 
     def options(self) -> dict[str, Any]:
         """Return what a guest's page passes to the authenticator."""
-        return self._proofs.login_options()
+        return self._assertions.login_options()
 
     def log_in(self, answer: PasskeyAnswer, context: RequestContext) -> TokenPair:
         """Start a session for the user whose passkey has answered, and return its tokens.
 
-        The challenge is consumed before the session starts, also if a ``before_session_start`` hook then refuses.
+        The challenge is used before the session starts, also if a ``before_session_start`` hook then refuses.
 
         Raises ``PasskeyInvalid``, or what a hook raises.
         """
         result = self._authenticate(answer, context)
         return self._sessions.start_or_record(result, context, PasskeyInvalid(), factor=PASSKEY)
-
-    def reauthenticate(self, user_id: UUID, answer: PasskeyAnswer, context: RequestContext) -> AuthenticationResult:
-        """Authenticate the user of a live session again, with a passkey of their own. Raises ``PasskeyInvalid``."""
-        with transaction():
-            amr = self._proofs.prove(user_id, answer, ChallengePurpose.LOGIN, b"", context)
-            version = _version_of(user_id)
-        if not amr or version is None:
-            raise PasskeyInvalid
-        return AuthenticationResult(user_id, amr, auth_time=clock.now(), account_version=version, factor=PASSKEY)
 
     def _authenticate(self, answer: PasskeyAnswer, context: RequestContext) -> AuthenticationResult:
         try:
@@ -59,8 +50,8 @@ class PasskeyLogin:
             _record_refusal(None, context)
             raise PasskeyInvalid from None
         with transaction():
-            amr = self._proofs.consume(verified, context)
-            version = _version_of(verified.user_id)
+            amr = self._assertions.use_assertion(verified, context)
+            version = db.session.scalar(select(User.updated_at).where(User.id == verified.user_id))
         if not amr or version is None:
             _record_refusal(verified.user_id, context)
             raise PasskeyInvalid
@@ -68,15 +59,11 @@ class PasskeyLogin:
             verified.user_id, amr, auth_time=clock.now(), account_version=version, factor=PASSKEY
         )
 
-    def _verify(self, answer: PasskeyAnswer) -> VerifiedAnswer:
+    def _verify(self, answer: PasskeyAnswer) -> PasskeyAssertion:
         handle = user_handle_of(answer.credential)
         if handle is None or len(handle) != len(UUID(int=0).bytes):
             raise ResponseRefused("the passkey does not say whose it is")
-        return self._proofs.verify(UUID(bytes=handle), answer, ChallengePurpose.LOGIN, b"")
-
-
-def _version_of(user_id: UUID) -> Any:
-    return db.session.scalar(select(User.updated_at).where(User.id == user_id))
+        return self._assertions.verify(UUID(bytes=handle), answer, ChallengePurpose.LOGIN, b"")
 
 
 def _record_refusal(user_id: UUID | None, context: RequestContext) -> None:

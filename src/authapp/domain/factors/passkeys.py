@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authapp import clock
@@ -15,10 +15,19 @@ from authapp.database.errors import broken_constraint
 from authapp.database.session import db, transaction
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.factor_changes import FactorChanges
-from authapp.domain.factors.kinds import PASSKEY
+from authapp.domain.factors.kinds import (
+    PASSKEY,
+    USER_ID,
+    FactorKind,
+    FactorTools,
+    Prover,
+    SecondStep,
+    deletes_rows,
+    factor_kinds,
+)
+from authapp.domain.factors.passkey_assertions import PasskeyAssertions, methods
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
 from authapp.domain.factors.passkey_options import creation_options
-from authapp.domain.factors.passkey_proofs import methods
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.users.rows import lock_own
 from authapp.errors import PasskeyInvalid, PermissionDenied, ResourceNotFound, TooManyPasskeys
@@ -65,7 +74,7 @@ class Passkeys:
         """
         with _unique_credential(), self._changes.by_owner(user_id, context) as change:
             verified, made = self._verified(answer, context)
-            if not self._challenges.consume(verified, user_id):
+            if not self._challenges.use(verified, user_id):
                 raise PasskeyInvalid
             _require_room(factors_of(user_id).states[PASSKEY])
             passkey = _new_passkey(user_id, name, made, answer)
@@ -159,3 +168,25 @@ def _unique_credential() -> Iterator[None]:
         if broken_constraint(error) == "uq_passkeys_credential_id":
             raise PasskeyInvalid from None
         raise
+
+
+def _prover(tools: FactorTools) -> Prover | None:
+    if tools.settings.relying_party is None:
+        return None
+    assertions = PasskeyAssertions.of(tools)
+    return Prover(assertions.prove_second_factor, assertions.second_factor_options)
+
+
+factor_kinds.register(
+    PASSKEY,
+    FactorKind(
+        state=select(func.count()).where(Passkey.user_id == USER_ID).scalar_subquery(),
+        position=30,
+        second_step=SecondStep(prover=_prover, codes=None),
+        ways_in=lambda number, settings: number if settings.relying_party else 0,
+        is_offered=lambda settings: settings.relying_party is not None,
+        delete=deletes_rows(Passkey.created_at),
+        member="passkeys",
+        show=lambda user_id, _number: passkeys_of(user_id),
+    ),
+)

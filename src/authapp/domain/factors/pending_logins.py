@@ -25,7 +25,7 @@ LIFETIME = timedelta(minutes=5)
 ID_BYTES = 16
 SECRET_BYTES = 32
 MAX_FAILURES = 5
-"""After so many wrong codes, and codes that were asked for, the login starts again."""
+"""After so many wrong codes, the login starts again."""
 
 MAX_PER_ACCOUNT = 100
 """Of more logins of an account that wait, the oldest go.
@@ -92,7 +92,7 @@ def lock(login: PendingLoginState) -> bool:
     return db.session.execute(_pending(*key)).one_or_none() is not None
 
 
-def consume(login: PendingLoginState) -> None:
+def use(login: PendingLoginState) -> None:
     """Delete a locked login, which is complete, within the open transaction."""
     db.session.execute(_without_sync(delete(PendingLogin).where(_is(login))))
 
@@ -101,16 +101,6 @@ def count_failure(login: PendingLoginState) -> None:
     """Count a wrong code for a locked login within the open transaction. The last one ends it."""
     failures = PendingLogin.failures + 1
     db.session.execute(_without_sync(update(PendingLogin).where(_is(login)).values(failures=failures)))
-
-
-def count_options(login: PendingLoginState) -> bool:
-    """Count that a code was asked for, as a wrong one is, for a locked login within the open transaction.
-
-    Returns whether it may be sent: the last try is left for a code that was.
-    """
-    counted = update(PendingLogin).where(_is(login), PendingLogin.failures < MAX_FAILURES - 1)
-    counted = counted.values(failures=PendingLogin.failures + 1)
-    return db.session.execute(_without_sync(counted.returning(PendingLogin.user_id))).first() is not None
 
 
 def _pending(user_id: UUID, token_hash: bytes) -> Select[list[str], str | None, datetime]:

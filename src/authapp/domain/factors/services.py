@@ -6,19 +6,20 @@ from typing import Self
 
 from authapp.config import SettingsError
 from authapp.domain.core_services import CoreServices
-from authapp.domain.factors import builtin_kinds  # noqa: F401 - it registers them
+from authapp.domain.factors import password_kind  # noqa: F401 - it registers the kind
+from authapp.domain.factors.factor_attempts import FactorAttempts
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.factor_resets import FactorResets
 from authapp.domain.factors.kinds import FactorTools, offered_second_factors, second_steps
+from authapp.domain.factors.passkey_assertions import PasskeyAssertions
 from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_login import PasskeyLogin
-from authapp.domain.factors.passkey_proofs import PasskeyProofs
 from authapp.domain.factors.passkeys import Passkeys
 from authapp.domain.factors.recovery_codes import RecoveryCodes
-from authapp.domain.factors.second_factors import SENT_CODES, SecondFactors
+from authapp.domain.factors.second_factors import SecondFactors
+from authapp.domain.factors.step_ups import StepUpMethods
 from authapp.domain.factors.totp_enrolment import TotpEnrolment
 from authapp.domain.factors.totp_factors import TotpFactors
-from authapp.domain.rate_limits import RateLimits
 from authapp.domain.sessions.sessions import Sessions
 
 
@@ -36,8 +37,9 @@ class FactorServices:
     changes: FactorChanges
     resets: FactorResets
     passkeys: Passkeys
-    passkey_proofs: PasskeyProofs
+    passkey_assertions: PasskeyAssertions
     passkey_login: PasskeyLogin
+    step_up_methods: StepUpMethods
 
     @classmethod
     def build(cls, core: CoreServices, sessions: Sessions) -> Self:
@@ -53,21 +55,21 @@ class FactorServices:
             raise SettingsError([f"AUTHAPP_SECOND_FACTOR_REQUIRED_ROLES needs {needed}"])
         tools = FactorTools(settings, core.encryption_keys, core.challenges, hooks)
         made = {name: step.prover(tools) for name, step in second_steps().items()}
-        provers = {name: prover for name, prover in made.items() if prover}
-        challenges, proofs = tools.shared(PasskeyChallenges.of), tools.shared(PasskeyProofs.of)
-        changes, totp_factors = FactorChanges(core.actor_policy, hooks), tools.shared(TotpFactors.of)
-        option_limits = RateLimits(lambda _name: SENT_CODES, core.fast_path)
+        attempts = FactorAttempts({name: prover for name, prover in made.items() if prover}, core.throttles)
+        challenges, assertions = PasskeyChallenges.of(tools), PasskeyAssertions.of(tools)
+        changes, totp_factors = FactorChanges(settings, core.actor_policy, hooks), TotpFactors.of(tools)
         return cls(
             offered=offered,
             totp_factors=totp_factors,
-            second_factors=SecondFactors(provers, core.password_verifier, sessions, core.throttles, option_limits),
+            second_factors=SecondFactors(attempts, sessions),
             totp_enrolment=TotpEnrolment(totp_factors, changes),
             recovery_codes=RecoveryCodes(changes),
             changes=changes,
             resets=FactorResets(core.throttles, changes),
             passkeys=Passkeys(challenges, changes),
-            passkey_proofs=proofs,
-            passkey_login=PasskeyLogin(proofs, sessions),
+            passkey_assertions=assertions,
+            passkey_login=PasskeyLogin(assertions, sessions),
+            step_up_methods=StepUpMethods(attempts, core.password_verifier, assertions),
         )
 
     def connect(self, app: object) -> None:

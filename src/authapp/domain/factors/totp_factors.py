@@ -15,7 +15,18 @@ from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.factors import totp
-from authapp.domain.factors.kinds import FactorAttempt, FactorTools
+from authapp.domain.factors.kinds import (
+    TOTP,
+    USER_ID,
+    CodeRules,
+    FactorAttempt,
+    FactorKind,
+    FactorTools,
+    Prover,
+    SecondStep,
+    deletes_rows,
+    factor_kinds,
+)
 from authapp.domain.factors.stored_keys import EncryptedTable, encrypted_tables
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.sessions.authentication import ONE_TIME_PASSWORD
@@ -73,8 +84,8 @@ class TotpFactors:
         return cls(tools.encryption_keys, urlsplit(issuer).hostname or issuer)
 
     def prove(self, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
-        """Consume a code as it was typed; see ``Prover``."""
-        return (ONE_TIME_PASSWORD,) if self.consume(attempt.user_id, totp.digits_of(attempt.proof)) else ()
+        """Use a code as it was typed; see ``Prover``."""
+        return (ONE_TIME_PASSWORD,) if self.use(attempt.user_id, totp.digits_of(attempt.answer)) else ()
 
     def begin(self, user_id: UUID) -> bytes:
         """Give an account a factor that counts once ``confirm`` has seen a code; return its secret.
@@ -142,14 +153,14 @@ class TotpFactors:
     def confirm(self, user_id: UUID, code: str) -> bool:
         """Confirm the pending factor of an account with a code; return whether it was right.
 
-        The code counts as used. Raises what ``consume`` raises.
+        The code counts as used. Raises what ``use`` raises.
         """
         now = clock.now()
         pending = (TotpFactor.confirmed_at.is_(None), TotpFactor.created_at > now - PENDING_LIFETIME)
         return self._accept(user_id, code, *pending, confirmed_at=now)
 
-    def consume(self, user_id: UUID, code: str) -> bool:
-        """Consume a code of the confirmed factor of an account.
+    def use(self, user_id: UUID, code: str) -> bool:
+        """Use a code of the confirmed factor of an account.
 
         Returns whether it was right, and of a later step than the last one that was accepted.
 
@@ -190,3 +201,19 @@ class TotpFactors:
             # Nothing that the owner sends would help, and a wrong code would be counted against them.
             logger.error("The TOTP factor of %s cannot be used: %s", user_id, error)  # noqa: TRY400 - no bug of ours
             raise ServiceUnavailable("Codes cannot be checked now.") from None
+
+
+factor_kinds.register(
+    TOTP,
+    FactorKind(
+        state=select(TotpFactor.confirmed_at).where(TotpFactor.user_id == USER_ID).scalar_subquery(),
+        position=20,
+        second_step=SecondStep(
+            prover=lambda tools: Prover(TotpFactors.of(tools).prove),
+            codes=CodeRules(fits=lambda code: len(totp.digits_of(code)) <= totp.DIGITS),
+        ),
+        is_offered=lambda settings: settings.encryption_keys is not None,
+        delete=deletes_rows(TotpFactor.confirmed_at),
+        show=lambda _user_id, enabled_at: enabled_at and {"enabled_at": enabled_at},
+    ),
+)

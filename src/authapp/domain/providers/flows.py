@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from authapp.database.session import db
 from authapp.errors import ProviderLoginFailed
-from authapp.models import SpentChallenge
+from authapp.models import UsedChallenge
 from authapp.security import base64url
 from authapp.security.signed_challenges import CHALLENGE_BYTES, SignedChallenges, VerifiedChallenge
 
@@ -64,12 +64,12 @@ class ProviderFlow:
 
 @dataclass(frozen=True)
 class OpenedFlow:
-    """A flow that was signed here and has not expired, and what is stored when it is consumed."""
+    """A flow that was signed here and has not expired, and what is stored when it is used."""
 
     flow: ProviderFlow
     challenge: VerifiedChallenge
 
-    def consume(self) -> None:
+    def use(self) -> None:
         """Note within the open transaction that the flow was used. Raises ``ProviderLoginFailed`` if it had been."""
         # Whose it is was not known when it was signed, so the hash itself says where the row lies.
         row = {
@@ -77,7 +77,7 @@ class OpenedFlow:
             "challenge_hash": self.challenge.hash,
             "expires_at": self.challenge.expires_at,
         }
-        stored = insert(SpentChallenge).values(row).on_conflict_do_nothing().returning(SpentChallenge.challenge_hash)
+        stored = insert(UsedChallenge).values(row).on_conflict_do_nothing().returning(UsedChallenge.challenge_hash)
         if db.session.execute(stored).one_or_none() is None:
             raise ProviderLoginFailed("The flow was used before.")
 

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, func, select
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.exc import IntegrityError
 
 from authapp import clock
-from authapp.config import ProviderSettings
+from authapp.config import ProviderSettings, Settings
 from authapp.database.errors import broken_constraint
 from authapp.database.session import db
 from authapp.domain.factors.kinds import USER_ID, FactorKind, deletes_rows, factor_kinds
@@ -62,17 +63,25 @@ def unique_identity(refusal: Callable[[], Refusal]) -> Iterator[None]:
         raise
 
 
-def _count() -> Any:
-    return select(func.count()).where(ProviderIdentity.user_id == USER_ID).scalar_subquery()
+def _issuers() -> Any:
+    issuers = func.coalesce(func.array_agg(ProviderIdentity.issuer), array([], type_=Text))
+    return select(issuers).where(ProviderIdentity.user_id == USER_ID).scalar_subquery()
+
+
+def _ways_in(issuers: Sequence[str], settings: Settings) -> int:
+    # A login finds an identity by its issuer, whatever the provider is called now.
+    configured = {provider.issuer for provider in (settings.providers or {}).values()}
+    return sum(issuer in configured for issuer in issuers)
 
 
 factor_kinds.register(
     PROVIDER,
     FactorKind(
-        state=_count(),
-        is_way_in=True,
+        state=_issuers(),
+        position=50,
+        ways_in=_ways_in,
         delete=deletes_rows(ProviderIdentity.linked_at),
         member="providers",
-        show=lambda user_id, _number: identities_of(user_id),
+        show=lambda user_id, _issuers: identities_of(user_id),
     ),
 )

@@ -48,7 +48,7 @@ class ProviderLinks:
         self._require_linkable(user_id, provider, context)  # before the provider is asked for anything
         authenticated = self._providers.authenticate(provider, completion, context, _session_of(context))
         with unique_identity(ProviderAlreadyLinked), self._changes.by_owner(user_id, context) as change:
-            authenticated.opened.consume()
+            authenticated.opened.use()
             _require_unlinked(user_id, provider)
             if find_identity(authenticated.provider, authenticated.user) is not None:
                 raise ProviderAlreadyLinked

@@ -73,7 +73,7 @@ class ProviderLogins:
     def log_in(self, provider: str, completion: FlowCompletion, context: RequestContext) -> ProviderLogin:
         """Start a session for the account of the provider's user; make the account if there is none.
 
-        The flow is consumed before the session starts, also if a ``before_session_start`` hook then refuses, for
+        The flow is used before the session starts, also if a ``before_session_start`` hook then refuses, for
         example to ask for a second factor.
 
         Raises what ``Providers.authenticate`` raises; ``AccountExists`` if another account has the address;
@@ -118,7 +118,7 @@ class ProviderLogins:
             raise
 
     def _linked_account(self, authenticated: AuthenticatedUser) -> User | None:
-        """Return the account of the provider's user, if there is one, and consume the flow.
+        """Return the account of the provider's user, if there is one, and use the flow.
 
         Raises ``_AccountDisabled``, or ``ProviderLoginFailed`` if the flow was used.
         """
@@ -129,13 +129,13 @@ class ProviderLogins:
             user = db.session.get_one(User, identity.user_id, populate_existing=True)
             if user.status != UserStatus.ACTIVE:
                 raise _AccountDisabled(user.id)
-            authenticated.opened.consume()
+            authenticated.opened.use()
             identity.last_login_at = clock.now()
             identity.email = shown_email(authenticated.user) or identity.email
         return user
 
     def _new_account(self, authenticated: AuthenticatedUser, context: RequestContext) -> User:
-        """Make an account with the identity, and consume the flow.
+        """Make an account with the identity, and use the flow.
 
         Raises ``UsernameTaken`` and ``ProviderAlreadyLinked`` if another request was faster.
         """
@@ -154,7 +154,7 @@ class ProviderLogins:
             raise _refusal_of(authenticated)
         try:
             with unique_names(), unique_identity(ProviderAlreadyLinked), transaction():
-                authenticated.opened.consume()
+                authenticated.opened.use()
                 self._accounts.store(user, context)
                 db.session.flush()
                 identity = new_identity(user.id, provider, known)

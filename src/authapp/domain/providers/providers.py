@@ -47,7 +47,7 @@ class FlowCompletion:
 
 @dataclass(frozen=True)
 class AuthenticatedUser:
-    """A user whom a provider has just authenticated, and the flow that is still to be consumed."""
+    """A user whom a provider has just authenticated, and the flow that is still to be used."""
 
     provider: ProviderSettings
     user: ProviderUser

@@ -17,7 +17,17 @@ from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors.kinds import FactorAttempt, deletes_rows
+from authapp.domain.factors.kinds import (
+    RECOVERY_CODE,
+    USER_ID,
+    CodeRules,
+    FactorAttempt,
+    FactorKind,
+    Prover,
+    SecondStep,
+    deletes_rows,
+    factor_kinds,
+)
 from authapp.domain.hooks import Hooks, factors_changing
 from authapp.domain.sessions.authentication import RECOVERY
 from authapp.domain.users.rows import lock_account
@@ -55,7 +65,7 @@ def code_hash(code: str) -> bytes | None:
     return sha256(folded.encode()).digest() if _CODE.fullmatch(folded) else None
 
 
-class RecoveryCodeProofs:
+class RecoveryCodeFactors:
     """Recovery codes in place of a second factor."""
 
     def __init__(self, hooks: Hooks) -> None:
@@ -64,7 +74,7 @@ class RecoveryCodeProofs:
     def prove(self, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
         """Use a code; see ``Prover``. It is recorded, and the owner gets a mail."""
         user_id, event = attempt.user_id, EventType.RECOVERY_CODE_USED
-        if not consume(user_id, attempt.proof):
+        if not use(user_id, attempt.answer):
             return ()
         details: dict[str, Any] = {"remaining": remaining(user_id)}
         audit.record(event, context=context, subject_id=user_id, **details)
@@ -75,7 +85,7 @@ class RecoveryCodeProofs:
 def replace_all(user_id: UUID) -> list[str]:
     """Delete the codes of an account within the open transaction, and return new ones, which are never shown again.
 
-    Like ``consume``, it raises ``ResourceNotFound`` if the account has been deleted.
+    Like ``use``, it raises ``ResourceNotFound`` if the account has been deleted.
     """
     codes, now = [new_code() for _ in range(COUNT)], clock.now()
     # Two at once would each delete the codes of before, and leave twenty.
@@ -86,8 +96,8 @@ def replace_all(user_id: UUID) -> list[str]:
     return codes
 
 
-def consume(user_id: UUID, code: str) -> bool:
-    """Consume a code of an account within the open transaction, and return whether it was one.
+def use(user_id: UUID, code: str) -> bool:
+    """Use a code of an account within the open transaction, and return whether it was one.
 
     If it is used twice at once, only one succeeds.
     """
@@ -107,3 +117,19 @@ def remaining(user_id: UUID) -> int:
 
 
 delete_all = deletes_rows(RecoveryCode.created_at)
+
+factor_kinds.register(
+    RECOVERY_CODE,
+    FactorKind(
+        state=select(func.count()).where(RecoveryCode.user_id == USER_ID).scalar_subquery(),
+        position=40,
+        second_step=SecondStep(
+            prover=lambda tools: Prover(RecoveryCodeFactors(tools.hooks).prove),
+            codes=CodeRules(fits=lambda code: code_hash(code) is not None, is_guessable=False),
+            is_replacement=True,
+        ),
+        delete=delete_all,
+        member="recovery_codes",
+        show=lambda _user_id, remaining: {"remaining": remaining or 0},
+    ),
+)

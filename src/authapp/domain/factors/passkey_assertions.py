@@ -1,4 +1,4 @@
-"""Proving to be a user with one of their passkeys (WebAuthn Level 3, section 7.2)."""
+"""Assertions of passkeys: authenticating a user with one of theirs (WebAuthn Level 3, section 7.2)."""
 
 import logging
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ HARDWARE_KEY, SOFTWARE_KEY, USER_VERIFIED = "hwk", "swk", "user"
 
 
 @dataclass(frozen=True)
-class VerifiedAnswer:
-    """An answer that one of a user's passkeys has signed. It proves nothing before its challenge is consumed."""
+class PasskeyAssertion:
+    """An assertion by one of a user's passkeys. It proves nothing before its challenge is used."""
 
     user_id: UUID
     passkey_id: UUID
@@ -44,8 +44,8 @@ class VerifiedAnswer:
     assertion: Assertion
 
 
-class PasskeyProofs:
-    """Verifies answers of authenticators, and consumes them."""
+class PasskeyAssertions:
+    """Verifies assertions, and uses them."""
 
     def __init__(self, challenges: PasskeyChallenges, hooks: Hooks) -> None:
         self._challenges = challenges
@@ -55,7 +55,7 @@ class PasskeyProofs:
     @classmethod
     def of(cls, tools: FactorTools) -> Self:
         """Return those of an application."""
-        return cls(tools.shared(PasskeyChallenges.of), tools.hooks)
+        return cls(PasskeyChallenges.of(tools), tools.hooks)
 
     def login_options(self) -> dict[str, Any]:
         """Return what a guest passes to the authenticator. It names nobody: the passkey says whose it is."""
@@ -71,13 +71,13 @@ class PasskeyProofs:
 
     def prove_second_factor(self, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
         """Do what a ``Prover`` does, with an answer for the login of the attempt."""
-        answer = PasskeyAnswer(attempt.proof)
+        answer = PasskeyAnswer(attempt.answer)
         return self.prove(attempt.user_id, answer, ChallengePurpose.SECOND_FACTOR, attempt.bound_to, context)
 
     def prove(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes, context: RequestContext
     ) -> tuple[str, ...]:
-        """Verify an answer and consume it, within the open transaction; return the methods (``amr``) that it proves.
+        """Verify an answer and use it, within the open transaction; return the methods (``amr``) that it proves.
 
         It must be by a passkey of this user. Returns none if it is refused; that is recorded, so commit also then.
         """
@@ -86,12 +86,12 @@ class PasskeyProofs:
         except ResponseRefused:
             audit.record(EventType.PASSKEY_REFUSED, context=context, subject_id=user_id)
             return ()
-        return self.consume(verified, context)
+        return self.use_assertion(verified, context)
 
     def verify(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
-    ) -> VerifiedAnswer:
-        """Verify an answer by a passkey of this user, without consuming it. Raises ``ResponseRefused``.
+    ) -> PasskeyAssertion:
+        """Verify an answer by a passkey of this user, without using it. Raises ``ResponseRefused``.
 
         The work is the same if the user does not exist, is disabled or has no such passkey, so that the time does not
         tell.
@@ -104,7 +104,7 @@ class PasskeyProofs:
 
     def _verified(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
-    ) -> VerifiedAnswer:
+    ) -> PasskeyAssertion:
         challenge, verified = self._challenges.verify(purpose, bound_to, answer)
         credential = answer.credential
         if user_handle_of(credential) not in {None, user_id.bytes}:
@@ -120,13 +120,13 @@ class PasskeyProofs:
         )
         if stored is None:
             raise ResponseRefused("no active user has this passkey")
-        return VerifiedAnswer(user_id, stored.id, verified, assertion)
+        return PasskeyAssertion(user_id, stored.id, verified, assertion)
 
-    def consume(self, verified: VerifiedAnswer, context: RequestContext) -> tuple[str, ...]:
-        """Consume a verified answer, within the open transaction; return the methods (``amr``) that it proves.
+    def use_assertion(self, verified: PasskeyAssertion, context: RequestContext) -> tuple[str, ...]:
+        """Use a verified assertion, within the open transaction; return the methods (``amr``) that it proves.
 
         Returns none if it was used before, or meanwhile the passkey is gone, or its counter says that it is a copy. Of
-        several requests at once, the others wait for the account's lock, and then find the challenge consumed.
+        several requests at once, the others wait for the account's lock, and then find the challenge used.
         """
         # The account first, like every other change of it: two in another order would wait for each other for ever.
         account = select(User.id).where(User.id == verified.user_id, User.status == UserStatus.ACTIVE)
@@ -135,7 +135,7 @@ class PasskeyProofs:
         key = (Passkey.user_id == verified.user_id, Passkey.id == verified.passkey_id)
         found = select(Passkey).where(*key).execution_options(populate_existing=True)
         passkey = db.session.scalars(found).one_or_none()
-        if passkey is None or not self._challenges.consume(verified.challenge, verified.user_id):
+        if passkey is None or not self._challenges.use(verified.challenge, verified.user_id):
             return ()
         assertion = verified.assertion
         if not self._accept_counter(passkey, assertion.sign_count, context):

@@ -23,7 +23,7 @@ from authapp.security import identifiers
 from authapp.security.tokens import Claims, Tokens
 
 StepUpMethod = Callable[[UUID, Any, RequestContext], AuthenticationResult]
-"""Takes the user's id and what the client sent, and returns the result for that user, or refuses."""
+"""Takes the user's id and what the client answered, and returns the result for that user, or refuses."""
 
 
 class StepUps:
@@ -35,7 +35,7 @@ class StepUps:
         self._refresh_ttl = timedelta(seconds=tokens.rules.refresh_ttl)
         self._methods = methods
 
-    def step_up(self, method: str, proof: Any, claims: Claims, context: RequestContext) -> TokenPair:
+    def step_up(self, method: str, answer: Any, claims: Claims, context: RequestContext) -> TokenPair:
         """Authenticate the user of the access token with these verified ``claims`` again, by ``method``.
 
         Returns a new pair of the same session. The access token is revoked. The refresh token becomes the predecessor
@@ -46,7 +46,7 @@ class StepUps:
         changed meanwhile.
         """
         user_id, session_id, began = UUID(claims["sub"]), UUID(claims["sid"]), clock.now()
-        result = self._methods[method](user_id, proof, context)
+        result = self._methods[method](user_id, answer, context)
         # Before the exchange: if it fails, the client still has its tokens.
         extra = extra_claims(user_id, session_id)
         token = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
