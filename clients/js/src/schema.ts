@@ -915,12 +915,6 @@ export interface components {
             /** @enum {string} */
             type: "public-key";
         };
-        StartedFlow: {
-            /** Format: uri */
-            authorization_url: string;
-            expires_in: number;
-            flow: string;
-        };
         ChallengeInvalidProblem: components["schemas"]["Problem"] & {
             /** @enum {string} */
             code: "challenge_invalid";
@@ -1427,6 +1421,12 @@ export interface components {
         SessionPage: {
             items: components["schemas"]["Session"][];
             next_cursor: string | null;
+        };
+        StartedFlow: {
+            /** Format: uri */
+            authorization_url: string;
+            expires_in: number;
+            flow: string;
         };
         StepUp: {
             challenge_id?: string;
@@ -3335,8 +3335,10 @@ export interface operations {
                 headers: {
                     "X-Auth-Acr": string;
                     "X-Auth-Amr": string;
+                    "X-Auth-Api-Key-Id": string;
                     "X-Auth-Email-Verified": string;
                     "X-Auth-Roles": string;
+                    "X-Auth-Scope": string;
                     "X-Auth-Session-Id": string;
                     "X-Auth-Time": string;
                     "X-Auth-User-Id": string;
