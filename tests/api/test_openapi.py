@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from marshmallow import Schema, fields, validate
 
 import authapp
 from api.access_table import ACCESS, FRESH, GUEST, RECENT, REFRESH, TABLE, TWO_FACTORS, WITH_TWO_FACTORS
-from authapp import AuthApp
+from authapp import AuthApp, native_threads
 from authapp.api.guards import AccessLevel
 from authapp.api.patterns import ecmascript
 from authapp.errors import catalogue
@@ -54,6 +55,21 @@ def test_it_is_openapi_3_1_and_holds_every_route_but_its_own(app: Flask, documen
 
 TOKEN_ENDPOINT = ("post", "/api/v1/oauth/token")
 """Its errors are those of RFC 6749, and no problems."""
+
+
+def test_it_is_made_once_and_beside_the_event_loop(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    document, threads = AuthApp.of(app).openapi, []
+    monkeypatch.setattr(document, "_json", None)
+    monkeypatch.setattr(document, "_yaml", None)
+    run = native_threads.run
+    monkeypatch.setattr(
+        native_threads, "run", lambda work: run(lambda: threads.append(threading.get_ident()) or work())
+    )
+    for _ in range(2):
+        assert api.client.get("/openapi.yaml").status_code == 200
+        assert api.client.get("/openapi.json").status_code == 200
+    assert len(threads) == 2, "the YAML takes a second, the JSON a tenth of one"
+    assert threading.get_ident() not in threads
 
 
 def test_every_worker_has_the_same_document() -> None:

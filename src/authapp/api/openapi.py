@@ -7,9 +7,10 @@ This is the only file that uses private names of flask-smorest (0.47): ``_apidoc
 import re
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from functools import cached_property, wraps
+from functools import wraps
 from importlib.metadata import version
 from json import dumps, loads
+from threading import Lock
 from typing import Any, cast
 
 import yaml
@@ -18,6 +19,7 @@ from flask import Flask, Response
 from flask_smorest import Api
 from flask_smorest import Blueprint as SmorestBlueprint
 
+from authapp import native_threads
 from authapp.api import bodies, cookie_document, examples, problem_schemas
 from authapp.api.authenticate import Authenticator
 from authapp.api.guards import AccessLevel, Guard, View, guard_of
@@ -156,9 +158,23 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
     DEFAULT_ERROR_RESPONSE_NAME = None
     ERROR_SCHEMA = ProblemSchema
 
-    @cached_property
+    def __init__(self, app: Flask, **options: Any) -> None:
+        """Take the application and the options of ``flask_smorest.Api``."""
+        super().__init__(app, **options)
+        self._making = Lock()
+        self._json: bytes | None = None
+        self._yaml: str | None = None
+
+    @property
     def json(self) -> bytes:
         """The document as JSON text; generated on first use, when all blueprints have been registered."""
+        with self._making:
+            if self._json is None:
+                # It takes 0.1 s, and the YAML 1 s.
+                self._json = native_threads.run(self._generated)
+        return self._json
+
+    def _generated(self) -> bytes:
         describe_kinds(self.spec.components.schemas, self.ma_plugin.converter)
         document = deepcopy(self.spec.to_dict())
         # The library adds a schema for pagination by page numbers to every document. Lists here use cursors.
@@ -215,12 +231,12 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
         """The document as JSON text, for clients that know this service below a path prefix."""
         return self.json.replace(_servers(""), _servers(prefix), 1) if prefix else self.json
 
-    @cached_property
-    def _yaml(self) -> str:
-        return _as_yaml(loads(self.json))
-
     def yaml_below(self, prefix: str) -> str:
         """The same document as YAML."""
+        document = self.json
+        with self._making:
+            if self._yaml is None:
+                self._yaml = native_threads.run(lambda: _as_yaml(loads(document)))
         root, below = (_as_yaml({"servers": [{"url": url}]}) for url in ("/", prefix))
         return self._yaml.replace(root, below, 1) if prefix else self._yaml
 

@@ -3,16 +3,14 @@
 import contextlib
 import math
 import os
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeVar
 
-from authapp import metrics
+from authapp import metrics, native_threads
 from authapp.errors import ServiceUnavailable
 
 T = TypeVar("T")
@@ -143,7 +141,7 @@ class Bulkhead:
     @cached_property
     def _threads(self) -> Any:
         # Created at the first hash, because threads do not survive the fork of a worker.
-        return _native_threads()(self._concurrency)
+        return native_threads.executor(self._concurrency)
 
 
 def _too_many(wait: float) -> ServiceUnavailable:
@@ -153,16 +151,6 @@ def _too_many(wait: float) -> ServiceUnavailable:
 
 def _gone() -> ServiceUnavailable:
     return ServiceUnavailable("The client hung up before its password was checked.", retry_after=1)
-
-
-def _native_threads() -> Any:
-    """Return an executor that uses operating system threads: a hash in a greenlet would block the event loop."""
-    monkey: Any = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched("threading"):
-        from gevent.threadpool import ThreadPoolExecutor as NativeThreadPoolExecutor  # noqa: PLC0415 - only where it runs
-
-        return NativeThreadPoolExecutor
-    return ThreadPoolExecutor
 
 
 def _run_with_low_priority(work: Callable[..., T], arguments: tuple[object, ...]) -> T:

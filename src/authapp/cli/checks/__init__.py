@@ -19,6 +19,8 @@ from authapp.cli.checks import (
     traces,
 )
 from authapp.cli.checks.result import CheckLevel, CheckResult
+from authapp.database.reasons import reason
+from authapp.database.session import discard
 from authapp.domain.readiness_checks import readiness_checks
 from authapp.domain.services import Services
 
@@ -45,28 +47,32 @@ def run_checks(services: Services) -> Iterator[CheckResult]:
     yield database.answers(problems)
     if "database" in problems:
         return
-    yield database.version()
-    yield database.session_settings()
-    yield database.clocks()
+    yield from _results([database.version, database.session_settings, database.clocks], services)
     yield database.privileges(problems)
     if "privileges" in problems:
         return
     yield database.migrations(problems)
     if "migrations" not in problems:
-        yield keys.encryption(services, problems)
-        yield from passkeys.accepted(services)
+        yield from _results([lambda _: keys.encryption(services, problems), passkeys.accepted], services)
     for component in problems.keys() & readiness_checks.keys():
         yield CheckResult(CheckLevel.FAIL, component, problems[component].for_guests, problems[component].for_operator)
     if not problems:
-        try:
-            yield from _results(doctor_checks, services)
-        except SQLAlchemyError:
-            yield CheckResult(
-                CheckLevel.FAIL, "tables", "They cannot be read.", "Grant this role SELECT on every table."
-            )
+        yield from _results(doctor_checks, services)
 
 
 def _results(checks: list[Check], services: Services) -> Iterator[CheckResult]:
+    """Yield the results of checks, of which one that fails by itself is a result as well: it hides no other."""
     for check in checks:
-        result = check(services)
-        yield from [result] if isinstance(result, CheckResult) else result
+        subject = check.__module__.rpartition(".")[2]
+        try:
+            result = check(services)
+            yield from [result] if isinstance(result, CheckResult) else result
+        except SQLAlchemyError as error:
+            discard()
+            sentence = f"This could not be checked: {reason(error) or type(error).__name__}."
+            yield CheckResult(CheckLevel.FAIL, subject, sentence, "Run `flask doctor` again.")
+        except Exception as error:  # noqa: BLE001 - a check of a project may raise anything
+            sentence = (
+                f"This could not be checked: {type(error).__name__} in {check.__qualname__} of {check.__module__}."
+            )
+            yield CheckResult(CheckLevel.FAIL, subject, sentence, "This is a bug of that check.")

@@ -9,6 +9,7 @@ from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.database.session import read_one
 from authapp.database.session_settings import limits as session_limits
 from authapp.domain.readiness_checks import HealthProblem
+from authapp.domain.services import Services
 
 SKEW_SECONDS = 2
 
@@ -42,7 +43,7 @@ def migrations(problems: Problems) -> CheckResult:
     return CheckResult(CheckLevel.OK, "migrations", "None is pending.")
 
 
-def clocks() -> CheckResult:
+def clocks(_services: Services) -> CheckResult:
     """Check that the clock of this machine and the database's agree."""
     before = clock.now()
     row = read_one(select(func.clock_timestamp().label("now")))
@@ -54,7 +55,7 @@ def clocks() -> CheckResult:
     return CheckResult(CheckLevel.OK, "clock", f"This machine and the database differ by {skew:.3f} s.")
 
 
-def version() -> CheckResult:
+def version(_services: Services) -> CheckResult:
     """Check that the server's version is one on which the tests run."""
     row = read_one(select(func.current_setting("server_version").label("version")))
     name = str(row.version) if row else ""
@@ -64,7 +65,7 @@ def version() -> CheckResult:
     return CheckResult(CheckLevel.OK, "PostgreSQL", f"The server is PostgreSQL {name}.")
 
 
-def session_settings() -> CheckResult:
+def session_settings(_services: Services) -> CheckResult:
     """Check what a pooler may have kept from the server, and what makes a commit certain."""
     names = [*session_limits(1), "synchronous_commit"]
     row = read_one(select(*(func.current_setting(name).label(name) for name in names)))
