@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from authapp.domain.mail.transports import Transport as Transport
     from authapp.domain.mail.transports import TransportKind as TransportKind
     from authapp.domain.mail.transports import mail_transports as mail_transports
+    from authapp.domain.one_time_tokens import FoundToken as FoundToken
     from authapp.domain.passwords.checks import password_checks as password_checks
     from authapp.domain.providers import code_flow as code_flow
     from authapp.domain.providers.flows import ProviderFlow as ProviderFlow
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from authapp.domain.sessions.token_claims import token_claims as token_claims
     from authapp.domain.token_purposes import PurposeRule as PurposeRule
     from authapp.domain.token_purposes import token_purposes as token_purposes
+    from authapp.domain.voiding_fields import voiding_fields as voiding_fields
     from authapp.extension import AuthApp as AuthApp
     from authapp.factory import create_app as create_app
     from authapp.security.foreign_hashes import HashFormat as HashFormat
@@ -131,6 +133,7 @@ _MODULES = {
         "TransportKind",
         "mail_transports",
     ],
+    "authapp.domain.one_time_tokens": ["FoundToken"],
     "authapp.domain.passwords.checks": ["password_checks"],
     "authapp.domain.providers": ["code_flow"],
     "authapp.domain.providers.flows": ["ProviderFlow"],
@@ -149,6 +152,7 @@ _MODULES = {
     "authapp.domain.sessions.authentication": ["AuthenticationResult"],
     "authapp.domain.sessions.token_claims": ["token_claims"],
     "authapp.domain.token_purposes": ["PurposeRule", "token_purposes"],
+    "authapp.domain.voiding_fields": ["voiding_fields"],
     "authapp.extension": ["AuthApp"],
     "authapp.factory": ["create_app"],
     "authapp.security.foreign_hashes": ["HashFormat", "hash_formats"],

@@ -13,10 +13,11 @@ from authapp.database.session import db, transaction
 from authapp.domain.email.previous_addresses import remember
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import MailKind, mail_kinds
-from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, code_hash
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OutgoingMail, User, UserStatus
+from authapp.security.one_time_codes import code_hash
 from clocks import Time
 from factories import a_user
 from mail_deliveries import (

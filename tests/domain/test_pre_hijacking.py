@@ -162,7 +162,7 @@ def move_away(app: Flask, user: User) -> str:
         services.email.address_changes.request(user.id, "thief@example.com", PASSWORD, GUEST)
     confirmation = a_token(app, user, TokenPurpose.CHANGE_EMAIL, sent_to="thief@example.com")
     with app.app_context():
-        services.email.address_changes.confirm(confirmation, PASSWORD, GUEST)
+        services.email.link_confirmations.confirm(confirmation, PASSWORD, GUEST)
     return a_token(app, user, TokenPurpose.UNDO_EMAIL, sent_to=before)
 
 

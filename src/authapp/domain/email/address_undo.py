@@ -35,7 +35,7 @@ class AddressUndo:
         self._account_mails = account_mails
         self._hooks = hooks
 
-    def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
+    def confirm(self, found: FoundToken, _password: str | None, context: RequestContext) -> None:
         """Restore the address that the token was sent to, end every session, and void the password.
 
         The token is enough: who needs it was robbed of the account, and does not know its password.
@@ -47,12 +47,9 @@ class AddressUndo:
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled, or ``EmailTaken``. The token then stays.
         """
-        found = self._tokens.find(token, TokenPurpose.UNDO_EMAIL)
-        if found is None:
-            raise OneTimeTokenInvalid
         with unique_names(), transaction():
             locked = _lock_with_holder(found)
-            if self._tokens.use(token, TokenPurpose.UNDO_EMAIL) is None:
+            if self._tokens.use_found(found) is None:
                 raise OneTimeTokenInvalid
             user = lock_account(found.user_id)
             restored = previous_addresses.restore(user, found.address_key)

@@ -7,7 +7,7 @@ from authapp.domain.email.address_proofs import use_token
 from authapp.domain.factors.factor_resets import FactorResets
 from authapp.domain.hooks import Hooks, credentials_voiding
 from authapp.domain.mail.ages import NOTICE_MAX_AGE
-from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 
 UNDO_WINDOW = token_purposes[TokenPurpose.UNDO_FACTORS].lifetime + NOTICE_MAX_AGE
@@ -24,7 +24,7 @@ class FactorUndo:
         self._resets = resets
         self._hooks = hooks
 
-    def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
+    def confirm(self, found: FoundToken, _password: str | None, context: RequestContext) -> None:
         """Remove the factors that were added while links like this one are good, and end every session.
 
         The token is enough, and removes them all: a thief who adds several must not outrun the owner. Other credentials
@@ -33,7 +33,7 @@ class FactorUndo:
         Raises ``OneTimeTokenInvalid``, also while the account is disabled or has another address than the token's.
         """
         with transaction():
-            user = use_token(self._tokens, token, TokenPurpose.UNDO_FACTORS)
+            user = use_token(self._tokens, found)
             since = clock.now() - UNDO_WINDOW
             ended = self._resets.remove(user, context, since=since)
             # ``FactorResets`` receives it as well, and finds nothing left.
