@@ -189,7 +189,7 @@ def test_undoing_a_change_of_address_removes_what_was_added_since_and_leaves_the
     time.passes(hours=1)
     with app.app_context(), transaction():
         row = db.session.get_one(User, user.id)
-        assert previous_addresses.remember(row, old, was_claimed=True)
+        assert previous_addresses.remember(row, old, was_ever_verified=True)
         row.email = "thief@example.com"
     time.passes(hours=1)
     if added == "since":

@@ -295,7 +295,7 @@ def test_a_new_password_voids_the_link(api: Api, user: User, services: Services)
 # --- what it proves ---------------------------------------------------------------------------------------------------
 
 
-def test_an_account_that_was_never_verified_is_claimed(app: Flask, api: Api, services: Services) -> None:
+def test_an_account_that_was_never_verified_is_taken_over(app: Flask, api: Api, services: Services) -> None:
     user = a_user(app, "mallory", email="victim@example.com")
     planted = a_session(app, user).access_token
     challenge = ask(api, "victim@example.com")

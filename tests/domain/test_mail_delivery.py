@@ -154,7 +154,7 @@ def test_the_token_of_a_change_is_bound_to_the_address_of_its_mail(
     with transaction():
         row = db.session.get_one(User, user.id)
         row.pending_email, row.pending_email_until = "New@Example.org", time.now + HOUR
-        remember(row, "New@Example.org", was_claimed=True)
+        remember(row, "New@Example.org", was_ever_verified=True)
     add(kind, user_id=user.id, address="New@Example.org")
     assert deliver(delivery) == {"sent": 1}
     (token,) = tokens()
@@ -194,7 +194,7 @@ def test_an_address_that_has_five_undo_links_is_told_without_another(
 ) -> None:
     user = a_user(app, "ada")
     with transaction():
-        remember(db.session.get_one(User, user.id), "before@example.org", was_claimed=True)
+        remember(db.session.get_one(User, user.id), "before@example.org", was_ever_verified=True)
     for _ in range(MAX_PER_PURPOSE + 1):
         add("email_changed", user_id=user.id, address="before@example.org")
     assert deliver(delivery) == {"sent": 6}

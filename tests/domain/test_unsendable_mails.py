@@ -53,7 +53,7 @@ def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
     with transaction():
         stored = db.session.get_one(User, user.id)
         stored.pending_email, stored.pending_email_until = "new@example.org", time.now + timedelta(days=9)
-        remember(stored, "new@example.org", was_claimed=True)
+        remember(stored, "new@example.org", was_ever_verified=True)
     address = "new@example.org" if kind in {"change_email", "email_changed"} else user.email
     details = dict.fromkeys(mail_kinds[kind].details, "1")
     add(kind, user_id=user.id, address=address, details=details)

@@ -122,11 +122,15 @@ class AddressChanges:
         require_owner(self._verifier, found.user_id, password, context)
 
     def _replace(self, user: User, address: str, now: datetime, context: RequestContext) -> None:
-        previous, was_verified, was_claimed = user.address, user.email_verified_at is not None, user.is_claimed
+        previous, was_verified, was_ever_verified = (
+            user.address,
+            user.email_verified_at is not None,
+            user.was_ever_verified,
+        )
         user.email = address
         user.updated_at = now
         user.set_verified(now)
-        can_be_undone = previous_addresses.remember(user, previous, was_claimed=was_claimed)
+        can_be_undone = previous_addresses.remember(user, previous, was_ever_verified=was_ever_verified)
         kind = EMAIL_CHANGED if can_be_undone else EMAIL_CHANGED_NOTICE
         self._account_mails.store(kind, user_id=user.id, address=previous, verified=was_verified, context=context)
         audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)

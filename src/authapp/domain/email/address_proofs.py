@@ -64,9 +64,9 @@ def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
     can be restored, receivers of ``credentials_voiding`` remove other credentials, and the caller voids the password or
     sets another one, which ends the sessions and what was asked for with ``pending_email``.
     """
-    was_claimed = user.is_claimed
+    was_ever_verified = user.was_ever_verified
     mark_verified(user, hooks, context)
-    if not was_claimed:
+    if not was_ever_verified:
         user.previous_emails = None
         hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=None)
-    return not was_claimed
+    return not was_ever_verified

@@ -42,7 +42,7 @@ class AddressUndo:
 
         ``Notices`` stores the mail with a link to choose another password. Links to later addresses are void. Another
         account that has taken the address meanwhile is deleted, if none of its addresses was ever verified and it has
-        no role. If no address of this account was verified before the change, its reader claims it as with a reset: no
+        no role. If no address of this account was verified before the change, its reader takes it over as with a reset: no
         credential stays, and no other account is deleted.
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled, or ``EmailTaken``. The token then stays.
@@ -88,7 +88,7 @@ class AddressUndo:
         A thief may have added a factor before the change. If the restored address has a live link that removes what was
         added lately, this link does the same: its reader has both.
         """
-        if not restored.was_claimed:
+        if not restored.was_ever_verified:
             return None
         if self._tokens.is_live(user.id, TokenPurpose.UNDO_FACTORS, email_key(restored.email)):
             return min(restored.replaced_at, clock.now() - UNDO_WINDOW)
@@ -112,7 +112,7 @@ def _make_way(user: User, restored: Restored, locked: set[UUID], context: Reques
     # before, the holder may be the account that the reader has made: they choose, by a reset of it. An account with a
     # role was given it by an administrator, who is to decide. One that has come since the locks were taken is left to
     # the next attempt.
-    if not restored.was_claimed or holder.is_claimed or holder.roles or holder.id not in locked:
+    if not restored.was_ever_verified or holder.was_ever_verified or holder.roles or holder.id not in locked:
         raise EmailTaken
     delete_account(holder, context)
     return holder

@@ -79,7 +79,7 @@ class EmailVerifications:
             raise OneTimeTokenInvalid
         with transaction():
             user = use_token(self._tokens, found)
-            if user.is_claimed or user.roles:
+            if user.was_ever_verified or user.roles:
                 raise OneTimeTokenInvalid
             delete_account(user, context)
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
