@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from authapp.domain.audit import event_types as event_types
     from authapp.domain.database_metrics import database_metrics as database_metrics
     from authapp.domain.email.address_proofs import use_token as use_token
+    from authapp.domain.email.factor_notices import factor_mail_kinds as factor_mail_kinds
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
     from authapp.domain.exports import export_sections as export_sections
     from authapp.domain.factors.kinds import CodeRules as CodeRules
@@ -109,6 +110,7 @@ _MODULES = {
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.database_metrics": ["database_metrics"],
     "authapp.domain.email.address_proofs": ["use_token"],
+    "authapp.domain.email.factor_notices": ["factor_mail_kinds"],
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
     "authapp.domain.exports": ["export_sections"],
     "authapp.domain.factors.kinds": [
