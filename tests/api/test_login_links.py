@@ -132,7 +132,7 @@ def test_a_link_without_its_challenge_is_no_login_and_stays_good(api: Api, user:
     assert log_in(api, challenge, token=token).status_code == 200
 
 
-def test_five_wrong_codes_spend_the_code_and_not_the_link(api: Api, user: User, services: Services) -> None:
+def test_five_wrong_codes_use_up_the_code_and_not_the_link(api: Api, user: User, services: Services) -> None:
     challenge = ask(api)
     token = send(services, user)
     for _ in range(MAX_GUESSES):

@@ -236,6 +236,16 @@ def test_a_sender_that_is_stopped_gives_back_what_it_has_claimed(
     assert [(mail.attempts, mail.claimed_until) for mail in left] == [(0, None)] * 3
 
 
+def test_a_verified_account_gets_no_mail_that_verifies(app: Flask, delivery: MailDelivery) -> None:
+    """Whoever knows the address could otherwise have it sent links that mean nothing to its owner."""
+    user = a_user(app, "ada")
+    add("verify_email", address=user.email)
+    assert deliver(delivery) == {"sent": 1}
+    Services.of(app).email.verifications.mark(user.id, OPERATOR)
+    add("verify_email", address=user.email)
+    assert deliver(delivery) == {"dropped": 1}
+
+
 def test_a_limit_is_kept(app: Flask, delivery: MailDelivery, transport: FakeTransport) -> None:
     a_user(app, "ada")
     for _ in range(15):

@@ -190,8 +190,10 @@ def test_an_entry_that_does_not_say_whether_an_address_was_verified_is_as_one_th
         row = db.session.get_one(User, hijacked.id)
         row.previous_emails = [{**entry} for entry in row.previous_emails or ()]
         del row.previous_emails[0]["was_ever_verified"]
+        row.previous_emails = [{**row.previous_emails[0], "email": "thief@example.com"}, *row.previous_emails]
     with takeovers(app) as taken_over, app.app_context():
         Services.of(app).email.link_confirmations.confirm(link, None, GUEST)
+        assert db.session.get_one(User, hijacked.id).previous_emails is None, "the thief has no way back either"
     assert taken_over == [hijacked.id]
 
 

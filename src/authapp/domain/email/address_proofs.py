@@ -5,6 +5,7 @@ Pre-hijacking (Sudhodanan and Paverd, USENIX Security 2022): somebody registers 
 """
 
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from authapp import clock
@@ -60,13 +61,23 @@ def mark_verified(user: User, hooks: Hooks, context: RequestContext) -> None:
 def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
     """Mark the address of a locked account as verified by somebody who may not be the one who registered it.
 
-    Returns whether no address of it was ever verified. Then whoever registered it loses the account: no address before
-    can be restored, receivers of ``credentials_voiding`` remove other credentials, and the caller voids the password or
-    sets another one, which ends the sessions and what was asked for with ``pending_email``.
+    Returns whether no address of it was ever verified. Then whoever registered it loses the account: all that they left
+    is void, and the caller voids the password or sets another one, which ends the sessions and what was asked for with
+    ``pending_email``.
     """
     was_ever_verified = user.was_ever_verified
     mark_verified(user, hooks, context)
     if not was_ever_verified:
-        user.previous_emails = None
-        hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=None)
+        void_credentials(user, hooks, context, since=None)
     return not was_ever_verified
+
+
+def void_credentials(user: User, hooks: Hooks, context: RequestContext, *, since: datetime | None) -> None:
+    """Void what somebody else may have added to a locked account since then, and with ``None`` all that they left.
+
+    The password is not among it: the caller voids it or sets another one, unless its owner has it. With ``None``, no
+    address of before can be restored either, because they may be those of whoever registered the account.
+    """
+    if since is None:
+        user.previous_emails = None
+    hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=since)

@@ -11,6 +11,7 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
+from authapp.domain.email.address_proofs import void_credentials
 from authapp.domain.email.factor_undo import UNDO_WINDOW
 from authapp.domain.email.kinds import EMAIL_CHANGED_NOTICE
 from authapp.domain.email.previous_addresses import Restored
@@ -42,8 +43,8 @@ class AddressUndo:
 
         ``Notices`` stores the mail with a link to choose another password. Links to later addresses are void. Another
         account that has taken the address meanwhile is deleted, if none of its addresses was ever verified and it has
-        no role. If no address of this account was verified before the change, its reader takes it over as with a reset: no
-        credential stays, and no other account is deleted.
+        no role. If no address of this account was verified before the change, its reader takes it over as with a reset:
+        no credential stays, and no other account is deleted.
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled, or ``EmailTaken``. The token then stays.
         """
@@ -66,8 +67,7 @@ class AddressUndo:
         replaced, was_verified = user.address, user.email_verified_at is not None
         user.email = restored.email
         ended = void_password(user, context)
-        since = self._added_since(user, restored)
-        self._hooks.send_within(hooks.credentials_voiding, context=context, user_id=user.id, since=since)
+        void_credentials(user, self._hooks, context, since=self._added_since(user, restored))
         # The link was sent to this address.
         user.set_verified(user.updated_at)
         # The mailbox before may have been left or leaked: who loses the account hears of it.

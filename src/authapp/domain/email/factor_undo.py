@@ -3,9 +3,9 @@
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import transaction
-from authapp.domain.email.address_proofs import use_token
+from authapp.domain.email.address_proofs import use_token, void_credentials
 from authapp.domain.factors.factor_resets import FactorResets
-from authapp.domain.hooks import Hooks, credentials_voiding
+from authapp.domain.hooks import Hooks
 from authapp.domain.mail.ages import NOTICE_MAX_AGE
 from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
@@ -37,5 +37,5 @@ class FactorUndo:
             since = clock.now() - UNDO_WINDOW
             ended = self._resets.remove(user, context, since=since)
             # ``FactorResets`` receives it as well, and finds nothing left.
-            self._hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=since)
+            void_credentials(user, self._hooks, context, since=since)
         self._resets.send_sessions_ended(user.id, ended, context)

@@ -34,7 +34,7 @@ class Restored:
 def remember(user: User, email: str, *, was_ever_verified: bool) -> bool:
     """Note that another address has just replaced ``email``, on a locked account; return whether it can be restored.
 
-    ``was_ever_verified`` is as in ``Restored``: the change has verified the new address, so the account no longer tells.
+    ``was_ever_verified`` is as in ``Restored``: the change has verified the new address, so the account cannot tell.
 
     It cannot if there are ``MAX_KEPT`` others. The first ones are kept, because the later ones may be a thief's.
     """
