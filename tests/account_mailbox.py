@@ -75,7 +75,7 @@ def change(api: Api, token: str, mailbox: AccountMailbox, services: Services) ->
 
     def run(address: str) -> None:
         services.email.address_changes.request(account("ada").id, address, PASSWORD, GUEST)
-        services.email.address_changes.confirm(mailbox.link("change_email", address), PASSWORD, GUEST)
+        services.email.link_confirmations.confirm(mailbox.link("change_email", address), PASSWORD, GUEST)
 
     return run
 

@@ -10,7 +10,8 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
+from sqlalchemy.exc import OperationalError
 
 from authapp.config import MailServer
 from authapp.context import RequestContext
@@ -112,6 +113,32 @@ def text_of(message: EmailMessage) -> str:
 
 def token_in(message: EmailMessage) -> str:
     return text_of(message).partition("#token=")[2].split()[0]
+
+
+class Outage:
+    """An outage of the database for whatever a session asks: no statement reaches it from ``begin`` to ``end``."""
+
+    def begin(self, *_: object, **__: object) -> None:
+        """Begin it, and fail as the first statement within it does: in place of any function of ours."""
+        if not event.contains(db.engine, "before_cursor_execute", self._fail):
+            event.listen(db.engine, "before_cursor_execute", self._fail)
+        self._fail(None, None, "SELECT")
+
+    def end(self) -> None:
+        if event.contains(db.engine, "before_cursor_execute", self._fail):
+            event.remove(db.engine, "before_cursor_execute", self._fail)
+
+    def _fail(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "SAVEPOINT" not in statement:  # which a test has in place of a transaction
+            raise OperationalError(statement, {}, Exception("gone"))
+
+
+@pytest.fixture
+def outage(app: Flask) -> Iterator[Outage]:
+    made = Outage()
+    yield made
+    with app.app_context():
+        made.end()
 
 
 def raising(error: Exception) -> Callable[..., None]:

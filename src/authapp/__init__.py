@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from authapp.domain.audit import event_types as event_types
     from authapp.domain.database_metrics import database_metrics as database_metrics
     from authapp.domain.email.address_proofs import use_token as use_token
+    from authapp.domain.email.factor_notices import factor_mail_kinds as factor_mail_kinds
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
     from authapp.domain.exports import export_sections as export_sections
     from authapp.domain.factors.kinds import CodeRules as CodeRules
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from authapp.domain.mail.transports import Transport as Transport
     from authapp.domain.mail.transports import TransportKind as TransportKind
     from authapp.domain.mail.transports import mail_transports as mail_transports
+    from authapp.domain.one_time_tokens import FoundToken as FoundToken
     from authapp.domain.passwords.checks import password_checks as password_checks
     from authapp.domain.providers import code_flow as code_flow
     from authapp.domain.providers.flows import ProviderFlow as ProviderFlow
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from authapp.domain.sessions.token_claims import token_claims as token_claims
     from authapp.domain.token_purposes import PurposeRule as PurposeRule
     from authapp.domain.token_purposes import token_purposes as token_purposes
+    from authapp.domain.voiding_fields import voiding_fields as voiding_fields
     from authapp.extension import AuthApp as AuthApp
     from authapp.factory import create_app as create_app
     from authapp.security.foreign_hashes import HashFormat as HashFormat
@@ -109,6 +112,7 @@ _MODULES = {
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.database_metrics": ["database_metrics"],
     "authapp.domain.email.address_proofs": ["use_token"],
+    "authapp.domain.email.factor_notices": ["factor_mail_kinds"],
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
     "authapp.domain.exports": ["export_sections"],
     "authapp.domain.factors.kinds": [
@@ -133,6 +137,7 @@ _MODULES = {
         "TransportKind",
         "mail_transports",
     ],
+    "authapp.domain.one_time_tokens": ["FoundToken"],
     "authapp.domain.passwords.checks": ["password_checks"],
     "authapp.domain.providers": ["code_flow"],
     "authapp.domain.providers.flows": ["ProviderFlow"],
@@ -151,6 +156,7 @@ _MODULES = {
     "authapp.domain.sessions.authentication": ["AuthenticationResult"],
     "authapp.domain.sessions.token_claims": ["token_claims"],
     "authapp.domain.token_purposes": ["PurposeRule", "token_purposes"],
+    "authapp.domain.voiding_fields": ["voiding_fields"],
     "authapp.extension": ["AuthApp"],
     "authapp.factory": ["create_app"],
     "authapp.security.foreign_hashes": ["HashFormat", "hash_formats"],

@@ -42,7 +42,7 @@ def test_the_undo_link_restores_the_address_and_takes_everything_from_the_thief(
     session = api.log_in("ada", STOLEN).get_json()["access_token"]
     key = an_api_key(app, user)
 
-    services.email.address_undo.confirm(link, None, GUEST)
+    services.email.link_confirmations.confirm(link, None, GUEST)
 
     restored = account("ada")
     assert (restored.email, restored.pending_email, restored.password_hash) == ("ada@example.com", None, None)
@@ -58,7 +58,7 @@ def test_the_undo_link_restores_the_address_and_takes_everything_from_the_thief(
     assert not is_good(services, later, TokenPurpose.RESET_PASSWORD)
     assert {"email.change_undone", "password.voided"} <= set(events(user.id))
     with pytest.raises(OneTimeTokenInvalid):
-        services.email.address_undo.confirm(link, None, GUEST)
+        services.email.link_confirmations.confirm(link, None, GUEST)
 
 
 def test_keys_from_before_the_change_are_the_owners(
@@ -74,7 +74,7 @@ def test_keys_from_before_the_change_are_the_owners(
     key = an_api_key(app, user)
     time.passes(seconds=1)
     change("thief@example.com")
-    services.email.address_undo.confirm(mailbox.link("email_changed"), None, GUEST)
+    services.email.link_confirmations.confirm(mailbox.link("email_changed"), None, GUEST)
     assert api.get("/users/me", key).status_code == 200
 
 
@@ -85,9 +85,9 @@ def test_the_undo_of_a_later_change_does_not_void_that_of_an_earlier_one(
     first = mailbox.link("email_changed", "ada@example.com")
     change("c@example.com")
     second = mailbox.link("email_changed", "b@example.com")
-    services.email.address_undo.confirm(second, None, GUEST)
+    services.email.link_confirmations.confirm(second, None, GUEST)
     assert account("ada").email == "b@example.com"
-    services.email.address_undo.confirm(first, None, GUEST)
+    services.email.link_confirmations.confirm(first, None, GUEST)
     assert account("ada").email == "ada@example.com"
 
 
@@ -98,9 +98,9 @@ def test_the_undo_of_an_earlier_change_voids_those_of_later_ones(
     first = mailbox.link("email_changed", "ada@example.com")
     change("c@example.com")
     second = mailbox.link("email_changed", "b@example.com")
-    services.email.address_undo.confirm(first, None, GUEST)
+    services.email.link_confirmations.confirm(first, None, GUEST)
     with pytest.raises(OneTimeTokenInvalid):
-        services.email.address_undo.confirm(second, None, GUEST)
+        services.email.link_confirmations.confirm(second, None, GUEST)
     assert mailbox.sends_no_link("email_changed", "b@example.com"), "and a mail that is late has no link"
     assert account("ada").email == "ada@example.com"
 
@@ -119,7 +119,7 @@ def test_no_number_of_changes_and_mails_pushes_out_the_first_undo_link(
     notified = [address for kind, address in mailbox.mails() if kind == "email_changed"]
     assert notified == ["ada@example.com", *(f"b{number}@example.com" for number in range(MAX_KEPT - 1))]
     assert mailbox.mails()[-1] == ("email_changed_notice", f"b{MAX_KEPT}@example.com"), "told, without a link"
-    services.email.address_undo.confirm(first, None, GUEST)
+    services.email.link_confirmations.confirm(first, None, GUEST)
     assert account("ada").email == "ada@example.com"
 
 
@@ -130,7 +130,7 @@ def test_an_undo_link_is_good_for_three_days(
     time.passes(hours=23, minutes=59)
     late = mailbox.link("email_changed")
     time.passes(hours=71, minutes=59)
-    services.email.address_undo.confirm(late, None, GUEST)
+    services.email.link_confirmations.confirm(late, None, GUEST)
     assert account("ada").email == "ada@example.com"
 
 
@@ -141,7 +141,7 @@ def test_an_undo_link_that_is_older_than_three_days_is_void(
     link = mailbox.link("email_changed")
     time.passes(hours=72)
     with pytest.raises(OneTimeTokenInvalid):
-        services.email.address_undo.confirm(link, None, GUEST)
+        services.email.link_confirmations.confirm(link, None, GUEST)
     time.passes(hours=72)
     assert mailbox.sends_no_link("email_changed"), "its mail may have been three days late"
 
@@ -153,9 +153,9 @@ def test_an_undo_waits_until_a_disabled_account_is_enabled(
     link = mailbox.link("email_changed")
     services.administration.disable(user.id, OPERATOR)
     with pytest.raises(OneTimeTokenInvalid):
-        services.email.address_undo.confirm(link, None, GUEST)
+        services.email.link_confirmations.confirm(link, None, GUEST)
     services.administration.enable(user.id, OPERATOR)
-    services.email.address_undo.confirm(link, None, GUEST)
+    services.email.link_confirmations.confirm(link, None, GUEST)
     assert account("ada").email == "ada@example.com"
 
 
@@ -171,7 +171,7 @@ def test_who_only_typed_the_address_gives_way_to_who_reads_its_mail(
         deleted.append(user_id)
 
     with hooks.user_deleted.connected_to(receive, sender=app):
-        services.email.address_undo.confirm(link, None, GUEST)
+        services.email.link_confirmations.confirm(link, None, GUEST)
     assert account("ada").email == "ada@example.com"
     assert deleted == [squatter.id]
     assert db.session.scalar(select(User.id).where(User.id == squatter.id)) is None
@@ -198,8 +198,8 @@ def test_an_account_that_took_the_address_after_the_locks_is_not_deleted(
     with monkeypatch.context() as late:
         late.setattr(address_undo, "_lock_with_holder", lock_and_be_late)
         with pytest.raises(EmailTaken):
-            services.email.address_undo.confirm(link, None, GUEST)
-    services.email.address_undo.confirm(link, None, GUEST)
+            services.email.link_confirmations.confirm(link, None, GUEST)
+    services.email.link_confirmations.confirm(link, None, GUEST)
     assert account("ada").email == "ada@example.com"
 
 
@@ -221,8 +221,8 @@ def test_who_proved_to_have_the_address_keeps_it_and_so_does_who_has_a_role(
         with transaction():
             account("grace").set_verified(time.now)
     with pytest.raises(EmailTaken):
-        services.email.address_undo.confirm(link, None, GUEST)
+        services.email.link_confirmations.confirm(link, None, GUEST)
     a_user(app, roles=[ADMIN])  # or the holder could not be deleted
     services.administration.delete(holder.id, OPERATOR)
-    services.email.address_undo.confirm(link, None, GUEST)
+    services.email.link_confirmations.confirm(link, None, GUEST)
     assert account("ada").email == "ada@example.com"

@@ -172,7 +172,9 @@ def test_each_purpose_is_confirmed_by_the_use_case_that_was_added_for_it(app: Fl
     token = a_token(app, user, use_case.purpose)
     with app.app_context():
         LinkConfirmations(Services.of(app).one_time_tokens, use_case).confirm(token, "secret", OPERATOR)
-    assert use_case.confirmed == [(token, "secret", OPERATOR)]
+        found = Services.of(app).one_time_tokens.find(token, use_case.purpose)
+    assert use_case.confirmed == [(found, "secret", OPERATOR)]
+    assert found is not None
 
 
 def test_a_purpose_has_one_use_case_and_is_registered(app: Flask) -> None:

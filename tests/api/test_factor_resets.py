@@ -226,13 +226,13 @@ def test_undoing_a_change_of_address_removes_what_was_added_since_and_leaves_the
     time.passes(hours=1)
     with app.app_context(), transaction():
         row = db.session.get_one(User, user.id)
-        assert previous_addresses.remember(row, old, was_claimed=True)
+        assert previous_addresses.remember(row, old, was_ever_verified=True)
         row.email = "thief@example.com"
     time.passes(hours=1)
     if added == "since":
         phone = an_app(app, user)
     with app.app_context():
-        Services.of(app).email.address_undo.confirm(
+        Services.of(app).email.link_confirmations.confirm(
             a_token(app, user, TokenPurpose.UNDO_EMAIL, sent_to=old), None, GUEST
         )
         Services.of(app).administration.set_password(user.id, PASSWORD, OPERATOR)

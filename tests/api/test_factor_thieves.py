@@ -20,6 +20,7 @@ from authapp.domain.token_purposes import TokenPurpose
 from authapp.errors import ServiceUnavailable
 from authapp.models import OutgoingMail, User
 from authapp.models.role import ADMIN
+from authapp.security.one_time_codes import code_hash
 from authenticator import Authenticator, add_passkey
 from clocks import Time
 from conftest import dispose, reconfigured
@@ -118,7 +119,8 @@ def test_right_codes_in_mails_and_of_the_app_do_not_lock_their_owner_out(
         with app.app_context():
             newest = select(OutgoingMail.challenge_hash).where(OutgoingMail.kind == "login_link")
             challenge_hash = db.session.scalar(newest.order_by(OutgoingMail.id.desc()).limit(1))
-        a_token(app, user, TokenPurpose.LOGIN, challenge_hash=challenge_hash, code="12345678")
+        hashed = code_hash(challenge_hash, "12345678")
+        a_token(app, user, TokenPurpose.LOGIN, challenge_hash=challenge_hash, code_hash=hashed)
         body = {"challenge": challenge, "code": "12345678"}
         first = problem(api("PUT", "/auth/login-links", json=body), 401, "second_factor_required")
         assert second_step(api, first["challenge"], phone.code()).status_code == 200
@@ -181,10 +183,10 @@ def test_the_mail_about_a_factor_goes_to_the_owner_though_a_thief_changes_the_ad
     with app.app_context():
         mailbox, services = AccountMailbox(app, user), Services.of(app)
         services.email.address_changes.request(user.id, "thief@example.org", PASSWORD, GUEST)
-        services.email.address_changes.confirm(mailbox.link("change_email", "thief@example.org"), PASSWORD, GUEST)
+        services.email.link_confirmations.confirm(mailbox.link("change_email", "thief@example.org"), PASSWORD, GUEST)
         link, undo = mailbox.link("factor_added"), mailbox.link("email_changed", old)
         time.passes(minutes=2)
-        services.email.address_undo.confirm(undo, None, GUEST)
+        services.email.link_confirmations.confirm(undo, None, GUEST)
         services.administration.set_password(user.id, PASSWORD, OPERATOR)
     assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
     assert api.log_in(user.username).status_code == 200
@@ -207,9 +209,9 @@ def test_undoing_a_change_of_address_removes_a_factor_of_shortly_before_that_the
             mailbox.link("factor_added")
         time.passes(minutes=2)
         services.email.address_changes.request(user.id, "thief@example.org", PASSWORD, GUEST)
-        services.email.address_changes.confirm(mailbox.link("change_email", "thief@example.org"), PASSWORD, GUEST)
+        services.email.link_confirmations.confirm(mailbox.link("change_email", "thief@example.org"), PASSWORD, GUEST)
         time.passes(minutes=2)
-        services.email.address_undo.confirm(mailbox.link("email_changed", old), None, GUEST)
+        services.email.link_confirmations.confirm(mailbox.link("email_changed", old), None, GUEST)
         services.administration.set_password(user.id, PASSWORD, OPERATOR)
     assert api.log_in(user.username).status_code == (200 if is_told else 401)
 

@@ -115,10 +115,12 @@ def test_to_undo_a_change_the_link_is_enough(app: Flask, api: Api, mode: str, ma
     assert address_of(app, mallory) == mallory.email
 
 
-def test_whoever_claims_an_account_is_not_robbed_of_it_with_an_undo_link(app: Flask, api: Api, mallory: User) -> None:
+def test_whoever_takes_an_account_over_is_not_robbed_of_it_with_an_undo_link(
+    app: Flask, api: Api, mallory: User
+) -> None:
     with app.app_context(), transaction():
         prepared = db.session.get_one(User, mallory.id)
-        assert previous_addresses.remember(prepared, mallory.email, was_claimed=False)
+        assert previous_addresses.remember(prepared, mallory.email, was_ever_verified=False)
         prepared.email = VICTIM
     undo = a_token(app, mallory, TokenPurpose.UNDO_EMAIL, sent_to=mallory.email)
     reset = {"token": a_token(app, mallory, sent_to=VICTIM), "new_password": "another good pass phrase"}

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from account_mailbox import AccountMailbox
-from authapp import create_app, hooks
+from authapp import create_app, factor_mail_kinds, hooks
 from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
@@ -47,6 +47,23 @@ def test_a_new_password_is_told_whoever_set_it(
     assert api("PUT", "/users/me/password", token, json=body).status_code == 204
     services.administration.set_password(user.id, "yet another sentence", OPERATOR)
     assert mailbox.mails() == [("password_changed", user.email)] * 2
+
+
+def test_an_event_of_a_factor_of_others_is_told_in_their_mail_or_in_none(
+    user: User, mailbox: AccountMailbox, services: Services
+) -> None:
+    jammed = {"user_id": user.id, "event": "fax.jammed", "details": {"remaining": 2, "paper": "A4"}}
+    with transaction():
+        services.hooks.send_within(hooks.factors_changing, context=GUEST, **jammed)
+    assert mailbox.mails() == []
+    factor_mail_kinds.register("fax.jammed", "recovery_code_used")
+    try:
+        with transaction():
+            services.hooks.send_within(hooks.factors_changing, context=GUEST, **jammed)
+    finally:
+        factor_mail_kinds.unregister("fax.jammed")
+    assert mailbox.mails() == [("recovery_code_used", user.email)]
+    assert db.session.scalars(select(OutgoingMail.details)).all() == [{"remaining": 2}]
 
 
 @pytest.mark.parametrize(("kind", "signal", "values"), OF_ACCOUNTS)

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jsonschema_rs
@@ -58,13 +58,17 @@ TOKEN_ENDPOINT = ("post", "/api/v1/oauth/token")
 
 
 def test_it_is_made_once_and_beside_the_event_loop(app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    document, threads = AuthApp.of(app).openapi, []
+    document = AuthApp.of(app).openapi
+    threads: list[int] = []
     monkeypatch.setattr(document, "_json", None)
     monkeypatch.setattr(document, "_yaml", None)
     run = native_threads.run
-    monkeypatch.setattr(
-        native_threads, "run", lambda work: run(lambda: threads.append(threading.get_ident()) or work())
-    )
+
+    def recorded(work: Callable[[], Any]) -> Any:
+        threads.append(run(threading.get_ident))
+        return run(work)
+
+    monkeypatch.setattr(native_threads, "run", recorded)
     for _ in range(2):
         assert api.client.get("/openapi.yaml").status_code == 200
         assert api.client.get("/openapi.json").status_code == 200

@@ -13,12 +13,13 @@ from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import hooks
+from authapp.domain.mail.counted_mails import LIMIT_NAME
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
 from authapp.errors import PermissionDenied
-from authapp.models import OneTimeToken, Throttle, User, UserStatus
+from authapp.models import OneTimeToken, RateLimitCounter, Throttle, User, UserStatus
 from clocks import Time
 from conftest import created, reconfigured
 from databases import Databases
@@ -73,6 +74,18 @@ def test_no_more_mails_than_the_limit_are_stored_and_the_answer_stays_the_same(
     answers = [api.post(PATH, {"email": "ada@example.com"}) for _ in range(4)]
     assert {(each.status_code, each.data) for each in answers} == {(202, b"{}\n")}
     assert len(mails(app)) == 2
+
+
+def test_without_a_limit_every_mail_is_stored_and_nothing_is_counted(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconfigured(app, monkeypatch, **MAIL | {"mail_rate_limit": None})
+    for _ in range(4):
+        assert api.post(PATH, {"email": "ada@example.com"}).status_code == 202
+    assert len(mails(app)) == 4
+    with app.app_context():
+        counted = select(RateLimitCounter.counted_key).where(RateLimitCounter.limit_name == LIMIT_NAME)
+        assert db.session.scalars(counted).all() == []
 
 
 def test_requests_for_other_mails_do_not_use_up_the_resets_of_an_address(

@@ -36,7 +36,7 @@ def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_bef
     assert mailbox.mails()[before:] == [("email_changed_notice", "b@example.com"), ("verify_email", "set@example.com")]
     assert mailbox.sends_no_link("email_changed_notice"), "the administrator may act because that mailbox is lost"
     with pytest.raises(OneTimeTokenInvalid):
-        services.email.address_undo.confirm(undo, None, GUEST)
+        services.email.link_confirmations.confirm(undo, None, GUEST)
     assert account("ada").email == "set@example.com"
 
 

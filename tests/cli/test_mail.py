@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from authapp.cli.checks import CheckLevel, CheckResult, doctor_checks, without_database
+from authapp.cli.checks import CheckLevel, CheckResult, account_pages, doctor_checks, without_database
 from authapp.cli.checks import mail as checks
 from authapp.cli.mail import mail
 from authapp.config import MailServer
@@ -203,6 +203,29 @@ def test_the_doctor_warns_of_a_template_that_no_mail_uses(
     (tmp_path / "account").mkdir()  # the pages, which are tried at the start
     level, sentence = result(checks.templates(services))
     assert (level, name in sentence) == ((CheckLevel.OK, False) if is_used else (CheckLevel.WARN, True))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_used"),
+    [
+        ("reset-password.html", True),
+        ("base.html", True),
+        ("buttons.html", True),
+        ("reset-pasword.html", False),
+        ("reset_password.html", False),
+        ("reset-password.htm", False),
+        (".reset-password.html.swp", True),
+    ],
+)
+def test_the_doctor_warns_of_a_template_that_no_page_uses(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, is_used: bool
+) -> None:
+    services = with_mail(app, monkeypatch, tmp_path, mail_templates=tmp_path)
+    (tmp_path / "account").mkdir()
+    (tmp_path / "account" / "login.html").write_text("{% include 'account/buttons.html' %}")
+    (tmp_path / "account" / name).write_text("Hello")
+    sentences = [result(each) for each in account_pages.templates(services)]
+    assert sentences == ([] if is_used else [(CheckLevel.WARN, f"No page uses account/{name}.")])
 
 
 def test_the_doctor_warns_of_mails_that_wait_and_of_those_that_were_given_up(

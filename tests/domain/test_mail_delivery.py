@@ -13,10 +13,11 @@ from authapp.database.session import db, transaction
 from authapp.domain.email.previous_addresses import remember
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import MailKind, mail_kinds
-from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, code_hash
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OutgoingMail, User, UserStatus
+from authapp.security.one_time_codes import code_hash
 from clocks import Time
 from factories import a_user
 from mail_deliveries import (
@@ -153,7 +154,7 @@ def test_the_token_of_a_change_is_bound_to_the_address_of_its_mail(
     with transaction():
         row = db.session.get_one(User, user.id)
         row.pending_email, row.pending_email_until = "New@Example.org", time.now + HOUR
-        remember(row, "New@Example.org", was_claimed=True)
+        remember(row, "New@Example.org", was_ever_verified=True)
     add(kind, user_id=user.id, address="New@Example.org")
     assert deliver(delivery) == {"sent": 1}
     (token,) = tokens()
@@ -193,7 +194,7 @@ def test_an_address_that_has_five_undo_links_is_told_without_another(
 ) -> None:
     user = a_user(app, "ada")
     with transaction():
-        remember(db.session.get_one(User, user.id), "before@example.org", was_claimed=True)
+        remember(db.session.get_one(User, user.id), "before@example.org", was_ever_verified=True)
     for _ in range(MAX_PER_PURPOSE + 1):
         add("email_changed", user_id=user.id, address="before@example.org")
     assert deliver(delivery) == {"sent": 6}
@@ -233,6 +234,16 @@ def test_a_sender_that_is_stopped_gives_back_what_it_has_claimed(
     delivery.deliver(SENDER, limit=10, running=lambda: len(transport.messages) < 2)
     left = [row(mail_id) for mail_id in ids if str(mail_id) not in transport.ids]
     assert [(mail.attempts, mail.claimed_until) for mail in left] == [(0, None)] * 3
+
+
+def test_a_verified_account_gets_no_mail_that_verifies(app: Flask, delivery: MailDelivery) -> None:
+    """Whoever knows the address could otherwise have it sent links that mean nothing to its owner."""
+    user = a_user(app, "ada")
+    add("verify_email", address=user.email)
+    assert deliver(delivery) == {"sent": 1}
+    Services.of(app).email.verifications.mark(user.id, OPERATOR)
+    add("verify_email", address=user.email)
+    assert deliver(delivery) == {"dropped": 1}
 
 
 def test_a_limit_is_kept(app: Flask, delivery: MailDelivery, transport: FakeTransport) -> None:

@@ -5,14 +5,17 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from email.message import EmailMessage
+from typing import Any
 from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from authapp.database.session import db, transaction
+from authapp.domain.mail.attempts import MailAttempts, MailOutcome
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import MailKind, mail_kinds
 from authapp.domain.mail.smtp import SMTPTransport
@@ -24,13 +27,14 @@ from authapp.domain.mail.transports import (
 from authapp.domain.one_time_tokens import MAX_PER_MAIL, MAX_PER_PURPOSE
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
-from authapp.models import OutgoingMail
+from authapp.models import OutgoingMail, User
 from clocks import Time
 from factories import a_user
 from mail_deliveries import (
     HOUR,
     SENDER,
     FakeTransport,
+    Outage,
     add,
     count,
     deliver,
@@ -270,16 +274,70 @@ def test_a_mail_that_was_sent_and_cannot_be_recorded_is_sent_once_and_its_link_w
 
 
 def test_an_outage_when_a_mail_was_sent_leaves_its_link_and_its_claim(
-    app: Flask, delivery: MailDelivery, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch, time: Time
+    app: Flask,
+    delivery: MailDelivery,
+    transport: FakeTransport,
+    outage: Outage,
+    monkeypatch: pytest.MonkeyPatch,
+    time: Time,
 ) -> None:
     a_user(app, "ada")
     add()
     with monkeypatch.context() as patch:
-        patch.setattr("authapp.domain.audit.record", raising(OperationalError("INSERT", {}, Exception("gone"))))
+        patch.setattr("authapp.domain.audit.record", outage.begin)
         with pytest.raises(OperationalError):
             delivery.deliver(SENDER, limit=10)
+    outage.end()
     assert len(tokens()) == 1
     assert deliver(delivery) == {}, "the claim is not over"
     time.passes(HOUR - timedelta(minutes=1))
     assert deliver(delivery) == {"sent": 1}
     assert len(set(transport.ids)) == 1
+
+
+def test_a_mail_that_was_sent_is_sent_once_if_postgresql_refuses_its_event_alone(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch, time: Time
+) -> None:
+    a_user(app, "ada")
+    add()
+    with monkeypatch.context() as patch:
+        patch.setattr("authapp.domain.audit.record", lambda *_, **__: db.session.execute(text("SELECT 1 FROM logs")))
+        assert deliver(delivery) == {"sent": 1}
+    time.passes(HOUR)
+    assert deliver(delivery) == {}
+    assert len(transport.ids) == 1
+
+
+def test_whatever_stops_a_delivery_defers_the_mail_at_which_it_stopped_and_releases_the_others(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch, time: Time
+) -> None:
+    user = a_user(app, "ada")
+    bad, *others = [add("password_changed", user_id=user.id) for _ in range(12)]
+    send = MailAttempts.attempt
+
+    def attempt(attempts: MailAttempts, mail: OutgoingMail, *rest: Any) -> MailOutcome:
+        if mail.id == bad:
+            raise OperationalError("UPDATE", {}, Exception("the row is locked"))
+        return send(attempts, mail, *rest)
+
+    monkeypatch.setattr(MailAttempts, "attempt", attempt)
+    with pytest.raises(OperationalError):
+        delivery.deliver(SENDER, limit=100)
+    assert {(row(each).claimed_until, row(each).attempts) for each in (bad, *others)} == {(None, 0)}
+    assert deliver(delivery) == {"sent": 11}
+    assert sorted(transport.ids) == sorted(map(str, others))
+
+
+@pytest.mark.committed
+def test_an_account_that_is_locked_holds_up_no_mail_of_another(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport
+) -> None:
+    """Such as one whose administrator holds a long transaction open: its link cannot be stored in time."""
+    a_user(app, "ada")
+    a_user(app, "bob")
+    add(address="ada@example.com")
+    for _ in range(4):
+        add("login_link", address="bob@example.com")
+    with Session(db.engine) as administrator:
+        administrator.execute(select(User.id).where(User.username == "ada").with_for_update())
+        assert deliver(delivery) == {"postponed": 1, "sent": 4}

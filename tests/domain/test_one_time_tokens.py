@@ -1,8 +1,11 @@
 """One-time tokens: used once, for one purpose, before they expire; and stored as a hash alone."""
 
+import ast
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,14 +14,18 @@ from concurrently import at_once
 from flask import Flask, current_app
 from sqlalchemy import func, select
 
+import authapp
+from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, SECRET_BYTES, OneTimeTokens, TooManyTokens, UsedToken
+from authapp.domain.one_time_tokens import MAX_PER_PURPOSE, OneTimeTokens, TooManyTokens, UsedToken
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import PurposeRule, TokenPurpose, token_purposes
 from authapp.domain.users.administration import Changes
+from authapp.domain.voiding_fields import voiding_fields
 from authapp.models import OneTimeToken, User, UserStatus
 from authapp.security import base64url, identifiers
+from authapp.security.user_tokens import SECRET_BYTES
 from clocks import Time
 from factories import a_user
 
@@ -209,6 +216,42 @@ def test_a_change_that_makes_them_useless_voids_them(app: Flask, tokens: OneTime
     token = issue(tokens, user)
     on.administration.set_password(user.id, "another long sentence", OPERATOR)
     assert use(tokens, token) is None
+
+
+def change_field(app: Flask, user: User, field: str) -> str | None:
+    """Change a field as a project does that keeps one of its own; return the address that the user still asks for."""
+    with transaction():
+        stored = db.session.get_one(User, user.id)
+        stored.pending_email, stored.pending_email_until = "new@example.com", clock.now() + HOUR
+    with transaction():
+        stored = db.session.get_one(User, user.id)
+        Services.of(app).hooks.send_user_changing(stored, {field}, context=OPERATOR)
+    return stored.pending_email
+
+
+def test_a_change_of_a_field_of_others_voids_no_link_and_withdraws_no_address_unless_they_say_so(
+    app: Flask, tokens: OneTimeTokens, user: User
+) -> None:
+    token = issue(tokens, user)
+    assert change_field(app, user, "phone_number") == "new@example.com"
+    assert tokens.find(token, PURPOSES[0]) is not None
+    voiding_fields.register("phone_number", "People log in with it.")
+    try:
+        assert change_field(app, user, "phone_number") is None
+    finally:
+        voiding_fields.unregister("phone_number")
+    assert tokens.find(token, PURPOSES[0]) is None
+
+
+def test_each_field_of_ours_voids_links_or_is_known_to_be_harmless() -> None:
+    """What is not registered voids nothing: a field that is added here must not be forgotten there."""
+    sent = {"username", "roles", "status"}  # ``Administration.change`` says which of them by the changes asked for
+    assert {each.name for each in fields(Changes)} == sent | {"email"}
+    for path in Path(authapp.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "send_user_changing":
+                sent |= {each.value for each in ast.walk(node.args[1]) if isinstance(each, ast.Constant)}
+    assert sent == {*voiding_fields} | {"username", "roles", "email_verified_at"}
 
 
 def test_they_go_with_their_account(app: Flask, tokens: OneTimeTokens, user: User) -> None:

@@ -43,16 +43,16 @@ def recover(app: Flask, user: User, token: str | None = None) -> None:
 
 
 @contextmanager
-def claims(app: Flask) -> Iterator[list[UUID]]:
-    claimed: list[UUID] = []
+def takeovers(app: Flask) -> Iterator[list[UUID]]:
+    taken_over: list[UUID] = []
 
     def receive(_app: object, *, user_id: UUID, since: object, **_: object) -> None:
         assert db.session().in_transaction()
         assert since is None
-        claimed.append(user_id)
+        taken_over.append(user_id)
 
     with hooks.credentials_voiding.connected_to(receive, app):
-        yield claimed
+        yield taken_over
 
 
 def test_classic_federated_merge_the_password_of_the_thief_is_void(app: Flask, hijacked: User) -> None:
@@ -72,11 +72,11 @@ def test_unexpired_session_the_sessions_of_the_thief_are_over(app: Flask, api: A
 def test_trojan_identifier_the_other_credentials_of_the_thief_are_for_receivers_to_remove(
     app: Flask, hijacked: User
 ) -> None:
-    with claims(app) as claimed:
+    with takeovers(app) as taken_over:
         recover(app, hijacked)
-        assert claimed == [hijacked.id]
+        assert taken_over == [hijacked.id]
         recover(app, hijacked)  # the second reset is by the owner of a verified account
-        assert claimed == [hijacked.id]
+        assert taken_over == [hijacked.id]
 
 
 def test_trojan_identifier_the_passkeys_of_the_thief_are_gone(app: Flask, api: Api, hijacked: User) -> None:
@@ -115,11 +115,11 @@ def test_unexpired_email_change_the_address_that_the_thief_asked_for_gets_nothin
         assert mail_kinds["change_email"].recipient(mail) is None
 
 
-def test_unverifying_provider_an_account_without_a_password_is_claimed_as_well(app: Flask) -> None:
+def test_unverifying_provider_an_account_without_a_password_is_taken_over_as_well(app: Flask) -> None:
     user = a_user(app, password=None)
-    with claims(app) as claimed:
+    with takeovers(app) as taken_over:
         recover(app, user)
-    assert claimed == [user.id]
+    assert taken_over == [user.id]
 
 
 def test_a_link_that_the_thief_asked_for_before_is_void_after(app: Flask, hijacked: User) -> None:
@@ -139,19 +139,19 @@ def test_an_account_of_which_an_address_was_verified_is_nobody_elses(app: Flask)
         services = Services.of(app)
         services.email.verifications.mark(user.id, OPERATOR)
         moved = services.administration.change(user.id, Changes(email="moved@example.com"), OPERATOR)
-    with claims(app) as claimed:
+    with takeovers(app) as taken_over:
         recover(app, moved)
-    assert claimed == []
+    assert taken_over == []
     with app.app_context():
         assert db.session.get_one(User, user.id, populate_existing=True).email_verified_at is not None
 
 
-def test_a_click_of_the_owner_claims_nothing(app: Flask, hijacked: User) -> None:
+def test_a_click_of_the_owner_takes_nothing_over(app: Flask, hijacked: User) -> None:
     """It verifies the account of whoever registered: hence the password beside it where verification is required."""
-    with claims(app) as claimed, app.app_context():
+    with takeovers(app) as taken_over, app.app_context():
         token = a_token(app, hijacked, TokenPurpose.VERIFY_EMAIL)
         Services.of(app).email.link_confirmations.confirm(token, None, GUEST)
-    assert claimed == []
+    assert taken_over == []
     assert a_session(app, hijacked, PASSWORD)
 
 
@@ -162,14 +162,14 @@ def move_away(app: Flask, user: User) -> str:
         services.email.address_changes.request(user.id, "thief@example.com", PASSWORD, GUEST)
     confirmation = a_token(app, user, TokenPurpose.CHANGE_EMAIL, sent_to="thief@example.com")
     with app.app_context():
-        services.email.address_changes.confirm(confirmation, PASSWORD, GUEST)
+        services.email.link_confirmations.confirm(confirmation, PASSWORD, GUEST)
     return a_token(app, user, TokenPurpose.UNDO_EMAIL, sent_to=before)
 
 
 def test_who_takes_back_an_account_that_they_never_had_gets_it_without_what_the_thief_has_set(
     app: Flask, api: Api, hijacked: User, time: Time
 ) -> None:
-    """The thief verifies an address of their own, so that no later reset claims the account."""
+    """The thief verifies an address of their own, so that no later reset takes the account over."""
     authenticator = add_passkey(api, a_session(app, hijacked).access_token)
     key = an_api_key(app, hijacked)
     time.passes(hours=73)
@@ -189,10 +189,12 @@ def test_an_entry_that_does_not_say_whether_an_address_was_verified_is_as_one_th
     with app.app_context(), transaction():
         row = db.session.get_one(User, hijacked.id)
         row.previous_emails = [{**entry} for entry in row.previous_emails or ()]
-        del row.previous_emails[0]["was_claimed"]
-    with claims(app) as claimed, app.app_context():
+        del row.previous_emails[0]["was_ever_verified"]
+        row.previous_emails = [{**row.previous_emails[0], "email": "thief@example.com"}, *row.previous_emails]
+    with takeovers(app) as taken_over, app.app_context():
         Services.of(app).email.link_confirmations.confirm(link, None, GUEST)
-    assert claimed == [hijacked.id]
+        assert db.session.get_one(User, hijacked.id).previous_emails is None, "the thief has no way back either"
+    assert taken_over == [hijacked.id]
 
 
 def test_the_account_that_the_owner_of_the_address_has_made_meanwhile_is_not_deleted(
@@ -206,7 +208,7 @@ def test_the_account_that_the_owner_of_the_address_has_made_meanwhile_is_not_del
     assert a_session(app, registered, NEW)
 
 
-def test_an_undo_of_a_change_of_a_verified_address_claims_nothing(app: Flask, hijacked: User) -> None:
+def test_an_undo_of_a_change_of_a_verified_address_takes_nothing_over(app: Flask, hijacked: User) -> None:
     """What the owner had before the change stays, or a mailbox that they have left would be a way past it."""
     services, seen = Services.of(app), []
     with app.app_context():

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from authapp.database.session import db, transaction
@@ -16,12 +17,13 @@ from authapp.domain.mail import recipients
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import MailKind, mail_kinds
 from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
-from authapp.models import User
+from authapp.models import OutgoingMail, User
 from clocks import Time
 from factories import a_user
 from mail_deliveries import (
     SENDER,
     FakeTransport,
+    Outage,
     add,
     deliver,
     events,
@@ -51,7 +53,7 @@ def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
     with transaction():
         stored = db.session.get_one(User, user.id)
         stored.pending_email, stored.pending_email_until = "new@example.org", time.now + timedelta(days=9)
-        remember(stored, "new@example.org", was_claimed=True)
+        remember(stored, "new@example.org", was_ever_verified=True)
     address = "new@example.org" if kind in {"change_email", "email_changed"} else user.email
     details = dict.fromkeys(mail_kinds[kind].details, "1")
     add(kind, user_id=user.id, address=address, details=details)
@@ -94,7 +96,28 @@ def without_a_template(monkeypatch: pytest.MonkeyPatch) -> UUID:
     return add("untold")
 
 
-@pytest.mark.parametrize("poison", [unknown_kind, failing_recipient, without_a_template])
+def reading_a_missing_table(monkeypatch: pytest.MonkeyPatch) -> UUID:
+    """It fails with an SQLSTATE that the whole database would have, if its tables were not migrated."""
+
+    def recipient(_mail: OutgoingMail) -> None:
+        db.session.execute(text("SELECT 1 FROM invoices"))
+
+    monkeypatch.setitem(mail_kinds._values, "new_login", MailKind(recipient))
+    return add("new_login")
+
+
+def taking_too_long(monkeypatch: pytest.MonkeyPatch) -> UUID:
+    def recipient(_mail: OutgoingMail) -> None:
+        db.session.execute(text("SET LOCAL statement_timeout = 1"))
+        db.session.execute(text("SELECT pg_sleep(1)"))
+
+    monkeypatch.setitem(mail_kinds._values, "new_login", MailKind(recipient))
+    return add("new_login")
+
+
+@pytest.mark.parametrize(
+    "poison", [unknown_kind, failing_recipient, without_a_template, reading_a_missing_table, taking_too_long]
+)
 def test_one_poisoned_mail_among_a_hundred_holds_up_no_other(
     app: Flask,
     delivery: MailDelivery,
@@ -130,14 +153,14 @@ def test_an_error_in_a_transaction_of_one_mail_does_not_leave_it_claimed(
 
 
 def test_an_outage_of_the_database_is_not_the_mails_fault(
-    app: Flask, delivery: MailDelivery, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
+    app: Flask, delivery: MailDelivery, outage: Outage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a_user(app, "ada")
     mail_id = add()
-    outage = OperationalError("SELECT", {}, Exception("gone"))
-    monkeypatch.setattr(delivery.messages, "variables", raising(outage))
+    monkeypatch.setattr(delivery.messages, "variables", outage.begin)
     with pytest.raises(OperationalError):
         delivery.deliver(SENDER, limit=10)
+    outage.end()
     assert row(mail_id).last_error is None
 
 

@@ -15,11 +15,12 @@ from sqlalchemy import func, select
 from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain.one_time_tokens import MAX_GUESSES
+from authapp.domain.email.login_codes import MAX_GUESSES
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.errors import EmailTaken, OneTimeTokenInvalid, TooManyRequests, WrongPassword
 from authapp.models import OneTimeToken, OutgoingMail, Session, User
+from authapp.security.one_time_codes import code_hash
 from conftest import dispose
 from domain.concurrently import at_once
 from e2e.processes import Server
@@ -53,7 +54,7 @@ def sent_link(app: Flask, server: Server, user: User) -> tuple[str, str]:
             sent_to=user.email,
             lifetime=timedelta(minutes=10),
             challenge_hash=challenge_hash,
-            code=CODE,
+            code_hash=code_hash(challenge_hash or b"", CODE),
         )
     return response.json()["challenge"], token
 
@@ -150,7 +151,7 @@ def stored(app: Flask, user: User) -> User:
 
 @pytest.mark.committed
 def test_of_twenty_who_confirm_one_change_at_once_one_does(app: Flask) -> None:
-    user, change = a_user(app), Services.of(app).email.address_changes
+    user, change = a_user(app), Services.of(app).email.link_confirmations
     token = pending(app, user, "moved@example.com")
     outcomes = at_once(app, *[lambda: change.confirm(token, PASSWORD, GUEST)] * AT_ONCE)
     # Right passwords are counted before they are compared, so some are asked to wait.
@@ -163,7 +164,7 @@ def test_of_twenty_who_confirm_one_change_at_once_one_does(app: Flask) -> None:
 
 @pytest.mark.committed
 def test_of_two_accounts_that_confirm_one_address_at_once_one_gets_it(app: Flask) -> None:
-    change = Services.of(app).email.address_changes
+    change = Services.of(app).email.link_confirmations
     for number in range(ROUNDS):
         address = f"wanted{number}@example.com"
         tokens = [pending(app, a_user(app), address) for _ in range(2)]
@@ -184,7 +185,7 @@ def test_a_change_that_races_what_voids_its_link_comes_before_it_or_not_at_all(a
         token = pending(app, user, address)
         outcome, _ = at_once(
             app,
-            lambda token=token: services.email.address_changes.confirm(token, PASSWORD, GUEST),
+            lambda token=token: services.email.link_confirmations.confirm(token, PASSWORD, GUEST),
             lambda user=user: ends[event](user),
         )
         # WrongPassword: the new one came between the token that was found and the password that was looked at.
@@ -197,7 +198,7 @@ def test_an_undo_that_races_another_change_wins(app: Flask) -> None:
     for number in range(ROUNDS):
         user = a_user(app)
         with app.app_context():
-            services.email.address_changes.confirm(pending(app, user, f"thief{number}@example.com"), PASSWORD, GUEST)
+            services.email.link_confirmations.confirm(pending(app, user, f"thief{number}@example.com"), PASSWORD, GUEST)
             with transaction():
                 lifetime = timedelta(hours=1)
                 issue = services.one_time_tokens.issue
@@ -205,8 +206,8 @@ def test_an_undo_that_races_another_change_wins(app: Flask) -> None:
         more = pending(app, user, f"more{number}@example.com")
         outcome, other = at_once(
             app,
-            lambda undo=undo: services.email.address_undo.confirm(undo, None, GUEST),
-            lambda more=more: services.email.address_changes.confirm(more, PASSWORD, GUEST),
+            lambda undo=undo: services.email.link_confirmations.confirm(undo, None, GUEST),
+            lambda more=more: services.email.link_confirmations.confirm(more, PASSWORD, GUEST),
         )
         assert (outcome, other in {None, OneTimeTokenInvalid, WrongPassword}) == (None, True)
         after = stored(app, user)

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from authapp import (
     AuthApp,
+    FoundToken,
     MailKind,
     PurposeRule,
     RequestContext,
@@ -43,9 +44,9 @@ class Invitations:
     def __init__(self) -> None:
         self.accepted: list[UUID] = []
 
-    def confirm(self, token: str, _password: str | None, _context: RequestContext) -> None:
+    def confirm(self, found: FoundToken, _password: str | None, _context: RequestContext) -> None:
         with transaction():
-            user = use_token(Services.of(current_app).one_time_tokens, token, self.purpose)
+            user = use_token(Services.of(current_app).one_time_tokens, found)
             self.accepted.append(user.id)
 
 

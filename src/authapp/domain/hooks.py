@@ -49,8 +49,9 @@ user_creating = _signals.signal("user-creating")
 user_changing = _signals.signal("user-changing")
 """``user_id``, ``fields``, ``previous``: sent within the transaction that changes an account.
 
-``fields`` is a set of what changes: ``username``, ``email``, ``password``, ``status``, ``roles``, or more. ``previous``
-has the username and the email address as they were, if they change.
+``fields`` is a set of what changes: ``username``, ``email``, ``password``, ``status``, ``roles``, or more, as one of
+yours; ``voiding_fields`` has those that void links. ``previous`` has the username and the address as they were,
+if they change.
 """
 
 credentials_voiding = _signals.signal("credentials-voiding")
@@ -71,7 +72,7 @@ factors_changing = _signals.signal("factors-changing")
 ``event`` is the type of the audit event, and ``details`` are those of it: of ``factor.added``, ``factor.removed`` and
 ``factor.reset`` the ``factor``, which is the name of a kind, and of a reset ``all`` or ``added_lately``; of
 ``recovery_code.used`` how many are ``remaining``; of ``passkey.counter_reversed`` whether the passkey was ``refused``.
-``recovery_codes.created`` is sent where they replace others.
+``recovery_codes.created`` is sent where they replace others. Send events of your own kind with what details you like.
 """
 
 user_registered = _signals.signal("user-registered")

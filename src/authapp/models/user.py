@@ -151,7 +151,7 @@ class User(Model):
     )
 
     @property
-    def is_claimed(self) -> bool:
+    def was_ever_verified(self) -> bool:
         """Whether an address of the account was ever verified.
 
         Otherwise anybody may have registered it, and who proves to read the mail of its address takes it over, without

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from sqlalchemy.exc import SQLAlchemyError
 
 from authapp.cli.checks import (
+    account_pages,
     api_keys,
     browsers,
     database,
@@ -30,8 +31,8 @@ Check = Callable[[Services], CheckResult | Iterable[CheckResult]]
 
 without_database: list[Check] = [
     *(settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing, passwords.breached_list),
-    *(mail.server, mail.from_address, mail.templates, settings.required_factors, browsers.cookie),
-    *(providers.reachable, providers.redirect_uris, traces.made),
+    *(mail.server, mail.from_address, mail.templates, account_pages.templates),
+    *(settings.required_factors, browsers.cookie, providers.reachable, providers.redirect_uris, traces.made),
 ]
 doctor_checks: list[Check] = [
     *(tables.admins, tables.name_keys, tables.pruning, tables.users, tables.audit_events, mail.queue),

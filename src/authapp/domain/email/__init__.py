@@ -10,6 +10,7 @@ What people do, each with its file in ``api/`` and its tests in ``tests/api/``:
 - ``address_undo``: the address before restored; its link goes to ``email_verifications``
 - ``factor_undo``: second factors removed that somebody else has added; its link goes to ``email_verifications``
 - ``login_links``: logging in with a link or a code
+- ``login_codes``: whose the code is, and how often it is guessed
 
 What these share:
 

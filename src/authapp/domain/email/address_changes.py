@@ -18,13 +18,14 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.mail.kinds import mail_kinds
-from authapp.domain.one_time_tokens import OneTimeTokens, voids_links
+from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.roles.grants import require_live
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.rows import lock_account, lock_if_unchanged, unique_names
+from authapp.domain.voiding_fields import voids_links
 from authapp.errors import OneTimeTokenInvalid
 from authapp.models import User, UserStatus
 from authapp.models.user import email_key
@@ -96,7 +97,7 @@ class AddressChanges:
         self._tokens.void(user.id, TokenPurpose.CHANGE_EMAIL)
         audit.record(EventType.EMAIL_CHANGE_WITHDRAWN, context=context, subject_id=user.id)
 
-    def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
+    def confirm(self, found: FoundToken, password: str | None, context: RequestContext) -> None:
         """Give an account the address that its owner asked for, and tell the address before, with a link to undo it.
 
         The link is not enough: a thief can ask for the address of somebody else, whose click would bind it to an
@@ -106,18 +107,14 @@ class AddressChanges:
         Raises ``OneTimeTokenInvalid`` before any hash is computed; and what ``require_owner`` raises, or ``EmailTaken``
         if another account has the address by now, which leave the token good.
         """
-        self._require_owner(token, password, context)
+        self._require_owner(found, password, context)
         with unique_names(), transaction():
-            used = self._tokens.use(token, TokenPurpose.CHANGE_EMAIL)
-            if used is None:
+            if self._tokens.use_found(found) is None:
                 raise OneTimeTokenInvalid
-            user, now = lock_account(used.user_id), clock.now()
-            self._replace(user, _pending_address(user, used.address_key, now), now, context)
+            user, now = lock_account(found.user_id), clock.now()
+            self._replace(user, _pending_address(user, found.address_key, now), now, context)
 
-    def _require_owner(self, token: str, password: str | None, context: RequestContext) -> None:
-        found = self._tokens.find(token, TokenPurpose.CHANGE_EMAIL)
-        if found is None:
-            raise OneTimeTokenInvalid
+    def _require_owner(self, found: FoundToken, password: str | None, context: RequestContext) -> None:
         row = read_one(_PENDING, {"user_id": found.user_id})
         if row is None:
             raise OneTimeTokenInvalid
@@ -125,11 +122,15 @@ class AddressChanges:
         require_owner(self._verifier, found.user_id, password, context)
 
     def _replace(self, user: User, address: str, now: datetime, context: RequestContext) -> None:
-        previous, was_verified, was_claimed = user.address, user.email_verified_at is not None, user.is_claimed
+        previous, was_verified, was_ever_verified = (
+            user.address,
+            user.email_verified_at is not None,
+            user.was_ever_verified,
+        )
         user.email = address
         user.updated_at = now
         user.set_verified(now)
-        can_be_undone = previous_addresses.remember(user, previous, was_claimed=was_claimed)
+        can_be_undone = previous_addresses.remember(user, previous, was_ever_verified=was_ever_verified)
         kind = EMAIL_CHANGED if can_be_undone else EMAIL_CHANGED_NOTICE
         self._account_mails.store(kind, user_id=user.id, address=previous, verified=was_verified, context=context)
         audit.record(EventType.EMAIL_CHANGED, context=context, subject_id=user.id)

@@ -5,6 +5,7 @@ Pre-hijacking (Sudhodanan and Paverd, USENIX Security 2022): somebody registers 
 """
 
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from authapp import clock
@@ -12,19 +13,19 @@ from authapp.context import Principal, RequestContext
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks, credentials_voiding
-from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.users.rows import lock_account
 from authapp.errors import OneTimeTokenInvalid, WrongPassword
 from authapp.models import User, UserStatus
 
 
-def use_token(tokens: OneTimeTokens, token: str, purpose: str) -> User:
-    """Use a token within the open transaction, and return its account, locked.
+def use_token(tokens: OneTimeTokens, found: FoundToken) -> User:
+    """Use a token that was found, within the open transaction, and return its account, locked.
 
     Raises ``OneTimeTokenInvalid``, also if the account is disabled or has another address than the token was sent to.
     """
-    used = tokens.use(token, purpose)
+    used = tokens.use_found(found)
     user = used and lock_account(used.user_id)
     if not used or not user or user.status != UserStatus.ACTIVE or user.email_key != used.address_key:
         raise OneTimeTokenInvalid
@@ -60,13 +61,23 @@ def mark_verified(user: User, hooks: Hooks, context: RequestContext) -> None:
 def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
     """Mark the address of a locked account as verified by somebody who may not be the one who registered it.
 
-    Returns whether no address of it was ever verified. Then whoever registered it loses the account: no address before
-    can be restored, receivers of ``credentials_voiding`` remove other credentials, and the caller voids the password or
-    sets another one, which ends the sessions and what was asked for with ``pending_email``.
+    Returns whether no address of it was ever verified. Then whoever registered it loses the account: all that they left
+    is void, and the caller voids the password or sets another one, which ends the sessions and what was asked for with
+    ``pending_email``.
     """
-    was_claimed = user.is_claimed
+    was_ever_verified = user.was_ever_verified
     mark_verified(user, hooks, context)
-    if not was_claimed:
+    if not was_ever_verified:
+        void_credentials(user, hooks, context, since=None)
+    return not was_ever_verified
+
+
+def void_credentials(user: User, hooks: Hooks, context: RequestContext, *, since: datetime | None) -> None:
+    """Void what somebody else may have added to a locked account since then, and with ``None`` all that they left.
+
+    The password is not among it: the caller voids it or sets another one, unless its owner has it. With ``None``, no
+    address of before can be restored either, because they may be those of whoever registered the account.
+    """
+    if since is None:
         user.previous_emails = None
-        hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=None)
-    return not was_claimed
+    hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=since)

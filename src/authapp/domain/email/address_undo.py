@@ -11,6 +11,7 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit, hooks
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
+from authapp.domain.email.address_proofs import void_credentials
 from authapp.domain.email.factor_undo import UNDO_WINDOW
 from authapp.domain.email.kinds import EMAIL_CHANGED_NOTICE
 from authapp.domain.email.previous_addresses import Restored
@@ -35,24 +36,21 @@ class AddressUndo:
         self._account_mails = account_mails
         self._hooks = hooks
 
-    def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
+    def confirm(self, found: FoundToken, _password: str | None, context: RequestContext) -> None:
         """Restore the address that the token was sent to, end every session, and void the password.
 
         The token is enough: who needs it was robbed of the account, and does not know its password.
 
         ``Notices`` stores the mail with a link to choose another password. Links to later addresses are void. Another
         account that has taken the address meanwhile is deleted, if none of its addresses was ever verified and it has
-        no role. If no address of this account was verified before the change, its reader claims it as with a reset: no
-        credential stays, and no other account is deleted.
+        no role. If no address of this account was verified before the change, its reader takes it over as with a reset:
+        no credential stays, and no other account is deleted.
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled, or ``EmailTaken``. The token then stays.
         """
-        found = self._tokens.find(token, TokenPurpose.UNDO_EMAIL)
-        if found is None:
-            raise OneTimeTokenInvalid
         with unique_names(), transaction():
             locked = _lock_with_holder(found)
-            if self._tokens.use(token, TokenPurpose.UNDO_EMAIL) is None:
+            if self._tokens.use_found(found) is None:
                 raise OneTimeTokenInvalid
             user = lock_account(found.user_id)
             restored = previous_addresses.restore(user, found.address_key)
@@ -69,8 +67,7 @@ class AddressUndo:
         replaced, was_verified = user.address, user.email_verified_at is not None
         user.email = restored.email
         ended = void_password(user, context)
-        since = self._added_since(user, restored)
-        self._hooks.send_within(hooks.credentials_voiding, context=context, user_id=user.id, since=since)
+        void_credentials(user, self._hooks, context, since=self._added_since(user, restored))
         # The link was sent to this address.
         user.set_verified(user.updated_at)
         # The mailbox before may have been left or leaked: who loses the account hears of it.
@@ -91,7 +88,7 @@ class AddressUndo:
         A thief may have added a factor before the change. If the restored address has a live link that removes what was
         added lately, this link does the same: its reader has both.
         """
-        if not restored.was_claimed:
+        if not restored.was_ever_verified:
             return None
         if self._tokens.is_live(user.id, TokenPurpose.UNDO_FACTORS, email_key(restored.email)):
             return min(restored.replaced_at, clock.now() - UNDO_WINDOW)
@@ -115,7 +112,7 @@ def _make_way(user: User, restored: Restored, locked: set[UUID], context: Reques
     # before, the holder may be the account that the reader has made: they choose, by a reset of it. An account with a
     # role was given it by an administrator, who is to decide. One that has come since the locks were taken is left to
     # the next attempt.
-    if not restored.was_claimed or holder.is_claimed or holder.roles or holder.id not in locked:
+    if not restored.was_ever_verified or holder.was_ever_verified or holder.roles or holder.id not in locked:
         raise EmailTaken
     delete_account(holder, context)
     return holder

@@ -9,7 +9,7 @@ from authapp.domain.email.address_proofs import mark_verified, require_owner, us
 from authapp.domain.email.kinds import VERIFY_EMAIL
 from authapp.domain.hooks import Hooks
 from authapp.domain.mail.counted_mails import CountedMails
-from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.token_purposes import TokenPurpose
@@ -52,8 +52,8 @@ class EmailVerifications:
         """
         self._counted_mails.store_and_commit(VERIFY_EMAIL, checked_names(email=address)["email"], context)
 
-    def confirm(self, token: str, password: str | None, context: RequestContext) -> None:
-        """Verify the address that ``token`` was sent to. The password that was registered stays.
+    def confirm(self, found: FoundToken, password: str | None, context: RequestContext) -> None:
+        """Verify the address that a token was sent to. The password that was registered stays.
 
         Where verification is required, the link is not enough: somebody may have registered the address of another
         person, whose click would open the account to them. The principal has to be the account's, or ``password`` its.
@@ -61,13 +61,12 @@ class EmailVerifications:
         Raises ``OneTimeTokenInvalid``; and where it is required what ``require_owner`` raises, which leaves the token
         good.
         """
-        found = self._tokens.find(token, TokenPurpose.VERIFY_EMAIL)
-        if found is None or not found.is_current:
+        if not found.is_current:
             raise OneTimeTokenInvalid
         if self._required:
             require_owner(self._verifier, found.user_id, password, context)
         with transaction():
-            mark_verified(use_token(self._tokens, token, TokenPurpose.VERIFY_EMAIL), self._hooks, context)
+            mark_verified(use_token(self._tokens, found), self._hooks, context)
 
     def reject(self, token: str, context: RequestContext) -> None:
         """Delete an account that was never verified, because the owner of its address did not register it.
@@ -75,11 +74,12 @@ class EmailVerifications:
         Raises ``OneTimeTokenInvalid``, also if an address of the account was verified, or if the account has a role: an
         administrator gave it, and may have mistyped the address.
         """
-        if self._tokens.find(token, TokenPurpose.VERIFY_EMAIL) is None:
+        found = self._tokens.find(token, TokenPurpose.VERIFY_EMAIL)
+        if found is None:
             raise OneTimeTokenInvalid
         with transaction():
-            user = use_token(self._tokens, token, TokenPurpose.VERIFY_EMAIL)
-            if user.is_claimed or user.roles:
+            user = use_token(self._tokens, found)
+            if user.was_ever_verified or user.roles:
                 raise OneTimeTokenInvalid
             delete_account(user, context)
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user.id, username=user.username)

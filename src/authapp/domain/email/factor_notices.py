@@ -18,16 +18,22 @@ from authapp.domain.email.kinds import (
 from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.models import User
+from authapp.registry import Registry
 
-_KINDS = {
-    EventType.FACTOR_ADDED: FACTOR_ADDED,
-    EventType.FACTOR_REMOVED: FACTOR_REMOVED,
-    EventType.FACTOR_RESET: FACTOR_REMOVED,
-    EventType.RECOVERY_CODE_USED: RECOVERY_CODE_USED,
-    EventType.RECOVERY_CODES_CREATED: RECOVERY_CODES_CREATED,
-    EventType.PASSKEY_COUNTER_REVERSED: PASSKEY_COUNTER_REVERSED,
-}
-"""The kind of mail about each event. That about a factor that was added has a link to undo it."""
+factor_mail_kinds: Registry[str] = Registry(
+    "event of factors with a mail", r"[a-z][a-z_]*\.[a-z][a-z_]*", "use the type of an audit event, such as fax.jammed."
+)
+"""The kind of mail about each event that ``factors_changing`` tells of; about others the owner gets none.
+
+Register the mail about an event of your own, whose kind is in ``mail_kinds``. The event has the details of the mail.
+"""
+
+factor_mail_kinds.register(EventType.FACTOR_ADDED, FACTOR_ADDED)  # with a link to undo it
+factor_mail_kinds.register(EventType.FACTOR_REMOVED, FACTOR_REMOVED)
+factor_mail_kinds.register(EventType.FACTOR_RESET, FACTOR_REMOVED)
+factor_mail_kinds.register(EventType.RECOVERY_CODE_USED, RECOVERY_CODE_USED)
+factor_mail_kinds.register(EventType.RECOVERY_CODES_CREATED, RECOVERY_CODES_CREATED)
+factor_mail_kinds.register(EventType.PASSKEY_COUNTER_REVERSED, PASSKEY_COUNTER_REVERSED)
 
 
 class FactorNotices:
@@ -50,8 +56,10 @@ class FactorNotices:
         context: RequestContext,
         **_: object,
     ) -> None:
-        """Store the mail about an event, with those of its details that the mail has."""
-        user, kind = db.session.get_one(User, user_id), _KINDS[event]
+        """Store the mail about an event, if there is one about it, with those of its details that the mail has."""
+        if event not in factor_mail_kinds:
+            return
+        user, kind = db.session.get_one(User, user_id), factor_mail_kinds[event]
         self._account_mails.store(
             kind,
             user_id=user_id,

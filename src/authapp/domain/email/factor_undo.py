@@ -7,10 +7,10 @@ from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.email.address_proofs import use_token
-from authapp.domain.hooks import Hooks, credentials_voiding
+from authapp.domain.email.address_proofs import use_token, void_credentials
+from authapp.domain.hooks import Hooks
 from authapp.domain.mail.ages import NOTICE_MAX_AGE
-from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
 from authapp.domain.sessions import revocation
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.models import EndReason
@@ -28,7 +28,7 @@ class FactorUndo:
         self._tokens = tokens
         self._hooks = hooks
 
-    def confirm(self, token: str, _password: str | None, context: RequestContext) -> None:
+    def confirm(self, found: FoundToken, _password: str | None, context: RequestContext) -> None:
         """Remove what was added while links like this one are good, and end every session.
 
         The token is enough, and removes all of it: a thief who adds several factors must not outrun the owner. The
@@ -38,10 +38,10 @@ class FactorUndo:
         Raises ``OneTimeTokenInvalid``, also while the account is disabled or has another address than the token's.
         """
         with transaction():
-            user, now = use_token(self._tokens, token, TokenPurpose.UNDO_FACTORS), clock.now()
+            user, now = use_token(self._tokens, found), clock.now()
             ended = revocation.end_all(user.id, EndReason.FACTORS_CHANGED, now)
             details: dict[str, Any] = {"reason": EndReason.FACTORS_CHANGED, "sessions": ended}
             audit.record(EventType.SESSION_ENDED, context=context, subject_id=user.id, **details)
-            self._hooks.send_within(credentials_voiding, context=context, user_id=user.id, since=now - UNDO_WINDOW)
+            void_credentials(user, self._hooks, context, since=now - UNDO_WINDOW)
         if ended:
             self._hooks.send_session_ended(user.id, EndReason.FACTORS_CHANGED, context=context)

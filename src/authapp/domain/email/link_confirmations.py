@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from authapp.context import RequestContext
-from authapp.domain.one_time_tokens import OneTimeTokens
+from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
 from authapp.domain.token_purposes import token_purposes
 from authapp.errors import OneTimeTokenInvalid, Refusal
 
@@ -18,8 +18,8 @@ class LinkConfirmation(Protocol):
     def purpose(self) -> str:
         """The purpose, which is registered in ``token_purposes``."""
 
-    def confirm(self, token: str, password: str | None, context: RequestContext, /) -> None:
-        """Use a token, given with the password that was sent beside it, if one was. Raises a refusal."""
+    def confirm(self, found: FoundToken, password: str | None, context: RequestContext, /) -> None:
+        """Use a token that is good so far, with the password that was sent beside it, if one was. Raises a refusal."""
 
 
 class LinkConfirmations:
@@ -52,4 +52,4 @@ class LinkConfirmations:
         found = self._tokens.find(token, *self._use_cases)
         if found is None:
             raise OneTimeTokenInvalid
-        self._use_cases[found.purpose].confirm(token, password, context)
+        self._use_cases[found.purpose].confirm(found, password, context)

@@ -12,6 +12,7 @@ from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.email.address_proofs import prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
+from authapp.domain.email.login_codes import find_challenged_user, use_code
 from authapp.domain.hooks import Hooks
 from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.one_time_tokens import OneTimeTokens, UsedToken
@@ -98,7 +99,7 @@ class LoginLinks:
         """Use the link up, and return whom it authenticates. Raises ``OneTimeTokenInvalid``."""
         # The statements are the same whether there is such an account or not. The guess that is counted in the row of a
         # known challenge, and the select behind a refused reservation, are not; that difference is accepted.
-        challenged = self._tokens.find_challenged_user(challenge_hash)
+        challenged = find_challenged_user(challenge_hash)
         guesser = challenged or _NOBODY
         if token is None and not self._may_guess(challenged, challenge_hash):
             guesser = _NOBODY
@@ -107,7 +108,7 @@ class LoginLinks:
             if token is not None:
                 used = self._tokens.use(token, TokenPurpose.LOGIN, challenge_hash=challenge_hash)
             else:
-                used = self._tokens.use_code(guesser, challenge_hash, _digits(code or ""))
+                used = use_code(self._tokens, guesser, challenge_hash, _digits(code or ""))
             user = _active_user(used) if used else None
             if user is None:
                 audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=challenged)

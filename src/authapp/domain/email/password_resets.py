@@ -70,7 +70,7 @@ class PasswordResets:
         names = {"username": found.username, "email": found.email}
         new_hash = self._policy.checked_hash(new_password, **names, context=context, field="new_password")
         with transaction():
-            user = use_token(self._tokens, token, TokenPurpose.RESET_PASSWORD)
+            user = use_token(self._tokens, found)
             prove_address(user, self._hooks, context)
             self._throttles.reset_failures_of_first_factors(user.id)
             ended = set_password_hash(user, new_hash, self._hooks, context, event=EventType.PASSWORD_RESET)

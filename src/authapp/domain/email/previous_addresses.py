@@ -27,14 +27,14 @@ class Restored:
 
     email: str
     replaced_at: datetime
-    was_claimed: bool
+    was_ever_verified: bool
     """Whether an address of the account had been verified by then. Otherwise anybody may have registered it."""
 
 
-def remember(user: User, email: str, *, was_claimed: bool) -> bool:
+def remember(user: User, email: str, *, was_ever_verified: bool) -> bool:
     """Note that another address has just replaced ``email``, on a locked account; return whether it can be restored.
 
-    ``was_claimed`` is as in ``Restored``: the change has verified the new address, so the account no longer tells.
+    ``was_ever_verified`` is as in ``Restored``: the change has verified the new address, so the account cannot tell.
 
     It cannot if there are ``MAX_KEPT`` others. The first ones are kept, because the later ones may be a thief's.
     """
@@ -45,7 +45,7 @@ def remember(user: User, email: str, *, was_claimed: bool) -> bool:
     if known is not None:
         kept[known] = {**kept[known], "until": until}
     elif len(kept) < MAX_KEPT:
-        kept.append({"email": email, "since": now.isoformat(), "until": until, "was_claimed": was_claimed})
+        kept.append({"email": email, "since": now.isoformat(), "until": until, "was_ever_verified": was_ever_verified})
     else:
         return False
     user.previous_emails = kept
@@ -61,7 +61,7 @@ def restore(user: User, address_key: str) -> Restored | None:
     user.previous_emails = kept[:position] or None
     entry = kept[position]
     # An entry of an earlier version does not say. A thief who keeps an account is worse than an owner without factors.
-    return Restored(entry["email"], datetime.fromisoformat(entry["since"]), entry.get("was_claimed", False))
+    return Restored(entry["email"], datetime.fromisoformat(entry["since"]), entry.get("was_ever_verified", False))
 
 
 def can_be_restored(user: User, address_key: str) -> bool:

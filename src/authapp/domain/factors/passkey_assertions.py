@@ -13,6 +13,7 @@ from authapp import clock
 from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import db
 from authapp.domain import audit
+from authapp.domain.account_locks import lock_account_row
 from authapp.domain.audit import EventType
 from authapp.domain.factors.kinds import FactorAttempt, FactorTools
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
@@ -128,9 +129,7 @@ class PasskeyAssertions:
         Returns none if it was used before, or meanwhile the passkey is gone, or its counter says that it is a copy. Of
         several requests at once, the others wait for the account's lock, and then find the challenge used.
         """
-        # The account first, like every other change of it: two in another order would wait for each other for ever.
-        account = select(User.id).where(User.id == verified.user_id, User.status == UserStatus.ACTIVE)
-        if db.session.scalar(account.with_for_update(key_share=True)) is None:
+        if not lock_account_row(verified.user_id, User.status == UserStatus.ACTIVE):
             return ()
         key = (Passkey.user_id == verified.user_id, Passkey.id == verified.passkey_id)
         found = select(Passkey).where(*key).execution_options(populate_existing=True)

@@ -1,13 +1,10 @@
 """Logins that wait for their second factor. The client holds a token of the one that it began.
 
-The API calls the token a challenge. It is the base64url of the user's id and 256 random bits, and contains the id so
-that a lookup needs only the database shard of that user. Only its SHA-256 is stored.
+The API calls the token a challenge. ``security/user_tokens.py`` has what it is.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
-from secrets import token_bytes
 from typing import Any
 from uuid import UUID
 
@@ -15,15 +12,14 @@ from sqlalchemy import ColumnElement, Select, delete, select, tuple_, update
 
 from authapp import clock
 from authapp.database.session import db, read_one, transaction
+from authapp.domain.account_locks import lock_account_row
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.models import PendingLogin, User, UserStatus
 from authapp.models.session import server_time
-from authapp.security import base64url
+from authapp.security.user_tokens import new_token, read_token
 
 LIFETIME = timedelta(minutes=5)
-ID_BYTES = 16
-SECRET_BYTES = 32
 MAX_FAILURES = 5
 """After so many wrong codes, the login starts again."""
 
@@ -57,14 +53,14 @@ def issue(result: AuthenticationResult) -> str:
 
     If the account has been deleted meanwhile, nothing is stored, and the token is one that is not known.
     """
-    now, token = clock.now(), result.user_id.bytes + token_bytes(SECRET_BYTES)
+    now, (token, token_hash) = clock.now(), new_token(result.user_id)
     with transaction() as session:
-        if session.scalar(_locked_account(result.user_id)) is not None:
+        if lock_account_row(result.user_id):
             _make_room(result.user_id)
             session.add(
                 PendingLogin(
                     user_id=result.user_id,
-                    token_hash=sha256(token).digest(),
+                    token_hash=token_hash,
                     amr=list(result.amr),
                     factor=result.factor,
                     account_version=result.account_version,
@@ -72,12 +68,12 @@ def issue(result: AuthenticationResult) -> str:
                     expires_at=now + LIFETIME,
                 )
             )
-    return base64url.encode(token)
+    return token
 
 
 def find(token: str) -> PendingLoginState | None:
     """Return the login that waits with this token, unless it is over or the account has changed since."""
-    key = _key_of(token)
+    key = read_token(token)
     row = key and read_one(_pending(*key))
     return PendingLoginState(*key, tuple(row.amr), row.factor, row.account_version) if key and row else None
 
@@ -87,7 +83,7 @@ def lock(login: PendingLoginState) -> bool:
 
     Of several requests that complete one login, the others wait here, and then find it completed.
     """
-    db.session.execute(_locked_account(login.user_id))
+    lock_account_row(login.user_id)
     key = (login.user_id, login.token_hash)
     return db.session.execute(_pending(*key)).one_or_none() is not None
 
@@ -120,11 +116,6 @@ def _pending(user_id: UUID, token_hash: bytes) -> Select[list[str], str | None, 
     )
 
 
-def _locked_account(user_id: UUID) -> Select[UUID]:
-    # The account first, like every other change of it: two in another order would wait for each other for ever.
-    return select(User.id).where(User.id == user_id).with_for_update(key_share=True)
-
-
 def _make_room(user_id: UUID) -> None:
     """Delete the oldest logins of a locked account, so that there is room for one more."""
     key = (PendingLogin.user_id, PendingLogin.token_hash)
@@ -136,16 +127,6 @@ def _make_room(user_id: UUID) -> None:
 def _is(login: PendingLoginState) -> ColumnElement[bool]:
     key = (PendingLogin.user_id, PendingLogin.token_hash)
     return tuple_(*key) == (login.user_id, login.token_hash)
-
-
-def _key_of(token: str) -> tuple[UUID, bytes] | None:
-    try:
-        data = base64url.decode(token)
-    except ValueError:
-        return None
-    if len(data) != ID_BYTES + SECRET_BYTES:
-        return None
-    return UUID(bytes=data[:ID_BYTES]), sha256(data).digest()
 
 
 def _without_sync(statement: Any) -> Any:

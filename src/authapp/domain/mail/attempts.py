@@ -11,11 +11,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from authapp import clock, tracing
 from authapp.context import RequestContext
-from authapp.database.errors import is_outage
 from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit.events import EventType
@@ -102,18 +99,18 @@ class MailAttempts:
     def attempt(self, mail: OutgoingMail, transport: Transport, context: RequestContext) -> MailOutcome:
         """Attempt to send a mail, and return what became of it. ``context`` is that of the request that caused it.
 
-        Raises ``ServerUnavailable`` if the mail server takes no mail, and ``SQLAlchemyError`` in an outage of the
-        database.
+        Raises ``ServerUnavailable`` if the mail server takes no mail, and ``SQLAlchemyError`` if the database can store
+        nothing about the mail, as in an outage.
         """
         attempt = _Attempt(mail, context)
         try:
             prepared = self._prepare(attempt)
-        except Exception as error:
-            if _is_outage(error):
-                raise
-            # One mail that cannot be made, such as one of an unknown kind, must not hold up the others.
+        except Exception as error:  # noqa: BLE001 - one mail that cannot be made must not hold up the others
+            # Whatever PostgreSQL answered to a statement: a lock that was not given, or a table that is missing, may be
+            # the trouble of this mail alone. It is an outage if the postponement fails as well.
+            outcome = self._postpone_unmade(attempt, _AuditedMail(mail.kind, mail.user_id), error)
             log_failure(logger, f"a mail of the kind {mail.kind} cannot be made", error)
-            return self._postpone_unmade(attempt, _AuditedMail(mail.kind, mail.user_id), error)
+            return outcome
         if isinstance(prepared, MailOutcome):
             return prepared
         return self._send(attempt, prepared, transport) or self._record(attempt, prepared.audited)
@@ -196,7 +193,7 @@ class MailAttempts:
     def _record(self, attempt: _Attempt, audited: _AuditedMail) -> MailOutcome:
         """Record that the server took the mail. Its link is in somebody's mailbox, so its token stays in any case.
 
-        In an outage of the database the row stays as well, and the mail is sent again when the claim is over.
+        If the row cannot be removed, as in an outage of the database, the mail is sent again.
         """
         mail = attempt.mail
         try:
@@ -206,13 +203,11 @@ class MailAttempts:
                 if event := mail_kinds[audited.kind].event:
                     # It says as much as ``mail.sent``.
                     audited.record(event, attempt.context)
-        except Exception as error:
-            if _is_outage(error):
-                raise
-            log_failure(logger, f"a mail of the kind {audited.kind} was sent, and its events cannot be recorded", error)
-            # Otherwise it would be sent again whenever a claim ends, until it is too old.
+        except Exception as error:  # noqa: BLE001 - whatever it is, the mail must not be sent again for it
+            # Otherwise it would be sent again in every pass, until it is too old.
             with transaction():
                 self._outbox.remove(mail)
+            log_failure(logger, f"a mail of the kind {audited.kind} was sent, and its events cannot be recorded", error)
         return MailOutcome.SENT
 
     def _postpone_unmade(self, attempt: _Attempt, audited: _AuditedMail, error: Exception) -> MailOutcome:
@@ -240,7 +235,3 @@ class MailAttempts:
 def _is_too_old(mail: OutgoingMail, kind: str) -> bool:
     max_age = mail_kinds[kind].max_age if kind in mail_kinds else NOTICE_MAX_AGE
     return clock.now() - mail.created_at >= max_age
-
-
-def _is_outage(error: Exception) -> bool:
-    return isinstance(error, SQLAlchemyError) and is_outage(error)

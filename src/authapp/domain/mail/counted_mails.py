@@ -11,7 +11,7 @@ from secrets import randbelow
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam
+from sqlalchemy import CTE, bindparam, literal, select
 from sqlalchemy.sql.dml import ReturningInsert
 
 from authapp import clock
@@ -29,8 +29,6 @@ LIMIT_NAME = "mail_address"
 MAX_DELAY_MS = 2_000
 """Sending makes the worker that does it slower for a moment, which the next request to it could measure."""
 
-_UNLIMITED = RateLimit(1_000_000, 1)
-
 
 class CountedMails:
     """Stores mails, and counts them by address."""
@@ -38,7 +36,8 @@ class CountedMails:
     def __init__(self, fast_path: FastPath, limit: RateLimit | None) -> None:
         """Take the ``limit`` of requests for mails of one kind to one address; ``None`` means no limit."""
         self._fast_path = fast_path
-        self._limit = limit or _UNLIMITED
+        self._limit = limit
+        self._prepared, self._statement = (_ADD_COUNTED, _COUNTED) if limit else (_ADD_UNCOUNTED, _UNCOUNTED)
 
     def store_and_commit(
         self, kind: str, address: str, context: RequestContext, *, challenge_hash: bytes | None = None
@@ -48,7 +47,7 @@ class CountedMails:
         ``challenge_hash`` binds a login link to the client that requested it. Raises ``KeyError`` for a kind that is
         not registered, and ``ValueError`` for one with details, which no request of a guest has.
         """
-        self._fast_path.write(_ADD, self._parameters(kind, address, context, challenge_hash=challenge_hash))
+        self._fast_path.write(self._prepared, self._parameters(kind, address, context, challenge_hash=challenge_hash))
 
     def store_in_transaction(
         self,
@@ -67,7 +66,7 @@ class CountedMails:
         ``Outbox.add``. A mail need not be ``delayed`` whose sending tells nobody whether an account exists.
         """
         values = self._parameters(kind, address, context, user_id=user_id, details=details, delayed=delayed)
-        db.session.connection().execute(_STATEMENT, values)
+        db.session.connection().execute(self._statement, values)
 
     def _parameters(
         self,
@@ -83,15 +82,17 @@ class CountedMails:
         details = dict(details or {})
         require_details(kind, details)
         delay = timedelta(milliseconds=randbelow(MAX_DELAY_MS) if delayed else 0)
+        limit, key = self._limit, _limited_key(kind, address)
+        charge = charge_params(key, LIMIT_NAME, limit) if limit else {"now": clock.now()}
         return {
-            **charge_params(_limited_key(kind, address), LIMIT_NAME, self._limit),
+            **charge,
             **mail_params(context),
             "kind": kind,
             "user_id": user_id,
             "mail_address": address,
             "challenge_hash": challenge_hash,
             "mail_details": details,
-            "next_attempt_at": clock.now() + delay,
+            "next_attempt_at": charge["now"] + delay,
         }
 
 
@@ -101,7 +102,8 @@ def _limited_key(kind: str, address: str) -> str:
     return "mail:" + sha256(f"{kind} {lookup_key(address)}".encode()).hexdigest()
 
 
-def _add() -> ReturningInsert[UUID]:
+def _add(source: CTE) -> ReturningInsert[UUID]:
+    """Return the statement that stores a mail for each row of ``source``."""
     names = {
         "kind": "kind",
         "user_id": "user_id",
@@ -113,8 +115,9 @@ def _add() -> ReturningInsert[UUID]:
     }
     columns: dict[str, Any] = OutgoingMail.__table__.c
     values = {column: bindparam(name, type_=columns[column].type) for column, name in names.items()}
-    return mail_insert(charge_statement().cte("counted"), values).returning(OutgoingMail.id)
+    return mail_insert(source, values).returning(OutgoingMail.id)
 
 
-_STATEMENT = _add()
-_ADD = PreparedStatement(_STATEMENT)
+_COUNTED = _add(charge_statement().cte("counted"))
+_UNCOUNTED = _add(select(literal(1)).cte("uncounted"))
+_ADD_COUNTED, _ADD_UNCOUNTED = PreparedStatement(_COUNTED), PreparedStatement(_UNCOUNTED)

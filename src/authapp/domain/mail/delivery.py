@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy import bindparam, func, literal, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from authapp import clock, metrics, tracing
 from authapp.context import RequestContext
@@ -52,8 +54,9 @@ class MailDelivery:
 
         ``context`` is that of the sender; what is recorded of a mail also names the request that caused it.
 
-        Raises ``ServerUnavailable`` if the mail server takes no mail. Then all mails are left as they were, except that
-        one at which the server stopped is due a little later, so that the next pass begins with others.
+        Raises ``ServerUnavailable`` if the mail server takes no mail, and ``SQLAlchemyError`` if the database cannot be
+        asked. Then all mails are left as they were, except that one at which the delivery stopped is due a little
+        later, so that the next pass begins with others.
         """
         outcomes: Counter[MailOutcome] = Counter()
         transport = self.transports()
@@ -96,6 +99,9 @@ class MailDelivery:
             except ServerUnavailable:
                 self._release(mails[number:])
                 raise
+            except Exception:
+                self._give_back(mail, mails[number + 1 :])
+                raise
         return outcomes
 
     def _attempt(self, mail: OutgoingMail, transport: Transport, context: RequestContext) -> MailOutcome:
@@ -107,6 +113,16 @@ class MailDelivery:
             span.set_attribute("authapp.mail.outcome", outcome)
         metrics.MAILS.labels(kind, outcome).inc()
         return outcome
+
+    def _give_back(self, mail: OutgoingMail, others: Sequence[OutgoingMail]) -> None:
+        """Defer the mail at which the delivery stopped, and release the others, each if the database allows it.
+
+        What it does not allow waits until the claim is over.
+        """
+        with suppress(SQLAlchemyError):
+            self._release(others)
+        with suppress(SQLAlchemyError), transaction():
+            self._outbox.postpone_uncounted(mail)
 
     def _release(self, mails: Sequence[OutgoingMail]) -> None:
         with transaction():

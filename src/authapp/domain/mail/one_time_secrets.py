@@ -1,20 +1,18 @@
 """What a mail carries that opens something. It is made when the mail is sent, so that no row of the outbox holds it."""
 
 from dataclasses import dataclass
-from secrets import randbelow
 
 from authapp.database.session import transaction
 from authapp.domain.mail.kinds import MailKind, Recipient
 from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.token_purposes import token_purposes
 from authapp.models import OutgoingMail
-
-CODE_DIGITS = 8
+from authapp.security.one_time_codes import code_hash, new_code
 
 
 @dataclass(frozen=True)
 class OneTimeSecrets:
-    """A token for ``purpose``, and for a login a code of ``CODE_DIGITS`` digits that can be typed instead."""
+    """A token for ``purpose``, and for a login a code that can be typed instead."""
 
     purpose: str
     token: str
@@ -28,14 +26,14 @@ def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: 
     """
     if kind.purpose is None:
         return None
-    code = f"{randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}" if mail.challenge_hash else None
+    code = new_code() if mail.challenge_hash else None
     token = tokens.issue(
         recipient.user.id,
         kind.purpose,
         sent_to=recipient.address,
         lifetime=token_purposes[kind.purpose].lifetime,
         challenge_hash=mail.challenge_hash,
-        code=code,
+        code_hash=code_hash(mail.challenge_hash, code) if mail.challenge_hash and code else None,
         mail_id=mail.id,
     )
     return OneTimeSecrets(kind.purpose, token, code)

@@ -22,7 +22,7 @@ from authapp.security import identifiers
 
 FIRST_RETRY = timedelta(seconds=30)
 DEFERRAL = FIRST_RETRY
-"""How long a mail waits at which the server stopped taking mails, so that the next attempt begins with another."""
+"""How long a mail waits at which a delivery stopped, so that the next attempt begins with another."""
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 MAX_JITTER_PERCENT = 20
@@ -118,7 +118,7 @@ class Outbox:
             self._run(update(OutgoingMail).where(*_claimed(mail)).values(_GIVEN_BACK))
 
     def postpone_uncounted(self, mail: OutgoingMail) -> None:
-        """Give a mail back that may be why the server takes none. Its attempt does not count, and others go first."""
+        """Give a mail back that may be why a delivery stopped. Its attempt does not count, and others go first."""
         values = {**_GIVEN_BACK, "next_attempt_at": clock.now() + DEFERRAL}
         self._run(update(OutgoingMail).where(*_claimed(mail)).values(values))
 

@@ -32,7 +32,7 @@ class NotesDeletion:
 
     purpose = DELETE_NOTES
 
-    def confirm(self, token, _password, _context):
+    def confirm(self, found, _password, _context):
         with transaction() as session:
-            user = use_token(Services.of(current_app).one_time_tokens, token, DELETE_NOTES)
+            user = use_token(Services.of(current_app).one_time_tokens, found)
             session.execute(delete(Note).where(Note.user_id == user.id))
