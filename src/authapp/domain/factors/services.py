@@ -6,7 +6,7 @@ from typing import Self
 
 from authapp.config import SettingsError
 from authapp.domain.core_services import CoreServices
-from authapp.domain.factors import builtin_kinds  # noqa: F401 - it registers them
+from authapp.domain.factors import builtin_kinds, totp_part  # noqa: F401 - they register them
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.factor_resets import FactorResets
 from authapp.domain.factors.kinds import FactorTools, offered_second_factors, second_steps
