@@ -65,12 +65,12 @@ def full(number: int) -> dict[str, Any]:
 def test_a_batch_takes_as_many_statements_however_many_accounts_have_roles_and_parts(
     app: Flask, tmp_path: Path
 ) -> None:
-    with counted_statements(app) as few:
+    with counted_statements(app) as of_two:
         succeeded(imported(app, tmp_path, *(full(number) for number in range(2))))
-    with counted_statements(app) as many:
+    with counted_statements(app) as of_more:
         succeeded(imported(app, tmp_path, *(full(number) for number in range(2, 60))))
 
-    assert len(many) == len(few) > 0
+    assert len(of_more) == len(of_two) > 0
     with app.app_context():
         user = Services.of(app).accounts.find("person59")
         assert user.roles == ["admin"]
