@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from authapp.database.session import transaction as transaction
     from authapp.domain import audit as audit
     from authapp.domain import hooks as hooks
+    from authapp.domain.account_parts import AccountPart as AccountPart
+    from authapp.domain.account_parts import PartTools as PartTools
+    from authapp.domain.account_parts import account_parts as account_parts
     from authapp.domain.audit import event_types as event_types
     from authapp.domain.database_metrics import database_metrics as database_metrics
     from authapp.domain.email.address_proofs import use_token as use_token
@@ -109,6 +112,7 @@ _MODULES = {
     "authapp.context": ["OPERATOR", "Principal", "RequestContext"],
     "authapp.database.session": ["db", "transaction"],
     "authapp.domain": ["audit", "hooks"],
+    "authapp.domain.account_parts": ["AccountPart", "PartTools", "account_parts"],
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.database_metrics": ["database_metrics"],
     "authapp.domain.email.address_proofs": ["use_token"],

@@ -2,8 +2,10 @@
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from authapp.config import RateLimit
+from authapp.database.session import db, transaction
 from authapp.domain import exports
 from authapp.models import User
 from clocks import Time
@@ -20,7 +22,7 @@ def test_an_export_has_the_account_its_factors_sessions_and_events(
 
     body = api.get("/users/me/export", token).get_json()
 
-    assert list(body) == ["user", "factors", "sessions", "api_keys", "activity"]
+    assert list(body) == ["user", "previous_emails", "factors", "sessions", "api_keys", "activity"]
     # What a credential allows is nothing that is stored.
     assert body["user"] | {"permissions": []} == api.get("/users/me", token).get_json()
     assert body["factors"] == api.get("/users/me/factors", token).get_json()
@@ -37,6 +39,42 @@ def test_an_export_has_the_account_its_factors_sessions_and_events(
     assert "argon2" not in str(body)
     assert key not in str(body)
     assert [event.actor_id for event in events_of(app, user, "user.exported")] == [user.id]
+
+
+def test_an_export_has_the_addresses_that_can_be_restored(app: Flask, api: Api, user: User, token: str) -> None:
+    times = {"since": "2026-11-01T10:00:00+00:00", "until": "2026-11-29T10:00:00+00:00"}
+    entry = {"email": "before@example.org", **times, "was_ever_verified": True}
+    with app.app_context(), transaction():
+        db.session.execute(update(User).where(User.id == user.id).values(previous_emails=[entry]))
+
+    assert api.get("/users/me/export", token).get_json()["previous_emails"] == [
+        {
+            "email": "before@example.org",
+            "replaced_at": "2026-11-01T10:00:00.000Z",
+            "restorable_until": "2026-11-29T10:00:00.000Z",
+        }
+    ]
+
+
+EXPORTED = {
+    *("id", "kind", "username", "email", "email_verified_at", "pending_email", "previous_emails", "status"),
+    *("created_at", "updated_at", "last_login_at"),
+}
+NOT_EXPORTED = {
+    # Derived from what is exported.
+    *("username_key", "email_key"),
+    # A secret, of which the factors tell that there is one.
+    "password_hash",
+    # When the service did something, of which the events tell.
+    *("first_verified_at", "pending_email_until", "sessions_valid_from", "imported_at"),
+}
+
+
+def test_a_new_column_of_accounts_is_exported_or_left_out_for_a_reason(api: Api, token: str) -> None:
+    body = api.get("/users/me/export", token).get_json()
+
+    assert {column.key for column in User.__table__.columns} == EXPORTED | NOT_EXPORTED
+    assert {*body, *body["user"]} >= EXPORTED
 
 
 def test_an_export_is_bounded_and_its_cursors_lead_to_the_rest(

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from authapp import clock
@@ -12,7 +12,7 @@ from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.services import Services
 from authapp.domain.users import erasure, rows
-from authapp.models import ApiKey, AuditEvent, Session, User
+from authapp.models import ApiKey, AuditEvent, OutgoingMail, Session, User
 from cli.invoking import flask_users, refused, succeeded
 from factories import Api, a_service, a_session, a_user, an_api_key, events_of, problem
 
@@ -68,6 +68,42 @@ def test_the_keys_and_all_sessions_of_an_erased_account_go(
     with app.app_context():
         assert list(db.session.scalars(select(Session.user_id))) == [grace.id]
         assert list(db.session.scalars(select(ApiKey.id))) == []
+
+
+def test_the_mails_to_the_owner_of_an_erased_account_go_whatever_address_they_have(app: Flask) -> None:
+    ada, grace = a_user(app, "ada"), a_user(app, "grace")
+    entry = {"email": "before@example.org", "since": "2026-11-01T10:00:00+00:00", "until": "2026-11-29T10:00:00+00:00"}
+    with app.app_context(), transaction():
+        changes = {"pending_email": "next@example.org", "previous_emails": [entry]}
+        db.session.execute(update(User).where(User.id == ada.id).values(changes))
+        outbox = Services.of(app).mail.outbox
+        for user_id, address in (
+            (ada.id, None),
+            (ada.id, "unknown@example.org"),
+            *((None, address) for address in ("ADA@Example.com ", "next@example.org", "Before@example.org")),
+            (grace.id, None),
+            (None, "grace@example.com"),
+        ):
+            outbox.add("reset_password", user_id=user_id, address=address, context=OPERATOR)
+
+    succeeded(flask_users(app, "erase", "ada", "--yes"))
+
+    with app.app_context():
+        left = db.session.execute(select(OutgoingMail.user_id, OutgoingMail.address)).all()
+    assert sorted(left, key=str) == sorted([(grace.id, None), (None, "grace@example.com")], key=str)
+
+
+def test_an_erasure_that_goes_on_deletes_the_mails_to_the_account(app: Flask) -> None:
+    ada = a_user(app, "ada")
+    with app.app_context():
+        with transaction():
+            Services.of(app).mail.outbox.add("reset_password", user_id=ada.id, address=None, context=OPERATOR)
+        Services.of(app).administration.delete("ada", OPERATOR)
+
+    succeeded(flask_users(app, "erase", str(ada.id), "--yes"))
+
+    with app.app_context():
+        assert db.session.query(OutgoingMail).count() == 0
 
 
 def test_a_service_account_is_erased_with_its_keys(app: Flask, api: Api) -> None:

@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
 from flask import Flask
 from sqlalchemy import update
 
+from authapp.cli import users_export
 from authapp.database.session import transaction
+from authapp.domain import exports
 from authapp.domain.factors.totp import secret_text
 from authapp.models import User
 from authapp.security.foreign_hashes import IMPORTED_PREFIX
@@ -52,7 +55,7 @@ def test_an_authenticator_app_is_asked_for_at_the_other_side_if_its_secret_came_
     authenticator = an_app(app, user)
     plain, whole = str(tmp_path / "plain.jsonl"), str(tmp_path / "whole.jsonl")
     succeeded(flask_users(app, "export", "--out", plain, "--with-hashes"))
-    succeeded(flask_users(app, "export", "--out", whole, "--with-hashes", "--with-totp-secrets"))
+    succeeded(flask_users(app, "export", "--out", whole, "--with-hashes", "--with-secrets"))
     assert "totp_secret" not in Path(plain).read_text()
     succeeded(flask_users(app, "delete", "ada", "--yes"))
 
@@ -65,7 +68,7 @@ def test_an_app_that_nobody_has_confirmed_is_not_exported(app: Flask, api: Api, 
     pair = a_session(app, a_user(app, "ada"))
     assert api.post("/users/me/totp", {}, pair.access_token).status_code == 201
     out = tmp_path / "ada.jsonl"
-    succeeded(flask_users(app, "export", "--out", str(out), "--with-totp-secrets"))
+    succeeded(flask_users(app, "export", "--out", str(out), "--with-secrets"))
     assert "totp_secret" not in out.read_text()
 
 
@@ -79,3 +82,46 @@ def test_a_file_that_exists_and_an_account_that_does_not_are_refused(app: Flask,
     out.write_text("precious")
     refused(flask_users(app, "export", "--out", str(out)), "cannot be made")
     assert out.read_text() == "precious"
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, RuntimeError, OSError(28, "No space left on device")])
+def test_an_export_that_fails_leaves_no_file_and_can_be_tried_again(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException] | BaseException
+) -> None:
+    a_user(app, "ada")
+    a_user(app, "grace")
+    out = tmp_path / "accounts.jsonl"
+    whole = users_export.import_fields
+
+    def fails_at_the_second(account: exports.ExportedAccount, *, with_hash: bool) -> object:
+        assert [path.name for path in tmp_path.iterdir()] != [out.name], "what is not whole has another name"
+        if account.user.username == "grace":
+            raise failure
+        return whole(account, with_hash=with_hash)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(users_export, "import_fields", fails_at_the_second)
+        if isinstance(failure, OSError):
+            refused(flask_users(app, "export", "--out", str(out)), f"{out} cannot be written: No space left on device.")
+        elif failure is RuntimeError:
+            with pytest.raises(RuntimeError):
+                flask_users(app, "export", "--out", str(out))
+        else:
+            assert flask_users(app, "export", "--out", str(out)).exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+    succeeded(flask_users(app, "export", "--out", str(out)))
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+def test_a_file_that_was_made_during_an_export_is_not_replaced(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_user(app, "ada")
+    out = tmp_path / "accounts.jsonl"
+    monkeypatch.setattr(users_export, "import_fields", lambda _account, **_: {"written": out.write_text("precious")})
+
+    refused(flask_users(app, "export", "--out", str(out)), "cannot be written: File exists.")
+
+    assert out.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [out]

@@ -263,7 +263,7 @@ def test_a_dry_run_finds_the_faults_and_stores_nothing(app: Flask, tmp_path: Pat
     result = imported(app, tmp_path, {"email": EMAIL}, {}, options=("--dry-run",))
 
     assert faults(result) == ["line 2: email: Missing."]
-    assert result.stdout == "Would import 1 account(s), skipped 0, to line 2.\n"
+    assert result.stdout.startswith("Would import 1 account(s), skipped 0, to line 2.\n")
     with app.app_context():
         assert db.session.query(User).count() == 0
 
@@ -287,7 +287,7 @@ def test_an_import_that_stopped_goes_on_after_the_last_batch(
     assert result.stderr.startswith("Stopped. Go on with: --after 2\n")
 
     rest = imported(app, tmp_path, *records, options=("--after", "2"))
-    assert succeeded(rest) == "Imported 3 account(s), skipped 0, to line 5.\n"
+    assert succeeded(rest).startswith("Imported 3 account(s), skipped 0, to line 5.\n")
 
 
 def test_an_unverified_account_that_was_imported_is_never_pruned(app: Flask, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What ``flask users import`` says of lines that it cannot import."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,13 @@ from factories import a_user
         (
             {"email": EMAIL, "password_hash": BCRYPT.replace("$10$", "$15$")},
             "password_hash: The bcrypt hash has a cost beyond 14.",
+        ),
+        *(
+            (
+                {"email": EMAIL, "password_hash": prefix + re.sub(r"^\$2.", "$2x", BCRYPT)},
+                "password_hash: A bcrypt hash with $2x$ is of a faulty version",
+            )
+            for prefix in ("", "bcrypt$", "bcrypt_sha256$")
         ),
     ],
     ids=str,

@@ -89,7 +89,7 @@ WITHOUT_CONTEXT = {
 }
 """What writes and takes no context, each with the reason. What records an audit event is never among them."""
 
-RECORDS = {"record", "audit.record", "audit.audit_params"}
+RECORDS = {"record", "audit.record", "audit.record_many", "audit.audit_params"}
 WRITES = {"transaction", "insert", "update", "delete", "fast_path.write"} | {
     f"session.{name}" for name in ("add", "delete", "merge", "flush", "commit")
 }

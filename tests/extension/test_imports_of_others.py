@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,19 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from authapp import HashFormat, ImportFormat, export_sections, hash_formats, import_formats
+from authapp import (
+    AccountPart,
+    HashFormat,
+    ImportFormat,
+    PartTools,
+    RequestContext,
+    account_parts,
+    export_sections,
+    hash_formats,
+    import_formats,
+)
 from cli.invoking import flask_users, refused, succeeded
+from conftest import reconfigured
 from factories import Api, problem
 
 PASSWORD = "a password of Acme"
@@ -39,6 +50,29 @@ def check_config(config: Mapping[str, Any]) -> None:
         raise ValueError("Its rounds are too few.")
 
 
+POINTS: dict[UUID, int] = {}
+"""What stands here for a table of theirs."""
+
+
+def read_points(value: Any) -> int:
+    if not isinstance(value, int):
+        raise ValueError("Not a number of points.")  # noqa: TRY004 - it is the fault of a line
+    return value
+
+
+def store_points(points: Mapping[UUID, int], _context: RequestContext) -> None:
+    POINTS.update(points)
+
+
+def points_of(user_ids: Sequence[UUID]) -> dict[UUID, int]:
+    return {user_id: POINTS[user_id] for user_id in user_ids if user_id in POINTS}
+
+
+def loyalty(tools: PartTools) -> AccountPart:
+    assert tools.settings.issuer
+    return AccountPart(read=read_points, store=store_points, export=points_of, is_secret=True)
+
+
 def notes_of(user_id: UUID) -> list[dict[str, str]]:
     return [{"owner": str(user_id), "body": "Buy milk."}]
 
@@ -49,10 +83,13 @@ def theirs() -> Iterator[None]:
     import_formats.register("acme", ImportFormat(translate, check_config))
     hash_formats.register("acme", HashFormat(re.compile(r"acme\$(?P<rounds>\d+)\$(?P<hash>[0-9a-f]{64})"), read_hash))
     export_sections.register("notes", notes_of)
+    account_parts.register("points", loyalty)
     yield
     import_formats.unregister("acme")
     hash_formats.unregister("acme")
     export_sections.unregister("notes")
+    account_parts.unregister("points")
+    POINTS.clear()
 
 
 def acme_import(app: Flask, folder: Path, rounds: int, *records: object) -> Any:
@@ -84,6 +121,21 @@ def test_their_faults_are_named_as_ours(app: Flask, tmp_path: Path) -> None:
         "line 3: The line must be one JSON object.",
     ]
     refused(acme_import(app, tmp_path, 0), "Its rounds are too few.")
+
+
+def test_their_part_of_an_account_moves_with_it(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reconfigured(app, monkeypatch)  # as an application that is made after they registered
+    file, plain, whole = (tmp_path / f"{name}.jsonl" for name in ("users", "plain", "whole"))
+    file.write_text('{"email": "ada@example.com", "points": 7}\n{"email": "grace@example.com", "points": "many"}\n')
+
+    result = flask_users(app, "import", str(file))
+
+    assert result.stderr.splitlines()[0] == "line 2: points: Not a number of points."
+    assert list(POINTS.values()) == [7]
+    succeeded(flask_users(app, "export", "--out", str(plain)))
+    succeeded(flask_users(app, "export", "--out", str(whole), "--with-secrets"))
+    assert "points" not in plain.read_text()
+    assert json.loads(whole.read_text())["points"] == 7
 
 
 def test_no_section_replaces_one_of_ours() -> None:

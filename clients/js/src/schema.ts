@@ -953,6 +953,7 @@ export interface components {
             activity: components["schemas"]["AuditEventPage"];
             api_keys: components["schemas"]["ApiKeyPage"];
             factors: components["schemas"]["Factors"];
+            previous_emails: components["schemas"]["PreviousEmail"][];
             sessions: components["schemas"]["SessionPage"];
             user: components["schemas"]["StoredUser"];
         };
@@ -1262,6 +1263,14 @@ export interface components {
         Pong: {
             /** @enum {string} */
             message: "pong";
+        };
+        PreviousEmail: {
+            /** Format: email */
+            email: string;
+            /** Format: date-time */
+            replaced_at: string;
+            /** Format: date-time */
+            restorable_until: string;
         };
         Problem: {
             /** @enum {string} */

@@ -24,13 +24,15 @@ blueprint = Blueprint("own_exports", __name__, description="Accounts")
 def get_own_export() -> dict[str, Any]:
     """Export what is stored about you.
 
-    It has your account, your factors and API keys without secrets, your newest sessions and your newest events, up to
-    1000 of each. Read the others with `next_cursor` at `/users/me/sessions` and `/users/me/activity`.
+    It has your account, addresses that it had before, your factors and API keys without secrets, your newest sessions
+    and your newest events, up to 1000 of each. Read the others with `next_cursor` at `/users/me/sessions` and
+    `/users/me/activity`.
     """
     principal = current_principal()
     export = Services.of(current_app).exports.of_user(principal.id, request_context())
     return {
         "user": export.user,
+        "previous_emails": export.previous_emails,
         "factors": shown_factors(principal.id),
         "sessions": shown_sessions(export.sessions, principal.session_id),
         "api_keys": export.api_keys,

@@ -103,8 +103,9 @@ def change_own_password(body: dict[str, str]) -> Response:
 def list_users(query: dict[str, Any]) -> Page[User]:
     """List or search users.
 
-    The list is newest first. With `q`, the list has the users whose username or email address starts with `q`, sorted
-    by the matching name.
+    The list is in descending order of the ids: newest first, except for imported users who kept the id that they had
+    elsewhere. With `q`, the list has the users whose username or email address starts with `q`, sorted by the matching
+    name.
     """
     limit, cursor = query.pop("limit"), query.pop("cursor")
     return Services.of(current_app).user_search.search(UserFilter(**query), limit, cursor)

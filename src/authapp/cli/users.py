@@ -49,7 +49,7 @@ def create_service(username: str, roles: tuple[str, ...], as_json: bool) -> None
 @users.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the accounts, oldest first."""
+    """List the accounts, in the order of their ids: oldest first, unless imported ones have kept theirs."""
     if as_json:
         print_json([_as_data(user) for user in services().user_search.iterate_all()])
         return

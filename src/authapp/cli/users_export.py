@@ -1,8 +1,13 @@
 """``flask users export``: accounts in the form of an import."""
 
+import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkstemp
+from typing import TextIO
 
 import click
 
@@ -14,19 +19,15 @@ from authapp.models import UserKind
 @click.argument("name", metavar="[USERNAME]", required=False)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The new file; one that exists is refused.")
 @click.option("--with-hashes", is_flag=True, help="Write the password hashes, too.")
-@click.option("--with-totp-secrets", is_flag=True, help="Write the secrets of authenticator apps, too, not encrypted.")
-def export(name: str | None, out: Path, with_hashes: bool, with_totp_secrets: bool) -> None:
+@click.option("--with-secrets", is_flag=True, help="Write the secrets of authenticator apps, too, not encrypted.")
+def export(name: str | None, out: Path, with_hashes: bool, with_secrets: bool) -> None:
     """Write an account, or all of them, to a file that only its owner can read, one JSON object a line.
 
     Service accounts are left out: their API keys cannot be moved.
     """
-    accounts = services().exports.accounts(name, with_totp_secrets=with_totp_secrets)
-    try:
-        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise click.ClickException(f"{out} cannot be made: {error.strerror}.") from None
+    accounts = services().exports.accounts(name, with_secrets=with_secrets)
     written = left_out = 0
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with _new_file(out) as file:
         for account in accounts:
             if account.user.kind == UserKind.SERVICE:
                 left_out += 1
@@ -34,3 +35,27 @@ def export(name: str | None, out: Path, with_hashes: bool, with_totp_secrets: bo
                 file.write(f"{json.dumps(import_fields(account, with_hash=with_hashes))}\n")
                 written += 1
     click.echo(f"Exported {written} account(s) to {out}, and left out {left_out} service account(s).")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[TextIO]:
+    """Yield a file of the owner alone, which gets its name when it is whole; after a failure there is none."""
+    try:
+        _require_absent(path)
+        descriptor, partial = mkstemp(prefix=f"{path.name}.", suffix=".partial", dir=path.parent)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be made: {error.strerror}.") from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield file
+        _require_absent(path)
+        Path(partial).rename(path)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}.") from None
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
+def _require_absent(path: Path) -> None:
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

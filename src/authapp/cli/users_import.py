@@ -1,16 +1,19 @@
 """``flask users import``: accounts of another system."""
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import click
 
 from authapp.cli.commands import Registered, services
 from authapp.context import OPERATOR
 from authapp.domain.imports.formats import import_formats
-from authapp.domain.imports.imports import ImportOptions, Line
+from authapp.domain.imports.imports import ImportBatch, ImportOptions, Line
 
 FROM_HELP = f"Whose fields they are: {', '.join(import_formats)}, or one of yours."
 
@@ -31,13 +34,28 @@ MAX_LINE = 65_536
 )
 @click.option("--after", type=click.IntRange(0), default=0, metavar="LINE", help="Begin after this line.")
 @click.option("--dry-run", is_flag=True, help="Check each line, and store nothing.")
-def import_(file: BinaryIO, system: str, hash_config: Path | None, on_conflict: str, after: int, dry_run: bool) -> None:
+@click.option(
+    "--ids-out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Add the new ids to this file, with those of the other system where these cannot be kept.",
+)
+def import_(
+    file: BinaryIO,
+    system: str,
+    hash_config: Path | None,
+    on_conflict: str,
+    after: int,
+    dry_run: bool,
+    ids_out: Path | None,
+) -> None:
     """Import the accounts in FILE, one JSON object a line; ``-`` is standard input.
 
     Each line with a fault is named on stderr, and the others are imported; the exit status is then 1.
     """
     if (import_formats[system].check_hash_config is None) != (hash_config is None):
         raise click.UsageError("Give --hash-config with a system whose hashes have parameters, such as firebase.")
+    if dry_run and ids_out:
+        raise click.UsageError("With --dry-run no account is stored, so there are no ids.")
     options = ImportOptions(
         system=system,
         hash_config=_read_config(hash_config),
@@ -49,22 +67,55 @@ def import_(file: BinaryIO, system: str, hash_config: Path | None, on_conflict: 
         batches = services().imports.import_from(_lines(file), options, OPERATOR)
     except ValueError as error:
         raise click.ClickException(f"{hash_config}: {error}") from None
-    imported = skipped = faults = 0
-    last_line = after
+    with _ids_file(ids_out) as ids:
+        total = _total(batches, after, ids)
+    done = "Would import" if dry_run else "Imported"
+    click.echo(f"{done} {total.imported} account(s), skipped {total.skipped}, to line {total.last_line}.")
+    if total.renamed:
+        click.echo(f"Made the username of {total.renamed} of them from the address.")
+    if total.faults:
+        raise click.ClickException(f"{total.faults} line(s) have faults, and were not imported.")
+
+
+@dataclass
+class _Total:
+    last_line: int
+    imported: int = 0
+    renamed: int = 0
+    skipped: int = 0
+    faults: int = 0
+
+
+def _total(batches: Iterable[ImportBatch], after: int, ids: TextIO) -> _Total:
+    """Import each batch, print its faults and write its ids; return what became of all of them."""
+    total = _Total(after)
     try:
         for batch in batches:
+            total.last_line = batch.last_line
             for fault in batch.faults:
                 click.echo(f"line {fault.line}: {fault.reason}", err=True)
-            imported, skipped = imported + batch.imported, skipped + batch.skipped
-            faults, last_line = faults + len(batch.faults), batch.last_line
+            ids.writelines(f"{json.dumps({**asdict(found), 'id': str(found.id)})}\n" for found in batch.ids)
+            ids.flush()
+            total.imported += batch.imported
+            total.renamed += batch.renamed
+            total.skipped += batch.skipped
+            total.faults += len(batch.faults)
     except BaseException:
-        click.echo(f"Stopped. Go on with: --after {last_line}", err=True)
+        click.echo(f"Stopped. Go on with: --after {total.last_line}", err=True)
         raise
-    click.echo(
-        f"{'Would import' if dry_run else 'Imported'} {imported} account(s), skipped {skipped}, to line {last_line}."
-    )
-    if faults:
-        raise click.ClickException(f"{faults} line(s) have faults, and were not imported.")
+    return total
+
+
+@contextmanager
+def _ids_file(path: Path | None) -> Iterator[TextIO]:
+    """Yield what takes the ids: a file of the owner alone. An import that goes on after a stop adds to it."""
+    path = path or Path(os.devnull)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}.") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yield file
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Exports: what is stored about a user for the user, and all accounts for the operator."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -11,11 +12,10 @@ from authapp.config.rate_limits import EXPORT
 from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit
+from authapp.domain.account_parts import AccountPart
 from authapp.domain.api_keys.api_keys import ApiKeys
 from authapp.domain.audit import EventType
 from authapp.domain.audit.trail import AuditTrail
-from authapp.domain.factors.totp import secret_text
-from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.pages import Page
 from authapp.domain.rate_limits import RateLimits
 from authapp.domain.sessions.sessions import Sessions
@@ -39,9 +39,18 @@ export_sections: Registry[ExportSection] = Registry(
     "section of an export",
     r"[a-z][a-z0-9_]{0,39}",
     "use 1 to 40 of a-z, 0-9 and _, such as invoices.",
-    reserved={"user", "factors", "sessions", "api_keys", "activity"},
+    reserved={"user", "previous_emails", "factors", "sessions", "api_keys", "activity"},
 )
 """Further members of the export of one's own account. Register your own before ``create_app()``."""
+
+
+@dataclass(frozen=True)
+class PreviousEmail:
+    """An address that the account had, and until when the link in a mail to it restores it."""
+
+    email: str
+    replaced_at: datetime
+    restorable_until: datetime
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ class OwnExport:
     """What is stored about a user: the account, the newest sessions, API keys and events, and ``export_sections``."""
 
     user: User
+    previous_emails: Sequence[PreviousEmail]
     sessions: Page[Any]
     api_keys: Page[ApiKey]
     activity: Page[Any]
@@ -57,10 +67,10 @@ class OwnExport:
 
 @dataclass(frozen=True)
 class ExportedAccount:
-    """An account, and the secret of its authenticator app where that was asked for and there is one."""
+    """An account, and the fields of its parts: the secret ones where they were asked for."""
 
     user: User
-    totp_secret: bytes | None = field(repr=False)
+    parts: Mapping[str, Any] = field(repr=False)
 
 
 class Exports:
@@ -74,15 +84,16 @@ class Exports:
         api_keys: ApiKeys,
         trail: AuditTrail,
         rate_limits: RateLimits,
-        totp_factors: TotpFactors,
+        parts: Mapping[str, AccountPart],
     ) -> None:
+        """Take the parts of accounts, by the names of their fields, beside the use cases."""
         self._accounts = accounts
         self._search = search
         self._sessions = sessions
         self._api_keys = api_keys
         self._trail = trail
         self._rate_limits = rate_limits
-        self._totp_factors = totp_factors
+        self._parts = parts
 
     def of_user(self, user_id: UUID, context: RequestContext) -> OwnExport:
         """Return what is stored about a user, for the user; the export is recorded.
@@ -92,32 +103,39 @@ class Exports:
         self._rate_limits.charge_key(EXPORT, f"user:{user_id}")
         with transaction():
             audit.record(EventType.USER_EXPORTED, context=context, subject_id=user_id)
+        user = self._accounts.find(user_id)
         return OwnExport(
-            self._accounts.find(user_id),
+            user,
+            [
+                PreviousEmail(each["email"], *(datetime.fromisoformat(each[name]) for name in ("since", "until")))
+                for each in user.previous_emails or ()
+            ],
             self._sessions.list_live(user_id, MAX_ITEMS),
             self._api_keys.page(user_id, MAX_ITEMS),
             self._trail.activity(user_id, MAX_ITEMS),
             {name: section(user_id) for name, section in export_sections.items()},
         )
 
-    def accounts(self, user: UserRef | None, *, with_totp_secrets: bool = False) -> Iterator[ExportedAccount]:
-        """Return one account, or all, the oldest first, as they are read.
+    def accounts(self, user: UserRef | None, *, with_secrets: bool = False) -> Iterator[ExportedAccount]:
+        """Return one account, or all, in the order of their ids, as they are read.
 
         Raises ``ServiceAccount`` if ``user`` is one, and ``ResourceNotFound`` if there is no account ``user``. With
         secrets, the iterator raises ``ServiceUnavailable`` if one cannot be decrypted.
         """
         if user is None:
-            return self._exported(self._search.iterate_all(), with_totp_secrets)
+            return self._exported(self._search.iterate_all(), with_secrets)
         account = self._accounts.find(user)
         if account.kind == UserKind.SERVICE:
             raise ServiceAccount("A service account cannot be moved: make another one, with API keys of its own.")
-        return self._exported(iter([account]), with_totp_secrets)
+        return self._exported(iter([account]), with_secrets)
 
-    def _exported(self, users: Iterator[User], with_totp_secrets: bool) -> Iterator[ExportedAccount]:
+    def _exported(self, users: Iterator[User], with_secrets: bool) -> Iterator[ExportedAccount]:
+        parts = {name: part for name, part in self._parts.items() if with_secrets or not part.is_secret}
         while batch := list(islice(users, BATCH)):
             ids = [user.id for user in batch]
-            secrets = self._totp_factors.confirmed_secrets(ids) if with_totp_secrets else {}
-            yield from (ExportedAccount(user, secrets.get(user.id)) for user in batch)
+            found = {name: part.export(ids) for name, part in parts.items()}
+            for user in batch:
+                yield ExportedAccount(user, {name: of[user.id] for name, of in found.items() if user.id in of})
 
 
 def import_fields(account: ExportedAccount, *, with_hash: bool) -> dict[str, Any]:
@@ -134,6 +152,4 @@ def import_fields(account: ExportedAccount, *, with_hash: bool) -> dict[str, Any
     }
     if with_hash and user.password_hash is not None:
         fields["password_hash"] = user.password_hash.removeprefix(IMPORTED_PREFIX)
-    if account.totp_secret is not None:
-        fields["totp_secret"] = secret_text(account.totp_secret)
-    return fields
+    return {**fields, **account.parts}

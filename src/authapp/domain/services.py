@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
+from authapp.domain.account_parts import PartTools, parts_of
 from authapp.domain.api_keys.api_keys import ApiKeys
 from authapp.domain.api_keys.client_credentials import ClientCredentials
 from authapp.domain.api_keys.last_seen_keys import LastSeenKeys
@@ -121,6 +122,7 @@ class Services:
         accounts = Accounts(verifier, policy, hooks, actor_policy, registration_open=settings.registration == "open")
         factors = FactorServices.build(core, sessions)
         mail = MailServices.build(settings, fast_path, core.one_time_tokens)
+        parts = parts_of(PartTools(settings=settings, encryption_keys=encryption_keys))
         return cls(
             settings=settings,
             fast_path=fast_path,
@@ -150,8 +152,8 @@ class Services:
             ),
             user_search=search,
             name_keys=NameKeys(),
-            imports=Imports(factors.totp_factors),
-            exports=Exports(accounts, search, sessions, api_keys, trail, rate_limits, factors.totp_factors),
+            imports=Imports(parts),
+            exports=Exports(accounts, search, sessions, api_keys, trail, rate_limits, parts),
             erasure=Erasure(hooks),
             roles=Roles(pages, actor_policy.require_recent),
             audit=trail,

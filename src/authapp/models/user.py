@@ -76,9 +76,14 @@ def lookup_key(name: str) -> str:
     return email_key(name) if "@" in name else folded(name)
 
 
+def is_username(username: str) -> bool:
+    """Return whether ``username`` is a valid username."""
+    return matches(USERNAME_PATTERN, username)
+
+
 def checked_username(username: str) -> str:
     """Return ``username``. Raises ``ValueError``, with the rule as its message, if it is not valid."""
-    if not matches(USERNAME_PATTERN, username):
+    if not is_username(username):
         raise ValueError(
             "Must be 3 to 32 of the characters A-Z, a-z, 0-9, '.', '_' and '-', and start with a letter or a digit."
         )

@@ -135,6 +135,9 @@ def _read_argon2(match: re.Match[str]) -> Verify:
 def _read_bcrypt(match: re.Match[str]) -> Verify:
     if not 4 <= int(match["cost"]) <= MAX_BCRYPT_COST:
         raise ValueError(f"The bcrypt hash has a cost beyond {MAX_BCRYPT_COST}.")
+    if match["variant"] == "x":
+        # Whoever wrote it read bytes above 127 as negative, and the library computes it as $2b$.
+        raise ValueError("A bcrypt hash with $2x$ is of a faulty version, and would not open for all passwords.")
     stored, is_prehashed = match["hash"].encode(), match["kind"] == "bcrypt_sha256$"
 
     def verify(password: str) -> bool:
@@ -253,7 +256,7 @@ def _standard_base64(text: str) -> str:
 
 _B64 = r"[A-Za-z0-9+/.]+={0,2}"
 _COST = r"\d{1,10}"
-_BCRYPT = r"(?P<hash>\$2[abxy]\$(?P<cost>\d\d)\$[./A-Za-z0-9]{53})"
+_BCRYPT = r"(?P<hash>\$2(?P<variant>[abxy])\$(?P<cost>\d\d)\$[./A-Za-z0-9]{53})"
 _FIREBASE = rf"v=1,n=(?P<ln>\d\d?),r=(?P<r>{_COST}),p=(?P<p>{_COST}),ss=(?P<separator>(?:{_B64})?),sk=(?P<key>{_B64})"
 _WERKZEUG = rf"scrypt(?::{_COST}){{3}}|scrypt|pbkdf2:sha(?:1|256|512)(?::{_COST})?"
 

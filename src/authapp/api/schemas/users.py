@@ -223,6 +223,6 @@ class UserQuerySchema(PageQuerySchema):
 
 
 class UserPageSchema(PageSchema):
-    """A page of users, newest first; with `q`, sorted by the username or email address that matches."""
+    """A page of users, in descending order of their ids; with `q`, sorted by the matching username or email address."""
 
     items = fields.List(fields.Nested(UserSchema), required=True)

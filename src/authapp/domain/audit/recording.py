@@ -1,6 +1,6 @@
 """Writing audit events, in the same transaction or statement as the change that they record."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -33,8 +33,6 @@ def record(
     """
     event_types.require(event_type)
     count(event_type)
-    if isinstance(context.principal, Principal) and context.principal.api_key_id:
-        details.setdefault("by_api_key", str(context.principal.api_key_id))
     db.session.add(
         AuditEvent(
             occurred_at=clock.now(),
@@ -46,9 +44,40 @@ def record(
             ip_address=context.ip_address,
             user_agent=context.truncated_user_agent,
             request_id=context.request_id,
-            details=details,
+            details={**_key_used(context), **details},
         )
     )
+
+
+def record_many(event_type: str, events: Iterable[tuple[UUID, Mapping[str, Any]]], context: RequestContext) -> None:
+    """Add events of one type to the open transaction, each with its subject and details, in one statement.
+
+    Raises ``KeyError`` for a type that is not registered.
+    """
+    event_types.require(event_type)
+    alike = {
+        "occurred_at": clock.now(),
+        "type": event_type,
+        "actor_id": context.actor_id,
+        "session_id": context.session_id,
+        "ip_address": context.ip_address,
+        "user_agent": context.truncated_user_agent,
+        "request_id": context.request_id,
+    }
+    used = _key_used(context)
+    rows = [
+        {**alike, "id": identifiers.time_ordered(), "subject_id": subject_id, "details": {**used, **details}}
+        for subject_id, details in events
+    ]
+    if rows:
+        db.session.execute(insert(AuditEvent), rows)
+    count(event_type, len(rows))
+
+
+def _key_used(context: RequestContext) -> dict[str, str]:
+    if isinstance(context.principal, Principal) and context.principal.api_key_id:
+        return {"by_api_key": str(context.principal.api_key_id)}
+    return {}
 
 
 def count(event_type: str, events: int = 1) -> None:

@@ -6,7 +6,7 @@ from typing import Self
 
 from authapp.config import SettingsError
 from authapp.domain.core_services import CoreServices
-from authapp.domain.factors import password_kind  # noqa: F401 - it registers the kind
+from authapp.domain.factors import password_kind, totp_part  # noqa: F401 - they register the kind and the part
 from authapp.domain.factors.factor_attempts import FactorAttempts
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.factor_resets import FactorResets

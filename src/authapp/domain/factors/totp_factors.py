@@ -1,7 +1,7 @@
 """TOTP factors: set up, confirmed with a first code, used, and removed."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db
+from authapp.domain.account_parts import PartTools
 from authapp.domain.factors import totp
 from authapp.domain.factors.kinds import (
     TOTP,
@@ -78,7 +79,7 @@ class TotpFactors:
         self._optional_keys, self._issuer_name = keys, issuer_name
 
     @classmethod
-    def of(cls, tools: FactorTools) -> Self:
+    def of(cls, tools: FactorTools | PartTools) -> Self:
         """Return those of an application. The name in apps is the host of its issuer."""
         issuer = tools.settings.issuer
         return cls(tools.encryption_keys, urlsplit(issuer).hostname or issuer)
@@ -117,27 +118,19 @@ class TotpFactors:
         uri = totp.otpauth_uri(secret, self._issuer_name, username)
         return TotpSecret(totp.secret_text(secret), uri, totp.qr_svg(uri))
 
-    @property
-    def can_encrypt(self) -> bool:
-        """Whether there are keys to encrypt secrets with."""
-        return self._optional_keys is not None
+    def add_confirmed(self, secrets: Mapping[UUID, bytes]) -> None:
+        """Give new accounts, by their ids, a factor that its owner confirmed in another system, in one statement.
 
-    def add_confirmed(self, user_id: UUID, secret: bytes) -> None:
-        """Give a new account a factor that its owner confirmed in another system. Codes from before are void.
-
-        Raises ``ServiceUnavailable`` unless ``can_encrypt``.
+        Codes from before are void. Raises ``ServiceUnavailable`` if there are no keys to encrypt secrets with.
         """
-        sealed, now = self._keys.encrypt(secret, PURPOSE, user_id), clock.now()
-        db.session.add(
-            TotpFactor(
-                user_id=user_id,
-                secret=sealed.data,
-                key_id=sealed.key_id,
-                last_step=totp.step_at(now),
-                confirmed_at=now,
-                created_at=now,
-            )
-        )
+        now = clock.now()
+        alike = {"last_step": totp.step_at(now), "confirmed_at": now, "created_at": now}
+        rows = []
+        for user_id, secret in secrets.items():
+            sealed = self._keys.encrypt(secret, PURPOSE, user_id)
+            rows.append({"user_id": user_id, "secret": sealed.data, "key_id": sealed.key_id, **alike})
+        if rows:
+            db.session.execute(insert(TotpFactor), rows)
 
     def confirmed_secrets(self, user_ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Return the secrets of those of these accounts that have a confirmed factor.

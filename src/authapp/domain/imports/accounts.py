@@ -1,34 +1,30 @@
 """One account of an import: its fields, checked."""
 
 import re
-from base64 import b32decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from authapp import clock
+from authapp.domain.account_parts import ACCOUNT_FIELDS, AccountPart
 from authapp.models import UserStatus
 from authapp.models.role import ROLES_PER_ACCOUNT, checked_role_name
 from authapp.models.user import checked_email, checked_username, email_key, folded
 from authapp.security import identifiers
 from authapp.security.foreign_hashes import IMPORTED_PREFIX, verifier
 
-FIELDS = frozenset(
-    {"id", "username", "email", "email_verified", "password_hash", "totp_secret", "status", "roles", "created_at"},
-)
-
-TOTP_SECRET_BYTES = range(10, 65)
-"""How long the secret of an authenticator app may be. RFC 4226 asks for 16 bytes, and many systems made 10."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedAccount:
     """A valid account that is not stored.
 
-    ``is_named`` tells whether it came with its username. ``totp_secret`` is that of a confirmed authenticator app.
+    ``is_named`` tells whether it came with its username. ``parts`` are the values of its ``AccountPart``s, by their
+    fields.
     """
 
     id: UUID
@@ -37,10 +33,10 @@ class ImportedAccount:
     email: str
     email_verified: bool
     password_hash: str | None = field(repr=False)
-    totp_secret: bytes | None = field(repr=False)
     status: str
     roles: tuple[str, ...]
     created_at: datetime
+    parts: Mapping[str, Any] = field(repr=False)
 
     @cached_property
     def username_key(self) -> str:
@@ -61,9 +57,12 @@ class ImportedAccount:
         return f"{self.username[:23]}-{self.id.hex[-8:]}"
 
     @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> "ImportedAccount":
-        """Return the account with these fields. Raises ``ValueError`` with a sentence that quotes no value."""
-        if unknown := fields.keys() - FIELDS:
+    def read(cls, fields: Mapping[str, Any], parts: Mapping[str, AccountPart]) -> "ImportedAccount":
+        """Return the account with these fields, some of which may be those of ``parts``.
+
+        Raises ``ValueError`` with a sentence that quotes no value.
+        """
+        if unknown := fields.keys() - ACCOUNT_FIELDS - parts.keys():
             raise ValueError(f"There is no field {', '.join(sorted(unknown))}.")
         email = _checked_field("email", checked_email, _required(fields, "email", str))
         username = _optional(fields, "username", str)
@@ -74,10 +73,14 @@ class ImportedAccount:
             email=email,
             email_verified=_optional(fields, "email_verified", bool) or False,
             password_hash=_with_import_prefix(_optional(fields, "password_hash", str)),
-            totp_secret=_totp_secret(_optional(fields, "totp_secret", str)),
             status=_status(_optional(fields, "status", str)),
             roles=_roles(_optional(fields, "roles", list) or []),
             created_at=_time(_optional(fields, "created_at", str)),
+            parts={
+                name: _checked_field(name, part.read, fields[name])
+                for name, part in parts.items()
+                if fields.get(name) is not None
+            },
         )
 
 
@@ -95,9 +98,9 @@ def _required(fields: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
     return value
 
 
-def _checked_field(name: str, check: Any, value: str) -> str:
+def _checked_field(name: str, check: Callable[[Any], T], value: Any) -> T:
     try:
-        return str(check(value))
+        return check(value)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
@@ -123,20 +126,6 @@ def _with_import_prefix(stored: str | None) -> str | None:
     # Nothing is computed here: it reads the format and its costs.
     _checked_field("password_hash", verifier, stored)
     return IMPORTED_PREFIX + stored
-
-
-def _totp_secret(text: str | None) -> bytes | None:
-    """Return a secret in base32 (RFC 4648), as people type it: in any case, with blanks, and without padding."""
-    if text is None:
-        return None
-    digits = "".join(text.split()).rstrip("=")
-    try:
-        secret = b32decode(digits + "=" * (-len(digits) % 8), casefold=True)
-    except ValueError:
-        raise ValueError("totp_secret: Not base32.") from None
-    if len(secret) not in TOTP_SECRET_BYTES:
-        raise ValueError(f"totp_secret: Must have {TOTP_SECRET_BYTES.start} to {TOTP_SECRET_BYTES.stop - 1} bytes.")
-    return secret
 
 
 def _status(text: str | None) -> str:

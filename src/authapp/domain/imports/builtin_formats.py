@@ -6,6 +6,7 @@ from uuid import UUID
 
 from authapp import clock
 from authapp.domain.imports.formats import ImportFormat, Record, import_formats
+from authapp.models.user import is_username
 from authapp.security.foreign_hashes import argon2_hash, firebase_hash, pbkdf2_hash, verifier
 
 _UNKNOWN = "The password hash has no known format."
@@ -16,8 +17,9 @@ def _django(record: Record, _: Record) -> dict[str, Any]:
     user = record.get("fields", record)
     usable = user["password"] and not user["password"].startswith("!")
     return _without_null(
-        username=user["username"],
-        email=user["email"],
+        username=_usable(user.get("username")),
+        # Where people log in by their address, it may be the username alone.
+        email=user["email"] or user.get("username"),
         password_hash=user["password"] if usable else None,
         status=_status(disabled=not user.get("is_active", True)),
         created_at=user.get("date_joined"),
@@ -26,7 +28,7 @@ def _django(record: Record, _: Record) -> dict[str, Any]:
 
 def _laravel(record: Record, _: Record) -> dict[str, Any]:
     return _without_null(
-        username=record.get("username"),
+        username=_usable(record.get("username")),
         email=record["email"],
         email_verified=record.get("email_verified_at") is not None,
         password_hash=record["password"],
@@ -52,7 +54,7 @@ def _better_auth(record: Record, _: Record) -> dict[str, Any]:
     is_banned = bool(record.get("banned")) and (expires is None or _is_to_come("banExpires", expires))
     return _without_null(
         id=_uuid(record.get("id")),
-        username=record.get("username"),
+        username=_usable(record.get("username")),
         email=record["email"],
         email_verified=bool(record.get("emailVerified")),
         password_hash=record.get("password"),
@@ -64,7 +66,7 @@ def _better_auth(record: Record, _: Record) -> dict[str, Any]:
 def _auth0(record: Record, _: Record) -> dict[str, Any]:
     """Translate an object of the export of password hashes."""
     return _without_null(
-        username=record.get("username"),
+        username=_usable(record.get("username")),
         email=record["email"],
         email_verified=bool(record.get("email_verified")),
         password_hash=record.get("passwordHash"),
@@ -105,7 +107,7 @@ def _keycloak(record: Record, _: Record) -> dict[str, Any]:
     passwords = [item for item in record.get("credentials", ()) if item["type"] == "password"]
     return _without_null(
         id=_uuid(record.get("id")),
-        username=record.get("username"),
+        username=_usable(record.get("username")),
         email=record["email"],
         email_verified=bool(record.get("emailVerified")),
         password_hash=_keycloak_hash(passwords[0]) if passwords else None,
@@ -134,6 +136,26 @@ def _keycloak_hash(credential: Record) -> str:
         salt=secret["salt"],
         hashed=secret["value"],
     )
+
+
+def _usable(username: Any) -> Any:
+    """Return a username, or ``None`` instead of one that breaks our rule, such as an address.
+
+    One is made of the address then, and the owner can log in by the address.
+    """
+    return None if isinstance(username, str) and not is_username(username) else username
+
+
+def _id(record: Record) -> Any:
+    return record.get("id")
+
+
+def _django_id(record: Record) -> Any:
+    return record.get("pk", record.get("id"))
+
+
+def _auth0_id(record: Record) -> Any:
+    return record["_id"]["$oid"] if "_id" in record else None
 
 
 def _without_null(**fields: Any) -> dict[str, Any]:
@@ -175,10 +197,12 @@ def _from_milliseconds(value: str | int | None) -> str | None:
 
 
 import_formats.register("authapp", ImportFormat(lambda record, _: dict(record)))
-import_formats.register("auth0", ImportFormat(_auth0))
-import_formats.register("better-auth", ImportFormat(_better_auth))
-import_formats.register("django", ImportFormat(_django))
-import_formats.register("firebase", ImportFormat(_firebase, _check_firebase_config))
-import_formats.register("keycloak", ImportFormat(_keycloak))
-import_formats.register("laravel", ImportFormat(_laravel))
+import_formats.register("auth0", ImportFormat(_auth0, foreign_id=_auth0_id))
+import_formats.register("better-auth", ImportFormat(_better_auth, foreign_id=_id))
+import_formats.register("django", ImportFormat(_django, foreign_id=_django_id))
+import_formats.register(
+    "firebase", ImportFormat(_firebase, _check_firebase_config, lambda record: record.get("localId"))
+)
+import_formats.register("keycloak", ImportFormat(_keycloak, foreign_id=_id))
+import_formats.register("laravel", ImportFormat(_laravel, foreign_id=_id))
 import_formats.register("supabase", ImportFormat(_supabase))

@@ -20,12 +20,15 @@ class ImportFormat:
 
     ``translate`` takes one object of its export, and the parameters of its hashes; it returns an object as
     ``ImportedAccount.read`` takes it. ``check_hash_config`` checks these parameters, once and before the first line; it
-    is ``None`` for a system that has none. Both raise ``ValueError`` with a sentence that quotes no value, or what
-    Python raises for fields that are missing or of another type: that becomes a sentence here.
+    is ``None`` for a system that has none. ``foreign_id`` takes the object, and returns the id of the account there, or
+    ``None``; without it, the system has none that anything might know the account by. All raise ``ValueError`` with a
+    sentence that quotes no value, or what Python raises for fields that are missing or of another type: that becomes a
+    sentence here.
     """
 
     translate: Callable[[Record, Record], dict[str, Any]]
     check_hash_config: Callable[[Record], None] | None = None
+    foreign_id: Callable[[Record], Any] | None = None
 
 
 import_formats: Registry[ImportFormat] = Registry(
@@ -38,6 +41,16 @@ def translate(record: Record, system: str, hash_config: Record) -> dict[str, Any
     """Return the fields of an import. Raises ``ValueError``, with a sentence, if those of ``system`` are missing."""
     with _in_sentences(f"It has not the fields of {system}."):
         return import_formats[system].translate(record, hash_config)
+
+
+def foreign_id(record: Record, system: str) -> str | int | None:
+    """Return the id that an account has in ``system``. Raises ``ValueError``, with a sentence, if it is of no use."""
+    read = import_formats[system].foreign_id
+    with _in_sentences(f"It has not the fields of {system}."):
+        found = read(record) if read else None
+    if not isinstance(found, str | int | None):
+        raise ValueError("Its id is neither text nor a whole number.")  # noqa: TRY004 - it is the fault of a line
+    return found
 
 
 def check_hash_config(system: str, hash_config: Record) -> None:

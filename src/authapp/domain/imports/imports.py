@@ -9,19 +9,19 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, any_, bindparam, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import IntegrityError
 
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit
+from authapp.domain.account_parts import AccountPart
 from authapp.domain.audit import EventType
-from authapp.domain.factors.kinds import TOTP
-from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.imports import builtin_formats  # noqa: F401 - it registers them
 from authapp.domain.imports.accounts import ImportedAccount
-from authapp.domain.imports.formats import check_hash_config, translate
+from authapp.domain.imports.formats import check_hash_config, foreign_id, translate
 from authapp.domain.pruning import Prunable, prunables
-from authapp.models import AuditEvent, ForeignHashMark, Role, User, UserRole
+from authapp.models import AuditEvent, ForeignHashMark, Role, User
 from authapp.security import identifiers, strict_json
 
 BATCH = 1_000
@@ -44,6 +44,9 @@ prunables.register(
     ),
 )
 
+ATTEMPTS = 3
+"""How often a batch is tried in which a part of an account turns out to be taken: the next attempt sees by whom."""
+
 TAKEN = "Another account has its id, its username or its email address."
 
 Line = tuple[int, bytes | None]
@@ -56,6 +59,15 @@ class ImportFault:
 
     line: int
     reason: str
+
+
+@dataclass(frozen=True)
+class ImportedId:
+    """The id that an account has here, and that which it had in the other system, where this could not be kept."""
+
+    line: int
+    foreign_id: str | int
+    id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,19 +88,25 @@ class ImportOptions:
 
 @dataclass
 class ImportBatch:
-    """What became of up to ``BATCH`` lines, of which ``last_line`` is the last."""
+    """What became of up to ``BATCH`` lines, of which ``last_line`` is the last.
+
+    ``renamed`` is how many accounts got a username that was made of their address.
+    """
 
     last_line: int
     imported: int = 0
+    renamed: int = 0
     skipped: int = 0
     faults: list[ImportFault] = field(default_factory=list)
+    ids: list[ImportedId] = field(default_factory=list)
 
 
 class Imports:
     """The use case of importing accounts."""
 
-    def __init__(self, totp_factors: TotpFactors) -> None:
-        self._totp_factors = totp_factors
+    def __init__(self, parts: Mapping[str, AccountPart]) -> None:
+        """Take the parts of accounts, by the names of their fields."""
+        self._parts = parts
 
     def import_from(
         self, lines: Iterable[Line], options: ImportOptions, context: RequestContext
@@ -109,23 +127,41 @@ class Imports:
             yield self._import_batch(batch, options, context)
 
     def _import_batch(self, lines: Sequence[Line], options: ImportOptions, context: RequestContext) -> ImportBatch:
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._try_batch(lines, options, context)
+            except IntegrityError:
+                continue
+        return self._try_batch(lines, options, context)
+
+    def _try_batch(self, lines: Sequence[Line], options: ImportOptions, context: RequestContext) -> ImportBatch:
         result = ImportBatch(last_line=lines[-1][0])
         accounts: list[tuple[int, ImportedAccount]] = []
+        foreign_ids: dict[int, str | int | None] = {}
         for number, content in lines:
             try:
-                accounts.append((number, self._read(content, options)))
+                record = _object_in(content)
+                fields = translate(record, options.system, options.hash_config)
+                foreign_ids[number] = foreign_id(record, options.system)
+                accounts.append((number, ImportedAccount.read(fields, self._parts)))
             except ValueError as error:
                 result.faults.append(ImportFault(number, str(error)))
         with transaction() as session:
             accounts = _with_known_roles(accounts, result)
             free = _with_free_names(accounts)
+            taken = {number for number, _ in accounts} - {number for number, _ in free}
+            free = self._with_free_parts(free, result)
             stored = _insert_accounts([account for _, account in free], context)
-            self._add_credentials([account for _, account in free if account.id in stored], context)
+            self._store_parts([account for _, account in free if account.id in stored], context)
             if options.dry_run:
                 session.rollback()
-        imported = {number for number, account in free if account.id in stored}
-        result.imported = len(imported)
-        taken = [number for number, _ in accounts if number not in imported]
+        imported = [(number, account) for number, account in free if account.id in stored]
+        result.imported, result.renamed = len(imported), sum(not account.is_named for _, account in imported)
+        for number, account in imported:
+            foreign = foreign_ids[number]
+            if foreign is not None and str(foreign) != str(account.id):
+                result.ids.append(ImportedId(number, foreign, account.id))
+        taken |= {number for number, account in free if account.id not in stored}
         if options.skip_taken:
             result.skipped = len(taken)
         else:
@@ -133,27 +169,35 @@ class Imports:
         result.faults.sort(key=lambda fault: fault.line)
         return result
 
-    def _read(self, content: bytes | None, options: ImportOptions) -> ImportedAccount:
-        if content is None:
-            raise ValueError("The line is too long.")
-        try:
-            record = strict_json.loads_object(content)
-        except ValueError as error:
-            raise ValueError(str(error).replace("The body", "The line")) from None
-        account = ImportedAccount.read(translate(record, options.system, options.hash_config))
-        if account.totp_secret is not None and not self._totp_factors.can_encrypt:
-            raise ValueError("totp_secret: AUTHAPP_ENCRYPTION_KEYS is not set, and secrets are stored encrypted.")
-        return account
+    def _with_free_parts(
+        self, accounts: Sequence[tuple[int, ImportedAccount]], result: ImportBatch
+    ) -> list[tuple[int, ImportedAccount]]:
+        """Return the accounts whose parts nobody has; the others are faults."""
+        for name, part in self._parts.items():
+            values = _values(name, (account for _, account in accounts))
+            taken = set(part.taken(values)) if values else set()
+            lines = [number for number, account in accounts if account.id in taken]
+            result.faults += (ImportFault(number, f"{name}: Another account has it.") for number in lines)
+            accounts = [(number, account) for number, account in accounts if account.id not in taken]
+        return list(accounts)
 
-    def _add_credentials(self, accounts: Iterable[ImportedAccount], context: RequestContext) -> None:
-        """Give accounts that were just stored their roles and authenticator apps."""
-        for account in accounts:
-            for role in account.roles:
-                db.session.add(UserRole(user_id=account.id, role_name=role))
-                audit.record(EventType.ROLE_GRANTED, context=context, subject_id=account.id, role=role)
-            if account.totp_secret is not None:
-                self._totp_factors.add_confirmed(account.id, account.totp_secret)
-                audit.record(EventType.FACTOR_ADDED, context=context, subject_id=account.id, factor=TOTP)
+    def _store_parts(self, accounts: Sequence[ImportedAccount], context: RequestContext) -> None:
+        for name, part in self._parts.items():
+            if values := _values(name, accounts):
+                part.store(values, context)
+
+
+def _values(part: str, accounts: Iterable[ImportedAccount]) -> dict[UUID, Any]:
+    return {account.id: account.parts[part] for account in accounts if part in account.parts}
+
+
+def _object_in(content: bytes | None) -> dict[str, Any]:
+    if content is None:
+        raise ValueError("The line is too long.")
+    try:
+        return strict_json.loads_object(content)
+    except ValueError as error:
+        raise ValueError(str(error).replace("The body", "The line")) from None
 
 
 def _with_known_roles(
@@ -206,16 +250,24 @@ _INSERT = text(
     WITH given AS (
         SELECT * FROM jsonb_to_recordset(:accounts) AS account(
             id uuid, event_id uuid, username text, username_key text, email text, email_key text,
-            email_verified_at timestamptz, password_hash text, status text, created_at timestamptz)
+            email_verified_at timestamptz, password_hash text, status text, created_at timestamptz, roles jsonb)
     ), stored AS (
         INSERT INTO users (id, username, username_key, email, email_key, email_verified_at, first_verified_at,
             password_hash, status, sessions_valid_from, created_at, updated_at, imported_at)
         SELECT id, username, username_key, email, email_key, email_verified_at, email_verified_at,
             password_hash, status, clock_timestamp(), created_at, :now, :now FROM given
         ON CONFLICT DO NOTHING RETURNING id
+    ), granted AS (
+        SELECT id AS user_id, role.name, role.event_id FROM given JOIN stored USING (id),
+            jsonb_to_recordset(given.roles) AS role(name text, event_id uuid)
+    ), roles AS (
+        INSERT INTO user_roles (user_id, role_name) SELECT user_id, name FROM granted
+    ), events AS (
+        SELECT event_id, :imported AS type, id AS subject_id, '{}'::jsonb AS details FROM given JOIN stored USING (id)
+        UNION ALL SELECT event_id, :role_granted, user_id, jsonb_build_object('role', name) FROM granted
     ), recorded AS (
         INSERT INTO audit_events (occurred_at, id, type, actor_id, subject_id, user_agent, details)
-        SELECT :now, event_id, :event_type, :actor_id, id, :user_agent, '{}' FROM given JOIN stored USING (id)
+        SELECT :now, event_id, type, :actor_id, subject_id, :user_agent, details FROM events
     )
     SELECT id FROM stored
     """
@@ -223,12 +275,13 @@ _INSERT = text(
     bindparam("accounts", type_=JSONB),
     bindparam("now", type_=AuditEvent.occurred_at.type),
     bindparam("actor_id", type_=Uuid),
-    bindparam("event_type", EventType.USER_IMPORTED),
+    bindparam("imported", EventType.USER_IMPORTED),
+    bindparam("role_granted", EventType.ROLE_GRANTED),
 )
 
 
 def _insert_accounts(accounts: Sequence[ImportedAccount], context: RequestContext) -> set[UUID]:
-    """Store the accounts with their events; return the ids of those that were stored.
+    """Store the accounts with their roles and events; return the ids of those that were stored.
 
     One whose name was taken since ``_with_free_names`` is not.
     """
@@ -237,7 +290,10 @@ def _insert_accounts(accounts: Sequence[ImportedAccount], context: RequestContex
     if any(account.password_hash for account in accounts):
         db.session.execute(ForeignHashMark.set_statement())
     rows = [_row(account, now) for account in accounts]
-    return set(db.session.execute(_INSERT, {"accounts": rows, **parameters}).scalars())
+    stored = set(db.session.execute(_INSERT, {"accounts": rows, **parameters}).scalars())
+    audit.count(EventType.USER_IMPORTED, len(stored))
+    audit.count(EventType.ROLE_GRANTED, sum(len(account.roles) for account in accounts if account.id in stored))
+    return stored
 
 
 def _row(account: ImportedAccount, now: datetime) -> dict[str, Any]:
@@ -252,4 +308,5 @@ def _row(account: ImportedAccount, now: datetime) -> dict[str, Any]:
         "password_hash": account.password_hash,
         "status": account.status,
         "created_at": account.created_at.isoformat(),
+        "roles": [{"name": role, "event_id": str(identifiers.time_ordered())} for role in account.roles],
     }

@@ -5,7 +5,7 @@ from typing import Self
 
 from authapp.domain.core_services import CoreServices
 from authapp.domain.factors.factor_changes import FactorChanges
-from authapp.domain.providers import github, openid  # noqa: F401 - it registers them
+from authapp.domain.providers import github, link_part, openid  # noqa: F401 - they register them
 from authapp.domain.providers.flows import Flows
 from authapp.domain.providers.kinds import ProviderTools
 from authapp.domain.providers.links import ProviderLinks

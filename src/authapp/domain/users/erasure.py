@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, Uuid, bindparam, delete, func, select, text
+from sqlalchemy import Integer, Select, Uuid, bindparam, delete, func, or_, select, text
 
 from authapp import clock
 from authapp.context import RequestContext
@@ -12,7 +12,8 @@ from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks
 from authapp.domain.users.rows import UserRef, delete_account, lock_managed
 from authapp.errors import PermissionDenied, ResourceNotFound
-from authapp.models import AuditEvent, Session
+from authapp.models import AuditEvent, OutgoingMail, Session, User
+from authapp.models.user import lookup_key
 
 BATCH = 1_000
 """How many sessions are deleted, or events emptied, in one transaction."""
@@ -32,7 +33,9 @@ class Erasure:
         self._hooks = hooks
 
     def erase(self, ref: UserRef, context: RequestContext) -> UUID:
-        """Delete an account and all its sessions, and empty what the audit trail has of its owner; return its id.
+        """Delete an account, all its sessions and the mails still to be sent to its owner; empty the audit trail.
+
+        What the trail keeps of the owner are ids. Returns that of the account.
 
         ``ref`` may be the id of an account that is deleted already: one whose erasure was interrupted. Raises
         ``ResourceNotFound`` for an unknown name, or an id of which the trail tells no deletion; ``LastAdmin``; or
@@ -52,13 +55,18 @@ class Erasure:
         try:
             with transaction():
                 user = lock_managed(ref, context)
+                addresses = _addresses(user)
                 delete_account(user, context)
+                # Now, since nothing tells the addresses afterwards.
+                _delete_mails(user.id, addresses)
         except ResourceNotFound:
             if not isinstance(ref, UUID):
                 raise
             # A mistyped id must not count as erased.
             if not db.session.scalar(_was_deleted(ref)):
                 raise ResourceNotFound(f"No account has or had the id {ref}.") from None
+            with transaction():
+                _delete_mails(ref, set())
             return ref
         self._hooks.send_after_commit(hooks.user_deleted, context=context, user_id=user.id, username=user.username)
         return user.id
@@ -67,6 +75,25 @@ class Erasure:
 def _was_deleted(user_id: UUID) -> Select[bool]:
     of_user = select(AuditEvent.id).where(AuditEvent.subject_id == user_id, AuditEvent.type == EventType.USER_DELETED)
     return select(of_user.exists())
+
+
+def _addresses(user: User) -> set[str]:
+    """Return the keys of all addresses that an account has, had, or is to have."""
+    previous = (each["email"] for each in user.previous_emails or ())
+    return {lookup_key(email) for email in (user.email, user.pending_email, *previous) if email}
+
+
+def _delete_mails(user_id: UUID, addresses: set[str]) -> None:
+    """Delete what is still to be sent to the owner: it has addresses, and where they were when they asked for it.
+
+    The account of a mail that was asked for by address is looked up when it is sent, so the row has the address as
+    somebody wrote it. Only an operator may have all rows read, which are many while no mail can be sent.
+    """
+    asked = select(OutgoingMail.id, OutgoingMail.address).where(OutgoingMail.address.is_not(None))
+    rows = db.session.execute(asked.execution_options(yield_per=BATCH)) if addresses else ()
+    ids = [row.id for row in rows if lookup_key(row.address) in addresses]
+    of_owner = or_(OutgoingMail.user_id == user_id, OutgoingMail.id.in_(ids))
+    db.session.execute(delete(OutgoingMail).where(of_owner).execution_options(synchronize_session=False))
 
 
 def _delete_sessions(user_id: UUID) -> None:

@@ -85,10 +85,12 @@ class UserSearch:
         self._pages = pages
 
     def search(self, user_filter: UserFilter, limit: int, cursor: str | None = None) -> Page[User]:
-        """Return a page of the accounts that match, newest first; with ``q``, sorted by the name that matches.
+        """Return a page of the accounts that match, in descending order of their ids; with ``q``, by the matching name.
 
-        A page may be short or empty although it has a cursor to the next one. Raises ``ValidationFailed`` for a cursor
-        that was not created for this filter.
+        The ids of accounts that were made here are in the order of time, so the newest come first; those that an import
+        has kept need not be. A page may be short or empty although it has a cursor to the next one.
+
+        Raises ``ValidationFailed`` for a cursor that was not created for this filter.
         """
         listing = Listing("users", user_filter.bound(), {"key": str} if user_filter.q else {"id": UUID})
         index_ranges = user_filter.index_ranges() or [_ALL_USERS]
@@ -99,7 +101,7 @@ class UserSearch:
         return self._page(listing, scan, limit)
 
     def iterate_all(self) -> Iterator[User]:
-        """Yield all accounts, oldest first, without loading them all into memory."""
+        """Yield all accounts, in the order of their ids, without loading them all into memory."""
         yield from db.session.scalars(select(User).order_by(User.id).execution_options(yield_per=500))
 
     def _page(self, listing: Listing, scan: ScanResult, limit: int) -> Page[User]:

@@ -1,0 +1,71 @@
+"""Parts of accounts: what moves with an account besides its row. Each is one field of imports and exports.
+
+Ours are registered beside their tables; yours, with you.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from authapp.config import Settings
+from authapp.context import RequestContext
+from authapp.registry import Registry
+from authapp.security.encryption_keys import EncryptionKeys
+
+ACCOUNT_FIELDS = frozenset(
+    {"id", "username", "email", "email_verified", "password_hash", "status", "roles", "created_at"},
+)
+"""The fields of the account itself, beside which come those of its parts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartTools:
+    """What parts are made of in one application."""
+
+    settings: Settings
+    encryption_keys: EncryptionKeys | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountPart:
+    """What accounts have in a table of theirs, such as the secret of an authenticator app.
+
+    Each function works within the open transaction, on a batch of up to 1,000 accounts at once: use one statement for
+    all of them.
+    """
+
+    read: Callable[[Any], Any]
+    """Takes the field of one account, as JSON, and returns the value to store.
+
+    It raises ``ValueError`` with a sentence that quotes no value. Nothing is asked of the database here.
+    """
+
+    store: Callable[[Mapping[UUID, Any], RequestContext], None]
+    """Stores the values of accounts that were just stored, by their ids, and records it."""
+
+    export: Callable[[Sequence[UUID]], Mapping[UUID, Any]]
+    """Takes ids of accounts, and returns the fields of those that have any, as JSON that ``read`` takes."""
+
+    taken: Callable[[Mapping[UUID, Any]], Collection[UUID]] = lambda _values: ()
+    """Takes values to store, and returns the ids of those of which another account has something.
+
+    That account is in the database, or before it in the mapping.
+    """
+
+    is_secret: bool = False
+    """Whether it is exported only if the operator asks for secrets."""
+
+
+account_parts: Registry[Callable[[PartTools], AccountPart]] = Registry(
+    "part of an account",
+    r"[a-z][a-z0-9_]{0,39}",
+    "use 1 to 40 of a-z, 0-9 and _, such as newsletters.",
+    reserved=ACCOUNT_FIELDS,
+)
+"""What makes the parts, by the names of their fields. Register your own before ``create_app()``."""
+
+
+def parts_of(tools: PartTools) -> dict[str, AccountPart]:
+    """Return the parts in one application, by the names of their fields."""
+    return {name: make(tools) for name, make in account_parts.items()}
