@@ -211,6 +211,7 @@ def test_a_limited_key_grants_no_more_than_it_may_itself(app: Flask, api: Api) -
         ("POST", "/users/me/recovery-codes", {}),
         ("POST", "/users/me/passkeys", {}),
         ("DELETE", f"/users/me/passkeys/{SOMEBODY}", {}),
+        ("PATCH", f"/users/me/passkeys/{SOMEBODY}", {"name": "x"}),
         ("PUT", "/users/me/email", {"email": "new@example.com", "password": PASSWORD}),
         ("POST", f"/users/{SOMEBODY}/api-keys", {"name": "x"}),
         ("PUT", f"/users/{SOMEBODY}/password", {}),

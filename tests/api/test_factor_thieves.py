@@ -318,6 +318,20 @@ def test_an_administrator_resets_no_wrong_codes_without_two_factors(
     time.passes(seconds=1)
 
 
+def test_no_recovery_codes_stay_where_an_undo_leaves_no_second_factor(
+    app: Flask, api: Api, user: User, time: Time
+) -> None:
+    phone = an_app(app, user)
+    time.passes(days=30)
+    thief = a_session_with_two_factors(app, api, user, phone).access_token
+    add_passkey(api, thief)
+    assert api("DELETE", "/users/me/totp", thief).status_code == 204
+    link = a_token(app, user, TokenPurpose.UNDO_FACTORS)
+    assert api("PUT", "/auth/email-verifications", json={"token": link}).status_code == 204
+    left = api.get("/users/me/factors", api.log_in(user.username).get_json()["access_token"]).get_json()
+    assert (left["totp"], left["passkeys"], left["recovery_codes"]) == (None, [], {"remaining": 0})
+
+
 def test_an_undo_that_leaves_a_factor_resets_no_wrong_codes(app: Flask, api: Api, user: User, time: Time) -> None:
     phone = an_app(app, user)
     time.passes(days=30)

@@ -6,10 +6,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from authapp.config import RateLimit
 from authapp.database.session import db
 from authapp.domain.audit import EventType
 from authapp.models import AuditEvent, OutgoingMail, Session, User
 from clocks import Time
+from conftest import reconfigured
 from factories import PASSWORD, Api, a_session, a_user, problem
 from factors import AuthenticatorApp, a_session_with_two_factors, an_app, challenge_of, second_step
 
@@ -210,3 +212,12 @@ def test_new_recovery_codes_void_the_old_ones(app: Flask, api: Api, user: User) 
     problem(old, 401, "second_factor_invalid")
     assert second_step(api, challenge_of(api, user), codes[0], "recovery_code").status_code == 200
     assert len(events(app, "recovery_codes.created")) == 2
+
+
+def test_secrets_are_limited_since_each_costs_a_drawing(
+    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = a_session(app, user).access_token
+    reconfigured(app, monkeypatch, rate_limits={"password": RateLimit(1, 60)})
+    assert api.post("/users/me/totp", {}, token).status_code == 201
+    problem(api.post("/users/me/totp", {}, token), 429, "too_many_requests")

@@ -31,8 +31,8 @@ def test_no_two_kinds_have_the_same_member(name: str, member: str | None) -> Non
     assert name not in factor_kinds
 
 
-@pytest.mark.parametrize("name", ["all", "added_lately", "Badge"])
-def test_a_kind_is_not_named_as_events_name_a_reset(name: str) -> None:
+@pytest.mark.parametrize("name", ["all", "added_lately", "code", "Badge"])
+def test_a_kind_is_not_named_as_a_reset_or_a_code_is(name: str) -> None:
     with pytest.raises(ValueError, match="cannot name a kind of factor"):
         factor_kinds.register(name, FactorKind(state=false()))
     assert name not in factor_kinds

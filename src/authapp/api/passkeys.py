@@ -29,7 +29,7 @@ from authapp.domain import hooks
 from authapp.domain.factors.passkey_challenges import PasskeyAnswer
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
-from authapp.errors import LastWayIn, PasskeyInvalid, ResourceNotFound, TooManyPasskeys
+from authapp.errors import LastWayIn, PasskeyInvalid, PermissionDenied, ResourceNotFound, TooManyPasskeys
 from authapp.models import Passkey
 
 blueprint = Blueprint("passkeys", __name__, description="Passkeys")
@@ -88,7 +88,7 @@ def list_own_passkeys() -> dict[str, Sequence[Passkey]]:
 @blueprint.patch("/<uuid:passkey_id>")
 @blueprint.arguments(PasskeyNameSchema)
 @blueprint.response(200, PasskeySchema)
-@refuses(ResourceNotFound)
+@refuses(PermissionDenied, ResourceNotFound)
 def update_passkey(body: dict[str, str], passkey_id: UUID) -> Passkey:
     """Rename one of your own passkeys."""
     passkeys = Services.of(current_app).factors.passkeys

@@ -21,6 +21,7 @@ blueprint = Blueprint("totp", __name__, description="Second factors")
 @blueprint.post("")
 @without_required_factor
 @recent()
+@limited("password")
 @blueprint.arguments(NoMembersSchema)
 @blueprint.response(201, EnrolmentSchema)
 @refuses(FactorExists)

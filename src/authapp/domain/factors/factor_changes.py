@@ -95,7 +95,13 @@ class FactorChange:
         self._record(EventType.FACTOR_REMOVED, factor, context, scope, details)
 
     def reset(self, factors: str, context: RequestContext, *, scope: LogoutScope | None) -> None:
-        """Record that several factors were removed, which ``factors`` describes, and end the sessions of ``scope``."""
+        """Record that several factors were removed, which ``factors`` describes, and end the sessions of ``scope``.
+
+        Recovery codes go with the last second factor here as well.
+        """
+        db.session.flush()
+        if not factors_of(self.user.id).second_factors:
+            _delete_replacements(self.user.id)
         self._record(EventType.FACTOR_RESET, factors, context, scope, {})
 
     def _record(

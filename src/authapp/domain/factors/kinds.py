@@ -161,9 +161,15 @@ class _FactorKinds(Registry[FactorKind]):
 
 
 factor_kinds = _FactorKinds(
-    "kind of factor", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.", reserved=frozenset({"all", "added_lately"})
+    "kind of factor",
+    r"[a-z][a-z_]{0,39}",
+    "use 1 to 40 of a-z and _.",
+    reserved=frozenset({"all", "added_lately", "code"}),
 )
-"""The registered kinds, in the order in which a login names them. Events of resets have ``all`` or ``added_lately``."""
+"""The registered kinds, in the order in which a login names them.
+
+Events of resets have ``all`` or ``added_lately`` in place of one, and step-ups a ``code``.
+"""
 
 
 def offered_second_factors(settings: Settings) -> list[str]:

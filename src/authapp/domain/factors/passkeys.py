@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authapp import clock
-from authapp.context import RequestContext
+from authapp.context import Principal, RequestContext
 from authapp.database.errors import broken_constraint
 from authapp.database.session import db, transaction
 from authapp.domain.factors.enrolled import factors_of
@@ -28,6 +28,7 @@ from authapp.domain.factors.kinds import (
 from authapp.domain.factors.passkey_assertions import PasskeyAssertions, methods
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
 from authapp.domain.factors.passkey_options import creation_options
+from authapp.domain.principals.recent import require_session
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.users.rows import lock_own
 from authapp.errors import PasskeyInvalid, PermissionDenied, ResourceNotFound, TooManyPasskeys
@@ -93,6 +94,9 @@ class Passkeys:
         """Give a passkey another name. Raises ``ResourceNotFound`` if it is another user's."""
         named = update(Passkey).where(*_is(user_id, passkey_id)).values(name=name).returning(Passkey)
         with transaction() as session:
+            # The name is what its owner goes by when one is to be deleted: an API key changes none.
+            if isinstance(context.principal, Principal):
+                require_session(context.principal)
             lock_own(user_id, context)
             passkey = session.scalars(named.execution_options(synchronize_session=False)).one_or_none()
             if passkey is None:
