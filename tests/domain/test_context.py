@@ -86,6 +86,7 @@ WITHOUT_CONTEXT = {
     # A request is counted before it is known whose it is.
     "authapp.domain.rate_limits.RateLimits.charge",
     "authapp.domain.rate_limits.RateLimits.charge_key",
+    "authapp.domain.api_keys.verification.ApiKeyVerifier.charge",
 }
 """What writes and takes no context, each with the reason. What records an audit event is never among them."""
 

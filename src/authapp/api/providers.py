@@ -59,7 +59,7 @@ def create_provider_login(body: dict[str, str], name: str) -> StartedFlow:
 
     Keep the flow, and send the user to the address. The provider sends them back with a code and the state.
     """
-    return _services().logins.start_flow(name, body["redirect_uri"])
+    return _services().logins.start_login(name, body["redirect_uri"])
 
 
 @blueprint.put("/<name>/logins")
@@ -96,7 +96,7 @@ def create_provider_link(body: dict[str, str], name: str) -> StartedFlow:
 
     Go on as with a login. The flow is good in this session only.
     """
-    return _services().links.start_flow(current_principal().id, name, body["redirect_uri"], request_context())
+    return _services().links.start_link(current_principal().id, name, body["redirect_uri"], request_context())
 
 
 @links.put("/<name>")

@@ -88,7 +88,7 @@ class Flows:
     def __init__(self, challenges: SignedChallenges) -> None:
         self._challenges = challenges
 
-    def start(self, provider: str, redirect_uri: str, session_id: UUID | None) -> ProviderFlow:
+    def new(self, provider: str, redirect_uri: str, session_id: UUID | None) -> ProviderFlow:
         """Return a new flow. It is good for ``LIFETIME``."""
         members = {"provider": provider, "redirect_uri": redirect_uri}
         if session_id is not None:

@@ -24,7 +24,7 @@ class ProviderLinks:
         self._providers = providers
         self._changes = changes
 
-    def start_flow(self, user_id: UUID, provider: str, redirect_uri: str, context: RequestContext) -> StartedFlow:
+    def start_link(self, user_id: UUID, provider: str, redirect_uri: str, context: RequestContext) -> StartedFlow:
         """Return a flow that links the account in this session.
 
         Raises ``ProviderAlreadyLinked``, and what ``FactorChanges.by_owner`` and ``Providers.start_flow`` raise.

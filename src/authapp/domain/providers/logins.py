@@ -66,7 +66,7 @@ class ProviderLogins:
         self._hooks = hooks
         self._must_verify = must_verify
 
-    def start_flow(self, provider: str, redirect_uri: str) -> StartedFlow:
+    def start_login(self, provider: str, redirect_uri: str) -> StartedFlow:
         """Return a new flow. Raises what ``Providers.start_flow`` raises."""
         return self._providers.start_flow(provider, redirect_uri)
 

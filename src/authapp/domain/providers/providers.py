@@ -103,7 +103,7 @@ class Providers:
         if redirect_uri not in self._redirect_uris:
             sentence = "Must be one of the addresses that this service has configured."
             raise ValidationFailed(field_errors=[FieldError("#/redirect_uri", sentence)])
-        flow = self._flows.start(name, redirect_uri, session_id)
+        flow = self._flows.new(name, redirect_uri, session_id)
         url = provider.adapter.authorization_url(flow, provider.client())
         return StartedFlow(url, flow.text, int(LIFETIME.total_seconds()))
 
