@@ -31,7 +31,6 @@ def upgrade() -> None:
         sa.Column("purpose", sa.Text(collation="C"), nullable=False),
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
         sa.Column("address_key", sa.Text(collation="C"), nullable=False),
-        sa.Column("address", sa.Text()),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(

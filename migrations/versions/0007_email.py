@@ -20,7 +20,6 @@ INDEXES = {
 def upgrade() -> None:
     """Apply the migration. It can be run again if it was interrupted."""
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS first_verified_at timestamptz")
-    op.execute("UPDATE users SET first_verified_at = email_verified_at WHERE email_verified_at IS NOT NULL")
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS pending_email text")
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS pending_email_until timestamptz")
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS previous_emails jsonb")

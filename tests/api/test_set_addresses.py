@@ -14,7 +14,9 @@ from authapp.errors import OneTimeTokenInvalid
 from authapp.models import User
 from authapp.models.role import ADMIN
 from clocks import Time
+from conftest import reconfigured
 from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
+from settings import MAIL
 
 
 def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_before_is_told(
@@ -41,10 +43,11 @@ def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_bef
 
 
 def test_an_address_that_is_set_again_and_again_is_asked_no_more_often_than_the_limit_allows(
-    user: User, mailbox: AccountMailbox, services: Services, monkeypatch: pytest.MonkeyPatch
+    app: Flask, user: User, mailbox: AccountMailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services.email.notices, "_verification", "optional")
-    monkeypatch.setattr(services.mail.counted, "_limit", RateLimit(3, 3600))
+    changes = MAIL | {"mail_rate_limit": RateLimit(3, 3600), "email_verification": "optional"}
+    reconfigured(app, monkeypatch, **changes)
+    services = Services.of(app)
     for _ in range(5):
         for address in ("set@example.com", "ada@example.com"):
             services.administration.change(user.id, Changes(email=address), OPERATOR)
@@ -85,3 +88,16 @@ def test_another_address_needs_a_recent_login_of_the_administrator(
     problem(changed, 401, "step_up_required")
     for harmless in ({"email": "ada@example.com"}, {"username": "countess"}):
         assert api("PATCH", f"/users/{user.id}", stale, json=harmless).status_code == 200
+
+
+def test_the_same_address_in_other_letters_stays_verified_and_can_still_be_undone(
+    api: Api, admin: str, user: User, change: Callable[[str], None], mailbox: AccountMailbox, services: Services
+) -> None:
+    change("b@example.com")
+    undo, before = mailbox.link("email_changed"), len(mailbox.mails())
+    response = api("PATCH", f"/users/{user.id}", admin, json={"email": "B@example.com"})
+    assert response.get_json()["email"] == "B@example.com"
+    assert response.get_json()["email_verified_at"] is not None
+    assert mailbox.mails()[before:] == [], "it still belongs to the account"
+    services.email.link_confirmations.confirm(undo, None, GUEST)
+    assert account("ada").email == "ada@example.com"

@@ -1,6 +1,6 @@
 """One-time tokens: sent to an email address, to verify, change or restore it, to reset a password, or to log in."""
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, Text, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authapp.database.session import Model
@@ -11,8 +11,7 @@ class OneTimeToken(Model):
     """One token that was sent: its SHA-256, its purpose, and the address that it was sent to.
 
     The token itself is not stored anywhere. ``address_key`` is the lookup key of that address
-    (``models.user.lookup_key``). ``address`` is no longer written or read: it stays for servers of
-    before this version, and a release later it goes.
+    (``models.user.lookup_key``).
 
     A login can also be completed with a code of eight digits, by the client that holds the challenge: ``code_hash`` is
     that code's hash, ``challenge_hash`` the SHA-256 of the challenge, and ``failures`` counts wrong codes.
@@ -31,7 +30,6 @@ class OneTimeToken(Model):
     purpose: Mapped[Key] = mapped_column(primary_key=True)
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     address_key: Mapped[Key]
-    address: Mapped[str | None] = mapped_column(Text)
     challenge_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     code_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     failures: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")

@@ -8,17 +8,33 @@ from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain import hooks
 from authapp.domain.audit import EventType
-from authapp.domain.email.kinds import (
-    FACTOR_ADDED,
-    FACTOR_REMOVED,
-    PASSKEY_COUNTER_REVERSED,
-    RECOVERY_CODE_USED,
-    RECOVERY_CODES_CREATED,
-)
+from authapp.domain.mail import recipients
 from authapp.domain.mail.account_mails import AccountMails
-from authapp.domain.mail.kinds import mail_kinds
+from authapp.domain.mail.kinds import MailKind, mail_kinds
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import User
 from authapp.registry import Registry
+
+FACTOR_ADDED_NOTICE = mail_kinds.register(
+    "factor_added_notice", MailKind(recipients.owner_at_stored_address, details=frozenset({"factor"}))
+)
+FACTOR_ADDED = mail_kinds.register(
+    "factor_added",
+    MailKind(
+        recipients.active_owner_at_stored_address,
+        TokenPurpose.UNDO_FACTORS,
+        fallback=FACTOR_ADDED_NOTICE,
+        details=frozenset({"factor"}),
+    ),
+)
+FACTOR_REMOVED = mail_kinds.register(
+    "factor_removed", MailKind(recipients.owner_at_stored_address, details=frozenset({"factor"}))
+)
+RECOVERY_CODES_CREATED = mail_kinds.register("recovery_codes_created", MailKind(recipients.owner_at_stored_address))
+RECOVERY_CODE_USED = mail_kinds.register(
+    "recovery_code_used", MailKind(recipients.owner_at_stored_address, details=frozenset({"remaining"}))
+)
+PASSKEY_COUNTER_REVERSED = mail_kinds.register("passkey_counter_reversed", MailKind(recipients.owner_at_stored_address))
 
 factor_mail_kinds: Registry[str] = Registry(
     "event of factors with a mail", r"[a-z][a-z_]*\.[a-z][a-z_]*", "use the type of an audit event, such as fax.jammed."

@@ -73,24 +73,4 @@ ACCOUNT_EXISTS = mail_kinds.register(
     "account_exists",
     MailKind(recipients.owner_of_address, max_age=mail_kinds[VERIFY_EMAIL].max_age),
 )
-FACTOR_ADDED_NOTICE = mail_kinds.register(
-    "factor_added_notice", MailKind(recipients.owner_at_stored_address, details=frozenset({"factor"}))
-)
-FACTOR_ADDED = mail_kinds.register(
-    "factor_added",
-    MailKind(
-        recipients.active_owner_at_stored_address,
-        TokenPurpose.UNDO_FACTORS,
-        fallback=FACTOR_ADDED_NOTICE,
-        details=frozenset({"factor"}),
-    ),
-)
-FACTOR_REMOVED = mail_kinds.register(
-    "factor_removed", MailKind(recipients.owner_at_stored_address, details=frozenset({"factor"}))
-)
-RECOVERY_CODES_CREATED = mail_kinds.register("recovery_codes_created", MailKind(recipients.owner_at_stored_address))
-RECOVERY_CODE_USED = mail_kinds.register(
-    "recovery_code_used", MailKind(recipients.owner_at_stored_address, details=frozenset({"remaining"}))
-)
-PASSKEY_COUNTER_REVERSED = mail_kinds.register("passkey_counter_reversed", MailKind(recipients.owner_at_stored_address))
 NEW_LOGIN = mail_kinds.register("new_login", MailKind(recipients.owner_at_stored_address))

@@ -60,8 +60,7 @@ def restore(user: User, address_key: str) -> Restored | None:
         return None
     user.previous_emails = kept[:position] or None
     entry = kept[position]
-    # An entry of an earlier version does not say. A thief who keeps an account is worse than an owner without factors.
-    return Restored(entry["email"], datetime.fromisoformat(entry["since"]), entry.get("was_ever_verified", False))
+    return Restored(entry["email"], datetime.fromisoformat(entry["since"]), entry["was_ever_verified"])
 
 
 def can_be_restored(user: User, address_key: str) -> bool:

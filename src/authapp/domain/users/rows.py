@@ -27,7 +27,7 @@ from authapp.errors import (
 )
 from authapp.models import BlocklistedToken, Session, User, UserKind
 from authapp.models.role import ROLES_PER_ACCOUNT, checked_role_name
-from authapp.models.user import lookup_key
+from authapp.models.user import email_key, lookup_key
 
 UserRef = UUID | str
 """A reference to an account: its id, or its username or email address."""
@@ -109,15 +109,18 @@ def change_names(user: User, names: Mapping[str, str], context: RequestContext) 
     """Set the ``username`` and ``email`` in ``names`` on a locked account.
 
     Returns the previous values of those that changed. A new address is not verified, and no link in a mail that was
-    sent before changes it again. Raises ``ValidationFailed``, also for the address of a service account.
+    sent before changes it again; the same one in other letters is not new. Raises ``ValidationFailed``, also for the
+    address of a service account.
     """
     if "email" in names and user.kind == UserKind.SERVICE:
         raise ValidationFailed(field_errors=[FieldError("#/email", "A service account has no email address.")])
     changes = {name: value for name, value in checked_names(**names).items() if value != getattr(user, name)}
     previous: dict[str, str] = {name: getattr(user, name) for name in changes}
+    if "email" in changes and email_key(changes["email"]) == user.email_key:
+        del previous["email"]
     for name, value in changes.items():
         setattr(user, name, value)
-    if "email" in changes:
+    if "email" in previous:
         user.email_verified_at = None
         user.previous_emails = None
     if changes:
