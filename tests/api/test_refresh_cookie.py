@@ -136,6 +136,34 @@ def test_a_tab_that_comes_late_stays_logged_in_though_others_have_sent_the_new_c
     problem(api.post("/auth/refresh", headers=holding(third, **BROWSER)), 401, "token_revoked")
 
 
+@pytest.mark.parametrize("first", ["a refresh", "a step-up"])
+def test_a_tab_that_comes_late_stays_logged_in_though_another_has_stepped_up(
+    api: Api, pair: TokenPair, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    access = pair.access_token
+    if first == "a refresh":
+        refreshed = api.post("/auth/refresh", headers=holding(pair.refresh_token, **BROWSER))
+        access = refreshed.get_json()["access_token"]
+    stepped_up = api.post("/auth/step-ups", {"password": PASSWORD}, access, headers=BROWSER)
+    successor = assert_in_cookie(stepped_up)
+    problem(api.get("/ping", access), 401, "token_revoked")
+    for late in (pair.refresh_token, successor):
+        response = api.post("/auth/refresh", headers=holding(late, **BROWSER))
+        assert jti(assert_in_cookie(response)) == jti(successor)
+    assert api.get("/ping", stepped_up.get_json()["access_token"]).status_code == 200
+
+    later(monkeypatch, seconds=11)
+    access = response.get_json()["access_token"]
+    third = assert_in_cookie(api.post("/auth/step-ups", {"password": PASSWORD}, access, headers=BROWSER))
+    assert jti(third) != jti(successor)
+
+
+def test_a_step_up_replaces_a_token_in_the_body_however_new_it_is(api: Api, pair: TokenPair) -> None:
+    body = api.post("/auth/refresh", {"refresh_token": pair.refresh_token}).get_json()
+    stepped_up = api.post("/auth/step-ups", {"password": PASSWORD}, body["access_token"]).get_json()
+    assert jti(stepped_up["refresh_token"]) != jti(body["refresh_token"])
+
+
 def test_a_token_in_the_body_is_exchanged_each_time_with_the_cookie_switched_on(api: Api, pair: TokenPair) -> None:
     tokens = [pair.refresh_token]
     for _ in range(2):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from authapp.api.cors import COOKIE_HEADER
-from authapp.api.refresh_cookie import NAME
+from authapp.api.refresh_cookie import COOKIE
 from authapp.errors import OriginNotAllowed, Refusal
 
 _SCHEME = "refreshCookie"
@@ -15,13 +15,16 @@ _ASK: dict[str, Any] = {
     "schema": {"type": "string", "enum": ["1"]},
     "description": "For browsers: the refresh token is, or shall be, in the cookie.",
 }
-_SET_COOKIE: dict[str, Any] = {"schema": {"type": "string"}, "description": f"`{NAME}`, if `{COOKIE_HEADER}` was sent."}
+_SET_COOKIE: dict[str, Any] = {
+    "schema": {"type": "string"},
+    "description": f"`{COOKIE}`, if `{COOKIE_HEADER}` was sent.",
+}
 
 
 def describe_components(components: dict[str, Any]) -> None:
     """Add the cookie to the components of the document, and say that the body may lack the refresh token."""
     description = f"The refresh token of a browser. `{COOKIE_HEADER}: 1` and a listed `Origin` are needed with it."
-    scheme = {"type": "apiKey", "in": "cookie", "name": NAME, "description": description}
+    scheme = {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": description}
     components["securitySchemes"][_SCHEME] = scheme
     components["schemas"]["TokenPair"]["required"].remove("refresh_token")
 

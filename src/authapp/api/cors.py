@@ -23,7 +23,7 @@ request_headers = ["Authorization", "Content-Type", "X-Request-ID", COOKIE_HEADE
 TRACE_HEADERS = ("traceparent", "tracestate")
 """Those that OpenTelemetry in a page sends (W3C Trace Context)."""
 
-ANYWHERE: Headers = [(ALLOW_ORIGIN, "*"), ("Access-Control-Allow-Headers", "*")]
+READABLE_BY_ANY_PAGE: Headers = [(ALLOW_ORIGIN, "*"), ("Access-Control-Allow-Headers", "*")]
 """For what is public: every page may read it, without credentials."""
 
 _VARY = ("Vary", "Origin")

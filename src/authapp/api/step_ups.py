@@ -3,9 +3,9 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app
+from flask import Response, current_app, request
 
-from authapp.api import jwt_extended
+from authapp.api import jwt_extended, refresh_cookie
 from authapp.api.context import request_context
 from authapp.api.guards import limited, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
@@ -39,4 +39,6 @@ def create_step_up(body: dict[str, Any]) -> Response:
     ((method, proof),) = body.items()
     if method == "options":
         return as_json(services.factors.second_factors.step_up_options(UUID(claims["sub"]), proof, context), 200)
-    return as_json(TokenPairSchema().dump(services.step_ups.step_up(method, proof, claims, context)), 200)
+    is_shared = refresh_cookie.is_asked_for(request)
+    pair = services.step_ups.step_up(method, proof, claims, context, is_shared=is_shared)
+    return as_json(TokenPairSchema().dump(pair), 200)

@@ -143,6 +143,7 @@ class Services:
                     "factor": factors.second_factors.reauthenticate,
                     "credential": factors.passkey_login.reauthenticate,
                 },
+                refresh_grace=settings.refresh_grace,
             ),
             factors=factors,
             introspection=Introspection(tokens, principals, sessions, refresh_retry=_refresh_retry(settings)),
