@@ -237,6 +237,29 @@ def test_a_logout_by_an_access_token_clears_it_if_it_is_asked_to(app: Flask, api
     assert cookie_in(api.post("/auth/logout", token=other.access_token)) is None
 
 
+def test_a_logout_whose_cookie_is_refused_is_of_the_access_token_and_clears_it(app: Flask, api: Api) -> None:
+    dead, user = a_session(app, a_user(app)), a_user(app)
+    api.post("/auth/logout", token=dead.access_token)
+    for value in (dead.refresh_token, "x.y.z"):
+        pair = a_session(app, user)
+        response = api.post("/auth/logout", token=pair.access_token, headers=holding(value, **BROWSER))
+        assert response.status_code == 204, response.get_json()
+        cookie = cookie_in(response)
+        assert cookie is not None
+        assert cookie["max-age"] == "0"
+        problem(api.get("/ping", pair.access_token), 401, "token_revoked")
+    problem(api.post("/auth/logout", token="x", headers=holding("x.y.z", **BROWSER)), 401, "token_invalid")
+
+
+def test_a_deleted_account_leaves_no_cookie_where_the_request_asks_for_it(app: Flask, api: Api) -> None:
+    for headers, max_age in ((BROWSER, "0"), ({}, None)):
+        pair = a_session(app, a_user(app))
+        response = api("DELETE", "/users/me", pair.access_token, json={"password": PASSWORD}, headers=headers)
+        assert response.status_code == 204, response.get_json()
+        cookie = cookie_in(response)
+        assert (cookie and cookie["max-age"]) == max_age
+
+
 def test_a_logout_of_the_others_keeps_it(app: Flask, api: Api, pair: TokenPair) -> None:
     response = api.post("/auth/logout?scope=others", headers=holding(pair.refresh_token, **BROWSER))
     assert (response.status_code, cookie_in(response)) == (204, None)
@@ -291,7 +314,7 @@ def test_the_document_has_it_only_where_it_is_on(api: Api, shared_app: Flask) ->
     logins = {"logIn", "logInWithPasskey", "logInWithLink", "logInWithProvider"}
     assert given == logins | {"refreshTokens", "createStepUp", "completeLogin"}
     assert taken == refused == {"refreshTokens", "logOut"}
-    assert asked == given | taken
+    assert asked == given | taken | {"deleteOwnAccount"}
 
 
 def test_the_second_step_of_a_login_gives_it_as_well(app: Flask, api: Api) -> None:

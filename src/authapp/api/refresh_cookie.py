@@ -63,7 +63,7 @@ def moved_to_cookie(pair: dict[str, Any]) -> dict[str, Any]:
 
 
 def cleared_if_asked(response: Response, scope: LogoutScope) -> Response:
-    """Return the response to a logout. If the request asks for the cookie, and its session ends, it is cleared."""
+    """Return a response that ends sessions. If the request asks for the cookie, and its own ends, it is cleared."""
     if scope is LogoutScope.OTHERS or not is_asked_for(request):
         return response
     return _set(response, token="", max_age=0)
