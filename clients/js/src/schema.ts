@@ -915,12 +915,6 @@ export interface components {
             /** @enum {string} */
             type: "public-key";
         };
-        StartedFlow: {
-            /** Format: uri */
-            authorization_url: string;
-            expires_in: number;
-            flow: string;
-        };
         ChallengeInvalidProblem: components["schemas"]["Problem"] & {
             /** @enum {string} */
             code: "challenge_invalid";
@@ -1426,6 +1420,12 @@ export interface components {
         SessionPage: {
             items: components["schemas"]["Session"][];
             next_cursor: string | null;
+        };
+        StartedFlow: {
+            /** Format: uri */
+            authorization_url: string;
+            expires_in: number;
+            flow: string;
         };
         StepUp: {
             challenge_id?: string;
@@ -3312,8 +3312,10 @@ export interface operations {
                 headers: {
                     "X-Auth-Acr": string;
                     "X-Auth-Amr": string;
+                    "X-Auth-Api-Key-Id": string;
                     "X-Auth-Email-Verified": string;
                     "X-Auth-Roles": string;
+                    "X-Auth-Scope": string;
                     "X-Auth-Session-Id": string;
                     "X-Auth-Time": string;
                     "X-Auth-User-Id": string;
@@ -4571,7 +4573,9 @@ export interface operations {
     deleteOwnAccount: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                "X-Authapp-Cookie"?: "1";
+            };
             path?: never;
             cookie?: never;
         };
