@@ -76,7 +76,7 @@ class RefreshCookie:
     refusals: Sequence[type[Refusal]] = ()
 
     def authenticate(self, request: Request) -> Principal | None:
-        """Return the principal of the cookie, or ``None`` if there is none, or it is refused and there is a bearer token.
+        """Return the principal of the cookie; ``None`` without one, or if it is refused and there is a bearer token.
 
         Raises a ``TokenRefused`` or ``OriginNotAllowed``.
         """
