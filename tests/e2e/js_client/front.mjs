@@ -17,7 +17,7 @@ export const ELSEWHERE = `https://evil.test:${settings.port}`;
 /** The same as AUTH, for Node.js, which resolves no names of tests. */
 export const LOCAL = `https://127.0.0.1:${settings.port}`;
 
-const TYPES = { html: "text/html", js: "text/javascript" };
+const TYPES = { css: "text/css", html: "text/html", js: "text/javascript" };
 const CORS = {
   "Access-Control-Allow-Origin": APP, "Access-Control-Allow-Credentials": "true",
   "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Authapp-Cookie",
@@ -98,7 +98,7 @@ async function call(method, path, json, token) {
     headers: { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) },
   });
   assert.ok(response.ok, `${path}: ${response.status}`);
-  return response.json();
+  return response.status === 204 ? undefined : response.json();
 }
 
 /** Register a user, and forget that this was sent. */
@@ -119,6 +119,12 @@ export async function withApp() {
   const code = () => codeOf(secret, step++);
   await call("PUT", "users/me/totp", { code: code() }, token);
   return { user, code };
+}
+
+/** End every session of `user`, elsewhere. */
+export async function endSessions(user) {
+  const { access_token: token } = await call("POST", "auth/login", user);
+  await call("POST", "auth/logout?scope=global", undefined, token);
 }
 
 /** RFC 6238, with the secret in base32. */
