@@ -37,7 +37,7 @@ def clears_cookie(view: View) -> View:
 
 
 def describe(operation: dict[str, Any], view: View) -> set[type[Refusal]]:
-    """Add the cookie to the operation of a view that takes, sets or clears it. Return what it is refused with for it."""
+    """Add the cookie to the operation of a view that takes, sets or clears it. Return what refuses it for that."""
     guard = guard_of(view)
     takes_it = guard.level is AccessLevel.REFRESH or any(
         isinstance(each, RefreshCookie) for each in guard.authenticators
