@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from authapp.api.authenticate import current_principal as current_principal
     from authapp.api.context import request_context as request_context
     from authapp.api.cors import request_headers as request_headers
+    from authapp.api.cors import response_headers as response_headers
     from authapp.api.guards import Guard as Guard
     from authapp.api.guards import accepts as accepts
     from authapp.api.guards import fresh as fresh
@@ -99,7 +100,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "authapp.api.authenticate": ["Authenticator", "current_principal"],
     "authapp.api.context": ["request_context"],
-    "authapp.api.cors": ["request_headers"],
+    "authapp.api.cors": ["request_headers", "response_headers"],
     "authapp.api.guards": [
         *("Guard", "accepts", "fresh", "limited", "mark", "multi_factor", "public", "recent", "requires", "verified"),
     ],

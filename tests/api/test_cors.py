@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
-from authapp import request_headers
+from authapp import request_headers, response_headers
 from authapp.api.cors import AllowedOrigins
 from authapp.domain.rate_limits import RateLimits
 from authapp.domain.services import Services
@@ -121,6 +121,12 @@ def test_a_project_adds_headers_that_pages_may_send(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("authapp.api.cors.request_headers", [*request_headers, "X-Tenant"])
     headers = dict(AllowedOrigins([APP]).headers(APP, preflight=True))
     assert headers["Access-Control-Allow-Headers"].endswith(", X-Tenant")
+
+
+def test_a_project_adds_headers_that_pages_may_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("authapp.api.cors.response_headers", [*response_headers, "X-Total"])
+    headers = dict(AllowedOrigins([APP]).headers(APP))
+    assert headers["Access-Control-Expose-Headers"].endswith(", X-Total")
 
 
 def test_a_preflight_asks_no_database_and_counts_for_no_limit(

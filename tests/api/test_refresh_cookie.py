@@ -136,6 +136,34 @@ def test_a_tab_that_comes_late_stays_logged_in_though_others_have_sent_the_new_c
     problem(api.post("/auth/refresh", headers=holding(third, **BROWSER)), 401, "token_revoked")
 
 
+@pytest.mark.parametrize("first", ["a refresh", "a step-up"])
+def test_a_tab_that_comes_late_stays_logged_in_though_another_has_stepped_up(
+    api: Api, pair: TokenPair, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    access = pair.access_token
+    if first == "a refresh":
+        refreshed = api.post("/auth/refresh", headers=holding(pair.refresh_token, **BROWSER))
+        access = refreshed.get_json()["access_token"]
+    stepped_up = api.post("/auth/step-ups", {"password": PASSWORD}, access, headers=BROWSER)
+    successor = assert_in_cookie(stepped_up)
+    problem(api.get("/ping", access), 401, "token_revoked")
+    for late in (pair.refresh_token, successor):
+        response = api.post("/auth/refresh", headers=holding(late, **BROWSER))
+        assert jti(assert_in_cookie(response)) == jti(successor)
+    assert api.get("/ping", stepped_up.get_json()["access_token"]).status_code == 200
+
+    later(monkeypatch, seconds=11)
+    access = response.get_json()["access_token"]
+    third = assert_in_cookie(api.post("/auth/step-ups", {"password": PASSWORD}, access, headers=BROWSER))
+    assert jti(third) != jti(successor)
+
+
+def test_a_step_up_replaces_a_token_in_the_body_however_new_it_is(api: Api, pair: TokenPair) -> None:
+    body = api.post("/auth/refresh", {"refresh_token": pair.refresh_token}).get_json()
+    stepped_up = api.post("/auth/step-ups", {"password": PASSWORD}, body["access_token"]).get_json()
+    assert jti(stepped_up["refresh_token"]) != jti(body["refresh_token"])
+
+
 def test_a_token_in_the_body_is_exchanged_each_time_with_the_cookie_switched_on(api: Api, pair: TokenPair) -> None:
     tokens = [pair.refresh_token]
     for _ in range(2):
@@ -209,6 +237,29 @@ def test_a_logout_by_an_access_token_clears_it_if_it_is_asked_to(app: Flask, api
     assert cookie_in(api.post("/auth/logout", token=other.access_token)) is None
 
 
+def test_a_logout_whose_cookie_is_refused_is_of_the_access_token_and_clears_it(app: Flask, api: Api) -> None:
+    dead, user = a_session(app, a_user(app)), a_user(app)
+    api.post("/auth/logout", token=dead.access_token)
+    for value in (dead.refresh_token, "x.y.z"):
+        pair = a_session(app, user)
+        response = api.post("/auth/logout", token=pair.access_token, headers=holding(value, **BROWSER))
+        assert response.status_code == 204, response.get_json()
+        cookie = cookie_in(response)
+        assert cookie is not None
+        assert cookie["max-age"] == "0"
+        problem(api.get("/ping", pair.access_token), 401, "token_revoked")
+    problem(api.post("/auth/logout", token="x", headers=holding("x.y.z", **BROWSER)), 401, "token_invalid")
+
+
+def test_a_deleted_account_leaves_no_cookie_where_the_request_asks_for_it(app: Flask, api: Api) -> None:
+    for headers, max_age in ((BROWSER, "0"), ({}, None)):
+        pair = a_session(app, a_user(app))
+        response = api("DELETE", "/users/me", pair.access_token, json={"password": PASSWORD}, headers=headers)
+        assert response.status_code == 204, response.get_json()
+        cookie = cookie_in(response)
+        assert (cookie and cookie["max-age"]) == max_age
+
+
 def test_a_logout_of_the_others_keeps_it(app: Flask, api: Api, pair: TokenPair) -> None:
     response = api.post("/auth/logout?scope=others", headers=holding(pair.refresh_token, **BROWSER))
     assert (response.status_code, cookie_in(response)) == (204, None)
@@ -263,7 +314,7 @@ def test_the_document_has_it_only_where_it_is_on(api: Api, shared_app: Flask) ->
     logins = {"logIn", "logInWithPasskey", "logInWithLink", "logInWithProvider"}
     assert given == logins | {"refreshTokens", "createStepUp", "completeLogin"}
     assert taken == refused == {"refreshTokens", "logOut"}
-    assert asked == given | taken
+    assert asked == given | taken | {"deleteOwnAccount"}
 
 
 def test_the_second_step_of_a_login_gives_it_as_well(app: Flask, api: Api) -> None:

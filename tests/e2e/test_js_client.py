@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -20,6 +21,7 @@ from serving.certificates import write_certificate
 
 SCRIPTS = Path(__file__).parent / "js_client"
 CLIENT = ROOT / "clients" / "js"
+SUITES = ["tabs", "example"]
 ARGS = ["--host-resolver-rules=MAP * 127.0.0.1", "--ignore-certificate-errors"]
 CONSOLE = "src/authapp/api/static/console/client"
 Setup = tuple[Path, dict[str, object]]
@@ -116,9 +118,10 @@ def setup(databases: Databases, package: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def in_tabs(setup: Setup, chromium: str) -> Outcomes:
+def in_browser(setup: Setup, chromium: str) -> Outcomes:
     scripts, settings = setup
-    return drive(scripts, chromium=chromium, suites=["tabs"], args=ARGS, **settings)
+    screenshots = os.environ.get("SCREENSHOTS") or str(scripts / "screenshots")
+    return drive(scripts, chromium=chromium, suites=SUITES, args=ARGS, screenshots=screenshots, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +133,9 @@ def in_node(setup: Setup) -> Outcomes:
     return outcomes
 
 
-@pytest.mark.parametrize("name", names_in(SCRIPTS / "tabs.mjs"))
-def test_in_tabs(in_tabs: Outcomes, name: str) -> None:
-    assert in_tabs[name] is None, in_tabs[name]
+@pytest.mark.parametrize("name", [name for suite in SUITES for name in names_in(SCRIPTS / f"{suite}.mjs")])
+def test_in_a_browser(in_browser: Outcomes, name: str) -> None:
+    assert in_browser[name] is None, in_browser[name]
 
 
 @pytest.mark.parametrize("name", names_in(SCRIPTS / "nodejs.mjs"))

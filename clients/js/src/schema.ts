@@ -4613,7 +4613,9 @@ export interface operations {
     deleteOwnAccount: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                "X-Authapp-Cookie"?: "1";
+            };
             path?: never;
             cookie?: never;
         };

@@ -61,4 +61,4 @@ def log_out(query: dict[str, LogoutScope]) -> Response:
     """
     claims = jwt_extended.claims("access", "refresh")
     Services.of(current_app).sessions.log_out(claims, query["scope"], request_context())
-    return refresh_cookie.without_cookie(no_content(), query["scope"])
+    return refresh_cookie.cleared_if_asked(no_content(), query["scope"])

@@ -14,7 +14,15 @@ from authapp.api.jwt_extended import forget_token_status, jwt
 from authapp.api.schemas.tokens import RefreshSchema
 from authapp.context import Principal
 from authapp.domain.services import Services
-from authapp.errors import Refusal, TokenExpired, TokenInvalid, TokenMissing, TokenRevoked, Unauthenticated
+from authapp.errors import (
+    Refusal,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    TokenRefused,
+    TokenRevoked,
+    Unauthenticated,
+)
 from authapp.security import api_keys
 from authapp.security.tokens import TokenType
 from authapp.shared_names import PRINCIPAL
@@ -63,14 +71,25 @@ class BearerJWT:
 class RefreshCookie:
     """The refresh token of a session, in the cookie of a browser. Of the routes for access tokens, logout takes it."""
 
-    # Not in the document here: it is there only where the cookie is switched on.
+    # Which documents have it depends on a setting, and so ``api/cookie_document.py`` writes it there.
     security_schemes: Mapping[str, Mapping[str, Any]] = {}
     refusals: Sequence[type[Refusal]] = ()
 
     def authenticate(self, request: Request) -> Principal | None:
-        """Return the principal of the cookie, or ``None``. Raises a ``TokenRefused`` or ``OriginNotAllowed``."""
+        """Return the principal of the cookie; ``None`` without one, or if it is refused and there is a bearer token.
+
+        Raises a ``TokenRefused`` or ``OriginNotAllowed``.
+        """
         token = refresh_cookie.token_in(request)
-        return None if token is None else _read_and_admit(checked_token(token), "refresh")
+        if token is None:
+            return None
+        try:
+            return _read_and_admit(checked_token(token), "refresh")
+        except TokenRefused:
+            # A logout whose cookie is dead would leave the session of the access token alive.
+            if bearer_token(request) is None:
+                raise
+            return None
 
 
 def authenticate(request: Request, authenticators: Sequence[Authenticator]) -> Principal:

@@ -20,17 +20,19 @@ COOKIE_HEADER = "X-Authapp-Cookie"
 request_headers = ["Authorization", "Content-Type", "X-Request-ID", COOKIE_HEADER]
 """The headers that pages of listed origins may send. Append yours before the application is made."""
 
+response_headers = ["WWW-Authenticate", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID", "Location"]
+"""The headers of answers that these pages may read, besides those that every page may. Append yours likewise."""
+
 TRACE_HEADERS = ("traceparent", "tracestate")
 """Those that OpenTelemetry in a page sends (W3C Trace Context)."""
 
-ANYWHERE: Headers = [(ALLOW_ORIGIN, "*"), ("Access-Control-Allow-Headers", "*")]
+READABLE_BY_ANY_PAGE: Headers = [(ALLOW_ORIGIN, "*"), ("Access-Control-Allow-Headers", "*")]
 """For what is public: every page may read it, without credentials."""
 
 _VARY = ("Vary", "Origin")
-_EXPOSED = "WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy, X-Request-ID, Location"
-_ANSWER: Headers = [("Access-Control-Allow-Credentials", "true"), ("Access-Control-Expose-Headers", _EXPOSED)]
+_CREDENTIALS = ("Access-Control-Allow-Credentials", "true")
 _PREFLIGHT: Headers = [
-    ("Access-Control-Allow-Credentials", "true"),
+    _CREDENTIALS,
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"),
     # In seconds: what browsers keep at most (Chromium).
     ("Access-Control-Max-Age", "7200"),
@@ -44,6 +46,7 @@ class AllowedOrigins:
         self._origins = frozenset(origins)
         self._always = [_VARY] if self._origins else []
         allowed = [*request_headers, *(TRACE_HEADERS if tracing.is_on() else ())]
+        self._answer = [_CREDENTIALS, ("Access-Control-Expose-Headers", ", ".join(response_headers))]
         self._preflight = [*_PREFLIGHT, ("Access-Control-Allow-Headers", ", ".join(allowed))]
 
     def __contains__(self, origin: str | None) -> bool:
@@ -56,7 +59,7 @@ class AllowedOrigins:
         """Return the headers of an answer to ``origin``, the ``Origin`` of the request as it is."""
         if origin not in self._origins:
             return self._always
-        return [*self._always, (ALLOW_ORIGIN, str(origin)), *(self._preflight if preflight else _ANSWER)]
+        return [*self._always, (ALLOW_ORIGIN, str(origin)), *(self._preflight if preflight else self._answer)]
 
     def add_to(self, headers: Headers, environ: dict[str, Any]) -> None:
         """Add the headers to those of an answer, unless its view has said who may read it."""

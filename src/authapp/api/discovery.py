@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 from flask import Response, current_app
 from flask.blueprints import BlueprintSetupState
 
-from authapp.api.cors import ANYWHERE
+from authapp.api.cors import READABLE_BY_ANY_PAGE
 from authapp.api.guards import public
 from authapp.api.openapi import Blueprint
 from authapp.api.paths import BASE_PATH
@@ -53,7 +53,7 @@ def get_openid_configuration() -> tuple[dict[str, Any], dict[str, str]]:
 
 @blueprint.after_request
 def _let_every_page_read_it(response: Response) -> Response:
-    response.headers.update(ANYWHERE)
+    response.headers.update(READABLE_BY_ANY_PAGE)
     return response
 
 

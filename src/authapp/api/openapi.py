@@ -223,7 +223,7 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
         hooks = extension.services.hooks
         added.update(each for signal in getattr(view, "signals", ()) for each in hooks.refusals(signal))
         if extension.services.settings.refresh_cookie == "on":
-            added.update(cookie_document.describe(operation))
+            added.update(cookie_document.describe(operation, view))
         added.update(getattr(view, "refusals_of_services", lambda _services: ())(extension.services))
         add_responses(operation, added)
 

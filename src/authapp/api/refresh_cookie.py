@@ -17,12 +17,17 @@ from authapp.domain.services import Services
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.errors import OriginNotAllowed
 
-NAME = "__Host-authapp-refresh"
+COOKIE = "__Host-authapp-refresh"
 """Browsers keep a cookie of this prefix only if this very host has set it, by TLS (RFC 6265bis, section 4.1.3.2)."""
 
 _ATTRIBUTES: dict[str, Any] = {"path": "/", "secure": True, "httponly": True, "samesite": "Strict"}
 _TAKEN = "authapp.refresh_cookie_taken"
 _ASKED = f"HTTP_{COOKIE_HEADER.upper().replace('-', '_')}"
+
+
+def is_asked_for(incoming: Request) -> bool:
+    """Return whether a request asks for the refresh token in the cookie, where that is switched on."""
+    return _is_on() and incoming.environ.get(_ASKED) == "1"
 
 
 def token_in(incoming: Request) -> str | None:
@@ -35,10 +40,10 @@ def token_in(incoming: Request) -> str | None:
     """
     if not _is_on():
         return None
-    token, is_asked_for = incoming.cookies.get(NAME), _is_asked_for(incoming)
-    if token is None or (not is_asked_for and "HTTP_AUTHORIZATION" in incoming.environ):
+    token, is_asked = incoming.cookies.get(COOKIE), is_asked_for(incoming)
+    if token is None or (not is_asked and "HTTP_AUTHORIZATION" in incoming.environ):
         return None
-    if not is_asked_for or incoming.environ.get("HTTP_ORIGIN") not in _origins():
+    if not is_asked or incoming.environ.get("HTTP_ORIGIN") not in _origins():
         raise OriginNotAllowed
     incoming.environ[_TAKEN] = True
     return token
@@ -51,30 +56,26 @@ def was_taken(incoming: Request) -> bool:
 
 def moved_to_cookie(pair: dict[str, Any]) -> dict[str, Any]:
     """Return a dumped token pair; where the request asks for it, its refresh token leaves it, and becomes a cookie."""
-    if has_request_context() and _is_on() and _is_asked_for(request):
+    if has_request_context() and is_asked_for(request):
         token = pair.pop("refresh_token")
         after_this_request(partial(_set, token=token, max_age=pair["refresh_expires_in"]))
     return pair
 
 
-def without_cookie(response: Response, scope: LogoutScope) -> Response:
-    """Return the response to a logout. If the request asks for the cookie, and its session ends, it is cleared."""
-    if scope is LogoutScope.OTHERS or not (_is_on() and _is_asked_for(request)):
+def cleared_if_asked(response: Response, scope: LogoutScope) -> Response:
+    """Return a response that ends sessions. If the request asks for the cookie, and its own ends, it is cleared."""
+    if scope is LogoutScope.OTHERS or not is_asked_for(request):
         return response
     return _set(response, token="", max_age=0)
 
 
 def _set(response: Response, *, token: str, max_age: int) -> Response:
-    response.set_cookie(NAME, token, max_age=max_age, **_ATTRIBUTES)
+    response.set_cookie(COOKIE, token, max_age=max_age, **_ATTRIBUTES)
     return response
 
 
 def _is_on() -> bool:
     return Services.of(current_app).settings.refresh_cookie == "on"
-
-
-def _is_asked_for(incoming: Request) -> bool:
-    return incoming.environ.get(_ASKED) == "1"
 
 
 def _origins() -> set[str]:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from flask import current_app
+from flask import current_app, request
 
-from authapp.api import jwt_extended
+from authapp.api import jwt_extended, refresh_cookie
 from authapp.api.context import request_context
 from authapp.api.guards import limited, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
@@ -30,4 +30,5 @@ def create_step_up(body: dict[str, Any]) -> TokenPair:
     of the request is revoked, and the refresh token is replaced.
     """
     ((method, answer),) = body.items()
-    return Services.of(current_app).step_ups.step_up(method, answer, jwt_extended.claims(), request_context())
+    step_ups, is_shared = Services.of(current_app).step_ups, refresh_cookie.is_asked_for(request)
+    return step_ups.step_up(method, answer, jwt_extended.claims(), request_context(), is_shared=is_shared)

@@ -6,8 +6,10 @@ from uuid import UUID
 
 from flask import Response, current_app
 
+from authapp.api import refresh_cookie
 from authapp.api.authenticate import current_principal
 from authapp.api.context import request_context
+from authapp.api.cookie_document import clears_cookie
 from authapp.api.guards import fresh, limited, requires
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.paths import LOCATION, user_path
@@ -28,6 +30,7 @@ from authapp.domain import hooks
 from authapp.domain.pages import Page
 from authapp.domain.roles.permissions import Permission
 from authapp.domain.services import Services
+from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.users.administration import Changes
 from authapp.domain.users.search import UserFilter
 from authapp.errors import (
@@ -69,6 +72,7 @@ def update_own_account(body: dict[str, str]) -> Principal:
 @blueprint.arguments(ConfirmationSchema)
 @blueprint.response(204)
 @refuses(WrongPassword, LastAdmin, StepUpRequired)
+@clears_cookie
 def delete_own_account(body: dict[str, str]) -> Response:
     """Delete your own account.
 
@@ -76,7 +80,7 @@ def delete_own_account(body: dict[str, str]) -> Response:
     """
     principal = current_principal()
     Services.of(current_app).accounts.delete_own(principal.id, body.get("password"), request_context())
-    return no_content()
+    return refresh_cookie.cleared_if_asked(no_content(), LogoutScope.GLOBAL)
 
 
 @blueprint.put("/me/password")

@@ -138,7 +138,7 @@ class Services:
             used_api_keys=used_api_keys,
             client_credentials=ClientCredentials(api_key_verifier, tokens),
             sessions=sessions,
-            step_ups=StepUps(tokens, factors.step_up_methods.by_name()),
+            step_ups=StepUps(tokens, factors.step_up_methods.by_name(), refresh_grace=settings.refresh_grace),
             factors=factors,
             introspection=Introspection(tokens, principals, sessions, refresh_retry=_refresh_retry(settings)),
             accounts=accounts,

@@ -72,6 +72,15 @@ class Session(Model):
             self.ended_at is None and self.refresh_expires_at > now and (self.valid_from or self.created_at) >= cutoff
         )
 
+    def was_exchanged_after(self, time: datetime) -> bool:
+        """Return whether its refresh token came from an exchange after ``time``. At its start it came from a login."""
+        return self.previous_refresh_jti is not None and self.rotated_at > time
+
+
+def was_exchanged_after(time: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Return the SQL condition of ``Session.was_exchanged_after``."""
+    return and_(Session.previous_refresh_jti.is_not(None), Session.rotated_at > time)
+
 
 def is_unended() -> ColumnElement[bool]:
     """Return the condition of the index of sessions by their last use: the row has not ended.

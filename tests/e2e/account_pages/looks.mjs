@@ -1,33 +1,13 @@
 // WCAG 2.2 AA by axe-core, in light and dark; no sideways scroll on a phone; a picture of each step to look at.
 import assert from "node:assert/strict";
-import { violations, withAxe } from "./axe.mjs";
-import { PHONE, settings, test } from "./browser.mjs";
-
-const DESKTOP = { width: 1280, height: 800 };
-const NARROW = { width: 320, height: 640 };
-const VIEWS = [["light", PHONE], ["dark", DESKTOP]];
+import { settings, test } from "./browser.mjs";
+import { inspect, prepare } from "./inspect.mjs";
 
 /** Show one step of the page, with a message in each of its forms. */
 function showStep(id) {
   for (const step of document.querySelectorAll("main > section")) step.hidden = step.id !== id;
   for (const problem of document.querySelectorAll(`#${id} .problem`)) {
     problem.textContent = "There were too many attempts. Please try again in 3 minutes.";
-  }
-}
-
-async function inspect(page, name) {
-  for (const [colorScheme, viewport] of VIEWS) {
-    await page.emulateMedia({ colorScheme });
-    await page.setViewportSize(viewport);
-    await page.screenshot({ path: `${settings.screenshots}/${name}-${colorScheme}-${viewport.width}.png` });
-    assert.deepEqual(await violations(page), [], `${name}, ${colorScheme}`);
-    // WCAG 1.4.10: 320 pixels are 400 % of zoom on a desktop.
-    await page.setViewportSize(NARROW);
-    const [content, window_] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-    assert.ok(content <= window_, `${name} scrolls sideways: ${content} > ${window_}`);
-    for (const box of await page.locator("button:visible:not(.link), a.button:visible, input:visible").all()) {
-      assert.ok((await box.boundingBox()).height >= 44, `${name} has a small target`);
-    }
   }
 }
 
@@ -43,7 +23,7 @@ async function assertFocusIsSeen(page, name) {
 
 function everyStepOf(name) {
   return async ({ page, open }) => {
-    await withAxe(page);
+    await prepare(page);
     // The development server asks for the password, and shows what is for developers.
     await open(name, { server: settings.development });
     const steps = await page.locator("main > section").evaluateAll((sections) => sections.map(({ id }) => id));
@@ -64,7 +44,7 @@ test("every step of undo-email meets WCAG AA, and fits a phone", everyStepOf("un
 test("every step of login meets WCAG AA, and fits a phone", everyStepOf("login"));
 
 test("the mails of the development server meet WCAG AA, and fit a phone", async ({ page }) => {
-  await withAxe(page);
+  await prepare(page);
   await page.goto(`${settings.development}/dev/mail`);
   await inspect(page, "mails");
 });

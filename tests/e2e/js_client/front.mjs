@@ -98,7 +98,7 @@ async function call(method, path, json, token) {
     headers: { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) },
   });
   assert.ok(response.ok, `${path}: ${response.status}`);
-  return response.json();
+  return response.status === 204 ? undefined : response.json();
 }
 
 /** Register a user, and forget that this was sent. */
@@ -119,4 +119,10 @@ export async function withApp() {
   const code = () => codeOf(secret, step++);
   await call("PUT", "users/me/totp", { code: code() }, token);
   return { user, code };
+}
+
+/** End every session of `user`, elsewhere. */
+export async function endSessions(user) {
+  const { access_token: token } = await call("POST", "auth/login", user);
+  await call("POST", "auth/logout?scope=global", undefined, token);
 }

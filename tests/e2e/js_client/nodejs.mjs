@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import { settings } from "./browser.mjs";
-import { answer, drop, hold, LOCAL, lose, newcomer, plan, refuse, sent, unplan, withApp } from "./front.mjs";
+import { answer, drop, hold, LOCAL, lose, newcomer, PASSWORD, plan, refuse, sent, unplan, withApp } from "./front.mjs";
 import { runAll, test } from "./plain.mjs";
 
 const { AuthError, createClient } = await import(pathToFileURL(`${settings.site}/clients/js/dist/index.js`));
@@ -21,6 +21,7 @@ async function loggedIn(storage = new Shared()) {
   const client = createClient({ baseUrl: LOCAL, storage });
   const out = [];
   client.onSignedOut((reason) => out.push(reason?.code ?? "logout"));
+  client.onSessionChanged?.(() => out.push("changed"));
   const user = await newcomer();
   await client.login(user);
   sent();
@@ -99,20 +100,20 @@ test("a refusal that is no expiry is returned, and not repeated", async () => {
     assert.equal((await response.json()).code, code, "its body is there to be read");
     assert.deepEqual(paths(), [PING]);
   }
-  for (const code of ["token_revoked", "token_invalid"]) {
-    plan("ping", refuse(401, code));
-    assert.equal((await client.fetch(PING)).status, 401);
-    assert.deepEqual(paths(), [PING, REFRESH], "the refresh tells whether the session is over");
-  }
+  plan("ping", refuse(401, "token_invalid"));
+  assert.equal((await client.fetch(PING)).status, 401);
+  assert.deepEqual(paths(), [PING, REFRESH], "the refresh tells whether the session is over");
   assert.deepEqual(out, []);
 });
 
-test("a server that always says that the token has expired is asked twice", async () => {
+test("a server that always says that the token has expired, or was revoked, is asked twice", async () => {
   const { client, out } = await loggedIn();
-  plan("ping", refuse(401, "token_expired"));
-  assert.equal((await (await client.fetch(PING)).json()).code, "token_expired");
-  assert.deepEqual(paths(), [PING, REFRESH, PING]);
-  assert.deepEqual(out, []);
+  for (const code of ["token_revoked", "token_expired"]) {
+    plan("ping", refuse(401, code));
+    assert.equal((await (await client.fetch(PING)).json()).code, code);
+    assert.deepEqual(paths(), [PING, REFRESH, PING]);
+    assert.deepEqual(out, []);
+  }
   plan("auth/refresh", refuse(401, "token_expired"));
   assert.equal((await client.fetch(PING)).status, 401);
   assert.deepEqual(paths(), [PING, REFRESH]);
@@ -229,7 +230,47 @@ test("a token that another tab has replaced with one of a new login is no sign-o
   release = createClient({ baseUrl: LOCAL, storage }).login(user);
   age();
   assert.equal((await client.fetch(PING)).status, 200);
-  assert.deepEqual(out, []);
+  assert.deepEqual(out, ["changed"]);
+});
+
+const RENAME = { method: "PATCH", body: '{"username":"ada"}', headers: { "Content-Type": "application/json" } };
+const nameIn = async (response) => (await response.json()).username;
+
+test("the request of one person is not sent again as another, who has logged in in another tab", async () => {
+  for (const code of ["token_expired", "token_revoked"]) {
+    const { client, out, storage } = await loggedIn();
+    const other = await newcomer();
+    await createClient({ baseUrl: LOCAL, storage }).login(other);
+    sent();
+    plan("users/me", refuse(401, code), 1);
+    const response = await client.fetch(ME, RENAME);
+    assert.deepEqual([response.status, (await response.json()).code], [401, code]);
+    assert.deepEqual([paths(), out], [[ME, REFRESH], ["changed"]]);
+    assert.equal(await nameIn(await client.fetch(ME)), other.username);
+    assert.deepEqual(out, ["changed"], "it is told once");
+  }
+});
+
+test("the request of one person is not sent as another because its token had to be renewed first", async () => {
+  const { client, out, storage, user } = await loggedIn();
+  const other = await newcomer();
+  await createClient({ baseUrl: LOCAL, storage }).login(other);
+  age();
+  assert.equal(await nameIn(await client.fetch(ME)), user.username);
+  assert.deepEqual(out, ["changed"]);
+  assert.equal(await nameIn(await client.fetch(ME)), other.username);
+});
+
+test("a request that was on its way during a step-up is sent again", async () => {
+  const { client, out } = await loggedIn();
+  let arrive;
+  const gate = new Promise((resolve) => { arrive = resolve; });
+  plan("ping", (...call) => void gate.then(() => hold(Promise.resolve())(...call)), 1);
+  const late = client.fetch(PING);
+  await client.stepUp({ password: PASSWORD });
+  arrive();
+  assert.equal((await late).status, 200);
+  assert.deepEqual([paths(), out], [[PING, "/api/v1/auth/step-ups", PING], []]);
 });
 
 test("a logout after a lost refresh ends the session, and one that reaches nobody does not", async () => {
@@ -257,7 +298,7 @@ test("a logout is of the login that another tab has made since, too", async () =
   await other.login(user);
   const token = await other.accessToken();
   await client.logout();
-  assert.deepEqual([out, storage.size], [["logout"], 0]);
+  assert.deepEqual([out, storage.size], [["changed", "logout"], 0]);
   const refused = await fetch(`${LOCAL}${PING}`, { headers: { Authorization: `Bearer ${token}` } });
   assert.equal((await refused.json()).code, "token_revoked");
 });

@@ -1,8 +1,7 @@
 // The client in tabs of a real browser, with the refresh token in the cookie and in localStorage.
 import assert from "node:assert/strict";
-import { violations, withAxe } from "./axe.mjs";
-import { PHONE, settings, test as testOf } from "./browser.mjs";
-import { answer, APP, AUTH, drop, ELSEWHERE, lose, loseHalf, newcomer, PASSWORD, plan, refuse, sent, unplan, withApp } from "./front.mjs";
+import { settings, test as testOf } from "./browser.mjs";
+import { answer, APP, AUTH, drop, ELSEWHERE, lose, loseHalf, newcomer, plan, refuse, sent, unplan } from "./front.mjs";
 
 const HOUR = 3_600_000;
 const PING = "/api/v1/ping", REFRESH = "/api/v1/auth/refresh";
@@ -37,6 +36,7 @@ function start(page, place) {
     window.auth = createClient({ baseUrl, storage: where === "localStorage" ? localStorage : where });
     window.out = [];
     window.auth.onSignedOut((reason) => window.out.push(reason?.code ?? "logout"));
+    window.auth.onSessionChanged?.(() => window.out.push("changed"));
     window.get = async (address = "/api/v1/ping", init = {}) => {
       try {
         return (await window.auth.fetch(address, init)).status;
@@ -173,7 +173,7 @@ test("a new login in another tab is taken over, and a request of the session bef
     await logIn(page, await newcomer());
     assert.equal(await get(other), 401);
     assert.equal(await get(other), 200);
-    assert.deepEqual(await out(other), []);
+    assert.deepEqual(await out(other), ["changed"], "no sign-out");
   }
 });
 
@@ -192,43 +192,6 @@ test("where the server keeps no cookie, the login fails and says so", async ({ c
   const user = await newcomer();
   plan("auth/login", answer(200, { access_token: "a", expires_in: 10, refresh_token: "r", refresh_expires_in: 60, token_type: "Bearer" }), 1);
   await assert.rejects(logIn(page, user), /AUTHAPP_REFRESH_COOKIE is off/);
-});
-
-/** What axe-core has against the page on a phone, in light and dark, and whether it scrolls sideways. */
-async function looks(page) {
-  await page.setViewportSize(PHONE);
-  const found = [];
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    found.push(...(await violations(page)));
-  }
-  const isWide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-  return [found, isWide];
-}
-
-test("the example logs in with a second factor, keeps the session over a reload, and logs out", async ({ context }) => {
-  const { user, code } = await withApp();
-  const page = await context.newPage();
-  await withAxe(page);
-  await page.goto(`${APP}/examples/spa/`);
-  await page.getByLabel("Username").fill(user.username);
-  await page.getByLabel("Password").fill("wrong");
-  await page.getByRole("button", { name: "Log in" }).click();
-  await page.getByText("The username or the password is wrong.").waitFor();
-  assert.deepEqual(await looks(page), [[], false]);
-  await page.getByLabel("Password").fill(PASSWORD);
-  await page.getByRole("button", { name: "Log in" }).click();
-  await page.getByLabel("Code of your app").fill(code());
-  await page.getByRole("button", { name: "Continue" }).click();
-  const welcome = page.getByText(`You are ${user.username}, logged in at 2 place(s).`);
-  await welcome.waitFor();
-  assert.deepEqual(await looks(page), [[], false]);
-  await page.reload();
-  await welcome.waitFor();
-  await page.getByRole("button", { name: "Log out", exact: true }).click();
-  await page.getByLabel("Password").waitFor();
-  await page.reload();
-  await page.getByLabel("Password").waitFor();
 });
 
 // The last of this file: by now it has slept for most of the time.

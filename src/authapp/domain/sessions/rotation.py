@@ -9,7 +9,7 @@ from authapp.database.fast_path import PreparedStatement
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.models import EndReason, Session, User
-from authapp.models.session import auth_time, valid_from
+from authapp.models.session import auth_time, valid_from, was_exchanged_after
 
 _USER_ID, _SESSION_ID = bindparam("user_id", type_=Uuid), bindparam("session_id", type_=Uuid)
 _PRESENTED, _SUCCESSOR = bindparam("presented", type_=Uuid), bindparam("successor", type_=Uuid)
@@ -38,8 +38,7 @@ def _rotation() -> Update:
     """
     is_current = Session.refresh_jti == _PRESENTED
     is_repeated = and_(Session.previous_refresh_jti == _PRESENTED, Session.rotated_at > _RETRY_FROM)
-    # At its start, a session has no previous token.
-    is_kept = and_(_IS_SHARED, Session.previous_refresh_jti.is_not(None), Session.rotated_at > _GRACE_FROM)
+    is_kept = and_(_IS_SHARED, was_exchanged_after(_GRACE_FROM))
 
     def on_exchange(value: Any, otherwise: Any) -> Any:
         return case((and_(is_current, ~is_kept), value), else_=otherwise)

@@ -29,17 +29,21 @@ StepUpMethod = Callable[[UUID, Any, RequestContext], AuthenticationResult]
 class StepUps:
     """The use case of authenticating again."""
 
-    def __init__(self, tokens: Tokens, methods: Mapping[str, StepUpMethod]) -> None:
-        """Take the methods by their names."""
+    def __init__(self, tokens: Tokens, methods: Mapping[str, StepUpMethod], *, refresh_grace: int) -> None:
+        """Take the methods by their names, and for how many seconds a shared refresh token is not exchanged anew."""
         self._pairs = PairIssuer(tokens)
         self._refresh_ttl = timedelta(seconds=tokens.rules.refresh_ttl)
+        self._grace = timedelta(seconds=refresh_grace)
         self._methods = methods
 
-    def step_up(self, method: str, answer: Any, claims: Claims, context: RequestContext) -> TokenPair:
+    def step_up(
+        self, method: str, answer: Any, claims: Claims, context: RequestContext, *, is_shared: bool = False
+    ) -> TokenPair:
         """Authenticate the user of the access token with these verified ``claims`` again, by ``method``.
 
         Returns a new pair of the same session. The access token is revoked. The refresh token becomes the predecessor
-        of the new one, as after a refresh: who did not get the answer refreshes, and gets the same successor.
+        of the new one, as after a refresh: who did not get the answer refreshes, and gets the same successor. One that
+        tabs share (``is_shared``) is kept, as by a refresh, if its own exchange was within the grace period.
 
         Raises what the method raises, and what ``extra_claims`` raises; ``TokenRevoked`` if the session has ended, or
         the access token was revoked or used for another step-up meanwhile; ``StepUpRequired`` if the account has
@@ -52,19 +56,23 @@ class StepUps:
         token = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
         with transaction():
             session = _lock_live(result, session_id)
-            state = self._renew(session, result, began)
+            state = self._renew(session, result, began, is_shared=is_shared)
             # After the session is locked, in the order of a logout.
             if not revocation.revoke_access_token(user_id, session_id, token, clock.now()):
                 raise TokenRevoked
             audit.record(EventType.SESSION_STEPPED_UP, context=context, subject_id=user_id, amr=list(result.amr))
         return self._pairs.issue(state, fresh=True, extra=extra)
 
-    def _renew(self, session: Session, result: AuthenticationResult, began: datetime) -> SessionState:
-        """Give a locked session the result, and a new refresh token."""
+    def _renew(
+        self, session: Session, result: AuthenticationResult, began: datetime, *, is_shared: bool
+    ) -> SessionState:
+        """Give a locked session the result and, unless it has one already, a new refresh token."""
         session.last_used_at = now = clock.now()
         # A refresh since ``began`` has replaced the token already. With one more, its client would hold a predecessor,
         # and look like a thief as soon as the client of the step-up refreshes.
-        if session.rotated_at <= began:
+        # A request of another tab with the token before may be on its way for as long as the grace period.
+        is_kept = is_shared and session.was_exchanged_after(now - self._grace)
+        if session.rotated_at <= began and not is_kept:
             session.previous_refresh_jti, session.refresh_jti = session.refresh_jti, identifiers.unguessable()
             session.rotated_at = now
             session.refresh_expires_at = min(now + self._refresh_ttl, session.expires_at)
