@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
 
+from authapp.logs.formatter import LogFormatter
 from authapp.serving.access_log import line
-from authapp.serving.log_formatter import LogFormatter
 from authapp.serving.traces import ServerSpans
 from authapp.tracing import sdk
 from factories import Api
