@@ -179,6 +179,13 @@ def test_what_sends_mail_reaches_the_mail_server_and_what_serves_does_not() -> N
     assert asks == {"mail", "doctor"}
 
 
+def test_whatever_makes_traces_reaches_what_more_egress_is_opened_for() -> None:
+    collector = {"ports": [{"protocol": "TCP", "port": 4318}]}
+    policies = network_policies(render(MAIL, {"networkPolicy": {"extraEgress": [collector]}}))
+    asks = {name for name, policy in policies.items() if collector in policy["egress"]}
+    assert asks == {"api", "doctor", "mail"}
+
+
 @pytest.mark.parametrize("values", [{}, MAIL], ids=["defaults", "mail"])
 def test_each_pod_has_a_network_policy(values: Values) -> None:
     objects = render(values)
@@ -220,6 +227,14 @@ def test_a_pod_that_stops_has_time_for_what_it_does() -> None:
     spec = pod_of(one(render(), "Deployment"))["spec"]
     before = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert spec["terminationGracePeriodSeconds"] >= before + graceful_timeout + 5
+
+
+@pytest.mark.parametrize("seconds", [50, 120])
+def test_the_next_pod_is_replaced_when_the_one_that_stops_is_gone_with_its_connections(seconds: int) -> None:
+    spec = one(render({"terminationGracePeriodSeconds": seconds}), "Deployment")["spec"]
+    assert (
+        spec["minReadySeconds"] >= pod_of({"kind": "Deployment", "spec": spec})["spec"]["terminationGracePeriodSeconds"]
+    )
 
 
 def test_little_is_little() -> None:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from flask import Flask
@@ -87,6 +88,17 @@ def test_each_container_starts_with_the_settings_that_it_is_given(
         settings = load_settings()
         assert settings.database_url.endswith("@db.example/authapp"), name
         assert "AUTHAPP_HASHING_CONCURRENCY" in {each["name"] for each in container["env"]}, "cores are the node's"
+
+
+def test_the_values_that_the_page_shows_for_traces_give_each_container_the_headers_of_the_collector() -> None:
+    (shown,) = re.findall(r"^```yaml\n(extraEnv:.+?)^```", TEXTS["docs/kubernetes.md"], re.MULTILINE | re.DOTALL)
+    objects = render(MAIL, yaml.safe_load(shown))
+    for each in objects:
+        kubernetes_validate.validate(each, "1.37", strict=True)
+    secret = {"secretKeyRef": {"name": "authapp-traces", "key": "headers"}}
+    for name, container in containers(objects):
+        given = {each["name"]: each for each in container["env"]}
+        assert given["OTEL_EXPORTER_OTLP_HEADERS"]["valueFrom"] == secret, name
 
 
 def test_a_file_that_a_setting_names_is_in_the_volume() -> None:

@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from authapp.factory import create_app as create_app
     from authapp.security.foreign_hashes import HashFormat as HashFormat
     from authapp.security.foreign_hashes import hash_formats as hash_formats
+    from authapp.tracing import span as span
 
 _MODULES = {
     "authapp.api.authenticate": ["Authenticator", "current_principal"],
@@ -165,6 +166,7 @@ _MODULES = {
     "authapp.extension": ["AuthApp"],
     "authapp.factory": ["create_app"],
     "authapp.security.foreign_hashes": ["HashFormat", "hash_formats"],
+    "authapp.tracing": ["span"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 # One list for people and one for type checkers are enough: a test compares them.

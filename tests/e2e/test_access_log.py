@@ -63,7 +63,7 @@ def test_a_log_that_cannot_be_written_harms_no_request(databases: Databases, tmp
                 client.request("GET", "/health/live")
                 assert client.getresponse().read() == b'{"status":"live"}\n'
             assert server.log.count("cannot be written") == 1
-            assert "cannot be written (No space left on device). Lines lost since this worker started: 1" in server.log
+            assert "cannot be written (No space left on device). Lines lost since this process started: 1" in server.log
 
 
 @pytest.mark.parametrize(

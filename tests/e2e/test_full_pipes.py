@@ -105,6 +105,6 @@ def test_a_pipe_that_nobody_reads_holds_no_request(databases: Databases, tmp_pat
     read = pipe.close()
     text = read if "stderr" in streams else server.log
     events = [json.loads(line) for line in text.splitlines() if line.strip()]
-    lost = [event["message"] for event in events if "Lines lost since this worker started" in event["message"]]
+    lost = [event["message"] for event in events if "Lines lost since this process started" in event["message"]]
     numbers = [int(re.findall(r"lost.*: (\d+)$", message)[0]) for message in lost]
     assert max(numbers) >= 20, lost

@@ -123,7 +123,9 @@ def addresses(databases: Databases) -> Iterator[dict[str, str]]:
 
 
 def _address(url: str, role: str) -> str:
-    address = make_url(url).set(drivername="postgresql", username=f"kubernetes_{role}", password="secret")
+    # The owner's names its driver, as the settings accept it; the grants are made without them.
+    driver = "postgresql+psycopg2" if role == "owns" else "postgresql"
+    address = make_url(url).set(drivername=driver, username=f"kubernetes_{role}", password="secret")
     return address.render_as_string(hide_password=False)
 
 

@@ -152,10 +152,10 @@ def test_a_log_that_cannot_be_written_is_said_once_a_minute_and_harms_no_request
         write(log)
     log.reopen_files()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-    assert "Lines lost since this worker started: 1" in caplog.text
+    assert "Lines lost since this process started: 1" in caplog.text
     log._next_report[False] = 0.0
     write(log)
-    assert "Lines lost since this worker started: 4" in caplog.text
+    assert "Lines lost since this process started: 4" in caplog.text
 
 
 def closed_stream() -> TextIO:

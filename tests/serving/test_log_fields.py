@@ -12,14 +12,14 @@ from types import SimpleNamespace
 from flask import Flask
 from opentelemetry.sdk.trace import TracerProvider
 
-from authapp.serving import log_handler
+from authapp.logs import handler
+from authapp.logs.formatter import LogFormatter
 from authapp.serving.access_log import line
-from authapp.serving.log_formatter import LogFormatter
 from authapp.serving.settings import logconfig_dict
 from authapp.shared_names import REQUEST_ID, TRACE
 from doc_pages import TEXTS, rows
 
-SOURCES = Path(log_handler.__file__).parent.parent
+SOURCES = Path(handler.__file__).parent.parent
 LOGGING = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 
 
@@ -45,7 +45,7 @@ def fields_of_an_event() -> set[str]:
 
 
 def test_the_table_has_each_field_that_is_written_and_no_other() -> None:
-    last_resort = set(json.loads(log_handler._line(logging.makeLogRecord({}), "lost")))
+    last_resort = set(json.loads(handler._line(logging.makeLogRecord({}), "lost")))
     assert fields_of_a_request() | fields_of_an_event() | last_resort == documented()
 
 

@@ -150,7 +150,7 @@ def test_a_reload_imports_the_package_that_is_installed_then(tmp_path: Path) -> 
     old = Path(preflight.__file__).parent.parent
     copy = tmp_path / "site" / "authapp"
     copy.mkdir(parents=True)
-    for name in ("serving", "domain", "database", "shared_names.py"):
+    for name in ("serving", "domain", "database", "logs", "shared_names.py"):
         (copy / name).symlink_to(old / name)
     (copy / "__init__.py").write_text("")
     (tmp_path / "hello.py").write_text(APPLICATION)

@@ -51,7 +51,7 @@ def traced_app(databases: Databases) -> Iterator[Flask]:
     """An application that was made, and whose connections are opened, while traces are made."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         Spans(monkeypatch)
-        for app in created(databases, cors_origins=("https://app.example.com",)):
+        for app in created(databases):
             app.wsgi_app = ServerSpans(app.wsgi_app)  # type: ignore[method-assign]
             with rolled_back(app):
                 pass

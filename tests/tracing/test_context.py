@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
 
+from authapp.logs.formatter import LogFormatter
 from authapp.serving.access_log import line
-from authapp.serving.log_formatter import LogFormatter
 from authapp.serving.traces import ServerSpans
 from authapp.tracing import sdk
 from factories import Api
@@ -18,7 +18,6 @@ from tracing.conftest import Spans
 
 TRACE_ID, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED, NOT_SAMPLED = f"00-{TRACE_ID}-{PARENT_ID}-01", f"00-{TRACE_ID}-{PARENT_ID}-00"
-PAGE = "https://app.example.com"
 
 
 def ping(api: Api, **headers: str) -> None:
@@ -137,10 +136,3 @@ def test_the_line_about_a_request_has_the_ids_of_its_span() -> None:
     fields = json.loads(line(response, environ, timedelta()))
     assert (fields["trace_id"], fields["span_id"]) == (TRACE_ID, inner[0]["span_id"])
     assert "trace_id" not in json.loads(line(response, {}, timedelta()))
-
-
-def test_a_page_may_send_the_headers_of_a_trace(api: Api) -> None:
-    headers = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
-    response = api.client.options("/api/v1/auth/login", headers=headers)
-    allowed = response.headers["Access-Control-Allow-Headers"].split(", ")
-    assert allowed[-2:] == ["traceparent", "tracestate"]

@@ -52,7 +52,7 @@ def test_without_an_endpoint_nothing_is_wanted_and_nothing_is_wrong(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(tracing, "distribution", is_missing)
-    assert tracing.problem() is None
+    assert tracing.configuration_problem() is None
     assert not tracing.start()
     assert not caplog.records
     assert made(NO_SERVICES).sentence == "They are off."

@@ -8,8 +8,6 @@ errors have them, too: without them, a browser would hide the reason. For what g
 from collections.abc import Iterable
 from typing import Any
 
-from authapp import tracing
-
 Headers = list[tuple[str, str]]
 
 ALLOW_ORIGIN = "Access-Control-Allow-Origin"
@@ -17,14 +15,12 @@ ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 COOKIE_HEADER = "X-Authapp-Cookie"
 """The header by which a browser asks for the refresh token in a cookie. A page of another origin needs a preflight."""
 
-request_headers = ["Authorization", "Content-Type", "X-Request-ID", COOKIE_HEADER]
+# OpenTelemetry in a page sends the last two (W3C Trace Context), whether this server traces or not.
+request_headers = ["Authorization", "Content-Type", "X-Request-ID", COOKIE_HEADER, "traceparent", "tracestate"]
 """The headers that pages of listed origins may send. Append yours before the application is made."""
 
 response_headers = ["WWW-Authenticate", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID", "Location"]
 """The headers of answers that these pages may read, besides those that every page may. Append yours likewise."""
-
-TRACE_HEADERS = ("traceparent", "tracestate")
-"""Those that OpenTelemetry in a page sends (W3C Trace Context)."""
 
 READABLE_BY_ANY_PAGE: Headers = [(ALLOW_ORIGIN, "*"), ("Access-Control-Allow-Headers", "*")]
 """For what is public: every page may read it, without credentials."""
@@ -45,9 +41,8 @@ class AllowedOrigins:
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = frozenset(origins)
         self._always = [_VARY] if self._origins else []
-        allowed = [*request_headers, *(TRACE_HEADERS if tracing.is_on() else ())]
         self._answer = [_CREDENTIALS, ("Access-Control-Expose-Headers", ", ".join(response_headers))]
-        self._preflight = [*_PREFLIGHT, ("Access-Control-Allow-Headers", ", ".join(allowed))]
+        self._preflight = [*_PREFLIGHT, ("Access-Control-Allow-Headers", ", ".join(request_headers))]
 
     def __contains__(self, origin: str | None) -> bool:
         return origin in self._origins

@@ -38,7 +38,7 @@ class CoveredRequests:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
         if self._cover_all:
-            environ[_COVERED] = True
+            cover(environ)
         client.user_agent(environ)  # decoded here once, for the log as well
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
@@ -70,8 +70,9 @@ def init_app(app: Flask, origins: AllowedOrigins, *, cover_all: bool) -> None:
 
 
 def cover(environ: dict[str, Any]) -> None:
-    """Mark the request as one that authapp guards and answers."""
+    """Mark the request as one that authapp guards and answers, and give it its id, which lines of the log have, too."""
     environ[_COVERED] = True
+    _request_id(environ)
 
 
 def is_covered(environ: dict[str, Any]) -> bool:

@@ -5,14 +5,17 @@ import re
 import sys
 from collections.abc import Callable, Collection
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any, TypeVar
 from uuid import UUID
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
+from flask.logging import default_handler
 from sqlalchemy.exc import SQLAlchemyError
 
+from authapp import logs
 from authapp.database.errors import sqlstate, was_given_up
 from authapp.database.reasons import reason
 from authapp.domain.services import Services
@@ -102,6 +105,17 @@ def read_password(*, from_stdin: bool) -> str:
 def print_json(data: Any) -> None:
     """Print ``data`` as JSON."""
     click.echo(json.dumps(data, indent=2))
+
+
+def log_like_server() -> None:
+    """Log as the server does from now on, one JSON object a line: for a command that runs on as a service.
+
+    Where python-json-logger is not installed (the extra ``server``), the lines stay as Flask writes them.
+    """
+    level = services().settings.log_level
+    if find_spec("pythonjsonlogger"):
+        current_app.logger.removeHandler(default_handler)
+        logs.install(level)
 
 
 def services() -> Services:

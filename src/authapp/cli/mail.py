@@ -10,7 +10,7 @@ import click
 from flask import current_app
 
 from authapp import clock, tracing
-from authapp.cli.commands import Commands, json_option, print_json, services
+from authapp.cli.commands import Commands, json_option, log_like_server, print_json, services
 from authapp.context import OPERATOR
 from authapp.domain.failures import printable
 from authapp.domain.mail.attempts import MailOutcome
@@ -41,6 +41,8 @@ def deliver(watch: bool, heartbeat: Path | None) -> None:
     delivery = _delivery()
     if heartbeat and not watch:
         raise click.UsageError("--heartbeat needs --watch.")
+    if watch:
+        log_like_server()
     tracing.start()
     try:
         if watch:

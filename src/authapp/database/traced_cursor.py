@@ -41,15 +41,23 @@ class TracedCursor(cursor):
                 raise
 
 
-@lru_cache(maxsize=1024)
 def describe(query: str) -> tuple[str, Attributes]:
-    """Return the name and the attributes of the span of a statement (semantic conventions for databases)."""
+    """Return the name and the attributes of the span of a statement (semantic conventions for databases).
+
+    A prepared statement whose text this process has not seen yet is a batch until it sees it.
+    """
+    read = _read(query)
+    return _prepared.get(read, _BATCH) if isinstance(read, str) else read
+
+
+@lru_cache(maxsize=1024)
+def _read(query: str) -> tuple[str, Attributes] | str:
+    """Return the name and the attributes of a statement; of one that is executed by its name, that name."""
     text = _QUOTED.sub("''", query)
     if prepare := _PREPARE.search(text):
         _prepared[prepare[1]] = _described(text[prepare.end() :].partition(";")[0])
-    if execute := _EXECUTE.search(text):
-        return _prepared.get(execute[1], _BATCH)
-    return _described(text)
+    execute = _EXECUTE.search(text)
+    return execute[1] if execute else _described(text)
 
 
 def _described(text: str) -> tuple[str, Attributes]:

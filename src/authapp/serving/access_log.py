@@ -14,8 +14,8 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from authapp.serving.json_lines import quoted, utc
-from authapp.serving.log_output import LineWriter, LogOutput, lost_lines
+from authapp.logs.json_lines import quoted, utc
+from authapp.logs.output import LineWriter, LogOutput, lost_lines
 from authapp.serving.problem import code_of
 from authapp.shared_names import CODE, PRINCIPAL, REQUEST_ID, ROUTE, TRACE, USER_AGENT
 

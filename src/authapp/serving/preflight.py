@@ -23,6 +23,11 @@ MASTER_IMPORTS = (
     "authapp.database.semaphore",
     "authapp.domain",
     "authapp.domain.ip_addresses",
+    "authapp.logs",
+    "authapp.logs.formatter",
+    "authapp.logs.handler",
+    "authapp.logs.json_lines",
+    "authapp.logs.output",
     "authapp.shared_names",
 )
 """What the master imports of authapp besides ``authapp.serving``."""

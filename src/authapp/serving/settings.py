@@ -6,10 +6,9 @@ The command line and ``GUNICORN_CMD_ARGS`` override each of them. Names that are
 import os
 from typing import Any
 
+from authapp import logs
 from authapp.serving import metrics, metrics_port, preflight
 from authapp.serving.access_log import AccessLogger
-from authapp.serving.log_formatter import LogFormatter
-from authapp.serving.log_handler import LogHandler
 from authapp.serving.worker import Worker
 
 
@@ -49,25 +48,12 @@ secure_scheme_headers: dict[str, str] = {}
 
 # A level that does not exist is reported with the other bad settings, by the check in ``on_starting``.
 _level = os.environ.get("AUTHAPP_LOG_LEVEL", "").strip()
-loglevel = _level.lower() if _level in {"DEBUG", "INFO", "WARNING", "ERROR"} else "info"
+loglevel = _level.lower() if _level in logs.LEVELS else "info"
 accesslog = "-"
 errorlog = "-"
 logger_class = AccessLogger
-logconfig_dict: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {"()": LogFormatter, "fmt": ["level", "name", "message"]},
-    },
-    "handlers": {
-        "json": {"()": LogHandler, "formatter": "json"},
-    },
-    "root": {"level": loglevel.upper(), "handlers": ["json"]},
-    "loggers": {
-        "alembic": {"level": "WARNING"},
-        "gunicorn.error": {"level": loglevel.upper(), "handlers": ["json"], "propagate": False},
-    },
-}
+logconfig_dict: dict[str, Any] = logs.config(loglevel.upper())
+logconfig_dict["loggers"]["gunicorn.error"] = {"level": loglevel.upper(), "handlers": ["json"], "propagate": False}
 
 pre_fork = metrics.pre_fork
 child_exit = metrics.child_exit

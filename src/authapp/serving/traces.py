@@ -5,7 +5,9 @@ imports the application anew would have two.
 """
 
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from authapp.shared_names import CODE, ROUTE, TRACE
@@ -14,6 +16,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """The methods that metrics and traces tell apart: a client can send any word."""
 
 SERVER_ERROR = 500
+WITHOUT_BODY = frozenset({"204", "304"})
 
 
 def start() -> bool:
@@ -35,7 +38,8 @@ def stop() -> None:
 class ServerSpans:
     """WSGI middleware: each request is a span that continues its ``traceparent``, from its headers to its answer.
 
-    The span has the template of the route and never the path, which may hold a name, an address or a token.
+    Where an answer is streamed, so that nobody knows its length, the span lasts until it has been closed. It has the
+    template of the route and never the path, which may hold a name, an address or a token.
     """
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
@@ -50,16 +54,43 @@ class ServerSpans:
         method = method if method in METHODS else "_OTHER"
         attributes = {"http.request.method": method}
         name = "HTTP" if method == "_OTHER" else method
-        with self._server_span(name, environ.get("HTTP_TRACEPARENT"), attributes) as span:
+        is_streamed = True
+        with ExitStack() as stack:
+            span = stack.enter_context(self._server_span(name, environ.get("HTTP_TRACEPARENT"), attributes))
             context = span.get_span_context()
             environ[TRACE] = (f"{context.trace_id:032x}", f"{context.span_id:016x}")
 
             def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+                nonlocal is_streamed
+                is_streamed = status[:3] not in WITHOUT_BODY and all(
+                    header.lower() != "content-length" for header, _ in headers
+                )
                 if span.is_recording():
                     _describe(span, name, environ, int(status[:3]))
                 return start_response(status, headers, *error)
 
-            return self._application(environ, start)
+            answer = self._application(environ, start)
+            return _StreamedAnswer(answer, stack.pop_all()) if is_streamed else answer
+
+
+class _StreamedAnswer:
+    """An answer that ends a span: when it has failed, or when the server closes it, which PEP 3333 promises."""
+
+    def __init__(self, answer: Iterable[bytes], span: ExitStack) -> None:
+        self._answer, self._span = answer, span
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._answer
+        except Exception:
+            self._span.__exit__(*sys.exc_info())
+            raise
+
+    def close(self) -> None:
+        """Close the answer, and end the span."""
+        with self._span:
+            if close := getattr(self._answer, "close", None):
+                close()
 
 
 def _describe(span: Any, name: str, environ: dict[str, Any], status: int) -> None:

@@ -56,7 +56,7 @@ def collector() -> str:
         return "an address that is none"
 
 
-def problem() -> str | None:
+def configuration_problem() -> str | None:
     """Return why there are no traces although an endpoint is set, and what to do; ``None`` if all is well."""
     if endpoint() is None:
         return None
@@ -87,7 +87,7 @@ def start() -> bool:
     global _sdk  # noqa: PLW0603 - it is the process that makes traces or not
     if endpoint() is None:
         return False
-    why = problem()
+    why = configuration_problem()
     if why is None:
         try:
             sdk = importlib.import_module("authapp.tracing.sdk")
@@ -113,6 +113,15 @@ def stop() -> None:
 def is_on() -> bool:
     """Return whether this process makes traces."""
     return _sdk is not None
+
+
+def span(name: str, attributes: Attributes | None = None) -> AbstractContextManager[Any]:
+    """Return a context that is a span of a project's own work, within the current one; without one, it begins a trace.
+
+    It yields an object with ``set_attribute(name, value)``. Put nothing there that a client sent: those who read traces
+    are others than those who may read the data. An exception is recorded by its type.
+    """
+    return _NO_SPAN if _sdk is None else _sdk.span(name, attributes or {})
 
 
 def client_span(name: str, attributes: Attributes) -> AbstractContextManager[Any]:

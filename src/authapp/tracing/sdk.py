@@ -79,6 +79,11 @@ def continued_span(name: str, header: str | None, attributes: Attributes) -> Abs
     return _span(name, SpanKind.CONSUMER, attributes, _parent(header))
 
 
+def span(name: str, attributes: Attributes) -> AbstractContextManager[Span]:
+    """See ``authapp.tracing.span``."""
+    return _span(name, SpanKind.INTERNAL, attributes, None)
+
+
 def client_span(name: str, attributes: Attributes) -> AbstractContextManager[Span]:
     """See ``authapp.tracing.client_span``."""
     if not trace.get_current_span().is_recording():

@@ -11,7 +11,7 @@ def made(_services: Services) -> CheckResult:
     """Say whether traces are made with the variables of this environment, and if not, why."""
     if tracing.endpoint() is None:
         return CheckResult(CheckLevel.OK, _SUBJECT, "They are off.")
-    if problem := tracing.problem():
+    if problem := tracing.configuration_problem():
         sentence, _, advice = problem.partition(". ")
         return CheckResult(CheckLevel.FAIL, _SUBJECT, f"None are made: {sentence.rstrip('.')}.", advice or _READ)
     return CheckResult(CheckLevel.OK, _SUBJECT, f"They are sent to {tracing.collector()}.")

@@ -13,9 +13,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from authapp.serving.log_formatter import LogFormatter
-from authapp.serving.log_handler import LogHandler
-from authapp.serving.log_output import FREE_PAGES, LogOutput
+from authapp.logs.formatter import LogFormatter
+from authapp.logs.handler import LogHandler
+from authapp.logs.output import FREE_PAGES, LogOutput
 
 MOST_WORKERS = 8
 """As many as may look for room at once in a pipe that could not be made larger."""
@@ -45,7 +45,7 @@ def test_a_pipe_keeps_room_for_all_who_found_some(
     pipe: tuple[int, int], length: int, larger: bool, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not larger:
-        monkeypatch.setattr("authapp.serving.log_output.PIPE_BYTES", 1 << 16)  # where no more is granted
+        monkeypatch.setattr("authapp.logs.output.PIPE_BYTES", 1 << 16)  # where no more is granted
     reading, writing = pipe
     line = b"x" * (length - 1) + b"\n"
     written = write_until_full(LogOutput(writing), line)
@@ -108,7 +108,7 @@ def test_the_handler_counts_what_it_cannot_write_and_says_so_with_the_next_line(
             patch.setattr(sys, "stderr", closed)
             for _ in range(3):
                 log.info("lost")
-    report = "This log could not be written. Lines lost since this worker started: "
+    report = "This log could not be written. Lines lost since this process started: "
     log.info("é")
     log.info("nothing new is lost")
     assert messages(capfd) == [f"{report}6", "é", "nothing new is lost"]

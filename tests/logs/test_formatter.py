@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from authapp.serving.log_formatter import LogFormatter
+from authapp.logs.formatter import LogFormatter
 from authapp.shared_names import REQUEST_ID
 
 

@@ -3,8 +3,8 @@
 import logging
 import sys
 
-from authapp.serving.json_lines import quoted, utc
-from authapp.serving.log_output import LineWriter, LogOutput, lost_lines
+from authapp.logs.json_lines import quoted, utc
+from authapp.logs.output import LineWriter, LogOutput, lost_lines
 
 
 class LogHandler(logging.Handler):

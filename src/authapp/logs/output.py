@@ -5,15 +5,13 @@ A reader that stops would otherwise hold every request: a write into a full pipe
 
 import fcntl
 import os
+import select
 import stat
 import sys
 import termios
 from collections.abc import Callable
 from contextlib import suppress
-from select import POLLOUT
 from typing import Any
-
-from gevent.monkey import get_original
 
 PIPE_BYTES = 1 << 20
 """What a pipe is asked to hold, some seconds of a busy service: as much as Linux grants everybody."""
@@ -72,9 +70,9 @@ class LogOutput:
         if self._is_pipe:
             unread = fcntl.ioctl(self._descriptor, termios.FIONREAD, bytes(4))
             return int.from_bytes(unread, sys.byteorder) <= self._room
-        # A socket that is ready has room for many lines. gevent's own poll would let other greenlets run meanwhile.
-        poll = get_original("select", "poll")()
-        poll.register(self._descriptor, POLLOUT)
+        # A socket that is ready has room for many lines.
+        poll = _system_poll()
+        poll.register(self._descriptor, select.POLLOUT)
         return bool(poll.poll(0))
 
 
@@ -115,8 +113,14 @@ class LineWriter:
 
 
 def lost_lines(count: int) -> str:
-    """Return the sentence in which a worker reports how many lines it has lost."""
-    return f"Lines lost since this worker started: {count}"
+    """Return the sentence in which a process reports how many lines it has lost."""
+    return f"Lines lost since this process started: {count}"
+
+
+def _system_poll() -> Any:
+    """Return a poll object of the system, also where gevent has put its own there, which lets other greenlets run."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey.get_original("select", "poll")() if monkey else select.poll()
 
 
 def _room(pipe: int) -> int:
