@@ -8,15 +8,14 @@ from flask import Flask
 from account_mailbox import AccountMailbox, account
 from authapp.config import RateLimit
 from authapp.context import OPERATOR
+from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.services import Services
 from authapp.domain.users.administration import Changes
 from authapp.errors import OneTimeTokenInvalid
 from authapp.models import User
 from authapp.models.role import ADMIN
 from clocks import Time
-from conftest import reconfigured
 from factories import GUEST, PASSWORD, Api, a_session, a_user, problem
-from settings import MAIL
 
 
 def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_before_is_told(
@@ -43,11 +42,12 @@ def test_an_address_that_an_administrator_sets_is_to_be_verified_and_the_one_bef
 
 
 def test_an_address_that_is_set_again_and_again_is_asked_no_more_often_than_the_limit_allows(
-    app: Flask, user: User, mailbox: AccountMailbox, monkeypatch: pytest.MonkeyPatch
+    user: User, mailbox: AccountMailbox, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = MAIL | {"mail_rate_limit": RateLimit(3, 3600), "email_verification": "optional"}
-    reconfigured(app, monkeypatch, **changes)
-    services = Services.of(app)
+    monkeypatch.setattr(services.email.notices, "_verification", "optional")
+    counted = services.mail.counted
+    for name, value in vars(CountedMails(counted._fast_path, RateLimit(3, 3600))).items():
+        monkeypatch.setattr(counted, name, value)
     for _ in range(5):
         for address in ("set@example.com", "ada@example.com"):
             services.administration.change(user.id, Changes(email=address), OPERATOR)

@@ -17,7 +17,7 @@ from conftest import dispose
 from databases import Databases
 from e2e.processes import Server, environment, with_mail
 from e2e.simultaneous import Answer, Request, at_once
-from factories import PASSWORD, a_session, a_token, a_user, events_of
+from factories import GUEST, PASSWORD, a_session, a_token, a_user, events_of
 from settings import MAIL, settings
 
 RACES = 8
@@ -146,3 +146,37 @@ def test_of_a_reset_and_a_rejected_registration_one_wins(server: Server, app: Fl
         outcomes[rejected.status, answer.status] += 1
         assert logs_in(server, user, NEW) == (answer.status == 204)
     assert outcomes.keys() <= {(204, 400), (400, 204)}, outcomes
+
+
+def asked_for(app: Flask, user: User, address: str) -> str:
+    """Ask for another address, as the owner does, and return the token of the link to it."""
+    with app.app_context():
+        Services.of(app).email.address_changes.request(user.id, address, PASSWORD, GUEST)
+    return a_token(app, user, TokenPurpose.CHANGE_EMAIL, sent_to=address)
+
+
+def test_of_a_reset_and_a_change_of_address_one_wins(server: Server, app: Flask) -> None:
+    for number in range(RACES):
+        user, address = a_user(app), f"moved{number}@example.com"
+        body = {"token": asked_for(app, user, address), "password": PASSWORD}
+        confirm: Request = ("PUT", "/auth/email-verifications", "", body)
+        confirmed, (answer,) = raced(server, [reset(a_token(app, user)), confirm], number)
+
+        assert {confirmed.status, answer.status} == {204, 400}, (confirmed.outcome, answer.outcome)
+        with app.app_context():
+            stored = db.session.get_one(User, user.id)
+            assert (stored.email == address, stored.pending_email) == (confirmed.status == 204, None)
+        assert logs_in(server, user, NEW) == (answer.status == 204)
+
+
+def test_a_reset_leaves_no_address_that_was_asked_for_meanwhile(server: Server, app: Flask) -> None:
+    for number in range(RACES):
+        user = a_user(app)
+        token = a_session(app, user).access_token
+        ask: Request = ("PUT", "/users/me/email", token, {"email": f"m{number}@example.com", "password": PASSWORD})
+        asked, (answer,) = raced(server, [reset(a_token(app, user)), ask], number)
+
+        assert answer.outcome == DONE
+        assert asked.status in {202, 401, 403}, asked.outcome
+        with app.app_context():
+            assert db.session.get_one(User, user.id).pending_email is None

@@ -10,8 +10,8 @@ const TIMEOUT = 20_000;
 const SESSION_OVER = new Set([
     "token_missing", "token_invalid", "token_expired", "token_revoked", "refresh_token_reused",
 ]);
-/** An access token that is refused like this may be of a session that is over. */
-const REFUSED = new Set(["token_invalid", "token_revoked"]);
+/** What an access token is refused with that a refresh replaces, or of which it tells that its session is over. */
+const REFUSED = new Set(["token_expired", "token_invalid", "token_revoked"]);
 export function createClient(options) {
     const base = new URL(options.baseUrl, globalThis.location?.href);
     if (!base.pathname.endsWith("/"))
@@ -21,17 +21,18 @@ export function createClient(options) {
     const storage = options.storage ?? "memory";
     const isCookie = storage === "cookie";
     const refreshToken = new RefreshToken(typeof storage === "string" ? inMemory() : storage, `authapp:${base.href}`);
-    const listeners = new Set();
+    const signedOutListeners = new Set();
+    const sessionChangedListeners = new Set();
     /** In milliseconds of the monotonic clock: what the computer takes for the time of day does not matter. */
     let access;
     /** With a cookie alone: nobody is logged in, as far as is known. */
     let isSignedOut = false;
     let refreshing;
-    let last = Promise.resolve();
+    let lastTask = Promise.resolve();
     /** Run what changes the tokens of this tab after what runs already. */
     function inTurn(task) {
-        const run = last.then(task);
-        last = run.catch(() => undefined);
+        const run = lastTask.then(task);
+        lastTask = run.catch(() => undefined);
         return run;
     }
     /** What a request about tokens has besides. */
@@ -63,7 +64,7 @@ export function createClient(options) {
         access = undefined;
         isSignedOut = true;
         if (isKnown)
-            for (const listener of listeners)
+            for (const listener of signedOutListeners)
                 listener(reason);
     }
     /** Ask for tokens, and keep them. Return the answer if it is something else. */
@@ -80,10 +81,18 @@ export function createClient(options) {
     }
     /** Return another access token than `old`, or `undefined` if nobody is logged in. One exchange runs at a time. */
     function refresh(old) {
-        refreshing ??= inTurn(async () => (access?.token === old ? exchange() : access?.token)).finally(() => {
+        refreshing ??= inTurn(async () => (access?.token === old ? renew(old) : access?.token)).finally(() => {
             refreshing = undefined;
         });
         return refreshing;
+    }
+    async function renew(old) {
+        const token = await exchange();
+        if (old !== undefined && token !== undefined && !isSameSession(old, token)) {
+            for (const listener of sessionChangedListeners)
+                listener();
+        }
+        return token;
     }
     async function exchange() {
         for (let isAgain = false;; isAgain = true) {
@@ -136,24 +145,24 @@ export function createClient(options) {
         const request = new Request(typeof input === "string" || input instanceof URL ? new URL(input, base) : input, init);
         if (new URL(request.url).origin !== base.origin || request.headers.has("Authorization"))
             return send(request);
-        const token = await accessToken();
+        const before = access?.token;
+        let token = await accessToken();
         if (token === undefined)
             return send(request);
-        const spare = isStream(init?.body) ? undefined : request.clone();
+        // What was asked for in one session is not done in another. With a token that has expired, the answer is 401.
+        if (before !== undefined && !isSameSession(before, token))
+            token = before;
+        const copy = isStream(init?.body) ? undefined : request.clone();
         const response = await send(withToken(request, token));
         if (response.status !== 401)
             return response;
         const code = (await problemIn(response))?.code;
-        if (code === "token_expired") {
-            const newer = access?.token === token ? await refresh(token) : access?.token;
-            if (newer !== undefined && spare !== undefined)
-                return send(withToken(spare, newer));
-        }
-        else if (REFUSED.has(code)) {
-            // Whether the session is over, a refresh tells. The request may have been of somebody else's, and is not repeated.
-            await refresh(token).catch(() => undefined);
-        }
-        return response;
+        if (!REFUSED.has(code))
+            return response;
+        const renewed = refresh(token);
+        const newer = await (code === "token_expired" ? renewed : renewed.catch(() => undefined));
+        const isRepeated = code !== "token_invalid" && newer !== undefined && isSameSession(token, newer);
+        return isRepeated && copy !== undefined ? send(withToken(copy, newer)) : response;
     }
     return {
         fetch: fetchWithToken,
@@ -169,12 +178,12 @@ export function createClient(options) {
             const address = new URL(`auth/logout?scope=${scope}`, api);
             // Renewed before it is read: what another tab writes from here on is another session.
             await accessToken().catch(() => undefined);
-            let left = await refreshToken.read();
+            let ended = await refreshToken.read();
             const ask = () => fetchWithToken(address, { method: "POST", ...tokenRequestInit() });
             let response = await ask();
             // Refused, and yet there is a token: of a login in another tab since then.
             if (response.status === 401 && access !== undefined) {
-                left = await refreshToken.read();
+                ended = await refreshToken.read();
                 response = await ask();
             }
             // A 401 without a token here: nobody was logged in.
@@ -184,16 +193,33 @@ export function createClient(options) {
                     throw error;
             }
             if (scope !== "others")
-                await inTurn(async () => (await refreshToken.replace(left, undefined), forget(undefined)));
+                await inTurn(async () => (await refreshToken.replace(ended, undefined), forget(undefined)));
         },
         onSignedOut(listener) {
-            listeners.add(listener);
-            return () => void listeners.delete(listener);
+            signedOutListeners.add(listener);
+            return () => void signedOutListeners.delete(listener);
+        },
+        onSessionChanged(listener) {
+            sessionChangedListeners.add(listener);
+            return () => void sessionChangedListeners.delete(listener);
         },
     };
 }
 function isPair(answer) {
     return typeof answer === "object" && answer !== null && "access_token" in answer;
+}
+/** Whether two access tokens are of one login. */
+function isSameSession(one, other) {
+    return one === other || sessionOf(one) === sessionOf(other);
+}
+/** The `sid` of an access token. What is no JWT is of no session but its own. */
+function sessionOf(token) {
+    try {
+        return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).sid;
+    }
+    catch {
+        return token;
+    }
 }
 /** Whether a body can be read once alone. */
 function isStream(body) {
