@@ -148,7 +148,7 @@ def test_a_device_is_named_in_our_words(user_agent: str | None, name: str | None
         ("totp", "authenticator app"),
         ("passkey", "passkey"),
         ("provider", "login by another service"),
-        ("fax", "Another factor (fax)"),
+        ("fax", "another factor (fax)"),
     ],
 )
 def test_a_mail_about_a_factor_names_its_kind_and_no_other(kind: str, factor: str, words: str) -> None:
@@ -157,5 +157,5 @@ def test_a_mail_about_a_factor_names_its_kind_and_no_other(kind: str, factor: st
     message = render(mail)
     assert ("second factor" in message["Subject"]) == (factor != "provider")
     for text in texts(message):
-        known = ("authenticator app", "passkey", "login by another service", "Another factor (fax)")
+        known = ("authenticator app", "passkey", "login by another service", "another factor (fax)")
         assert [each for each in known if each in text] == [words]

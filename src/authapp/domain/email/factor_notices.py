@@ -8,6 +8,8 @@ from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain import hooks
 from authapp.domain.audit import EventType
+from authapp.domain.factors.factor_resets import ADDED_LATELY, ALL
+from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.mail import recipients
 from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.mail.kinds import MailKind, mail_kinds
@@ -15,8 +17,22 @@ from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import User
 from authapp.registry import Registry
 
+_SEVERAL = {ALL: "all second factors", ADDED_LATELY: "the second factors that were added lately"}
+
+
+def _in_words(details: Mapping[str, str | int]) -> dict[str, str | int]:
+    """Return the details of a mail about a factor, with how its text calls it."""
+    factor = str(details["factor"])
+    kind = factor_kinds.get(factor)
+    words = _SEVERAL.get(factor) or (kind and kind.words) or f"another factor ({factor})"
+    is_second = kind is None or kind.second_step is not None
+    return {**details, "words": words, "is_one": factor not in _SEVERAL, "is_second": is_second}
+
+
+_OF_FACTOR: dict[str, Any] = {"details": frozenset({"factor"}), "explain": _in_words}
+
 FACTOR_ADDED_NOTICE = mail_kinds.register(
-    "factor_added_notice", MailKind(recipients.owner_at_stored_address, details=frozenset({"factor"}))
+    "factor_added_notice", MailKind(recipients.owner_at_stored_address, **_OF_FACTOR)
 )
 FACTOR_ADDED = mail_kinds.register(
     "factor_added",
@@ -24,12 +40,10 @@ FACTOR_ADDED = mail_kinds.register(
         recipients.active_owner_at_stored_address,
         TokenPurpose.UNDO_FACTORS,
         fallback=FACTOR_ADDED_NOTICE,
-        details=frozenset({"factor"}),
+        **_OF_FACTOR,
     ),
 )
-FACTOR_REMOVED = mail_kinds.register(
-    "factor_removed", MailKind(recipients.owner_at_stored_address, details=frozenset({"factor"}))
-)
+FACTOR_REMOVED = mail_kinds.register("factor_removed", MailKind(recipients.owner_at_stored_address, **_OF_FACTOR))
 RECOVERY_CODES_CREATED = mail_kinds.register("recovery_codes_created", MailKind(recipients.owner_at_stored_address))
 RECOVERY_CODE_USED = mail_kinds.register(
     "recovery_code_used", MailKind(recipients.owner_at_stored_address, details=frozenset({"remaining"}))

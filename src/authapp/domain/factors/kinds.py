@@ -124,6 +124,9 @@ class FactorKind:
     delete: Delete | None = None
     """Without it, no reset removes the kind."""
 
+    words: str | None = None
+    """How a mail calls one, such as ``an authenticator app``; otherwise it has the name of the kind."""
+
     member: str | None = None
     """Its member in the list of one's own factors; by default the name of the kind."""
 

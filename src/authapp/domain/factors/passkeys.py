@@ -190,6 +190,7 @@ factor_kinds.register(
         ways_in=lambda number, settings: number if settings.relying_party else 0,
         is_offered=lambda settings: settings.relying_party is not None,
         delete=deletes_rows(Passkey.created_at),
+        words="a passkey",
         member="passkeys",
         show=lambda user_id, _number: passkeys_of(user_id),
     ),

@@ -207,6 +207,7 @@ factor_kinds.register(
         ),
         is_offered=lambda settings: settings.encryption_keys is not None,
         delete=deletes_rows(TotpFactor.confirmed_at),
+        words="an authenticator app",
         show=lambda _user_id, enabled_at: enabled_at and {"enabled_at": enabled_at},
     ),
 )

@@ -39,8 +39,8 @@ class MailKind:
     that is recorded when the mail has been sent: its request could not record one, because it did not know the account.
     ``fallback`` is the kind that is sent if nobody is to get this one, or no token can be issued. A mail older than
     ``max_age`` is given up rather than sent; whatever it says, pruning removes mails that have been due for a week.
-    ``details`` names what its templates need and ``Outbox.add`` is given. ``templates`` is the folder of its templates,
-    unless ``AUTHAPP_MAIL_TEMPLATES`` has others.
+    ``details`` names what its templates need and ``Outbox.add`` is given; ``explain`` adds what follows from that when
+    the mail is made. ``templates`` is the folder of its templates, unless ``AUTHAPP_MAIL_TEMPLATES`` has others.
 
     Raises ``KeyError`` if ``event``, ``purpose`` or ``fallback`` is not registered, so that no kind falls back to
     itself, and ``ValueError`` if ``fallback`` needs more ``details``.
@@ -52,6 +52,7 @@ class MailKind:
     fallback: str | None = None
     max_age: timedelta = NOTICE_MAX_AGE
     details: frozenset[str] = frozenset()
+    explain: Callable[[Mapping[str, str | int]], Mapping[str, str | int]] = dict
     templates: Path | None = None
 
     def __post_init__(self) -> None:

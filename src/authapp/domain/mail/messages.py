@@ -69,7 +69,7 @@ class MailMessages:
             "when": _in_utc(mail.created_at),
             "ip_address": mail.context.get("ip_address"),
             "device": mail.context.get("device"),
-            "details": mail.details,
+            "details": mail_kinds[mail.kind].explain(mail.details),
         }
 
     def try_template(self, kind: str) -> None:
@@ -77,7 +77,7 @@ class MailMessages:
 
         Its details are always there.
         """
-        details = dict.fromkeys(mail_kinds[kind].details if kind in mail_kinds else (), "1")
+        details = mail_kinds[kind].explain(dict.fromkeys(mail_kinds[kind].details, "1")) if kind in mail_kinds else {}
         for language in (None, *self._templates.languages(kind)):
             for value in ("1", None):
                 variables = {**self._fixed, **dict.fromkeys(VARIABLES, value), "details": details}

@@ -81,6 +81,7 @@ factor_kinds.register(
         position=50,
         ways_in=_ways_in,
         delete=deletes_rows(ProviderIdentity.linked_at),
+        words="a login by another service",
         member="providers",
         show=lambda user_id, _issuers: identities_of(user_id),
     ),
