@@ -30,7 +30,7 @@ def test_a_user_sees_their_own_account(app: Flask, api: Api) -> None:
     me = api.get("/users/me", a_session(app, user).access_token).get_json()
     assert list(me) == [
         "id", "kind", "username", "email", "email_verified_at", "status", "roles", "created_at", "updated_at",
-        "last_login_at", "pending_email",
+        "last_login_at", "pending_email", "permissions",
     ]  # fmt: skip
     assert (me["id"], me["username"], me["email"]) == (str(user.id), "Ada", "ada@example.com")
     assert me["email_verified_at"] is None

@@ -180,8 +180,7 @@ def key(app: Flask, user: User, claims: Claims, monkeypatch: pytest.MonkeyPatch)
     extension = AuthApp.of(app)
     monkeypatch.setattr(extension, "authenticators", [keys, *extension.authenticators])
     # The document is made once: one for this test, and the one that was there, or none, after it.
-    monkeypatch.setitem(vars(extension.openapi), "json", None)
-    del vars(extension.openapi)["json"]
+    monkeypatch.setattr(extension.openapi, "_json", None)
     return {"X-Key": "secret"}
 
 
@@ -193,9 +192,8 @@ def test_a_principal_without_a_session_may_do_what_the_user_may(app: Flask, api:
 
 
 @pytest.fixture
-def document(app: Flask, api: Api, key: dict[str, str]) -> Iterator[dict[str, Any]]:
-    generated = vars(AuthApp.of(app).openapi)
-    generated.pop("json", None)  # of other tests
+def document(app: Flask, api: Api, key: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    monkeypatch.setattr(AuthApp.of(app).openapi, "_json", None)
 
     @hooks.may_refuse(RoleTaken)
     def refuse(_app: object, **_: object) -> None:
@@ -208,7 +206,6 @@ def document(app: Flask, api: Api, key: dict[str, str]) -> Iterator[dict[str, An
     signal = hooks.before_session_start
     with signal.connected_to(refuse, sender=app), signal.connected_to(refuse_elsewhere, sender=object()):
         yield api.client.get("/openapi.json").get_json()
-    del generated["json"]
 
 
 def test_the_document_says_that_the_credential_is_accepted(document: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ AT_ONCE = 20
 
 def came_back(app: Flask, provider: FakeProvider, **claims: Any) -> FlowCompletion:
     with app.app_context():
-        begun = logins(app).begin("example", REDIRECT_URI)
+        begun = logins(app).start_login("example", REDIRECT_URI)
     return FlowCompletion(begun.flow, **provider.authorize(begun.authorization_url, **claims))
 
 
