@@ -206,6 +206,8 @@ def test_the_service_learns_who_is_asking(gate: str, server: Server, ada: str) -
         "X-Auth-Amr": "pwd",
         "X-Auth-Acr": "sfa",
         "X-Auth-Time": str(int(auth_time.timestamp())),
+        "X-Auth-Api-Key-Id": None,
+        "X-Auth-Scope": None,
     }
 
 
