@@ -15,7 +15,7 @@ from e2e.processes import Server, environment, serving
 from e2e.simultaneous import at_once
 from factories import PASSWORD
 
-ROUNDS = 50
+ROUNDS = 30
 AT_ONCE = 100
 RACES = 10
 Pair = dict[str, Any]

@@ -20,7 +20,7 @@ from e2e.simultaneous import Answer, Request, at_once
 from factories import GUEST, PASSWORD, a_session, a_token, a_user, events_of
 from settings import MAIL, settings
 
-RACES = 8
+RACES = 5
 NEW = "another good pass phrase"
 INVALID = (400, "one_time_token_invalid")
 DONE = (204, None)

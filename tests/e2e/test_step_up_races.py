@@ -12,7 +12,7 @@ import requests
 from e2e.processes import Server
 from factories import PASSWORD
 
-ROUNDS = 12
+ROUNDS = 8
 AT_ONCE = 6
 NEW_PASSWORD = "another horse, another staple"
 Pair = dict[str, Any]
