@@ -43,7 +43,7 @@ SIGNATURES: dict[str, tuple[Any, list[str]]] = {
     "load_wsgi": (GeventWorker.load_wsgi, ["self"]),
     "run": (GeventWorker.run, ["self"]),
     "handle": (GeventWorker.handle, ["self", "listener", "client", "addr"]),
-    "handle_request": (GeventWorker.handle_request, ["self", "listener_name", "req", "sock", "addr"]),
+    "handle_request": (AsyncWorker.handle_request, ["self", "listener_name", "req", "sock", "addr"]),
     "handle_error": (GeventWorker.handle_error, ["self", "req", "client", "addr", "exc"]),
     "do_read": (gevent.server.StreamServer.do_read, ["self"]),
     "do_handle": (gevent.server.StreamServer.do_handle, ["self", "args"]),
@@ -164,6 +164,24 @@ def test_gunicorn_uses_of_a_client_no_more_than_its_stand_in_has() -> None:
     assert {name for name in used if not hasattr(ClientSocket, name)} == {"do_handshake"}, "only for a TLS socket"
     assert "isinstance(client, ssl.SSLSocket)" in inspect.getsource(AsyncWorker.handle)
     assert gunicorn.sock.is_http2_negotiated(ClientSocket(None, FairScheduler())) is False
+
+
+def test_the_head_of_an_answer_is_written_whole_and_before_its_body() -> None:
+    sent: list[bytes] = []
+    request = SimpleNamespace(version=(1, 1), method="GET", should_close=lambda: False)
+    response = gunicorn.http.wsgi.Response(request, SimpleNamespace(sendall=sent.append), gunicorn.config.Config())
+    response.start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "4")])
+    response.write(b"body")
+    head, body = sent
+    assert (head[:15], head[-4:], body) == (b"HTTP/1.1 200 OK", b"\r\n\r\n", b"body")
+
+
+def test_the_worker_of_gevent_adds_to_a_request_no_more_than_going_on_after_its_end() -> None:
+    lines = inspect.getsource(GeventWorker.handle_request).split("\n")[1:]
+    assert [line.strip() for line in lines if line] == [
+        *("try:", "super().handle_request(listener_name, req, sock, addr)"),
+        *("except gevent.GreenletExit:", "pass", "except SystemExit:", "pass"),
+    ]
 
 
 def test_the_socket_of_a_request_is_in_its_environ() -> None:
