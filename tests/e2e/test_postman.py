@@ -61,8 +61,6 @@ NOT_PROVOKED_BY = {
         for route in ("email-verifications", "password-resets")
         for code in ("malformed_request", "payload_too_large", "unsupported_media_type")
     },
-    "DELETE /api/v1/users/{user_id}/factors: service_account": "the collection keeps no service account for it",
-    "PATCH /api/v1/users/me/passkeys/{passkey_id}: permission_denied": "it takes an API key and a passkey",
     "DELETE /api/v1/users/me/totp: not_found": "it takes a session with two factors, of which none is an app",
     "POST /api/v1/users/me/recovery-codes: not_found": "a session with two factors has lost the last one meanwhile",
     "DELETE /api/v1/users/me: step_up_required": "it takes a session that is older than the second factor",

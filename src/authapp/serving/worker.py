@@ -4,7 +4,7 @@ gunicorn calls each of these, and no document promises them (tests/serving/test_
 
 - ``GeventWorker.server_class(listener, application=, spawn=, log=, handler_class=, environ=, **ssl)``
 - ``GeventWorker.handle(listener, client, addr)`` and ``handle_error(req, client, addr, exc)``
-- ``AsyncWorker.handle_request(listener_name, req, sock, addr)``; gevent's only adds that it ignores the end of a greenlet
+- ``AsyncWorker.handle_request(listener_name, req, sock, addr)``; gevent's only ignores the end of a greenlet besides
 - ``GeventWorker.init_process()``, ``load_wsgi()`` and its result ``wsgi``, and ``run()``, which returns when it stops
 - ``GeventWorker.alive``, which is false from the signal to stop on
 - ``gunicorn.config.Config``: ``settings``, and ``__getattr__``, which runs only for names that are not attributes
