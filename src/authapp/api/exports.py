@@ -25,7 +25,7 @@ def get_own_export() -> dict[str, Any]:
     """Export what is stored about you.
 
     It has your account, addresses that it had before, your factors and API keys without secrets, your newest sessions
-    and your newest events, up to 1000 of each. Read the others with `next_cursor` at `/users/me/sessions` and
+    and your newest events, up to 200 of each. Read the others with `next_cursor` at `/users/me/sessions` and
     `/users/me/activity`.
     """
     principal = current_principal()
