@@ -2,7 +2,6 @@
 
 import math
 import time
-from typing import Any
 
 from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter, RateLimitExceeded
@@ -13,27 +12,11 @@ from authapp.api.cors import is_preflight
 from authapp.api.errors import render
 from authapp.api.guards import is_answered_automatically
 from authapp.config import Settings, SettingsError
+from authapp.config.rate_limit_storages import client_timeouts
 from authapp.domain.ip_addresses import client_network
 from authapp.domain.services import Services
 from authapp.errors import Quota, TooManyRequests
 from authapp.shared_names import EXTENSION
-
-_SOCKET = {"socket_connect_timeout": 1, "socket_timeout": 1}
-_UNIX_SOCKET = {"socket_timeout": 1}
-# The connections to the sentinels take no options of the others. Their client of Redis tries ten times by default.
-_SENTINEL = {**_SOCKET, "sentinel_kwargs": {**_SOCKET, "retry": None}}
-_TIMEOUTS: dict[str, dict[str, Any]] = {
-    "memory": {},
-    **dict.fromkeys(("redis", "rediss", "redis+cluster", "valkey", "valkeys", "valkey+cluster"), _SOCKET),
-    **dict.fromkeys(("redis+unix", "valkey+unix"), _UNIX_SOCKET),
-    **dict.fromkeys(("redis+sentinel", "valkey+sentinel"), _SENTINEL),
-    "memcached": {"connect_timeout": 1, "timeout": 1},
-    "mongodb": {"serverSelectionTimeoutMS": 1000, "connectTimeoutMS": 1000, "socketTimeoutMS": 1000},
-}
-"""A second, as the client of each kind of storage takes it.
-
-The clients wait without end by default, or half a minute, so that a storage that hangs would hold every request.
-"""
 
 
 def _general_limit() -> str:
@@ -59,17 +42,19 @@ def init_app(app: Flask, settings: Settings) -> None:
     If the storage cannot be reached, each worker counts separately, so that requests are neither all refused nor
     all allowed.
 
-    Raises ``SettingsError`` for a kind of storage whose timeouts are not known, and if its client library is not
-    installed.
+    Raises ``SettingsError`` for an address of no known kind, and if the client library of its kind is not installed.
     """
-    kind = settings.rate_limit_storage.partition(":")[0]
-    if kind not in _TIMEOUTS:
-        raise SettingsError([f"AUTHAPP_RATE_LIMIT_STORAGE must be of one of the kinds {', '.join(_TIMEOUTS)}."])
-    app.config.update(RATELIMIT_STORAGE_URI=settings.rate_limit_storage, RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True)
-    app.config["RATELIMIT_STORAGE_OPTIONS"] = _TIMEOUTS[kind] | app.config.get("RATELIMIT_STORAGE_OPTIONS", {})
+    address = settings.rate_limit_storage
+    try:
+        options = client_timeouts(address)
+    except ValueError as error:
+        raise SettingsError([f"AUTHAPP_RATE_LIMIT_STORAGE {error}"]) from None
+    app.config.update(RATELIMIT_STORAGE_URI=address, RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True)
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = options | app.config.get("RATELIMIT_STORAGE_OPTIONS", {})
     try:
         limiter.init_app(app)
     except ConfigurationError:
+        kind = address.partition(":")[0]
         raise SettingsError(
             [f"AUTHAPP_RATE_LIMIT_STORAGE needs the client of {kind}://, which is not installed: pip install {kind}."]
         ) from None

@@ -14,6 +14,7 @@ from environs import Env, FileAwareEnv
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from authapp.config.rate_limit_storages import client_timeouts
 from authapp.config.rate_limits import RateLimit
 from authapp.database.connect import problem_of_options
 from authapp.registry import Registry
@@ -37,9 +38,6 @@ _NOT_FROM_FILES = {
 
 _OF_KUBERNETES = r"_SERVICE_(HOST|PORT(_\w+)?)|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
 """The ends of the variables that Kubernetes sets in every pod for a service, such as one named ``authapp``."""
-
-_STORAGES = r"(memory|(redis|valkey)(s|\+cluster|\+sentinel|\+unix)?|memcached|mongodb)://"
-"""The kinds of storage that Flask-Limiter supports; ``api/limiter.py`` has timeouts for each."""
 
 _MAX_REQUESTS = 1_000_000
 _MAX_WINDOW = 86_400
@@ -121,10 +119,12 @@ class EnvironmentReader:
 
     def storage(self, name: str, default: str) -> Any:
         """Read the address of a storage for Flask-Limiter; empty means that there is none."""
-        value = self._read(_variable(name), lambda: default)
-        if value and not re.match(_STORAGES, value):
-            self.problems.append(f"{_variable(name)} must be an address such as memory:// or redis://host:6379.")
-        return value
+
+        def parse(text: str) -> str:
+            client_timeouts(text)
+            return text
+
+        return self._read(_variable(name), lambda: default, parse)
 
     def required(self, name: str, development: str) -> Any:
         """Read text that is required in production; in development the default is ``development``."""
