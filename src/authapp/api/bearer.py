@@ -7,7 +7,6 @@ from flask import Request
 
 from authapp.errors import TokenInvalid
 
-_BLANKS = re.compile("[ \t]+")
 _COMPACT_JWS = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -21,9 +20,10 @@ def bearer_token(request: Request) -> str | None:
 
     Raises ``TokenInvalid`` if there is more than one token, or if it contains invalid characters.
     """
-    # Split at spaces and tabs only, as proxies do. str.split() would also split at other Unicode white space.
+    # At spaces and tabs only, as proxies do: str.split() would also split at other Unicode white space. And without a
+    # regular expression, which takes ten times as long to find them: this is done in every protected request.
     header: str = request.environ.get("HTTP_AUTHORIZATION", "")
-    scheme, *credentials = _BLANKS.split(header.strip(" \t"))
+    scheme, *credentials = [part for part in header.replace("\t", " ").split(" ") if part] or [""]
     if scheme.lower() != "bearer" or not credentials:
         return None
     if len(credentials) > 1:
