@@ -31,6 +31,9 @@ HEADERS = {
     "bEaReR\t{} ": True,
     "Bearer {0} {0}": False,
     "Bearer {0},{0}": False,
+    # White space to Python, but not to HTTP.
+    "Bearer\x85{}": False,
+    "Bearer\xa0{}": False,
     "Bearer": False,
     "Basic {}": False,
     "{}": False,
