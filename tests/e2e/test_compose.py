@@ -160,6 +160,13 @@ def variables_of(service: dict[str, Any], secrets: Path) -> dict[str, str]:
     return {name: paths.get(value, value) for name, value in service["environment"].items()}
 
 
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("secrets")
+    make_secrets(folder)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("name", "role"),
     [
@@ -171,22 +178,21 @@ def variables_of(service: dict[str, Any], secrets: Path) -> dict[str, str]:
         ("prune-audit", "authapp_audit"),
     ],
 )
-def test_a_command_in_a_container_finds_the_settings_in_its_environment(name: str, role: str, tmp_path: Path) -> None:
-    make_secrets(tmp_path)
+def test_a_command_in_a_container_finds_the_settings_in_its_environment(name: str, role: str, secrets: Path) -> None:
     program = "from authapp.extension import load_settings as load; print(load().database_url, load().encryption_keys)"
     found = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=variables_of(composed()["services"][name], tmp_path),
+        cwd=secrets,
+        env=variables_of(composed()["services"][name], secrets),
         capture_output=True,
         text=True,
     )
 
     assert found.returncode == 0, found.stderr
     address, keys = found.stdout.split(maxsplit=1)
-    assert keys.strip() == (tmp_path / "encryption-keys.json").read_text().strip()
+    assert keys.strip() == (secrets / "encryption-keys.json").read_text().strip()
     url = make_url(address)
-    password = (tmp_path / f"{role.removeprefix('authapp_')}-password").read_text().strip()
+    password = (secrets / f"{role.removeprefix('authapp_')}-password").read_text().strip()
     assert (url.username, url.password, url.database) == (role, password, "authapp")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from databases import Databases
 from e2e.clients import clients
-from e2e.processes import Server, environment, flask
+from e2e.processes import START, Server, environment, flask
 from e2e.trouble import LOGOUT, PING, Tokens, in_service, judge, judge_logouts, wait
 from factories import PASSWORD
 
@@ -28,7 +28,7 @@ def workers(server: Server) -> list[psutil.Process]:
     return psutil.Process(server.process.pid).children()
 
 
-def until(happened: Callable[[], bool], explain: Callable[[], str], seconds: float = 30) -> None:
+def until(happened: Callable[[], bool], explain: Callable[[], str], seconds: float = START) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, explain()
