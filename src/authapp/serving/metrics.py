@@ -19,7 +19,7 @@ from typing import Any
 from prometheus_client import values
 from prometheus_client.multiprocess import mark_process_dead
 
-from authapp.serving.traces import METHODS
+from authapp.serving.known_requests import METHODS
 from authapp.shared_names import CODE, ROUTE
 
 RESERVED = 1 << 20
