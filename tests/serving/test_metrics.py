@@ -2,7 +2,12 @@
 
 import os
 import re
+import signal
 import socket
+import subprocess
+import sys
+import textwrap
+import time
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,9 +27,10 @@ from authapp.domain.database_metrics import gauge
 from authapp.domain.services import Services
 from authapp.models import BlocklistedToken, User
 from authapp.serving import database_metrics, metrics, metrics_port
+from authapp.serving.metrics_folder import MetricsFolder
 from conftest import dispose
 from databases import Databases
-from serving.running import printed
+from serving.running import environment, printed
 from settings import settings
 
 
@@ -87,7 +93,7 @@ def test_a_full_disk_ends_no_worker(tmp_path: Path) -> None:
 def test_a_folder_of_somebody_else_is_not_written_to(tmp_path: Path) -> None:
     """With one that links to other files, the workers would overwrite those."""
     folder = tmp_path / "metrics"
-    port = metrics_port.MetricsPort(socket.socket(), str(folder), (os.geteuid(), os.getegid()))
+    port = SimpleNamespace(folder=MetricsFolder(str(folder), (os.geteuid(), os.getegid())))
     logged: list[str] = []
     server = SimpleNamespace(
         WORKERS={}, metrics_port=port, log=SimpleNamespace(warning=lambda *words: logged.append(words[0]))
@@ -107,10 +113,46 @@ def test_a_folder_of_somebody_else_is_not_written_to(tmp_path: Path) -> None:
     assert not counts()
     folder.unlink()
     folder.mkdir(0o700)
-    server.metrics_port = metrics_port.MetricsPort(port.listener, str(folder), (os.geteuid() + 1, os.getegid()))
+    port.folder = MetricsFolder(str(folder), (os.geteuid() + 1, os.getegid()))
     assert not counts()
     assert len(logged) == 3
-    port.listener.close()
+
+
+def test_a_folder_is_removed_by_the_next_program_when_no_process_of_its_own_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a SIGKILL of a container whose ``/tmp`` outlives it; and not under a worker that goes on."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    program = """
+        import os, signal
+        from authapp.serving.metrics_folder import MetricsFolder
+        folder = MetricsFolder.make((os.geteuid(), os.getegid()))
+        print(folder.path, flush=True)
+        if worker := os.fork():
+            print(worker, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.close(1)
+        signal.pause()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    master = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, text=True, check=False)
+    path, worker = master.stdout.split()
+    make = (
+        "import os; from authapp.serving.metrics_folder import MetricsFolder as F; F.make((os.geteuid(), os.getegid()))"
+    )
+    foreign = tmp_path / "authapp-metrics-link"
+    foreign.symlink_to(tmp_path)
+    try:
+        printed(make)
+        assert Path(path).is_dir(), "a worker still counts there"
+    finally:
+        os.kill(int(worker), signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while Path(path).exists():  # the worker may take a moment to end
+        assert time.monotonic() < deadline
+        printed(make)
+    assert foreign.is_symlink()
+    assert len(list(tmp_path.glob("authapp-metrics-*"))) == 2, "and that of the last"
 
 
 def test_while_the_database_is_away_the_metrics_say_so(app: Flask) -> None:
@@ -181,7 +223,7 @@ def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
 
         old = subprocess.Popen(["sleep", "20"], stdout=-3, stderr=-3)
         os.environ |= {"AUTHAPP_METRICS": "on", "AUTHAPP_METRICS_BIND": "127.0.0.1:0", "GUNICORN_PID": str(old.pid)}
-        server = SimpleNamespace(log=SimpleNamespace(info=print), cfg=SimpleNamespace(uid=-1, gid=-1))
+        server = SimpleNamespace(log=SimpleNamespace(info=print), cfg=SimpleNamespace(uid=-1, gid=-1, address=[]))
         metrics_port.on_starting(server)
         address = server.metrics_port.listener.getsockname()
         metrics_port.TAKEOVER_SECONDS = 0.05
@@ -195,6 +237,29 @@ def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
         metrics_port.on_exit(server)
     """
     assert printed(program).splitlines()[-2:] == ["while it runs: False", "afterwards: True"]
+
+
+def a_server(*addresses: Any) -> Any:
+    """Return what the hook reads of gunicorn's arbiter, whose API has these addresses."""
+    return SimpleNamespace(cfg=SimpleNamespace(uid=os.geteuid(), gid=os.getegid(), address=list(addresses)))
+
+
+def test_a_port_that_is_taken_while_the_program_is_upgraded_is_logged() -> None:
+    program = """
+        import errno, logging, os
+        from types import SimpleNamespace
+        import gevent
+        from authapp.serving.metrics_port import MetricsPort
+
+        def listen():
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+        logging.basicConfig()
+        MetricsPort(SimpleNamespace(listen=listen), None).serve(print)
+        gevent.sleep(0.1)
+    """
+    (logged,) = printed(program, "stderr").splitlines()
+    assert logged.endswith("no scrape is answered, because nothing can listen at the port: Address already in use")
 
 
 def by_table(app: Flask, name: str) -> dict[str, float]:
@@ -270,4 +335,12 @@ def test_a_port_that_another_service_has_stops_the_start(monkeypatch: pytest.Mon
         monkeypatch.setenv("AUTHAPP_METRICS", "on")
         monkeypatch.setenv("AUTHAPP_METRICS_BIND", bind)
         with pytest.raises(SystemExit, match=f"AUTHAPP_METRICS_BIND={bind}: Address already in use"):
-            metrics_port.on_starting(SimpleNamespace())
+            metrics_port.on_starting(a_server())
+
+
+@pytest.mark.parametrize("api", ["127.0.0.1", "0.0.0.0", "::"])
+def test_a_port_that_the_api_has_stops_the_start(monkeypatch: pytest.MonkeyPatch, api: str) -> None:
+    monkeypatch.setenv("AUTHAPP_METRICS", "on")
+    monkeypatch.setenv("AUTHAPP_METRICS_BIND", "127.0.0.1:8000")
+    with pytest.raises(SystemExit, match="is the address of the API"):
+        metrics_port.on_starting(a_server("unix:/run/a", (api, 8000)))
