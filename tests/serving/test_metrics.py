@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 from prometheus_client.metrics_core import Metric
-from sqlalchemy import MetaData, Table, create_engine, text
+from sqlalchemy import MetaData, Table, create_engine, delete, text
 
 from authapp import clock, create_app
 from authapp.config import Settings, normalised_database_url
@@ -25,7 +25,7 @@ from authapp.database.session import db, transaction
 from authapp.domain import database_metrics as readings
 from authapp.domain.database_metrics import gauge
 from authapp.domain.services import Services
-from authapp.models import BlocklistedToken, User
+from authapp.models import BlocklistedToken, OutgoingMail, User
 from authapp.serving import database_metrics, metrics, metrics_port
 from authapp.serving.metrics_folder import MetricsFolder
 from conftest import dispose
@@ -183,6 +183,38 @@ def test_a_table_that_is_locked_takes_no_other_reading_with_it(databases: Databa
     assert read["authapp_database_up"][0].value == 1
     assert read["authapp_mail_queue"][0].value == 0
     assert "authapp_table_rows" not in read
+
+
+def test_mails_are_overdue_when_nothing_sends_them_and_not_when_the_server_refuses_one_for_now(app: Flask) -> None:
+    now = clock.now()
+
+    def overdue(*, attempts: int, is_claimed: bool, due_for: int) -> int:
+        with app.app_context(), transaction() as session:
+            session.execute(delete(OutgoingMail))
+            for more in (0, 30):  # one more, whose turn is later
+                mail = {"kind": "reset_password", "context": {}, "created_at": now - timedelta(hours=1)}
+                claim = {"claimed_until": now if is_claimed else None, "attempts": attempts}
+                session.add(
+                    OutgoingMail(**mail, **claim, next_attempt_at=now - timedelta(seconds=due_for - more), id=uuid4())
+                )
+        read = {each.name: each.samples[0].value for each in database_metrics.read(app)}
+        assert read["authapp_mail_queue"] == 2
+        return round(read["authapp_mail_overdue_seconds"], -2)
+
+    assert overdue(attempts=3, is_claimed=False, due_for=-900) == 0, "it is tried again later"
+    assert overdue(attempts=3, is_claimed=False, due_for=900) == 900
+    assert overdue(attempts=3, is_claimed=True, due_for=900) == 900
+    # Where the server refuses the sender, it stops at each mail in turn, which is deferred and counts no attempt.
+    assert overdue(attempts=0, is_claimed=False, due_for=-20) == 3600
+    assert overdue(attempts=1, is_claimed=True, due_for=10) == 3600
+
+
+@pytest.mark.verified
+def test_the_mail_whose_turn_is_next_is_found_by_an_index(app: Flask) -> None:
+    with app.app_context(), transaction():
+        db.session.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = db.session.scalars(text("EXPLAIN SELECT * FROM outgoing_mail ORDER BY next_attempt_at LIMIT 1")).all()
+    assert "Index Scan using ix_outgoing_mail_next_attempt_at" in plan[1]
 
 
 def test_mails_that_any_process_has_given_up_lately_are_counted(databases: Databases) -> None:

@@ -101,9 +101,9 @@ class RequestMetrics:
             metrics.AUDIT_EVENTS.labels(event_type)
         for kind in (*mail_kinds, "unknown"):
             for outcome in MailOutcome:
-                metrics.MAILS.labels(kind, outcome)
-        for path in ("fast_path", "session"):
-            metrics.DATABASE_WAIT_SECONDS.labels(path)
+                metrics.MAIL_ATTEMPTS.labels(kind, outcome)
+        for via in ("fast_path", "session"):
+            metrics.DATABASE_WAIT_SECONDS.labels(via)
         self.connections_tracked = metrics.HTTP_CONNECTIONS.track_inprogress()
         self._series: dict[tuple[str, str, str, str], tuple[Any, Any]] = {}
 
