@@ -123,10 +123,12 @@ sbom: requirements/sbom.txt requirements/base.txt ## List the Python packages of
 	$(SBOM)/bin/cyclonedx-py requirements requirements/base.txt --output-reproducible --validate -o $(SBOM)/authapp.cdx.json
 
 # Kept in the file: everybody builds on the same base, and a new one is a change to look at.
-base: ## Write the digest of the base image, as its registry has it now, into the Dockerfile (needs docker)
-	@base="$$(sed -n 's/^ARG BASE=\([^@]*\).*/\1/p' deploy/docker/Dockerfile)"; \
-	digest="$$(docker buildx imagetools inspect "$$base" --format '{{.Manifest.Digest}}')"; \
-	sed -i "s/^ARG BASE=.*/ARG BASE=$$base@$$digest/" deploy/docker/Dockerfile
+base: ## Write the digests of the base images, as their registry has them now, into the Dockerfiles (needs docker)
+	@for file in deploy/docker/Dockerfile deploy/pgbouncer/Dockerfile; do \
+		base="$$(sed -n 's/^ARG BASE=\([^@]*\).*/\1/p' "$$file")"; \
+		digest="$$(docker buildx imagetools inspect "$$base" --format '{{.Manifest.Digest}}')"; \
+		sed -i "s/^ARG BASE=.*/ARG BASE=$$base@$$digest/" "$$file"; \
+	done
 
 clean: ## Remove what was made, but not instance/, which holds data
 	rm -rf .venv node_modules clients/js/dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build src/*.egg-info

@@ -1,18 +1,21 @@
 """The chart of deploy/helm: Helm accepts it, Kubernetes would, and a mistake in the values is refused in words."""
 
 import json
+import re
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from authapp.serving.metrics import RESERVED
 from authapp.serving.settings import graceful_timeout
 from helm_charts import (
     CHART,
     LITTLE,
     MAIL,
     NEEDED,
+    ROOT,
     VARIANTS,
     WORKERS_SEND,
     Values,
@@ -86,6 +89,10 @@ def test_everything_that_is_missing_is_said_at_once() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"metrics": {"port": 8000}}, "metrics.port is 8000, which is the port of the API"),
+        ({"settings": {"AUTHAPP_DATABASE_POOL_SIZE": "08"}}, "/settings/AUTHAPP_DATABASE_POOL_SIZE"),
+        ({"settings": {"AUTHAPP_TRUSTED_PROXIES": "01"}}, "/settings/AUTHAPP_TRUSTED_PROXIES"),
+        ({"settings": {"AUTHAPP_MAIL_TIMEOUT": "3e2"}}, "/settings/AUTHAPP_MAIL_TIMEOUT"),
         ({"setings": {}}, "'setings' not allowed"),
         ({"metrics": {"podmonitor": {}}}, "'podmonitor' not allowed"),
         ({"settings": {"AUTHAPP_ISUER": "x"}}, "'AUTHAPP_ISUER' not allowed"),
@@ -115,7 +122,7 @@ def test_values_that_cannot_be_meant_are_refused(values: Values, said: str) -> N
 
 @pytest.mark.parametrize(("replicas", "fits"), [(4, True), (5, False)])
 def test_pods_that_could_need_more_connections_than_there_are_are_refused(replicas: int, fits: bool) -> None:
-    # Two more while pods are replaced; each has two pools of 4 in 2 workers. Then what sends, and what prunes.
+    # Two more while pods are replaced; each has two pools of 4 in 2 workers. Then the mail sender and a prune job.
     limit = (4 + 2) * 2 * 2 * 4 + 2 * 2 * 4
     done = helm("template", NEEDED, {"autoscaling": {"maxReplicas": replicas}, "databaseConnectionLimit": limit})
     assert (done.returncode == 0) == fits
@@ -172,7 +179,7 @@ def test_who_reaches_what() -> None:
     assert asks == {component: {53, 5432} for component in ("prune", "audit-prune", "migrate")}
 
 
-def test_what_sends_mail_reaches_the_mail_server_and_what_serves_does_not() -> None:
+def test_the_mail_sender_reaches_the_mail_server_and_the_api_does_not() -> None:
     policies = network_policies(render(MAIL))
     mail = {"protocol": "TCP", "port": 587}
     asks = {name for name, policy in policies.items() if any(mail in rule["ports"] for rule in policy["egress"])}
@@ -227,6 +234,34 @@ def test_a_pod_that_stops_has_time_for_what_it_does() -> None:
     spec = pod_of(one(render(), "Deployment"))["spec"]
     before = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert spec["terminationGracePeriodSeconds"] >= before + graceful_timeout + 5
+
+
+@pytest.mark.parametrize("timeout", ["1", "20", "59.9", "299.5"])
+def test_a_mail_that_is_on_its_way_is_finished_and_its_sender_not_taken_for_one_that_hangs(timeout: str) -> None:
+    spec = pod_of(one(render(MAIL, {"settings": {"AUTHAPP_MAIL_TIMEOUT": timeout}}), "Deployment", "authapp-mail"))[
+        "spec"
+    ]
+    # It may take the time for the connection, and as much for itself.
+    longest = 2 * float(timeout)
+    assert spec["terminationGracePeriodSeconds"] >= longest + 10
+    (minutes,) = re.findall(r"-mmin -(\d+)", str(spec["containers"][0]["livenessProbe"]))
+    assert 60 * int(minutes) >= longest + 60
+
+
+@pytest.mark.parametrize("workers", [1, 30])
+def test_there_is_room_for_what_the_workers_count_and_for_those_of_a_reload(workers: int) -> None:
+    spec = pod_of(one(render({"workers": workers, "databaseConnectionLimit": 10_000}), "Deployment"))["spec"]
+    (tmp,) = (each["emptyDir"]["sizeLimit"] for each in spec["volumes"] if each["name"] == "tmp")
+    assert int(tmp.removesuffix("Mi")) << 20 >= 2 * workers * 3 * RESERVED
+
+
+def test_a_restart_is_of_every_pod_that_reads_the_secrets_when_it_starts() -> None:
+    selector = "app.kubernetes.io/instance"
+    deployments = [each for each in render(MAIL) if each["kind"] == "Deployment"]
+    assert [each["metadata"]["labels"][selector] for each in deployments] == ["authapp"] * 2
+    for page in (CHART / "templates" / "NOTES.txt", ROOT / "docs" / "kubernetes.md"):
+        (command,) = re.findall(r"kubectl .*rollout restart.*", page.read_text())
+        assert f" deployment --selector {selector}=" in command
 
 
 @pytest.mark.parametrize("seconds", [50, 120])

@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
-DOCKERFILE = (Path(__file__).resolve().parent.parent / "deploy" / "docker" / "Dockerfile").read_text()
+import pytest
+
+DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
+DOCKERFILE = (DEPLOY / "docker" / "Dockerfile").read_text()
 
 
 def test_the_image_runs_as_any_uid() -> None:
@@ -16,6 +19,12 @@ def test_the_image_runs_as_any_uid() -> None:
     assert "--chown" not in final, "whoever runs it owns nothing"
 
 
-def test_both_stages_are_of_one_base_whose_digest_if_there_is_one_is_whole() -> None:
-    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${BASE}", "${BASE}"]
-    assert re.search(r"^ARG BASE=python:3\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?$", DOCKERFILE, re.MULTILINE)
+@pytest.mark.parametrize(
+    ("folder", "base", "stages"), [("docker", r"python:3\.\d+-slim-\w+", 2), ("pgbouncer", r"debian:\w+-slim", 1)]
+)
+def test_each_stage_is_of_one_base_whose_digest_if_there_is_one_is_whole(folder: str, base: str, stages: int) -> None:
+    dockerfile = (DEPLOY / folder / "Dockerfile").read_text()
+    assert re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE) == ["${BASE}"] * stages
+    assert re.search(rf"^ARG BASE={base}(@sha256:[0-9a-f]{{64}})?$", dockerfile, re.MULTILINE)
+    makefile = (DEPLOY.parent / "Makefile").read_text()
+    assert f" deploy/{folder}/Dockerfile" in makefile.partition("\nbase:")[2].partition("\n\n")[0]

@@ -24,12 +24,12 @@ HTTP_CONNECTIONS = Gauge(
 DATABASE_STATEMENTS = Counter(
     "authapp_database_statements_total",
     "Statements sent to PostgreSQL: prepared ones of the fast path, and those of SQLAlchemy.",
-    ["path"],
+    ["via"],
 )
 DATABASE_WAIT_SECONDS = Histogram(
     "authapp_database_connection_wait_seconds",
     "Waits for a connection while all were in use; those that were free at once are not counted.",
-    ["path"],
+    ["via"],
     buckets=(0.001, 0.01, 0.1, 0.5, 1, 2.5),
 )
 DATABASE_UNAVAILABLE = Counter(
@@ -47,6 +47,6 @@ HASHES_REFUSED = Counter(
 AUDIT_EVENTS = Counter(
     "authapp_audit_events_total", "Audit events recorded, by type: logins, refusals, refreshes, reuse.", ["type"]
 )
-MAILS = Counter(
-    "authapp_mail_sent_total", "Attempts to send a mail, by its kind and what became of it.", ["kind", "outcome"]
+MAIL_ATTEMPTS = Counter(
+    "authapp_mail_attempts_total", "Attempts to send a mail, by its kind and what became of it.", ["kind", "outcome"]
 )

@@ -203,6 +203,14 @@ def test_every_service_of_ours_is_in_the_test_above_and_something_prunes() -> No
     assert "flask audit prune --older-than" in services["prune-audit"]["command"][-1]
 
 
+@pytest.mark.parametrize("name", ["node1", "node2"])
+def test_a_node_may_write_where_its_workers_count_and_where_their_heartbeats_are(name: str) -> None:
+    service = composed()["services"][name]
+    assert service["read_only"]
+    assert service["tmpfs"] == ["/tmp"]
+    assert service["command"][service["command"].index("--worker-tmp-dir") + 1] == "/dev/shm", "the runtime's own tmpfs"
+
+
 def test_a_service_sends_what_the_nodes_do_not_and_another_catches_it() -> None:
     services = composed()["services"]
     variables = services["node1"]["environment"]

@@ -68,7 +68,7 @@ class Pods:
             "authapp": {"database-url": addresses["serves"], "jwt-keys.json": KEYS, "mail-url": "smtp://127.0.0.1:1"},
             "authapp-owner": {"database-url": addresses["owns"]},
             "authapp-audit": {"database-url": addresses["audits"]},
-            "grants": {"grants.sql": one(objects, "ConfigMap", "authapp-grants")["data"]["grants.sql"]},
+            "grants": one(objects, "ConfigMap", "authapp-grants")["data"],
         }.items():
             (folder / mount).mkdir()
             for name, text in files.items():
@@ -176,7 +176,7 @@ def test_a_release_migrates_and_serves_as_any_uid_on_a_read_only_file_system(
             cursor.execute("DELETE FROM audit_events")
 
 
-def test_the_probe_of_what_sends_mail_sees_whether_it_goes_on(databases: Databases, tmp_path: Path) -> None:
+def test_the_probe_of_the_mail_sender_sees_whether_it_goes_on(databases: Databases, tmp_path: Path) -> None:
     probes = dict(containers(render(MAIL)))["authapp-mail/mail"]
     with databases.migrated() as url:
         release = Pods(tmp_path, dict.fromkeys(ROLES, url), render(MAIL))

@@ -186,17 +186,17 @@ def test_the_state_of_the_database_is_read_when_it_is_asked_for(metrics: Metrics
     assert metrics.value("authapp_database_up") == 1
     assert metrics.value("authapp_mail_queue") == 0
     assert metrics.value("authapp_table_bytes", table="users") > 0
-    assert metrics.value("authapp_database_statements_total", path="fast_path") > 0
-    assert metrics.value("authapp_database_statements_total", path="session") > 0
+    assert metrics.value("authapp_database_statements_total", via="fast_path") > 0
+    assert metrics.value("authapp_database_statements_total", via="session") > 0
 
 
 def test_what_alerts_ask_for_is_there_before_it_happens(metrics: Metrics) -> None:
     """Of a counter that begins with its first event, Prometheus does not see that it rose."""
     text = metrics.get().text
     for series in (
-        'authapp_mail_sent_total{kind="reset_password",outcome="failed"} 0.0',
-        'authapp_mail_sent_total{kind="unknown",outcome="dropped"} 0.0',
-        'authapp_database_connection_wait_seconds_sum{path="fast_path"} 0.0',
+        'authapp_mail_attempts_total{kind="reset_password",outcome="failed"} 0.0',
+        'authapp_mail_attempts_total{kind="unknown",outcome="dropped"} 0.0',
+        'authapp_database_connection_wait_seconds_sum{via="fast_path"} 0.0',
         'authapp_audit_events_total{type="refresh_token.reused"}',
         "authapp_password_hashes_refused_total 0.0",
     ):

@@ -2,7 +2,12 @@
 
 import os
 import re
+import signal
 import socket
+import subprocess
+import sys
+import textwrap
+import time
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +17,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 from prometheus_client.metrics_core import Metric
-from sqlalchemy import MetaData, Table, create_engine, text
+from sqlalchemy import MetaData, Table, create_engine, delete, text
 
 from authapp import clock, create_app
 from authapp.config import Settings, normalised_database_url
@@ -20,11 +25,12 @@ from authapp.database.session import db, transaction
 from authapp.domain import database_metrics as readings
 from authapp.domain.database_metrics import gauge
 from authapp.domain.services import Services
-from authapp.models import BlocklistedToken, User
+from authapp.models import BlocklistedToken, OutgoingMail, User
 from authapp.serving import database_metrics, metrics, metrics_port
+from authapp.serving.metrics_folder import MetricsFolder
 from conftest import dispose
 from databases import Databases
-from serving.running import printed
+from serving.running import environment, printed
 from settings import settings
 
 
@@ -87,7 +93,7 @@ def test_a_full_disk_ends_no_worker(tmp_path: Path) -> None:
 def test_a_folder_of_somebody_else_is_not_written_to(tmp_path: Path) -> None:
     """With one that links to other files, the workers would overwrite those."""
     folder = tmp_path / "metrics"
-    port = metrics_port.MetricsPort(socket.socket(), str(folder), (os.geteuid(), os.getegid()))
+    port = SimpleNamespace(folder=MetricsFolder(str(folder), (os.geteuid(), os.getegid())))
     logged: list[str] = []
     server = SimpleNamespace(
         WORKERS={}, metrics_port=port, log=SimpleNamespace(warning=lambda *words: logged.append(words[0]))
@@ -107,10 +113,46 @@ def test_a_folder_of_somebody_else_is_not_written_to(tmp_path: Path) -> None:
     assert not counts()
     folder.unlink()
     folder.mkdir(0o700)
-    server.metrics_port = metrics_port.MetricsPort(port.listener, str(folder), (os.geteuid() + 1, os.getegid()))
+    port.folder = MetricsFolder(str(folder), (os.geteuid() + 1, os.getegid()))
     assert not counts()
     assert len(logged) == 3
-    port.listener.close()
+
+
+def test_a_folder_is_removed_by_the_next_program_when_no_process_of_its_own_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a SIGKILL of a container whose ``/tmp`` outlives it; and not under a worker that goes on."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    program = """
+        import os, signal
+        from authapp.serving.metrics_folder import MetricsFolder
+        folder = MetricsFolder.make((os.geteuid(), os.getegid()))
+        print(folder.path, flush=True)
+        if worker := os.fork():
+            print(worker, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.close(1)
+        signal.pause()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    master = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, text=True, check=False)
+    path, worker = master.stdout.split()
+    make = (
+        "import os; from authapp.serving.metrics_folder import MetricsFolder as F; F.make((os.geteuid(), os.getegid()))"
+    )
+    foreign = tmp_path / "authapp-metrics-link"
+    foreign.symlink_to(tmp_path)
+    try:
+        printed(make)
+        assert Path(path).is_dir(), "a worker still counts there"
+    finally:
+        os.kill(int(worker), signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while Path(path).exists():  # the worker may take a moment to end
+        assert time.monotonic() < deadline
+        printed(make)
+    assert foreign.is_symlink()
+    assert len(list(tmp_path.glob("authapp-metrics-*"))) == 2, "and that of the last"
 
 
 def test_while_the_database_is_away_the_metrics_say_so(app: Flask) -> None:
@@ -141,6 +183,38 @@ def test_a_table_that_is_locked_takes_no_other_reading_with_it(databases: Databa
     assert read["authapp_database_up"][0].value == 1
     assert read["authapp_mail_queue"][0].value == 0
     assert "authapp_table_rows" not in read
+
+
+def test_mails_are_overdue_when_nothing_sends_them_and_not_when_the_server_refuses_one_for_now(app: Flask) -> None:
+    now = clock.now()
+
+    def overdue(*, attempts: int, is_claimed: bool, due_for: int) -> int:
+        with app.app_context(), transaction() as session:
+            session.execute(delete(OutgoingMail))
+            for more in (0, 30):  # one more, whose turn is later
+                mail = {"kind": "reset_password", "context": {}, "created_at": now - timedelta(hours=1)}
+                claim = {"claimed_until": now if is_claimed else None, "attempts": attempts}
+                session.add(
+                    OutgoingMail(**mail, **claim, next_attempt_at=now - timedelta(seconds=due_for - more), id=uuid4())
+                )
+        read = {each.name: each.samples[0].value for each in database_metrics.read(app)}
+        assert read["authapp_mail_queue"] == 2
+        return round(read["authapp_mail_overdue_seconds"], -2)
+
+    assert overdue(attempts=3, is_claimed=False, due_for=-900) == 0, "it is tried again later"
+    assert overdue(attempts=3, is_claimed=False, due_for=900) == 900
+    assert overdue(attempts=3, is_claimed=True, due_for=900) == 900
+    # Where the server refuses the sender, it stops at each mail in turn, which is deferred and counts no attempt.
+    assert overdue(attempts=0, is_claimed=False, due_for=-20) == 3600
+    assert overdue(attempts=1, is_claimed=True, due_for=10) == 3600
+
+
+@pytest.mark.verified
+def test_the_mail_whose_turn_is_next_is_found_by_an_index(app: Flask) -> None:
+    with app.app_context(), transaction():
+        db.session.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = db.session.scalars(text("EXPLAIN SELECT * FROM outgoing_mail ORDER BY next_attempt_at LIMIT 1")).all()
+    assert "Index Scan using ix_outgoing_mail_next_attempt_at" in plan[1]
 
 
 def test_mails_that_any_process_has_given_up_lately_are_counted(databases: Databases) -> None:
@@ -181,7 +255,7 @@ def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
 
         old = subprocess.Popen(["sleep", "20"], stdout=-3, stderr=-3)
         os.environ |= {"AUTHAPP_METRICS": "on", "AUTHAPP_METRICS_BIND": "127.0.0.1:0", "GUNICORN_PID": str(old.pid)}
-        server = SimpleNamespace(log=SimpleNamespace(info=print), cfg=SimpleNamespace(uid=-1, gid=-1))
+        server = SimpleNamespace(log=SimpleNamespace(info=print), cfg=SimpleNamespace(uid=-1, gid=-1, address=[]))
         metrics_port.on_starting(server)
         address = server.metrics_port.listener.getsockname()
         metrics_port.TAKEOVER_SECONDS = 0.05
@@ -195,6 +269,29 @@ def test_while_the_program_is_upgraded_the_old_one_answers() -> None:
         metrics_port.on_exit(server)
     """
     assert printed(program).splitlines()[-2:] == ["while it runs: False", "afterwards: True"]
+
+
+def a_server(*addresses: Any) -> Any:
+    """Return what the hook reads of gunicorn's arbiter, whose API has these addresses."""
+    return SimpleNamespace(cfg=SimpleNamespace(uid=os.geteuid(), gid=os.getegid(), address=list(addresses)))
+
+
+def test_a_port_that_is_taken_while_the_program_is_upgraded_is_logged() -> None:
+    program = """
+        import errno, logging, os
+        from types import SimpleNamespace
+        import gevent
+        from authapp.serving.metrics_port import MetricsPort
+
+        def listen():
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+        logging.basicConfig()
+        MetricsPort(SimpleNamespace(listen=listen), None).serve(print)
+        gevent.sleep(0.1)
+    """
+    (logged,) = printed(program, "stderr").splitlines()
+    assert logged.endswith("no scrape is answered, because nothing can listen at the port: Address already in use")
 
 
 def by_table(app: Flask, name: str) -> dict[str, float]:
@@ -270,4 +367,12 @@ def test_a_port_that_another_service_has_stops_the_start(monkeypatch: pytest.Mon
         monkeypatch.setenv("AUTHAPP_METRICS", "on")
         monkeypatch.setenv("AUTHAPP_METRICS_BIND", bind)
         with pytest.raises(SystemExit, match=f"AUTHAPP_METRICS_BIND={bind}: Address already in use"):
-            metrics_port.on_starting(SimpleNamespace())
+            metrics_port.on_starting(a_server())
+
+
+@pytest.mark.parametrize("api", ["127.0.0.1", "0.0.0.0", "::"])
+def test_a_port_that_the_api_has_stops_the_start(monkeypatch: pytest.MonkeyPatch, api: str) -> None:
+    monkeypatch.setenv("AUTHAPP_METRICS", "on")
+    monkeypatch.setenv("AUTHAPP_METRICS_BIND", "127.0.0.1:8000")
+    with pytest.raises(SystemExit, match="is the address of the API"):
+        metrics_port.on_starting(a_server("unix:/run/a", (api, 8000)))

@@ -21,7 +21,7 @@ SAMPLED, NOT_SAMPLED = f"00-{TRACE_ID}-{PARENT_ID}-01", f"00-{TRACE_ID}-{PARENT_
 
 
 def ping(api: Api, **headers: str) -> None:
-    api.client.get("/health/live", headers=headers)
+    api.client.get("/api/v1/ping", headers=headers)
 
 
 def test_a_traceparent_is_continued(api: Api, spans: Spans) -> None:

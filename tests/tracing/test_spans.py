@@ -1,16 +1,21 @@
 """The spans of requests, statements, mails and questions to other servers, and what is in none of them."""
 
+import gc
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask import Flask
 from opentelemetry.trace import SpanKind, StatusCode
 from psycopg2.extras import execute_values
-from sqlalchemy import text
+from sqlalchemy import MetaData, Table, insert, text
 from sqlalchemy.exc import DataError
 
 from authapp import public
+from authapp.database import traced_cursor
+from authapp.database.connect import DIALECT
+from authapp.database.fast_path import PreparedStatement
 from authapp.database.session import db, transaction
 from authapp.database.traced_cursor import describe
 from authapp.domain.http_client import HTTPClient, HTTPFailure, HTTPRequest
@@ -96,6 +101,13 @@ def test_the_scheme_is_the_one_that_trusted_proxies_say(spans: Spans, scheme: st
 
     ServerSpans(application)({"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http"}, lambda *_: None)
     assert dict(spans.named("GET").attributes or {})["url.scheme"] == recorded
+
+
+def test_health_probes_are_not_traced(api: Api, spans: Spans) -> None:
+    assert api.client.get("/health/ready", headers={"traceparent": CONTINUED}).status_code == 200
+    assert spans.all() == []
+    api.client.get("/healthy")
+    assert spans.named("GET")
 
 
 def test_statements_of_both_paths_are_spans(app: Flask, api: Api, spans: Spans) -> None:
@@ -184,7 +196,11 @@ def test_an_answer_500_is_an_error_of_the_span(
     ("statement", "summary"),
     [
         ("SELECT users.id FROM users JOIN sessions ON true WHERE name = 'FROM secrets'", "SELECT users sessions"),
-        ("WITH gone AS (DELETE FROM limits RETURNING 1) SELECT count(*) FROM gone", "DELETE limits"),
+        ("WITH gone AS (DELETE FROM roles RETURNING 1) SELECT count(*) FROM gone", "DELETE roles"),
+        ("INSERT INTO roles (name) VALUES (1) ON CONFLICT (name) DO UPDATE SET name = 2", "INSERT roles"),
+        ("WITH x AS \n(SELECT 1) SELECT 1 FROM x AS y, users WHERE a IS DISTINCT FROM b", "SELECT users"),
+        ("DELETE FROM user_roles USING users WHERE extract(epoch FROM created_at) > 1", "DELETE user_roles users"),
+        ("SELECT 1 FROM pg_class JOIN undeclared ON true", "SELECT"),
         ('INSERT INTO "audit_events" (id) SELECT 1 -- FROM secrets', "INSERT audit_events"),
         ("UPDATE ONLY users SET a = /* FROM secrets */ 1", "UPDATE users"),
         ("SELECT extract(year FROM now())", "SELECT"),
@@ -194,6 +210,24 @@ def test_an_answer_500_is_an_error_of_the_span(
 )
 def test_a_statement_is_called_by_what_it_does_to_which_tables(statement: str, summary: str) -> None:
     assert describe(statement)[0] == summary
+
+
+def test_each_statement_of_the_code_is_called_by_tables_that_there_are(app: Flask) -> None:
+    prepared = [each._prepare_and_execute for each in gc.get_objects() if isinstance(each, PreparedStatement)]
+    inserts = [str(insert(mapper.class_).compile(dialect=DIALECT)) for mapper in db.Model.registry.mappers]
+    assert len(prepared) > 10
+    for statement in (*prepared, *inserts):
+        _, *tables = describe(statement)[0].split()
+        assert tables, statement
+        assert set(tables) <= db.metadata.tables.keys()
+    assert {describe(each)[0] for each in inserts} == {f"INSERT {name}" for name in db.metadata.tables}
+
+
+def test_a_table_of_a_schema_is_called_by_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = MetaData()
+    Table("Notes", declared, schema="notes")
+    monkeypatch.setattr(traced_cursor, "db", SimpleNamespace(metadata=declared))
+    assert describe('SELECT a FROM notes."Notes" WHERE notes."Notes".a')[0] == "SELECT notes.Notes"
 
 
 def test_a_statement_that_psycopg2_has_filled_with_values_is_called_a_batch(app: Flask, spans: Spans) -> None:

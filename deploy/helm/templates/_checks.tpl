@@ -20,6 +20,7 @@ Deployment.
 {{- if not $v.ingress.host }}{{ $p = append $p "ingress.host is missing: set it to the host of settings.AUTHAPP_ISSUER." }}{{ end -}}
 {{- if eq (int (get $v.settings "AUTHAPP_TRUSTED_PROXIES")) 0 }}{{ $p = append $p "settings.AUTHAPP_TRUSTED_PROXIES is missing or 0, with an ingress: all clients would share one count of the limits. Set it to the number of proxies that set X-Forwarded-For." }}{{ end -}}
 {{- end -}}
+{{- if and $v.metrics.enabled (eq (int $v.metrics.port) 8000) }}{{ $p = append $p "metrics.port is 8000, which is the port of the API: set another one." }}{{ end -}}
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.http.from) }}{{ $p = append $p "networkPolicy.http.from is missing: name the proxy that may reach the API, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]." }}{{ end -}}
 {{- if and (include "authapp.hasMail" .) (not (get $v.settings "AUTHAPP_MAIL_FROM")) }}{{ $p = append $p "settings.AUTHAPP_MAIL_FROM is missing: the sender of the mails that secrets.serving.keys.AUTHAPP_MAIL_URL is for." }}{{ end -}}
 {{- if lt (int $v.terminationGracePeriodSeconds) (add (int $v.preStopSeconds) 35 | int) }}{{ $p = append $p (printf "terminationGracePeriodSeconds must be at least preStopSeconds and 35: gunicorn waits 30 s for requests in flight. It is %d." (int $v.terminationGracePeriodSeconds)) }}{{ end -}}
@@ -31,13 +32,18 @@ Deployment.
 {{- end }}
 
 {{/*
-The most connections at once: while pods are replaced, one is new and one is going; and what sends mail and what prunes are a
+The most connections at once: while pods are replaced, one is new and one is going; and the mail sender and a prune job are a
 process each.
 */}}
 {{- define "authapp.connections" -}}
 {{- $pods := int (ternary .Values.autoscaling.maxReplicas .Values.replicas .Values.autoscaling.enabled) -}}
 {{- $pools := mul 2 (get .Values.settings "AUTHAPP_DATABASE_POOL_SIZE" | default 8 | int) -}}
 {{- add (mul (add $pods 2) (int .Values.workers) $pools) (mul 2 $pools) -}}
+{{- end }}
+
+{{/* For how many seconds a mail may be on its way: AUTHAPP_MAIL_TIMEOUT is for the connection, and for the mail. */}}
+{{- define "authapp.mailSeconds" -}}
+{{- get .Values.settings "AUTHAPP_MAIL_TIMEOUT" | default 20 | float64 | mulf 2 | ceil | int -}}
 {{- end }}
 
 {{/* Not empty if mail can be sent. */}}

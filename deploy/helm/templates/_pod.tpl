@@ -78,9 +78,10 @@ volumeMounts: {{- include "authapp.volumeMounts" . | nindent 2 }}
 
 {{- define "authapp.volumes" -}}
 {{- $v := .root.Values -}}
-# The workers' heartbeats and the counts of the metrics: in memory, for they are written all the time.
+# The workers' heartbeats and the counts of the metrics: in memory, for they are written all the time. A worker counts in
+# 3 MiB, and during a reload the next one does so as well.
 - name: tmp
-  emptyDir: {medium: Memory, sizeLimit: 64Mi}
+  emptyDir: {medium: Memory, sizeLimit: {{ add 48 (mul 8 (int $v.workers)) }}Mi}
 - name: secrets
   secret:
     secretName: {{ $v.secrets.serving.name }}

@@ -150,10 +150,10 @@ def watch_errors(engine: Engine, orphaned: OrphanedBackends) -> None:
     event.listen(engine, "before_cursor_execute", lambda *_: statements.inc())
 
 
-def record_wait(path: str, seconds: float) -> None:
+def record_wait(via: str, seconds: float) -> None:
     """Count a wait for a connection, unless there was none."""
     if seconds >= MEASURED_WAIT:
-        DATABASE_WAIT_SECONDS.labels(path).observe(seconds)
+        DATABASE_WAIT_SECONDS.labels(via).observe(seconds)
 
 
 class DeadlinePool(QueuePool):

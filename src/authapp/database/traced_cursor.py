@@ -10,6 +10,7 @@ from typing import Any
 from psycopg2 import Error
 from psycopg2.extensions import cursor
 
+from authapp.database.session import db
 from authapp.tracing import Attributes, client_span
 
 MAX_TABLES = 4
@@ -18,9 +19,11 @@ MAX_TABLES = 4
 _QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _EXECUTE = re.compile(r"\bEXECUTE (authapp_\w+)")
 _PREPARE = re.compile(r"\bPREPARE (authapp_\w+)[^;]*? AS ")
-_COMMON_TABLE = re.compile(r'\b([a-z_]\w*)"? (?:\([^)]*\) )?AS (?:NOT )?(?:MATERIALIZED )?\(', re.IGNORECASE)
 _OPERATION = re.compile(r"\b(INSERT|UPDATE|DELETE|SELECT)\b", re.IGNORECASE)
-_TABLE = re.compile(r'\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:ONLY\s+)?"?([a-z_][a-z0-9_]*)\b(?!\s*\()', re.IGNORECASE)
+_TABLES = re.compile(
+    r'\b(?:FROM|JOIN|INTO|UPDATE|USING)\s+(?:ONLY\s+)?((?:[\w".]+(?: AS \w+)?,\s*)*[\w".]+)', re.IGNORECASE
+)
+"""Where tables are named, one or a list. So are other things, as in ``extract(year FROM created_at)``."""
 
 _prepared: dict[str, tuple[str, Attributes]] = {}
 """What the spans of prepared statements are called, by the names of the statements. The code has some dozens."""
@@ -44,6 +47,7 @@ class TracedCursor(cursor):
 def describe(query: str) -> tuple[str, Attributes]:
     """Return the name and the attributes of the span of a statement (semantic conventions for databases).
 
+    It names the tables that the application declares, and no others.
     A prepared statement whose text this process has not seen yet is a batch until it sees it.
     """
     read = _read(query)
@@ -65,8 +69,8 @@ def _described(text: str) -> tuple[str, Attributes]:
     # What changes rows is what the statement is for, wherever it stands.
     changes = [each for each in operations if each != "SELECT"]
     operation = next(iter(changes or operations), None) or (text.split() or ["-"])[0].upper()[:16]
-    common = set(_COMMON_TABLE.findall(text))
-    tables = [each for each in dict.fromkeys(_TABLE.findall(text)) if each not in common][:MAX_TABLES]
+    named = (each.split()[0].replace('"', "") for found in _TABLES.findall(text) for each in found.split(","))
+    tables = [each for each in dict.fromkeys(named) if each in db.metadata.tables][:MAX_TABLES]
     summary = " ".join([operation, *tables])
     return summary, {**_SYSTEM, "db.operation.name": operation, "db.query.summary": summary}
 

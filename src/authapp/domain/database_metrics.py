@@ -29,7 +29,7 @@ ALL_READINGS_SECONDS = 3.0
 """How long it may take for all: the counters of the workers are worth more than these."""
 
 MAX_MAILS = 10_000
-"""How many mails are looked at: a scrape must not take longer, the more of them wait."""
+"""How many mails are counted: a scrape must not take longer, the more of them wait."""
 
 MAX_GIVEN_UP = 1_000
 GIVEN_UP_WITHIN = timedelta(hours=1)
@@ -92,18 +92,29 @@ def _is_answering(_services: Services) -> list[Metric]:
 
 
 def _waiting_mails(_services: Services) -> Iterator[Metric]:
-    some = select(OutgoingMail.created_at).limit(MAX_MAILS).subquery()
-    count, oldest_at = db.session.execute(select(func.count(), func.min(some.c.created_at)).select_from(some)).one()
-    seconds = (clock.now() - oldest_at).total_seconds() if oldest_at else 0
+    counted = select(OutgoingMail.next_attempt_at).limit(MAX_MAILS).subquery()
+    count = db.session.scalar(select(func.count()).select_from(counted)) or 0
     yield gauge("authapp_mail_queue", "Mails that wait to be sent, at most 10,000.", count)
-    yield gauge("authapp_mail_oldest_seconds", "Age of the mail that waits longest, of those looked at.", seconds)
+    documentation = "How long the mail whose turn is next has waited for it: since it was stored, or due again."
+    yield gauge("authapp_mail_overdue_seconds", documentation, _mail_overdue_seconds())
+
+
+def _mail_overdue_seconds() -> float:
+    """Return how late the senders are. A mail that the server refuses for now is late only when it is due again."""
+    mail = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.next_attempt_at).limit(1)).first()
+    if mail is None:
+        return 0
+    # A claim counts an attempt; one that ends because the server takes no mail at all is taken back.
+    was_tried = mail.attempts > int(mail.claimed_until is not None)
+    late = clock.now() - (mail.next_attempt_at if was_tried else mail.created_at)
+    return max(late.total_seconds(), 0.0)
 
 
 def _given_up_mails(_services: Services) -> Iterator[Metric]:
     """Yield how many mails were given up, whichever process sends: the counters are those of the workers alone."""
     lately = AuditEvent.occurred_at > clock.now() - GIVEN_UP_WITHIN
-    some = select(AuditEvent.id).where(AuditEvent.type == EventType.MAIL_FAILED, lately).limit(MAX_GIVEN_UP).subquery()
-    count = db.session.scalar(select(func.count()).select_from(some)) or 0
+    given_up = select(AuditEvent.id).where(AuditEvent.type == EventType.MAIL_FAILED, lately).limit(MAX_GIVEN_UP)
+    count = db.session.scalar(select(func.count()).select_from(given_up.subquery())) or 0
     yield gauge("authapp_mail_given_up", "Mails that were given up within the last hour, at most 1,000.", count)
 
 

@@ -16,6 +16,7 @@ from gunicorn.glogging import Logger
 
 from authapp.logs.json_lines import quoted, utc
 from authapp.logs.output import LineWriter, LogOutput, lost_lines
+from authapp.serving.known_requests import HEALTH_PROBES
 from authapp.serving.problem import code_of
 from authapp.shared_names import CODE, PRINCIPAL, REQUEST_ID, ROUTE, TRACE, USER_AGENT
 
@@ -80,7 +81,7 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
 
 def is_good_probe(resp: Any, environ: dict[str, Any]) -> bool:
     """Return whether this was a health probe that found nothing wrong."""
-    return environ.get(ROUTE, "").startswith("/health/") and str(resp.status).startswith("200")
+    return environ.get(ROUTE, "").startswith(HEALTH_PROBES) and str(resp.status).startswith("200")
 
 
 def line(resp: Any, environ: dict[str, Any], request_time: timedelta) -> str:

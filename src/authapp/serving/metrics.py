@@ -19,7 +19,7 @@ from typing import Any
 from prometheus_client import values
 from prometheus_client.multiprocess import mark_process_dead
 
-from authapp.serving.traces import METHODS
+from authapp.serving.known_requests import METHODS
 from authapp.shared_names import CODE, ROUTE
 
 RESERVED = 1 << 20
@@ -35,7 +35,7 @@ def pre_fork(server: Any, worker: Any) -> None:
     worker.metrics_port = getattr(server, "metrics_port", None)
     if worker.metrics_port:
         try:
-            worker.metrics_port.keep_folder()
+            worker.metrics_port.folder.keep()
         except OSError as error:
             # Requests are worth more than their count.
             server.log.warning("A worker starts without metrics, whose folder cannot be used: %s", error.strerror)
@@ -46,7 +46,7 @@ def child_exit(_server: Any, worker: Any) -> None:
     """Forget what a dead worker had running (gunicorn's hook, in the master)."""
     if worker.metrics_port:
         with contextlib.suppress(OSError):
-            mark_process_dead(worker.slot, worker.metrics_port.folder)  # type: ignore[no-untyped-call]
+            mark_process_dead(worker.slot, worker.metrics_port.folder.path)  # type: ignore[no-untyped-call]
 
 
 def count_in_slot(folder: str, slot: int) -> None:
@@ -101,9 +101,9 @@ class RequestMetrics:
             metrics.AUDIT_EVENTS.labels(event_type)
         for kind in (*mail_kinds, "unknown"):
             for outcome in MailOutcome:
-                metrics.MAILS.labels(kind, outcome)
-        for path in ("fast_path", "session"):
-            metrics.DATABASE_WAIT_SECONDS.labels(path)
+                metrics.MAIL_ATTEMPTS.labels(kind, outcome)
+        for via in ("fast_path", "session"):
+            metrics.DATABASE_WAIT_SECONDS.labels(via)
         self.connections_tracked = metrics.HTTP_CONNECTIONS.track_inprogress()
         self._series: dict[tuple[str, str, str, str], tuple[Any, Any]] = {}
 

@@ -5,22 +5,19 @@ Names of gunicorn that this file depends on, and that no document promises (test
 over from runs.
 """
 
-import errno
+import logging
 import os
-import shutil
 import socket
-import stat
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gevent
 import gevent.socket
 from gunicorn.util import parse_address
 
+from authapp.serving.metrics_folder import MetricsFolder
 from authapp.serving.scrapes import ScrapeServer
 
 DEFAULT_BIND = "127.0.0.1:9464"
@@ -28,35 +25,15 @@ DEFAULT_BIND = "127.0.0.1:9464"
 TAKEOVER_SECONDS = 1.0
 """How often a worker looks whether the old program has ended."""
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class MetricsPort:
     """The port of the metrics, which the master takes and every worker answers at, and the folder they count in."""
 
     listener: socket.socket
-    folder: str
-    owner: tuple[int, int]
-    """User and group of the workers, who write into the folder."""
-
-    def keep_folder(self) -> None:
-        """Make the folder again if it is gone, as with a cleaner of ``/tmp``.
-
-        Raises ``OSError`` if that is not possible, or if somebody else has made one of this name: workers would write
-        through their links.
-        """
-        try:
-            found = Path(self.folder).lstat()
-        except FileNotFoundError:
-            Path(self.folder).mkdir(0o700)
-            self.give_folder()
-        else:
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.owner[0] or found.st_mode & 0o077:
-                raise PermissionError(errno.EPERM, "the folder is somebody else's")
-
-    def give_folder(self) -> None:
-        """Let the workers write into the folder that the master has made."""
-        if os.geteuid() == 0:
-            os.chown(self.folder, *self.owner)
+    folder: MetricsFolder
 
     def serve(self, make_server: Callable[[Any, str], ScrapeServer]) -> None:
         """Answer scrapes beside the requests. ``make_server`` takes the socket and the folder.
@@ -69,10 +46,15 @@ class MetricsPort:
     def _serve(self, make_server: Callable[[Any, str], ScrapeServer]) -> None:
         while (old_master := _old_master()) and _runs(old_master):
             gevent.sleep(TAKEOVER_SECONDS)
-        self.listener.listen()
+        try:
+            # The master of a program that takes over from no other has done so already, which makes no difference.
+            self.listener.listen()
+        except OSError as error:
+            logger.warning("no scrape is answered, because nothing can listen at the port: %s", error.strerror)
+            return
         # The master's socket is none of gevent's.
         listener = gevent.socket.socket(self.listener.family, self.listener.type, fileno=self.listener.fileno())
-        make_server(listener, self.folder).start()
+        make_server(listener, self.folder.path).start()
 
 
 def on_starting(server: Any) -> None:
@@ -81,19 +63,28 @@ def on_starting(server: Any) -> None:
     if os.environ.get("AUTHAPP_METRICS", "").strip() != "on":
         return
     bind = os.environ.get("AUTHAPP_METRICS_BIND", "").strip() or DEFAULT_BIND
+    address = parse_address(bind)
+    if any(_overlap(address, other) for other in server.cfg.address):
+        sys.exit(f"AUTHAPP_METRICS_BIND={bind} is the address of the API. Set another port.")
     try:
-        listener = _bind(parse_address(bind))
+        listener = _bind(address)
     except OSError as error:
         sys.exit(f"Nothing can listen at AUTHAPP_METRICS_BIND={bind}: {error.strerror}.")
-    try:
-        folder = tempfile.mkdtemp(prefix="authapp-metrics-")
-    except OSError as error:
-        sys.exit(f"No folder can be made for AUTHAPP_METRICS: {error.strerror}.")
     # As root, gunicorn may run its workers as another account.
     owner = (server.cfg.uid, server.cfg.gid) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
-    server.metrics_port = MetricsPort(listener, folder, owner)
-    server.metrics_port.give_folder()
+    try:
+        folder = MetricsFolder.make(owner)
+    except OSError as error:
+        sys.exit(f"No folder can be made for AUTHAPP_METRICS: {error.strerror}.")
+    server.metrics_port = MetricsPort(listener, folder)
     server.log.info("Metrics at http://%s:%s/metrics", *listener.getsockname()[:2])
+
+
+def _overlap(address: tuple[str, int], other: Any) -> bool:
+    """Tell whether two addresses have a port in common. ``other`` may be a Unix socket or a file descriptor."""
+    if not isinstance(other, tuple) or address[1] != other[1]:
+        return False
+    return address[0] == other[0] or bool({address[0], other[0]} & {"0.0.0.0", "::"})  # noqa: S104 - compared only
 
 
 def _old_master() -> int | None:
@@ -103,10 +94,11 @@ def _old_master() -> int | None:
 
 
 def _bind(address: tuple[str, int]) -> socket.socket:
-    """Return a socket that has the port, and does not listen yet."""
+    """Return a socket that listens at the port, or has it while the program that this one takes over from listens."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     dualstack = address[0] == "::" and socket.has_dualstack_ipv6()
-    if _old_master() is None:
+    is_alone = _old_master() is None
+    if is_alone:
         # Fails if another service has the port: scrapes would be dealt out between the two.
         socket.create_server(address, family=family, dualstack_ipv6=dualstack).close()
     listener = socket.socket(family)
@@ -116,13 +108,15 @@ def _bind(address: tuple[str, int]) -> socket.socket:
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dualstack)
     listener.bind(address)
+    if is_alone:
+        listener.listen()
     return listener
 
 
 def on_exit(server: Any) -> None:
     """Remove the folder (gunicorn's hook, in the master)."""
     if getattr(server, "metrics_port", None):
-        shutil.rmtree(server.metrics_port.folder, ignore_errors=True)
+        server.metrics_port.folder.remove()
 
 
 def _runs(pid: int) -> bool:

@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+from authapp.serving.known_requests import HEALTH_PROBES, METHODS
 from authapp.shared_names import CODE, ROUTE, TRACE
-
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""The methods that metrics and traces tell apart: a client can send any word."""
 
 SERVER_ERROR = 500
 WITHOUT_BODY = frozenset({"204", "304"})
@@ -39,7 +37,8 @@ class ServerSpans:
     """WSGI middleware: each request is a span that continues its ``traceparent``, from its headers to its answer.
 
     Where an answer is streamed, so that nobody knows its length, the span lasts until it has been closed. It has the
-    template of the route and never the path, which may hold a name, an address or a token.
+    template of the route and never the path, which may hold a name, an address or a token. Health probes have no span:
+    they come every few seconds, and would be most of what is sampled in a quiet service.
     """
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
@@ -50,6 +49,8 @@ class ServerSpans:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
+        if environ.get("PATH_INFO", "").startswith(HEALTH_PROBES):
+            return self._application(environ, start_response)
         method = environ["REQUEST_METHOD"]
         method = method if method in METHODS else "_OTHER"
         attributes = {"http.request.method": method}

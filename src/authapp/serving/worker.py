@@ -71,7 +71,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         """Import the application, start its background tasks, and put a time limit on the bodies it reads."""
         forget_package()
         if self.metrics_port:
-            metrics.count_in_slot(self.metrics_port.folder, self.slot)
+            metrics.count_in_slot(self.metrics_port.folder.path, self.slot)
         self.is_traced = traces.start()
         super().load_wsgi()
         self.allowed_origins = getattr(background.extension_of(self.wsgi), "allowed_origins", None)

@@ -46,9 +46,9 @@ def start() -> None:
     Raises whatever OpenTelemetry does about a variable.
     """
     # Its messages quote headers, come with each request or batch, and are replaced by those of ReportedExporter.
-    theirs = logging.getLogger("opentelemetry")
-    theirs.addHandler(logging.NullHandler())
-    theirs.propagate = False
+    sdk_logger = logging.getLogger("opentelemetry")
+    sdk_logger.addHandler(logging.NullHandler())
+    sdk_logger.propagate = False
     provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
     batch = None if os.environ.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") else BATCH
     provider.add_span_processor(BatchSpanProcessor(ReportedExporter(OTLPSpanExporter()), max_export_batch_size=batch))

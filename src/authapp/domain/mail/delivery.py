@@ -111,7 +111,7 @@ class MailDelivery:
         ) as span:
             outcome = self._attempts.attempt(mail, transport, sender_context(mail, context))
             span.set_attribute("authapp.mail.outcome", outcome)
-        metrics.MAILS.labels(kind, outcome).inc()
+        metrics.MAIL_ATTEMPTS.labels(kind, outcome).inc()
         return outcome
 
     def _give_back(self, mail: OutgoingMail, others: Sequence[OutgoingMail]) -> None:

@@ -1,0 +1,7 @@
+"""What the log, the metrics and the traces tell apart of requests."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""The methods that are named. A client can send any word."""
+
+HEALTH_PROBES = "/health/"
+"""How paths and routes of health probes begin."""
