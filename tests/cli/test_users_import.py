@@ -32,6 +32,7 @@ from security.foreign import (
     KEYCLOAK_SALT,
     KEYCLOAK_SHA256,
     SIGNER_KEY,
+    compute_no_foreign_hash,
 )
 
 BCRYPT = HASHES["auth0 bcrypt"]
@@ -166,9 +167,12 @@ def test_an_account_of_each_system_logs_in_and_is_argon2id_afterwards(
 
 
 def test_an_import_computes_no_hash(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bcrypt.checkpw", None)
+    compute_no_foreign_hash(monkeypatch)
+    records = [
+        {"email": f"person{number}@example.com", "password_hash": each} for number, each in enumerate(HASHES.values())
+    ]
 
-    succeeded(imported(app, tmp_path, {"email": EMAIL, "password_hash": BCRYPT}))
+    succeeded(imported(app, tmp_path, *records))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from werkzeug.security import generate_password_hash
 
 from authapp.config import Settings
 from authapp.security.passwords import FloorArgon2Hasher, ForeignHasher, Passwords
+from security.foreign import compute_no_foreign_hash
 
 PASSWORD = "correct horse battery st\u00e4ple \U0001f434"
 MEMORY_KIB, TIME_COST = 16, 2
@@ -257,8 +258,7 @@ def test_the_formats_from_elsewhere_are_never_written() -> None:
 def test_a_hash_above_its_maximum_cost_is_never_computed_whoever_stored_it(
     verified: list[str], monkeypatch: pytest.MonkeyPatch, costly: str
 ) -> None:
-    for computes in ("bcrypt.checkpw", "hashlib.scrypt", "hashlib.pbkdf2_hmac", "argon2.PasswordHasher.verify"):
-        monkeypatch.setattr(computes, None)
+    compute_no_foreign_hash(monkeypatch)
 
     assert PASSWORDS.verify(PASSWORD, costly) == (False, None)
 
