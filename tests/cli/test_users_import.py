@@ -200,7 +200,7 @@ def test_usernames_are_made_where_there_are_none(app: Flask, tmp_path: Path) -> 
     succeeded(imported(app, tmp_path, *({"email": email} for email in emails)))
 
     first, second, third, fourth = (found(app, email).username for email in emails)
-    assert (first, third, fourth) == ("grace", "usera", "bertag")
+    assert (first, third, fourth) == ("grace", "user", "u.ber-tag")
     assert second == f"grace-{found(app, emails[1]).id.hex[-8:]}"
 
 

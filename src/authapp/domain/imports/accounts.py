@@ -1,6 +1,5 @@
 """One account of an import: its fields, checked."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +9,7 @@ from uuid import UUID
 
 from authapp import clock
 from authapp.domain.account_parts import ACCOUNT_FIELDS, AccountPart
+from authapp.domain.users.made_usernames import made_username, with_suffix
 from authapp.models import UserStatus
 from authapp.models.role import ROLES_PER_ACCOUNT, checked_role_name
 from authapp.models.user import checked_email, checked_username, email_key, folded
@@ -54,7 +54,7 @@ class ImportedAccount:
 
         It has the last digits of the id, so that hardly anybody else has it.
         """
-        return f"{self.username[:23]}-{self.id.hex[-8:]}"
+        return with_suffix(self.username, self.id.hex[-8:])
 
     @classmethod
     def read(cls, fields: Mapping[str, Any], parts: Mapping[str, AccountPart]) -> "ImportedAccount":
@@ -65,11 +65,11 @@ class ImportedAccount:
         if unknown := fields.keys() - ACCOUNT_FIELDS - parts.keys():
             raise ValueError(f"There is no field {', '.join(sorted(unknown))}.")
         email = _checked_field("email", checked_email, _required(fields, "email", str))
-        username = _optional(fields, "username", str)
+        given = _optional(fields, "username", str)
         return cls(
             id=_id(_optional(fields, "id", str)),
-            username=_made_from(email) if username is None else _checked_field("username", checked_username, username),
-            is_named=username is not None,
+            username=made_username([email]) if given is None else _checked_field("username", checked_username, given),
+            is_named=given is not None,
             email=email,
             email_verified=_optional(fields, "email_verified", bool) or False,
             password_hash=_with_import_prefix(_optional(fields, "password_hash", str)),
@@ -112,12 +112,6 @@ def _id(text: str | None) -> UUID:
         return UUID(text)
     except ValueError:
         raise ValueError("id: Not a UUID.") from None
-
-
-def _made_from(email: str) -> str:
-    """Return a username for the owner of an address."""
-    allowed = re.sub(r"[^A-Za-z0-9._-]", "", email.rpartition("@")[0]).lstrip("._-")[:32]
-    return allowed if len(allowed) >= 3 else f"user{allowed}"
 
 
 def _with_import_prefix(stored: str | None) -> str | None:
