@@ -9,7 +9,7 @@ from uuid import UUID
 
 from authapp import clock
 from authapp.domain.account_parts import ACCOUNT_FIELDS, AccountPart
-from authapp.domain.users.made_usernames import made_username, with_suffix
+from authapp.domain.users.made_usernames import made_username
 from authapp.models import UserStatus
 from authapp.models.role import ROLES_PER_ACCOUNT, checked_role_name
 from authapp.models.user import checked_email, checked_username, email_key, folded
@@ -23,8 +23,8 @@ T = TypeVar("T")
 class ImportedAccount:
     """A valid account that is not stored.
 
-    ``is_named`` tells whether it came with its username. ``parts`` are the values of its ``AccountPart``s, by their
-    fields.
+    ``is_named`` tells whether it came with its username, which otherwise was made of the address. ``parts`` are the
+    values of its ``AccountPart``s, by their fields.
     """
 
     id: UUID
@@ -47,14 +47,6 @@ class ImportedAccount:
     def email_key(self) -> str:
         """The key that is unique in ``users``."""
         return email_key(self.email)
-
-    @property
-    def other_username(self) -> str:
-        """The username for an account that came without one, if that which was made of its address is taken.
-
-        It has the last digits of the id, so that hardly anybody else has it.
-        """
-        return with_suffix(self.username, self.id.hex[-8:])
 
     @classmethod
     def read(cls, fields: Mapping[str, Any], parts: Mapping[str, AccountPart]) -> "ImportedAccount":
@@ -129,7 +121,9 @@ def _status(text: str | None) -> str:
 
 
 def _roles(names: list[Any]) -> tuple[str, ...]:
-    distinct = tuple(dict.fromkeys(str(name) for name in names))
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("roles: Not a list of names.")
+    distinct = tuple(dict.fromkeys(names))
     if len(distinct) > ROLES_PER_ACCOUNT:
         raise ValueError(f"roles: An account has at most {ROLES_PER_ACCOUNT} roles.")
     for name in distinct:
