@@ -1,7 +1,6 @@
 """Lines of ``flask users import`` whose id, address or username an account has."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +104,14 @@ def test_a_batch_that_the_database_refuses_each_time_stops_the_import(
 
 
 @pytest.fixture
-def refuses_a_part(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let another account have the authenticator app of each line that has one."""
+def a_taken_part(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let another account have what each line has as ``totp_secret``."""
     part = Services.of(app).imports._parts["totp_secret"]
     values = {**vars(part), "read": str, "taken": set}
     monkeypatch.setitem(Services.of(app).imports._parts, "totp_secret", type(part)(**values))
 
 
-@pytest.mark.usefixtures("refuses_a_part")
+@pytest.mark.usefixtures("a_taken_part")
 def test_a_line_is_not_skipped_for_one_further_up_whose_part_is_taken(app: Flask, tmp_path: Path) -> None:
     result = imported(app, tmp_path, {"email": EMAIL, "totp_secret": "A" * 32}, {"email": EMAIL}, options=SKIP)
 
