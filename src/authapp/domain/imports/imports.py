@@ -180,7 +180,7 @@ class Imports:
         return read
 
     def _with_free_parts(self, lines: Sequence[AccountLine], batch: ImportBatch) -> list[AccountLine]:
-        """Return the lines of whose parts nobody has anything."""
+        """Return the lines whose parts no other account has."""
         free = list(lines)
         for name, part in self._parts.items():
             values = _values(name, (line.account for line in free))
