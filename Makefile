@@ -14,7 +14,7 @@ WORKERS ?= 3
 # What pytest does besides; `make coverage` sets it.
 MEASURED :=
 
-.PHONY: help install run watch test coverage check hooks postman lint format types contracts drift migrate bench bench-lists client lock sbom base clean
+.PHONY: help install run watch test coverage check hooks postman lint format types contracts drift migrate bench bench-lists bench-import client lock sbom base clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -96,6 +96,9 @@ bench: $(INSTALLED) ## Measure requests under load, against a bare Flask view; n
 
 bench-lists: $(INSTALLED) ## Measure the pages of lists with a million rows against a thousand
 	$(BIN)/python -m tools.bench.lists $(ARGS)
+
+bench-import: $(INSTALLED) ## Measure an import of 200,000 accounts: lines a second, and memory
+	$(BIN)/python -m tools.bench.imports $(ARGS)
 
 postman: $(INSTALLED) $(NEWMAN) ## Run the Postman collection against a real server
 	$(BIN)/pytest tests/e2e/test_postman.py

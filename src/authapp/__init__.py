@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from authapp.domain.email.address_proofs import use_token as use_token
     from authapp.domain.email.factor_notices import factor_mail_kinds as factor_mail_kinds
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
+    from authapp.domain.exports import EXPORT_MAX_ITEMS as EXPORT_MAX_ITEMS
     from authapp.domain.exports import export_sections as export_sections
     from authapp.domain.factors.kinds import CodeRules as CodeRules
     from authapp.domain.factors.kinds import FactorAttempt as FactorAttempt
@@ -120,7 +121,7 @@ _MODULES = {
     "authapp.domain.email.address_proofs": ["use_token"],
     "authapp.domain.email.factor_notices": ["factor_mail_kinds"],
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
-    "authapp.domain.exports": ["export_sections"],
+    "authapp.domain.exports": ["EXPORT_MAX_ITEMS", "export_sections"],
     "authapp.domain.factors.kinds": [
         "CodeRules",
         "FactorAttempt",

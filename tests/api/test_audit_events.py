@@ -82,6 +82,7 @@ ELSEWHERE = {
     EventType.PROVIDER_REFUSED: "tests/api/test_provider_lies.py",
     EventType.USER_IMPORTED: "tests/cli/test_users_import.py",
     EventType.USER_EXPORTED: "tests/api/test_exports.py",
+    EventType.ACCOUNTS_EXPORTED: "tests/cli/test_users_export.py",
     EventType.USER_ERASED: "tests/cli/test_users_erase.py",
     EventType.USER_LOCKED: "tests/api/test_account_limits.py",
     EventType.KEY_ROTATED: "tests/cli/test_key_rings.py",

@@ -2,19 +2,20 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from authapp.cli import users_export
 from authapp.database.session import transaction
-from authapp.domain import exports
+from authapp.domain import account_exports
+from authapp.domain.audit import EventType
 from authapp.domain.factors.totp import secret_text
 from authapp.models import User
 from authapp.security.foreign_hashes import IMPORTED_PREFIX
 from cli.invoking import flask_users, refused, succeeded
-from factories import Api, a_service, a_session, a_user, problem
+from factories import Api, a_service, a_session, a_user, all_events, problem
 from factors import an_app
 from security.foreign import FOREIGN_PASSWORD, HASHES
 
@@ -34,6 +35,22 @@ def test_all_accounts_are_exported_to_a_file_that_only_its_owner_reads(app: Flas
     assert (first["id"], second["id"]) == (str(ada.id), str(grace.id))
     assert (first["username"], first["email"], first["roles"]) == ("ada", "ada@example.com", ["admin"])
     assert "argon2" not in out.read_text()
+
+
+def test_an_export_of_accounts_is_recorded_with_what_it_has(app: Flask, tmp_path: Path) -> None:
+    ada = a_user(app, "ada")
+    a_user(app, "grace")
+    a_service(app, "backup")
+    succeeded(flask_users(app, "export", "--out", str(tmp_path / "all"), "--with-hashes"))
+    succeeded(flask_users(app, "export", "ada", "--out", str(tmp_path / "one"), "--with-secrets"))
+
+    recorded = all_events(app, EventType.ACCOUNTS_EXPORTED)
+
+    assert {(event.subject_id, tuple(sorted(event.details.items()))) for event in recorded} == {
+        (None, (("accounts", 2), ("with_hashes", True), ("with_secrets", False))),
+        (ada.id, (("accounts", 1), ("with_hashes", False), ("with_secrets", True))),
+    }
+    assert {event.type for event in recorded} == {"accounts.exported"}
 
 
 def test_what_was_exported_with_hashes_can_be_imported(app: Flask, api: Api, tmp_path: Path) -> None:
@@ -91,16 +108,16 @@ def test_an_export_that_fails_leaves_no_file_and_can_be_tried_again(
     a_user(app, "ada")
     a_user(app, "grace")
     out = tmp_path / "accounts.jsonl"
-    whole = users_export.import_fields
+    whole = account_exports._import_fields
 
-    def fails_at_the_second(account: exports.ExportedAccount, *, with_hash: bool) -> object:
+    def fails_at_the_second(user: User, *arguments: Any, **options: Any) -> object:
         assert [path.name for path in tmp_path.iterdir()] != [out.name], "what is not whole has another name"
-        if account.user.username == "grace":
+        if user.username == "grace":
             raise failure
-        return whole(account, with_hash=with_hash)
+        return whole(user, *arguments, **options)
 
     with monkeypatch.context() as failing:
-        failing.setattr(users_export, "import_fields", fails_at_the_second)
+        failing.setattr(account_exports, "_import_fields", fails_at_the_second)
         if isinstance(failure, OSError):
             refused(flask_users(app, "export", "--out", str(out)), f"{out} cannot be written: No space left on device.")
         elif failure is RuntimeError:
@@ -119,7 +136,7 @@ def test_a_file_that_was_made_during_an_export_is_not_replaced(
 ) -> None:
     a_user(app, "ada")
     out = tmp_path / "accounts.jsonl"
-    monkeypatch.setattr(users_export, "import_fields", lambda _account, **_: {"written": out.write_text("precious")})
+    monkeypatch.setattr(account_exports, "_import_fields", lambda *_, **__: {"written": out.write_text("precious")})
 
     refused(flask_users(app, "export", "--out", str(out)), "cannot be written: File exists.")
 

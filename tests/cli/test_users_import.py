@@ -1,6 +1,7 @@
 """``flask users import``: accounts of other systems."""
 
 import json
+import re
 from base64 import b32encode
 from pathlib import Path
 from textwrap import wrap
@@ -32,6 +33,7 @@ from security.foreign import (
     KEYCLOAK_SALT,
     KEYCLOAK_SHA256,
     SIGNER_KEY,
+    compute_no_foreign_hash,
 )
 
 BCRYPT = HASHES["auth0 bcrypt"]
@@ -128,11 +130,11 @@ def imported(app: Flask, folder: Path, *records: Any, options: tuple[str, ...] =
     return flask_users(app, "import", str(file), *options)
 
 
-def faults(result: Result) -> list[str]:
-    """Return the faults that the command named, after checking that it failed."""
+def errors_of(result: Result) -> list[str]:
+    """Return the errors that the command named, after checking that it failed."""
     assert result.exit_code == 1, result.output
     *lines, last = result.stderr.splitlines()
-    assert last == f"Error: {len(lines)} line(s) have faults, and were not imported."
+    assert last == f"Error: {len(lines)} line(s) have errors, and were not imported."
     return lines
 
 
@@ -166,9 +168,12 @@ def test_an_account_of_each_system_logs_in_and_is_argon2id_afterwards(
 
 
 def test_an_import_computes_no_hash(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bcrypt.checkpw", None)
+    compute_no_foreign_hash(monkeypatch)
+    records = [
+        {"email": f"person{number}@example.com", "password_hash": each} for number, each in enumerate(HASHES.values())
+    ]
 
-    succeeded(imported(app, tmp_path, {"email": EMAIL, "password_hash": BCRYPT}))
+    succeeded(imported(app, tmp_path, *records))
 
 
 @pytest.mark.parametrize(
@@ -196,8 +201,14 @@ def test_usernames_are_made_where_there_are_none(app: Flask, tmp_path: Path) -> 
     succeeded(imported(app, tmp_path, *({"email": email} for email in emails)))
 
     first, second, third, fourth = (found(app, email).username for email in emails)
-    assert (first, third, fourth) == ("grace", "usera", "bertag")
-    assert second == f"grace-{found(app, emails[1]).id.hex[-8:]}"
+    assert (first, third, fourth) == ("grace", "user", "u.ber-tag")
+    assert re.fullmatch("grace-[0-9a-f]{8}", second)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(app: Flask, tmp_path: Path) -> None:
+    succeeded(imported(app, tmp_path, "\ufeff" + json.dumps({"email": EMAIL})))
+
+    assert found(app, EMAIL).username == "grace"
 
 
 def test_roles_and_status_are_imported_and_recorded(app: Flask, api: Api, tmp_path: Path) -> None:
@@ -259,10 +270,10 @@ def test_the_mark_of_foreign_hashes_is_set_by_them_alone(app: Flask, tmp_path: P
     assert is_marked()
 
 
-def test_a_dry_run_finds_the_faults_and_stores_nothing(app: Flask, tmp_path: Path) -> None:
+def test_a_dry_run_finds_the_errors_and_stores_nothing(app: Flask, tmp_path: Path) -> None:
     result = imported(app, tmp_path, {"email": EMAIL}, {}, options=("--dry-run",))
 
-    assert faults(result) == ["line 2: email: Missing."]
+    assert errors_of(result) == ["line 2: email: Missing."]
     assert result.stdout.startswith("Would import 1 account(s), skipped 0, to line 2.\n")
     with app.app_context():
         assert db.session.query(User).count() == 0
@@ -273,7 +284,7 @@ def test_an_import_that_stopped_goes_on_after_the_last_batch(
 ) -> None:
     monkeypatch.setattr(imports, "BATCH", 2)
     records = [{"email": f"person{number}@example.com"} for number in range(1, 6)]
-    insert = imports._insert_accounts
+    insert = imports.insert_accounts
 
     def fails_at_the_second(accounts: Any, context: Any) -> Any:
         if accounts[0].email == "person3@example.com":
@@ -281,10 +292,10 @@ def test_an_import_that_stopped_goes_on_after_the_last_batch(
         return insert(accounts, context)
 
     with monkeypatch.context() as stopped:
-        stopped.setattr(imports, "_insert_accounts", fails_at_the_second)
+        stopped.setattr(imports, "insert_accounts", fails_at_the_second)
         result = imported(app, tmp_path, *records)
     assert result.exit_code == 1
-    assert result.stderr.startswith("Stopped. Go on with: --after 2\n")
+    assert result.stderr.startswith("Stopped. Go on with: --after 2 --on-conflict skip\n")
 
     rest = imported(app, tmp_path, *records, options=("--after", "2"))
     assert succeeded(rest).startswith("Imported 3 account(s), skipped 0, to line 5.\n")

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
 
-from authapp.domain.imports import imports
 from cli.invoking import flask_users, misused, refused, succeeded
-from cli.test_users_import import EMAIL, FIREBASE_CONFIG, RECORDS, faults, found, imported
+from cli.test_users_import import EMAIL, FIREBASE_CONFIG, RECORDS, errors_of, found, imported
 from factories import a_user
 
 DJANGO = RECORDS["django"]["fields"]
@@ -90,6 +90,9 @@ def test_ids_that_cannot_be_kept_are_written_beside_the_new_ones(
     ("system", "fields"),
     [
         ("supabase", {}),
+        ("django", {"pk": "5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11"}),
+        ("laravel", {"id": "5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11"}),
+        ("keycloak", {"id": "5F2C6F0E-6D0A-4C39-9A51-5A0F1B8F6C11"}),
         ("keycloak", {"id": "5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11"}),
         ("laravel", {"id": None}),
         ("authapp", {"id": "5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11"}),
@@ -104,33 +107,31 @@ def test_ids_that_are_kept_or_that_there_are_not_are_not_written(
     succeeded(imported(app, tmp_path, record, options=("--from", system, "--ids-out", str(out))))
 
     assert out.read_text() == ""
+    if "5f2c" in str(record).lower():
+        assert found(app, EMAIL).id == UUID("5f2c6f0e-6d0a-4c39-9a51-5a0f1b8f6c11")
 
 
-def test_only_accounts_that_were_imported_have_new_ids_and_a_later_import_adds_to_the_file(
-    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(imports, "BATCH", 1)
+def test_a_later_import_adds_to_the_file_of_ids(app: Flask, tmp_path: Path) -> None:
     out = tmp_path / "ids.jsonl"
-    a_user(app, "ada")
-    emails = [f"{name}@example.com" for name in ("ada", "grace", "joan", "katherine")]
-    records = [{**RECORDS["laravel"], "id": number, "email": email} for number, email in enumerate(emails)]
+    records = [{**RECORDS["laravel"], "id": number, "email": f"person{number}@example.com"} for number in range(4)]
+    records[0]["email"] = "nobody"
 
-    for after in ("0", "2"):
-        options = ("--from", "laravel", "--ids-out", str(out), "--on-conflict", "skip", "--after", after)
-        result = imported(app, tmp_path, *records[: 2 + int(after)], options=options)
-        assert result.exit_code == 0
+    for after in (0, 2):
+        options = ("--from", "laravel", "--ids-out", str(out), "--after", str(after))
+        imported(app, tmp_path, *records[: after + 2], options=options)
 
     assert [json.loads(line)["foreign_id"] for line in out.read_text().splitlines()] == [1, 2, 3]
 
 
-def test_an_id_that_is_no_scalar_is_a_fault(app: Flask, tmp_path: Path) -> None:
-    records = [{**RECORDS["laravel"], "id": [1]}, {**RECORDS["auth0"], "_id": 5}]
+def test_an_id_that_is_no_scalar_is_an_error(app: Flask, tmp_path: Path) -> None:
+    of_laravel = [{**RECORDS["laravel"], "id": value} for value in ([1], True, 1.5)]
 
-    assert faults(imported(app, tmp_path, records[0], options=("--from", "laravel"))) == [
-        "line 1: Its id is neither text nor a whole number."
+    assert errors_of(imported(app, tmp_path, *of_laravel, options=("--from", "laravel"))) == [
+        f"line {line}: The id is neither text nor a whole number." for line in (1, 2, 3)
     ]
-    assert faults(imported(app, tmp_path, records[1], options=("--from", "auth0"))) == [
-        "line 1: It has not the fields of auth0."
+    record = {**RECORDS["auth0"], "_id": 5}
+    assert errors_of(imported(app, tmp_path, record, options=("--from", "auth0"))) == [
+        "line 1: Not an object of the export of auth0."
     ]
 
 

@@ -16,7 +16,7 @@ from authapp.domain.account_parts import account_parts
 from authapp.domain.services import Services
 from authapp.models import ProviderIdentity
 from cli.invoking import flask_users, succeeded
-from cli.test_users_import import EMAIL, faults, found, imported
+from cli.test_users_import import EMAIL, errors_of, found, imported
 from conftest import reconfigured
 from factories import Api, a_user, events_of
 from providers import FakeProvider, log_in
@@ -135,19 +135,19 @@ def test_links_move_to_a_service_that_calls_the_provider_otherwise(
     ],
     ids=str,
 )
-def test_a_link_that_cannot_be_one_is_a_fault_of_its_line(
+def test_a_link_that_cannot_be_one_is_an_error_of_its_line(
     app: Flask, tmp_path: Path, value: object, reason: str
 ) -> None:
-    (fault,) = faults(imported(app, tmp_path, {"email": EMAIL, "providers": value}, {"email": "ada@example.com"}))
+    (error,) = errors_of(imported(app, tmp_path, {"email": EMAIL, "providers": value}, {"email": "ada@example.com"}))
 
-    assert fault.startswith(f"line 1: providers: {reason}")
+    assert error.startswith(f"line 1: providers: {reason}")
     assert links(app) == []
     assert found(app, "ada").email == "ada@example.com"
 
 
 @pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("options", [(), ("--on-conflict", "skip")])
-def test_a_link_that_another_account_has_is_a_fault_of_its_line(
+def test_a_link_that_another_account_has_is_an_error_of_its_line(
     app: Flask, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     a_user(app, "ada")
@@ -158,14 +158,14 @@ def test_a_link_that_another_account_has_is_a_fault_of_its_line(
     result = imported(app, tmp_path, stolen, full(2), {**full(2), "email": "late@example.com"}, options=options)
 
     taken = "providers: Another account has it."
-    assert faults(result) == [f"line 1: {taken}", f"line 3: {taken}"]
+    assert errors_of(result) == [f"line 1: {taken}", f"line 3: {taken}"]
     assert [subject for *_, subject in links(app)] == ["1", "2"]
     # The other link of an account that was refused is free.
     succeeded(imported(app, tmp_path, {"email": EMAIL, "providers": [others]}))
 
 
 @pytest.mark.usefixtures("configured")
-def test_a_link_that_somebody_makes_at_the_same_moment_is_a_fault_of_its_line(
+def test_a_link_that_somebody_makes_at_the_same_moment_is_an_error_of_its_line(
     app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     succeeded(imported(app, tmp_path, full(1)))
@@ -180,7 +180,7 @@ def test_a_link_that_somebody_makes_at_the_same_moment_is_a_fault_of_its_line(
 
     result = imported(app, tmp_path, {**full(1), "email": EMAIL}, full(2))
 
-    assert faults(result) == ["line 1: providers: Another account has it."]
+    assert errors_of(result) == ["line 1: providers: Another account has it."]
     assert found(app, "person2").roles == ["admin"]
 
 

@@ -157,7 +157,7 @@ def test_doctor_measures_whether_the_floor_is_high_enough(
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["dear first", "dear last"])
-def test_doctor_measures_the_dearest_of_one_format(app: Flask, monkeypatch: pytest.MonkeyPatch, order: int) -> None:
+def test_doctor_measures_the_costliest_of_one_format(app: Flask, monkeypatch: pytest.MonkeyPatch, order: int) -> None:
     # Django has raised its iterations with each version, and hashes anew at a login.
     reconfigured(app, monkeypatch, login_floor_ms=100)
     dear = IMPORTED_PREFIX + HASHES["django pbkdf2_sha256"]
@@ -166,6 +166,34 @@ def test_doctor_measures_the_dearest_of_one_format(app: Flask, monkeypatch: pyte
 
     with app.app_context():
         assert foreign_hashes.floor(Services.of(app)).level == CheckLevel.WARN
+
+
+def test_doctor_measures_the_most_memory_and_the_most_passes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    argon2 = f"argon2$argon2id$v=19$m={{}},t={{}},p=1$c2FsdHNhbHQ${'A' * 43}"
+    most_memory, most_passes = argon2.format(2048, 1), argon2.format(1024, 500)
+    measured = []
+    monkeypatch.setattr(foreign_hashes, "_milliseconds", lambda stored: measured.append(stored) or 0)
+    for number, stored in enumerate([most_memory, most_passes, *(argon2.format(1025 + each, 1) for each in range(4))]):
+        brought(app, f"grace{number}", IMPORTED_PREFIX + stored)
+
+    with app.app_context():
+        foreign_hashes.floor(Services.of(app))
+
+    assert {*measured} == {most_memory, most_passes}
+
+
+def test_doctor_warns_of_hashes_that_no_login_can_verify(app: Flask) -> None:
+    brought(app, "ada", HASHES["auth0 bcrypt"])
+    with app.app_context():
+        assert foreign_hashes.readable(Services.of(app)).level == CheckLevel.OK
+
+    for number, stored in enumerate([HASHES["auth0 bcrypt"].replace("$10$", "$15$"), "md5$salt$aa", "imported$"]):
+        brought(app, f"grace{number}", stored)
+
+    with app.app_context():
+        result = foreign_hashes.readable(Services.of(app))
+        assert foreign_hashes.floor(Services.of(app)).level == CheckLevel.OK
+    assert (result.level, result.sentence[:24]) == (CheckLevel.WARN, "3 cannot be verified: no")
 
 
 def test_doctor_finds_foreign_hashes_of_which_logins_do_not_know(app: Flask) -> None:

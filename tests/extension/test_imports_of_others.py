@@ -56,7 +56,7 @@ POINTS: dict[UUID, int] = {}
 
 def read_points(value: Any) -> int:
     if not isinstance(value, int):
-        raise ValueError("Not a number of points.")  # noqa: TRY004 - it is the fault of a line
+        raise ValueError("Not a number of points.")  # noqa: TRY004 - it is the error of a line
     return value
 
 
@@ -110,13 +110,13 @@ def test_an_account_of_their_system_logs_in_and_its_hash_becomes_ours(app: Flask
     assert note["owner"] == api.get("/users/me", token).get_json()["id"]
 
 
-def test_their_faults_are_named_as_ours(app: Flask, tmp_path: Path) -> None:
+def test_their_errors_are_named_as_ours(app: Flask, tmp_path: Path) -> None:
     records = ({"mail": "ada@example.com"}, {"mail": "ada@example.com", "digest": digest(PASSWORD, 101)}, [])
 
     result = acme_import(app, tmp_path, 101, *records)
 
     assert result.stderr.splitlines()[:3] == [
-        "line 1: It has no digest.",
+        "line 1: digest: Missing.",
         "line 2: password_hash: The hash of Acme has more than 100 rounds.",
         "line 3: The line must be one JSON object.",
     ]

@@ -1,5 +1,7 @@
 """One hash of each format of other systems, made by the library of that system, of ``FOREIGN_PASSWORD``."""
 
+import pytest
+
 from authapp.security.foreign_hashes import argon2_hash, firebase_hash, pbkdf2_hash
 
 FOREIGN_PASSWORD = "p\u00e4ssword of another \u2163"
@@ -72,3 +74,13 @@ HASHES = {
     ),
     "keycloak pbkdf2-sha512": pbkdf2_hash("sha512", 210_000, KEYCLOAK_SALT, KEYCLOAK_SHA512),
 }
+
+
+def compute_no_foreign_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test fail if any function that computes hashes of other systems is called."""
+
+    def fail(*_: object, **__: object) -> None:
+        pytest.fail("a hash was computed")
+
+    for name in ("bcrypt.checkpw", "hashlib.scrypt", "hashlib.pbkdf2_hmac", "argon2.PasswordHasher.verify"):
+        monkeypatch.setattr(name, fail)

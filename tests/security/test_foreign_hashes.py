@@ -6,7 +6,7 @@ import bcrypt
 import pytest
 
 from authapp.security.foreign_hashes import IMPORTED_PREFIX, HashFormat, cost_of, hash_formats, verifier
-from authapp.security.passwords import Passwords
+from authapp.security.passwords import FloorArgon2Hasher, Passwords
 from security.foreign import FOREIGN_PASSWORD, HASHES
 
 PASSWORDS = Passwords(memory_kib=16, time_cost=2)
@@ -100,8 +100,16 @@ def test_a_bcrypt_hash_does_not_open_for_a_password_of_which_it_would_read_the_s
     assert PASSWORDS.verify(sent, stored) == (False, None)
 
 
-def test_a_refused_hash_costs_a_login_what_a_missing_one_does() -> None:
-    assert PASSWORDS.verify(FOREIGN_PASSWORD, IMPORTED_PREFIX + "nothing") == (False, None)
+def test_a_refused_hash_costs_a_login_what_a_missing_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified = []
+    monkeypatch.setattr(FloorArgon2Hasher, "verify", lambda _, _password, stored: bool(verified.append(stored)))
+
+    for stored in (IMPORTED_PREFIX + "nothing", None):
+        assert PASSWORDS.verify(FOREIGN_PASSWORD, stored) == (False, None)
+
+    refused, missing = verified
+    assert refused == missing
+    assert refused.startswith("$argon2id$v=19$m=16,t=2,p=1$")
 
 
 @pytest.mark.parametrize(
@@ -112,6 +120,7 @@ def test_a_refused_hash_costs_a_login_what_a_missing_one_does() -> None:
         ("django scrypt", "django_scrypt", (16_384, 8, 5, 88)),
         ("laravel argon2id", "argon2", (19, 65_536, 4, 1, 97)),
         ("passlib ldap_salted_sha1", "ldap_salted_sha1", (32,)),
+        ("firebase scrypt", "firebase", (14, 8, 1, 88)),
     ],
 )
 def test_the_cost_of_a_hash_is_its_numbers_without_its_salt(made_by: str, name: str, cost: tuple[int, ...]) -> None:

@@ -10,7 +10,8 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from werkzeug.security import generate_password_hash
 
 from authapp.config import Settings
-from authapp.security.passwords import FloorArgon2Hasher, FullLengthBcryptHasher, Passwords, WerkzeugHasher
+from authapp.security.passwords import FloorArgon2Hasher, ForeignHasher, Passwords
+from security.foreign import compute_no_foreign_hash
 
 PASSWORD = "correct horse battery st\u00e4ple \U0001f434"
 MEMORY_KIB, TIME_COST = 16, 2
@@ -240,22 +241,25 @@ def test_a_good_password_is_hashed_once(verified: list[str], monkeypatch: pytest
 
 def test_the_formats_from_elsewhere_are_never_written() -> None:
     with pytest.raises(TypeError, match="argon2id"):
-        WerkzeugHasher().hash(PASSWORD)
-    assert WerkzeugHasher().check_needs_rehash("scrypt:16:1:1$salt$aa")
-    assert FullLengthBcryptHasher().check_needs_rehash(bcrypted(b"x"))
+        ForeignHasher().hash(PASSWORD)
     assert PASSWORDS.hash(PASSWORD).startswith("$argon2id$")
 
 
 @pytest.mark.parametrize(
-    ("stored", "known"),
+    "costly",
     [
-        ("scrypt:32768:8:1$salt$0a", True),
-        (b"pbkdf2:sha256:1$salt$0a", True),
-        ("md5$salt$0a", False),
-        ("scrypt:32768:8:1$salt$XX", False),
-        ("x scrypt:1:1:1$salt$0a", False),
-        ("scrypt:1:1:1$salt$0a\n", False),
+        bcrypted(b"x").replace("$04$", "$15$"),
+        "pbkdf2:sha256:2000001$salt$" + "0" * 64,
+        "scrypt:524288:8:1$salt$" + "0" * 128,
+        f"$argon2i$v=19$m=262145,t=1,p=1$c2FsdHNhbHQ${'A' * 43}",
     ],
+    ids=["bcrypt", "pbkdf2", "scrypt", "argon2i"],
 )
-def test_werkzeugs_formats_are_recognised(stored: str | bytes, known: bool) -> None:
-    assert WerkzeugHasher.identify(stored) is known
+def test_a_hash_above_its_maximum_cost_is_never_computed_whoever_stored_it(
+    verified: list[str], monkeypatch: pytest.MonkeyPatch, costly: str
+) -> None:
+    compute_no_foreign_hash(monkeypatch)
+
+    assert PASSWORDS.verify(PASSWORD, costly) == (False, None)
+
+    assert [cost(each) for each in verified] == [(Type.ID, MEMORY_KIB, TIME_COST, 1)]

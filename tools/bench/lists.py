@@ -151,7 +151,7 @@ def sides(rows: int) -> Iterator[tuple[Side, Side]]:
     finally:
         for side in made:
             with side.app.app_context():
-                db.dispose()
+                db.engine.dispose()
         postgres.stop()
 
 

@@ -10,7 +10,6 @@ from authapp.api.guards import recent
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.schemas.exports import ExportSchema
 from authapp.api.sessions import shown_sessions
-from authapp.domain.factors.enrolled import shown_factors
 from authapp.domain.services import Services
 from authapp.errors import TooManyRequests
 
@@ -33,7 +32,7 @@ def get_own_export() -> dict[str, Any]:
     return {
         "user": export.user,
         "previous_emails": export.previous_emails,
-        "factors": shown_factors(principal.id),
+        "factors": export.factors,
         "sessions": shown_sessions(export.sessions, principal.session_id),
         "api_keys": export.api_keys,
         "activity": export.activity,

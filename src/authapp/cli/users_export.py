@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkstemp
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
 from authapp.cli.commands import services
-from authapp.domain.exports import import_fields
-from authapp.models import UserKind
+from authapp.context import OPERATOR
+from authapp.domain.account_exports import ExportOptions
 
 
 @click.argument("name", metavar="[USERNAME]", required=False)
@@ -23,18 +23,19 @@ from authapp.models import UserKind
 def export(name: str | None, out: Path, with_hashes: bool, with_secrets: bool) -> None:
     """Write an account, or all of them, to a file that only its owner can read, one JSON object a line.
 
-    Service accounts are left out: their API keys cannot be moved.
+    Service accounts are left out: their API keys cannot be moved. The export is recorded in the audit trail.
     """
-    accounts = services().exports.accounts(name, with_secrets=with_secrets)
-    written = left_out = 0
+    exports, options = services().account_exports, ExportOptions(with_hashes=with_hashes, with_secrets=with_secrets)
     with _new_file(out) as file:
-        for account in accounts:
-            if account.user.kind == UserKind.SERVICE:
-                left_out += 1
-            else:
-                file.write(f"{json.dumps(import_fields(account, with_hash=with_hashes))}\n")
-                written += 1
-    click.echo(f"Exported {written} account(s) to {out}, and left out {left_out} service account(s).")
+
+        def write(fields: dict[str, Any]) -> None:
+            file.write(f"{json.dumps(fields)}\n")
+
+        if name is None:
+            counts = exports.export_all(write, options, OPERATOR)
+        else:
+            counts = exports.export_account(name, write, options, OPERATOR)
+    click.echo(f"Exported {counts.exported} account(s) to {out}, and left out {counts.left_out} service account(s).")
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 import json
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -12,8 +13,10 @@ import click
 
 from authapp.cli.commands import Registered, services
 from authapp.context import OPERATOR
+from authapp.domain.failures import printable
 from authapp.domain.imports.formats import import_formats
-from authapp.domain.imports.imports import ImportBatch, ImportOptions, Line
+from authapp.domain.imports.imports import BatchRefused, ImportBatch, ImportedId, ImportOptions
+from authapp.domain.imports.lines import Line
 
 FROM_HELP = f"Whose fields they are: {', '.join(import_formats)}, or one of yours."
 
@@ -30,7 +33,7 @@ MAX_LINE = 65_536
     "--on-conflict",
     type=click.Choice(["fail", "skip"]),
     default="fail",
-    help="Name a line whose account is there already as a fault, the default; or skip it.",
+    help="What becomes of a line whose id or email address an account has: an error, the default, or nothing.",
 )
 @click.option("--after", type=click.IntRange(0), default=0, metavar="LINE", help="Begin after this line.")
 @click.option("--dry-run", is_flag=True, help="Check each line, and store nothing.")
@@ -50,7 +53,7 @@ def import_(
 ) -> None:
     """Import the accounts in FILE, one JSON object a line; ``-`` is standard input.
 
-    Each line with a fault is named on stderr, and the others are imported; the exit status is then 1.
+    Each line with an error is named on stderr, and the others are imported; the exit status is then 1.
     """
     if (import_formats[system].check_hash_config is None) != (hash_config is None):
         raise click.UsageError("Give --hash-config with a system whose hashes have parameters, such as firebase.")
@@ -60,48 +63,51 @@ def import_(
         system=system,
         hash_config=_read_config(hash_config),
         after=after,
-        skip_taken=on_conflict == "skip",
+        skip_existing=on_conflict == "skip",
         dry_run=dry_run,
     )
     try:
         batches = services().imports.import_from(_lines(file), options, OPERATOR)
     except ValueError as error:
         raise click.ClickException(f"{hash_config}: {error}") from None
-    with _ids_file(ids_out) as ids:
-        total = _total(batches, after, ids)
+    try:
+        with _ids_file(ids_out) as ids:
+            total = _total(batches, after, ids)
+    except BatchRefused as error:
+        raise click.ClickException(str(error)) from None
     done = "Would import" if dry_run else "Imported"
     click.echo(f"{done} {total.imported} account(s), skipped {total.skipped}, to line {total.last_line}.")
-    if total.renamed:
-        click.echo(f"Made the username of {total.renamed} of them from the address.")
-    if total.faults:
-        raise click.ClickException(f"{total.faults} line(s) have faults, and were not imported.")
+    if total.usernames_made:
+        click.echo(f"Made the username of {total.usernames_made} of them from the address.")
+    if total.errors:
+        raise click.ClickException(f"{total.errors} line(s) have errors, and were not imported.")
 
 
 @dataclass
 class _Total:
     last_line: int
     imported: int = 0
-    renamed: int = 0
+    usernames_made: int = 0
     skipped: int = 0
-    faults: int = 0
+    errors: int = 0
 
 
 def _total(batches: Iterable[ImportBatch], after: int, ids: TextIO) -> _Total:
-    """Import each batch, print its faults and write its ids; return what became of all of them."""
+    """Import each batch, print its errors and write its ids; return what became of all of them."""
     total = _Total(after)
     try:
         for batch in batches:
+            for error in batch.errors:
+                click.echo(printable(f"line {error.line}: {error.reason}"), err=True)
+            _write_ids(batch.ids, ids)
             total.last_line = batch.last_line
-            for fault in batch.faults:
-                click.echo(f"line {fault.line}: {fault.reason}", err=True)
-            ids.writelines(f"{json.dumps({**asdict(found), 'id': str(found.id)})}\n" for found in batch.ids)
-            ids.flush()
             total.imported += batch.imported
-            total.renamed += batch.renamed
+            total.usernames_made += batch.usernames_made
             total.skipped += batch.skipped
-            total.faults += len(batch.faults)
+            total.errors += len(batch.errors)
     except BaseException:
-        click.echo(f"Stopped. Go on with: --after {total.last_line}", err=True)
+        # Accounts behind this line may be stored already, without their ids in the file.
+        click.echo(f"Stopped. Go on with: --after {total.last_line} --on-conflict skip", err=True)
         raise
     return total
 
@@ -111,11 +117,26 @@ def _ids_file(path: Path | None) -> Iterator[TextIO]:
     """Yield what takes the ids: a file of the owner alone. An import that goes on after a stop adds to it."""
     path = path or Path(os.devnull)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        file = open(path, "a", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
     except OSError as error:
-        raise click.ClickException(f"{path} cannot be written: {error.strerror}.") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        raise _unwritable(path, error) from None
+    try:
         yield file
+    finally:
+        with suppress(OSError):  # what was not written is reported by then
+            file.close()
+
+
+def _write_ids(ids: Iterable[ImportedId], file: TextIO) -> None:
+    try:
+        file.writelines(f"{json.dumps({**asdict(each), 'id': str(each.id)})}\n" for each in ids)
+        file.flush()
+    except OSError as error:
+        raise _unwritable(file.name, error) from None
+
+
+def _unwritable(path: Path | str, error: OSError) -> click.ClickException:
+    return click.ClickException(f"{path} cannot be written: {error.strerror}.")
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:
@@ -143,4 +164,4 @@ def _lines(file: BinaryIO) -> Iterator[Line]:
         if is_long:
             yield number, None
         elif content.strip():
-            yield number, content
+            yield number, content.removeprefix(BOM_UTF8) if number == 1 else content

@@ -16,12 +16,12 @@ from authapp.security.encryption_keys import EncryptionKeys
 ACCOUNT_FIELDS = frozenset(
     {"id", "username", "email", "email_verified", "password_hash", "status", "roles", "created_at"},
 )
-"""The fields of the account itself, beside which come those of its parts."""
+"""The fields of an account that are columns or roles of it. Its parts have one field each."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartTools:
-    """What parts are made of in one application."""
+    """What a part may use of the application: its settings, and the keys that encrypt secrets, if it has any."""
 
     settings: Settings
     encryption_keys: EncryptionKeys | None
@@ -42,15 +42,15 @@ class AccountPart:
     """
 
     store: Callable[[Mapping[UUID, Any], RequestContext], None]
-    """Stores the values of accounts that were just stored, by their ids, and records it."""
+    """Stores the values of new accounts, by their ids, and records the events."""
 
     export: Callable[[Sequence[UUID]], Mapping[UUID, Any]]
-    """Takes ids of accounts, and returns the fields of those that have any, as JSON that ``read`` takes."""
+    """Takes ids of accounts, and returns their fields, as JSON that ``read`` takes; an account may have none."""
 
     taken: Callable[[Mapping[UUID, Any]], Collection[UUID]] = lambda _values: ()
-    """Takes values to store, and returns the ids of those of which another account has something.
+    """Takes values by the ids of their accounts, and returns the ids whose value another account has.
 
-    That account is in the database, or before it in the mapping.
+    The other account is in the database, or earlier in the mapping.
     """
 
     is_secret: bool = False
@@ -63,7 +63,7 @@ account_parts: Registry[Callable[[PartTools], AccountPart]] = Registry(
     "use 1 to 40 of a-z, 0-9 and _, such as newsletters.",
     reserved=ACCOUNT_FIELDS,
 )
-"""What makes the parts, by the names of their fields. Register your own before ``create_app()``."""
+"""What returns the part for an application, by the name of its field. Register your own before ``create_app()``."""
 
 
 def parts_of(tools: PartTools) -> dict[str, AccountPart]:

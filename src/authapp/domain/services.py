@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.database.migrations import MigrationFolder
+from authapp.domain.account_exports import AccountExports
 from authapp.domain.account_parts import PartTools, parts_of
 from authapp.domain.api_keys.api_keys import ApiKeys
 from authapp.domain.api_keys.client_credentials import ClientCredentials
@@ -84,6 +85,7 @@ class Services:
     name_keys: NameKeys
     imports: Imports
     exports: Exports
+    account_exports: AccountExports
     erasure: Erasure
     roles: Roles
     audit: AuditTrail
@@ -153,7 +155,8 @@ class Services:
             user_search=search,
             name_keys=NameKeys(),
             imports=Imports(parts),
-            exports=Exports(accounts, search, sessions, api_keys, trail, rate_limits, parts),
+            exports=Exports(accounts, sessions, api_keys, trail, rate_limits),
+            account_exports=AccountExports(accounts, search, parts),
             erasure=Erasure(hooks),
             roles=Roles(pages, actor_policy.require_recent),
             audit=trail,

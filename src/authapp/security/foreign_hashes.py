@@ -24,10 +24,10 @@ Verify = Callable[[str], bool]
 class HashFormat:
     """A format of password hashes.
 
-    ``pattern`` matches a whole hash, in ASCII. Its group ``hash``, and ``salt`` if there is one, are what differs
-    between hashes of equal cost; the numbers in all other groups are costs. ``read`` returns what verifies passwords
-    against a match, and computes nothing itself. It raises ``ValueError``, with a sentence that does not quote the
-    hash, for one that is damaged, or that costs more than any guest may make the server do.
+    ``pattern`` matches a whole hash, in ASCII. Its group ``hash``, and those whose names begin with ``salt``, are what
+    differs between hashes of equal cost; the numbers in all other groups are costs. ``read`` returns what verifies
+    passwords against a match, and computes nothing itself. It raises ``ValueError``, with a sentence that does not
+    quote the hash, for one that is damaged, or that costs more than any guest may make the server do.
 
     Raises ``ValueError`` if ``pattern`` has no group ``hash``.
     """
@@ -78,8 +78,8 @@ def cost_of(stored: str) -> tuple[str, tuple[int, ...]]:
     name, match = _matched(stored)
     groups = match.groupdict(default="")
     length = len(groups.pop("hash"))
-    groups.pop("salt", None)
-    return name, (*(int(number) for text in groups.values() for number in re.findall(r"\d+", text)), length)
+    costs = [text for group, text in groups.items() if not group.startswith("salt")]
+    return name, (*(int(number) for text in costs for number in re.findall(r"\d+", text)), length)
 
 
 def _matched(stored: str) -> tuple[str, re.Match[str]]:
@@ -205,7 +205,7 @@ def _scrypt_key(password: bytes, salt: bytes, n: int, r: int, p: int, length: in
 def _read_firebase(match: re.Match[str]) -> Verify:
     n, r, p = 2 ** min(int(match["ln"]), 64), int(match["r"]), int(match["p"])
     _require_scrypt_cost(n, r, p)
-    salt, signer_key = _decoded(match["salt"]) + _decoded(match["separator"]), _decoded(match["key"])
+    salt, signer_key = _decoded(match["salt"]) + _decoded(match["salt_separator"]), _decoded(match["salt_key"])
 
     def signed(encoded: bytes) -> bytes:
         key = _scrypt_key(encoded, salt, n, r, p, 32)
@@ -257,7 +257,9 @@ def _standard_base64(text: str) -> str:
 _B64 = r"[A-Za-z0-9+/.]+={0,2}"
 _COST = r"\d{1,10}"
 _BCRYPT = r"(?P<hash>\$2(?P<variant>[abxy])\$(?P<cost>\d\d)\$[./A-Za-z0-9]{53})"
-_FIREBASE = rf"v=1,n=(?P<ln>\d\d?),r=(?P<r>{_COST}),p=(?P<p>{_COST}),ss=(?P<separator>(?:{_B64})?),sk=(?P<key>{_B64})"
+_FIREBASE_COSTS = rf"v=1,n=(?P<ln>\d\d?),r=(?P<r>{_COST}),p=(?P<p>{_COST})"
+# The same in all hashes of a project.
+_FIREBASE_SALTS = rf"ss=(?P<salt_separator>(?:{_B64})?),sk=(?P<salt_key>{_B64})"
 _WERKZEUG = rf"scrypt(?::{_COST}){{3}}|scrypt|pbkdf2:sha(?:1|256|512)(?::{_COST})?"
 
 for _name, _pattern, _read in (
@@ -288,7 +290,11 @@ for _name, _pattern, _read in (
     ),
     ("ldap_salted_sha1", rf"\{{SSHA\}}(?P<hash>{_B64})", _read_salted_sha1),
     # Supabase's form of Firebase's.
-    ("firebase", rf"\$fbscrypt\${_FIREBASE}\$(?P<salt>{_B64})\$(?P<hash>{_B64})", _read_firebase),
+    (
+        "firebase",
+        rf"\$fbscrypt\${_FIREBASE_COSTS},{_FIREBASE_SALTS}\$(?P<salt>{_B64})\$(?P<hash>{_B64})",
+        _read_firebase,
+    ),
     ("better_auth", r"(?P<salt>[0-9a-f]{32}):(?P<hash>[0-9a-f]{128})", _read_better_auth),
     ("werkzeug", rf"(?P<method>{_WERKZEUG})\$(?P<salt>[^$]+)\$(?P<hash>[0-9a-f]+)", _read_werkzeug),
 ):

@@ -1,6 +1,5 @@
 """Password hashing with argon2id at OWASP's parameters, and verification of hashes imported from other systems."""
 
-import re
 import time
 from collections.abc import Sequence
 
@@ -9,13 +8,10 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 from nacl.exceptions import CryptoError, InvalidkeyError
 from nacl.pwhash import argon2id
 from pwdlib import PasswordHash
-from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers import HasherProtocol
 from pwdlib.hashers.argon2 import Argon2Hasher
-from pwdlib.hashers.bcrypt import BcryptHasher
-from werkzeug.security import check_password_hash
 
-from authapp.security.foreign_hashes import BCRYPT_READS_BYTES, IMPORTED_PREFIX, verifier
+from authapp.security.foreign_hashes import IMPORTED_PREFIX, verifier
 
 
 class FloorArgon2Hasher(Argon2Hasher):
@@ -27,6 +23,10 @@ class FloorArgon2Hasher(Argon2Hasher):
     def __init__(self, *, memory_kib: int, time_cost: int) -> None:
         super().__init__(memory_cost=memory_kib, time_cost=time_cost, parallelism=1)
         self._floor = (memory_kib, time_cost)
+
+    @classmethod
+    def identify(cls, hash: str | bytes) -> bool:
+        return _is_argon2id(hash)
 
     def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
         if salt is not None:
@@ -47,7 +47,7 @@ class FloorArgon2Hasher(Argon2Hasher):
     def check_needs_rehash(self, hash: str | bytes) -> bool:
         stored = extract_parameters(_text(hash))
         memory_kib, time_cost = self._floor
-        return stored.type is not Type.ID or stored.memory_cost < memory_kib or stored.time_cost < time_cost
+        return stored.memory_cost < memory_kib or stored.time_cost < time_cost
 
 
 def _is_sodiums(stored: Parameters) -> bool:
@@ -56,50 +56,15 @@ def _is_sodiums(stored: Parameters) -> bool:
     return kind == (Type.ID, 19, 1, 16, 32)
 
 
-class WerkzeugHasher(HasherProtocol):
-    """Werkzeug's ``scrypt:`` and ``pbkdf2:`` hashes: verified and then replaced, never created."""
+class ForeignHasher(HasherProtocol):
+    """Verifies hashes of other systems within the bounds of ``foreign_hashes``; they are replaced, and never created.
 
-    _FORMAT = re.compile(r"(scrypt|pbkdf2)(:[A-Za-z0-9]+)*\$[^$]+\$[0-9a-f]+")
-
-    @classmethod
-    def identify(cls, hash: str | bytes) -> bool:
-        return cls._FORMAT.fullmatch(_text(hash)) is not None
-
-    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
-        raise TypeError("new passwords are hashed with argon2id")
-
-    def verify(self, password: str | bytes, hash: str | bytes) -> bool:
-        return check_password_hash(_text(hash), _text(password))
-
-    def check_needs_rehash(self, hash: str | bytes) -> bool:
-        return True
-
-
-class FullLengthBcryptHasher(BcryptHasher):
-    """Bcrypt that refuses passwords over 72 bytes instead of truncating them.
-
-    With truncation, every password with the same first 72 bytes would be accepted.
+    It takes all that is not argon2id, with ``IMPORTED_PREFIX`` or without.
     """
 
-    def verify(self, password: str | bytes, hash: str | bytes) -> bool:
-        encoded = _text(password).encode()
-        # bcrypt's C code also truncates a password at a NUL byte.
-        if len(encoded) > BCRYPT_READS_BYTES or b"\0" in encoded:
-            # Returning False here would be fast, and the timing would reveal that the account has a bcrypt hash. After
-            # this error, Passwords.verify computes a decoy hash instead.
-            raise ValueError("bcrypt cannot have hashed this password")
-        return super().verify(encoded, hash)
-
-    def check_needs_rehash(self, hash: str | bytes) -> bool:
-        return True
-
-
-class ImportedHasher(HasherProtocol):
-    """Verifies what the import stored, for ``pwdlib``."""
-
     @classmethod
     def identify(cls, hash: str | bytes) -> bool:
-        return _text(hash).startswith(IMPORTED_PREFIX)
+        return not _is_argon2id(hash)
 
     def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
         raise TypeError("new passwords are hashed with argon2id")
@@ -118,9 +83,7 @@ class Passwords:
         """Set the cost of a hash: ``memory_kib`` in KiB, and ``time_cost`` in passes. The parallelism is 1."""
         hashers: Sequence[HasherProtocol] = (
             FloorArgon2Hasher(memory_kib=memory_kib, time_cost=time_cost),
-            FullLengthBcryptHasher(),
-            WerkzeugHasher(),
-            ImportedHasher(),
+            ForeignHasher(),
         )
         self._hash = PasswordHash(hashers)
         start = time.perf_counter()
@@ -140,10 +103,15 @@ class Passwords:
         """
         try:
             correct, new_hash = self._hash.verify_and_update(password, self._decoy if stored is None else stored)
-        except (UnknownHashError, ValueError, TypeError, OverflowError):
-            # No hasher can verify it: the stored hash is damaged or in an unknown format, or bcrypt refused the input.
+        except (ValueError, TypeError, OverflowError):
+            # It cannot be verified: the hash is damaged, unknown or too costly, or bcrypt cannot have made it of this.
             return self.verify(password, None)
         return (False, None) if stored is None else (correct, new_hash)
+
+
+def _is_argon2id(stored: str | bytes) -> bool:
+    """Return whether a hash is not foreign, as in ``models.user.FOREIGN_HASH``."""
+    return _text(stored).startswith("$argon2id$")
 
 
 def _text(value: str | bytes) -> str:

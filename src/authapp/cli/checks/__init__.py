@@ -36,7 +36,7 @@ without_database: list[Check] = [
 ]
 doctor_checks: list[Check] = [
     *(tables.admins, tables.name_keys, tables.pruning, tables.users, tables.audit_events, mail.queue),
-    *(api_keys.service_keys, foreign_hashes.floor, providers.configured),
+    *(api_keys.service_keys, foreign_hashes.readable, foreign_hashes.floor, providers.configured),
 ]
 """The checks of what the tables hold. Append your own; a check may use ``authapp.db``."""
 

@@ -22,6 +22,7 @@ class EventType:
         "user.erased", "The client data of a deleted account was removed from the audit trail."
     )
     USER_EXPORTED = event_types.register("user.exported", "A user exported the data of their own account.")
+    ACCOUNTS_EXPORTED = event_types.register("accounts.exported", "An operator exported accounts to a file.")
     USER_LOCKED = event_types.register("user.locked", "A name of an account was locked after too many failed logins.")
     USER_UNLOCKED = event_types.register("user.unlocked", "The failed logins of an account were forgotten.")
     LOGIN_REFUSED = event_types.register("login.refused", "A login failed.")

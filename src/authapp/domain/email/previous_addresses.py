@@ -31,6 +31,23 @@ class Restored:
     """Whether an address of the account had been verified by then. Otherwise anybody may have registered it."""
 
 
+@dataclass(frozen=True)
+class PreviousEmail:
+    """An address that the account had, and until when the link in a mail to it restores it."""
+
+    email: str
+    replaced_at: datetime
+    restorable_until: datetime
+
+
+def previous_emails(user: User) -> list[PreviousEmail]:
+    """Return all addresses that are stored, the oldest first: also those that can no longer be restored."""
+    return [
+        PreviousEmail(each["email"], datetime.fromisoformat(each["since"]), datetime.fromisoformat(each["until"]))
+        for each in user.previous_emails or ()
+    ]
+
+
 def remember(user: User, email: str, *, was_ever_verified: bool) -> bool:
     """Note that another address has just replaced ``email``, on a locked account; return whether it can be restored.
 

@@ -39,7 +39,7 @@ def _part(tools: PartTools) -> AccountPart:
 def _secret(value: Any) -> bytes:
     """Return a secret in base32 (RFC 4648), as people type it: in any case, with blanks, and without padding."""
     if not isinstance(value, str):
-        raise ValueError("Not of the type that it must have.")  # noqa: TRY004 - it is the fault of a line
+        raise ValueError("Not of the type that it must have.")  # noqa: TRY004 - it is the error of a line
     digits = "".join(value.split()).rstrip("=")
     try:
         secret = b32decode(digits + "=" * (-len(digits) % 8), casefold=True)

@@ -1,6 +1,5 @@
 """One account of an import: its fields, checked."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +9,7 @@ from uuid import UUID
 
 from authapp import clock
 from authapp.domain.account_parts import ACCOUNT_FIELDS, AccountPart
+from authapp.domain.users.made_usernames import made_username
 from authapp.models import UserStatus
 from authapp.models.role import ROLES_PER_ACCOUNT, checked_role_name
 from authapp.models.user import checked_email, checked_username, email_key, folded
@@ -23,8 +23,8 @@ T = TypeVar("T")
 class ImportedAccount:
     """A valid account that is not stored.
 
-    ``is_named`` tells whether it came with its username. ``parts`` are the values of its ``AccountPart``s, by their
-    fields.
+    ``is_named`` tells whether it came with its username, which otherwise was made of the address. ``parts`` are the
+    values of its ``AccountPart``s, by their fields.
     """
 
     id: UUID
@@ -48,14 +48,6 @@ class ImportedAccount:
         """The key that is unique in ``users``."""
         return email_key(self.email)
 
-    @property
-    def other_username(self) -> str:
-        """The username for an account that came without one, if that which was made of its address is taken.
-
-        It has the last digits of the id, so that hardly anybody else has it.
-        """
-        return f"{self.username[:23]}-{self.id.hex[-8:]}"
-
     @classmethod
     def read(cls, fields: Mapping[str, Any], parts: Mapping[str, AccountPart]) -> "ImportedAccount":
         """Return the account with these fields, some of which may be those of ``parts``.
@@ -65,11 +57,11 @@ class ImportedAccount:
         if unknown := fields.keys() - ACCOUNT_FIELDS - parts.keys():
             raise ValueError(f"There is no field {', '.join(sorted(unknown))}.")
         email = _checked_field("email", checked_email, _required(fields, "email", str))
-        username = _optional(fields, "username", str)
+        given = _optional(fields, "username", str)
         return cls(
             id=_id(_optional(fields, "id", str)),
-            username=_made_from(email) if username is None else _checked_field("username", checked_username, username),
-            is_named=username is not None,
+            username=made_username([email]) if given is None else _checked_field("username", checked_username, given),
+            is_named=given is not None,
             email=email,
             email_verified=_optional(fields, "email_verified", bool) or False,
             password_hash=_with_import_prefix(_optional(fields, "password_hash", str)),
@@ -114,12 +106,6 @@ def _id(text: str | None) -> UUID:
         raise ValueError("id: Not a UUID.") from None
 
 
-def _made_from(email: str) -> str:
-    """Return a username for the owner of an address."""
-    allowed = re.sub(r"[^A-Za-z0-9._-]", "", email.rpartition("@")[0]).lstrip("._-")[:32]
-    return allowed if len(allowed) >= 3 else f"user{allowed}"
-
-
 def _with_import_prefix(stored: str | None) -> str | None:
     if stored is None:
         return None
@@ -135,7 +121,9 @@ def _status(text: str | None) -> str:
 
 
 def _roles(names: list[Any]) -> tuple[str, ...]:
-    distinct = tuple(dict.fromkeys(str(name) for name in names))
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("roles: Not a list of names.")
+    distinct = tuple(dict.fromkeys(names))
     if len(distinct) > ROLES_PER_ACCOUNT:
         raise ValueError(f"roles: An account has at most {ROLES_PER_ACCOUNT} roles.")
     for name in distinct:

@@ -2,10 +2,9 @@
 
 import json
 from typing import Any
-from uuid import UUID
 
 from authapp import clock
-from authapp.domain.imports.formats import ImportFormat, Record, import_formats
+from authapp.domain.imports.formats import ImportFormat, Record, import_formats, uuid_of
 from authapp.models.user import is_username
 from authapp.security.foreign_hashes import argon2_hash, firebase_hash, pbkdf2_hash, verifier
 
@@ -17,6 +16,7 @@ def _django(record: Record, _: Record) -> dict[str, Any]:
     user = record.get("fields", record)
     usable = user["password"] and not user["password"].startswith("!")
     return _without_null(
+        id=_uuid(_django_id(record)),
         username=_usable(user.get("username")),
         # Where people log in by their address, it may be the username alone.
         email=user["email"] or user.get("username"),
@@ -28,6 +28,7 @@ def _django(record: Record, _: Record) -> dict[str, Any]:
 
 def _laravel(record: Record, _: Record) -> dict[str, Any]:
     return _without_null(
+        id=_uuid(record.get("id")),
         username=_usable(record.get("username")),
         email=record["email"],
         email_verified=record.get("email_verified_at") is not None,
@@ -43,7 +44,7 @@ def _supabase(record: Record, _: Record) -> dict[str, Any]:
         email=record["email"],
         email_verified=record.get("email_confirmed_at") is not None,
         password_hash=record.get("encrypted_password") or None,
-        status=_status(disabled=_is_to_come("banned_until", record.get("banned_until"))),
+        status=_status(disabled=_is_in_future("banned_until", record.get("banned_until"))),
         created_at=record.get("created_at"),
     )
 
@@ -51,7 +52,7 @@ def _supabase(record: Record, _: Record) -> dict[str, Any]:
 def _better_auth(record: Record, _: Record) -> dict[str, Any]:
     """Translate a row of ``user`` with the ``password`` of its ``account``."""
     expires = record.get("banExpires")
-    is_banned = bool(record.get("banned")) and (expires is None or _is_to_come("banExpires", expires))
+    is_banned = bool(record.get("banned")) and (expires is None or _is_in_future("banExpires", expires))
     return _without_null(
         id=_uuid(record.get("id")),
         username=_usable(record.get("username")),
@@ -82,7 +83,7 @@ def _firebase(record: Record, hash_config: Record) -> dict[str, Any]:
         email_verified=bool(record.get("emailVerified")),
         password_hash=_firebase_hash(hashed, record["salt"], hash_config) if hashed else None,
         status=_status(disabled=bool(record.get("disabled"))),
-        created_at=_from_milliseconds(record.get("createdAt")),
+        created_at=_from_milliseconds("createdAt", record.get("createdAt")),
     )
 
 
@@ -112,7 +113,7 @@ def _keycloak(record: Record, _: Record) -> dict[str, Any]:
         email_verified=bool(record.get("emailVerified")),
         password_hash=_keycloak_hash(passwords[0]) if passwords else None,
         status=_status(disabled=not record.get("enabled", True)),
-        created_at=_from_milliseconds(record.get("createdTimestamp")),
+        created_at=_from_milliseconds("createdTimestamp", record.get("createdTimestamp")),
     )
 
 
@@ -166,15 +167,13 @@ def _status(*, disabled: bool) -> str:
     return "disabled" if disabled else "active"
 
 
-def _uuid(text: object) -> str | None:
-    """Return ``text`` if it is a UUID: other ids cannot be kept."""
-    try:
-        return str(UUID(str(text)))
-    except ValueError:
-        return None
+def _uuid(foreign_id: object) -> str | None:
+    """Return the id if it is a UUID: others cannot be kept."""
+    found = uuid_of(foreign_id)
+    return None if found is None else str(found)
 
 
-def _is_to_come(field: str, time: str | None) -> bool:
+def _is_in_future(field: str, time: str | None) -> bool:
     try:
         return time is not None and clock.from_iso8601(time) > clock.now()
     except ValueError:
@@ -185,14 +184,14 @@ def _integer(value: str | int) -> int:
     try:
         return int(value)
     except ValueError:
-        raise ValueError("A number in it is not one.") from None
+        raise ValueError("A cost of the hash is not a number.") from None
 
 
-def _from_milliseconds(value: str | int | None) -> str | None:
+def _from_milliseconds(field: str, value: str | int | None) -> str | None:
     try:
         time = None if value is None else clock.from_timestamp(int(value) / 1000)
     except (ArithmeticError, OSError, ValueError):
-        raise ValueError("The time when it was made is not one in milliseconds.") from None
+        raise ValueError(f"{field}: Not a time in milliseconds.") from None
     return None if time is None else time.isoformat()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from authapp.registry import Registry
 
@@ -18,12 +19,11 @@ Record = Mapping[str, Any]
 class ImportFormat:
     """The accounts of one system.
 
-    ``translate`` takes one object of its export, and the parameters of its hashes; it returns an object as
-    ``ImportedAccount.read`` takes it. ``check_hash_config`` checks these parameters, once and before the first line; it
-    is ``None`` for a system that has none. ``foreign_id`` takes the object, and returns the id of the account there, or
-    ``None``; without it, the system has none that anything might know the account by. All raise ``ValueError`` with a
-    sentence that quotes no value, or what Python raises for fields that are missing or of another type: that becomes a
-    sentence here.
+    ``translate`` takes one object of its export, and the parameters of its hashes; it returns the fields of an import
+    (docs/import.md). ``check_hash_config`` checks these parameters once, before the first line; it is ``None`` for a
+    system whose hashes have none. ``foreign_id`` takes the object, and returns the id of the account there, or
+    ``None``; leave it out for a system whose ids are always kept. All raise ``ValueError`` with a sentence that quotes
+    no value. A ``KeyError``, ``TypeError`` or the like, as of a field that is missing, becomes such a sentence.
     """
 
     translate: Callable[[Record, Record], dict[str, Any]]
@@ -39,25 +39,37 @@ import_formats: Registry[ImportFormat] = Registry(
 
 def translate(record: Record, system: str, hash_config: Record) -> dict[str, Any]:
     """Return the fields of an import. Raises ``ValueError``, with a sentence, if those of ``system`` are missing."""
-    with _in_sentences(f"It has not the fields of {system}."):
+    with _in_sentences(_not_of(system)):
         return import_formats[system].translate(record, hash_config)
 
 
 def foreign_id(record: Record, system: str) -> str | int | None:
-    """Return the id that an account has in ``system``. Raises ``ValueError``, with a sentence, if it is of no use."""
+    """Return the id of an account in ``system``, or ``None``. Raises ``ValueError``, with a sentence, for any other."""
     read = import_formats[system].foreign_id
-    with _in_sentences(f"It has not the fields of {system}."):
+    with _in_sentences(_not_of(system)):
         found = read(record) if read else None
-    if not isinstance(found, str | int | None):
-        raise ValueError("Its id is neither text nor a whole number.")  # noqa: TRY004 - it is the fault of a line
+    if not isinstance(found, str | int | None) or isinstance(found, bool):
+        raise ValueError("The id is neither text nor a whole number.")  # noqa: TRY004 - it is the error of a line
     return found
 
 
 def check_hash_config(system: str, hash_config: Record) -> None:
     """Raise ``ValueError``, with a sentence, if the hashes of ``system`` cannot have these parameters."""
     if check := import_formats[system].check_hash_config:
-        with _in_sentences(f"It has not the parameters of {system}."):
+        with _in_sentences(f"Not the hash parameters of {system}."):
             check(hash_config)
+
+
+def uuid_of(value: object) -> UUID | None:
+    """Return the UUID whose text ``value`` is, in either letter case; ``None`` for anything else."""
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _not_of(system: str) -> str:
+    return f"Not an object of the export of {system}."
 
 
 @contextmanager
@@ -65,6 +77,6 @@ def _in_sentences(otherwise: str) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        raise ValueError(f"It has no {error.args[0]}.") from None
+        raise ValueError(f"{error.args[0]}: Missing.") from None
     except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, json.JSONDecodeError):
         raise ValueError(otherwise) from None

@@ -31,7 +31,7 @@ def _part(tools: PartTools) -> AccountPart:
 
 def _links(value: Any, configured: Sequence[ProviderSettings]) -> list[_Link]:
     if not isinstance(value, list):
-        raise ValueError("Not of the type that it must have.")  # noqa: TRY004 - it is the fault of a line
+        raise ValueError("Not of the type that it must have.")  # noqa: TRY004 - it is the error of a line
     links = [_link(each, configured) for each in value]
     if len({link.provider for link in links}) != len(links):
         raise ValueError("An account has one link with each provider.")
