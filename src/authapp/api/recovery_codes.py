@@ -28,4 +28,4 @@ def create_recovery_codes(body: dict[str, Any]) -> dict[str, list[str]]:  # noqa
     Those from before are void.
     """
     services = Services.of(current_app)
-    return {"recovery_codes": services.factors.recovery_codes.renew(current_principal().id, request_context())}
+    return {"recovery_codes": services.factors.recovery_code_renewal.renew(current_principal().id, request_context())}

@@ -13,7 +13,7 @@ from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors import recovery_code_factors
+from authapp.domain.factors import recovery_codes
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.hooks import Hooks, factors_changing
@@ -63,7 +63,7 @@ class FactorChange:
         return codes
 
     def _create_recovery_codes(self, context: RequestContext) -> list[str]:
-        codes = recovery_code_factors.replace_all(self.user.id)
+        codes = recovery_codes.replace_all(self.user.id)
         audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=self.user.id)
         return codes
 

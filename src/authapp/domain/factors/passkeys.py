@@ -92,7 +92,7 @@ class Passkeys:
 
     def rename(self, user_id: UUID, passkey_id: UUID, name: str, context: RequestContext) -> Passkey:
         """Give a passkey another name. Raises ``ResourceNotFound`` if it is another user's."""
-        named = update(Passkey).where(*_is(user_id, passkey_id)).values(name=name).returning(Passkey)
+        named = update(Passkey).where(*_primary_key_is(user_id, passkey_id)).values(name=name).returning(Passkey)
         with transaction() as session:
             # The name is what its owner goes by when one is to be deleted: an API key changes none.
             if isinstance(context.principal, Principal):
@@ -109,7 +109,7 @@ class Passkeys:
         Raises ``ResourceNotFound`` if it is another user's, ``LastWayIn``, or what ``FactorChanges.by_owner`` raises.
         """
         with self._changes.by_owner(user_id, context) as change:
-            passkey = db.session.scalars(select(Passkey).where(*_is(user_id, passkey_id))).one_or_none()
+            passkey = db.session.scalars(select(Passkey).where(*_primary_key_is(user_id, passkey_id))).one_or_none()
             if passkey is None:
                 raise ResourceNotFound
             db.session.delete(passkey)
@@ -154,7 +154,7 @@ def _new_passkey(user_id: UUID, name: str, made: RegisteredCredential, answer: P
     )
 
 
-def _is(user_id: UUID, passkey_id: UUID) -> tuple[Any, ...]:
+def _primary_key_is(user_id: UUID, passkey_id: UUID) -> tuple[Any, ...]:
     return (Passkey.user_id == user_id, Passkey.id == passkey_id)
 
 
@@ -178,7 +178,7 @@ def _prover(tools: FactorTools) -> Prover | None:
     if tools.settings.relying_party is None:
         return None
     assertions = PasskeyAssertions.of(tools)
-    return Prover(assertions.prove_second_factor, assertions.second_factor_options)
+    return Prover(assertions.prove, assertions.second_factor_options)
 
 
 factor_kinds.register(

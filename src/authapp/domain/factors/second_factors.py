@@ -54,10 +54,8 @@ class SecondFactors:
         such options.
         """
         login = _pending_login(token)
-        options = self._attempts.prover(login.user_id, factor, first_factor=login.factor).options
-        if options is None:
-            raise SecondFactorInvalid
-        return options(login.user_id, login.token_hash)
+        self._attempts.require_accepted(login.user_id, factor, first_factor=login.factor)
+        return self._attempts.options(login.user_id, factor, login.token_hash)
 
     def log_in(self, token: str, factor: str, answer: Any, context: RequestContext) -> TokenPair:
         """Start the session of the login that waits with ``token``, and return its tokens.
@@ -69,7 +67,7 @@ class SecondFactors:
         wrong codes, over all logins and step-ups of the account.
         """
         login = _pending_login(token)
-        self._attempts.prover(login.user_id, factor, first_factor=login.factor)
+        self._attempts.require_accepted(login.user_id, factor, first_factor=login.factor)
         attempt = FactorAttempt(login.user_id, answer, login.token_hash)
         with self._attempts.counted(login.user_id, factor), transaction():
             if not pending_logins.lock(login):

@@ -15,9 +15,9 @@ from authapp.domain.factors.passkey_assertions import PasskeyAssertions
 from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_login import PasskeyLogin
 from authapp.domain.factors.passkeys import Passkeys
-from authapp.domain.factors.recovery_codes import RecoveryCodes
+from authapp.domain.factors.recovery_code_renewal import RecoveryCodeRenewal
 from authapp.domain.factors.second_factors import SecondFactors
-from authapp.domain.factors.step_ups import StepUpMethods
+from authapp.domain.factors.step_up_methods import StepUpMethods
 from authapp.domain.factors.totp_enrolment import TotpEnrolment
 from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.sessions.sessions import Sessions
@@ -33,7 +33,7 @@ class FactorServices:
     second_factors: SecondFactors
     totp_factors: TotpFactors
     totp_enrolment: TotpEnrolment
-    recovery_codes: RecoveryCodes
+    recovery_code_renewal: RecoveryCodeRenewal
     changes: FactorChanges
     resets: FactorResets
     passkeys: Passkeys
@@ -63,7 +63,7 @@ class FactorServices:
             totp_factors=totp_factors,
             second_factors=SecondFactors(attempts, sessions),
             totp_enrolment=TotpEnrolment(totp_factors, changes),
-            recovery_codes=RecoveryCodes(changes),
+            recovery_code_renewal=RecoveryCodeRenewal(changes),
             changes=changes,
             resets=FactorResets(core.throttles, changes),
             passkeys=Passkeys(challenges, changes),
