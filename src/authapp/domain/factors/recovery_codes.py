@@ -30,7 +30,6 @@ from authapp.domain.factors.kinds import (
 )
 from authapp.domain.hooks import Hooks, factors_changing
 from authapp.domain.sessions.authentication import RECOVERY
-from authapp.domain.users.rows import lock_account
 from authapp.models import RecoveryCode
 
 COUNT = 10
@@ -83,13 +82,11 @@ class RecoveryCodes:
 
 
 def replace_all(user_id: UUID) -> list[str]:
-    """Delete the codes of an account within the open transaction, and return new ones, which are never shown again.
+    """Delete the codes of an account, and return new ones, which are never shown again.
 
-    Like ``use``, it raises ``ResourceNotFound`` if the account has been deleted.
+    The account is locked in the open transaction: two at once would each delete the codes of before, and leave twenty.
     """
     codes, now = [new_code() for _ in range(COUNT)], clock.now()
-    # Two at once would each delete the codes of before, and leave twenty.
-    lock_account(user_id)
     delete_all(user_id, None)
     rows = [{"user_id": user_id, "code_hash": code_hash(code), "created_at": now} for code in codes]
     db.session.execute(insert(RecoveryCode), rows)
@@ -97,16 +94,12 @@ def replace_all(user_id: UUID) -> list[str]:
 
 
 def use(user_id: UUID, code: str) -> bool:
-    """Use a code of an account within the open transaction, and return whether it was one.
-
-    If it is used twice at once, only one succeeds.
-    """
+    """Use a code of an account, locked in the open transaction, and return whether it was one."""
     hashed = code_hash(code)
     if hashed is None:
         return False
-    lock_account(user_id)
-    which = (RecoveryCode.user_id == user_id, RecoveryCode.code_hash == hashed)
-    used = delete(RecoveryCode).where(*which).returning(RecoveryCode.user_id)
+    key = (RecoveryCode.user_id == user_id, RecoveryCode.code_hash == hashed)
+    used = delete(RecoveryCode).where(*key).returning(RecoveryCode.user_id)
     return db.session.execute(used.execution_options(synchronize_session=False)).first() is not None
 
 
