@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from authapp.context import RequestContext
-from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.errors import ResourceNotFound
 
@@ -21,6 +20,6 @@ class RecoveryCodeRenewal:
         ``FactorChanges.by_owner`` raises.
         """
         with self._changes.by_owner(user_id, context) as change:
-            if not factors_of(user_id).second_factors:
+            if not change.enrolled.second_factors:
                 raise ResourceNotFound("Add a second factor first: recovery codes are a way around it.")
             return change.renew_recovery_codes(context)

@@ -14,7 +14,7 @@ from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.factor_attempts import FactorAttempts, combined
 from authapp.domain.factors.kinds import FactorAttempt, second_steps
 from authapp.domain.factors.pending_logins import PendingLoginState
-from authapp.domain.sessions.authentication import AuthenticationResult
+from authapp.domain.sessions.authentication import AuthenticationResult, merged_methods
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import ChallengeInvalid, SecondFactorInvalid, SecondFactorRequired
@@ -84,7 +84,7 @@ class SecondFactors:
     def _start(self, login: PendingLoginState, factor: str, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
         result = AuthenticationResult(
             login.user_id,
-            tuple(dict.fromkeys((*login.amr, *combined(login.amr, amr)))),
+            tuple(merged_methods(login.amr, combined(login.amr, amr))),
             auth_time=clock.now(),
             account_version=login.account_version,
         )

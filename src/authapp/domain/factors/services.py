@@ -54,8 +54,8 @@ class FactorServices:
             needed = "AUTHAPP_ENCRYPTION_KEYS or AUTHAPP_ORIGINS: nobody could get a second factor."
             raise SettingsError([f"AUTHAPP_SECOND_FACTOR_REQUIRED_ROLES needs {needed}"])
         tools = FactorTools(settings, core.encryption_keys, core.challenges, hooks)
-        made = {name: step.prover(tools) for name, step in second_steps().items()}
-        attempts = FactorAttempts({name: prover for name, prover in made.items() if prover}, core.throttles)
+        provers = {name: step.prover(tools) for name, step in second_steps().items()}
+        attempts = FactorAttempts({name: prover for name, prover in provers.items() if prover}, core.throttles)
         challenges, assertions = PasskeyChallenges.of(tools), PasskeyAssertions.of(tools)
         changes, totp_factors = FactorChanges(settings, core.actor_policy, hooks), TotpFactors.of(tools)
         return cls(

@@ -9,7 +9,7 @@ from authapp.context import MULTI_FACTOR, Principal, RequestContext
 from authapp.database.session import transaction
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.factor_attempts import FactorAttempts, combined, record_refusal
-from authapp.domain.factors.kinds import PASSKEY, FactorAttempt, second_steps
+from authapp.domain.factors.kinds import ANY_CODE, PASSKEY, FactorAttempt, second_steps
 from authapp.domain.factors.passkey_assertions import PasskeyAssertions
 from authapp.domain.factors.passkey_challenges import PasskeyAnswer
 from authapp.domain.passwords.verifier import PasswordVerifier
@@ -35,7 +35,7 @@ class StepUpMethods:
         kinds: dict[str, StepUpMethod] = {name: partial(self.authenticate_by_factor, name) for name in second_steps()}
         others: dict[str, StepUpMethod] = {
             "password": self.authenticate_by_password,
-            "code": self.authenticate_by_code,
+            ANY_CODE: self.authenticate_by_code,
             PASSKEY: self.authenticate_by_passkey,
         }
         return {**kinds, **others}
