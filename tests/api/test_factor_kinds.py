@@ -276,7 +276,7 @@ def remove_machine(app: Flask, user: User) -> None:
         change.removed("fax", GUEST)
 
 
-def test_its_changes_are_told_with_the_guard_of_the_others(app: Flask, api: Api, user: User) -> None:
+def test_its_changes_have_the_guard_of_the_others(app: Flask, api: Api, user: User) -> None:
     before = a_session(app, user).access_token
     with app.app_context():
         changes = Services.of(app).factors.changes
