@@ -92,7 +92,6 @@ ELSEWHERE = {
     # These need an authenticator.
     EventType.FACTOR_ADDED: "tests/api/test_passkeys.py",
     EventType.FACTOR_REMOVED: "tests/api/test_passkeys.py",
-    EventType.PASSKEY_REFUSED: "tests/api/test_passkeys.py",
     EventType.PASSKEY_COUNTER_REVERSED: "tests/api/test_passkey_login_checks.py",
     EventType.FACTOR_RESET: "tests/api/test_factor_resets.py",
     EventType.SECOND_FACTOR_REFUSED: "tests/api/test_second_factors.py",

@@ -11,10 +11,11 @@ from test_step_ups import claims
 
 from authapp import FactorAttempt, FactorKind, Prover, RequestContext, SecondStep
 from authapp.database.session import transaction
+from authapp.domain.audit import EventType
 from authapp.models import User
 from authenticator import Authenticator, request_options
 from databases import Databases
-from factories import Api, a_session, a_user, problem
+from factories import Api, a_session, a_user, events_of, problem
 from factors import challenge_of
 from registered_kinds import app_with_kind
 
@@ -103,12 +104,14 @@ def test_what_it_answers_is_for_one_session(
     problem(api.post("/auth/step-ups", body, pair["access_token"]), 401, "second_factor_invalid")
 
 
-def test_an_answer_cannot_be_guessed_so_that_wrong_ones_are_not_counted(
-    api: Api, token: str, credential: dict[str, Any]
+def test_an_answer_cannot_be_guessed_so_that_wrong_ones_are_recorded_and_not_counted(
+    app: Flask, api: Api, user: User, token: str, credential: dict[str, Any]
 ) -> None:
     for _ in range(12):
         body = {"factor": "badge", "credential": credential}
         problem(api.post("/auth/step-ups", body, token), 401, "second_factor_invalid")
+    refused = events_of(app, user, EventType.SECOND_FACTOR_REFUSED)
+    assert [event.details for event in refused] == [{"factor": "badge"}] * 12
     asked = asked_in_session(token)
     body = {"factor": "badge", "credential": signed(credential, asked)}
     assert api.post("/auth/step-ups", body, token).status_code == 200

@@ -7,8 +7,10 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from api.access_table import TABLE
+from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.domain.passwords.verifier import ConfirmedUser, PasswordVerifier
 from authapp.domain.services import Services
@@ -17,6 +19,7 @@ from authapp.models.role import ADMIN
 from authapp.security import base64url
 from authenticator import RP_ID, Authenticator
 from clocks import Time
+from conftest import reconfigured
 from factories import PASSWORD, Api, a_session, a_user, problem
 from factors import a_session_with_two_factors, an_app
 
@@ -49,6 +52,16 @@ LET_IN = {
 }
 """What the contract lets in."""
 
+UNLIMITED = {
+    "POST   /api/v1/users/me/passkeys/challenges": "stores nothing, and mails nobody",
+    "POST   /api/v1/users/me/providers/<name>": "likewise",
+    RENAMING: "mails nobody",
+    "POST   /api/v1/users/me/api-keys": "mails nobody; an account has a maximum",
+    KEY_DELETION: "mails nobody",
+    "DELETE /api/v1/users/<uuid:user_id>/factors": "the second one finds nothing to remove",
+}
+"""Changes that may be repeated at any speed, with the reason."""
+
 STEP_UP, REVOKED = "step_up_required", "token_revoked"
 REFUSED = {"stale": STEP_UP, "one factor": STEP_UP, "ended meanwhile": REVOKED, "disabled meanwhile": REVOKED}
 
@@ -79,7 +92,20 @@ def user(app: Flask, time: Time) -> User:
 
 
 def test_what_is_left_out_is_there() -> None:
-    assert {*UNGUARDED, *BODIES, *(route for route, _ in LET_IN)} <= TABLE.keys()
+    assert {*UNGUARDED, *UNLIMITED, *BODIES, *(route for route, _ in LET_IN)} <= TABLE.keys()
+
+
+@pytest.mark.parametrize("route", [route for route in GUARDED if route not in UNLIMITED])
+def test_a_change_that_mails_the_owner_is_limited_by_address(
+    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    token = a_session_with_two_factors(app, api, user, an_app(app, user)).access_token
+    limits = ("password", "mail")
+    reconfigured(app, monkeypatch, rate_limits=dict.fromkeys(limits, RateLimit(1, 60)))
+    with app.app_context():
+        for limit in limits:
+            Services.of(app).rate_limits.charge(limit, "127.0.0.1")
+    problem(send(app, api, user, route, token), 429, "too_many_requests")
 
 
 @pytest.mark.parametrize("state", ["none", *REFUSED])
@@ -99,7 +125,7 @@ def test_a_change_of_factors_asks_for_a_live_and_recent_session_with_two_factors
     elif state == "disabled meanwhile":
         after_the_guard(app, monkeypatch, lambda: administration.disable(user.id, OPERATOR))
     expected = REFUSED.get(state) if (route, state) not in LET_IN else None
-    assert refusal(app, api, user, route, token) == expected
+    assert refusal(send(app, api, user, route, token)) == expected
 
 
 def after_the_guard(app: Flask, monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
@@ -111,14 +137,17 @@ def after_the_guard(app: Flask, monkeypatch: pytest.MonkeyPatch, change: Callabl
     monkeypatch.setitem(app.before_request_funcs, None, [*app.before_request_funcs[None], run])
 
 
-def refusal(app: Flask, api: Api, user: User, route: str, token: str) -> str | None:
-    """Return with which of the codes in ``REFUSED`` a request is refused, if it is."""
+def send(app: Flask, api: Api, user: User, route: str, token: str) -> TestResponse:
     method, rule = route.split()
     path = rule.replace("<uuid:user_id>", str(a_user(app).id))
     path = re.sub("<uuid:(passkey|key)_id>", str(uuid4()), path)
     path = path.replace("<name>", "example")
     body = BODIES.get(route, lambda _: {})(user)
-    response = api(method, path.removeprefix("/api/v1"), token, json=body if method != "DELETE" or body else None)
+    return api(method, path.removeprefix("/api/v1"), token, json=body if method != "DELETE" or body else None)
+
+
+def refusal(response: TestResponse) -> str | None:
+    """Return with which of the codes in ``REFUSED`` a request was refused, if it was."""
     assert response.status_code < 500, response.text
     code = (response.get_json(silent=True) or {}).get("code")
     return code if code in REFUSED.values() else None

@@ -25,7 +25,7 @@ from authapp import (
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain.audit import EventType
-from authapp.domain.factors import recovery_code_factors
+from authapp.domain.factors import recovery_codes
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.pending_logins import MAX_FAILURES
 from authapp.domain.hooks import credentials_voiding
@@ -119,7 +119,7 @@ def log_in_by_fax(app: Flask, user: User) -> Any:
 def test_a_login_by_its_only_factor_is_asked_for_no_other_and_is_one_factor(app: Flask, api: Api, user: User) -> None:
     add_machine(app, user)
     with app.app_context(), transaction():
-        (code, *_) = recovery_code_factors.replace_all(user.id)
+        (code, *_) = recovery_codes.replace_all(user.id)
     token = log_in_by_fax(app, user).access_token
     assert claims(token)["amr"] == ["fax"]
     stepped_up = api.post("/auth/step-ups", {"factor": "fax", "code": CODE}, token).get_json()["access_token"]
@@ -199,7 +199,7 @@ def test_a_code_of_no_form_hides_no_code_that_has_one(app: Flask, api: Api, user
     token = a_session(app, user).access_token
     add_machine(app, user)
     with app.app_context(), transaction():
-        (code, *_) = recovery_code_factors.replace_all(user.id)
+        (code, *_) = recovery_codes.replace_all(user.id)
     pair = api.post("/auth/step-ups", {"code": code}, token)
     assert pair.status_code == 200, pair.text
     assert api.post("/auth/step-ups", {"code": CODE}, pair.get_json()["access_token"]).status_code == 200
@@ -276,7 +276,7 @@ def remove_machine(app: Flask, user: User) -> None:
         change.removed("fax", GUEST)
 
 
-def test_its_changes_are_told_with_the_guard_of_the_others(app: Flask, api: Api, user: User) -> None:
+def test_its_changes_have_the_guard_of_the_others(app: Flask, api: Api, user: User) -> None:
     before = a_session(app, user).access_token
     with app.app_context():
         changes = Services.of(app).factors.changes
@@ -299,7 +299,7 @@ def test_the_first_one_gives_recovery_codes_and_another_gives_none(app: Flask, a
                 db.session.execute(insert(fax_machines).values(user_id=user.id))
                 given.append(change.added("fax", GUEST))
     first, second = given
-    assert (len(first), second) == (recovery_code_factors.COUNT, [])
+    assert (len(first), second) == (recovery_codes.COUNT, [])
     assert second_step(api, challenge_of(api, user), first[0], "recovery_code").status_code == 200
 
 

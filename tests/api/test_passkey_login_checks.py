@@ -9,7 +9,8 @@ from flask import Flask
 
 from authapp.database.session import transaction
 from authapp.domain import hooks
-from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer
+from authapp.domain.factors.kinds import FactorAttempt
+from authapp.domain.factors.passkey_challenges import ChallengePurpose
 from authapp.domain.services import Services
 from authapp.models import User
 from authapp.security import base64url
@@ -268,8 +269,8 @@ def test_step_5_a_second_factor_is_bound_to_its_login_and_to_the_user(
     def prove(signer: Authenticator, *, signed_for: bytes = b"login", sent_with: bytes = b"login") -> tuple[str, ...]:
         with app.app_context(), transaction():
             options = assertions.second_factor_options(user.id, signed_for)
-            answer = PasskeyAnswer(signer.get(options, userHandle=None))
-            return assertions.prove(user.id, answer, ChallengePurpose.SECOND_FACTOR, sent_with, GUEST)
+            answer = signer.get(options, userHandle=None)
+            return assertions.prove(FactorAttempt(user.id, answer, sent_with), GUEST)
 
     assert prove(authenticator) == ("hwk", "user", "mfa")
     assert prove(authenticator, sent_with=b"another") == ()

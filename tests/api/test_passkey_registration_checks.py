@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
+from unittest.mock import Mock
 
 import cbor2
 import pytest
@@ -15,7 +16,7 @@ from flask import Flask
 
 from authapp import clock
 from authapp.models import User
-from authapp.security import base64url
+from authapp.security import base64url, passkey_responses
 from authenticator import (
     AT,
     BE,
@@ -31,6 +32,7 @@ from authenticator import (
     add_passkey,
     cose_key,
     creation_options,
+    new_key,
     not_canonical,
     request_options,
     send_registration,
@@ -196,6 +198,7 @@ OFF_CURVE = {**cose_key(P256, ES256), -2: b"\x01" * 32}
         pytest.param(cose_key(P256, RS256), id="20-RS256-with-a-key-of-ES256"),
         pytest.param(cose_key(SHORT, RS256), id="20-RS256-too-short"),
         pytest.param(cose_key(LONG, RS256), id="20-RS256-too-long"),
+        pytest.param({**cose_key(new_key(RS256), RS256), -2: b"\x03"}, id="20-RS256-with-another-exponent"),
         pytest.param(OFF_CURVE, id="20-not-on-the-curve"),
         pytest.param({1: 2, 3: ES256}, id="20-no-point"),
         pytest.param({"kty": 2}, id="20-no-key"),
@@ -245,6 +248,15 @@ def certificate(key: Any) -> bytes:
     start = clock.now() - timedelta(days=1)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start + timedelta(days=2))
     return builder.sign(key, SHA256()).public_bytes(Encoding.DER)
+
+
+def test_a_key_is_checked_before_anything_is_computed_with_it(
+    api: Api, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Mock(side_effect=AssertionError)
+    monkeypatch.setattr(passkey_responses, "verify_registration_response", library)
+    refused(api, token, cose=cose_key(LONG, RS256))
+    assert library.call_count == 0
 
 
 def test_step_25_an_id_has_at_most_1023_bytes(api: Api, token: str) -> None:

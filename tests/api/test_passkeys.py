@@ -12,6 +12,7 @@ from test_step_ups import claims
 
 from authapp import clock
 from authapp.database.session import transaction
+from authapp.domain.audit import EventType
 from authapp.models import ProviderIdentity, User, UserStatus
 from authapp.security import base64url
 from authenticator import (
@@ -247,7 +248,9 @@ def test_a_refused_login_is_recorded(app: Flask, api: Api, user: User, token: st
     assert refused.details == {"factor": "passkey"}
 
 
-def test_a_step_up_takes_a_passkey_of_the_user(api: Api, app: Flask, token: str, time: Time) -> None:
+def test_a_step_up_takes_a_passkey_of_the_user_once_and_records_a_replay(
+    api: Api, app: Flask, user: User, token: str, time: Time
+) -> None:
     authenticator = add_passkey(api, token)
     time.passes(minutes=10)
     options = request_options(api)
@@ -259,6 +262,8 @@ def test_a_step_up_takes_a_passkey_of_the_user(api: Api, app: Flask, token: str,
     new_token = response.get_json()["access_token"]
     assert api.post("/users/me/passkeys/challenges", {}, new_token).status_code == 201
     problem(api.post("/auth/step-ups", body, new_token), 401, "passkey_invalid")
+    (replay,) = events_of(app, user, EventType.SECOND_FACTOR_REFUSED)
+    assert replay.details == {"factor": "passkey"}
 
 
 def test_a_step_up_takes_no_passkey_of_another_user(api: Api, app: Flask, user: User, token: str) -> None:
@@ -269,7 +274,8 @@ def test_a_step_up_takes_no_passkey_of_another_user(api: Api, app: Flask, user: 
         sent = handle and base64url.encode(handle)
         body = {"challenge_id": options["challenge_id"], "credential": authenticator.get(options, userHandle=sent)}
         problem(api.post("/auth/step-ups", body, token), 401, "passkey_invalid")
-    assert len(events_of(app, user, "passkey.refused")) == 3
+    refused = events_of(app, user, EventType.SECOND_FACTOR_REFUSED)
+    assert [event.details for event in refused] == [{"factor": "passkey"}] * 3
 
 
 def test_step_6_a_step_up_takes_no_handle_of_another_user(api: Api, app: Flask, token: str) -> None:
@@ -310,12 +316,13 @@ def test_a_step_up_says_how_a_passkey_is_sent(api: Api, token: str, proof: tuple
 def test_adding_and_deleting_needs_a_recent_login_and_using_does_not(api: Api, token: str, time: Time) -> None:
     options = creation_options(api, token)
     credential = Authenticator().create(options)
-    add_passkey(api, token)
+    authenticator = add_passkey(api, token)
     time.passes(minutes=6)
     problem(api.post("/users/me/passkeys/challenges", {}, token), 401, "step_up_required")
     problem(send_registration(api, token, options, credential), 401, "step_up_required")
     (passkey,) = passkeys(api, token)
     problem(api("DELETE", f"/users/me/passkeys/{passkey['id']}", token), 401, "step_up_required")
+    assert log_in(api, authenticator).status_code == 200
 
 
 def test_pages_of_other_domains_are_listed_where_browsers_look(api: Api) -> None:

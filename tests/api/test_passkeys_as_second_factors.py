@@ -155,7 +155,7 @@ def added(api: Api, token: str) -> dict[str, Any]:
     return passkey
 
 
-def test_a_reset_removes_passkeys_and_the_owner_is_sent_of_each_change(
+def test_a_reset_removes_passkeys_and_each_change_is_mailed_to_the_owner(
     app: Flask, api: Api, user: User, key: Authenticator
 ) -> None:
     with app.app_context():

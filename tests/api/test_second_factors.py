@@ -254,11 +254,10 @@ def test_an_account_with_a_second_factor_gets_no_tokens_without_it(
     }
     in_a_session = {"POST /auth/refresh", "POST /auth/step-ups"}
     completing = {"POST /auth/second-factors"}
-    # The last one is in tests/api/test_provider_logins.py.
-    asking = {"POST /auth/login", "PUT /auth/login-links", "PUT /auth/providers/{name}/logins"}
+    asking = {"POST /auth/login", "PUT /auth/login-links"}
     # It verifies the user, and so is two factors by itself.
     of_two_factors = {"POST /auth/passkey-logins"}
-    # ``test_provider_logins`` has it.
+    # It asks, too: tests/api/test_provider_logins.py.
     of_a_provider = {"PUT /auth/providers/{name}/logins"}
     assert giving == in_a_session | completing | of_two_factors | asking | of_a_provider
     challenge, token = a_login_link(app, api, user)

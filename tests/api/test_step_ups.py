@@ -6,10 +6,10 @@ from typing import Any
 import jwt
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import false, select, update
 from werkzeug.test import TestResponse
 
-from authapp import clock
+from authapp import CodeRules, FactorKind, SecondStep, clock, factor_kinds
 from authapp.context import OPERATOR, RequestContext
 from authapp.database.session import db
 from authapp.domain.services import Services
@@ -222,6 +222,17 @@ def test_a_refresh_while_the_password_is_hashed_has_replaced_the_refresh_token_f
     assert claims(stepped_up["refresh_token"])["jti"] == claims(refreshed["refresh_token"])["jti"]
     for pair in (stepped_up, refreshed):  # in the order in which a predecessor would be taken for a theft
         assert api.post("/auth/refresh", token=pair["refresh_token"]).status_code == 200
+
+
+def test_a_kind_that_was_registered_too_late_steps_nothing_up(app: Flask, api: Api) -> None:
+    token = a_session(app, a_user(app)).access_token
+    step = SecondStep(prover=lambda _tools: None, codes=CodeRules())
+    factor_kinds.register("late", FactorKind(state=false(), second_step=step, delete=lambda _user_id, _since: 0))
+    try:
+        body = {"factor": "late", "code": "123456"}
+        problem(api.post("/auth/step-ups", body, token), 401, "second_factor_invalid")
+    finally:
+        factor_kinds.unregister("late")
 
 
 def test_another_access_token_of_the_session_becomes_recent_as_well(app: Flask, api: Api, time: Time) -> None:

@@ -59,7 +59,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.providers.flows.OpenedFlow.use",
     "authapp.domain.factors.totp_factors.TotpFactors.add_confirmed",
     "authapp.domain.factors.kinds.deletes_rows",
-    *(f"authapp.domain.factors.recovery_code_factors.{name}" for name in ("replace_all", "use")),
+    *(f"authapp.domain.factors.recovery_codes.{name}" for name in ("replace_all", "use")),
     *(f"authapp.domain.factors.totp_factors.TotpFactors.{name}" for name in ("begin", "confirm", "use", "remove")),
     # What was proven says whose it is.
     "authapp.domain.factors.pending_logins.issue",

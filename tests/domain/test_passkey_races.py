@@ -7,7 +7,8 @@ import pytest
 from flask import Flask
 
 from authapp.database.session import transaction
-from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer
+from authapp.domain.factors.kinds import FactorAttempt
+from authapp.domain.factors.passkey_challenges import PasskeyAnswer
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import LastWayIn, PasskeyInvalid
@@ -39,11 +40,11 @@ def test_one_answer_sent_twenty_times_at_once_proves_one_second_factor(
 ) -> None:
     assertions = Services.of(app).factors.passkey_assertions
     with app.app_context():
-        answer = PasskeyAnswer(authenticator.get(assertions.second_factor_options(user.id, b"login")))
+        answer = authenticator.get(assertions.second_factor_options(user.id, b"login"))
 
     def prove() -> tuple[str, ...]:
         with transaction():
-            return assertions.prove(user.id, answer, ChallengePurpose.SECOND_FACTOR, b"login", GUEST)
+            return assertions.prove(FactorAttempt(user.id, answer, b"login"), GUEST)
 
     outcomes = at_once(app, *[prove] * AT_ONCE)
     assert Counter(outcomes) == {("hwk", "user", "mfa"): 1, (): AT_ONCE - 1}

@@ -108,7 +108,7 @@ class Phone(Base):
 def test_a_table_with_several_secrets_of_an_account_is_refused_unless_their_key_is_named() -> None:
     with pytest.raises(ValueError, match="as its primary key"):
         EncryptedTable(Phone, "phone")
-    assert EncryptedTable(Phone, "phone", also_by=("number",)).model is Phone
+    assert EncryptedTable(Phone, "phone", further_key_columns=("number",)).model is Phone
 
 
 @pytest.mark.usefixtures("fax_machines")
@@ -116,7 +116,7 @@ def test_each_of_several_secrets_of_an_account_is_encrypted_anew(
     context: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reencryption, "BATCH", 2)
-    encrypted_tables.register("phones", EncryptedTable(Phone, "phone", also_by=("number",)))
+    encrypted_tables.register("phones", EncryptedTable(Phone, "phone", further_key_columns=("number",)))
     owner = a_user(context).id
     secrets = {(owner, str(number)): f"secret {number}".encode() for number in range(5)}
     with transaction() as session:

@@ -1679,7 +1679,7 @@ export interface operations {
                 cursor?: string;
                 limit?: number;
                 since?: string;
-                type?: "user.registered" | "user.created" | "user.imported" | "user.changed" | "user.disabled" | "user.enabled" | "user.deleted" | "user.erased" | "user.exported" | "accounts.exported" | "user.locked" | "user.unlocked" | "login.refused" | "session.started" | "session.stepped_up" | "session.refreshed" | "session.ended" | "refresh_token.reused" | "token.revoked" | "password.changed" | "password.refused" | "password_check.skipped" | "password.voided" | "password.reset_requested" | "password.reset" | "login_link.sent" | "email.verified" | "email.change_requested" | "email.change_withdrawn" | "email.changed" | "email.change_undone" | "factor.added" | "factor.removed" | "factor.reset" | "second_factor.refused" | "recovery_code.used" | "recovery_codes.created" | "passkey.refused" | "passkey.counter_reversed" | "api_key.created" | "api_key.revoked" | "api_key.refused" | "provider.linked" | "provider.unlinked" | "provider.refused" | "role.granted" | "role.revoked" | "role.created" | "role.changed" | "role.deleted" | "key.rotated" | "key.retired" | "mail.sent" | "mail.failed" | "audit.pruned";
+                type?: "user.registered" | "user.created" | "user.imported" | "user.changed" | "user.disabled" | "user.enabled" | "user.deleted" | "user.erased" | "user.exported" | "accounts.exported" | "user.locked" | "user.unlocked" | "login.refused" | "session.started" | "session.stepped_up" | "session.refreshed" | "session.ended" | "refresh_token.reused" | "token.revoked" | "password.changed" | "password.refused" | "password_check.skipped" | "password.voided" | "password.reset_requested" | "password.reset" | "login_link.sent" | "email.verified" | "email.change_requested" | "email.change_withdrawn" | "email.changed" | "email.change_undone" | "factor.added" | "factor.removed" | "factor.reset" | "second_factor.refused" | "recovery_code.used" | "recovery_codes.created" | "passkey.counter_reversed" | "api_key.created" | "api_key.revoked" | "api_key.refused" | "provider.linked" | "provider.unlinked" | "provider.refused" | "role.granted" | "role.revoked" | "role.created" | "role.changed" | "role.deleted" | "key.rotated" | "key.retired" | "mail.sent" | "mail.failed" | "audit.pruned";
                 until?: string;
                 user_id?: string;
             };
@@ -5366,6 +5366,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ValidationFailedProblem"];
                 };
             };
+            429: {
+                headers: {
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TooManyRequestsProblem"];
+                };
+            };
             503: {
                 headers: {
                     "Retry-After": number;
@@ -5435,6 +5446,17 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ValidationFailedProblem"];
+                };
+            };
+            429: {
+                headers: {
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TooManyRequestsProblem"];
                 };
             };
             503: {
@@ -5808,6 +5830,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ValidationFailedProblem"];
                 };
             };
+            429: {
+                headers: {
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TooManyRequestsProblem"];
+                };
+            };
             503: {
                 headers: {
                     "Retry-After": number;
@@ -5978,6 +6011,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ValidationFailedProblem"];
                 };
             };
+            429: {
+                headers: {
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TooManyRequestsProblem"];
+                };
+            };
             503: {
                 headers: {
                     "Retry-After": number;
@@ -6065,6 +6109,17 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ValidationFailedProblem"];
+                };
+            };
+            429: {
+                headers: {
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TooManyRequestsProblem"];
                 };
             };
             503: {
@@ -6413,6 +6468,17 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ValidationFailedProblem"];
+                };
+            };
+            429: {
+                headers: {
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TooManyRequestsProblem"];
                 };
             };
             503: {

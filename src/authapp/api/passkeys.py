@@ -59,6 +59,7 @@ def create_passkey_challenge(body: dict[str, Any]) -> dict[str, Any]:  # noqa: A
 @blueprint.post("")
 @without_required_factor
 @recent()
+@limited("password")
 @blueprint.arguments(PasskeyRegistrationSchema)
 @blueprint.arguments(KeptSessionsSchema, location="query")
 @blueprint.response(201, NewPasskeySchema)
@@ -97,6 +98,7 @@ def update_passkey(body: dict[str, str], passkey_id: UUID) -> Passkey:
 
 @blueprint.delete("/<uuid:passkey_id>")
 @recent()
+@limited("password")
 @blueprint.arguments(KeptSessionsSchema, location="query")
 @blueprint.response(204)
 @refuses(ResourceNotFound, LastWayIn)

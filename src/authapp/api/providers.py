@@ -101,6 +101,7 @@ def create_provider_link(body: dict[str, str], name: str) -> StartedFlow:
 
 @links.put("/<name>")
 @recent()
+@limited("password")
 @links.arguments(FlowCompletionSchema)
 @links.arguments(KeptSessionsSchema, location="query")
 @links.response(200, ProviderIdentitySchema)
@@ -116,6 +117,7 @@ def confirm_provider_link(body: dict[str, str], query: dict[str, Any], name: str
 
 @links.delete("/<name>")
 @recent()
+@limited("password")
 @links.arguments(KeptSessionsSchema, location="query")
 @links.response(204)
 @refuses(ResourceNotFound, LastWayIn)

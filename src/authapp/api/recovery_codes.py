@@ -6,7 +6,7 @@ from flask import current_app
 
 from authapp.api.authenticate import current_principal
 from authapp.api.context import request_context
-from authapp.api.guards import multi_factor, recent
+from authapp.api.guards import limited, multi_factor, recent
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.schemas.factor_changes import NoMembersSchema
 from authapp.api.schemas.factors import RecoveryCodesSchema
@@ -19,6 +19,7 @@ blueprint = Blueprint("recovery_codes", __name__, description="Second factors")
 @blueprint.post("")
 @recent()
 @multi_factor
+@limited("password")
 @blueprint.arguments(NoMembersSchema)
 @blueprint.response(201, RecoveryCodesSchema)
 @refuses(ResourceNotFound)
@@ -28,4 +29,4 @@ def create_recovery_codes(body: dict[str, Any]) -> dict[str, list[str]]:  # noqa
     Those from before are void.
     """
     services = Services.of(current_app)
-    return {"recovery_codes": services.factors.recovery_codes.renew(current_principal().id, request_context())}
+    return {"recovery_codes": services.factors.recovery_code_renewal.renew(current_principal().id, request_context())}

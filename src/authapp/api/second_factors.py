@@ -18,9 +18,10 @@ from authapp.errors import ChallengeInvalid, SecondFactorInvalid
 
 blueprint = Blueprint("second_factors", __name__, description="Second factors")
 
-
-_EITHER = {"oneOf": [TokenPairSchema, PasskeyRequestOptionsSchema]}
-_EITHER_IS = "The tokens, or what to ask a passkey with."
+_TOKENS_OR_OPTIONS = {
+    "description": "The tokens, or what to ask a passkey with.",
+    "content": {"application/json": {"schema": {"oneOf": [TokenPairSchema, PasskeyRequestOptionsSchema]}}},
+}
 
 
 @blueprint.post("/second-factors")
@@ -28,7 +29,7 @@ _EITHER_IS = "The tokens, or what to ask a passkey with."
 @limited("login")
 @blueprint.arguments(SecondFactorSchema, example={"challenge": CHALLENGE, "factor": TOTP, "code": TOTP_CODE})
 @blueprint.response(200)
-@blueprint.doc(responses={"200": {"description": _EITHER_IS, "content": {"application/json": {"schema": _EITHER}}}})
+@blueprint.doc(responses={"200": _TOKENS_OR_OPTIONS})
 @refuses(SecondFactorInvalid, ChallengeInvalid, signals=(hooks.before_session_start,))
 def complete_login(body: dict[str, Any]) -> Response:
     """Complete a login with a second factor.

@@ -56,6 +56,7 @@ def confirm_totp(body: dict[str, str], query: dict[str, str]) -> dict[str, list[
 @blueprint.delete("")
 @recent()
 @multi_factor
+@limited("password")
 @blueprint.arguments(KeptSessionsSchema, location="query")
 @blueprint.response(204)
 @refuses(ResourceNotFound)

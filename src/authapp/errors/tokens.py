@@ -78,8 +78,8 @@ class StepUpRequired(Unauthenticated):
 
     `WWW-Authenticate` says what is needed: `max_age` is how many seconds ago the last authentication may have been, and
     `acr_values="mfa"` asks for a second factor. Ask the user for a code or a passkey, send it to `POST
-    /api/v1/auth/step-ups`, and repeat the request with the new token. The password will do for an account without a
-    second factor alone: for any other, a step-up with it gets this error.
+    /api/v1/auth/step-ups`, and repeat the request with the new token. The password is enough only for an
+    account without a second factor: for any other, a step-up with it gets this error.
     """
 
     code = "step_up_required"

@@ -33,6 +33,7 @@ ALGORITHMS = (
 """What a passkey may sign with, the best first."""
 
 RSA_BITS = range(2048, 4096 + 1)
+RSA_EXPONENT = 65_537
 CREDENTIAL_ID_MAX_BYTES = 1023
 PUBLIC_KEY_MAX_BYTES = 1024
 """What is stored with a passkey, and read with each list of them. An RSA key of 4096 bits has 530 bytes."""
@@ -89,6 +90,7 @@ def verify_registration(
     """Return the credential that was made with ``challenge``. Raises ``ResponseRefused`` (section 7.1)."""
     _check_framing(credential)
     with _refusing():
+        # Before the library computes anything with a key and certificates of anybody's choice.
         _check_attestation(_decoded(credential["response"]["attestationObject"]))
         verified = verify_registration_response(
             credential=dict(credential),
@@ -98,7 +100,6 @@ def verify_registration(
             require_user_verification=True,
             supported_pub_key_algs=list(ALGORITHMS),
         )
-        _check_key(verified.credential_public_key)
     if verified.credential_id != credential_id_of(credential):
         raise ResponseRefused("the credential has another id than its authenticator gave it")
     if len(verified.credential_id) > CREDENTIAL_ID_MAX_BYTES:
@@ -139,7 +140,7 @@ def verify_assertion(
             require_user_verification=require_user_verification,
         )
     if (verified.credential_device_type == CredentialDeviceType.MULTI_DEVICE) != backup_eligible:
-        raise ResponseRefused("the credential may be backed up now, and might not before, or the reverse")
+        raise ResponseRefused("backup eligibility changed")
     return Assertion(verified.new_sign_count, verified.credential_backed_up, verified.user_verified)
 
 
@@ -188,11 +189,15 @@ def _decoded(text: Any) -> bytes:
 
 
 def _check_attestation(attestation: bytes) -> None:
-    """Refuse attestations that were not asked for: parsers of certificates are not for everybody to reach."""
-    made = parse_attestation_object(attestation)
-    is_self = made.fmt == AttestationFormat.PACKED and made.att_stmt.x5c is None
-    if made.fmt != AttestationFormat.NONE and not is_self:
+    """Refuse attestations that were not asked for, and keys that are not for passkeys."""
+    attestation_object = parse_attestation_object(attestation)
+    is_self = attestation_object.fmt == AttestationFormat.PACKED and attestation_object.att_stmt.x5c is None
+    if attestation_object.fmt != AttestationFormat.NONE and not is_self:
         raise ResponseRefused("the attestation is neither none nor by the credential itself")
+    attested = attestation_object.auth_data.attested_credential_data
+    if attested is None:
+        raise ResponseRefused("there is no credential")
+    _check_key(attested.credential_public_key)
 
 
 def _check_key(public_key: bytes) -> None:
@@ -207,7 +212,10 @@ def _check_key(public_key: bytes) -> None:
         # ES256 is with this curve alone (section 5.8.5).
         COSEAlgorithmIdentifier.ECDSA_SHA_256: isinstance(key, EllipticCurvePublicKey)
         and isinstance(key.curve, SECP256R1),
-        COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256: isinstance(key, RSAPublicKey) and key.key_size in RSA_BITS,
+        # A large exponent makes each login cost as much as signing.
+        COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256: isinstance(key, RSAPublicKey)
+        and key.key_size in RSA_BITS
+        and key.public_numbers().e == RSA_EXPONENT,
     }
     if not fits.get(decoded.alg, False):
-        raise ResponseRefused("the public key is not of its algorithm, or of an unusual size")
+        raise ResponseRefused("the public key is not of its algorithm, or has an unusual size or exponent")

@@ -40,5 +40,5 @@ def describe_kinds(schemas: dict[str, Any], converter: Any) -> None:
 @lru_cache(maxsize=1)
 def _members(kinds: tuple[tuple[str, FactorKind], ...]) -> Schema:
     found = {kind.member or name: factor_members.get(name) or fields.Raw() for name, kind in kinds}
-    made: Schema = Schema.from_dict(found, name="FactorMembers")()
-    return made
+    schema: Schema = Schema.from_dict(found, name="FactorMembers")()
+    return schema

@@ -18,7 +18,7 @@ from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import credentials_voiding
 from authapp.domain.pages import Listing, Page, Pages
-from authapp.domain.principals.recent import ActorPolicy, require_session
+from authapp.domain.principals.recent import ActorPolicy, require_login
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.roles.grants import GrantPolicy
 from authapp.domain.roles.permissions import unknown_permissions
@@ -82,7 +82,8 @@ class ApiKeys:
         Raises ``TooManyApiKeys``, ``ValidationFailed``, ``PermissionDenied`` for a permission that the principal lacks
         or a credential without a session, ``TokenRevoked``, or what ``require_proven_factor`` raises.
         """
-        _require_login(context)
+        # A key makes no key: otherwise a stolen one would outlive its deletion.
+        require_login(context)
         with transaction():
             user = lock_own(user_id, context)
             # A key outlives the session, and is never asked for a factor.
@@ -95,7 +96,7 @@ class ApiKeys:
         Raises ``ResourceNotFound``, what ``create_own`` raises, and ``PermissionDenied`` for the account of a person or
         one with permissions that the principal lacks.
         """
-        _require_login(context)
+        require_login(context)
         with transaction():
             if isinstance(context.principal, Principal):
                 self._actor_policy.require_proven_factor(context.principal.id, context)
@@ -150,12 +151,6 @@ class ApiKeys:
         """Delete all keys of an account, and return their number. Raises what ``delete`` raises."""
         with transaction():
             return _delete_all(lock_managed(ref, context).id, context)
-
-
-def _require_login(context: RequestContext) -> None:
-    # A key makes no key: otherwise a stolen one would outlive its deletion.
-    if isinstance(context.principal, Principal):
-        require_session(context.principal)
 
 
 def _create(user: User, wanted: ApiKeyRequest, context: RequestContext) -> NewApiKey:

@@ -58,15 +58,14 @@ class EventType:
     FACTOR_REMOVED = event_types.register(
         "factor.removed", "A second factor or a provider was removed from an account."
     )
-    FACTOR_RESET = event_types.register("factor.reset", "All second factors of an account were removed.")
+    FACTOR_RESET = event_types.register(
+        "factor.reset", "All second factors of an account were removed, or those that were added lately."
+    )
     SECOND_FACTOR_REFUSED = event_types.register(
-        "second_factor.refused", "A wrong second factor was sent, after the right first one or in a session."
+        "second_factor.refused", "A second factor was refused, after the right first one or in a session."
     )
     RECOVERY_CODE_USED = event_types.register("recovery_code.used", "A recovery code was used in place of a factor.")
     RECOVERY_CODES_CREATED = event_types.register("recovery_codes.created", "An account got new recovery codes.")
-    PASSKEY_REFUSED = event_types.register(
-        "passkey.refused", "A passkey was refused, after the right first factor or in a session."
-    )
     PASSKEY_COUNTER_REVERSED = event_types.register(
         "passkey.counter_reversed", "The signature counter of a passkey went back: there may be a copy of it."
     )

@@ -8,8 +8,7 @@ from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain import hooks
 from authapp.domain.audit import EventType
-from authapp.domain.factors.factor_resets import ADDED_LATELY, ALL
-from authapp.domain.factors.kinds import factor_kinds
+from authapp.domain.factors.kinds import ADDED_LATELY, ALL_FACTORS, factor_kinds
 from authapp.domain.mail import recipients
 from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.mail.kinds import MailKind, mail_kinds
@@ -17,7 +16,7 @@ from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import User
 from authapp.registry import Registry
 
-_SEVERAL = {ALL: "all second factors", ADDED_LATELY: "the second factors that were added lately"}
+_SEVERAL = {ALL_FACTORS: "all second factors", ADDED_LATELY: "the factors and recovery codes that were added lately"}
 
 
 def _in_words(details: Mapping[str, str | int]) -> dict[str, str | int]:

@@ -9,7 +9,7 @@ The login in two steps, and the step-up:
 
 - ``second_factors``: asks for the second factor, and completes the login with it
 - ``pending_logins``: the logins that wait for it
-- ``step_ups``: the methods by which a session is stepped up
+- ``step_up_methods``: the methods by which a session is stepped up
 - ``factor_attempts``: which attempts at a factor are accepted, and how wrong codes are counted
 
 Changes of factors:
@@ -22,8 +22,8 @@ Codes:
 - ``totp``: one-time passwords (RFC 6238), as functions
 - ``totp_factors``: the stored secrets
 - ``totp_enrolment``: adding and removing an authenticator app
-- ``recovery_codes``: making one's own anew
-- ``recovery_code_factors``: the stored codes, and using one
+- ``recovery_codes``: the stored codes, and using one
+- ``recovery_code_renewal``: making one's own anew
 - ``stored_keys``: which encryption keys the stored secrets need
 - ``reencryption``: encrypting them anew
 

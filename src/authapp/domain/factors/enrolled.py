@@ -27,8 +27,7 @@ class EnrolledFactors:
     def accepted_factors(self, *, first_factor: str | None = None) -> list[str]:
         """Return the names of what completes a login: the second factors, and what replaces them.
 
-        ``first_factor`` is the kind that was proven first, if it is one of them. Proven twice, it would still be one
-        factor.
+        ``first_factor`` is the kind that was proven first. It is left out: proving the same factor again adds none.
         """
         second = [name for name in self.second_factors if name != first_factor]
         return [*second, *(name for name, kind in self._present() if kind.is_replacement)] if second else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from authapp.context import MULTI_FACTOR, RequestContext
@@ -25,7 +26,7 @@ class FactorAttempts:
     def accepted(self, user_id: UUID, *, first_factor: str | None = None) -> list[str]:
         """Return the names of the kinds that the account can prove as a second step now, none of them ``first_factor``.
 
-        Recovery codes alone are none: they replace a factor.
+        There are none if the account has recovery codes alone: they replace a factor, and do not count as one.
         """
         return self.provable(factors_of(user_id).accepted_factors(first_factor=first_factor))
 
@@ -33,17 +34,26 @@ class FactorAttempts:
         """Return those of these kinds that can be proven now."""
         return [name for name in factors if name in self._provers]
 
-    def prover(self, user_id: UUID, factor: str, *, first_factor: str | None = None) -> Prover:
-        """Return the prover of a kind that is accepted. Raises ``SecondFactorInvalid``."""
+    def require_accepted(self, user_id: UUID, factor: str, *, first_factor: str | None = None) -> None:
+        """Raise ``SecondFactorInvalid`` for a kind that ``accepted`` does not return."""
         if factor not in self.accepted(user_id, first_factor=first_factor):
             raise SecondFactorInvalid
-        return self._provers[factor]
+
+    def options(self, user_id: UUID, factor: str, bound_to: bytes) -> dict[str, Any]:
+        """Return what an authenticator of an accepted kind is asked with; see ``Prover``.
+
+        Raises ``SecondFactorInvalid`` for a kind that has no such options.
+        """
+        options = self._provers[factor].options
+        if options is None:
+            raise SecondFactorInvalid
+        return options(user_id, bound_to)
 
     @contextmanager
     def counted(self, user_id: UUID, factor: str) -> Iterator[None]:
         """Count an attempt at a code before it is compared. What an authenticator answers cannot be guessed.
 
-        A code that cannot be guessed opens an account whose codes are locked. Its failures are counted all the same.
+        A code that cannot be guessed opens an account whose codes are locked; only then, its failures are not counted.
 
         Raises ``TooManyRequests``.
         """
@@ -68,7 +78,7 @@ class FactorAttempts:
     def prove(self, factor: str, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
         """Return the methods (``amr``) that an attempt proves, within the open transaction; none if it is wrong.
 
-        A right one resets the count, and a wrong code is recorded, so commit also then.
+        A right one resets the count, and a refused one is recorded, so commit also then.
         """
         try:
             amr = self._provers[factor].prove(attempt, context)
@@ -78,10 +88,14 @@ class FactorAttempts:
         if amr:
             # Here, and not as the session starts: a right code is no guess, whatever refuses the login afterwards.
             self._throttles.reset_failures(attempt.user_id, SECOND_FACTOR)
-        elif second_steps()[factor].codes:
-            refused = EventType.SECOND_FACTOR_REFUSED
-            audit.record(refused, context=context, subject_id=attempt.user_id, factor=factor)
+        else:
+            record_refusal(attempt.user_id, factor, context)
         return amr
+
+
+def record_refusal(user_id: UUID, factor: str, context: RequestContext) -> None:
+    """Record within the open transaction that an attempt at a factor was refused."""
+    audit.record(EventType.SECOND_FACTOR_REFUSED, context=context, subject_id=user_id, factor=factor)
 
 
 def combined(before: Collection[str], proven: tuple[str, ...]) -> tuple[str, ...]:

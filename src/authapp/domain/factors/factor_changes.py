@@ -13,12 +13,13 @@ from authapp.context import MULTI_FACTOR, RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
-from authapp.domain.factors import recovery_code_factors
+from authapp.domain.factors import recovery_codes
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import factor_kinds
 from authapp.domain.hooks import Hooks, factors_changing
 from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.sessions import revocation
+from authapp.domain.sessions.authentication import merged_methods
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.users.rows import UserRef, lock_managed, lock_own
 from authapp.errors import LastWayIn
@@ -30,12 +31,14 @@ class FactorChange:
 
     def __init__(self, user: User, settings: Settings, hooks: Hooks) -> None:
         self.user = user
-        self.ended = 0
-        """How many sessions were ended."""
+        self.enrolled = factors_of(user.id)
+        """The factors of the account before the change."""
+
+        self.sessions_ended: int | None = None
+        """How many sessions the change ended; ``None`` if others decide about them."""
 
         self._settings = settings
         self._hooks = hooks
-        self._had_second_factors = bool(factors_of(user.id).second_factors)
 
     def added(
         self,
@@ -52,8 +55,9 @@ class FactorChange:
         Returns recovery codes to show to the owner, if it is the first second factor of the account.
         """
         _add_methods(self.user.id, context.session_id, proven)
-        self._record(EventType.FACTOR_ADDED, factor, context, scope, details)
-        is_first = factor_kinds[factor].is_second and not self._had_second_factors
+        self._end_sessions(scope, context)
+        self._record(EventType.FACTOR_ADDED, factor, context, **details)
+        is_first = factor_kinds[factor].is_second and not self.enrolled.second_factors
         return self._create_recovery_codes(context) if is_first else []
 
     def renew_recovery_codes(self, context: RequestContext) -> list[str]:
@@ -63,7 +67,7 @@ class FactorChange:
         return codes
 
     def _create_recovery_codes(self, context: RequestContext) -> list[str]:
-        codes = recovery_code_factors.replace_all(self.user.id)
+        codes = recovery_codes.replace_all(self.user.id)
         audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=self.user.id)
         return codes
 
@@ -80,8 +84,8 @@ class FactorChange:
         Recovery codes go with the last second factor, which they replace. So do ``mfa`` in the session of ``context``,
         and the other sessions, whatever ``scope`` is.
 
-        Raises ``LastWayIn`` if there is no other way to log in: the owner would be locked out. Second factors are none,
-        and neither are recovery codes.
+        Raises ``LastWayIn`` if there is no other way to log in: the owner would be locked out. An authenticator app and
+        recovery codes do not count: nobody logs in with them alone.
         """
         db.session.flush()
         left = factors_of(self.user.id)
@@ -90,32 +94,36 @@ class FactorChange:
         if factor_kinds[factor].is_second and not left.second_factors:
             _delete_replacements(self.user.id)
             _remove_multi_factor(self.user.id, context.session_id)
-            # They would keep ``mfa``, and could remove the factors of others with one that is gone.
+            # Their ``mfa`` would rest on a factor that no longer exists, and would still pass ``@multi_factor``.
             scope = scope or LogoutScope.OTHERS
-        self._record(EventType.FACTOR_REMOVED, factor, context, scope, details)
+        self._end_sessions(scope, context)
+        self._record(EventType.FACTOR_REMOVED, factor, context, **details)
 
-    def reset(self, factors: str, context: RequestContext, *, scope: LogoutScope | None) -> None:
-        """Record that several factors were removed, which ``factors`` describes, and end the sessions of ``scope``.
+    def reset(self, factors: str, context: RequestContext, *, ends_sessions: bool) -> None:
+        """Record that several factors were removed, which ``factors`` describes, and end all sessions, or leave them.
 
-        Recovery codes go with the last second factor here as well.
+        Recovery codes go with the last second factor here as well. Who leaves the sessions ends them, and records it.
         """
         db.session.flush()
         if not factors_of(self.user.id).second_factors:
             _delete_replacements(self.user.id)
-        self._record(EventType.FACTOR_RESET, factors, context, scope, {})
+        if ends_sessions:
+            self._end_sessions(LogoutScope.GLOBAL, context)
+        self._record(EventType.FACTOR_RESET, factors, context)
 
-    def _record(
-        self, event: str, factor: str, context: RequestContext, scope: LogoutScope | None, details: dict[str, Any]
-    ) -> None:
-        # No login from before can be completed, since ``users.updated_at`` changes.
-        user = self.user
-        user.updated_at = now = clock.now()
-        db.session.flush()
+    def _end_sessions(self, scope: LogoutScope | None, context: RequestContext) -> None:
         kept = context.session_id if scope is LogoutScope.OTHERS else None
-        self.ended = revocation.end_all(user.id, EndReason.FACTORS_CHANGED, now, keep=kept) if scope else 0
-        audit.record(event, context=context, subject_id=user.id, factor=factor, sessions_ended=self.ended, **details)
+        reason = EndReason.FACTORS_CHANGED
+        self.sessions_ended = revocation.end_all(self.user.id, reason, clock.now(), keep=kept) if scope else 0
+
+    def _record(self, event: str, factor: str, context: RequestContext, **details: Any) -> None:
+        # No login from before can be completed, since ``users.updated_at`` changes.
+        self.user.updated_at = clock.now()
+        db.session.flush()
+        ended: dict[str, Any] = {} if self.sessions_ended is None else {"sessions_ended": self.sessions_ended}
+        audit.record(event, context=context, subject_id=self.user.id, factor=factor, **ended, **details)
         self._send(event, context, factor=factor, **details)
-        self._hooks.send_user_changing(user, {"factors"}, context=context)
+        self._hooks.send_user_changing(self.user, {"factors"}, context=context)
 
     def _send(self, event: str, context: RequestContext, **details: Any) -> None:
         self._hooks.send_within(factors_changing, context=context, user_id=self.user.id, event=event, details=details)
@@ -141,7 +149,7 @@ class FactorChanges:
             self._policy.require_recent(context)
             self._policy.require_proven_factor(user_id, context)
             yield change
-        self.send_sessions_ended(user_id, change.ended, context)
+        self._send_sessions_ended(change, context)
 
     @contextmanager
     def by_manager(self, ref: UserRef, context: RequestContext) -> Iterator[FactorChange]:
@@ -153,7 +161,7 @@ class FactorChanges:
             change = self.unguarded(lock_managed(ref, context))
             self._policy.require_recent_and_multi_factor(context)
             yield change
-        self.send_sessions_ended(change.user.id, change.ended, context)
+        self._send_sessions_ended(change, context)
 
     def unguarded(self, user: User) -> FactorChange:
         """Return a change of a locked account without asking anything, such as of somebody who proves its address.
@@ -162,10 +170,10 @@ class FactorChanges:
         """
         return FactorChange(user, self._settings, self._hooks)
 
-    def send_sessions_ended(self, user_id: UUID, ended: int, context: RequestContext) -> None:
-        """Send the signal that a change of factors ended sessions, if there were any; after the commit."""
-        if ended:
-            self._hooks.send_session_ended(user_id, EndReason.FACTORS_CHANGED, context=context)
+    def _send_sessions_ended(self, change: FactorChange, context: RequestContext) -> None:
+        """Send the signal that a change ended sessions, if it did; after the commit."""
+        if change.sessions_ended:
+            self._hooks.send_session_ended(change.user.id, EndReason.FACTORS_CHANGED, context=context)
 
 
 def _delete_replacements(user_id: UUID) -> None:
@@ -177,7 +185,7 @@ def _delete_replacements(user_id: UUID) -> None:
 def _add_methods(user_id: UUID, session_id: UUID | None, amr: Sequence[str]) -> None:
     session = _lock_session(user_id, session_id) if amr else None
     if session is not None:
-        session.amr = list(dict.fromkeys([*session.amr, *amr]))
+        session.amr = merged_methods(session.amr, amr)
 
 
 def _remove_multi_factor(user_id: UUID, session_id: UUID | None) -> None:
@@ -188,5 +196,5 @@ def _remove_multi_factor(user_id: UUID, session_id: UUID | None) -> None:
 
 
 def _lock_session(user_id: UUID, session_id: UUID | None) -> Session | None:
-    which = (Session.user_id == user_id, Session.id == session_id, Session.ended_at.is_(None))
-    return db.session.scalars(select(Session).where(*which).with_for_update(key_share=True)).one_or_none()
+    unended = (Session.user_id == user_id, Session.id == session_id, Session.ended_at.is_(None))
+    return db.session.scalars(select(Session).where(*unended).with_for_update(key_share=True)).one_or_none()

@@ -6,16 +6,12 @@ from uuid import UUID
 from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.factors.factor_changes import FactorChanges
-from authapp.domain.factors.kinds import factor_kinds
+from authapp.domain.factors.kinds import ADDED_LATELY, ALL_FACTORS, factor_kinds
 from authapp.domain.hooks import credentials_voiding
-from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.throttle_scopes import second_factor_scopes, throttle_scopes
 from authapp.domain.throttles import Throttles
 from authapp.domain.users.rows import UserRef, require_person
 from authapp.models import User
-
-ALL, ADDED_LATELY = "all", "added_lately"
-"""What a reset says in place of one factor: all of them, or those that were added since a time."""
 
 
 class FactorResets:
@@ -46,7 +42,7 @@ class FactorResets:
             # A way in that is no second factor stays: who has lost a phone is not to lose that, too.
             found = _delete_factors(change.user.id, only_second=True)
             if found:
-                change.reset(ALL, context, scope=LogoutScope.GLOBAL)
+                change.reset(ALL_FACTORS, context, ends_sessions=True)
         return found
 
     def _remove_added_since(
@@ -57,17 +53,10 @@ class FactorResets:
         if _delete_factors(user_id, since):
             change = self._changes.unguarded(db.session.get_one(User, user_id))
             # Who sends the signal ends the sessions.
-            change.reset(ALL if since is None else ADDED_LATELY, context, scope=None)
+            change.reset(ALL_FACTORS if since is None else ADDED_LATELY, context, ends_sessions=False)
 
 
 def _delete_factors(user_id: UUID, since: datetime | None = None, *, only_second: bool = False) -> bool:
-    """Delete the factors of an account that were added after ``since``, and the recovery codes.
-
-    Returns whether there were factors that do more than replace others.
-    """
-    found = False
-    for kind in factor_kinds.values():
-        if kind.delete and (kind.is_second or kind.is_replacement or not only_second):
-            deleted = kind.delete(user_id, since)
-            found = found or (deleted > 0 and not kind.is_replacement)
-    return found
+    """Delete the factors and the recovery codes of an account that were added after ``since``, and say if any were."""
+    deletes = [kind.delete for kind in factor_kinds.values() if kind.delete and (kind.second_step or not only_second)]
+    return sum(delete(user_id, since) for delete in deletes) > 0

@@ -21,6 +21,12 @@ TOTP = "totp"
 PASSKEY = "passkey"
 RECOVERY_CODE = "recovery_code"
 
+ALL_FACTORS, ADDED_LATELY = "all", "added_lately"
+"""What the event of a reset has in place of one kind: all of them, or what was added since a time."""
+
+ANY_CODE = "code"
+"""The step-up by a code of any kind."""
+
 USER_ID = bindparam("user_id", type_=Uuid)
 """The id of the account, in the SQL of ``FactorKind.state``."""
 
@@ -79,9 +85,10 @@ class CodeRules:
 class SecondStep:
     """How a kind is proven after a first factor: in a login, and in a step-up.
 
-    ``prover`` returns ``None`` if the application cannot prove the kind now. Without ``codes``, a WebAuthn
-    authenticator answers, which cannot be guessed. With ``is_replacement``, it stands in for a second factor that was
-    lost, and alone it is none.
+    ``prover`` returns ``None`` if the settings of the application leave no way to prove the kind: logins do not offer
+    it. What is missing by mistake, such as a key, is rather answered by a prover that raises ``ServiceUnavailable``: so
+    nobody is told that a right code is wrong. Without ``codes``, a WebAuthn authenticator answers, which cannot be
+    guessed. With ``is_replacement``, it stands in for a second factor that was lost, and does not count as one.
     """
 
     prover: Callable[[FactorTools], Prover | None]
@@ -115,7 +122,7 @@ class FactorKind:
     ways_in: Callable[[Any, Settings], int] | None = None
     """Takes the state and the settings, and returns how many ways it is to start a session by itself.
 
-    With settings that let nobody log in by the kind, it is none: the last way that there is could be deleted.
+    It counts 0 ways with settings that let nobody log in by the kind, or the last way that there is could be deleted.
     """
 
     is_offered: Callable[[Settings], bool] = lambda _settings: True
@@ -167,12 +174,9 @@ factor_kinds = _FactorKinds(
     "kind of factor",
     r"[a-z][a-z_]{0,39}",
     "use 1 to 40 of a-z and _.",
-    reserved=frozenset({"all", "added_lately", "code"}),
+    reserved=frozenset({ALL_FACTORS, ADDED_LATELY, ANY_CODE}),
 )
-"""The registered kinds, in the order in which a login names them.
-
-Events of resets have ``all`` or ``added_lately`` in place of one, and step-ups a ``code``.
-"""
+"""The registered kinds, in the order in which a login names them."""
 
 
 def offered_second_factors(settings: Settings) -> list[str]:

@@ -15,19 +15,22 @@ from authapp.database.session import db
 from authapp.domain import audit
 from authapp.domain.account_locks import lock_account_row
 from authapp.domain.audit import EventType
-from authapp.domain.factors.kinds import FactorAttempt, FactorTools
+from authapp.domain.factors.kinds import PASSKEY, FactorAttempt, FactorTools
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
 from authapp.domain.factors.passkey_options import request_options
 from authapp.domain.hooks import Hooks, factors_changing
+from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.models import Passkey, User, UserStatus
 from authapp.security.passkey_responses import (
     Assertion,
+    PublicKeyCredentialJSON,
     ResponseRefused,
     credential_id_of,
     user_handle_of,
     verify_assertion,
 )
 from authapp.security.signed_challenges import VerifiedChallenge
+from authapp.security.user_tokens import ID_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ class PasskeyAssertions:
     def __init__(self, challenges: PasskeyChallenges, hooks: Hooks) -> None:
         self._challenges = challenges
         self._hooks = hooks
-        self._nobodys_key = _public_key_of_nobody()
+        self._dummy_key = _new_public_key()
 
     @classmethod
     def of(cls, tools: FactorTools) -> Self:
@@ -70,38 +73,45 @@ class PasskeyAssertions:
         party = self._challenges.party
         return request_options(party, challenge, allowed=allowed, user_verification="preferred")
 
-    def prove_second_factor(self, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
-        """Do what a ``Prover`` does, with an answer for the login of the attempt."""
+    def prove(self, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
+        """Use an answer to ``second_factor_options``; see ``Prover``. A counter that went back is recorded."""
         answer = PasskeyAnswer(attempt.answer)
-        return self.prove(attempt.user_id, answer, ChallengePurpose.SECOND_FACTOR, attempt.bound_to, context)
+        verified = self._verify(attempt.user_id, answer, ChallengePurpose.SECOND_FACTOR, attempt.bound_to)
+        return self._use(verified, context) if verified else ()
 
-    def prove(
-        self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes, context: RequestContext
-    ) -> tuple[str, ...]:
-        """Verify an answer and use it, within the open transaction; return the methods (``amr``) that it proves.
+    def verify_login(self, user_id: UUID | None, answer: PasskeyAnswer) -> PasskeyAssertion | None:
+        """Verify an answer to a challenge for a login, without using it; return ``None`` if it is refused.
 
-        It must be by a passkey of this user. Returns none if it is refused; that is recorded, so commit also then.
+        It must be by a passkey of ``user_id``, or, if that is ``None``, of the user whom the answer names.
         """
-        try:
-            verified = self.verify(user_id, answer, purpose, bound_to)
-        except ResponseRefused:
-            audit.record(EventType.PASSKEY_REFUSED, context=context, subject_id=user_id)
-            return ()
-        return self.use_assertion(verified, context)
+        return self._verify(user_id, answer, ChallengePurpose.LOGIN, b"")
 
-    def verify(
-        self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
-    ) -> PasskeyAssertion:
-        """Verify an answer by a passkey of this user, without using it. Raises ``ResponseRefused``.
+    def authenticate(self, verified: PasskeyAssertion, context: RequestContext) -> AuthenticationResult | None:
+        """Use a verified login within the open transaction, and return whom it authenticates.
+
+        Returns ``None`` if it is refused. A counter that went back is recorded, so commit also then.
+        """
+        amr = self._use(verified, context)
+        version = db.session.scalar(select(User.updated_at).where(User.id == verified.user_id)) if amr else None
+        if version is None:
+            return None
+        return AuthenticationResult(
+            verified.user_id, amr, auth_time=clock.now(), account_version=version, factor=PASSKEY
+        )
+
+    def _verify(
+        self, user_id: UUID | None, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
+    ) -> PasskeyAssertion | None:
+        """Verify an answer; return ``None`` if it is refused, for a reason that the log has.
 
         The work is the same if the user does not exist, is disabled or has no such passkey, so that the time does not
         tell.
         """
         try:
-            return self._verified(user_id, answer, purpose, bound_to)
+            return self._verified(user_id or _owner_of(answer.credential), answer, purpose, bound_to)
         except ResponseRefused as refused:
             logger.info("a passkey was refused: %.200r", str(refused))
-            raise
+            return None
 
     def _verified(
         self, user_id: UUID, answer: PasskeyAnswer, purpose: ChallengePurpose, bound_to: bytes
@@ -115,7 +125,7 @@ class PasskeyAssertions:
             credential,
             challenge,
             self._challenges.party,
-            public_key=stored.public_key if stored else self._nobodys_key,
+            public_key=stored.public_key if stored else self._dummy_key,
             backup_eligible=stored.backup_eligible if stored else False,
             require_user_verification=purpose.requires_user_verification,
         )
@@ -123,7 +133,7 @@ class PasskeyAssertions:
             raise ResponseRefused("no active user has this passkey")
         return PasskeyAssertion(user_id, stored.id, verified, assertion)
 
-    def use_assertion(self, verified: PasskeyAssertion, context: RequestContext) -> tuple[str, ...]:
+    def _use(self, verified: PasskeyAssertion, context: RequestContext) -> tuple[str, ...]:
         """Use a verified assertion, within the open transaction; return the methods (``amr``) that it proves.
 
         Returns none if it was used before, or meanwhile the passkey is gone, or its counter says that it is a copy. Of
@@ -164,14 +174,21 @@ def methods(*, backup_eligible: bool, user_verified: bool) -> tuple[str, ...]:
     return (key, USER_VERIFIED, MULTI_FACTOR) if user_verified else (key,)
 
 
+def _owner_of(credential: PublicKeyCredentialJSON) -> UUID:
+    handle = user_handle_of(credential)
+    if handle is None or len(handle) != ID_BYTES:
+        raise ResponseRefused("the passkey does not say whose it is")
+    return UUID(bytes=handle)
+
+
 def _find(user_id: UUID, credential_id: bytes) -> Row[UUID, bytes, bool] | None:
     columns = (Passkey.id, Passkey.public_key, Passkey.backup_eligible)
     active = select(*columns).join(User, User.id == Passkey.user_id).where(User.status == UserStatus.ACTIVE)
-    which = (Passkey.user_id == user_id, Passkey.credential_id == credential_id)
-    return db.session.execute(active.where(*which)).one_or_none()
+    key = (Passkey.user_id == user_id, Passkey.credential_id == credential_id)
+    return db.session.execute(active.where(*key)).one_or_none()
 
 
-def _public_key_of_nobody() -> bytes:
+def _new_public_key() -> bytes:
     numbers = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
     key = {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
     return encode_cbor(key)

@@ -1,24 +1,18 @@
 """Logging in with a passkey, without a username or a password."""
 
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import select
-
-from authapp import clock
 from authapp.context import RequestContext
-from authapp.database.session import db, transaction
+from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.factors.kinds import PASSKEY
-from authapp.domain.factors.passkey_assertions import PasskeyAssertion, PasskeyAssertions
-from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer
+from authapp.domain.factors.passkey_assertions import PasskeyAssertions
+from authapp.domain.factors.passkey_challenges import PasskeyAnswer
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import PasskeyInvalid
-from authapp.models import User
-from authapp.security.passkey_responses import ResponseRefused, user_handle_of
 
 
 class PasskeyLogin:
@@ -43,29 +37,13 @@ class PasskeyLogin:
         return self._sessions.start_or_record(result, context, PasskeyInvalid(), factor=PASSKEY)
 
     def _authenticate(self, answer: PasskeyAnswer, context: RequestContext) -> AuthenticationResult:
-        try:
-            verified = self._verify(answer)
-        except ResponseRefused:
-            # Of nobody: what a guest sends need not tell the truth about whose it is.
-            _record_refusal(None, context)
-            raise PasskeyInvalid from None
+        verified = self._assertions.verify_login(None, answer)
         with transaction():
-            amr = self._assertions.use_assertion(verified, context)
-            version = db.session.scalar(select(User.updated_at).where(User.id == verified.user_id))
-        if not amr or version is None:
-            _record_refusal(verified.user_id, context)
+            result = self._assertions.authenticate(verified, context) if verified else None
+            if result is None:
+                # Of nobody, unless it was verified: what a guest sends may lie about whose it is.
+                subject_id = verified.user_id if verified else None
+                audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=subject_id, factor=PASSKEY)
+        if result is None:
             raise PasskeyInvalid
-        return AuthenticationResult(
-            verified.user_id, amr, auth_time=clock.now(), account_version=version, factor=PASSKEY
-        )
-
-    def _verify(self, answer: PasskeyAnswer) -> PasskeyAssertion:
-        handle = user_handle_of(answer.credential)
-        if handle is None or len(handle) != len(UUID(int=0).bytes):
-            raise ResponseRefused("the passkey does not say whose it is")
-        return self._assertions.verify(UUID(bytes=handle), answer, ChallengePurpose.LOGIN, b"")
-
-
-def _record_refusal(user_id: UUID | None, context: RequestContext) -> None:
-    with transaction():
-        audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=user_id, factor=PASSKEY)
+        return result

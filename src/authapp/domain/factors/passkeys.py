@@ -10,10 +10,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authapp import clock
-from authapp.context import Principal, RequestContext
+from authapp.context import RequestContext
 from authapp.database.errors import broken_constraint
 from authapp.database.session import db, transaction
-from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.kinds import (
     PASSKEY,
@@ -28,7 +27,7 @@ from authapp.domain.factors.kinds import (
 from authapp.domain.factors.passkey_assertions import PasskeyAssertions, methods
 from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer, PasskeyChallenges
 from authapp.domain.factors.passkey_options import creation_options
-from authapp.domain.principals.recent import require_session
+from authapp.domain.principals.recent import require_login
 from authapp.domain.sessions.sessions import LogoutScope
 from authapp.domain.users.rows import lock_own
 from authapp.errors import PasskeyInvalid, PermissionDenied, ResourceNotFound, TooManyPasskeys
@@ -74,14 +73,14 @@ class Passkeys:
         raises.
         """
         with _unique_credential(), self._changes.by_owner(user_id, context) as change:
-            verified, made = self._verified(answer, context)
-            if not self._challenges.use(verified, user_id):
+            challenge, credential = self._verified(answer, context)
+            if not self._challenges.use(challenge, user_id):
                 raise PasskeyInvalid
-            _require_room(factors_of(user_id).states[PASSKEY])
-            passkey = _new_passkey(user_id, name, made, answer)
+            _require_room(change.enrolled.states[PASSKEY])
+            passkey = _new_passkey(user_id, name, credential, answer)
             db.session.add(passkey)
             db.session.flush()
-            proven = methods(backup_eligible=made.backup_eligible, user_verified=True)
+            proven = methods(backup_eligible=credential.backup_eligible, user_verified=True)
             details = {"passkey_id": str(passkey.id), "name": name}
             codes = change.added(PASSKEY, context, scope=scope, proven=proven, **details)
         return passkey, codes
@@ -91,12 +90,14 @@ class Passkeys:
         return passkeys_of(user_id)
 
     def rename(self, user_id: UUID, passkey_id: UUID, name: str, context: RequestContext) -> Passkey:
-        """Give a passkey another name. Raises ``ResourceNotFound`` if it is another user's."""
-        named = update(Passkey).where(*_is(user_id, passkey_id)).values(name=name).returning(Passkey)
+        """Give a passkey another name, which decides nothing, and so leaves no event.
+
+        Raises ``ResourceNotFound`` if it is another user's, or ``PermissionDenied`` for a credential without a session.
+        """
+        named = update(Passkey).where(*_primary_key_is(user_id, passkey_id)).values(name=name).returning(Passkey)
         with transaction() as session:
             # The name is what its owner goes by when one is to be deleted: an API key changes none.
-            if isinstance(context.principal, Principal):
-                require_session(context.principal)
+            require_login(context)
             lock_own(user_id, context)
             passkey = session.scalars(named.execution_options(synchronize_session=False)).one_or_none()
             if passkey is None:
@@ -109,7 +110,7 @@ class Passkeys:
         Raises ``ResourceNotFound`` if it is another user's, ``LastWayIn``, or what ``FactorChanges.by_owner`` raises.
         """
         with self._changes.by_owner(user_id, context) as change:
-            passkey = db.session.scalars(select(Passkey).where(*_is(user_id, passkey_id))).one_or_none()
+            passkey = db.session.scalars(select(Passkey).where(*_primary_key_is(user_id, passkey_id))).one_or_none()
             if passkey is None:
                 raise ResourceNotFound
             db.session.delete(passkey)
@@ -120,8 +121,8 @@ class Passkeys:
         self, answer: PasskeyAnswer, context: RequestContext
     ) -> tuple[VerifiedChallenge, RegisteredCredential]:
         try:
-            challenge, verified = self._challenges.verify(ChallengePurpose.REGISTER, _session_of(context), answer)
-            return verified, verify_registration(answer.credential, challenge, self._challenges.party)
+            expected, challenge = self._challenges.verify(ChallengePurpose.REGISTER, _session_of(context), answer)
+            return challenge, verify_registration(answer.credential, expected, self._challenges.party)
         except ResponseRefused as refused:
             logger.info("a new passkey was refused: %.200r", str(refused))
             raise PasskeyInvalid from None
@@ -138,23 +139,23 @@ def _session_of(context: RequestContext) -> bytes:
     return context.session_id.bytes
 
 
-def _new_passkey(user_id: UUID, name: str, made: RegisteredCredential, answer: PasskeyAnswer) -> Passkey:
+def _new_passkey(user_id: UUID, name: str, credential: RegisteredCredential, answer: PasskeyAnswer) -> Passkey:
     return Passkey(
         user_id=user_id,
         id=identifiers.time_ordered(),
-        credential_id=made.credential_id,
-        public_key=made.public_key,
-        sign_count=made.sign_count,
-        backup_eligible=made.backup_eligible,
-        backed_up=made.backed_up,
+        credential_id=credential.credential_id,
+        public_key=credential.public_key,
+        sign_count=credential.sign_count,
+        backup_eligible=credential.backup_eligible,
+        backed_up=credential.backed_up,
         transports=known_transports(answer.credential["response"].get("transports") or ()),
-        aaguid=made.aaguid,
+        aaguid=credential.aaguid,
         name=name,
         created_at=clock.now(),
     )
 
 
-def _is(user_id: UUID, passkey_id: UUID) -> tuple[Any, ...]:
+def _primary_key_is(user_id: UUID, passkey_id: UUID) -> tuple[Any, ...]:
     return (Passkey.user_id == user_id, Passkey.id == passkey_id)
 
 
@@ -178,7 +179,7 @@ def _prover(tools: FactorTools) -> Prover | None:
     if tools.settings.relying_party is None:
         return None
     assertions = PasskeyAssertions.of(tools)
-    return Prover(assertions.prove_second_factor, assertions.second_factor_options)
+    return Prover(assertions.prove, assertions.second_factor_options)
 
 
 factor_kinds.register(

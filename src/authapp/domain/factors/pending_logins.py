@@ -90,13 +90,13 @@ def lock(login: PendingLoginState) -> bool:
 
 def use(login: PendingLoginState) -> None:
     """Delete a locked login, which is complete, within the open transaction."""
-    db.session.execute(_without_sync(delete(PendingLogin).where(_is(login))))
+    db.session.execute(_without_sync(delete(PendingLogin).where(_primary_key_is(login))))
 
 
 def count_failure(login: PendingLoginState) -> None:
     """Count a wrong code for a locked login within the open transaction. The last one ends it."""
     failures = PendingLogin.failures + 1
-    db.session.execute(_without_sync(update(PendingLogin).where(_is(login)).values(failures=failures)))
+    db.session.execute(_without_sync(update(PendingLogin).where(_primary_key_is(login)).values(failures=failures)))
 
 
 def _pending(user_id: UUID, token_hash: bytes) -> Select[list[str], str | None, datetime]:
@@ -124,7 +124,7 @@ def _make_room(user_id: UUID) -> None:
     db.session.execute(_without_sync(delete(PendingLogin).where(tuple_(*key).in_(surplus))))
 
 
-def _is(login: PendingLoginState) -> ColumnElement[bool]:
+def _primary_key_is(login: PendingLoginState) -> ColumnElement[bool]:
     key = (PendingLogin.user_id, PendingLogin.token_hash)
     return tuple_(*key) == (login.user_id, login.token_hash)
 

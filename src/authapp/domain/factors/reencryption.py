@@ -52,12 +52,12 @@ def _batches(keys: EncryptionKeys, table: EncryptedTable, key_id: str) -> Iterat
     while True:
         with transaction():
             rows = _lock_batch(table, key_id, after)
-            anew, damaged = _reencrypted(keys, table.purpose, key_id, rows)
-            if anew:
-                _store(table, anew, key_id, keys.first.kid)
+            reencrypted, damaged = _reencrypted(keys, table.purpose, key_id, rows)
+            if reencrypted:
+                _store(table, reencrypted, key_id, keys.first.kid)
         if not rows:
             return
-        yield len(anew), damaged
+        yield len(reencrypted), damaged
         after = tuple(rows[-1])[1:]
 
 
@@ -76,20 +76,20 @@ def _reencrypted(
     keys: EncryptionKeys, purpose: str, key_id: str, rows: Sequence[Row[Any]]
 ) -> tuple[list[tuple[Any, ...]], list[UUID]]:
     """Return the secrets encrypted anew, each with its primary key, and the users whose secrets are damaged."""
-    anew, damaged = [], []
+    reencrypted, damaged = [], []
     for row in rows:
         try:
             secret = keys.decrypt(key_id, row.secret, purpose, row.user_id)
         except ForgedValue:
             damaged.append(row.user_id)
         else:
-            anew.append((keys.encrypt(secret, purpose, row.user_id).data, *tuple(row)[1:]))
-    return anew, damaged
+            reencrypted.append((keys.encrypt(secret, purpose, row.user_id).data, *tuple(row)[1:]))
+    return reencrypted, damaged
 
 
-def _store(table: EncryptedTable, anew: list[tuple[Any, ...]], old: str, new: str) -> None:
+def _store(table: EncryptedTable, reencrypted: list[tuple[Any, ...]], old: str, new: str) -> None:
     key = [column(each.key, each.type) for each in table.key]
-    rows = values(column("secret", LargeBinary), *key, name="anew").data(anew)
-    same = [each == rows.c[each.key] for each in table.key]
-    statement = update(table.model).where(*same, table.model.key_id == old)
+    rows = values(column("secret", LargeBinary), *key, name="reencrypted").data(reencrypted)
+    same_key = [each == rows.c[each.key] for each in table.key]
+    statement = update(table.model).where(*same_key, table.model.key_id == old)
     db.session.execute(statement.values(secret=rows.c.secret, key_id=new).execution_options(synchronize_session=False))

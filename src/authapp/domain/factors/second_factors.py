@@ -14,7 +14,7 @@ from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.factor_attempts import FactorAttempts, combined
 from authapp.domain.factors.kinds import FactorAttempt, second_steps
 from authapp.domain.factors.pending_logins import PendingLoginState
-from authapp.domain.sessions.authentication import AuthenticationResult
+from authapp.domain.sessions.authentication import AuthenticationResult, merged_methods
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.errors import ChallengeInvalid, SecondFactorInvalid, SecondFactorRequired
@@ -54,10 +54,8 @@ class SecondFactors:
         such options.
         """
         login = _pending_login(token)
-        options = self._attempts.prover(login.user_id, factor, first_factor=login.factor).options
-        if options is None:
-            raise SecondFactorInvalid
-        return options(login.user_id, login.token_hash)
+        self._attempts.require_accepted(login.user_id, factor, first_factor=login.factor)
+        return self._attempts.options(login.user_id, factor, login.token_hash)
 
     def log_in(self, token: str, factor: str, answer: Any, context: RequestContext) -> TokenPair:
         """Start the session of the login that waits with ``token``, and return its tokens.
@@ -69,7 +67,7 @@ class SecondFactors:
         wrong codes, over all logins and step-ups of the account.
         """
         login = _pending_login(token)
-        self._attempts.prover(login.user_id, factor, first_factor=login.factor)
+        self._attempts.require_accepted(login.user_id, factor, first_factor=login.factor)
         attempt = FactorAttempt(login.user_id, answer, login.token_hash)
         with self._attempts.counted(login.user_id, factor), transaction():
             if not pending_logins.lock(login):
@@ -86,7 +84,7 @@ class SecondFactors:
     def _start(self, login: PendingLoginState, factor: str, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
         result = AuthenticationResult(
             login.user_id,
-            tuple(dict.fromkeys((*login.amr, *combined(login.amr, amr)))),
+            tuple(merged_methods(login.amr, combined(login.amr, amr))),
             auth_time=clock.now(),
             account_version=login.account_version,
         )

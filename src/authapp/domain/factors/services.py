@@ -15,9 +15,9 @@ from authapp.domain.factors.passkey_assertions import PasskeyAssertions
 from authapp.domain.factors.passkey_challenges import PasskeyChallenges
 from authapp.domain.factors.passkey_login import PasskeyLogin
 from authapp.domain.factors.passkeys import Passkeys
-from authapp.domain.factors.recovery_codes import RecoveryCodes
+from authapp.domain.factors.recovery_code_renewal import RecoveryCodeRenewal
 from authapp.domain.factors.second_factors import SecondFactors
-from authapp.domain.factors.step_ups import StepUpMethods
+from authapp.domain.factors.step_up_methods import StepUpMethods
 from authapp.domain.factors.totp_enrolment import TotpEnrolment
 from authapp.domain.factors.totp_factors import TotpFactors
 from authapp.domain.sessions.sessions import Sessions
@@ -33,7 +33,7 @@ class FactorServices:
     second_factors: SecondFactors
     totp_factors: TotpFactors
     totp_enrolment: TotpEnrolment
-    recovery_codes: RecoveryCodes
+    recovery_code_renewal: RecoveryCodeRenewal
     changes: FactorChanges
     resets: FactorResets
     passkeys: Passkeys
@@ -54,8 +54,8 @@ class FactorServices:
             needed = "AUTHAPP_ENCRYPTION_KEYS or AUTHAPP_ORIGINS: nobody could get a second factor."
             raise SettingsError([f"AUTHAPP_SECOND_FACTOR_REQUIRED_ROLES needs {needed}"])
         tools = FactorTools(settings, core.encryption_keys, core.challenges, hooks)
-        made = {name: step.prover(tools) for name, step in second_steps().items()}
-        attempts = FactorAttempts({name: prover for name, prover in made.items() if prover}, core.throttles)
+        provers = {name: step.prover(tools) for name, step in second_steps().items()}
+        attempts = FactorAttempts({name: prover for name, prover in provers.items() if prover}, core.throttles)
         challenges, assertions = PasskeyChallenges.of(tools), PasskeyAssertions.of(tools)
         changes, totp_factors = FactorChanges(settings, core.actor_policy, hooks), TotpFactors.of(tools)
         return cls(
@@ -63,7 +63,7 @@ class FactorServices:
             totp_factors=totp_factors,
             second_factors=SecondFactors(attempts, sessions),
             totp_enrolment=TotpEnrolment(totp_factors, changes),
-            recovery_codes=RecoveryCodes(changes),
+            recovery_code_renewal=RecoveryCodeRenewal(changes),
             changes=changes,
             resets=FactorResets(core.throttles, changes),
             passkeys=Passkeys(challenges, changes),

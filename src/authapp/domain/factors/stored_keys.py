@@ -18,23 +18,23 @@ class EncryptedTable:
     """A table of secrets that ``EncryptionKeys`` has encrypted for ``purpose``.
 
     ``model`` has the columns ``user_id``, ``key_id`` and ``secret``, and an index over ``key_id`` and the primary key.
-    That is ``user_id``, with one secret for each account; with several, ``also_by`` names its further columns.
+    That is ``user_id``, with one secret for each account; with several, also the ``further_key_columns``.
 
     Raises ``ValueError`` for another primary key: encrypting one secret of an account anew would overwrite its others.
     """
 
     model: Any
     purpose: str
-    also_by: tuple[str, ...] = ()
+    further_key_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.model.__table__.primary_key.columns.keys() != ["user_id", *self.also_by]:
-            raise ValueError("A table of secrets needs user_id, and the columns of also_by, as its primary key.")
+        if self.model.__table__.primary_key.columns.keys() != ["user_id", *self.further_key_columns]:
+            raise ValueError("A table of secrets needs user_id, and the further_key_columns, as its primary key.")
 
     @property
     def key(self) -> list[Any]:
         """The columns of the primary key."""
-        return [getattr(self.model, name) for name in ("user_id", *self.also_by)]
+        return [getattr(self.model, name) for name in ("user_id", *self.further_key_columns)]
 
 
 encrypted_tables: Registry[EncryptedTable] = Registry(

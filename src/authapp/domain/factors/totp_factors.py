@@ -31,7 +31,6 @@ from authapp.domain.factors.kinds import (
 from authapp.domain.factors.stored_keys import EncryptedTable, encrypted_tables
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.sessions.authentication import ONE_TIME_PASSWORD
-from authapp.domain.users.rows import lock_account
 from authapp.errors import FactorExists, ServiceUnavailable
 from authapp.models import TotpFactor
 from authapp.security.encryption_keys import CannotDecrypt, EncryptionKeys
@@ -67,7 +66,7 @@ class TotpSecret:
 
 
 class TotpFactors:
-    """The TOTP factors of accounts, one each. Each method works within the caller's open transaction.
+    """The TOTP factors of accounts, one each. Methods for one account work within the transaction that has locked it.
 
     A code is good for one use, whoever else sends it at the same moment: the time step of each code that is accepted
     must be later than the one before. The time at which it was accepted would not do, because a code of the next step
@@ -93,9 +92,8 @@ class TotpFactors:
 
         It replaces a pending one.
 
-        Raises ``FactorExists`` if the account has a confirmed factor, and ``ResourceNotFound`` if it was deleted.
+        Raises ``FactorExists`` if the account has a confirmed factor.
         """
-        lock_account(user_id)
         secret = totp.new_secret()
         sealed = self._keys.encrypt(secret, PURPOSE, user_id)
         values = {
@@ -124,11 +122,11 @@ class TotpFactors:
         Codes from before are void. Raises ``ServiceUnavailable`` if there are no keys to encrypt secrets with.
         """
         now = clock.now()
-        alike = {"last_step": totp.step_at(now), "confirmed_at": now, "created_at": now}
+        times = {"last_step": totp.step_at(now), "confirmed_at": now, "created_at": now}
         rows = []
         for user_id, secret in secrets.items():
             sealed = self._keys.encrypt(secret, PURPOSE, user_id)
-            rows.append({"user_id": user_id, "secret": sealed.data, "key_id": sealed.key_id, **alike})
+            rows.append({"user_id": user_id, "secret": sealed.data, "key_id": sealed.key_id, **times})
         if rows:
             db.session.execute(insert(TotpFactor), rows)
 
@@ -138,9 +136,10 @@ class TotpFactors:
         Raises ``ServiceUnavailable`` if one cannot be decrypted.
         """
         columns = (TotpFactor.user_id, TotpFactor.secret, TotpFactor.key_id)
-        which = (TotpFactor.user_id.in_(user_ids), TotpFactor.confirmed_at.is_not(None))
+        confirmed = (TotpFactor.user_id.in_(user_ids), TotpFactor.confirmed_at.is_not(None))
         return {
-            row.user_id: self._secret(row.user_id, row) for row in db.session.execute(select(*columns).where(*which))
+            row.user_id: self._secret(row.user_id, row)
+            for row in db.session.execute(select(*columns).where(*confirmed))
         }
 
     def confirm(self, user_id: UUID, code: str) -> bool:
@@ -157,27 +156,24 @@ class TotpFactors:
 
         Returns whether it was right, and of a later step than the last one that was accepted.
 
-        Raises ``ServiceUnavailable`` if the secret cannot be decrypted, and ``ResourceNotFound`` if the account was
-        deleted.
+        Raises ``ServiceUnavailable`` if the secret cannot be decrypted.
         """
         return self._accept(user_id, code, TotpFactor.confirmed_at.is_not(None))
 
     def remove(self, user_id: UUID) -> bool:
         """Delete the confirmed factor of an account; return whether there was one. A pending one stays."""
-        lock_account(user_id)
         confirmed = (TotpFactor.user_id == user_id, TotpFactor.confirmed_at.is_not(None))
         removed = delete(TotpFactor).where(*confirmed).returning(TotpFactor.user_id)
         return db.session.scalars(removed.execution_options(synchronize_session=False)).one_or_none() is not None
 
-    def _accept(self, user_id: UUID, code: str, *which: ColumnElement[bool], **changes: Any) -> bool:
+    def _accept(self, user_id: UUID, code: str, *conditions: ColumnElement[bool], **changes: Any) -> bool:
         """Accept a code of the factor that meets these conditions, if its step is later than the last one."""
-        lock_account(user_id)
         columns = (TotpFactor.secret, TotpFactor.key_id)
-        row = db.session.execute(select(*columns).where(TotpFactor.user_id == user_id, *which)).one_or_none()
+        row = db.session.execute(select(*columns).where(TotpFactor.user_id == user_id, *conditions)).one_or_none()
         step = row and totp.matching_step(self._secret(user_id, row), code, clock.now())
         if step is None:
             return False
-        later = (TotpFactor.user_id == user_id, TotpFactor.last_step < step, *which)
+        later = (TotpFactor.user_id == user_id, TotpFactor.last_step < step, *conditions)
         accepted = update(TotpFactor).where(*later).values(last_step=step, **changes).returning(TotpFactor.user_id)
         return db.session.execute(accepted.execution_options(synchronize_session=False)).first() is not None
 

@@ -27,6 +27,12 @@ def require_session(principal: Principal) -> None:
         raise PermissionDenied("This needs a login: no other credential will do.")
 
 
+def require_login(context: RequestContext) -> None:
+    """Raise ``PermissionDenied`` if the principal in ``context`` has no session. Operators need none."""
+    if isinstance(context.principal, Principal):
+        require_session(context.principal)
+
+
 def require_multi_factor(principal: Principal) -> None:
     """Do nothing if the principal was authenticated by more than one factor in this session.
 

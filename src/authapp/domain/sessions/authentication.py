@@ -1,7 +1,9 @@
 """The result of an authentication by any method. ``Sessions.start`` needs it to start a session."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from uuid import UUID
 
 from authapp.domain.throttle_scopes import ThrottleScope
@@ -10,6 +12,11 @@ PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
 ONE_TIME_PASSWORD = "otp"  # noqa: S105 - likewise
 RECOVERY = "recovery_code"
 """The method of a recovery code. RFC 8176 has no name for it."""
+
+
+def merged_methods(*methods: Iterable[str]) -> list[str]:
+    """Return the methods (``amr``) of several proofs, each once, in the order in which they were proven."""
+    return list(dict.fromkeys(chain(*methods)))
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from authapp.database.session import db, transaction
 from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.sessions import revocation
-from authapp.domain.sessions.authentication import AuthenticationResult
+from authapp.domain.sessions.authentication import AuthenticationResult, merged_methods
 from authapp.domain.sessions.revocation import AccessToken
 from authapp.domain.sessions.token_claims import extra_claims
 from authapp.domain.sessions.token_pairs import PairIssuer, SessionState, TokenPair
-from authapp.errors import StepUpRequired, TokenRevoked
+from authapp.errors import SecondFactorInvalid, StepUpRequired, TokenRevoked
 from authapp.models import Session, User, UserStatus
 from authapp.security import identifiers
 from authapp.security.tokens import Claims, Tokens
@@ -45,12 +45,16 @@ class StepUps:
         of the new one, as after a refresh: who did not get the answer refreshes, and gets the same successor. One that
         tabs share (``is_shared``) is kept, as by a refresh, if its own exchange was within the grace period.
 
-        Raises what the method raises, and what ``extra_claims`` raises; ``TokenRevoked`` if the session has ended, or
-        the access token was revoked or used for another step-up meanwhile; ``StepUpRequired`` if the account has
-        changed meanwhile.
+        Raises what the method raises, and what ``extra_claims`` raises; ``SecondFactorInvalid`` if there is no such
+        method; ``TokenRevoked`` if the session has ended, or the access token was revoked or used for another step-up
+        meanwhile; ``StepUpRequired`` if the account has changed meanwhile.
         """
         user_id, session_id, began = UUID(claims["sub"]), UUID(claims["sid"]), clock.now()
-        result = self._methods[method](user_id, answer, context)
+        authenticate = self._methods.get(method)
+        if authenticate is None:
+            # Of a kind of factor that was registered after the application was made, which can prove it as little.
+            raise SecondFactorInvalid
+        result = authenticate(user_id, answer, context)
         # Before the exchange: if it fails, the client still has its tokens.
         extra = extra_claims(user_id, session_id)
         token = AccessToken(UUID(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
@@ -76,7 +80,7 @@ class StepUps:
             session.previous_refresh_jti, session.refresh_jti = session.refresh_jti, identifiers.unguessable()
             session.rotated_at = now
             session.refresh_expires_at = min(now + self._refresh_ttl, session.expires_at)
-        session.amr = list(dict.fromkeys([*session.amr, *result.amr]))
+        session.amr = merged_methods(session.amr, result.amr)
         session.auth_time = result.auth_time
         return SessionState(
             user_id=session.user_id,

@@ -7,7 +7,7 @@ const HOURS = 24;
 /** How much is read of each type at most: the API counts nothing, so this page does. */
 const PAGES = 10;
 const LIMIT = 100;
-const SERIES = { Logins: ["session.started"], Refusals: ["login.refused", "second_factor.refused", "passkey.refused"] };
+const SERIES = { Logins: ["session.started"], Refusals: ["login.refused", "second_factor.refused"] };
 const CLOCK = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
 
 /** A figure of the hours before `until`, or before now, for all or for one user. It loads when it is there. */

@@ -4,22 +4,19 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
-
 from authapp import clock
 from authapp.context import MULTI_FACTOR, Principal, RequestContext
-from authapp.database.session import db, transaction
+from authapp.database.session import transaction
 from authapp.domain.factors.enrolled import factors_of
-from authapp.domain.factors.factor_attempts import FactorAttempts, combined
-from authapp.domain.factors.kinds import PASSKEY, FactorAttempt, second_steps
+from authapp.domain.factors.factor_attempts import FactorAttempts, combined, record_refusal
+from authapp.domain.factors.kinds import ANY_CODE, PASSKEY, FactorAttempt, second_steps
 from authapp.domain.factors.passkey_assertions import PasskeyAssertions
-from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyAnswer
+from authapp.domain.factors.passkey_challenges import PasskeyAnswer
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.step_ups import StepUpMethod
 from authapp.domain.users.rows import lock_account
 from authapp.errors import PasskeyInvalid, SecondFactorInvalid, StepUpRequired
-from authapp.models import User
 
 
 class StepUpMethods:
@@ -35,15 +32,15 @@ class StepUpMethods:
 
         The ``passkey`` takes a challenge for a login. The ``code`` may be of any kind.
         """
-        kinds: dict[str, StepUpMethod] = {name: partial(self.step_up_by_factor, name) for name in second_steps()}
+        kinds: dict[str, StepUpMethod] = {name: partial(self.authenticate_by_factor, name) for name in second_steps()}
         others: dict[str, StepUpMethod] = {
-            "password": self.step_up_by_password,
-            "code": self.step_up_by_code,
-            PASSKEY: self.step_up_by_passkey,
+            "password": self.authenticate_by_password,
+            ANY_CODE: self.authenticate_by_code,
+            PASSKEY: self.authenticate_by_passkey,
         }
         return {**kinds, **others}
 
-    def step_up_by_password(self, user_id: UUID, password: str, context: RequestContext) -> AuthenticationResult:
+    def authenticate_by_password(self, user_id: UUID, password: str, context: RequestContext) -> AuthenticationResult:
         """Authenticate the user by the password. Raises what ``PasswordVerifier`` raises.
 
         Raises ``StepUpRequired`` if the account has a second factor: a stolen session and the password would be enough
@@ -53,20 +50,24 @@ class StepUpMethods:
             raise StepUpRequired(acr_values=MULTI_FACTOR)
         return self._verifier.reauthenticate(user_id, password, context)
 
-    def step_up_by_passkey(self, user_id: UUID, answer: PasskeyAnswer, context: RequestContext) -> AuthenticationResult:
+    def authenticate_by_passkey(
+        self, user_id: UUID, answer: PasskeyAnswer, context: RequestContext
+    ) -> AuthenticationResult:
         """Authenticate the user by a passkey of their own. Raises ``PasskeyInvalid``."""
+        verified = self._assertions.verify_login(user_id, answer)
         with transaction():
-            amr = self._assertions.prove(user_id, answer, ChallengePurpose.LOGIN, b"", context)
-            version = db.session.scalar(select(User.updated_at).where(User.id == user_id))
-        if not amr or version is None:
+            result = self._assertions.authenticate(verified, context) if verified else None
+            if result is None:
+                record_refusal(user_id, PASSKEY, context)
+        if result is None:
             raise PasskeyInvalid
-        return AuthenticationResult(user_id, amr, auth_time=clock.now(), account_version=version, factor=PASSKEY)
+        return result
 
-    def step_up_by_code(self, user_id: UUID, code: str, context: RequestContext) -> AuthenticationResult:
-        """Authenticate the user by a code of the kind whose form it has. Raises as ``step_up_by_factor`` does."""
-        return self.step_up_by_factor(self._kind_of_code(user_id, code), user_id, code, context)
+    def authenticate_by_code(self, user_id: UUID, code: str, context: RequestContext) -> AuthenticationResult:
+        """Authenticate the user by a code of the kind whose form it has. Raises as ``authenticate_by_factor`` does."""
+        return self.authenticate_by_factor(self._kind_of_code(user_id, code), user_id, code, context)
 
-    def step_up_by_factor(
+    def authenticate_by_factor(
         self, factor: str, user_id: UUID, answer: Any, context: RequestContext
     ) -> AuthenticationResult:
         """Authenticate the user by a code, or by what an authenticator answered, of this kind.
@@ -75,7 +76,7 @@ class StepUpMethods:
         of the account.
         """
         # Before it is counted: a thief of a session could lock a factor before its owner adds it.
-        self._attempts.prover(user_id, factor)
+        self._attempts.require_accepted(user_id, factor)
         attempt = FactorAttempt(user_id, answer, context.session_id.bytes if context.session_id else b"")
         with self._attempts.counted(user_id, factor), transaction():
             user = lock_account(user_id)
