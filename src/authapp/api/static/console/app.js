@@ -76,7 +76,7 @@ addEventListener("hashchange", () => {
 });
 byId("logout").addEventListener("click", ({ target }) => act(target, () => client.logout()));
 byId("skip").addEventListener("click", () => byId("main").querySelector(":is(section:not([hidden]), #view) h1")?.focus());
-client.onSignedOut((reason) => leave(reason ? "You have been logged out." : ""));
+client.onLoggedOut((reason) => leave(reason ? "You have been logged out." : ""));
 
 startLogin(enter);
 try {
