@@ -1,6 +1,7 @@
 // The sessions of whoever is logged in. The API shows nobody else's: those of another user end all at once.
+import { act } from "./actions.js";
 import { call, segment } from "./api.js";
-import { act, confirm } from "./dialogs.js";
+import { confirm } from "./dialogs.js";
 import { button, element, time } from "./dom.js";
 import { source } from "./events.js";
 import { paged } from "./lists.js";
