@@ -109,8 +109,10 @@ test("the page works with the keyboard alone", async ({ page }) => {
   assert.equal(await focused(), "Cancel", "the dialog begins with what changes nothing");
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "hidden" });
+  await page.locator("#view button:not([aria-disabled])", { hasText: /^Disable$/ }).waitFor();
   assert.equal(await focused(), "Disable");
   await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await announced(page, "is disabled");

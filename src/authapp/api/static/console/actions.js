@@ -10,7 +10,7 @@ export function report(error, problem) {
 }
 
 /** Run what `control` does, unless it runs already. Announce `done` afterwards, or say in `problem` what went wrong. */
-export async function act(control, run, done, problem) {
+export async function act(control, run, { done, problem } = {}) {
   if (control.getAttribute("aria-disabled") === "true") return;
   control.setAttribute("aria-disabled", "true");
   if (problem) problem.textContent = "";
@@ -29,6 +29,6 @@ export function onSubmit(form, run, problem) {
   form.onsubmit = (event) => {
     event.preventDefault();
     const fields = Object.fromEntries(new FormData(form));
-    act(form.querySelector("button:not([type])"), () => run(fields), undefined, problem);
+    act(form.querySelector("button:not([type])"), () => run(fields), { problem });
   };
 }

@@ -33,7 +33,7 @@ function remove(role, reload) {
     await confirm(`Delete ${role.name}?`, "Everybody who has it loses it, from their next request on.", "Delete");
     await call("DELETE", `roles/${segment(role.name)}`);
     await reload();
-  }, `${role.name} is deleted.`), { kind: "danger", name: `Delete ${role.name}` });
+  }, { done: `${role.name} is deleted.` }), { kind: "danger", name: `Delete ${role.name}` });
 }
 
 /** Open the form of a role as it is now, or of a new one. It stays open until the API has taken it. */

@@ -8,7 +8,7 @@ import { client, may } from "./session.js";
 const DAY = 86_400_000;
 
 export async function service(_query, { reload }) {
-  const again = button("Check again", (control) => act(control, reload, "Checked again."));
+  const again = button("Check again", (control) => act(control, reload, { done: "Checked again." }));
   return {
     title: "Service",
     content: [element("h2", {}, "Health"), await health(), element("p", {}, again), element("h2", {}, "Keys"), ...(await keys())],

@@ -11,7 +11,7 @@ const dialog = byId("step-up");
 const form = dialog.querySelector("form");
 const problem = dialog.querySelector(".problem");
 const passkey = form.querySelector("[value=passkey]");
-const typed = form.querySelector("button:not([type])");
+const submit = form.querySelector("button:not([type])");
 let running;
 
 /**
@@ -44,7 +44,7 @@ async function factorsOfAccount() {
 /** Show the fields and buttons for some proofs. The password does not do for an account that has another. */
 function offer(proofs) {
   passkey.hidden = !proofs.passkey;
-  typed.hidden = !(proofs.code || proofs.password);
+  submit.hidden = !(proofs.code || proofs.password);
   for (const name of ["code", "password"]) {
     const label = form.querySelector(`[data-proof=${name}]`);
     const input = label.querySelector("input");
@@ -60,5 +60,5 @@ async function prove(proof) {
 }
 
 onSubmit(form, ({ code, password }) => prove(code === undefined ? { password } : { code: code.trim() }), problem);
-passkey.addEventListener("click", () => act(passkey, async () => prove(await passkeyProof()), undefined, problem));
+passkey.addEventListener("click", () => act(passkey, async () => prove(await passkeyProof()), { problem }));
 form.querySelector("[value=cancel]").addEventListener("click", () => dialog.close());

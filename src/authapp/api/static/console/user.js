@@ -41,7 +41,7 @@ function actions(found, path, reload) {
       if (question) await confirm(`${text}?`, question, text);
       await run();
       await reload();
-    }, done), { kind }));
+    }, { done }), { kind }));
   };
   const name = found.username;
   if (isActive) {
@@ -77,7 +77,7 @@ async function roles(found, path, reload) {
   const revoke = (role) => button("Revoke", (control) => act(control, async () => {
     await confirm(`Revoke ${role}?`, `${found.username} can no longer do what needs this role, from the next request on.`, "Revoke");
     await change((names) => names.filter((name) => name !== role));
-  }, `${found.username} no longer has ${role}.`), { name: `Revoke ${role}` });
+  }, { done: `${found.username} no longer has ${role}.` }), { name: `Revoke ${role}` });
   const isWriter = may("users:write");
   const list = found.roles.map((role) => element("li", {}, element("span", {}, role), " ", isWriter && revoke(role)));
   const shown = list.length ? element("ul", { class: "rows" }, ...list) : element("p", {}, "None.");
