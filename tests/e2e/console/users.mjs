@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { field, settings } from "./browser.mjs";
 import {
-  DESKTOP, anAccount, announced, complained, confirm, heading, logIn, press, root, send, test, tokenOf, visit,
+  DESKTOP, PASSWORD, anAccount, announced, complained, confirm, heading, logIn, press, root, send, test, tokenOf, visit,
 } from "./console.mjs";
 
 test("a wrong password is reported, and what was typed stays", async ({ page }) => {
@@ -43,6 +43,19 @@ test("a session that an administrator has ended shows the login", async ({ page 
   await send("DELETE", `users/${user.id}/sessions`, { token: await root() });
   await page.getByRole("link", { name: "Your sessions" }).click();
   await heading(page, "Log in");
+  await complained(page, "You have been logged out.");
+});
+
+test("a session that ends before its account is shown is over, and not a service that does not answer", async ({ page }) => {
+  const refusal = { status: 401, contentType: "application/problem+json", body: '{"code": "token_revoked"}' };
+  await page.goto(`${settings.url}/console`);
+  await heading(page, "Log in");
+  await page.route(/\/users\/me$|\/auth\/refresh$/, (route) => route.fulfill(refusal));
+  await field(page, "Username or email address").fill("root");
+  await field(page, "Password").fill(PASSWORD);
+  await press(page, "Log in");
+  await complained(page, "You have been logged out.");
+  await page.locator("#password-form button:not([aria-disabled])").first().waitFor();
   await complained(page, "You have been logged out.");
 });
 
