@@ -93,7 +93,7 @@ on("logout", "click", () => auth.logout());
 on("everywhere", "click", () => auth.logout({ scope: "global" }));
 
 // Also when it was in another tab, on another device, or by an administrator: the next request finds out.
-auth.onSignedOut((reason) => show("login", reason ? "You have been logged out." : ""));
+auth.onLoggedOut((reason) => show("login", reason ? "You have been logged out." : ""));
 // Somebody has logged in in another tab.
 auth.onSessionChanged(() => attempt(showAccount));
 

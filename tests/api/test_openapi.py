@@ -290,7 +290,8 @@ def test_every_operation_has_what_the_page_shows_of_its_needs(document: dict[str
     assert found["getPong"] == ["access token"]
     assert found["refreshTokens"] == ["refresh token"]
     assert found["listUsers"] == ["access token", "users:read"]
-    assert found["deleteOwnAccount"] == ["access token", "fresh token"]
+    assert found["deleteOwnAccount"] == ["access token", "fresh token", "step-up in some cases"]
+    assert found["updateUser"] == ["access token", "users:write", "step-up in some cases"]
     assert found["createOwnApiKey"] == ["access token", "recent login"]
     assert found["deleteTotp"] == ["access token", "second factor", "recent login"]
 
@@ -299,7 +300,11 @@ def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:
     page = api.client.get("/docs")
     assert page.status_code == 200
     assert "//" not in page.text
-    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    assert page.headers["Content-Security-Policy"] == (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    )
     for name in ("start.js", "page.css", "swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"):
         assert f"docs/{name}" in page.text
         with api.client.get(f"/docs/{name}") as asset:

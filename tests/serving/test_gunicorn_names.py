@@ -53,11 +53,11 @@ SIGNATURES: dict[str, tuple[Any, list[str]]] = {
 
 FILES = {
     "write_error": "problem",
-    "import_app": "preflight",
+    "import_app": "start_check",
     "Arbiter.WORKERS": "metrics",
     "parse_address": "metrics_port",
     "GUNICORN_PID": "metrics_port",
-    "app_uri": "preflight",
+    "app_uri": "start_check",
     "reopen_files": "access_log",
     "init_process": "worker",
     "load_wsgi": "worker",

@@ -11,7 +11,7 @@ import pytest
 from gunicorn.config import KNOWN_SETTINGS
 
 from authapp.serving import settings
-from authapp.serving.preflight import MASTER_IMPORTS
+from authapp.serving.start_check import MASTER_IMPORTS
 from e2e.processes import ROOT
 from serving.running import environment
 

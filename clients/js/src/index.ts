@@ -22,18 +22,24 @@ export interface ClientOptions {
 }
 
 /** Told when the session is over: with the refusal, or with nothing after a logout in this client. */
-export type SignedOutListener = (reason: AuthError | undefined) => void;
+export type LoggedOutListener = (reason: AuthError | undefined) => void;
 
 export interface Client {
   /** Log in. Throws an `AuthError`; with `second_factor_required`, its `problem` has the challenge. */
   login(credentials: Schemas["Login"]): Promise<void>;
   /** Complete a login by a second factor. For a passkey without its `credential`, return what to ask the browser for. */
   completeLogin(step: Schemas["SecondFactor"]): Promise<Schemas["PasskeyRequestOptions"] | undefined>;
-  /** Authenticate the user again, after 401 `step_up_required`. Repeat that request afterwards. */
+  /**
+   * Authenticate the user again, after 401 `step_up_required`. Repeat that request afterwards. Throws, and sends nothing, if
+   * somebody has logged in in another tab meanwhile: the proof is not theirs.
+   */
   stepUp(proof: Schemas["StepUp"]): Promise<void>;
   /** Log in by another way that answers with tokens, such as `auth/passkey-logins`; by `PUT auth/login-links`, say so. */
   loginWith(path: string, body: unknown, options?: { method?: "POST" | "PUT" }): Promise<void>;
-  /** Log out. If this throws, the session goes on: the server was not reached, or refused. */
+  /**
+   * Log out. If this throws, nothing has ended: the server was not reached, or refused. With `others` or `global` it throws
+   * as well if this session was over already, since the other ones go on.
+   */
   logout(options?: { scope?: "local" | "others" | "global" }): Promise<void>;
   /**
    * `fetch` with the access token, for addresses of the origin of `baseUrl`, against which relative ones are resolved.
@@ -45,7 +51,7 @@ export interface Client {
   /** Return an access token that is good for now, or `undefined` if nobody is logged in. */
   accessToken(): Promise<string | undefined>;
   /** Call `listener` when the session is over. Return what ends that. */
-  onSignedOut(listener: SignedOutListener): () => void;
+  onLoggedOut(listener: LoggedOutListener): () => void;
   /**
    * Call `listener` when a refresh has brought another session than before: of a login in another tab, perhaps as somebody
    * else. What the page shows is of the session before. Return what ends that.
@@ -64,6 +70,14 @@ const SESSION_OVER = new Set<ProblemCode | undefined>([
 ]);
 /** What an access token is refused with that a refresh replaces, or of which it tells that its session is over. */
 const REFUSED = new Set<ProblemCode | undefined>(["token_expired", "token_invalid", "token_revoked"]);
+/** The refusals of a logout that say that there is no session to end. */
+const NO_SESSION = new Set<ProblemCode | undefined>(["token_missing", "token_revoked"]);
+
+/** The access token to send, asked for when it is the turn of the request, and the method. */
+interface TokenRequest {
+  token?: () => string | undefined;
+  method?: string | undefined;
+}
 
 export function createClient(options: ClientOptions): Client {
   const base = new URL(options.baseUrl, globalThis.location?.href);
@@ -73,12 +87,12 @@ export function createClient(options: ClientOptions): Client {
   const storage = options.storage ?? "memory";
   const isCookie = storage === "cookie";
   const refreshToken = new RefreshToken(typeof storage === "string" ? inMemory() : storage, `authapp:${base.href}`);
-  const signedOutListeners = new Set<SignedOutListener>();
+  const loggedOutListeners = new Set<LoggedOutListener>();
   const sessionChangedListeners = new Set<() => void>();
   /** In milliseconds of the monotonic clock: what the computer takes for the time of day does not matter. */
   let access: { token: string; renewAt: number; endsAt: number } | undefined;
   /** With a cookie alone: nobody is logged in, as far as is known. */
-  let isSignedOut = false;
+  let isLoggedOut = false;
   let refreshing: Promise<string | undefined> | undefined;
   let lastTask: Promise<unknown> = Promise.resolve();
 
@@ -111,21 +125,21 @@ export function createClient(options: ClientOptions): Client {
     }
     const endsAt = since + pair.expires_in * 1000;
     access = { token: pair.access_token, endsAt, renewAt: endsAt - Math.min(EARLY, pair.expires_in * EARLY_PART) * 1000 };
-    isSignedOut = false;
+    isLoggedOut = false;
   }
 
   function forget(reason: AuthError | undefined): void {
     const isKnown = access !== undefined || (reason !== undefined && reason.code !== "token_missing");
     access = undefined;
-    isSignedOut = true;
-    if (isKnown) for (const listener of signedOutListeners) listener(reason);
+    isLoggedOut = true;
+    if (isKnown) for (const listener of loggedOutListeners) listener(reason);
   }
 
   /** Ask for tokens, and keep them. Return the answer if it is something else. */
-  function requestTokens<T>(path: string, body: unknown, isAuthenticated = false, method?: string): Promise<T | undefined> {
+  function requestTokens<T>(path: string, body: unknown, { token, method }: TokenRequest = {}): Promise<T | undefined> {
     return inTurn(async () => {
       const since = performance.now();
-      const answer = await call(path, body, isAuthenticated ? access?.token : undefined, method);
+      const answer = await call(path, body, token?.(), method);
       if (!isPair(answer)) return answer as T;
       remember(answer, since);
       await refreshToken.write(answer.refresh_token);
@@ -179,7 +193,7 @@ export function createClient(options: ClientOptions): Client {
     const now = performance.now();
     const old = access;
     if (old !== undefined && now < old.renewAt) return old.token;
-    if (isCookie && isSignedOut) return undefined;
+    if (isCookie && isLoggedOut) return undefined;
     try {
       return await refresh(old?.token);
     } catch (error) {
@@ -212,10 +226,23 @@ export function createClient(options: ClientOptions): Client {
     accessToken,
     login: async (credentials) => void (await requestTokens("auth/login", credentials)),
     completeLogin: (step) => requestTokens("auth/second-factors", step),
-    loginWith: async (path, body, { method } = {}) => void (await requestTokens(path, body, false, method)),
+    loginWith: async (path, body, { method } = {}) => void (await requestTokens(path, body, { method })),
     async stepUp(proof) {
+      const before = access?.token;
       await accessToken();
-      await requestTokens("auth/step-ups", proof, true);
+      const token = () => {
+        if (before !== undefined && access !== undefined && !isSameSession(before, access.token)) {
+          throw new Error("Another session has begun in another tab, and the proof is of the one before.");
+        }
+        return access?.token;
+      };
+      try {
+        await requestTokens("auth/step-ups", proof, { token });
+      } catch (error) {
+        // A refresh tells whether the session is over.
+        if (error instanceof AuthError && REFUSED.has(error.code)) await refresh(access?.token);
+        throw error;
+      }
     },
     async logout({ scope = "local" } = {}) {
       const address = new URL(`auth/logout?scope=${scope}`, api);
@@ -229,16 +256,17 @@ export function createClient(options: ClientOptions): Client {
         ended = await refreshToken.read();
         response = await ask();
       }
-      // A 401 without a token here: nobody was logged in.
-      if (!response.ok && (access !== undefined || response.status !== 401)) {
+      if (!response.ok) {
         const error = await errorOf(response);
-        if (error.code !== "token_missing" && error.code !== "token_revoked") throw error;
+        // A 401 without a token here: nobody was logged in.
+        const isOver = error.status === 401 && (access === undefined || NO_SESSION.has(error.code));
+        if (scope !== "local" || !isOver) throw error;
       }
       if (scope !== "others") await inTurn(async () => (await refreshToken.replace(ended, undefined), forget(undefined)));
     },
-    onSignedOut(listener) {
-      signedOutListeners.add(listener);
-      return () => void signedOutListeners.delete(listener);
+    onLoggedOut(listener) {
+      loggedOutListeners.add(listener);
+      return () => void loggedOutListeners.delete(listener);
     },
     onSessionChanged(listener) {
       sessionChangedListeners.add(listener);

@@ -5,24 +5,22 @@ the fragment, which no server sees; the script of the page sends it to the API w
 """
 
 from collections.abc import Callable
-from functools import cache
-from hashlib import sha256
-from importlib.resources import files
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, send_from_directory
+from flask import Blueprint, Response
 from jinja2 import TemplateNotFound
 
 from authapp.api.guards import public
 from authapp.api.html import html, templates
+from authapp.api.page_files import STATIC, PageFiles
 from authapp.api.paths import BASE_PATH
-from authapp.api.responses import cacheable
 from authapp.config import Settings, SettingsError
 from authapp.domain.email.factor_undo import UNDO_WINDOW
 from authapp.domain.passwords.checks import MIN_LENGTH
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 
-ASSETS = ("account.css", "account.js", "icon.svg")
+_ASSETS = ("account.css", "account.js", "icon.svg")
 
 
 def are_wanted(settings: Settings) -> bool:
@@ -51,7 +49,7 @@ def blueprint(settings: Settings) -> Blueprint:
 @public
 def asset(name: str) -> Response:
     """Return one of the files that the pages load."""
-    return cacheable(send_from_directory(_folder(), name))
+    return _files.response(name)
 
 
 def _page(text: str) -> Callable[[], Response]:
@@ -70,7 +68,6 @@ def _rendered(name: str, settings: Settings) -> str | None:
         return page.render(
             # Relative, so that they are right behind a proxy that serves this application below a path.
             api=f"..{BASE_PATH}/",
-            version=_version(),
             service=(sender.display_name or sender.domain) if sender else "",
             password_needed=settings.email_verification == "required",
             password_min=MIN_LENGTH,
@@ -98,15 +95,9 @@ def _provider_hosts(settings: Settings) -> list[str]:
     return [url.netloc for url in urls if url.path.endswith("/account/login")]
 
 
-@cache
-def _version() -> str:
-    """Return a word that changes with the assets: browsers keep them, and a page needs those of its own version."""
-    digest = sha256()
-    for name in ASSETS:
-        digest.update((files("authapp") / "api" / "static" / name).read_bytes())
-    return digest.hexdigest()[:12]
+def _find_files() -> dict[str, Path]:
+    """Return the files by their names below ``/account/assets/``."""
+    return {name: STATIC / name for name in _ASSETS}
 
 
-@cache
-def _folder() -> str:
-    return str(files("authapp") / "api" / "static")
+_files = PageFiles(_find_files)

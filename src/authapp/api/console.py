@@ -3,21 +3,18 @@
 Guests may load them, because they hold no data: the API guards all that the page shows.
 """
 
-from functools import cache
-from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, send_file
+from flask import Blueprint, Response
 
 from authapp.api.guards import public
 from authapp.api.html import html, templates
+from authapp.api.page_files import STATIC, PageFiles
 from authapp.config import Settings, origin_of
 from authapp.domain.audit import event_types
 from authapp.domain.factors.kinds import offered_second_factors
 from authapp.domain.roles.permissions import permissions
-from authapp.errors import ResourceNotFound
 
 
 def blueprint(settings: Settings) -> Blueprint:
@@ -38,13 +35,7 @@ def blueprint(settings: Settings) -> Blueprint:
 @public
 def asset(name: str) -> Response:
     """Return one of the files that the page loads."""
-    if (found := _assets().get(name)) is None:
-        raise ResourceNotFound
-    path, digest = found
-    response = send_file(path, etag=digest)
-    # Browsers keep a file and ask whether it is the same: modules of two versions never run together.
-    response.headers["Cache-Control"] = "no-cache"
-    return response
+    return _files.response(name)
 
 
 def _rendered(settings: Settings) -> str:
@@ -64,11 +55,11 @@ def _rendered(settings: Settings) -> str:
     )
 
 
-@cache
-def _assets() -> dict[str, tuple[Path, str]]:
-    """Return the path and the digest of each file, by its name below ``/console/``."""
-    static = Path(str(files("authapp"))) / "api" / "static"
-    folder = static / "console"
+def _find_files() -> dict[str, Path]:
+    """Return the files by their names below ``/console/``."""
+    folder = STATIC / "console"
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.*")}
-    found["icon.svg"] = static / "icon.svg"
-    return {name: (path, sha256(path.read_bytes()).hexdigest()) for name, path in found.items()}
+    return {**found, "icon.svg": STATIC / "icon.svg"}
+
+
+_files = PageFiles(_find_files)

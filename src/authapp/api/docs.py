@@ -2,27 +2,24 @@
 
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
-from flask import Blueprint, Response, current_app, request, send_from_directory
+from flask import Blueprint, Response, current_app, request
 
 from authapp.api.guards import public
+from authapp.api.html import html
 from authapp.api.openapi import OpenAPIDocument
+from authapp.api.page_files import STATIC, PageFiles
 from authapp.api.responses import cacheable
-from authapp.errors import ResourceNotFound
 from authapp.shared_names import EXTENSION
 
 document = Blueprint("document", __name__)
 page = Blueprint("docs", __name__)
 
-_SWAGGER_UI = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
-_OURS = frozenset({"page.css", "start.js"})
+_SWAGGER_UI = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+_FOLDER = STATIC / "docs"
+_OURS = ("page.css", "start.js")
 _PRIVATE = "private, max-age=300"
-
-# Everything is loaded from this server and inline scripts are forbidden, so injected markup cannot run other code.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 
 @document.get("/openapi.json")
@@ -57,30 +54,26 @@ def _document(text: str | bytes, content_type: str) -> Response:
 @public
 def show_page() -> Response:
     """Return the page of the interactive docs."""
-    response = cacheable(Response(_page(), content_type="text/html; charset=utf-8"))
-    response.headers["Content-Security-Policy"] = _POLICY
-    return response
+    # Swagger UI has styles in its markup, and images in its style sheet.
+    return cacheable(html(_page(), style_src="'self' 'unsafe-inline'", img_src="'self' data:"))
 
 
 @page.get("/<name>")
 @public
 def asset(name: str) -> Response:
     """Return one of the files that the page loads."""
-    if name not in _SWAGGER_UI | _OURS:
-        raise ResourceNotFound
-    return cacheable(send_from_directory(_static() if name in _OURS else _swagger_ui(), name))
+    return _files.response(name)
 
 
 @cache
 def _page() -> str:
-    return (files("authapp") / "api" / "static" / "docs" / "page.html").read_text()
+    return (_FOLDER / "page.html").read_text()
 
 
-@cache
-def _static() -> str:
-    return str(files("authapp") / "api" / "static" / "docs")
+def _find_files() -> dict[str, Path]:
+    """Return the files by their names below ``/docs/``."""
+    swagger_ui = Path(str(files("flask_swagger_ui"))) / "dist"
+    return {name: swagger_ui / name for name in _SWAGGER_UI} | {name: _FOLDER / name for name in _OURS}
 
 
-@cache
-def _swagger_ui() -> str:
-    return str(files("flask_swagger_ui") / "dist")
+_files = PageFiles(_find_files)

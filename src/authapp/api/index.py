@@ -2,7 +2,7 @@
 
 from flask import Request, Response, current_app, redirect
 
-from authapp.api.paths import BASE_PATH, public_path
+from authapp.api.paths import public_path
 from authapp.api.responses import as_json
 from authapp.config import Settings
 
@@ -14,6 +14,6 @@ def index(incoming: Request, settings: Settings) -> Response | None:
     has_docs = "docs.show_page" in current_app.view_functions
     if has_docs and settings.env == "development":
         return redirect(public_path("/docs"))  # type: ignore[return-value]  # Flask's own class
-    addresses = {"api": BASE_PATH, "openapi": "/openapi.json", "health": "/health/ready"}
+    addresses = {"openapi": "/openapi.json", "health": "/health/ready"}
     addresses |= {"docs": "/docs"} if has_docs else {}
     return as_json({name: public_path(path) for name, path in addresses.items()}, 200)

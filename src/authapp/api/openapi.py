@@ -137,15 +137,16 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
     ) -> None:
         """Register a view, and document its words, operation id, security, errors and refresh token."""
         guard = guard_of(view_func)
+        refusals = refusals_of(view_func, guard)
         schemes = _schemes([*guard.authenticators, *getattr(view_func, "reads_credentials", ())])
         # A requirement of nothing makes the others optional.
         guests: list[dict[str, list[str]]] = [{}] if getattr(view_func, "also_reads_guests", False) else []
         documented = self.doc(
             **words_of(view_func, guard),
-            **{"x-needs": badges_of(guard)},
+            **{"x-needs": badges_of(guard, refusals)},
             operationId=_camel_case(endpoint or view_func.__name__),
             security=[*_SECURITY[guard.level], *({name: []} for name in schemes), *guests],
-            responses=responses_of(refusals_of(view_func, guard)),
+            responses=responses_of(refusals),
             **(_REFRESH_BODY if guard.level is AccessLevel.REFRESH else {}),
         )(view_func)
         super().add_url_rule(rule, endpoint or view_func.__name__, documented, *args, **options)

@@ -1,11 +1,12 @@
 """The words of an operation in the OpenAPI document: a short summary, and a description that says what it needs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from flask_smorest.utils import load_info_from_docstring
 
 from authapp.api.guards import AccessLevel, Guard
+from authapp.errors import Refusal, StepUpRequired
 
 _NEEDS = {
     AccessLevel.PUBLIC: "Needs no authentication.",
@@ -14,8 +15,8 @@ _NEEDS = {
     "body, the refresh token may be the bearer token in that header.",
 }
 
-
 _BADGES = {AccessLevel.PUBLIC: "guest", AccessLevel.ACCESS: "access token", AccessLevel.REFRESH: "refresh token"}
+_CONDITIONAL = "step-up in some cases"
 
 
 def words_of(view: Callable[..., Any], guard: Guard) -> dict[str, str]:
@@ -33,10 +34,16 @@ def words_of(view: Callable[..., Any], guard: Guard) -> dict[str, str]:
     }
 
 
-def badges_of(guard: Guard) -> list[str]:
-    """Return what the docs page shows on an operation: its access level, and what it requires, in a few words each."""
+def badges_of(guard: Guard, refusals: Collection[type[Refusal]]) -> list[str]:
+    """Return what the docs page shows on an operation: its access level, and what it requires, in a few words each.
+
+    ``refusals`` are those of the view: one that asks for a step-up although no requirement does depends on the request.
+    """
     badges = [getattr(each, "badge", None) for each in guard.requirements]
-    return [_BADGES[guard.level], *filter(None, badges)]
+    is_conditional = StepUpRequired in refusals and not any(
+        StepUpRequired in each.refusals for each in guard.requirements
+    )
+    return [_BADGES[guard.level], *filter(None, badges), *([_CONDITIONAL] if is_conditional else [])]
 
 
 def _documented(view: Callable[..., Any]) -> dict[str, Any]:

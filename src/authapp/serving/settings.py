@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from authapp import logs
-from authapp.serving import metrics, metrics_port, preflight
+from authapp.serving import metrics, metrics_port, start_check
 from authapp.serving.access_log import AccessLogger
 from authapp.serving.worker import Worker
 
@@ -62,7 +62,7 @@ on_exit = metrics_port.on_exit
 
 def on_starting(server: Any) -> None:
     """Check that the application can be loaded, before anything else."""
-    preflight.on_starting(server)
+    start_check.on_starting(server)
     metrics_port.on_starting(server)
 
 

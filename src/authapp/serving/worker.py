@@ -26,9 +26,9 @@ from authapp.serving.connections import Connections
 from authapp.serving.draining_listener import DrainingListener
 from authapp.serving.fair_scheduler import FairScheduler
 from authapp.serving.metrics_port import MetricsPort
-from authapp.serving.preflight import forget_package
 from authapp.serving.request_body import RequestBody
 from authapp.serving.scrapes import ScrapeServer
+from authapp.serving.start_check import forget_package
 
 CLIENT_GONE = "authapp.client_gone"
 """The key of the WSGI environ for a function that tells whether the client has hung up. ``authapp.api.context`` reads

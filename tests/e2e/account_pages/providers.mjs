@@ -57,7 +57,7 @@ test("what comes back in another tab is not used", async ({ page, api, context }
   assert.deepEqual(sent, []);
 });
 
-test("who is not logged in there is told so", async ({ page, api }) => {
+test("somebody who is not logged in there sees that", async ({ page, api }) => {
   await begin(page, api);
   await page.getByRole("link", { name: /cancel/i }).click();
   await alerted(page, "You were not logged in there.");

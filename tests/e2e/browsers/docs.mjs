@@ -43,7 +43,7 @@ test("each operation shows what it needs", async ({ page }) => {
   const needs = (id) => page.locator(`[id$="-${id}"] .needs span`).allTextContents();
   assert.deepEqual(await needs("logIn"), ["guest"]);
   assert.deepEqual(await needs("listUsers"), ["access token", "users:read"]);
-  assert.deepEqual(await needs("deleteOwnAccount"), ["access token", "fresh token"]);
+  assert.deepEqual(await needs("deleteOwnAccount"), ["access token", "fresh token", "step-up in some cases"]);
 });
 
 test("nothing scrolls sideways on a phone, in light and dark", async ({ page }) => {

@@ -24,7 +24,7 @@ test("an account without permissions sees the service and its own sessions", asy
   assert.deepEqual(await links(page), ["Service", "Your sessions"]);
 });
 
-test("who may only read is offered no action", async ({ page }) => {
+test("an account that may only read is offered no action", async ({ page }) => {
   const reader = await anAccount({ permissions: ["users:read", "roles:read"] });
   await logIn(page, reader.username, { hash: `#user?id=${reader.id}` });
   await heading(page, reader.username);
@@ -33,7 +33,7 @@ test("who may only read is offered no action", async ({ page }) => {
   assert.equal(await page.locator("#view button:visible").count(), 0);
 });
 
-test("a permission that is gone is told when it is used", async ({ page }) => {
+test("a permission that is gone is refused when it is used", async ({ page }) => {
   const [user, writer] = [await anAccount(), await anAccount({ permissions: ["users:read", "users:write"] })];
   await logIn(page, writer.username, { hash: `#user?id=${user.id}` });
   await heading(page, user.username);
@@ -43,7 +43,7 @@ test("a permission that is gone is told when it is used", async ({ page }) => {
   await complained(page, "You may not do this.");
 });
 
-test("nobody can give what they do not have", async ({ page }) => {
+test("nobody can grant what they do not have", async ({ page }) => {
   const maker = await anAccount({ permissions: ["roles:read", "roles:write"] });
   await logIn(page, maker.username);
   await press(page, "New role");
@@ -70,7 +70,7 @@ test("markup in what clients and administrators send is text", async ({ page }) 
   await page.locator("#view td", { hasText: HOSTILE }).first().waitFor();
   await visit(page, "#roles", "Roles");
   await press(page, "Edit hostile");
-  assert.equal(await page.getByLabel("Description").inputValue(), HOSTILE);
+  assert.equal(await page.getByRole("dialog").getByLabel("Description").inputValue(), HOSTILE);
   assert.equal(await page.title(), "Roles · Console");
 });
 
@@ -109,8 +109,10 @@ test("the page works with the keyboard alone", async ({ page }) => {
   assert.equal(await focused(), "Cancel", "the dialog begins with what changes nothing");
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "hidden" });
+  await page.locator("#view button:not([aria-disabled])", { hasText: /^Disable$/ }).waitFor();
   assert.equal(await focused(), "Disable");
   await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await announced(page, "is disabled");

@@ -54,7 +54,48 @@ test("the chart reads a bounded number of pages, and says where it begins", asyn
   await logIn(page, "root", { hash: "#events" });
   await page.getByText("This chart reads 1,000 events of a type at most").waitFor();
   assert.equal(asked, 10);
+  // Ten seconds of events: of this hour and, just after the hour, of the one before.
   assert.ok(await page.locator("figure rect").count() <= 4);
+});
+
+test("the chart counts at least what it has read of an hour with more events than it reads", async ({ page }) => {
+  const user = await anAccount();
+  const hour = Date.UTC(2026, 0, 5, 12);
+  const at = (minute, type) => ({ type, occurred_at: new Date(hour + minute * 60_000).toISOString() });
+  let pages = 0;
+  await page.route("**/audit-events?*limit=100*", (route) => {
+    const type = new URL(route.request().url()).searchParams.get("type");
+    // A thousand logins from 12:50 to 12:59, and more before them; and two refusals, one of the hour before.
+    if (type === "session.started") return route.fulfill({ json: { items: Array(100).fill(at(59 - pages++, type)), next_cursor: "more" } });
+    const items = type === "login.refused" ? [at(30, type), at(-30, type)] : [];
+    return route.fulfill({ json: { items, next_cursor: null } });
+  });
+  await logIn(page, "root", { hash: `#events?user_id=${user.id}&until=2026-01-05T13:00:00Z` });
+  const summary = /at least 1,000 logins and 1 refusal, from .+; at least 1,000 in an hour/;
+  await page.getByRole("img", { name: summary }).waitFor();
+  assert.match(await page.locator("figure .hint").last().textContent(), summary);
+  assert.match(await page.locator("figure rect title").first().textContent(), /: at least 1,000 logins, 1 refusal$/);
+  await page.getByText("The numbers as a table").click();
+  const numbers = await page.locator("figure tbody tr").evaluateAll((all) => all.map((row) => [...row.cells].slice(1).map((cell) => cell.textContent)));
+  assert.deepEqual(numbers, [["at least 1,000", "1"]]);
+});
+
+test("the chart stops reading when another view is shown", async ({ page }) => {
+  const open = [];
+  let asked = 0;
+  await page.route("**/audit-events?*type=session.started*limit=100*", (route) => {
+    asked += 1;
+    return new Promise((resolve) => { open.push(() => resolve(route.fulfill({ json: { items: [{ occurred_at: new Date().toISOString() }], next_cursor: "more" } }).catch(() => undefined))); });
+  });
+  await logIn(page, "root", { hash: "#events" });
+  await heading(page, "Audit events");
+  await page.waitForFunction(() => document.querySelector("figure"));
+  const stopped = page.waitForEvent("requestfailed", (request) => request.url().includes("session.started"));
+  await visit(page, "#service", "Service");
+  await stopped;
+  for (const answer of open) answer();
+  await visit(page, "#sessions", "Your sessions");
+  assert.equal(asked, 1);
 });
 
 test("the page shows the keys, which one signs, and how old they are", async ({ page }) => {
@@ -95,7 +136,7 @@ test("the page shows what is not ready", async ({ page }) => {
   await page.getByText("no answer", { exact: true }).waitFor();
 });
 
-test("keys and audit events that cannot be read are said to be so", async ({ page }) => {
+test("audit events that cannot be read are reported", async ({ page }) => {
   await logIn(page, "root", { hash: "#service" });
   await heading(page, "Service");
   await page.route("**/audit-events?*", (route) => route.abort());

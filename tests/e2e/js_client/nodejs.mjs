@@ -20,13 +20,15 @@ class Shared extends Map {
 async function loggedIn(storage = new Shared()) {
   const client = createClient({ baseUrl: LOCAL, storage });
   const out = [];
-  client.onSignedOut((reason) => out.push(reason?.code ?? "logout"));
+  client.onLoggedOut((reason) => out.push(reason?.code ?? "logout"));
   client.onSessionChanged?.(() => out.push("changed"));
   const user = await newcomer();
   await client.login(user);
   sent();
   return { client, out, storage, user };
 }
+
+const endSession = (token) => fetch(`${LOCAL}/api/v1/auth/logout`, { method: "POST", headers: { Authorization: `Bearer ${token}` } });
 
 const now = performance.now.bind(performance);
 let skipped = 0;
@@ -120,7 +122,7 @@ test("a server that always says that the token has expired, or was revoked, is a
   assert.deepEqual(out, ["token_expired"]);
 });
 
-test("each refusal that ends a session signs out, and no other does", async () => {
+test("each refusal that ends a session logs out, and no other does", async () => {
   for (const code of ["token_invalid", "token_expired", "token_revoked", "refresh_token_reused"]) {
     const { client, out, storage } = await loggedIn();
     plan("auth/refresh", refuse(401, code));
@@ -223,7 +225,7 @@ test("the late answer of one tab does not bring back a session that was left", a
   assert.equal(storage.size, 0);
 });
 
-test("a token that another tab has replaced with one of a new login is no sign-out", async () => {
+test("a token that another tab has replaced with one of a new login is no logout", async () => {
   const { client, out, storage, user } = await loggedIn();
   let release;
   plan("auth/refresh", (request, response) => void release.then(() => refuse(401, "token_revoked")(request, response)), 1);
@@ -327,9 +329,39 @@ test("the other sessions end, and this one goes on", async () => {
   assert.deepEqual([(await client.fetch(PING)).status, (await other.fetch(PING)).status, out], [200, 401, []]);
 });
 
+test("a session that is over ends no other ones, and the client says so", async () => {
+  for (const scope of ["others", "global"]) {
+    const { client, out, user } = await loggedIn();
+    const other = createClient({ baseUrl: LOCAL });
+    await other.login(user);
+    await endSession(await client.accessToken());
+    await assert.rejects(client.logout({ scope }), { code: "token_revoked" });
+    assert.deepEqual([(await other.fetch(PING)).status, out], [200, ["token_revoked"]]);
+    await assert.rejects(client.logout({ scope }), { code: "token_missing" });
+    await client.logout();
+  }
+});
+
+test("the proof of one person is not sent for another, who has logged in in another tab", async () => {
+  const { client, out, storage } = await loggedIn();
+  await createClient({ baseUrl: LOCAL, storage }).login(await newcomer());
+  sent();
+  age();
+  await assert.rejects(client.stepUp({ password: PASSWORD }), /Another session has begun/);
+  assert.deepEqual([paths(), out], [[REFRESH], ["changed"]]);
+  await client.stepUp({ password: PASSWORD });
+});
+
+test("a step-up in a session that is over logs out", async () => {
+  const { client, out } = await loggedIn();
+  await endSession(await client.accessToken());
+  await assert.rejects(client.stepUp({ password: PASSWORD }), { code: "token_revoked" });
+  assert.deepEqual(out, ["token_revoked"]);
+});
+
 test("a listener that has left is not told", async () => {
   const { client, out } = await loggedIn();
-  const stop = client.onSignedOut(() => out.push("left"));
+  const stop = client.onLoggedOut(() => out.push("left"));
   stop();
   await client.logout();
   assert.deepEqual(out, ["logout"]);

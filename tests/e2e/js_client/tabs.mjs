@@ -35,7 +35,7 @@ function start(page, place) {
     const { createClient } = await import("/clients/js/dist/index.js");
     window.auth = createClient({ baseUrl, storage: where === "localStorage" ? localStorage : where });
     window.out = [];
-    window.auth.onSignedOut((reason) => window.out.push(reason?.code ?? "logout"));
+    window.auth.onLoggedOut((reason) => window.out.push(reason?.code ?? "logout"));
     window.auth.onSessionChanged?.(() => window.out.push("changed"));
     window.get = async (address = "/api/v1/ping", init = {}) => {
       try {
@@ -173,7 +173,7 @@ test("a new login in another tab is taken over, and a request of the session bef
     await logIn(page, await newcomer());
     assert.equal(await get(other), 401);
     assert.equal(await get(other), 200);
-    assert.deepEqual(await out(other), ["changed"], "no sign-out");
+    assert.deepEqual(await out(other), ["changed"], "no logout");
   }
 });
 

@@ -1,9 +1,10 @@
 // The console: which view is shown, and who is logged in.
-import { get, messageOf } from "./api.js";
-import { act, report } from "./dialogs.js";
+import { act, report } from "./actions.js";
+import { get } from "./api.js";
 import { byId, complain, element } from "./dom.js";
 import { events } from "./events.js";
 import { hideLogin, showLogin, startLogin } from "./login.js";
+import { Cancelled, messageOf } from "./problems.js";
 import { roles } from "./roles.js";
 import { service } from "./service.js";
 import { become, client, may, principal } from "./session.js";
@@ -17,26 +18,34 @@ const VIEWS = {
   service: [service], sessions: [sessions],
 };
 const navigation = document.querySelector("nav");
-let shown = 0;
+/** Ends what the view that is shown still loads. */
+let loading = new AbortController();
+
+/** Whether there is a view of this name that the account may see. */
+function isAllowed(name) {
+  if (!Object.hasOwn(VIEWS, name)) return false;
+  const [, permission] = VIEWS[name];
+  return !permission || may(permission);
+}
 
 /** Show what the address says. The view that was asked for last is shown, in whatever order they arrive. */
 async function show({ moveFocus = true } = {}) {
   if (!principal.id) return;
-  const turn = (shown += 1);
   const [name, query = ""] = location.hash.slice(1).split("?");
-  const [view, needed] = VIEWS[name] ?? [];
-  if (!view || (needed && !may(needed))) return void location.replace(`#${first()}`);
+  if (!isAllowed(name)) return void location.replace(`#${first()}`);
+  loading.abort();
+  const { signal } = (loading = new AbortController());
   const reload = () => show({ moveFocus: false });
   const place = byId("view");
   place.setAttribute("aria-busy", "true");
   let made;
   try {
-    made = await view(Object.fromEntries(new URLSearchParams(query)), { reload });
+    made = await VIEWS[name][0](Object.fromEntries(new URLSearchParams(query)), { reload, signal });
   } catch (error) {
-    if (turn === shown) report(error);
+    if (!signal.aborted) report(error);
     made = { title: "Not shown", content: [] };
   }
-  if (turn !== shown || !principal.id) return;
+  if (signal.aborted) return;
   place.replaceChildren(element("h1", { tabindex: "-1" }, made.title), ...made.content);
   place.removeAttribute("aria-busy");
   document.title = `${made.title} · Console`;
@@ -50,7 +59,7 @@ async function show({ moveFocus = true } = {}) {
 
 /** The first view that this account may see. */
 function first() {
-  return ["users", "events", "roles"].find((name) => may(VIEWS[name][1])) ?? "service";
+  return ["users", "events", "roles"].find(isAllowed) ?? "service";
 }
 
 async function enter() {
@@ -58,12 +67,13 @@ async function enter() {
   hideLogin();
   complain("");
   byId("name").textContent = principal.username;
-  for (const link of navigation.children) link.hidden = !may(VIEWS[link.hash.slice(1)][1]) && Boolean(VIEWS[link.hash.slice(1)][1]);
+  for (const link of navigation.children) link.hidden = !isAllowed(link.hash.slice(1));
   navigation.hidden = byId("account").hidden = false;
   await show();
 }
 
 function leave(message) {
+  loading.abort();
   for (const name of Object.keys(principal)) delete principal[name];
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   navigation.hidden = byId("account").hidden = true;
@@ -76,12 +86,15 @@ addEventListener("hashchange", () => {
 });
 byId("logout").addEventListener("click", ({ target }) => act(target, () => client.logout()));
 byId("skip").addEventListener("click", () => byId("main").querySelector(":is(section:not([hidden]), #view) h1")?.focus());
-client.onSignedOut((reason) => leave(reason ? "You have been logged out." : ""));
+client.onLoggedOut((reason) => leave(reason ? "You have been logged out." : ""));
+// Somebody has logged in in another tab: what is shown, and asked, is of the one before.
+client.onSessionChanged(() => location.reload());
 
 startLogin(enter);
 try {
   if (await client.accessToken()) await enter();
   else showLogin();
 } catch (error) {
-  showLogin(messageOf(error));
+  // Without a session any more, the login is here already, and says so.
+  if (!(error instanceof Cancelled)) showLogin(messageOf(error));
 }

@@ -6,8 +6,7 @@ export const byId = (id) => document.getElementById(id);
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key === "onclick") made.addEventListener("click", value);
-    else if (value !== undefined && value !== false) made.setAttribute(key, value === true ? "" : value);
+    if (value !== undefined && value !== false) made.setAttribute(key, value === true ? "" : value);
   }
   made.append(...children.filter((child) => child !== undefined && child !== false && child !== null));
   return made;
@@ -21,7 +20,7 @@ export function button(text, run, { kind = "quiet", name = text } = {}) {
 
 const DATE_TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-/** A time as people here write it, and exactly for who asks; a dash for none. */
+/** A time as people here write it, with the exact one under the mouse; a dash for none. */
 export function time(text) {
   if (!text) return "–";
   return element("time", { datetime: text, title: text }, DATE_TIME.format(new Date(text)));
@@ -37,13 +36,15 @@ export function table(caption, columns, { isWide = true } = {}) {
     element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...heads)),
     body,
   );
-  /** Add a row: for each column a node, a text, or a list of them. */
+  /** Add a row, and return it. `cells` has for each column a node, a text, or a list of them. */
   const add = (cells) => {
-    const made = cells.map((cell, index) => {
+    const columnCells = cells.map((cell, index) => {
       const content = [cell].flat().flatMap((each, place) => (place ? [" ", each] : [each]));
       return element("td", { role: "cell", "data-column": columns[index] }, ...content);
     });
-    body.append(element("tr", { role: "row" }, ...made));
+    const row = element("tr", { role: "row" }, ...columnCells);
+    body.append(row);
+    return row;
   };
   return { node: made, add, isEmpty: () => body.childElementCount === 0 };
 }
@@ -63,7 +64,7 @@ export function announce(text) {
   byId("status").textContent = text;
 }
 
-/** Say what went wrong. */
+/** Say what went wrong, or with "" that nothing has. */
 export function complain(text) {
   byId("status").textContent = "";
   byId("problem").textContent = text;

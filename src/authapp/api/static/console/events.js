@@ -20,7 +20,7 @@ function account(id) {
   return may("users:read") ? element("a", { href: `#user?id=${id}`, title: id }, short) : element("span", { title: id }, short);
 }
 
-export async function events(query) {
+export async function events(query, { signal }) {
   const form = cloned("event-filters");
   const shown = { ...query, since: local(query.since), until: local(query.until) };
   filters(form, "events", shown, (fields) => ({ ...fields, since: exact(fields.since), until: exact(fields.until) }));
@@ -32,7 +32,7 @@ export async function events(query) {
       time(event.occurred_at), event.type, account(event.actor_id), account(event.subject_id), source(event), details(event),
     ],
   });
-  return { title: "Audit events", content: [form, chart(query), list] };
+  return { title: "Audit events", content: [form, chart(query, signal), list] };
 }
 
 /** The API takes exact times; the fields have those of the clock on the wall. */

@@ -1,47 +1,55 @@
 // The forms to log in: the password, and the second step of an account that has one.
-import { messageOf } from "./api.js";
+import { act, onSubmit, report } from "./actions.js";
 import { byId, complain } from "./dom.js";
-import { base, client, hasPasskeys, passkeyAnswer } from "./session.js";
+import { hasPasskeys, passkeyAnswer, passkeyProof } from "./passkeys.js";
+import { messageOf, unusable } from "./problems.js";
+import { client } from "./session.js";
 
+const SECTIONS = ["login", "second-step"];
 let challenge;
 let done;
 
-/** Show the form. `onDone` is called after each login. */
+/** Show the form, with what has gone wrong. */
 export function showLogin(message = "") {
   show("login");
   complain(message);
 }
 
 export function hideLogin() {
-  for (const id of ["login", "second-step"]) byId(id).hidden = true;
+  for (const id of SECTIONS) byId(id).hidden = true;
 }
 
 function show(id) {
-  for (const each of ["login", "second-step"]) byId(each).hidden = each !== id;
+  for (const each of SECTIONS) byId(each).hidden = each !== id;
   byId("view").replaceChildren();
   document.title = `${byId(id).querySelector("h1").textContent} · Console`;
-  byId(id).querySelector("input").focus();
+  [...byId(id).querySelectorAll("input, button")].find((control) => control.checkVisibility())?.focus();
 }
 
-/** Run what logs in, and say what went wrong. A second step is asked for where there is one. */
-async function attempt(run) {
-  complain("");
-  try {
-    if ((await run()) === false) return;
-    for (const form of document.querySelectorAll("#login form, #second-step form")) form.reset();
-    await done();
-  } catch (error) {
-    if (error.code === "challenge_invalid") showLogin(error.message);
-    else if (error.code === "second_factor_required") showSecondStep(error.problem);
-    else complain(messageOf(error));
-  }
+/** Return a function that logs in by `run`, unless that returns `false`. A second step is asked for where there is one. */
+function loggingIn(run) {
+  return async (fields) => {
+    complain("");
+    try {
+      if ((await run(fields)) === false) return;
+      for (const form of document.querySelectorAll("#login form, #second-step form")) form.reset();
+      await done();
+    } catch (error) {
+      if (error.code === "challenge_invalid") showLogin(messageOf(error));
+      else if (error.code === "second_factor_required") showSecondStep(error.problem);
+      else report(error);
+    }
+  };
 }
 
 function showSecondStep({ challenge: given, factors }) {
   challenge = given;
-  byId("passkey-step").hidden = !(hasPasskeys && factors.includes("passkey"));
-  byId("code-form").hidden = !factors.some((factor) => factor === "totp" || factor === "recovery_code");
+  const hasPasskey = hasPasskeys && factors.includes("passkey");
+  const hasCode = factors.includes("totp") || factors.includes("recovery_code");
+  byId("passkey-step").hidden = !hasPasskey;
+  byId("code-form").hidden = !hasCode;
   show("second-step");
+  if (!hasPasskey && !hasCode) complain(unusable(factors));
 }
 
 /** Six digits are of an app; a recovery code has letters. */
@@ -57,27 +65,22 @@ async function passkeyStep() {
 }
 
 async function passkeyLogin() {
-  const address = new URL("api/v1/auth/passkey-challenges", base);
-  const asked = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
-  const options = await asked.json();
-  const credential = await passkeyAnswer(options);
-  if (!credential) return false;
-  await client.loginWith("auth/passkey-logins", { challenge_id: options.challenge_id, credential });
+  const proof = await passkeyProof();
+  if (!proof) return false;
+  await client.loginWith("auth/passkey-logins", proof);
 }
 
-function onSubmit(id, run) {
-  byId(id).addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(() => run(Object.fromEntries(new FormData(event.target))));
-  });
+function onClick(id, run) {
+  byId(id).addEventListener("click", ({ currentTarget }) => act(currentTarget, loggingIn(run)));
 }
 
+/** Make the forms work. `onDone` is called after each login. */
 export function startLogin(onDone) {
   done = onDone;
-  onSubmit("password-form", ({ username, password }) => client.login({ username, password }));
-  onSubmit("code-form", ({ code }) => client.completeLogin(codeStep(code)));
+  onSubmit(byId("password-form"), loggingIn(({ username, password }) => client.login({ username, password })));
+  onSubmit(byId("code-form"), loggingIn(({ code }) => client.completeLogin(codeStep(code))));
   byId("passkey-login").hidden = !hasPasskeys;
-  byId("passkey-login").addEventListener("click", () => attempt(passkeyLogin));
-  byId("passkey-step").addEventListener("click", () => attempt(passkeyStep));
+  onClick("passkey-login", passkeyLogin);
+  onClick("passkey-step", passkeyStep);
   byId("back").addEventListener("click", () => showLogin());
 }

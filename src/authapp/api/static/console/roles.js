@@ -1,11 +1,14 @@
 // Roles: named sets of permissions.
-import { Cancelled, call, messageOf, segment } from "./api.js";
-import { act, confirm } from "./dialogs.js";
+import { act, onSubmit } from "./actions.js";
+import { call, get, segment } from "./api.js";
+import { AuthError } from "./client/index.js";
+import { confirm, openDialog } from "./dialogs.js";
 import { announce, button, byId, element } from "./dom.js";
 import { paged } from "./lists.js";
 import { may } from "./session.js";
 
 const PROTECTED = "admin";
+const EMPTY = { description: "", permissions: [] };
 
 export async function roles(_query, { reload }) {
   const isWriter = may("roles:write");
@@ -17,12 +20,12 @@ export async function roles(_query, { reload }) {
       ...(isWriter ? [role.name === PROTECTED ? "cannot be changed" : [edit(role, reload), remove(role, reload)]] : []),
     ],
   });
-  const create = button("New role", () => openForm(undefined, reload), { kind: "" });
+  const create = button("New role", (control) => act(control, () => openForm(undefined, reload)), { kind: "" });
   return { title: "Roles", content: [isWriter && element("p", {}, create), list].filter(Boolean) };
 }
 
 function edit(role, reload) {
-  return button("Edit", () => openForm(role, reload), { name: `Edit ${role.name}` });
+  return button("Edit", (control) => act(control, () => openForm(role.name, reload)), { name: `Edit ${role.name}` });
 }
 
 function remove(role, reload) {
@@ -30,40 +33,58 @@ function remove(role, reload) {
     await confirm(`Delete ${role.name}?`, "Everybody who has it loses it, from their next request on.", "Delete");
     await call("DELETE", `roles/${segment(role.name)}`);
     await reload();
-  }, `${role.name} is deleted.`), { kind: "danger", name: `Delete ${role.name}` });
+  }, { done: `${role.name} is deleted.` }), { kind: "danger", name: `Delete ${role.name}` });
 }
 
-/** Open the form of a role, or of a new one. It stays open until the API has taken it. */
-function openForm(role, reload) {
+/** Open the form of a role as it is now, or of a new one. It stays open until the API has taken it. */
+async function openForm(name, reload) {
+  const role = name === undefined ? EMPTY : await find(name);
   const dialog = byId("role");
   const form = dialog.querySelector("form");
   const problem = dialog.querySelector(".problem");
-  byId("role-title").textContent = role ? `Edit ${role.name}` : "New role";
+  byId("role-title").textContent = name === undefined ? "New role" : `Edit ${name}`;
   problem.textContent = "";
-  form.reset();
-  form.elements.name.value = role?.name ?? "";
-  form.elements.name.disabled = Boolean(role);
-  form.elements.description.value = role?.description ?? "";
+  form.elements.name.value = name ?? "";
+  form.elements.name.disabled = name !== undefined;
+  form.elements.description.value = role.description;
   for (const box of form.querySelectorAll("[type=checkbox]")) {
-    box.checked = role?.permissions.includes(box.value) ?? false;
-    // Nobody can give what they do not have.
+    box.checked = role.permissions.includes(box.value);
+    // Nobody can grant what they do not have.
     box.disabled = !box.checked && !may(box.value);
   }
   form.querySelector("[value=cancel]").onclick = () => dialog.close();
-  form.onsubmit = async (event) => {
-    event.preventDefault();
-    const name = form.elements.name.value;
-    const permissions = [...form.querySelectorAll(":checked")].map((box) => box.value);
-    const body = { description: form.elements.description.value, permissions };
-    try {
-      if (role) await call("PATCH", `roles/${segment(name)}`, { body });
-      else await call("POST", "roles", { body: { name, ...body } });
-      dialog.close();
-      await reload();
-      announce(`${name} is saved.`);
-    } catch (error) {
-      if (!(error instanceof Cancelled)) problem.textContent = messageOf(error);
-    }
-  };
-  dialog.showModal();
+  onSubmit(form, async () => {
+    const saved = form.elements.name.value;
+    if (name === undefined) await call("POST", "roles", { body: { name: saved, ...changesIn(form, role) } });
+    else await call("PATCH", `roles/${segment(name)}`, { body: async () => changesIn(form, role, await find(name)) });
+    dialog.close();
+    await reload();
+    announce(`${saved} is saved.`);
+  }, problem);
+  await openDialog(dialog);
+}
+
+/** Return what was changed since the form was opened with `opened`, as a body for a role that is `current` by now. */
+function changesIn(form, opened, current = opened) {
+  const body = {};
+  const description = form.elements.description.value;
+  if (description !== opened.description) body.description = description;
+  const changed = [...form.querySelectorAll("[type=checkbox]")].filter((box) => box.checked !== opened.permissions.includes(box.value));
+  if (changed.length) {
+    const kept = current.permissions.filter((permission) => !changed.some((box) => box.value === permission));
+    body.permissions = [...kept, ...changed.filter((box) => box.checked).map((box) => box.value)];
+  }
+  return body;
+}
+
+/** Read a role. The API has no address for one, so this reads the list up to it. Throws an `AuthError` if it is gone. */
+async function find(name) {
+  let cursor;
+  do {
+    const page = await get("roles", { limit: 100, cursor });
+    const found = page.items.find((role) => role.name === name);
+    if (found) return found;
+    cursor = page.next_cursor;
+  } while (cursor);
+  throw new AuthError(404, "not_found", { detail: `There is no role ${name} any more.` });
 }

@@ -1,13 +1,14 @@
 // The service itself: its health, and the keys that sign tokens.
-import { get, open } from "./api.js";
-import { act } from "./dialogs.js";
+import { act } from "./actions.js";
+import { get } from "./api.js";
 import { button, element, facts, table, time } from "./dom.js";
+import { getAsGuest } from "./requests.js";
 import { client, may } from "./session.js";
 
 const DAY = 86_400_000;
 
 export async function service(_query, { reload }) {
-  const again = button("Check again", (control) => act(control, reload, "Checked again."));
+  const again = button("Check again", (control) => act(control, reload, { done: "Checked again." }));
   return {
     title: "Service",
     content: [element("h2", {}, "Health"), await health(), element("p", {}, again), element("h2", {}, "Keys"), ...(await keys())],
@@ -21,7 +22,7 @@ async function health() {
 
 async function answer(path) {
   try {
-    const { status, body } = await open(path);
+    const { status, body } = await getAsGuest(path);
     if (status === 200) return element("span", { class: "badge active" }, body.status);
     return [element("span", { class: "badge disabled" }, String(status)), ` ${body.detail ?? body.title ?? ""}`];
   } catch {
@@ -31,7 +32,7 @@ async function answer(path) {
 
 /** The public keys. They have no dates of their own; the rotations are in the audit trail. */
 async function keys() {
-  const { body } = await open(".well-known/jwks.json");
+  const { body } = await getAsGuest(".well-known/jwks.json");
   const rotations = may("audit:read") ? (await get("audit-events", { type: "key.rotated", limit: 100 })).items : [];
   const signing = await signingKey();
   const shown = table("Keys that verify tokens", ["Key", "Algorithm", "Use", "Made", "Signs since"]);
@@ -59,7 +60,7 @@ function age(text) {
   return element("span", {}, time(text), element("small", {}, days === 1 ? "1 day old" : `${days} days old`));
 }
 
-/** The key of this page's own token, whose header names it. */
+/** The key of this page's own token, whose header names it: until the token is renewed, one that has just been replaced. */
 async function signingKey() {
   const [header] = ((await client.accessToken()) ?? "").split(".");
   try {

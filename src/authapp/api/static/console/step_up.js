@@ -1,16 +1,22 @@
 // The dialog that authenticates the user again, in the same session.
+import { act, onSubmit } from "./actions.js";
+import { openDialog } from "./dialogs.js";
 import { byId } from "./dom.js";
-import { base, client, hasPasskeys, passkeyAnswer } from "./session.js";
+import { hasPasskeys, passkeyProof } from "./passkeys.js";
+import { unusable } from "./problems.js";
+import { contentOf, send } from "./requests.js";
+import { client } from "./session.js";
 
 const dialog = byId("step-up");
 const form = dialog.querySelector("form");
 const problem = dialog.querySelector(".problem");
 const passkey = form.querySelector("[value=passkey]");
+const submit = form.querySelector("button:not([type])");
 let running;
 
 /**
- * Ask for what the account can prove, until it is right: `done`. It is `cancelled` if the user does not want to, and
- * `impossible` with `needsTwo` if the account has no second factor.
+ * Ask for what the account can prove, until it is right: `done`. It is `cancelled` if the user does not want to or is
+ * logged out, and `impossible` with `needsTwo` if the account has no second factor.
  */
 export function stepUp({ needsTwo }) {
   running ??= ask(needsTwo).finally(() => (running = undefined));
@@ -18,61 +24,41 @@ export function stepUp({ needsTwo }) {
 }
 
 async function ask(needsTwo) {
-  const found = offer(await factors());
-  if (needsTwo && !found) return "impossible";
-  problem.textContent = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    const finish = (outcome) => (dialog.close(), form.reset(), resolve(outcome));
-    const prove = async (proof) => {
-      try {
-        const answer = await proof();
-        if (!answer) return;
-        await client.stepUp(answer);
-        finish("done");
-      } catch (error) {
-        problem.textContent = error.problem?.detail || error.message;
-      }
-    };
-    form.onsubmit = (event) => (event.preventDefault(), prove(() => Object.fromEntries(typed())));
-    passkey.onclick = () => prove(passkeyProof);
-    form.querySelector("[value=cancel]").onclick = () => finish("cancelled");
-    dialog.oncancel = (event) => (event.preventDefault(), finish("cancelled"));
-  });
+  const factors = await factorsOfAccount();
+  const hasCode = Boolean(factors.totp) || factors.recovery_codes?.remaining > 0;
+  const hasPasskey = factors.passkeys?.length > 0;
+  if (needsTwo && !hasCode && !hasPasskey) return "impossible";
+  offer({ code: hasCode, passkey: hasPasskey && hasPasskeys, password: !hasCode && !hasPasskey });
+  problem.textContent = hasPasskey && !hasPasskeys && !hasCode ? unusable(["passkey"]) : "";
+  const outcome = await openDialog(dialog);
+  form.reset();
+  return outcome || "cancelled";
 }
 
-/** What the account can be authenticated by; the password, where a service has nothing else. */
-async function factors() {
-  const response = await client.fetch(new URL("api/v1/users/me/factors", base));
-  return response.ok ? response.json() : { password: true };
+async function factorsOfAccount() {
+  const response = await send("GET", "users/me/factors");
+  // A service that has no second factors has no list of them.
+  return response.status === 404 ? {} : contentOf(response);
 }
 
-/** Show the fields of these factors. The password does not do for an account with another one; returns whether it has. */
-function offer({ totp, passkeys = [], recovery_codes: codes }) {
-  const hasCode = Boolean(totp) || codes?.remaining > 0;
-  passkey.hidden = !(passkeys.length && hasPasskeys);
-  show("code", hasCode);
-  const hasSecond = hasCode || passkeys.length > 0;
-  show("password", !hasSecond);
-  return hasSecond;
+/** Show the fields and buttons for some proofs. The password does not do for an account that has another. */
+function offer(proofs) {
+  passkey.hidden = !proofs.passkey;
+  submit.hidden = !(proofs.code || proofs.password);
+  for (const name of ["code", "password"]) {
+    const label = form.querySelector(`[data-proof=${name}]`);
+    const input = label.querySelector("input");
+    label.hidden = input.disabled = !proofs[name];
+    input.required = proofs[name];
+  }
 }
 
-function show(proof, isShown) {
-  const label = form.querySelector(`[data-proof=${proof}]`);
-  label.hidden = !isShown;
-  label.querySelector("input").disabled = !isShown;
-  label.querySelector("input").required = isShown;
+async function prove(proof) {
+  if (!proof) return;
+  await client.stepUp(proof);
+  dialog.close("done");
 }
 
-function typed() {
-  return [...new FormData(form)].map(([name, value]) => [name, name === "code" ? value.trim() : value]);
-}
-
-async function passkeyProof() {
-  const asked = await client.fetch(new URL("api/v1/auth/passkey-challenges", base), {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: "{}",
-  });
-  const options = await asked.json();
-  const credential = await passkeyAnswer(options);
-  return credential && { credential, challenge_id: options.challenge_id };
-}
+onSubmit(form, ({ code, password }) => prove(code === undefined ? { password } : { code: code.trim() }), problem);
+passkey.addEventListener("click", () => act(passkey, async () => prove(await passkeyProof()), { problem }));
+form.querySelector("[value=cancel]").addEventListener("click", () => dialog.close());

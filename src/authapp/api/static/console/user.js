@@ -1,7 +1,8 @@
 // One user: what is known, and what an administrator can do.
+import { act, onSubmit } from "./actions.js";
 import { call, get, segment } from "./api.js";
-import { act, confirm } from "./dialogs.js";
-import { button, cloned, element, facts, time } from "./dom.js";
+import { confirm } from "./dialogs.js";
+import { announce, button, cloned, element, facts, time } from "./dom.js";
 import { details, source } from "./events.js";
 import { paged } from "./lists.js";
 import { may, principal } from "./session.js";
@@ -40,7 +41,7 @@ function actions(found, path, reload) {
       if (question) await confirm(`${text}?`, question, text);
       await run();
       await reload();
-    }, done), { kind }));
+    }, { done }), { kind }));
   };
   const name = found.username;
   if (isActive) {
@@ -68,18 +69,17 @@ function actions(found, path, reload) {
 }
 
 async function roles(found, path, reload) {
-  /** The API takes the complete list, so it is read again: somebody else may have changed it. */
+  /** The API takes the complete list, so it is read before each attempt: somebody else may have changed it. */
   const change = async (edit) => {
-    const { roles: current } = await get(path);
-    await call("PATCH", path, { body: { roles: edit(current) } });
+    await call("PATCH", path, { body: async () => ({ roles: edit((await get(path)).roles) }) });
     await reload();
   };
-  const take = (role) => button("Take", (control) => act(control, async () => {
-    await confirm(`Take ${role}?`, `${found.username} can no longer do what needs this role, from the next request on.`, "Take");
+  const revoke = (role) => button("Revoke", (control) => act(control, async () => {
+    await confirm(`Revoke ${role}?`, `${found.username} can no longer do what needs this role, from the next request on.`, "Revoke");
     await change((names) => names.filter((name) => name !== role));
-  }, `${found.username} no longer has ${role}.`), { name: `Take ${role}` });
+  }, { done: `${found.username} no longer has ${role}.` }), { name: `Revoke ${role}` });
   const isWriter = may("users:write");
-  const list = found.roles.map((role) => element("li", {}, element("span", {}, role), " ", isWriter && take(role)));
+  const list = found.roles.map((role) => element("li", {}, element("span", {}, role), " ", isWriter && revoke(role)));
   const shown = list.length ? element("ul", { class: "rows" }, ...list) : element("p", {}, "None.");
   if (!isWriter) return [shown];
   const form = cloned("grant-form");
@@ -87,10 +87,10 @@ async function roles(found, path, reload) {
     const { items } = await get("roles", { limit: 100 });
     form.querySelector("datalist").append(...items.map(({ name }) => element("option", { value: name })));
   }
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const role = form.elements.role.value.trim();
-    act(form.querySelector("button"), () => change((names) => [...new Set([...names, role])]), `${found.username} has ${role}.`);
+  onSubmit(form, async (fields) => {
+    const role = fields.role.trim();
+    await change((names) => [...new Set([...names, role])]);
+    announce(`${found.username} has ${role}.`);
   });
   return [shown, form];
 }

@@ -10,7 +10,7 @@ export async function users(query) {
   const list = await paged("users", query, {
     caption: "Users",
     columns: ["Username", "Email", "Status", "Roles", "Last login"],
-    nothing: "No user is like that.",
+    nothing: "No user matches.",
     row: (user) => [
       userLink(user), user.email ?? "(service)", status(user), user.roles.join(", ") || "–", time(user.last_login_at),
     ],

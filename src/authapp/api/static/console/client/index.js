@@ -12,6 +12,8 @@ const SESSION_OVER = new Set([
 ]);
 /** What an access token is refused with that a refresh replaces, or of which it tells that its session is over. */
 const REFUSED = new Set(["token_expired", "token_invalid", "token_revoked"]);
+/** The refusals of a logout that say that there is no session to end. */
+const NO_SESSION = new Set(["token_missing", "token_revoked"]);
 export function createClient(options) {
     const base = new URL(options.baseUrl, globalThis.location?.href);
     if (!base.pathname.endsWith("/"))
@@ -21,12 +23,12 @@ export function createClient(options) {
     const storage = options.storage ?? "memory";
     const isCookie = storage === "cookie";
     const refreshToken = new RefreshToken(typeof storage === "string" ? inMemory() : storage, `authapp:${base.href}`);
-    const signedOutListeners = new Set();
+    const loggedOutListeners = new Set();
     const sessionChangedListeners = new Set();
     /** In milliseconds of the monotonic clock: what the computer takes for the time of day does not matter. */
     let access;
     /** With a cookie alone: nobody is logged in, as far as is known. */
-    let isSignedOut = false;
+    let isLoggedOut = false;
     let refreshing;
     let lastTask = Promise.resolve();
     /** Run what changes the tokens of this tab after what runs already. */
@@ -57,21 +59,21 @@ export function createClient(options) {
         }
         const endsAt = since + pair.expires_in * 1000;
         access = { token: pair.access_token, endsAt, renewAt: endsAt - Math.min(EARLY, pair.expires_in * EARLY_PART) * 1000 };
-        isSignedOut = false;
+        isLoggedOut = false;
     }
     function forget(reason) {
         const isKnown = access !== undefined || (reason !== undefined && reason.code !== "token_missing");
         access = undefined;
-        isSignedOut = true;
+        isLoggedOut = true;
         if (isKnown)
-            for (const listener of signedOutListeners)
+            for (const listener of loggedOutListeners)
                 listener(reason);
     }
     /** Ask for tokens, and keep them. Return the answer if it is something else. */
-    function requestTokens(path, body, isAuthenticated = false, method) {
+    function requestTokens(path, body, { token, method } = {}) {
         return inTurn(async () => {
             const since = performance.now();
-            const answer = await call(path, body, isAuthenticated ? access?.token : undefined, method);
+            const answer = await call(path, body, token?.(), method);
             if (!isPair(answer))
                 return answer;
             remember(answer, since);
@@ -130,7 +132,7 @@ export function createClient(options) {
         const old = access;
         if (old !== undefined && now < old.renewAt)
             return old.token;
-        if (isCookie && isSignedOut)
+        if (isCookie && isLoggedOut)
             return undefined;
         try {
             return await refresh(old?.token);
@@ -169,10 +171,25 @@ export function createClient(options) {
         accessToken,
         login: async (credentials) => void (await requestTokens("auth/login", credentials)),
         completeLogin: (step) => requestTokens("auth/second-factors", step),
-        loginWith: async (path, body, { method } = {}) => void (await requestTokens(path, body, false, method)),
+        loginWith: async (path, body, { method } = {}) => void (await requestTokens(path, body, { method })),
         async stepUp(proof) {
+            const before = access?.token;
             await accessToken();
-            await requestTokens("auth/step-ups", proof, true);
+            const token = () => {
+                if (before !== undefined && access !== undefined && !isSameSession(before, access.token)) {
+                    throw new Error("Another session has begun in another tab, and the proof is of the one before.");
+                }
+                return access?.token;
+            };
+            try {
+                await requestTokens("auth/step-ups", proof, { token });
+            }
+            catch (error) {
+                // A refresh tells whether the session is over.
+                if (error instanceof AuthError && REFUSED.has(error.code))
+                    await refresh(access?.token);
+                throw error;
+            }
         },
         async logout({ scope = "local" } = {}) {
             const address = new URL(`auth/logout?scope=${scope}`, api);
@@ -186,18 +203,19 @@ export function createClient(options) {
                 ended = await refreshToken.read();
                 response = await ask();
             }
-            // A 401 without a token here: nobody was logged in.
-            if (!response.ok && (access !== undefined || response.status !== 401)) {
+            if (!response.ok) {
                 const error = await errorOf(response);
-                if (error.code !== "token_missing" && error.code !== "token_revoked")
+                // A 401 without a token here: nobody was logged in.
+                const isOver = error.status === 401 && (access === undefined || NO_SESSION.has(error.code));
+                if (scope !== "local" || !isOver)
                     throw error;
             }
             if (scope !== "others")
                 await inTurn(async () => (await refreshToken.replace(ended, undefined), forget(undefined)));
         },
-        onSignedOut(listener) {
-            signedOutListeners.add(listener);
-            return () => void signedOutListeners.delete(listener);
+        onLoggedOut(listener) {
+            loggedOutListeners.add(listener);
+            return () => void loggedOutListeners.delete(listener);
         },
         onSessionChanged(listener) {
             sessionChangedListeners.add(listener);

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from authapp.serving import preflight
+from authapp.serving import start_check
 from serving.running import APPLICATION, gunicorn
 
 
@@ -34,7 +34,7 @@ def server(log: Any = None, **app: str) -> Any:
 @pytest.mark.parametrize("uri", ["notes.app:app", "notes.app:create()"])
 @pytest.mark.usefixtures("folder")
 def test_what_gunicorn_serves_is_loaded_whatever_its_name(uri: str) -> None:
-    assert preflight.can_load(server(app_uri=uri))
+    assert start_check.can_load(server(app_uri=uri))
     assert "notes.app" not in sys.modules
 
 
@@ -48,7 +48,7 @@ def test_what_gunicorn_serves_is_loaded_whatever_its_name(uri: str) -> None:
 )
 @pytest.mark.usefixtures("folder")
 def test_what_cannot_be_loaded_says_why(uri: str, reason: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert not preflight.can_load(server(app_uri=uri))
+    assert not start_check.can_load(server(app_uri=uri))
     assert reason in capfd.readouterr().err
 
 
@@ -56,14 +56,14 @@ def test_an_application_that_prints_at_exit_is_loaded(folder: Path) -> None:
     (folder / "notes" / "printing.py").write_text(
         "import atexit\natexit.register(print, 'goodbye')\nprint('hello', end='')\n" + APPLICATION
     )
-    assert preflight.can_load(server(app_uri="notes.printing:app"))
+    assert start_check.can_load(server(app_uri="notes.printing:app"))
 
 
 @pytest.mark.usefixtures("folder")
 def test_the_log_says_that_an_application_could_not_be_loaded() -> None:
     seen: list[str] = []
     log = SimpleNamespace(error=lambda text, uri: seen.append(text % uri))
-    assert not preflight.can_load(server(log=log, app_uri="notes.broken:app"))
+    assert not start_check.can_load(server(log=log, app_uri="notes.broken:app"))
     assert seen == ["The application could not be loaded: notes.broken:app."]
 
 
@@ -72,25 +72,25 @@ def test_an_application_that_waits_while_it_loads_holds_the_master_for_a_while_a
 ) -> None:
     seen: list[str] = []
     log = SimpleNamespace(error=lambda text, seconds: seen.append(text % seconds))
-    monkeypatch.setattr(preflight, "TIMEOUT", 0.5)
+    monkeypatch.setattr(start_check, "TIMEOUT", 0.5)
     (folder / "notes" / "waiting.py").write_text("import time\ntime.sleep(20)\n" + APPLICATION)
     start = time.monotonic()
-    assert not preflight.can_load(server(log=log, app_uri="notes.waiting:app"))
+    assert not start_check.can_load(server(log=log, app_uri="notes.waiting:app"))
     assert time.monotonic() - start < 10
     assert seen == ["The application did not load within 0.5 seconds."]
 
 
 @pytest.mark.parametrize("app", [{}, {"app_uri": ""}])
 def test_without_a_name_it_is_the_app_of_wsgi(app: dict[str, str], folder: Path) -> None:
-    assert not preflight.can_load(server(**app))
+    assert not start_check.can_load(server(**app))
     (folder / "wsgi.py").write_text(APPLICATION)
-    assert preflight.can_load(server(**app))
+    assert start_check.can_load(server(**app))
 
 
 def test_a_server_that_cannot_be_loaded_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "can_load", lambda _: False)
+    monkeypatch.setattr(start_check, "can_load", lambda _: False)
     with pytest.raises(SystemExit) as ended:
-        preflight.on_starting(server())
+        start_check.on_starting(server())
     assert ended.value.code == 1
 
 
@@ -98,13 +98,13 @@ def test_a_server_that_cannot_be_loaded_is_not_started(monkeypatch: pytest.Monke
 def test_a_reload_is_checked_first(loadable: bool, calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     answers = iter([True, loadable])
-    monkeypatch.setattr(preflight, "can_load", lambda _: next(answers))
-    monkeypatch.setattr(preflight, "forget_package", lambda: seen.append("forgotten"))
+    monkeypatch.setattr(start_check, "can_load", lambda _: next(answers))
+    monkeypatch.setattr(start_check, "forget_package", lambda: seen.append("forgotten"))
     log = SimpleNamespace(error=lambda text: seen.append(text.partition(":")[0]))
     reload: Callable[[], None] = lambda: seen.append("reloaded")  # noqa: E731
     running = SimpleNamespace(reload=reload, log=log)
 
-    preflight.on_starting(running)
+    start_check.on_starting(running)
     assert seen == []
     running.reload()
 
@@ -125,8 +125,8 @@ def test_the_package_is_forgotten_but_not_what_else_is_imported(monkeypatch: pyt
         "os",
     ]
     modules = dict.fromkeys(names)
-    monkeypatch.setattr(preflight, "sys", SimpleNamespace(modules=modules))
-    preflight.forget_package()
+    monkeypatch.setattr(start_check, "sys", SimpleNamespace(modules=modules))
+    start_check.forget_package()
     assert list(modules) == ["authapp.servings", "authapp.domain.audit", "authapp.api", "authapp2", "os"]
 
 
@@ -147,7 +147,7 @@ def test_a_gunicorn_that_serves_the_app_of_another_project_starts_and_reloads(tm
 
 def test_a_reload_imports_the_package_that_is_installed_then(tmp_path: Path) -> None:
     """An upgrade in place: what the master has imported of the old release must not meet the new one's application."""
-    old = Path(preflight.__file__).parent.parent
+    old = Path(start_check.__file__).parent.parent
     copy = tmp_path / "site" / "authapp"
     copy.mkdir(parents=True)
     for name in ("serving", "domain", "database", "logs", "shared_names.py"):
