@@ -92,8 +92,8 @@ def create_token() -> ApiKeyToken:
         return Services.of(current_app).client_credentials.issue_token(
             client_id, key, form.get("scope"), request_context()
         )
-    except ScopeRefused:
-        raise OAuthError("invalid_scope", "The key does not allow all of the scope.") from None
+    except ScopeRefused as refused:
+        raise OAuthError("invalid_scope", str(refused)) from None
 
 
 @blueprint.errorhandler(OAuthError)

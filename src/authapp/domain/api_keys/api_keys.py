@@ -21,7 +21,7 @@ from authapp.domain.pages import Listing, Page, Pages
 from authapp.domain.principals.recent import ActorPolicy, require_session
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.roles.grants import GrantPolicy
-from authapp.domain.roles.permissions import unknown_permissions
+from authapp.domain.roles.permissions import SCOPE_MAX_LENGTH, scope_of, unknown_permissions
 from authapp.domain.users.rows import UserRef, lock_managed, lock_own, refers_to, require_found
 from authapp.errors import Conflict, FieldError, PermissionDenied, ResourceNotFound, ValidationFailed
 from authapp.models import ApiKey, User, UserKind
@@ -198,7 +198,7 @@ def _make_room(user_id: UUID, now: datetime) -> None:
 
 def _checked(wanted: ApiKeyRequest, now: datetime) -> list[str] | None:
     """Return the permissions, sorted. Raises ``ValidationFailed``, which lists the invalid fields."""
-    errors = []
+    errors, permissions = [], {str(permission) for permission in wanted.permissions or ()}
     try:
         checked_key_name(wanted.name)
     except ValueError as error:
@@ -206,9 +206,13 @@ def _checked(wanted: ApiKeyRequest, now: datetime) -> list[str] | None:
     if wanted.expires_at is not None and wanted.expires_at <= now:
         errors.append(FieldError("#/expires_at", "It is in the past."))
     errors += unknown_permissions(wanted.permissions or ())
+    if len(scope_of(permissions)) > SCOPE_MAX_LENGTH:
+        # They are the scope of its tokens.
+        sentence = f"They have more than {SCOPE_MAX_LENGTH} characters, with blanks between."
+        errors.append(FieldError("#/permissions", sentence))
     if errors:
         raise ValidationFailed(field_errors=errors[:20])
-    return None if wanted.permissions is None else sorted({str(permission) for permission in wanted.permissions})
+    return None if wanted.permissions is None else sorted(permissions)
 
 
 def _delete_key(user_id: UUID, key_id: UUID, context: RequestContext) -> None:
