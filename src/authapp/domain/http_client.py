@@ -19,7 +19,12 @@ from urllib.parse import urlsplit
 
 from authapp import tracing
 
-_NAT64 = IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that is assigned (RFC 4291, section 2.4). NAT64, site-local, IPv4-compatible and multicast are outside of it."""
+
+_TUNNELS = (IPv6Network("2002::/16"), IPv6Network("2001::/32"))
+"""6to4 and Teredo, which lead to the IPv4 address in them (RFC 3056, RFC 4380)."""
+
 _HEADERS = {"User-Agent": "authapp", "Connection": "close"}
 
 
@@ -197,7 +202,8 @@ def _is_public(host: str) -> bool:
     # Of the connected socket: a name may resolve otherwise between a check and the connection.
     address = ip_address(host.partition("%")[0])
     if isinstance(address, IPv6Address):
-        if address in _NAT64:
-            return False  # a gateway leads to whatever IPv4 address is in it (RFC 6052)
-        address = address.ipv4_mapped or address
-    return address.is_global
+        if address.ipv4_mapped is not None:
+            return _is_public(str(address.ipv4_mapped))
+        if address not in _GLOBAL_UNICAST or any(address in tunnel for tunnel in _TUNNELS):
+            return False
+    return address.is_global and not address.is_multicast

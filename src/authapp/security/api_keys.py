@@ -30,7 +30,7 @@ _VALUES = {digit: value for value, digit in enumerate(DIGITS)}
 
 @dataclass(frozen=True, slots=True)
 class KeyIds:
-    """What a key says of itself: whose it is, and which."""
+    """The ids in a key: of its owner, and of the key."""
 
     user_id: UUID
     key_id: UUID

@@ -26,7 +26,7 @@ def reachable(services: Services) -> Iterator[CheckResult]:
 
 
 def redirect_uris(services: Services) -> Iterator[CheckResult]:
-    """Check that codes come back over a connection that nobody else reads, in production."""
+    """Warn of plain-http redirect URIs in production."""
     local = [uri for uri in services.settings.redirect_uris or () if uri.startswith("http:")]
     if local and services.settings.env == "production":
         sentence = f"AUTHAPP_REDIRECT_URIS has {', '.join(local)}: addresses of somebody's own machine."
