@@ -119,9 +119,9 @@ class ApiKeys:
         return self.page(user_id, limit, cursor)
 
     def iterate_all(self, ref: UserRef) -> Iterator[ApiKey]:
-        """Yield the keys of an account, oldest first. Raises ``ResourceNotFound``."""
+        """Return the keys of an account, oldest first. Raises ``ResourceNotFound``."""
         user = require_found(db.session.scalars(select(User).where(refers_to(ref))).one_or_none(), ref)
-        yield from db.session.scalars(select(ApiKey).where(ApiKey.user_id == user.id).order_by(ApiKey.id))
+        return iter(db.session.scalars(select(ApiKey).where(ApiKey.user_id == user.id).order_by(ApiKey.id)))
 
     def delete_own(self, user_id: UUID, key_id: UUID, context: RequestContext) -> None:
         """Delete a key of the user's own account. It is refused from the next request on.
@@ -224,7 +224,11 @@ def _delete_key(user_id: UUID, key_id: UUID, context: RequestContext) -> None:
 
 
 def _record(event: str, row: ApiKey, context: RequestContext, **details: Any) -> None:
-    audit.record(event, context=context, subject_id=row.user_id, api_key_id=str(row.id), name=row.name, **details)
+    audit.record(event, context=context, subject_id=row.user_id, **_details(row), **details)
+
+
+def _details(row: ApiKey) -> dict[str, Any]:
+    return {"api_key_id": str(row.id), "name": row.name}
 
 
 def _delete_made_since(
@@ -238,6 +242,5 @@ def _delete_all(user_id: UUID, context: RequestContext, *, since: datetime | Non
     made = ApiKey.created_at > since if since is not None else true()
     deleted = delete(ApiKey).where(ApiKey.user_id == user_id, made).returning(ApiKey)
     rows = db.session.scalars(deleted.execution_options(synchronize_session=False)).all()
-    for row in rows:
-        _record(EventType.API_KEY_REVOKED, row, context)
+    audit.record_many(EventType.API_KEY_REVOKED, [(row.user_id, _details(row)) for row in rows], context)
     return len(rows)
