@@ -218,7 +218,7 @@ def finish(provider: FakeProvider, begun: dict[str, Any], **claims: Any) -> dict
 
 def forget_keys(app: Flask) -> None:
     """Have the provider's keys fetched again."""
-    adapter: Any = Services.of(app).providers.providers.find("example").adapter
+    adapter: Any = Services.of(app).providers.configured.find("example").adapter
     adapter._discovery._keys = CachedDocument()
 
 

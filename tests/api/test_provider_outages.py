@@ -195,11 +195,11 @@ def test_who_waits_for_one_provider_takes_no_turn_from_another(provider: FakePro
         respond(handler, {})
 
     provider.lies.answers["/slow"] = answer_later
-    waiting = [Thread(target=slow.client().fetch, args=[f"{provider.issuer}/slow"]) for _ in range(kinds.AT_ONCE)]
-    for each in waiting:
+    requests = [Thread(target=slow.client().fetch, args=[f"{provider.issuer}/slow"]) for _ in range(kinds.AT_ONCE)]
+    for each in requests:
         each.start()
-    assert all(are_asked.acquire(timeout=10) for _ in waiting)
+    assert all(are_asked.acquire(timeout=10) for _ in requests)
     assert other.client().fetch(f"{provider.issuer}{JWKS}").status == 200
     may_answer.set()
-    for each in waiting:
+    for each in requests:
         each.join()

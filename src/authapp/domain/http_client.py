@@ -87,14 +87,14 @@ class HTTPClient:
             raise HTTPFailure("The address is not one of a server.") from None
         if not self._slots.acquire(timeout=max(0.0, seconds)):
             raise HTTPFailure("Too many requests are under way.")
-        exchange = _Exchange(request, connection, self._slots, self._max_bytes)
-        exchange.launch()
-        if not exchange.done.wait(max(0.0, until - time.monotonic())):
-            exchange.abandon()
+        pending = _PendingRequest(request, connection, self._slots, self._max_bytes)
+        pending.launch()
+        if not pending.done.wait(max(0.0, until - time.monotonic())):
+            pending.abandon()
             raise HTTPFailure(f"The server did not answer within {seconds:.3g} s.")
-        if exchange.response is None:
-            raise HTTPFailure(exchange.error)
-        return exchange.response
+        if pending.response is None:
+            raise HTTPFailure(pending.error)
+        return pending.response
 
     def _connection(self, url: str, seconds: float) -> "_Connection":
         parts = urlsplit(url)
@@ -120,7 +120,7 @@ class _TLSConnection(HTTPSConnection, _Connection):
     """The same with TLS, of which the handshake comes after ``connected``, by the order of the base classes."""
 
 
-class _Exchange:
+class _PendingRequest:
     """One request, on a thread of its own (a greenlet under gevent).
 
     A time limit on the socket bounds neither the look-up of a name nor a server that sends a byte now and then.

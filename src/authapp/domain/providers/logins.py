@@ -84,20 +84,8 @@ class ProviderLogins:
         if is_new:
             self._accounts.announce(user, context)
         result = AuthenticationResult(user.id, (FEDERATED,), auth_time=clock.now(), account_version=user.updated_at)
-        pair = self._start(result, provider, context)
+        pair = self._sessions.start_or_record(result, context, ProviderLoginFailed(), provider=provider)
         return ProviderLogin(pair, is_new)
-
-    def _start(self, result: AuthenticationResult, provider: str, context: RequestContext) -> TokenPair:
-        try:
-            pair = self._sessions.start(result, context)
-        except Refusal as refusal:
-            if refusal.is_final:
-                record_refusal(provider, refusal.code, context, result.user_id)
-            raise
-        if pair is None:
-            record_refusal(provider, "the account has changed", context, result.user_id)
-            raise ProviderLoginFailed
-        return pair
 
     def _account_of(self, authenticated: AuthenticatedUser, context: RequestContext) -> tuple[User, bool]:
         try:
