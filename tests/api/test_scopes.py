@@ -11,6 +11,7 @@ from authapp.database.session import db, transaction
 from authapp.domain.api_keys.api_keys import ApiKeyRequest
 from authapp.domain.roles.permissions import permissions
 from authapp.domain.services import Services
+from authapp.domain.sessions.token_claims import token_claims
 from authapp.errors import ValidationFailed
 from authapp.models import ApiKey, User
 from factories import Api, a_service, a_session, a_user, an_api_key, client, key_token, problem
@@ -51,6 +52,21 @@ def test_a_token_with_the_longest_scope_is_accepted_and_none_is_issued_with_a_lo
     assert sorted(api.get("/users/me", token).get_json()["permissions"]) == LONGEST
     assert len(" ".join(TOO_LONG)) == 1025
     refused(api, key, scope=" ".join(TOO_LONG))
+
+
+def test_no_token_is_issued_that_extra_claims_and_a_large_key_make_too_long_to_be_accepted(
+    app: Flask, api: Api, service: User
+) -> None:
+    keys, key = Services.of(app).tokens.keys, an_api_key(app, service)
+    token_claims.register("notes:plan", lambda *_: "x" * 1_000)
+    try:
+        assert api.get("/ping", key_token(api, key, scope=" ".join(LONGEST))).status_code == 200
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(type(keys.signing), "sign", lambda *_: b"x" * 1_024)  # as RSA of 8,192 bits does
+            refused(api, key, scope=" ".join(LONGEST))
+            assert len(key_token(api, key, scope=" ".join(LONGEST[:5]))) < 4096
+    finally:
+        token_claims.unregister("notes:plan")
 
 
 def test_a_token_without_a_scope_may_have_more_permissions(app: Flask, api: Api, service: User) -> None:

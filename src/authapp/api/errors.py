@@ -91,7 +91,7 @@ def cover(app: Flask, blueprint: str) -> None:
     Handlers that the blueprint has stay. ``Blueprint.register_error_handler`` would add these to the blueprint in every
     application; here they are added to ``app`` alone.
     """
-    # Flask's own name, of no promise: its next minor version is not used before the tests have seen it.
+    # A private name of Flask's: setup.cfg keeps to its minor version, and tests of other applications fail if it moves.
     handlers = app.error_handler_spec[blueprint]
     for error, handler in ((Refusal, render), (SQLAlchemyError, render_database), (HTTPException, render_http)):
         handlers[None].setdefault(error, handler)

@@ -10,7 +10,7 @@ from authapp.domain.roles.permissions import SCOPE_MAX_LENGTH, scope_of
 from authapp.domain.sessions.token_claims import extra_claims
 from authapp.errors import TokenExpired
 from authapp.security import identifiers
-from authapp.security.tokens import Tokens
+from authapp.security.tokens import MAX_LENGTH, Tokens
 
 
 class ScopeRefused(Exception):
@@ -61,6 +61,9 @@ class ClientCredentials:
             scope=granted if is_limited else None,
             extra=extra_claims(user_id, found.id),
         )
+        if len(token) > MAX_LENGTH:
+            # With a long scope, there is no room for many extra claims and the signature of a large RSA key.
+            raise ScopeRefused("The token would be too long: ask for less.")
         return ApiKeyToken(access_token=token, expires_in=seconds, scope=granted)
 
 
