@@ -1,7 +1,6 @@
 """A provider on this machine: OpenID Connect, and the same without ID tokens as GitHub has it. Told so, it lies."""
 
 import json
-import math
 import threading
 import time
 from base64 import b64encode
@@ -16,6 +15,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 from flask import Flask
 
 from authapp.config import ProviderSettings
+from authapp.domain.providers.discovery import CachedDocument
 from authapp.domain.services import Services
 from authapp.security import base64url
 from authapp.security.keys import Key
@@ -218,8 +218,8 @@ def finish(provider: FakeProvider, begun: dict[str, Any], **claims: Any) -> dict
 
 def forget_keys(app: Flask) -> None:
     """Have the provider's keys fetched again."""
-    adapter: Any = Services.of(app).providers.providers.find("example").adapter
-    adapter._discovery._keys = (-math.inf, [])
+    adapter: Any = Services.of(app).providers.configured.find("example").adapter
+    adapter._discovery._keys = CachedDocument()
 
 
 @contextmanager

@@ -68,7 +68,11 @@ def test_providers_are_read_from_a_file_and_their_secrets_from_others(env: Set, 
         {"client_secret_file": "/nowhere"},
         {"client_secret_file": 7},
         {"client_secret_expires": "soon"},
+        {"issuer": "https://user:secret@op.example.org"},
+        {"issuer": "https://op.example.org:99999"},
+        {"issuer": "https://["},
         {"trust_email": "yes"},
+        {"trust_email": 1},
         {"scopes": []},
         {"scopes": "openid"},
         {"scopes": ["open id"]},
@@ -80,7 +84,10 @@ def test_providers_are_read_from_a_file_and_their_secrets_from_others(env: Set, 
 )
 def test_what_cannot_be_a_provider_is_told(env: Set, members: dict[str, Any]) -> None:
     given(env, **members)
-    assert the_problem().startswith("AUTHAPP_PROVIDERS ")
+    problem = the_problem()
+    assert problem.startswith("AUTHAPP_PROVIDERS ")
+    assert "example" in problem
+    assert "secret@" not in problem
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]", "{}", TWICE, '{"Example": {}}', '{"example": []}'])
@@ -99,7 +106,17 @@ def test_providers_need_an_address_to_come_back_to(env: Set) -> None:
     assert "needs AUTHAPP_REDIRECT_URIS" in the_problem()
 
 
-@pytest.mark.parametrize("uri", ["http://app.example.com/", "/callback", "https://a.example/#x", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://app.example.com/",
+        "https://[",
+        "https://me@a.example/",
+        "/callback",
+        "https://a.example/#x",
+        "javascript:alert(1)",
+    ],
+)
 def test_what_is_no_address_to_come_back_to_is_told(env: Set, uri: str) -> None:
     env(AUTHAPP_PROVIDERS=json.dumps({"example": VALID}), AUTHAPP_REDIRECT_URIS=uri)
     assert the_problem().startswith("AUTHAPP_REDIRECT_URIS ")

@@ -52,8 +52,9 @@ class AuthApp:
     ``register_blueprint``; the rest of the application is yours alone. ``create_app`` makes an application in which
     they concern everything.
 
-    ``authenticators`` is the ordered list of ways to prove who makes a request; add your own to it. ``token_kinds`` are
-    the kinds of tokens that other services introspect, the last of which takes all that is left. ``requirements`` are
+    ``authenticators`` is the ordered list of ways to prove who makes a request, the last of which takes every bearer
+    token that is left; add your own before it. ``token_kinds`` are the kinds of tokens that other services introspect,
+    of which the last one takes all that is left, too. ``requirements`` are
     conditions on the principal of every covered route that is not public. ``background`` are tasks that each worker of
     ``authapp.serving`` runs beside its requests. ``services`` holds the use cases. Pages of ``allowed_origins`` may use
     what it covers (CORS).
@@ -68,7 +69,7 @@ class AuthApp:
 
         Raises ``SettingsError`` as ``init_app`` does.
         """
-        self.authenticators: list[Authenticator] = [BearerJWT(), BearerApiKey()]
+        self.authenticators: list[Authenticator] = [BearerApiKey(), BearerJWT()]
         self.token_kinds: list[TokenKind] = [ApiKeyKind(), JWTKind()]
         self.requirements: list[Requirement] = []
         self.background: list[BackgroundTask] = []

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from authapp import clock
+from authapp import AuthApp, clock
 from authapp.config import RateLimit
 from authapp.database.session import db
 from authapp.domain.api_keys import last_seen_keys, usage
@@ -98,6 +98,21 @@ def test_each_key_may_have_a_limit(app: Flask, api: Api, user: User, monkeypatch
     problem(refused, 429, "too_many_requests")
     assert refused.headers["RateLimit-Policy"] == '"api_key";q=2;w=60'
     assert api.get("/ping", second).status_code == 200
+
+
+@pytest.mark.parametrize(("limit", "is_documented"), [(RateLimit(2, 60), True), (None, False)])
+def test_the_document_has_the_limit_on_every_route_that_takes_a_key(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, limit: RateLimit | None, *, is_documented: bool
+) -> None:
+    reconfigured(app, monkeypatch, rate_limits={"api_key": limit})
+    monkeypatch.setattr(AuthApp.of(app).openapi, "_json", None)
+    paths = app.test_client().get("/openapi.json").get_json()["paths"]
+    answers = paths["/api/v1/ping"]["get"]["responses"]
+    assert ("429" in answers) is is_documented
+    if is_documented:
+        assert "too_many_requests" in answers["429"]["content"]["application/problem+json"]["examples"]
+        assert "Retry-After" in answers["429"]["headers"]
+    assert "429" not in paths["/health/live"]["get"]["responses"]
 
 
 def test_a_token_that_was_issued_for_a_key_counts_as_the_key(

@@ -335,4 +335,4 @@ def test_the_document_names_the_scheme_where_it_is_accepted(api: Api) -> None:
     }
     assert accepting == ACCEPTING | {"POST   /api/v1/oauth/token"}
     revoking = document["paths"]["/api/v1/auth/revoke"]["post"]["security"]
-    assert revoking == [{"accessToken": []}, {"apiKey": []}, {"basic": []}]
+    assert revoking == [{"apiKey": []}, {"accessToken": []}, {"basic": []}]

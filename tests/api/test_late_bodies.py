@@ -24,7 +24,7 @@ from authapp.models import User
 from authapp.models.role import ADMIN
 from conftest import dispose
 from databases import Databases
-from factories import PASSWORD, Api, a_session, a_user, problem
+from factories import PASSWORD, Api, a_session, a_user, an_api_key, problem
 from settings import settings
 
 NEW_PASSWORD = "another horse battery staple"
@@ -197,6 +197,16 @@ def test_a_credential_of_an_authenticator_of_others_is_asked_about_again(databas
         assert client.post("/notes", headers={"X-Key": "1"}).status_code == 200
         assert key.asked == 1, "without a body there is nothing to wait for"
         dispose(app)
+
+
+def test_what_is_no_key_is_refused_before_the_body_is_here(app: Flask, api: Api) -> None:
+    key = an_api_key(app, a_user(app))
+    arrived: list[str] = []
+    for sent in (key[:-1], f"{key[:-1]}{'0' if key[-1] != '0' else '1'}", "ak_"):
+        answer = request(api, "POST /api/v1/auth/revoke", sent, b"token=x", lambda: arrived.append("garbage"))
+        problem(answer, 401, "token_invalid")
+    request(api, "POST /api/v1/auth/revoke", key, b"token=x", lambda: arrived.append("key"))
+    assert arrived == ["key"]
 
 
 @pytest.mark.parametrize("write", WRITES)

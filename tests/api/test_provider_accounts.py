@@ -20,7 +20,7 @@ from authapp.models import ProviderIdentity, Session, User, UserStatus
 from authapp.security import base64url
 from authenticator import add_passkey
 from conftest import reconfigured
-from factories import GUEST, Api, a_session, a_token, a_user, mails, problem
+from factories import GUEST, Api, a_session, a_token, a_user, all_events, mails, problem
 from factors import an_app, second_step
 from providers import LINK, LOGINS, FakeProvider, begin, finish, forget_keys, log_in, respond
 
@@ -63,6 +63,8 @@ def test_an_account_that_is_changed_before_the_session_starts_is_not_logged_in_t
     with hooks.before_session_start.connected_to(receive, app):
         problem(log_in(api, provider), 401, "provider_login_failed")
     assert count(app, Session) <= sessions
+    (event,) = all_events(app, "login.refused")
+    assert event.details == {"provider": "example", "code": "provider_login_failed"}
 
 
 def test_an_account_that_is_disabled_while_the_provider_is_asked_is_not_logged_in_to(

@@ -182,9 +182,13 @@ class RSAKey:
 
 
 @pytest.mark.parametrize(("bits", "status"), [(1024, 401), (2048, 201)])
-def test_an_rsa_key_that_is_too_short_is_not_used(api: Api, provider: FakeProvider, bits: int, status: int) -> None:
+def test_an_rsa_key_that_is_too_short_is_not_used(
+    app: Flask, api: Api, provider: FakeProvider, bits: int, status: int
+) -> None:
     provider.key = RSAKey(bits)
     assert log_in(api, provider).status_code == status
+    reasons = [event.details["reason"] for event in all_events(app, "provider.refused")]
+    assert reasons == ([] if status == 201 else ["the ID token: its key is too short"])
 
 
 def test_keys_in_the_header_are_never_used(app: Flask, api: Api, provider: FakeProvider) -> None:
@@ -251,6 +255,29 @@ def test_a_flow_is_no_other_clients(api: Api, provider: FakeProvider) -> None:
     ):
         problem(api("PUT", LOGINS, json={**answer, **wrong}), 401, "provider_login_failed")
     assert api("PUT", LOGINS, json=finish(provider, second)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("error", "recorded"),
+    [("redirect_uri_mismatch", "redirect_uri_mismatch"), ("no\x1b[31m", "no?[31m"), ("x" * 9_000, "x" * 478)],
+    ids=["short", "control characters", "long"],
+)
+def test_why_a_code_was_refused_is_recorded_in_the_words_of_the_provider(
+    app: Flask, api: Api, provider: FakeProvider, error: str, recorded: str
+) -> None:
+    provider.lies.answers[TOKEN] = lambda handler: respond(handler, {"error": error}, 400)
+    problem(log_in(api, provider), 401, "provider_login_failed")
+    (event,) = all_events(app, "provider.refused")
+    assert event.details["reason"] == f"the code was refused: {recorded}"
+
+
+@pytest.mark.parametrize(("answer", "status"), [({}, 404), ({"error": "invalid_client"}, 401)], ids=["404", "client"])
+def test_a_token_endpoint_that_refuses_the_client_or_is_none_is_unavailable_and_the_log_says_which(
+    api: Api, provider: FakeProvider, caplog: pytest.LogCaptureFixture, answer: dict[str, str], status: int
+) -> None:
+    provider.lies.answers[TOKEN] = lambda handler: respond(handler, answer, status)
+    problem(log_in(api, provider), 503, "provider_unavailable")
+    assert ("check client_id" in caplog.text, "answered 404" in caplog.text) == (status == 401, status == 404)
 
 
 def test_a_flow_expires(app: Flask, api: Api, provider: FakeProvider, time: Time) -> None:

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
+from threading import Event, Semaphore, Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,6 @@ from authapp.errors import ProviderUnavailable
 from authapp.security.keys import Key
 from factories import Api, problem
 from providers import DISCOVERY, JWKS, LOGINS, TOKEN, FakeProvider, begin, finish, log_in, respond
-from settings import PROVIDERS
 
 
 def never(handler: BaseHTTPRequestHandler) -> None:
@@ -127,23 +128,38 @@ def test_keys_are_fetched_once_and_again_for_an_unknown_key_id_but_not_more_ofte
 def test_what_a_provider_publishes_is_fetched_again_after_an_hour(
     api: Api, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert discovery.CACHED_SECONDS == 3600
+    ahead = 0.0
+    monkeypatch.setattr(discovery, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + ahead))
     assert log_in(api, provider).status_code == 201
-    monkeypatch.setattr(discovery, "CACHED_SECONDS", 0)
     provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": []})  # a key that was withdrawn
     asked = provider.paths.count(DISCOVERY)
+    ahead = 3500
+    assert log_in(api, provider).status_code == 200
+    assert provider.paths.count(DISCOVERY) == asked
+    ahead = 3600
     problem(log_in(api, provider), 401, "provider_login_failed")
     assert provider.paths.count(DISCOVERY) > asked
 
 
 def test_who_waits_for_what_another_request_fetches_waits_no_longer_than_it_may_ask(provider: FakeProvider) -> None:
-    found, client = discovery.Discovery(provider.settings()), HTTPClient(at_once=1, max_bytes=kinds.MAX_BYTES)
-    with found._one_at_a_time(kinds.ProviderClient(provider.settings(), client)):
-        started = time.monotonic()
-        with pytest.raises(ProviderUnavailable):
-            found.metadata(kinds.ProviderClient(provider.settings(), client, 0.2))
-        assert time.monotonic() - started < 2
-    assert found.metadata(kinds.ProviderClient(provider.settings(), client)).jwks_uri == f"{provider.issuer}/jwks"
+    found, http = discovery.Discovery(provider.settings()), HTTPClient(at_once=2, max_bytes=kinds.MAX_BYTES)
+    is_asked, may_answer = Event(), Event()
+
+    def answer_later(handler: BaseHTTPRequestHandler) -> None:
+        is_asked.set()
+        may_answer.wait(10)
+        respond(handler, provider._metadata())
+
+    provider.lies.answers[DISCOVERY] = answer_later
+    first = Thread(target=found.metadata, args=[kinds.ProviderClient(provider.settings(), http)])
+    first.start()
+    assert is_asked.wait(10)
+    with pytest.raises(ProviderUnavailable):
+        found.metadata(kinds.ProviderClient(provider.settings(), http, 0.2))
+    may_answer.set()
+    first.join()
+    assert found.metadata(kinds.ProviderClient(provider.settings(), http)).jwks_uri == f"{provider.issuer}/jwks"
+    assert provider.paths == [DISCOVERY]
 
 
 @pytest.mark.parametrize("keys", [None, "keys", {}], ids=repr)
@@ -168,7 +184,22 @@ def test_a_set_of_too_many_keys_is_not_read(api: Api, provider: FakeProvider, nu
     assert log_in(api, provider).status_code == code
 
 
-def test_who_waits_for_one_provider_takes_no_turn_from_another() -> None:
+def test_who_waits_for_one_provider_takes_no_turn_from_another(provider: FakeProvider) -> None:
     tools = kinds.ProviderTools(leeway=5)
-    one, other = (providers.Provider(each, tools) for each in [*PROVIDERS["providers"].values()] * 2)
-    assert one._http is not other._http
+    slow, other = (providers.Provider(provider.settings(name), tools) for name in ("slow", "other"))
+    are_asked, may_answer = Semaphore(0), Event()
+
+    def answer_later(handler: BaseHTTPRequestHandler) -> None:
+        are_asked.release()
+        may_answer.wait(10)
+        respond(handler, {})
+
+    provider.lies.answers["/slow"] = answer_later
+    requests = [Thread(target=slow.client().fetch, args=[f"{provider.issuer}/slow"]) for _ in range(kinds.AT_ONCE)]
+    for each in requests:
+        each.start()
+    assert all(are_asked.acquire(timeout=10) for _ in requests)
+    assert other.client().fetch(f"{provider.issuer}{JWKS}").status == 200
+    may_answer.set()
+    for each in requests:
+        each.join()

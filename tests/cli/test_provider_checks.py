@@ -67,7 +67,15 @@ def test_accounts_of_a_provider_that_is_gone_are_warned_of(
         assert [each.level for each in providers.configured(Services.of(app))] == [CheckLevel.WARN]
 
 
-def test_an_address_of_ones_own_machine_is_warned_of_in_production(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    reconfigured(app, monkeypatch, redirect_uris=("http://localhost:3000/cb",))
-    with app.app_context():
-        assert [each.level for each in providers.redirect_uris(Services.of(app))] == [CheckLevel.WARN]
+def test_what_is_not_https_is_warned_of_in_production(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, provider: FakeProvider
+) -> None:
+    local = {"providers": {"example": provider.settings()}, "redirect_uris": ("http://localhost:3000/cb",)}
+    good = {
+        "providers": {"example": provider.settings(issuer="https://op.example.org")},
+        "redirect_uris": ("https://x/",),
+    }
+    for changes, number in ((local, 2), (good, 0), ({**local, "env": "development"}, 0)):
+        reconfigured(app, monkeypatch, **changes)
+        with app.app_context():
+            assert [each.level for each in providers.plain_http(Services.of(app))] == [CheckLevel.WARN] * number

@@ -201,6 +201,15 @@ def test_a_private_host_gets_no_handshake_of_tls() -> None:
         ("::ffff:93.184.216.34", True),
         ("::ffff:10.0.0.7", False),
         ("64:ff9b::a00:7", False),
+        ("64:ff9b:1::a00:7", False),
+        ("2002:a00:7::1", False),
+        ("2001::a00:7", False),
+        ("::a00:7", False),
+        ("::1", False),
+        ("fec0::7", False),
+        ("fd00::7", False),
+        ("ff0e::7", False),
+        ("239.1.2.3", False),
     ],
 )
 def test_a_private_address_is_found_in_each_of_its_forms(host: str, is_public: bool) -> None:

@@ -10,7 +10,7 @@ from authapp.context import OPERATOR, Principal, RequestContext
 from authapp.domain.api_keys.api_keys import ApiKeyRequest
 from authapp.domain.services import Services
 from authapp.domain.sessions.sessions import LogoutScope
-from authapp.errors import PermissionDenied, TokenRevoked
+from authapp.errors import PermissionDenied, ResourceNotFound, TokenRevoked
 from authapp.models import User
 from authapp.security import api_keys
 from factories import GUEST, a_service, a_session, a_user, an_api_key
@@ -65,3 +65,8 @@ def test_a_key_that_was_deleted_meanwhile_changes_nothing(app: Flask, user: User
         services.api_keys.delete(user.id, api_keys.parse(key).key_id, OPERATOR)
         with pytest.raises(TokenRevoked):
             services.administration.enable(other.id, context)
+
+
+def test_the_keys_of_nobody_are_not_found_before_the_first_is_read(app: Flask) -> None:
+    with app.app_context(), pytest.raises(ResourceNotFound):
+        Services.of(app).api_keys.iterate_all("nobody")

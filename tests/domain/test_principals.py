@@ -210,7 +210,7 @@ def document(app: Flask, api: Api, key: dict[str, str], monkeypatch: pytest.Monk
 
 def test_the_document_says_that_the_credential_is_accepted(document: dict[str, Any]) -> None:
     assert set(document["components"]["securitySchemes"]) == {"key", "accessToken", "apiKey", "basic"}
-    assert document["paths"]["/api/v1/ping"]["get"]["security"] == [{"key": []}, {"accessToken": []}, {"apiKey": []}]
+    assert document["paths"]["/api/v1/ping"]["get"]["security"] == [{"key": []}, {"apiKey": []}, {"accessToken": []}]
     assert "registration_closed" in document["paths"]["/api/v1/ping"]["get"]["responses"]["403"]["description"]
     login = document["paths"]["/api/v1/auth/login"]["post"]
     assert login["security"] == []

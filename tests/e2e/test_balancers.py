@@ -20,9 +20,9 @@ import trustme
 from databases import Databases
 from e2e.clients import clients
 from e2e.failing_nodes import Echo, FailingNode, Lost, Silent
+from e2e.guarded import NGINX
 from e2e.others import installed, rendered, running, unavailable
 from e2e.processes import Server, environment
-from e2e.test_forward_auth import NGINX
 from e2e.trouble import LIVE, LIVE_P99, LONGEST, PING, Tokens, judge_answers, wait
 from e2e.waits import answered_soon
 from ports import free_port

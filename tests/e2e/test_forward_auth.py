@@ -1,12 +1,9 @@
 """Forward auth: another service behind a real nginx, which asks authapp before each request, as deploy/ ships it."""
 
 import json
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,8 @@ import pytest
 import requests
 
 from e2e.failing_nodes import HangsUp
-from e2e.others import installed, rendered, running, unavailable
+from e2e.guarded import Verifier, ask, echoing, guarding, received
+from e2e.others import unavailable
 from e2e.processes import Server, environment, flask, serving
 from factories import PASSWORD
 from ports import free_port
@@ -27,93 +25,10 @@ IDENTITY = [
 ]
 FORGED = dict.fromkeys(IDENTITY, "root")
 
-# What Debian's nginx would write below /var is written to the test's own folder.
-NGINX = """
-{user}
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log info;
-events {{ }}
-http {{
-    access_log {folder}/access.log;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/authapp.conf;
-}}
-"""
-
-
-class Echo(BaseHTTPRequestHandler):
-    """The guarded service: it answers with the headers and the body that it was sent."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        body = json.dumps({"headers": dict(self.headers), "body": sent}).encode()
-        self.send_response(500 if self.path.endswith("/broken") else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self) -> None:
-        self.do_GET()
-
-    def log_message(self, *_: Any) -> None:
-        """Stay silent."""
-
-
-class Refuse(Echo):
-    """A verifier that answers with the status, and ``X-Problem-Code``, that stand in the token."""
-
-    def do_GET(self) -> None:
-        status, _, code = self.headers["Authorization"].removeprefix("Bearer ").partition(".")
-        self.send_response(int(status))
-        if code:
-            self.send_header("X-Problem-Code", code)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-
-@contextmanager
-def echoing(handler: type[Echo] = Echo) -> Iterator[int]:
-    """Lend the port of a guarded service."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as service:
-        service.daemon_threads = True
-        thread = threading.Thread(target=service.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield service.server_address[1]
-        finally:
-            service.shutdown()
-            thread.join()
-
-
-@contextmanager
-def guarding(folder: Path, authapp: int, service: int) -> Iterator[str]:
-    """Lend the address of an nginx with the shipped configuration, between ``authapp`` and ``service``."""
-    folder.mkdir()
-    port = free_port()
-    replacements = {
-        "server 127.0.0.1:8000;": f"server 127.0.0.1:{authapp};",
-        "server 127.0.0.1:9000;": f"server 127.0.0.1:{service};",
-        "    listen 80;": f"    listen 127.0.0.1:{port};",
-    }
-    (folder / "authapp.conf").write_text(rendered("nginx/authapp.conf", replacements))
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
-    log = folder / "error.log"
-    command = [installed("nginx"), "-p", str(folder), "-e", str(log), "-c", str(folder / "nginx.conf")]
-    with running(command, port, log):
-        yield f"http://127.0.0.1:{port}"
-
 
 @pytest.fixture(scope="module")
 def variables(variables: dict[str, str]) -> dict[str, str]:
-    return variables | {"AUTHAPP_TRUSTED_PROXIES": "1"}
+    return variables | {"AUTHAPP_TRUSTED_PROXIES": "1", "AUTHAPP_RATE_LIMIT_API_KEY": "3/hour"}
 
 
 @pytest.fixture(scope="module")
@@ -146,18 +61,6 @@ def logged_in(url: str) -> str:
     assert pair.status_code == 200, pair.text
     token: str = pair.json()["access_token"]
     return token
-
-
-def ask(gate: str, token: str | None = None, path: str = "/app/", **options: Any) -> requests.Response:
-    headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
-    return requests.request(options.pop("method", "GET"), gate + path, headers=headers, timeout=30, **options)
-
-
-def received(response: requests.Response) -> dict[str, str]:
-    """Return the headers that the guarded service was sent."""
-    assert response.status_code == 200, response.text
-    headers: dict[str, str] = response.json()["headers"]
-    return headers
 
 
 @contextmanager
@@ -211,31 +114,60 @@ def test_the_service_learns_who_is_asking(gate: str, server: Server, ada: str) -
     }
 
 
-def test_a_program_comes_in_with_a_key_until_it_is_deleted(
-    gate: str, server: Server, variables: dict[str, str]
-) -> None:
-    def succeed(*arguments: str) -> str:
-        done = flask(variables, *arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+def succeed(variables: dict[str, str], *arguments: str) -> str:
+    done = flask(variables, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
-    service = json.loads(succeed("users", "create-service", "reports", "--role", "admin", "--json"))
-    made = json.loads(succeed("api-keys", "create", "reports", "--name", "nightly", "--json"))
+
+def make_key(variables: dict[str, str]) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(succeed(variables, "api-keys", "create", "reports", "--name", "x", "--json"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def reports(server: Server, variables: dict[str, str]) -> str:
+    """The id of a service."""
+    created = json.loads(succeed(variables, "users", "create-service", "reports", "--role", "admin", "--json"))
+    return str(created["id"])
+
+
+def test_a_program_comes_in_with_a_key_until_it_is_deleted(gate: str, reports: str, variables: dict[str, str]) -> None:
+    made = make_key(variables)
 
     headers = received(ask(gate, made["key"]))
 
     assert "users:read" in headers.pop("X-Auth-Scope").split()
     # nginx leaves out a header that is empty: nobody has logged in.
     assert {name: headers[name] for name in IDENTITY if name in headers} == {
-        "X-Auth-User-Id": service["id"],
+        "X-Auth-User-Id": reports,
         "X-Auth-Username": "reports",
         "X-Auth-Roles": "admin",
         "X-Auth-Email-Verified": "false",
         "X-Auth-Api-Key-Id": made["id"],
     }
     assert made["key"] not in str(headers)
-    succeed("api-keys", "delete", "reports", made["id"])
+    succeed(variables, "api-keys", "delete", "reports", made["id"])
     assert ask(gate, made["key"]).status_code == 401
+
+
+def test_a_program_that_asks_too_much_is_told_when_to_ask_again(
+    gate: str, reports: str, variables: dict[str, str]
+) -> None:
+    key = make_key(variables)["key"]
+
+    answers = [ask(gate, key) for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert 1 <= int(answers[3].headers["Retry-After"]) <= 1200
+    assert answers[3].headers["Content-Type"] == "application/problem+json"
+    assert (answers[3].json()["status"], answers[3].json()["code"]) == (429, "too_many_requests")
+
+
+def test_the_service_learns_of_many_permissions(service: int, tmp_path: Path) -> None:
+    scope = "x" * 7_000
+    with echoing(Verifier) as verifier, guarding(tmp_path / "gate", verifier, service) as gate:
+        assert received(ask(gate, f"204..{scope}"))["X-Auth-Scope"] == scope
 
 
 def test_the_service_never_sees_the_token(gate: str, ada: str) -> None:
@@ -346,7 +278,7 @@ def test_refusals_of_the_verifier_keep_their_code(service: int, tmp_path: Path) 
         "403.second_factor_enrolment_required": (403, "second_factor_enrolment_required"),
         "403": (403, "permission_denied"),
     }
-    with echoing(Refuse) as verifier, guarding(tmp_path / "gate", verifier, service) as gate:
+    with echoing(Verifier) as verifier, guarding(tmp_path / "gate", verifier, service) as gate:
         for token, (status, code) in refusals.items():
             refused = ask(gate, token)
             assert (refused.status_code, refused.headers["Content-Type"]) == (status, "application/problem+json")

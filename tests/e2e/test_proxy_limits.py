@@ -11,8 +11,8 @@ import pytest
 from flask import Flask
 
 from doc_pages import TEXTS
+from e2e.guarded import NGINX
 from e2e.others import installed, rendered, running
-from e2e.test_forward_auth import NGINX
 from ports import free_port
 
 GUESSES = {

@@ -121,6 +121,7 @@ def test_handlers_that_they_register_answer_their_routes_and_not_ours(url: str, 
 
     @app.errorhandler(404)
     @app.errorhandler(413)
+    @app.errorhandler(429)
     def by_status(error: HTTPException) -> tuple[str, int | None]:
         return "their status", error.code
 
@@ -138,6 +139,7 @@ def test_handlers_that_they_register_answer_their_routes_and_not_ours(url: str, 
     assert client.get("/locked/abort/404").json["code"] == "not_found"
     assert client.get("/locked/abort/413").json["code"] == "payload_too_large"
     assert client.get("/locked/abort/418").json["code"] == "malformed_request"
+    assert client.get("/locked/abort/429").json["code"] == "too_many_requests"
     assert client.post("/api/v1/auth/login", json={"x": "y" * 1_000_000}).json["code"] == "payload_too_large"
     dispose(app)
 

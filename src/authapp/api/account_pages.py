@@ -1,4 +1,4 @@
-"""The pages to which the links in mails lead, for services without a front end of their own.
+"""The page to log in, and the pages to which the links in mails lead, for services without a front end of their own.
 
 Opening a page changes nothing, because mail scanners open every link, and some run its script. The one-time token is in
 the fragment, which no server sees; the script of the page sends it to the API when a person presses the button.

@@ -23,7 +23,6 @@ from authapp.errors import (
     TokenRevoked,
     Unauthenticated,
 )
-from authapp.security import api_keys
 from authapp.security.tokens import TokenType
 from authapp.shared_names import PRINCIPAL
 
@@ -48,7 +47,7 @@ class Authenticator(Protocol):
 
 
 class BearerJWT:
-    """Access tokens in the ``Authorization`` header."""
+    """Access tokens in the ``Authorization`` header: every bearer token that no authenticator before has found."""
 
     security_schemes: Mapping[str, Mapping[str, Any]] = {"accessToken": bearer_scheme("An access token.")}
     refusals: Sequence[type[Refusal]] = (TokenInvalid, TokenExpired, TokenRevoked)
@@ -60,7 +59,7 @@ class BearerJWT:
         token was issued for one.
         """
         token = bearer_token(request)
-        if token is None or token.startswith(api_keys.TAG):
+        if token is None:
             return None
         principal = _read_and_admit(token, "access")
         if principal.api_key_id is not None:

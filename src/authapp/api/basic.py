@@ -51,7 +51,7 @@ class HTTPBasic:
         try:
             name, password = _credentials(encoded.strip(" \t"))
             if is_prefix(name):
-                return _principal_of_key(name, password)
+                return _principal_of_client(name, password)
             services.rate_limits.charge("login", counted_address(request.environ))
             return services.password_login.authenticate(name, password, request_context())
         except InvalidCredentials as refusal:
@@ -80,11 +80,9 @@ def _encoded(request: Request) -> str | None:
     return encoded.strip(" \t") if scheme.lower() == "basic" else None
 
 
-def _principal_of_key(client_id: str, key: str) -> Principal:
-    if not key.startswith(client_id):
-        raise InvalidCredentials
+def _principal_of_client(client_id: str, key: str) -> Principal:
     try:
-        return Services.of(current_app).api_key_verifier.authenticate(key, request_context())
+        return Services.of(current_app).api_key_verifier.accept_client(client_id, key, request_context()).principal
     except TokenRefused:
         raise InvalidCredentials from None
 

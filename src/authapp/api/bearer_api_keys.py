@@ -6,7 +6,7 @@ from typing import Any
 from flask import Request, current_app
 
 from authapp.api.bearer import bearer_token
-from authapp.api.bodies import receive
+from authapp.api.bodies import is_on_the_way, receive
 from authapp.api.context import request_context
 from authapp.context import Principal
 from authapp.domain.services import Services
@@ -30,6 +30,10 @@ class BearerApiKey:
         key = bearer_token(request)
         if key is None or not key.startswith(api_keys.TAG):
             return None
-        # First the body: the key may be deleted while it is on the way.
-        receive(request)
+        if is_on_the_way(request):
+            # What is no key at all is not worth a wait.
+            if not api_keys.is_well_formed(key):
+                raise TokenInvalid
+            # First the body: the key may be deleted meanwhile.
+            receive(request)
         return Services.of(current_app).api_key_verifier.authenticate(key, request_context())

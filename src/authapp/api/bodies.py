@@ -62,12 +62,17 @@ def receive(incoming: Request) -> bool:
     while it was on the way must not be used for the write. The view finds the body as if nobody had read it. If the
     body is too large or breaks off, nothing is raised before the view reads it: a bad credential is reported first.
     """
-    if incoming.method in SAFE_METHODS or _OUTCOME in incoming.environ or not middleware.is_covered(incoming.environ):
-        return False
-    if not announces_body(incoming):
+    if not is_on_the_way(incoming):
         return False
     _outcome(incoming)
     return True
+
+
+def is_on_the_way(incoming: Request) -> bool:
+    """Tell whether ``receive`` would wait for the body."""
+    if incoming.method in SAFE_METHODS or _OUTCOME in incoming.environ or not middleware.is_covered(incoming.environ):
+        return False
+    return announces_body(incoming)
 
 
 def read_object(incoming: Request) -> dict[str, Any]:

@@ -91,11 +91,12 @@ def cover(app: Flask, blueprint: str) -> None:
     Handlers that the blueprint has stay. ``Blueprint.register_error_handler`` would add these to the blueprint in every
     application; here they are added to ``app`` alone.
     """
+    # A private name of Flask's: setup.cfg keeps to its minor version, and tests of other applications fail if it moves.
     handlers = app.error_handler_spec[blueprint]
     for error, handler in ((Refusal, render), (SQLAlchemyError, render_database), (HTTPException, render_http)):
         handlers[None].setdefault(error, handler)
     # Flask looks for a handler of the status first, so without these it would find that of the application.
-    for status in default_exceptions.keys() - {status_of(TooManyRequests)}:
+    for status in default_exceptions:
         handlers[status].setdefault(HTTPException, render_http)
 
 
@@ -174,7 +175,9 @@ def render(refusal: Refusal) -> Response:
 
 
 def render_http(error: HTTPException) -> Response:
-    """Return an error of Werkzeug as a problem+json response."""
+    """Return an error of Werkzeug as a problem+json response, unless it brings a response of its own."""
+    if isinstance(error.response, Response):
+        return error.response
     refusal = _BY_STATUS.get(error.code, MalformedRequest)
     response = render(refusal())
     if "Allow" in (headers := dict(error.get_headers())):

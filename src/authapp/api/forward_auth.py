@@ -10,6 +10,7 @@ from authapp.api.authenticate import current_principal
 from authapp.api.guards import View
 from authapp.api.openapi import Blueprint
 from authapp.api.responses import no_content
+from authapp.domain.roles.permissions import scope_of
 from authapp.shared_names import CODE
 
 blueprint = Blueprint("forward_auth", __name__, description="For proxies")
@@ -92,7 +93,7 @@ def _identified(response: Response) -> Response:
         principal.acr if principal.amr else "",  # of an API key, nobody was authenticated
         "" if principal.auth_time is None else str(int(principal.auth_time.timestamp())),
         str(principal.api_key_id or ""),
-        "" if principal.api_key_id is None else " ".join(sorted(principal.permissions)),
+        "" if principal.api_key_id is None else scope_of(principal.permissions),
     )
     response.headers.update(dict(zip(_HEADERS, values, strict=True)))
     return response

@@ -4,7 +4,7 @@ import math
 import time
 
 from flask import Flask, Response, current_app, request
-from flask_limiter import Limiter, RateLimitExceeded
+from flask_limiter import Limiter, RequestLimit
 from limits.errors import ConfigurationError
 
 from authapp.api.client import counted_address
@@ -29,7 +29,19 @@ def _general_limit() -> str:
     return f"{general.amount} per {general.seconds} second" if general else ""
 
 
-limiter = Limiter(lambda: client_network(counted_address(request.environ)), default_limits=[_general_limit])
+def _refuse(breached: RequestLimit) -> Response | None:
+    if _is_not_covered():
+        return None  # of a route of the application's own
+    limit, seconds = breached.limit, breached.limit.get_expiry()
+    # Windows end on whole seconds, so the wait is capped: rounded up, it could be longer than the window.
+    wait = max(1, min(math.ceil(breached.reset_at - time.time()), seconds))
+    quota = Quota("route", limit.amount, seconds)
+    return render(TooManyRequests("There were too many requests for this.", retry_after=wait, quota=quota))
+
+
+limiter = Limiter(
+    lambda: client_network(counted_address(request.environ)), default_limits=[_general_limit], on_breach=_refuse
+)
 """Use it to limit further routes of your own: ``@limiter.limit("5/minute")``.
 
 There is one in a process: all its applications count in the storage of the one that was made last.
@@ -58,18 +70,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         raise SettingsError(
             [f"AUTHAPP_RATE_LIMIT_STORAGE needs the client of {kind}://, which is not installed: pip install {kind}."]
         ) from None
-    app.register_error_handler(RateLimitExceeded, _render)
 
 
 def _is_not_covered() -> bool:
     return not current_app.extensions[EXTENSION].covers(request.blueprints)
-
-
-def _render(error: RateLimitExceeded) -> Response | RateLimitExceeded:
-    if _is_not_covered():
-        return error  # of a route of the application's own
-    limit, window = error.limit.limit, limiter.current_limit
-    # Windows end on whole seconds, so the wait is capped: rounded up, it could be longer than the window.
-    wait = max(1, min(math.ceil(window.reset_at - time.time()), limit.get_expiry())) if window else limit.get_expiry()
-    quota = Quota("route", limit.amount, limit.get_expiry())
-    return render(TooManyRequests("There were too many requests for this.", retry_after=wait, quota=quota))

@@ -3,11 +3,9 @@
 Its errors are those of section 5.2, not problem documents: clients of OAuth read nothing else.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, current_app, request
-from flask.blueprints import BlueprintSetupState
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, default_exceptions
 
@@ -92,8 +90,8 @@ def create_token() -> ApiKeyToken:
         return Services.of(current_app).client_credentials.issue_token(
             client_id, key, form.get("scope"), request_context()
         )
-    except ScopeRefused:
-        raise OAuthError("invalid_scope", "The key does not allow all of the scope.") from None
+    except ScopeRefused as refused:
+        raise OAuthError("invalid_scope", str(refused)) from None
 
 
 @blueprint.errorhandler(OAuthError)
@@ -113,10 +111,12 @@ def _answer_database(error: SQLAlchemyError) -> Response:
 
 @blueprint.errorhandler(HTTPException)
 def _answer_http(error: HTTPException) -> Response:
-    of_application: Mapping[type[Exception], Any] = current_app.error_handler_spec[None].get(error.code, {})
-    # The handler of Flask-Limiter's error knows when to try again.
-    rendered = of_application.get(type(error), render_http)(error)
-    return _translated(current_app.make_response(rendered), "The request cannot be answered.")
+    return _translated(render_http(error), "The request cannot be answered.")
+
+
+for _status in default_exceptions:
+    # Flask looks for a handler of the status first, so without these it would find that of the application.
+    blueprint.register_error_handler(_status, _answer_http)
 
 
 def _translated(rendered: Response, description: str, *, is_client: bool = False) -> Response:
@@ -139,12 +139,3 @@ def _translated(rendered: Response, description: str, *, is_client: bool = False
 def _answer(error: str, description: str, status: int) -> Response:
     request.environ[CODE] = error
     return as_json({"error": error, "error_description": description}, status)
-
-
-@blueprint.record
-def _answer_every_status(state: BlueprintSetupState) -> None:
-    """Answer Werkzeug's errors of every status here as well: Flask looks for a handler of the status first."""
-    handlers = state.app.error_handler_spec
-    name = f"{state.name_prefix}.{state.name}".lstrip(".")
-    for status in default_exceptions:
-        handlers[name][status].setdefault(HTTPException, _answer_http)

@@ -32,8 +32,9 @@ from authapp.api.responses import as_json
 from authapp.api.schemas.factor_kinds import describe_kinds
 from authapp.api.schemas.problems import ProblemSchema
 from authapp.api.schemas.tokens import RefreshSchema
+from authapp.config.rate_limits import API_KEY
 from authapp.domain.services import Services
-from authapp.errors import Refusal
+from authapp.errors import Refusal, TooManyRequests
 from authapp.shared_names import EXTENSION
 
 _ARGUMENT = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
@@ -216,11 +217,14 @@ class OpenAPIDocument(Api):  # type: ignore[misc]  # flask-smorest is not typed
         """Add what requirements, authenticators and hooks of the application refuse: they came after the blueprints."""
         extension, guard = self._app.extensions[EXTENSION], guard_of(view)
         sources: list[Authenticator | Requirement] = []
+        added: set[type[Refusal]] = set()
         if guard.level is AccessLevel.ACCESS:
             sources += [*extension.authenticators, *guard.authenticators]
+            if extension.services.settings.rate_limit(API_KEY):  # of each key, on every route that takes one
+                added.add(TooManyRequests)
         if guard.level is not AccessLevel.PUBLIC:
             sources += [each for each in extension.requirements if type(each) not in guard.exempt]
-        added = {each for source in sources for each in source.refusals}
+        added.update(each for source in sources for each in source.refusals)
         hooks = extension.services.hooks
         added.update(each for signal in getattr(view, "signals", ()) for each in hooks.refusals(signal))
         if extension.services.settings.refresh_cookie == "on":

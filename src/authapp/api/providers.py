@@ -45,7 +45,7 @@ _TOKEN_PAIR = TokenPairSchema()
 @blueprint.response(200, ProviderListSchema)
 def list_providers() -> dict[str, list[dict[str, str]]]:
     """List the providers that one can log in by."""
-    return {"items": [{"name": name} for name in _services().providers.names]}
+    return {"items": [{"name": name} for name in _services().configured.names]}
 
 
 @blueprint.post("/<name>/logins")

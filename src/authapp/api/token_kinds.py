@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import current_app
 
 from authapp.context import Principal, RequestContext
+from authapp.domain.roles.permissions import scope_of
 from authapp.domain.services import Services
 from authapp.security.api_keys import TAG, prefix_of
 
@@ -65,4 +66,4 @@ def _owner(principal: Principal) -> dict[str, Any]:
     is_verified = principal.email_verified_at is not None
     owner = {"username": principal.username, "roles": principal.roles, "email_verified": is_verified}
     # What a key may do is no role: another service goes by its permissions.
-    return owner if principal.api_key_id is None else {**owner, "scope": " ".join(sorted(principal.permissions))}
+    return owner if principal.api_key_id is None else {**owner, "scope": scope_of(principal.permissions)}

@@ -83,7 +83,6 @@ def link_url(value: str) -> str:
     The token must be in the fragment, which browsers send to no server: it would stand in logs there, and a mail
     scanner that follows links would spend it.
     """
-    url = urlsplit(value)
     before, _, fragment = value.partition("#")
     if "{purpose}" not in before or fragment.count("{token}") != 1 or "{token}" in before:
         raise ValueError(
@@ -93,6 +92,6 @@ def link_url(value: str) -> str:
         value.format(purpose="", token="")
     except (IndexError, KeyError, ValueError):
         raise ValueError("must contain no other braces than {purpose} and {token}.") from None
-    if not is_https_or_local(url) or any(each.isspace() for each in value):
+    if not is_https_or_local(value) or any(each.isspace() for each in value):
         raise ValueError("must be an https address, or an http one of this machine.")
     return value

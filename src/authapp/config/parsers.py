@@ -3,15 +3,20 @@
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
-def is_https_or_local(url: SplitResult) -> bool:
-    """Return whether ``url`` is an https address, or an http one of this machine."""
+def is_https_or_local(text: str) -> bool:
+    """Return whether ``text`` is an https address, or an http one of this machine; without the name of a user."""
+    try:
+        url = urlsplit(text)
+        is_server = bool(url.hostname) and url.port != 0 and url.username is None
+    except ValueError:
+        return False
     is_local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost", "::1"}
-    return bool(url.hostname) and (url.scheme == "https" or is_local)
+    return is_server and (url.scheme == "https" or is_local)
 
 
 def breach_source(value: str) -> str:
@@ -19,7 +24,7 @@ def breach_source(value: str) -> str:
     if value == "off":
         return value
     url = urlsplit(value)
-    if is_https_or_local(url) and not url.query and not url.fragment:
+    if is_https_or_local(value) and not url.query and not url.fragment:
         return value
     if url.scheme == "file" and not url.netloc and url.path.startswith("/"):
         return value

@@ -90,6 +90,6 @@ def _origin(text: str) -> str:
     host = host_of(origin) or ""
     if is_ip_address(host):
         raise ValueError("must name hosts: passkeys belong to domains, so write http://localhost:8000 for this one.")
-    if not is_https_or_local(urlsplit(origin)) or not is_domain(host):
+    if not is_https_or_local(origin) or not is_domain(host):
         raise ValueError("must be https origins with a host in ASCII, or http ones of localhost.")
     return origin

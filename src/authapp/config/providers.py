@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from authapp.config.parsers import is_https_or_local
 
@@ -16,6 +15,9 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 
 DEFAULT_ALGORITHMS = ("RS256", "ES256")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_OF_APP = re.compile(r"[A-Za-z][A-Za-z0-9+-]*(\.[A-Za-z0-9+-]+)+:[!-~]*")
+"""An app's own scheme is a domain in reverse, and so has a dot (RFC 8252, section 7.1)."""
+
 _MEMBERS = {"issuer", "client_id", "client_secret_file", "client_secret_expires", "kind", "scopes", "trust_email"}
 _MEMBERS |= {"algorithms"}
 
@@ -58,9 +60,7 @@ def redirect_uris(text: str) -> tuple[str, ...]:
     """Return the addresses in an ``AUTHAPP_REDIRECT_URIS``, separated by blanks. Raises ``ValueError``."""
     found = tuple(dict.fromkeys(text.split()))
     for each in found:
-        url = urlsplit(each)
-        # An app's own scheme (RFC 8252, section 7.1) is a domain in reverse, and so has a dot.
-        if "#" in each or not (is_https_or_local(url) or ("." in url.scheme and each.isascii())):
+        if "#" in each or not (is_https_or_local(each) or _OF_APP.fullmatch(each)):
             raise ValueError("must be https addresses, http ones of this machine, or those of an app; no fragments.")
     return found
 
@@ -87,12 +87,12 @@ def _provider(name: str, members: Any) -> ProviderSettings:
     if unknown:
         raise ValueError(f"has what it should not have at {name}: {', '.join(sorted(unknown))}.")
     issuer, client_id = members.get("issuer"), members.get("client_id")
-    if not (isinstance(issuer, str) and is_https_or_local(urlsplit(issuer)) and not re.search(r"[?#\s]", issuer)):
+    if not (isinstance(issuer, str) and is_https_or_local(issuer) and not re.search(r"[?#\s]", issuer)):
         raise ValueError(f"needs an https issuer without query and fragment at {name}.")
     if not (isinstance(client_id, str) and client_id):
         raise ValueError(f"needs a client_id at {name}.")
-    if members.get("trust_email", False) not in (True, False):
-        raise ValueError(f"needs true or false as trust_email at {name}.")
+    if not isinstance(members.get("trust_email", False), bool):
+        raise ValueError(f"needs true or false as trust_email at {name}.")  # noqa: TRY004 - it is the fault of a setting
     kind = _words(name, "kind", [members.get("kind", "openid")])[0]
     scopes = _words(name, "scopes", members["scopes"]) if "scopes" in members else ()
     if kind == "openid" and scopes and "openid" not in scopes:

@@ -19,7 +19,12 @@ from urllib.parse import urlsplit
 
 from authapp import tracing
 
-_NAT64 = IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that is assigned (RFC 4291, section 2.4). NAT64, site-local, IPv4-compatible and multicast are outside of it."""
+
+_TUNNELS = (IPv6Network("2002::/16"), IPv6Network("2001::/32"))
+"""6to4 and Teredo, which lead to the IPv4 address in them (RFC 3056, RFC 4380)."""
+
 _HEADERS = {"User-Agent": "authapp", "Connection": "close"}
 
 
@@ -82,14 +87,14 @@ class HTTPClient:
             raise HTTPFailure("The address is not one of a server.") from None
         if not self._slots.acquire(timeout=max(0.0, seconds)):
             raise HTTPFailure("Too many requests are under way.")
-        exchange = _Exchange(request, connection, self._slots, self._max_bytes)
-        exchange.launch()
-        if not exchange.done.wait(max(0.0, until - time.monotonic())):
-            exchange.abandon()
+        pending = _PendingRequest(request, connection, self._slots, self._max_bytes)
+        pending.launch()
+        if not pending.done.wait(max(0.0, until - time.monotonic())):
+            pending.abandon()
             raise HTTPFailure(f"The server did not answer within {seconds:.3g} s.")
-        if exchange.response is None:
-            raise HTTPFailure(exchange.error)
-        return exchange.response
+        if pending.response is None:
+            raise HTTPFailure(pending.error)
+        return pending.response
 
     def _connection(self, url: str, seconds: float) -> "_Connection":
         parts = urlsplit(url)
@@ -115,7 +120,7 @@ class _TLSConnection(HTTPSConnection, _Connection):
     """The same with TLS, of which the handshake comes after ``connected``, by the order of the base classes."""
 
 
-class _Exchange:
+class _PendingRequest:
     """One request, on a thread of its own (a greenlet under gevent).
 
     A time limit on the socket bounds neither the look-up of a name nor a server that sends a byte now and then.
@@ -197,7 +202,8 @@ def _is_public(host: str) -> bool:
     # Of the connected socket: a name may resolve otherwise between a check and the connection.
     address = ip_address(host.partition("%")[0])
     if isinstance(address, IPv6Address):
-        if address in _NAT64:
-            return False  # a gateway leads to whatever IPv4 address is in it (RFC 6052)
-        address = address.ipv4_mapped or address
-    return address.is_global
+        if address.ipv4_mapped is not None:
+            return _is_public(str(address.ipv4_mapped))
+        if address not in _GLOBAL_UNICAST or any(address in tunnel for tunnel in _TUNNELS):
+            return False
+    return address.is_global and not address.is_multicast

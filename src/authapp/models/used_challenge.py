@@ -1,4 +1,4 @@
-"""Challenges of passkeys that were used, so that each is used once."""
+"""Challenges that were used, of passkeys and of logins by a provider, so that each is used once."""
 
 from sqlalchemy import Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
@@ -8,7 +8,10 @@ from authapp.models.columns import Id, Timestamp
 
 
 class UsedChallenge(Model):
-    """The SHA-256 of a challenge that a user has used. Until it expires, it is not accepted again.
+    """The SHA-256 of a challenge that was used. Until it expires, it is not accepted again.
+
+    ``user_id`` is whose passkey it was for. Whose a login by a provider is was not known when it began: there it is no
+    user's, but the first half of the hash, so that the row is found by the same key.
 
     There is no foreign key to the account: deleting an account must not take longer the more often it was used.
     """

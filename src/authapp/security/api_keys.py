@@ -30,7 +30,7 @@ _VALUES = {digit: value for value, digit in enumerate(DIGITS)}
 
 @dataclass(frozen=True, slots=True)
 class KeyIds:
-    """What a key says of itself: whose it is, and which."""
+    """The ids in a key: of its owner, and of the key."""
 
     user_id: UUID
     key_id: UUID
@@ -66,9 +66,14 @@ def checksum(body: str) -> str:
     return _encode(crc32(body.encode("ascii")), _CHECKSUM)
 
 
+def is_well_formed(key: str) -> bool:
+    """Tell whether ``key`` is of the form of a key, and its checksum right."""
+    return _FORM.fullmatch(key) is not None and checksum(key[:-_CHECKSUM]) == key[-_CHECKSUM:]
+
+
 def parse(key: str) -> KeyIds:
-    """Return the ids in ``key``. Raises ``ValueError`` if it is not of the form of a key, or its checksum is wrong."""
-    if not _FORM.fullmatch(key) or checksum(key[:-_CHECKSUM]) != key[-_CHECKSUM:]:
+    """Return the ids in ``key``. Raises ``ValueError`` if it is not well formed."""
+    if not is_well_formed(key):
         raise ValueError("not a key")
     return ids_of_prefix(key[:PREFIX_LENGTH])
 

@@ -58,8 +58,7 @@ def read(token: str, access_token: str | None, rules: IDTokenRules, find_key: Fi
         raise IDTokenRefused("its algorithm is not one of the provider's")
     if "crit" in header:
         raise IDTokenRefused("it has critical headers")
-    if not _verifies(alg, _found_key(header, alg, find_key), signing_input.encode(), signature):
-        raise IDTokenRefused("its signature is wrong")
+    _check_signature(alg, _found_key(header, alg, find_key), signing_input.encode(), signature)
     claims = _decoded(encoded_claims)
     _check_parties(claims, rules)
     _check_times(claims, rules.leeway)
@@ -87,13 +86,17 @@ def _found_key(header: dict[str, Any], alg: str, find_key: FindKey) -> JWK:
     return jwk
 
 
-def _verifies(alg: str, jwk: JWK, signing_input: bytes, signature: str) -> bool:
+def _check_signature(alg: str, jwk: JWK, signing_input: bytes, signature: str) -> None:
     try:
         key = PyJWK(jwk, alg)
-        is_long = not isinstance(key.key, RSAPublicKey) or key.key.key_size >= MIN_RSA_BITS
-        return is_long and key.Algorithm.verify(signing_input, key.key, base64url.decode(signature))
+        is_short = isinstance(key.key, RSAPublicKey) and key.key.key_size < MIN_RSA_BITS
+        is_right = not is_short and key.Algorithm.verify(signing_input, key.key, base64url.decode(signature))
     except (PyJWTError, KeyError, TypeError, ValueError, AttributeError, UnsupportedAlgorithm):
         raise IDTokenRefused("its signature cannot be checked") from None
+    if is_short:
+        raise IDTokenRefused("its key is too short")
+    if not is_right:
+        raise IDTokenRefused("its signature is wrong")
 
 
 def _check_parties(claims: dict[str, Any], rules: IDTokenRules) -> None:

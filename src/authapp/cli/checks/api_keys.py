@@ -13,7 +13,10 @@ MOST_NAMED = 5
 
 
 def service_keys(_services: Services) -> CheckResult:
-    """Check that no key of a service account expires soon: these have no address, so nobody gets a mail."""
+    """Check that no key of a service account expires soon: these have no address, so nobody gets a mail.
+
+    A person's key is theirs to replace: an administrator cannot, and the person's own list has its end.
+    """
     now = clock.now()
     ends_soon = and_(ApiKey.expires_at > now, ApiKey.expires_at <= now + WARNED_BEFORE)
     expiring = (

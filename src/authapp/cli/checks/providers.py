@@ -25,10 +25,17 @@ def reachable(services: Services) -> Iterator[CheckResult]:
             yield _secret(settings)
 
 
-def redirect_uris(services: Services) -> Iterator[CheckResult]:
-    """Check that codes come back over a connection that nobody else reads, in production."""
-    local = [uri for uri in services.settings.redirect_uris or () if uri.startswith("http:")]
-    if local and services.settings.env == "production":
+def plain_http(services: Services) -> Iterator[CheckResult]:
+    """Warn of plain-http redirect URIs and issuers in production."""
+    settings = services.settings
+    if settings.env != "production":
+        return
+    issuers = [each.issuer for each in (settings.providers or {}).values() if each.issuer.startswith("http:")]
+    if issuers:
+        sentence = f"AUTHAPP_PROVIDERS has {', '.join(issuers)}: providers on this machine, without TLS."
+        yield CheckResult(CheckLevel.WARN, _SUBJECT, sentence, "Keep only those that the world can reach by https.")
+    local = [uri for uri in settings.redirect_uris or () if uri.startswith("http:")]
+    if local:
         sentence = f"AUTHAPP_REDIRECT_URIS has {', '.join(local)}: addresses of somebody's own machine."
         yield CheckResult(CheckLevel.WARN, _SUBJECT, sentence, "Keep only those of your front end and your apps.")
 
@@ -46,7 +53,7 @@ def configured(services: Services) -> Iterator[CheckResult]:
 
 def _answers(services: Services, name: str) -> CheckResult:
     try:
-        services.providers.providers.check(name)
+        services.providers.configured.check(name)
     except ProviderUnavailable:
         sentence = f"{name} does not publish what a login needs, or cannot be reached; the log says why."
         advice = "Check its issuer in AUTHAPP_PROVIDERS, and that this host may open connections to it."

@@ -21,7 +21,7 @@ from authapp.domain.pages import Listing, Page, Pages
 from authapp.domain.principals.recent import ActorPolicy, require_login
 from authapp.domain.pruning import Prunable, prunables
 from authapp.domain.roles.grants import GrantPolicy
-from authapp.domain.roles.permissions import unknown_permissions
+from authapp.domain.roles.permissions import SCOPE_MAX_LENGTH, scope_of, unknown_permissions
 from authapp.domain.users.rows import UserRef, lock_managed, lock_own, refers_to, require_found
 from authapp.errors import Conflict, FieldError, PermissionDenied, ResourceNotFound, ValidationFailed
 from authapp.models import ApiKey, User, UserKind
@@ -120,9 +120,9 @@ class ApiKeys:
         return self.page(user_id, limit, cursor)
 
     def iterate_all(self, ref: UserRef) -> Iterator[ApiKey]:
-        """Yield the keys of an account, oldest first. Raises ``ResourceNotFound``."""
+        """Return the keys of an account, oldest first. Raises ``ResourceNotFound``."""
         user = require_found(db.session.scalars(select(User).where(refers_to(ref))).one_or_none(), ref)
-        yield from db.session.scalars(select(ApiKey).where(ApiKey.user_id == user.id).order_by(ApiKey.id))
+        return iter(db.session.scalars(select(ApiKey).where(ApiKey.user_id == user.id).order_by(ApiKey.id)))
 
     def delete_own(self, user_id: UUID, key_id: UUID, context: RequestContext) -> None:
         """Delete a key of the user's own account. It is refused from the next request on.
@@ -193,7 +193,7 @@ def _make_room(user_id: UUID, now: datetime) -> None:
 
 def _checked(wanted: ApiKeyRequest, now: datetime) -> list[str] | None:
     """Return the permissions, sorted. Raises ``ValidationFailed``, which lists the invalid fields."""
-    errors = []
+    errors, permissions = [], {str(permission) for permission in wanted.permissions or ()}
     try:
         checked_key_name(wanted.name)
     except ValueError as error:
@@ -201,9 +201,13 @@ def _checked(wanted: ApiKeyRequest, now: datetime) -> list[str] | None:
     if wanted.expires_at is not None and wanted.expires_at <= now:
         errors.append(FieldError("#/expires_at", "It is in the past."))
     errors += unknown_permissions(wanted.permissions or ())
+    if len(scope_of(permissions)) > SCOPE_MAX_LENGTH:
+        # They are the scope of its tokens.
+        sentence = f"They have more than {SCOPE_MAX_LENGTH} characters, with blanks between."
+        errors.append(FieldError("#/permissions", sentence))
     if errors:
         raise ValidationFailed(field_errors=errors[:20])
-    return None if wanted.permissions is None else sorted({str(permission) for permission in wanted.permissions})
+    return None if wanted.permissions is None else sorted(permissions)
 
 
 def _delete_key(user_id: UUID, key_id: UUID, context: RequestContext) -> None:
@@ -215,7 +219,11 @@ def _delete_key(user_id: UUID, key_id: UUID, context: RequestContext) -> None:
 
 
 def _record(event: str, row: ApiKey, context: RequestContext, **details: Any) -> None:
-    audit.record(event, context=context, subject_id=row.user_id, api_key_id=str(row.id), name=row.name, **details)
+    audit.record(event, context=context, subject_id=row.user_id, **_details(row), **details)
+
+
+def _details(row: ApiKey) -> dict[str, Any]:
+    return {"api_key_id": str(row.id), "name": row.name}
 
 
 def _delete_made_since(
@@ -229,6 +237,5 @@ def _delete_all(user_id: UUID, context: RequestContext, *, since: datetime | Non
     made = ApiKey.created_at > since if since is not None else true()
     deleted = delete(ApiKey).where(ApiKey.user_id == user_id, made).returning(ApiKey)
     rows = db.session.scalars(deleted.execution_options(synchronize_session=False)).all()
-    for row in rows:
-        _record(EventType.API_KEY_REVOKED, row, context)
+    audit.record_many(EventType.API_KEY_REVOKED, [(row.user_id, _details(row)) for row in rows], context)
     return len(rows)

@@ -5,19 +5,16 @@ from datetime import timedelta
 
 from authapp import clock
 from authapp.context import RequestContext
-from authapp.domain.api_keys.verification import ApiKeyVerifier
+from authapp.domain.api_keys.verification import ApiKeyVerifier, FoundApiKey
+from authapp.domain.roles.permissions import SCOPE_MAX_LENGTH, scope_of
 from authapp.domain.sessions.token_claims import extra_claims
-from authapp.errors import TokenExpired, TokenInvalid
+from authapp.errors import TokenExpired
 from authapp.security import identifiers
-from authapp.security.api_keys import PREFIX_LENGTH
-from authapp.security.tokens import Tokens
-
-SCOPE_MAX_LENGTH = 1_024
-"""The most characters of a scope that is asked for: it becomes part of the token, which is sent with every request."""
+from authapp.security.tokens import MAX_LENGTH, Tokens
 
 
 class ScopeRefused(Exception):
-    """The key does not allow what was asked for."""
+    """No token has the scope that was asked for. The message is a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,21 +39,17 @@ class ClientCredentials:
 
         It is refused from the moment on when the key is, and expires no later.
 
-        Raises what ``ApiKeyVerifier.accept`` raises, also for a ``client_id`` that is not the prefix of the key;
-        ``ScopeRefused``, or what ``extra_claims`` raises.
+        Raises what ``ApiKeyVerifier.accept_client`` raises, ``ScopeRefused``, or what ``extra_claims`` raises.
         """
-        if key[:PREFIX_LENGTH] != client_id:
-            raise TokenInvalid
-        found = self._verifier.accept(key, context)
-        user_id, allowed, now = found.principal.id, found.principal.permissions, clock.now()
-        granted = allowed if scope is None else _requested(scope, allowed)
+        found = self._verifier.accept_client(client_id, key, context)
+        user_id, now = found.principal.id, clock.now()
+        is_limited, granted = _granted(found, scope)
         expires = now + timedelta(seconds=self._tokens.rules.access_ttl)
         if found.expires_at is not None:
             expires = min(expires, found.expires_at)
         seconds = int(expires.timestamp()) - int(now.timestamp())
         if seconds <= 0:
             raise TokenExpired
-        text = " ".join(sorted(granted))
         token = self._tokens.sign_for_key(
             user_id=user_id,
             key_id=found.id,
@@ -65,14 +58,22 @@ class ClientCredentials:
             expires_at=expires,
             # Without a limit, the token follows its owner: a role that they get or lose counts at once. With one, a
             # service that only verifies the token has to see it.
-            scope=None if scope is None and not found.is_limited else text,
+            scope=granted if is_limited else None,
             extra=extra_claims(user_id, found.id),
         )
-        return ApiKeyToken(access_token=token, expires_in=seconds, scope=text)
+        if len(token) > MAX_LENGTH:
+            # With a long scope, there is no room for many extra claims and the signature of a large RSA key.
+            raise ScopeRefused("The token would be too long: ask for less.")
+        return ApiKeyToken(access_token=token, expires_in=seconds, scope=granted)
 
 
-def _requested(scope: str, allowed: frozenset[str]) -> frozenset[str]:
-    wanted = frozenset(scope.split(" "))
-    if len(scope) > SCOPE_MAX_LENGTH or not wanted <= allowed:
-        raise ScopeRefused
-    return wanted
+def _granted(found: FoundApiKey, scope: str | None) -> tuple[bool, str]:
+    """Return whether the token is limited, and what it may do. Raises ``ScopeRefused``."""
+    allowed = found.principal.permissions
+    wanted = allowed if scope is None else frozenset(scope.split(" "))
+    if not wanted <= allowed:
+        raise ScopeRefused("The key does not allow all of the scope.")
+    is_limited, granted = found.is_limited or scope is not None, scope_of(wanted)
+    if is_limited and len(granted) > SCOPE_MAX_LENGTH:
+        raise ScopeRefused(f"A token has a scope of at most {SCOPE_MAX_LENGTH} characters: ask for less.")
+    return is_limited, granted

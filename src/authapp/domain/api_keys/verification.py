@@ -42,7 +42,7 @@ class ApiKeyVerifier:
     """Accepts API keys."""
 
     def __init__(self, fast_path: FastPath, rate_limits: RateLimits, used: LastSeenKeys) -> None:
-        """``used`` is told of every key that is accepted."""
+        """Take where the keys that are accepted are noted: ``used``."""
         self._fast_path = fast_path
         self._rate_limits = rate_limits
         self._used = used
@@ -67,6 +67,12 @@ class ApiKeyVerifier:
         self.charge(found.id)
         self._used.add(found.principal.id, found.id, clock.now())
         return found
+
+    def accept_client(self, client_id: str, key: str, context: RequestContext) -> FoundApiKey:
+        """Do the same for a client of OAuth. Raises ``TokenInvalid`` if ``client_id`` is not the prefix of its key."""
+        if key[: api_keys.PREFIX_LENGTH] != client_id:
+            raise TokenInvalid
+        return self.accept(key, context)
 
     def charge(self, key_id: UUID) -> None:
         """Count a request of a key, or of a token that was issued for it. Raises ``TooManyRequests``."""

@@ -100,8 +100,9 @@ def principal_of_key(row: Any, user_id: UUID, key_id: UUID, allowed: Collection[
 
     Its owner is not there, so nothing of it is a login: it has no session, no ``amr`` and no ``auth_time``.
     """
-    owner = principal_from_row(row, user_id, session_id=None, amr=[], auth_time=None, fresh=False)
-    principal = replace(owner, api_key_id=key_id)
+    principal = principal_from_row(
+        row, user_id, session_id=None, api_key_id=key_id, amr=[], auth_time=None, fresh=False
+    )
     return principal if allowed is None else limited(principal, allowed)
 
 
@@ -111,7 +112,14 @@ def limited(principal: Principal, allowed: Collection[str]) -> Principal:
 
 
 def principal_from_row(
-    row: Any, user_id: UUID, *, session_id: UUID | None, amr: list[str], auth_time: datetime | None, fresh: bool
+    row: Any,
+    user_id: UUID,
+    *,
+    session_id: UUID | None,
+    api_key_id: UUID | None = None,
+    amr: list[str],
+    auth_time: datetime | None,
+    fresh: bool,
 ) -> Principal:
     """Return the principal of a ``row`` with ``ACCOUNT_COLUMNS`` and ``permissions_by_role``.
 
@@ -121,6 +129,7 @@ def principal_from_row(
     return Principal(
         id=user_id,
         session_id=session_id,
+        api_key_id=api_key_id,
         username=row.username,
         email=row.email,
         email_verified_at=row.email_verified_at,

@@ -62,11 +62,13 @@ def exchange(
     response = client.fetch(endpoint, method="POST", headers=headers, body=urlencode(form).encode())
     tokens = client.object_in(response)
     error = tokens.get("error")
-    if error in _CLIENT_ERRORS or (response.status != 200 and not isinstance(error, str)):
+    if error in _CLIENT_ERRORS:
         # The fault of this service's settings, and not of the code.
         raise client.unavailable("It does not accept this client: check client_id and client_secret_file.")
+    if response.status != 200 and not isinstance(error, str):
+        raise client.unavailable(f"The token endpoint answered {response.status}, without an error of OAuth.")
     if response.status != 200 or error is not None:
-        raise ProviderResponseRefused("the code was refused")
+        raise ProviderResponseRefused(f"the code was refused: {error}")
     if str(tokens.get("token_type", "bearer")).lower() != "bearer":
         # A client does not use a token of a type that it does not know (RFC 6749, section 7.1).
         raise ProviderResponseRefused("the access token is of another type than bearer")

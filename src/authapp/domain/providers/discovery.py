@@ -1,12 +1,10 @@
 """What a provider publishes about itself: its endpoints (OpenID Connect Discovery 1.0) and its keys (RFC 7517)."""
 
-import math
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from authapp.config import ProviderSettings
@@ -19,6 +17,8 @@ REFETCH_SECONDS = 60
 """A token with an unknown ``kid`` has the keys fetched again, but not more often than this."""
 
 MAX_KEYS = 100
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,73 +34,68 @@ class Metadata:
     """Whether it names itself when it sends users back (RFC 9207)."""
 
 
+class CachedDocument(Generic[T]):
+    """What a provider publishes at one address. One request fetches it, and others wait for it, as long as they may."""
+
+    def __init__(self) -> None:
+        self._fetched: tuple[float, T] | None = None
+        self._fetching = threading.Lock()
+
+    def get(self, client: ProviderClient, *, fetch: Callable[[], T], seconds: Callable[[T], float]) -> T:
+        """Return the document, which ``fetch`` reads anew when it is older than ``seconds`` says of it.
+
+        Raises ``ProviderUnavailable``, and what ``fetch`` raises.
+        """
+        if (cached := self._cached(seconds)) is not None:
+            return cached
+        if not self._fetching.acquire(timeout=client.seconds_left):
+            raise client.unavailable("Another request has been asking for too long.")
+        try:
+            # Another request may have fetched it meanwhile.
+            if (cached := self._cached(seconds)) is not None:
+                return cached
+            document = fetch()
+            self._fetched = time.monotonic(), document
+            return document
+        finally:
+            self._fetching.release()
+
+    def _cached(self, seconds: Callable[[T], float]) -> T | None:
+        if self._fetched is None:
+            return None
+        fetched_at, document = self._fetched
+        return document if time.monotonic() - fetched_at < seconds(document) else None
+
+
 class Discovery:
     """Fetches and caches what one provider publishes, in each worker."""
 
     def __init__(self, provider: ProviderSettings) -> None:
         self._provider = provider
-        self._metadata: tuple[float, Metadata | None] = (-math.inf, None)
-        self._keys: tuple[float, list[JWK]] = (-math.inf, [])
-        self._fetching = threading.Lock()
+        self._metadata: CachedDocument[Metadata] = CachedDocument()
+        self._keys: CachedDocument[list[JWK]] = CachedDocument()
 
     def metadata(self, client: ProviderClient) -> Metadata:
         """Return the endpoints. Raises ``ProviderUnavailable``."""
-        found = self._cached_metadata()
-        if found is None:
-            with self._one_at_a_time(client):
-                found = self._cached_metadata() or self._fetched_metadata(client)
-        return found
-
-    def _cached_metadata(self) -> Metadata | None:
-        fetched_at, metadata = self._metadata
-        return metadata if fetched_at + CACHED_SECONDS > time.monotonic() else None
-
-    def _fetched_metadata(self, client: ProviderClient) -> Metadata:
         address = f"{self._provider.issuer.rstrip('/')}/.well-known/openid-configuration"
-        metadata = self._checked(client.json(address), client)
-        self._metadata = time.monotonic(), metadata
-        return metadata
+        return self._metadata.get(
+            client,
+            fetch=lambda: self._checked(client.json(address), client),
+            seconds=lambda _: CACHED_SECONDS,
+        )
 
     def load_keys(self, client: ProviderClient) -> None:
         """Fetch the keys, unless they are cached. Raises ``ProviderUnavailable``."""
-        address = self.metadata(client).jwks_uri
-        if self._are_keys_old():
-            with self._one_at_a_time(client):
-                if self._are_keys_old():
-                    self._fetch_keys(address, client)
-
-    def _are_keys_old(self) -> bool:
-        return time.monotonic() - self._keys[0] >= CACHED_SECONDS
+        self._cached_keys(client, lambda _: CACHED_SECONDS)
 
     def key(self, kid: str | None, client: ProviderClient) -> JWK | None:
         """Return the key ``kid``, or the only one if there is no ``kid``. Raises ``ProviderUnavailable``."""
+        keys = self._cached_keys(client, lambda keys: CACHED_SECONDS if _find(keys, kid) else REFETCH_SECONDS)
+        return _find(keys, kid)
+
+    def _cached_keys(self, client: ProviderClient, seconds: Callable[[list[JWK]], float]) -> list[JWK]:
         address = self.metadata(client).jwks_uri
-        if self._must_fetch_keys(kid):
-            with self._one_at_a_time(client):
-                if self._must_fetch_keys(kid):
-                    self._fetch_keys(address, client)
-        return _find(self._keys[1], kid)
-
-    def _must_fetch_keys(self, kid: str | None) -> bool:
-        fetched_at, keys = self._keys
-        age = time.monotonic() - fetched_at
-        return age >= (CACHED_SECONDS if _find(keys, kid) else REFETCH_SECONDS)
-
-    def _fetch_keys(self, address: str, client: ProviderClient) -> None:
-        keys = client.json(address).get("keys")
-        if not isinstance(keys, list) or len(keys) > MAX_KEYS:
-            raise client.unavailable("Its keys are no JWK Set.")
-        self._keys = time.monotonic(), [key for key in keys if isinstance(key, dict)]
-
-    @contextmanager
-    def _one_at_a_time(self, client: ProviderClient) -> Iterator[None]:
-        """Let one request fetch what others wait for, each as long as it may ask."""
-        if not self._fetching.acquire(timeout=client.seconds_left):
-            raise client.unavailable("Another request has been asking for too long.")
-        try:
-            yield
-        finally:
-            self._fetching.release()
+        return self._keys.get(client, fetch=lambda: _fetched_keys(address, client), seconds=seconds)
 
     def _checked(self, document: dict[str, Any], client: ProviderClient) -> Metadata:
         # Exactly: otherwise one provider could speak for another (Discovery 1.0, section 4.3).
@@ -122,6 +117,13 @@ class Discovery:
             authentication="client_secret_basic" if is_basic else "client_secret_post",
             sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         )
+
+
+def _fetched_keys(address: str, client: ProviderClient) -> list[JWK]:
+    keys = client.json(address).get("keys")
+    if not isinstance(keys, list) or len(keys) > MAX_KEYS:
+        raise client.unavailable("Its keys are no JWK Set.")
+    return [key for key in keys if isinstance(key, dict)]
 
 
 def _is_acceptable(endpoint: str, issuer: str) -> bool:

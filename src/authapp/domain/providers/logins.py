@@ -17,7 +17,7 @@ from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
 from authapp.domain.users.accounts import Accounts
-from authapp.domain.users.rows import refers_to, unique_names
+from authapp.domain.users.rows import unique_names
 from authapp.errors import (
     AccountExists,
     EmailNotVerified,
@@ -84,20 +84,8 @@ class ProviderLogins:
         if is_new:
             self._accounts.announce(user, context)
         result = AuthenticationResult(user.id, (FEDERATED,), auth_time=clock.now(), account_version=user.updated_at)
-        pair = self._start(result, provider, context)
+        pair = self._sessions.start_or_record(result, context, ProviderLoginFailed(), provider=provider)
         return ProviderLogin(pair, is_new)
-
-    def _start(self, result: AuthenticationResult, provider: str, context: RequestContext) -> TokenPair:
-        try:
-            pair = self._sessions.start(result, context)
-        except Refusal as refusal:
-            if refusal.is_final:
-                record_refusal(provider, refusal.code, context, result.user_id)
-            raise
-        if pair is None:
-            record_refusal(provider, "the account has changed", context, result.user_id)
-            raise ProviderLoginFailed
-        return pair
 
     def _account_of(self, authenticated: AuthenticatedUser, context: RequestContext) -> tuple[User, bool]:
         try:
@@ -140,18 +128,15 @@ class ProviderLogins:
         Raises ``UsernameTaken`` and ``ProviderAlreadyLinked`` if another request was faster.
         """
         provider, known = authenticated.provider, authenticated.user
-        # Also of an account that is made meanwhile: who has the address decides nothing about whose the login is.
         if not known.email:
             raise ProviderLoginFailed("The provider told no email address.")
         user = self._prepared(free_username(known, known.email), known.email, context)
         if provider.trust_email and known.email_verified:
             user.set_verified(clock.now())
         elif self._must_verify:
+            # Before the address is looked for: where no account would be made anyway, whoever can write any address
+            # into a provider would learn who has one here.
             raise EmailNotVerified
-        # Only now: where no account would be made anyway, whoever can write any address into a provider would learn
-        # who has one here.
-        if _has_account(known.email):
-            raise _refusal_of(authenticated)
         try:
             with unique_names(), unique_identity(ProviderAlreadyLinked), transaction():
                 authenticated.opened.use()
@@ -173,11 +158,6 @@ class ProviderLogins:
             return self._accounts.prepare(username=username, email=email, password=None, context=context)
         except ValidationFailed:
             raise ProviderLoginFailed("The provider told no usable email address.") from None
-
-
-def _has_account(email: str) -> bool:
-    with transaction() as session:
-        return "@" in email and session.query(User.id).where(refers_to(email)).first() is not None
 
 
 def _refusal_of(authenticated: AuthenticatedUser) -> Refusal:

@@ -50,7 +50,7 @@ class OpenIDProvider:
         tokens = exchange(metadata.token_endpoint, response.code, provider, flow, client, metadata.authentication)
         claims = self._verified_claims(tokens, flow, client)
         if not isinstance(claims.get("email"), str) and metadata.userinfo_endpoint:
-            # The word of one document does not count for the address in another.
+            # What the ID token calls verified is no address of the UserInfo.
             claims.pop("email_verified", None)
             claims |= _userinfo(metadata.userinfo_endpoint, access_token(tokens), claims["sub"], client)
         return _user(claims)

@@ -5,7 +5,7 @@ from typing import Self
 
 from authapp.domain.core_services import CoreServices
 from authapp.domain.factors.factor_changes import FactorChanges
-from authapp.domain.providers import github, link_part, openid  # noqa: F401 - they register them
+from authapp.domain.providers import github, identity_part, openid  # noqa: F401 - they register them
 from authapp.domain.providers.flows import Flows
 from authapp.domain.providers.kinds import ProviderTools
 from authapp.domain.providers.links import ProviderLinks
@@ -19,7 +19,7 @@ from authapp.domain.users.accounts import Accounts
 class ProviderServices:
     """The use cases of providers."""
 
-    providers: Providers
+    configured: Providers
     logins: ProviderLogins
     links: ProviderLinks
 
@@ -28,11 +28,11 @@ class ProviderServices:
         """Create the use cases. Raises ``KeyError`` for a kind of provider that is not registered."""
         settings = core.settings
         tools = ProviderTools(leeway=settings.leeway)
-        configured = {name: Provider(each, tools) for name, each in (settings.providers or {}).items()}
-        providers = Providers(configured, Flows(core.challenges), settings.redirect_uris or ())
+        by_name = {name: Provider(each, tools) for name, each in (settings.providers or {}).items()}
+        providers = Providers(by_name, Flows(core.challenges), settings.redirect_uris or ())
         must_verify = settings.email_verification == "required"
         return cls(
-            providers=providers,
+            configured=providers,
             logins=ProviderLogins(providers, accounts, sessions, core.hooks, must_verify=must_verify),
             links=ProviderLinks(providers, changes),
         )

@@ -6,6 +6,9 @@ from authapp.errors import FieldError
 from authapp.models.role import ADMIN
 from authapp.registry import Registry
 
+SCOPE_MAX_LENGTH = 1_024
+"""The most characters of a scope in a token, which is sent with every request."""
+
 permissions: Registry[str] = Registry(
     "permission", r"[a-z][a-z0-9_-]{0,62}:[a-z][a-z0-9_-]{0,62}", "use resource:action, such as notes:read."
 )
@@ -31,6 +34,11 @@ def unknown_permissions(names: Iterable[str]) -> list[FieldError]:
         for index, name in enumerate(names)
         if name not in permissions
     ]
+
+
+def scope_of(names: Iterable[str]) -> str:
+    """Return permissions as a scope: sorted, with blanks between them (RFC 6749, section 3.3)."""
+    return " ".join(sorted(names))
 
 
 def role_permissions(by_role: Mapping[str, Collection[str]]) -> frozenset[str]:

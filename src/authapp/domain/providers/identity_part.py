@@ -1,4 +1,4 @@
-"""The links with users of providers as a part of an account that moves."""
+"""The identities at providers as a part of an account that moves."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from authapp.models import ProviderIdentity
 from authapp.security.id_tokens import MAX_SUBJECT
 
 
-class _Link(NamedTuple):
+class _MovedIdentity(NamedTuple):
     issuer: str
     subject: str
     provider: str
@@ -26,19 +26,21 @@ class _Link(NamedTuple):
 
 def _part(tools: PartTools) -> AccountPart:
     configured = list((tools.settings.providers or {}).values())
-    return AccountPart(read=lambda value: _links(value, configured), store=_store_links, export=_exported, taken=_taken)
+    return AccountPart(
+        read=lambda value: _identities(value, configured), store=_store_identities, export=_exported, taken=_taken
+    )
 
 
-def _links(value: Any, configured: Sequence[ProviderSettings]) -> list[_Link]:
+def _identities(value: Any, configured: Sequence[ProviderSettings]) -> list[_MovedIdentity]:
     if not isinstance(value, list):
         raise ValueError("Not of the type that it must have.")  # noqa: TRY004 - it is the error of a line
-    links = [_link(each, configured) for each in value]
-    if len({link.provider for link in links}) != len(links):
+    identities = [_identity(each, configured) for each in value]
+    if len({identity.provider for identity in identities}) != len(identities):
         raise ValueError("An account has one link with each provider.")
-    return links
+    return identities
 
 
-def _link(value: Any, configured: Sequence[ProviderSettings]) -> _Link:
+def _identity(value: Any, configured: Sequence[ProviderSettings]) -> _MovedIdentity:
     if not isinstance(value, dict) or not value.keys() <= {"provider", "issuer", "subject"}:
         raise ValueError("Each must be an object with a subject, and an issuer or a provider.")
     subject = value.get("subject")
@@ -49,17 +51,17 @@ def _link(value: Any, configured: Sequence[ProviderSettings]) -> _Link:
     wanted = value.get(member)
     for provider in configured:
         if wanted == (provider.issuer if member == "issuer" else provider.name):
-            return _Link(provider.issuer, subject, provider.name)
+            return _MovedIdentity(provider.issuer, subject, provider.name)
     raise ValueError(f"AUTHAPP_PROVIDERS has no such {member}.")
 
 
-def _taken(values: Mapping[UUID, Sequence[_Link]]) -> set[UUID]:
-    pairs = {link[:2] for links in values.values() for link in links}
+def _taken(values: Mapping[UUID, Sequence[_MovedIdentity]]) -> set[UUID]:
+    pairs = {identity[:2] for identities in values.values() for identity in identities}
     columns = (ProviderIdentity.issuer, ProviderIdentity.subject)
     known = {tuple(row) for row in db.session.execute(select(*columns).where(tuple_(*columns).in_(pairs)))}
     found = set()
-    for user_id, links in values.items():
-        of_account = {link[:2] for link in links}
+    for user_id, identities in values.items():
+        of_account = {identity[:2] for identity in identities}
         if of_account & known:
             found.add(user_id)
         else:
@@ -67,16 +69,17 @@ def _taken(values: Mapping[UUID, Sequence[_Link]]) -> set[UUID]:
     return found
 
 
-def _store_links(values: Mapping[UUID, Sequence[_Link]], context: RequestContext) -> None:
-    links = [(user_id, link) for user_id, links in values.items() for link in links]
-    if not links:
+def _store_identities(values: Mapping[UUID, Sequence[_MovedIdentity]], context: RequestContext) -> None:
+    identities = [(user_id, identity) for user_id, identities in values.items() for identity in identities]
+    if not identities:
         return
     now = clock.now()
     db.session.execute(
-        insert(ProviderIdentity), [{"user_id": user_id, "linked_at": now, **link._asdict()} for user_id, link in links]
+        insert(ProviderIdentity),
+        [{"user_id": user_id, "linked_at": now, **identity._asdict()} for user_id, identity in identities],
     )
-    added = [(user_id, {"factor": PROVIDER, "provider": link.provider}) for user_id, link in links]
-    linked = [(user_id, {"provider": link.provider, "issuer": link.issuer}) for user_id, link in links]
+    added = [(user_id, {"factor": PROVIDER, "provider": identity.provider}) for user_id, identity in identities]
+    linked = [(user_id, {"provider": identity.provider, "issuer": identity.issuer}) for user_id, identity in identities]
     audit.record_many(EventType.FACTOR_ADDED, added, context)
     audit.record_many(EventType.PROVIDER_LINKED, linked, context)
 
@@ -86,8 +89,8 @@ def _exported(user_ids: Sequence[UUID]) -> dict[UUID, list[dict[str, str]]]:
     rows = select(*columns).where(ProviderIdentity.user_id.in_(user_ids)).order_by(ProviderIdentity.provider)
     found: dict[UUID, list[dict[str, str]]] = {}
     for row in db.session.execute(rows):
-        link = {"provider": row.provider, "issuer": row.issuer, "subject": row.subject}
-        found.setdefault(row.user_id, []).append(link)
+        identity = {"provider": row.provider, "issuer": row.issuer, "subject": row.subject}
+        found.setdefault(row.user_id, []).append(identity)
     return found
 
 
