@@ -82,7 +82,7 @@ def test_the_table_has_no_place_for_a_secret_or_a_text() -> None:
 def test_a_mail_has_the_details_that_its_kind_needs_and_no_others(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = MailKind(recipients.owner, details=frozenset({"total", "number"}))
+    kind = MailKind(recipients.owner, examples=[{"total": 12, "number": "7"}])
     monkeypatch.setitem(mail_kinds._values, "invoice_ready", kind)
 
     def stored(**details: str | int) -> dict[str, str | int]:

@@ -15,7 +15,7 @@ from authapp.domain.email.previous_addresses import remember
 from authapp.domain.failures import REASON_MAX_LENGTH
 from authapp.domain.mail import recipients
 from authapp.domain.mail.delivery import MailDelivery
-from authapp.domain.mail.kinds import MailKind, mail_kinds
+from authapp.domain.mail.kinds import MailDetails, MailKind, mail_kinds
 from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
 from authapp.models import OutgoingMail, User
 from clocks import Time
@@ -29,6 +29,7 @@ from mail_deliveries import (
     events,
     raising,
     row,
+    text_of,
     user_id,
 )
 
@@ -44,6 +45,25 @@ def test_a_fallback_that_needs_more_details_than_its_kind_is_refused_at_once() -
         MailKind(recipients.owner, fallback="recovery_code_used")
 
 
+@pytest.mark.parametrize("examples", [[{"number": 1}, {"total": 2}], [{}, {"number": 1}]])
+def test_a_kind_whose_examples_have_different_names_is_refused_at_once(examples: list[MailDetails]) -> None:
+    with pytest.raises(ValueError, match="must have the same names"):
+        MailKind(recipients.owner, examples=examples)
+
+
+def test_a_fallback_explains_the_details_of_its_mails_itself(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, example = a_user(app, "ada"), [{"remaining": 3}]
+    notice = MailKind(recipients.owner, examples=example, explain=lambda _: {"remaining": "the fallback's"})
+    monkeypatch.setitem(mail_kinds._values, "recovery_code_used", notice)
+    first = MailKind(lambda _: None, examples=example, fallback="recovery_code_used")
+    monkeypatch.setitem(mail_kinds._values, "untold", first)
+    add("untold", user_id=user.id, details={"remaining": 3})
+    assert deliver(delivery) == {"sent": 1}
+    assert "the fallback's of your codes are left" in text_of(transport.messages[0])
+
+
 # A warning about a key is for verified addresses alone (tests/domain/test_key_expiry.py).
 @pytest.mark.parametrize("kind", sorted(set(mail_kinds) - {"api_key_expiring"}))
 def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
@@ -55,8 +75,7 @@ def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
         stored.pending_email, stored.pending_email_until = "new@example.org", time.now + timedelta(days=9)
         remember(stored, "new@example.org", was_ever_verified=True)
     address = "new@example.org" if kind in {"change_email", "email_changed"} else user.email
-    details = dict.fromkeys(mail_kinds[kind].details, "1")
-    add(kind, user_id=user.id, address=address, details=details)
+    add(kind, user_id=user.id, address=address, details=mail_kinds[kind].examples[0])
     transport.on_open = raising(ServerUnavailable("away"))
     time.passes(mail_kinds[kind].max_age - timedelta(seconds=1))
     with pytest.raises(ServerUnavailable):

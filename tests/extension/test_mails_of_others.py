@@ -63,8 +63,8 @@ def templates(tmp_path: Path) -> Path:
 def theirs(templates: Path) -> Iterator[Path]:
     """What their module registers when it is imported."""
     token_purposes.register(PURPOSE, PurposeRule(timedelta(days=7)))
-    details = frozenset({"team"})
-    mail_kinds.register(KIND, MailKind(recipients.owner, PURPOSE, details=details, templates=templates))
+    kind = MailKind(recipients.owner, PURPOSE, examples=[{"team": "Engines"}], templates=templates)
+    mail_kinds.register(KIND, kind)
     yield templates
     mail_kinds.unregister(KIND)
     token_purposes.unregister(PURPOSE)

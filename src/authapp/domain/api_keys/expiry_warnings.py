@@ -34,9 +34,12 @@ def _recipient(mail: OutgoingMail) -> Recipient | None:
     return owner if owner is not None and owner.is_verified else None
 
 
-API_KEY_EXPIRING = mail_kinds.register(
-    "api_key_expiring", MailKind(_recipient, details=frozenset({"api_key_id", "prefix", "expires_at"}))
-)
+_EXAMPLE = {
+    "api_key_id": "019aa2b0-6f0e-7cc4-9f0a-3a9f1f6c2d11",
+    "prefix": "ak_0354KEEayIwGMZ",
+    "expires_at": "2026-12-04 09:48 UTC",
+}
+API_KEY_EXPIRING = mail_kinds.register("api_key_expiring", MailKind(_recipient, examples=[_EXAMPLE]))
 
 
 class ExpiryWarnings:

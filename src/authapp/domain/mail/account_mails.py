@@ -1,10 +1,10 @@
 """Mails that tell the owner of an account what happened to it, such as a new password."""
 
-from collections.abc import Mapping
 from uuid import UUID
 
 from authapp.context import RequestContext
 from authapp.domain.mail.counted_mails import CountedMails
+from authapp.domain.mail.kinds import MailDetails
 from authapp.domain.mail.outbox import Outbox
 
 
@@ -23,7 +23,7 @@ class AccountMails:
         address: str,
         verified: bool,
         context: RequestContext,
-        details: Mapping[str, str | int] | None = None,
+        details: MailDetails | None = None,
     ) -> None:
         """Store a mail of this kind to ``address``, about the account ``user_id``.
 

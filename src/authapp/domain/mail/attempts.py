@@ -151,7 +151,7 @@ class MailAttempts:
         self, mail: OutgoingMail, audited: _AuditedMail, recipient: Recipient, secrets: OneTimeSecrets | None
     ) -> _PreparedMail:
         address = envelope_address(recipient.address)
-        variables = self._messages.variables(mail, recipient, secrets)
+        variables = self._messages.variables(audited.kind, mail, recipient, secrets)
         message = self._messages.build(audited.kind, mail.id, address, mail.context.get("locale"), variables)
         return _PreparedMail(audited, message, address, secrets)
 

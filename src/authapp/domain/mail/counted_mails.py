@@ -4,7 +4,6 @@ The answer must not tell whether an account has the address, so nothing is looke
 and stores a mail to whom it may concern. When it is sent, the account is looked up, or the mail is dropped.
 """
 
-from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
 from secrets import randbelow
@@ -19,7 +18,7 @@ from authapp.config import RateLimit
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db
-from authapp.domain.mail.kinds import require_details
+from authapp.domain.mail.kinds import MailDetails, require_details
 from authapp.domain.mail.statements import mail_insert, mail_params
 from authapp.domain.rate_limits import charge_params, charge_statement
 from authapp.models import OutgoingMail
@@ -56,7 +55,7 @@ class CountedMails:
         context: RequestContext,
         *,
         user_id: UUID | None = None,
-        details: Mapping[str, str | int] | None = None,
+        details: MailDetails | None = None,
         delayed: bool = True,
     ) -> None:
         """Do the same within the open transaction, for a mail that belongs to a change.
@@ -76,7 +75,7 @@ class CountedMails:
         *,
         challenge_hash: bytes | None = None,
         user_id: UUID | None = None,
-        details: Mapping[str, str | int] | None = None,
+        details: MailDetails | None = None,
         delayed: bool = True,
     ) -> dict[str, Any]:
         details = dict(details or {})

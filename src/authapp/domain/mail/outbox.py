@@ -1,7 +1,7 @@
 """The outbox: a mail is stored in the transaction of the change that it reports, and sent afterwards by any node."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from secrets import randbelow
 from typing import Any
@@ -14,7 +14,7 @@ from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.failures import printable
 from authapp.domain.mail.ages import UNSENT_KEPT_FOR
-from authapp.domain.mail.kinds import require_details
+from authapp.domain.mail.kinds import MailDetails, require_details
 from authapp.domain.mail.mail_context import mail_context
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OutgoingMail
@@ -51,7 +51,7 @@ class Outbox:
         user_id: UUID | None,
         address: str | None,
         context: RequestContext,
-        details: Mapping[str, str | int] | None = None,
+        details: MailDetails | None = None,
     ) -> UUID:
         """Store a mail of this kind for a user or an address, and return its id.
 
