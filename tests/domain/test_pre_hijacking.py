@@ -129,7 +129,7 @@ def test_a_link_that_the_thief_asked_for_before_is_void_after(app: Flask, hijack
         services = Services.of(app)
         for token in old:
             with pytest.raises(OneTimeTokenInvalid):
-                services.email.verifications.reject(token, GUEST)
+                services.email.verifications.delete_unverified(token, GUEST)
 
 
 def test_an_account_of_which_an_address_was_verified_is_nobody_elses(app: Flask) -> None:

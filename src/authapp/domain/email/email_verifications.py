@@ -68,7 +68,7 @@ class EmailVerifications:
         with transaction():
             mark_verified(use_token(self._tokens, found), self._hooks, context)
 
-    def reject(self, token: str, context: RequestContext) -> None:
+    def delete_unverified(self, token: str, context: RequestContext) -> None:
         """Delete an account that was never verified, because the owner of its address did not register it.
 
         Raises ``OneTimeTokenInvalid``, also if an address of the account was verified, or if the account has a role: an

@@ -45,7 +45,7 @@ class PasswordResets:
         """
         self._counted_mails.store_and_commit(RESET_PASSWORD, checked_names(email=address)["email"], context)
 
-    def send(self, ref: UserRef, context: RequestContext) -> User:
+    def store(self, ref: UserRef, context: RequestContext) -> User:
         """Store a mail with a link to an account, and return the account.
 
         Raises ``ResourceNotFound`` or ``ServiceAccount``.
