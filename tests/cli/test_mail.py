@@ -60,7 +60,7 @@ def test_deliver_says_what_became_of_the_mails(app: Flask, monkeypatch: pytest.M
     add(app, "reset_password", "b@example.com")
     add_unknown(app, monkeypatch)
     said = succeeded(invoke(app, mail, "deliver"))
-    assert said == "1 sent, 1 postponed, 0 failed, 1 dropped, 0 reassigned.\n"
+    assert said == "1 sent, 1 postponed, 0 given_up, 1 dropped, 0 reassigned.\n"
     assert len(list(tmp_path.glob("*.eml"))) == 1
 
 
@@ -73,7 +73,7 @@ def test_the_queue_shows_no_address(app: Flask, monkeypatch: pytest.MonkeyPatch,
     assert text.startswith("1 waiting, the oldest for 300 s. 0 given up in the last day.\n")
     assert "There is no kind of mail 'odd'." in text
     shown = data(invoke(app, mail, "queue", "--json"))
-    assert (shown["waiting"], shown["oldest_seconds"], shown["failed_last_day"]) == (1, 300, 0)
+    assert (shown["waiting"], shown["oldest_seconds"], shown["given_up_last_day"]) == (1, 300, 0)
     assert shown["mails"][0]["kind"] == "odd"
     assert "example.com" not in text + str(shown)
     # Where somebody else sends, or nobody does any more.

@@ -69,6 +69,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.sessions.revocation.ended_sessions",
     "authapp.domain.rate_limits.charge_statement",
     "authapp.domain.mail.statements.mail_insert",
+    "authapp.domain.mail.statements.mail_batch_insert",
     # Nobody asks for these: a timer prunes, and a sender empties the outbox.
     "authapp.domain.pruning.Pruning.prune",
     "authapp.domain.pruning.Prunable.delete_rows",
@@ -76,10 +77,10 @@ WITHOUT_CONTEXT = {
     "authapp.domain.factors.reencryption.reencrypt",
     "authapp.domain.mail.outbox.Outbox.claim",
     "authapp.domain.mail.outbox.Outbox.extend_lease",
-    "authapp.domain.mail.outbox.Outbox.return_to_queue",
-    "authapp.domain.mail.outbox.Outbox.postpone_uncounted",
+    "authapp.domain.mail.outbox.Outbox.release",
+    "authapp.domain.mail.outbox.Outbox.defer",
     "authapp.domain.mail.outbox.Outbox.remove",
-    "authapp.domain.mail.outbox.Outbox.postpone_failed",
+    "authapp.domain.mail.outbox.Outbox.postpone",
     # Timers: the owners of keys that expire are warned, and the last uses of keys are stored.
     "authapp.domain.api_keys.expiry_warnings.store_due",
     "authapp.domain.api_keys.usage.store_last_uses",

@@ -169,7 +169,7 @@ def test_a_link_beyond_five_is_not_sent_and_voids_none_in_the_mailbox(
         add()
     assert deliver(delivery) == {"sent": 5}
     add()
-    assert deliver(delivery) == {"failed": 1}
+    assert deliver(delivery) == {"given_up": 1}
     assert (count(OutgoingMail), len(transport.messages)) == (0, 5)
     (event,) = events("mail.failed")
     assert event.details["reason"] == "As many links as an account may have are in its mailbox."

@@ -161,7 +161,7 @@ def test_the_delays_double_up_to_an_hour(outbox: Outbox, time: Time) -> None:
     for _ in range(60):
         assert claim(outbox) == [wanted]
         with transaction():
-            outbox.postpone_failed(mail(wanted), "the server did not answer")
+            outbox.postpone(mail(wanted), "the server did not answer")
         delay = mail(wanted).next_attempt_at - time.now
         delays.append(delay.total_seconds())
         time.passes(delay - timedelta(seconds=1))
@@ -183,9 +183,9 @@ def test_a_mail_that_another_sender_has_claimed_is_neither_given_back_nor_remove
     until = mail(wanted).claimed_until
     with transaction():
         assert not outbox.extend_lease(late, LEASE)
-        outbox.return_to_queue([late])
-        outbox.postpone_uncounted(late)
-        outbox.postpone_failed(late, "no")
+        outbox.release([late])
+        outbox.defer(late)
+        outbox.postpone(late, "no")
         outbox.remove(late)
     assert (mail(wanted).claimed_until, mail(wanted).last_error, mail(wanted).attempts) == (until, None, 2)
 
@@ -206,7 +206,7 @@ def test_a_renewed_claim_lasts_longer(outbox: Outbox, time: Time) -> None:
 def test_a_mail_that_is_given_back_is_due_at_once_and_its_attempt_does_not_count(outbox: Outbox) -> None:
     wanted = add(outbox)
     with transaction():
-        outbox.return_to_queue(outbox.claim(1, LEASE))
+        outbox.release(outbox.claim(1, LEASE))
     assert mail(wanted).attempts == 0
     assert claim(outbox) == [wanted]
 
@@ -218,11 +218,11 @@ def test_a_mail_that_is_deferred_is_due_after_the_others_and_its_attempt_does_no
     time.passes(timedelta(seconds=1))
     second = add(outbox)
     with transaction():
-        outbox.postpone_uncounted(outbox.claim(1, LEASE)[0])
+        outbox.defer(outbox.claim(1, LEASE)[0])
     assert mail(first).attempts == 0
     time.passes(DEFERRAL - timedelta(seconds=1))
     with transaction():
-        outbox.return_to_queue(outbox.claim(2, LEASE))
+        outbox.release(outbox.claim(2, LEASE))
     assert mail(first).claimed_until is None
     time.passes(timedelta(seconds=1))
     assert claim(outbox) == [second, first]
@@ -235,7 +235,7 @@ def test_a_mail_that_was_tried_as_often_as_can_be_counted_is_still_tried(outbox:
     for _ in range(2):
         assert claim(outbox) == [wanted]
         with transaction():
-            outbox.postpone_failed(mail(wanted), "no")
+            outbox.postpone(mail(wanted), "no")
         time.passes(timedelta(hours=2))
 
 
@@ -243,7 +243,7 @@ def test_a_postponed_mail_keeps_the_reason_in_short_and_is_nobodys(outbox: Outbo
     wanted = add(outbox)
     claim(outbox)
     with transaction():
-        outbox.postpone_failed(mail(wanted), "x" * 10_000)
+        outbox.postpone(mail(wanted), "x" * 10_000)
     assert mail(wanted).last_error == "x" * 500
     assert mail(wanted).claimed_until is None
 

@@ -81,7 +81,7 @@ def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
     with pytest.raises(ServerUnavailable):
         delivery.deliver(SENDER, limit=10)
     time.passes(timedelta(seconds=1))
-    assert deliver(delivery) == {"failed": 1}
+    assert deliver(delivery) == {"given_up": 1}
     (event,) = events("mail.failed")
     assert event.details == {"kind": kind, "user_id": str(user.id), "reason": "It could not be sent in time."}
 
@@ -94,7 +94,7 @@ def test_a_mail_that_is_too_old_says_why_it_could_not_be_sent(
     transport.on_send = raising(TemporaryFailure("The server answered 450."))
     assert deliver(delivery) == {"postponed": 1}
     time.passes(timedelta(minutes=10))
-    assert deliver(delivery) == {"failed": 1}
+    assert deliver(delivery) == {"given_up": 1}
     assert events("mail.failed")[0].details["reason"] == "It could not be sent in time. The server answered 450."
 
 
@@ -155,7 +155,7 @@ def test_one_poisoned_mail_among_a_hundred_holds_up_no_other(
     time.passes(timedelta(days=1) - timedelta(hours=1))
     assert deliver(delivery) == {"postponed": 1}
     time.passes(timedelta(hours=2))
-    assert deliver(delivery) == {"failed": 1}
+    assert deliver(delivery) == {"given_up": 1}
     (event,) = events("mail.failed")
     assert "The mail cannot be made: " in event.details["reason"]
 
@@ -196,10 +196,10 @@ def test_a_failure_whose_text_cannot_be_stored_holds_up_no_other_mail(
             raise failure("quota\0 \udcff\x1b[31m\nexceeded" + "." * REASON_MAX_LENGTH)
 
     transport.on_send = refuse_one
-    outcome = "failed" if failure is RecipientRefused else "postponed"
+    outcome = "given_up" if failure is RecipientRefused else "postponed"
     assert deliver(delivery) == {outcome: 1, "sent": 1}
     assert transport.ids == [good]
-    reason = events("mail.failed")[0].details["reason"] if outcome == "failed" else row(UUID(bad)).last_error
+    reason = events("mail.failed")[0].details["reason"] if outcome == "given_up" else row(UUID(bad)).last_error
     assert reason is not None
     assert reason.startswith("quota? ??[31m exceeded..")
     assert len(reason) == REASON_MAX_LENGTH

@@ -110,7 +110,7 @@ def test_mails_leave_by_it(app: Flask, acme: Acme) -> None:
 
 @pytest.mark.parametrize(
     ("failure", "outcome"),
-    [(RecipientRefused("No such mailbox."), {"failed": 1}), (TemporaryFailure("Busy."), {"postponed": 1})],
+    [(RecipientRefused("No such mailbox."), {"given_up": 1}), (TemporaryFailure("Busy."), {"postponed": 1})],
 )
 def test_how_it_fails_says_what_becomes_of_a_mail(
     app: Flask, acme: Acme, failure: Exception, outcome: dict[str, int]
@@ -126,7 +126,7 @@ def test_while_it_takes_no_mail_all_wait(app: Flask, acme: Acme) -> None:
     with pytest.raises(ServerUnavailable):
         deliver(app)
     with app.app_context():
-        assert read_queue().queued == 1
+        assert read_queue().waiting == 1
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ class MailOutcome(StrEnum):
 
     SENT = "sent"
     POSTPONED = "postponed"
-    FAILED = "failed"
-    """It was given up: the recipient was refused, it could not be sent in time, or its link could not be made."""
+    GIVEN_UP = "given_up"
+    """The recipient was refused, it could not be sent in time, or its link could not be made."""
     DROPPED = "dropped"
     """Nobody is to get it, because no account has the address, or the request is out of date."""
     REASSIGNED = "reassigned"
@@ -171,7 +171,7 @@ class MailAttempts:
             if is_open:
                 # If it is this mail at which the server stops, it must not be the first of every pass.
                 with transaction():
-                    self._outbox.postpone_uncounted(attempt.mail)
+                    self._outbox.defer(attempt.mail)
             raise
         except RecipientRefused as error:
             self._void(prepared)
@@ -216,11 +216,11 @@ class MailAttempts:
 
     def _postpone(self, attempt: _Attempt, audited: _AuditedMail, reason: str) -> MailOutcome:
         with transaction():
-            # It may be one that cannot be made, which is not looked at above.
+            # Its age was looked at when it was made, but this may be a mail that cannot be made.
             is_hopeless = clock.now() - attempt.mail.created_at >= GIVE_UP_AFTER
             if is_hopeless or _is_too_old(attempt.mail, audited.kind):
                 return self._give_up(attempt, audited, reason)
-            self._outbox.postpone_failed(attempt.mail, reason)
+            self._outbox.postpone(attempt.mail, reason)
         return MailOutcome.POSTPONED
 
     def _give_up(self, attempt: _Attempt, audited: _AuditedMail, reason: str) -> MailOutcome:
@@ -229,7 +229,7 @@ class MailAttempts:
         logger.warning("a mail of the kind %s was given up: %s", audited.kind, reason)
         self._outbox.remove(attempt.mail)
         audited.record(EventType.MAIL_FAILED, attempt.context, reason=reason)
-        return MailOutcome.FAILED
+        return MailOutcome.GIVEN_UP
 
 
 def _is_too_old(mail: OutgoingMail, kind: str) -> bool:

@@ -102,7 +102,7 @@ def _limited_key(kind: str, address: str) -> str:
 
 
 def _add(source: CTE) -> ReturningInsert[UUID]:
-    """Return the statement that stores a mail for each row of ``source``."""
+    """Return the statement that stores a mail if ``source`` has a row."""
     names = {
         "kind": "kind",
         "user_id": "user_id",

@@ -22,7 +22,7 @@ from authapp.security import identifiers
 
 FIRST_RETRY = timedelta(seconds=30)
 DEFERRAL = FIRST_RETRY
-"""How long a mail waits at which a delivery stopped, so that the next attempt begins with another."""
+"""How long the mail waits that stopped a delivery, so that the next one begins with another."""
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 MAX_JITTER_PERCENT = 20
@@ -112,21 +112,21 @@ class Outbox:
         mail.claimed_until = until
         return True
 
-    def return_to_queue(self, mails: Sequence[OutgoingMail]) -> None:
-        """Give mails back that were not tried. They are due at once, and their attempt does not count."""
+    def release(self, mails: Sequence[OutgoingMail]) -> None:
+        """End the claims on mails that were not tried. They are due at once, and their attempt does not count."""
         for mail in mails:
-            self._run(update(OutgoingMail).where(*_claimed(mail)).values(_GIVEN_BACK))
+            self._run(update(OutgoingMail).where(*_claimed(mail)).values(_RELEASED))
 
-    def postpone_uncounted(self, mail: OutgoingMail) -> None:
-        """Give a mail back that may be why a delivery stopped. Its attempt does not count, and others go first."""
-        values = {**_GIVEN_BACK, "next_attempt_at": clock.now() + DEFERRAL}
+    def defer(self, mail: OutgoingMail) -> None:
+        """Release a mail that may be why a delivery stopped. Its attempt does not count, and others go first."""
+        values = {**_RELEASED, "next_attempt_at": clock.now() + DEFERRAL}
         self._run(update(OutgoingMail).where(*_claimed(mail)).values(values))
 
     def remove(self, mail: OutgoingMail) -> None:
-        """Remove a mail that was sent or abandoned, unless the claim is over and another sender has it."""
+        """Remove a mail that was sent, dropped or given up, unless the claim is over and another sender has it."""
         self._run(delete(OutgoingMail).where(*_claimed(mail)))
 
-    def postpone_failed(self, mail: OutgoingMail, error: str) -> None:
+    def postpone(self, mail: OutgoingMail, error: str) -> None:
         """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
         delay = min(FIRST_RETRY * 2 ** min(mail.attempts - 1, _DOUBLINGS), MAX_RETRY_DELAY)
         delay *= 1 + randbelow(MAX_JITTER_PERCENT + 1) / 100
@@ -137,7 +137,7 @@ class Outbox:
         db.session.execute(statement.execution_options(synchronize_session=False))
 
 
-_GIVEN_BACK: dict[str, Any] = {"claimed_until": None, "attempts": func.greatest(OutgoingMail.attempts - 1, 0)}
+_RELEASED: dict[str, Any] = {"claimed_until": None, "attempts": func.greatest(OutgoingMail.attempts - 1, 0)}
 
 
 def _claimed(mail: OutgoingMail) -> tuple[ColumnElement[bool], ...]:
