@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from authapp.database.session import db, transaction
+from authapp.domain import one_time_tokens
 from authapp.domain.mail.attempts import MailAttempts, MailOutcome
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import MailKind, mail_kinds
@@ -25,7 +26,6 @@ from authapp.domain.mail.transports import (
     TemporaryFailure,
 )
 from authapp.domain.one_time_tokens import MAX_PER_MAIL, MAX_PER_PURPOSE
-from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OutgoingMail, User
 from clocks import Time
@@ -94,7 +94,7 @@ def test_undelivered_mails_void_no_link_in_the_mailbox(
         with transaction():
             db.session.execute(update(OutgoingMail).values(next_attempt_at=time.now))
     with transaction():
-        used = Services.of(app).one_time_tokens.use(token_in(transport.messages[0]), TokenPurpose.RESET_PASSWORD)
+        used = one_time_tokens.use(token_in(transport.messages[0]), TokenPurpose.RESET_PASSWORD)
     assert used is not None
 
 
@@ -268,7 +268,7 @@ def test_a_mail_that_was_sent_and_cannot_be_recorded_is_sent_once_and_its_link_w
     assert "was sent, and its events cannot be recorded" in caplog.text
     assert count(OutgoingMail) == 0
     with transaction():
-        used = Services.of(app).one_time_tokens.use(token_in(transport.messages[0]), TokenPurpose.RESET_PASSWORD)
+        used = one_time_tokens.use(token_in(transport.messages[0]), TokenPurpose.RESET_PASSWORD)
     assert used is not None
 
 

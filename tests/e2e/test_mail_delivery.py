@@ -21,7 +21,7 @@ from sqlalchemy.engine import Engine
 from authapp import create_app
 from authapp.context import RequestContext
 from authapp.database.session import transaction
-from authapp.domain.services import Services
+from authapp.domain.mail import outbox
 from conftest import dispose
 from databases import Databases
 from e2e.processes import ROOT, environment, flask, serving
@@ -52,7 +52,6 @@ class Post:
 
     def add(self, count: int = 1, kind: str = "password_changed") -> list[str]:
         with self.app.app_context(), transaction():
-            outbox = Services.of(self.app).mail.outbox
             about = {"user_id": self.user_id, "address": "ada@example.com", "context": CAUSE}
             ids = [outbox.add(kind, **about) for _ in range(count)]
         return [f"<{mail_id}@example.com>" for mail_id in ids]
@@ -257,7 +256,7 @@ def test_the_commands_say_what_is_wrong_with_the_server(post: Post) -> None:
     delivered = flask(post.variables, "mail", "deliver")
     assert (delivered.returncode, delivered.stderr) == (1, "Error: The connection failed: Connection refused.\n")
     queue = flask(post.variables, "mail", "queue")
-    assert queue.stdout.startswith("2 waiting, ")
+    assert queue.stdout.startswith("2 queued, ")
     doctor = flask(post.variables, "doctor")
     assert "fail  mail: The connection failed: Connection refused." in doctor.stdout
     with mail_host(post.certificates.context("mail.example.org"), port=post.port):

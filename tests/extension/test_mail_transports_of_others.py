@@ -24,6 +24,7 @@ from authapp import (
 )
 from authapp.cli.checks import mail as mail_checks
 from authapp.config import SettingsError
+from authapp.domain.mail import outbox
 from authapp.domain.mail.queue import read_queue
 from authapp.extension import load_settings
 from conftest import dispose
@@ -89,7 +90,7 @@ def app(databases: Databases, acme: Acme) -> Iterator[Flask]:
 def store_mail(app: Flask) -> None:
     user = testing.create_user(app, "ada")
     with app.app_context(), transaction():
-        Services.of(app).mail.outbox.add("reset_password", user_id=user.id, address=user.email, context=testing.GUEST)
+        outbox.add("reset_password", user_id=user.id, address=user.email, context=testing.GUEST)
 
 
 def deliver(app: Flask) -> dict[str, int]:
@@ -126,7 +127,7 @@ def test_while_it_takes_no_mail_all_wait(app: Flask, acme: Acme) -> None:
     with pytest.raises(ServerUnavailable):
         deliver(app)
     with app.app_context():
-        assert read_queue().waiting == 1
+        assert read_queue().queued == 1
 
 
 @pytest.mark.parametrize(

@@ -80,14 +80,14 @@ def queue(as_json: bool) -> None:
     state, mails = read_queue(), list_mails()
     if as_json:
         summary = {
-            "waiting": state.waiting,
+            "queued": state.queued,
             "oldest_seconds": state.oldest_seconds,
             "given_up_last_day": state.given_up,
         }
         print_json(summary | {"mails": [_as_json(each._asdict()) for each in mails]})
         return
     click.echo(
-        f"{state.waiting} waiting, the oldest for {state.oldest_seconds} s. {state.given_up} given up in the last day."
+        f"{state.queued} queued, the oldest for {state.oldest_seconds} s. {state.given_up} given up in the last day."
     )
     for each in mails:
         due = clock.rfc3339(each.next_attempt_at)

@@ -26,7 +26,6 @@ from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
 from authapp.domain.imports.imports import Imports
 from authapp.domain.mail.services import MailServices
-from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.login import PasswordLogin
 from authapp.domain.passwords.policy import PasswordPolicy
@@ -88,7 +87,6 @@ class Services:
     roles: Roles
     audit: AuditTrail
     rate_limits: RateLimits
-    one_time_tokens: OneTimeTokens
     mail: MailServices
     email: EmailServices
     providers: ProviderServices
@@ -121,7 +119,7 @@ class Services:
         api_keys = ApiKeys(pages, api_key_verifier, actor_policy)
         accounts = Accounts(verifier, policy, hooks, actor_policy, registration_open=settings.registration == "open")
         factors = FactorServices.build(core, sessions)
-        mail = MailServices.build(settings, fast_path, core.one_time_tokens)
+        mail = MailServices.build(settings, fast_path)
         parts = parts_of(PartTools(settings=settings, encryption_keys=encryption_keys))
         return cls(
             settings=settings,
@@ -158,7 +156,6 @@ class Services:
             roles=Roles(pages, actor_policy.require_recent),
             audit=trail,
             rate_limits=rate_limits,
-            one_time_tokens=core.one_time_tokens,
             mail=mail,
             email=EmailServices.build(core, mail, accounts, sessions),
             providers=ProviderServices.build(core, accounts, sessions, factors.changes),

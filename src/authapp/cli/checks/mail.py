@@ -72,10 +72,8 @@ def templates(services: Services) -> list[CheckResult]:
 def queue(services: Services) -> list[CheckResult]:
     """Check that mails do not wait, and that none was given up."""
     state = read_queue()
-    sentence = (
-        f"{state.waiting} waiting, the oldest for {state.oldest_seconds} s; {state.given_up} given up in 24 hours."
-    )
-    if services.mail.delivery is None and not state.waiting:
+    sentence = f"{state.queued} queued, the oldest for {state.oldest_seconds} s; {state.given_up} given up in 24 hours."
+    if services.mail.delivery is None and not state.queued:
         return []
     if state.oldest_seconds > LATE_SECONDS:
         advice = "Set AUTHAPP_MAIL_URL, or nobody sends them."

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain import audit, hooks
+from authapp.domain import audit, hooks, one_time_tokens
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
 from authapp.domain.email.address_proofs import void_credentials
@@ -17,7 +17,7 @@ from authapp.domain.email.kinds import EMAIL_CHANGED_NOTICE
 from authapp.domain.email.previous_addresses import Restored
 from authapp.domain.hooks import Hooks
 from authapp.domain.mail.account_mails import AccountMails
-from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
+from authapp.domain.one_time_tokens import FoundToken
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import delete_account, lock_account, unique_names
@@ -31,8 +31,7 @@ class AddressUndo:
 
     purpose = TokenPurpose.UNDO_EMAIL
 
-    def __init__(self, tokens: OneTimeTokens, account_mails: AccountMails, hooks: Hooks) -> None:
-        self._tokens = tokens
+    def __init__(self, account_mails: AccountMails, hooks: Hooks) -> None:
         self._account_mails = account_mails
         self._hooks = hooks
 
@@ -50,7 +49,7 @@ class AddressUndo:
         """
         with unique_names(), transaction():
             locked = _lock_with_holder(found)
-            if self._tokens.use_found(found) is None:
+            if one_time_tokens.use_found(found) is None:
                 raise OneTimeTokenInvalid
             user = lock_account(found.user_id)
             restored = previous_addresses.restore(user, found.address_key)
@@ -90,7 +89,7 @@ class AddressUndo:
         """
         if not restored.was_ever_verified:
             return None
-        if self._tokens.is_live(user.id, TokenPurpose.UNDO_FACTORS, email_key(restored.email)):
+        if one_time_tokens.is_live(user.id, TokenPurpose.UNDO_FACTORS, email_key(restored.email)):
             return min(restored.replaced_at, clock.now() - UNDO_WINDOW)
         return restored.replaced_at
 

@@ -12,13 +12,12 @@ from authapp import clock, metrics, tracing
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, transaction
+from authapp.domain.mail import outbox
 from authapp.domain.mail.attempts import MailAttempts, MailOutcome
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.mail_context import sender_context
 from authapp.domain.mail.messages import MailMessages, envelope_address
-from authapp.domain.mail.outbox import Outbox
 from authapp.domain.mail.transports import ServerUnavailable, Transport, TransportFactory
-from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.models import OutgoingMail
 from authapp.models.user import checked_email
 
@@ -34,19 +33,16 @@ class MailDelivery:
 
     def __init__(
         self,
-        outbox: Outbox,
-        tokens: OneTimeTokens,
         messages: MailMessages,
         transports: TransportFactory,
         fast_path: FastPath,
         *,
         timeout: float,
     ) -> None:
-        """Take where the mails are, how they are made and sent, and how many seconds the mail server has for one."""
-        self._outbox, self._fast_path = outbox, fast_path
-        self.messages, self.transports = messages, transports
+        """Take how mails are made and sent, and how many seconds the mail server has for one."""
+        self.messages, self.transports, self._fast_path = messages, transports, fast_path
         self._lease = timedelta(seconds=2 * timeout) + LEASE_MARGIN
-        self._attempts = MailAttempts(outbox, tokens, messages, self._lease)
+        self._attempts = MailAttempts(messages, self._lease)
 
     def check_server(self) -> None:
         """Connect to the mail server and log in, and send nothing. Raises ``ServerUnavailable``."""
@@ -101,7 +97,7 @@ class MailDelivery:
 
     def _claim(self, count: int) -> Sequence[OutgoingMail]:
         with transaction():
-            mails = self._outbox.claim(count, self._lease)
+            mails = outbox.claim(count, self._lease)
         # A rollback for one mail would otherwise expire the others, and reading them would ask the database again.
         db.session.expunge_all()
         return mails
@@ -146,11 +142,11 @@ class MailDelivery:
         with suppress(SQLAlchemyError):
             self._release(others)
         with suppress(SQLAlchemyError), transaction():
-            self._outbox.defer(mail)
+            outbox.defer(mail)
 
     def _release(self, mails: Sequence[OutgoingMail]) -> None:
         with transaction():
-            self._outbox.release(mails)
+            outbox.release(mails)
 
 
 _DUE = PreparedStatement(

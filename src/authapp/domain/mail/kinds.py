@@ -42,7 +42,7 @@ class MailKind:
     that is recorded when the mail has been sent: its request could not record one, because it did not know the account.
     ``fallback`` is the kind that is sent if nobody is to get this one, or no token can be issued. A mail older than
     ``max_age`` is given up rather than sent; whatever it says, pruning removes mails that have been due for a week.
-    ``examples`` are details as ``Outbox.add`` is given them: each has all the names that a mail of this kind needs, and
+    ``examples`` are details as ``outbox.add`` is given them: each has all the names that a mail of this kind needs, and
     ``flask doctor`` renders the templates with each. ``explain`` returns what the templates get for the details of a
     mail, and is called when it is made. ``templates`` is the folder of its templates, unless ``AUTHAPP_MAIL_TEMPLATES``
     has others.

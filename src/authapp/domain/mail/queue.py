@@ -19,7 +19,7 @@ MAX_LISTED = 100
 class MailQueue:
     """How many mails wait, since when the longest, and how many were given up in the last 24 hours."""
 
-    waiting: int
+    queued: int
     oldest_at: datetime | None
     given_up: int
 
@@ -35,8 +35,8 @@ def read_queue() -> MailQueue:
         AuditEvent.type == EventType.MAIL_FAILED, AuditEvent.occurred_at > clock.now() - timedelta(days=1)
     )
     statement = select(func.count(), func.min(OutgoingMail.created_at), given_up.scalar_subquery())
-    waiting, oldest_at, given_up_lately = db.session.execute(statement).one()
-    return MailQueue(waiting, oldest_at, given_up_lately)
+    queued, oldest_at, given_up_lately = db.session.execute(statement).one()
+    return MailQueue(queued, oldest_at, given_up_lately)
 
 
 def list_mails() -> Sequence[Row[Any]]:

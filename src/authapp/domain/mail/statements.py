@@ -20,18 +20,18 @@ def mail_insert(source: CTE, values: Mapping[str, Any]) -> Insert:
     ``values`` maps columns of the mail to values. The id and what the mail knows of its request are bind parameters,
     whose values ``mail_params`` returns.
     """
-    own = {
+    identity = {
         "id": bindparam("mail_id", type_=OutgoingMail.id.type),
         "context": bindparam("mail_context", type_=OutgoingMail.context.type),
     }
     # If the statement is run again because its connection had died, it must not store the mail twice.
-    return _insert(source, {**own, **values}).on_conflict_do_nothing()
+    return _insert(source, {**identity, **values}).on_conflict_do_nothing()
 
 
 def mail_batch_insert(source: CTE, values: Mapping[str, Any]) -> Insert:
     """Return an INSERT of a mail for each row of ``source``. No request caused these mails, so they know of none."""
-    own = {"id": func.gen_random_uuid(), "context": literal({}, OutgoingMail.context.type)}
-    return _insert(source, {**own, **values})
+    identity = {"id": func.gen_random_uuid(), "context": literal({}, OutgoingMail.context.type)}
+    return _insert(source, {**identity, **values})
 
 
 def _insert(source: CTE, values: Mapping[str, Any]) -> Insert:
