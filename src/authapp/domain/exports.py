@@ -16,6 +16,7 @@ from authapp.domain.account_parts import AccountPart
 from authapp.domain.api_keys.api_keys import ApiKeys
 from authapp.domain.audit import EventType
 from authapp.domain.audit.trail import AuditTrail
+from authapp.domain.email.previous_addresses import restorable
 from authapp.domain.pages import Page
 from authapp.domain.rate_limits import RateLimits
 from authapp.domain.sessions.sessions import Sessions
@@ -111,7 +112,7 @@ class Exports:
             user,
             [
                 PreviousEmail(each["email"], *(datetime.fromisoformat(each[name]) for name in ("since", "until")))
-                for each in user.previous_emails or ()
+                for each in restorable(user)
             ],
             self._sessions.list_live(user_id, MAX_ITEMS),
             self._api_keys.page(user_id, MAX_ITEMS),
