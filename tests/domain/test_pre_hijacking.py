@@ -156,7 +156,7 @@ def test_a_click_of_the_owner_takes_nothing_over(app: Flask, hijacked: User) -> 
 
 
 def move_away(app: Flask, user: User) -> str:
-    """Change the address to that of the thief, who confirms it, and return the undo link of the address before."""
+    """Change the address to that of the thief, who confirms it, and return the undo link of the previous address."""
     services, before = Services.of(app), user.address
     with app.app_context():
         services.email.address_changes.request(user.id, "thief@example.com", PASSWORD, GUEST)

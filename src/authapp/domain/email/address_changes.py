@@ -96,7 +96,7 @@ class AddressChanges:
         audit.record(EventType.EMAIL_CHANGE_WITHDRAWN, context=context, subject_id=user.id)
 
     def confirm(self, found: FoundToken, password: str | None, context: RequestContext) -> None:
-        """Give an account the address that its owner asked for, and tell the address before, with a link to undo it.
+        """Give an account the address that its owner asked for, and tell the previous one, with a link to undo it.
 
         The link is not enough: a thief can ask for the address of somebody else, whose click would bind it to an
         account that the thief can take back. The principal has to be the account's, or ``password`` its. The sessions

@@ -75,8 +75,8 @@ def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
 def void_credentials(user: User, hooks: Hooks, context: RequestContext, *, since: datetime | None) -> None:
     """Void what somebody else may have added to a locked account since then, and with ``None`` all that they left.
 
-    The password is not among it: the caller voids it or sets another one, unless its owner has it. With ``None``, no
-    address of before can be restored either, because they may be those of whoever registered the account.
+    The password is not among it: the caller voids it or sets another one, unless its owner has it. With ``None``,
+    previous addresses cannot be restored either, because they may be those of whoever registered the account.
     """
     if since is None:
         user.previous_emails = None

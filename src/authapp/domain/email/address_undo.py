@@ -1,4 +1,4 @@
-"""Undoing a change of address, with the link in the mail that told the address before."""
+"""Undoing a change of address, with the link in the mail to the previous address."""
 
 from datetime import datetime
 from uuid import UUID
@@ -27,7 +27,7 @@ from authapp.models.user import email_key
 
 
 class AddressUndo:
-    """The use case of undoing a change of address: the account goes back to who had it, as they were robbed of it."""
+    """The use case of undoing a change of address: the account goes back to whoever reads its previous address."""
 
     purpose = TokenPurpose.UNDO_EMAIL
 
@@ -38,12 +38,12 @@ class AddressUndo:
     def confirm(self, found: FoundToken, _password: str | None, context: RequestContext) -> None:
         """Restore the address that the token was sent to, end every session, and void the password.
 
-        The token is enough: who needs it was robbed of the account, and does not know its password.
+        The token is enough: whoever was robbed of the account does not know its password.
 
         ``Notices`` stores the mail with a link to choose another password. Links to later addresses are void. Another
         account that has taken the address meanwhile is deleted, if none of its addresses was ever verified and it has
-        no role. If no address of this account was verified before the change, its reader takes it over as with a reset:
-        no credential stays, and no other account is deleted.
+        no role. If no address of this account was verified before the change, the reader of the link takes it over as
+        with a reset: no credential stays, and no other account is deleted.
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled, or ``EmailTaken``. The token then stays.
         """
@@ -69,7 +69,7 @@ class AddressUndo:
         void_credentials(user, self._hooks, context, since=self._added_since(user, restored))
         # The link was sent to this address.
         user.set_verified(user.updated_at)
-        # The mailbox before may have been left or leaked: who loses the account hears of it.
+        # Somebody else may read the restored mailbox, and undo what the owner did: tell the address that is replaced.
         self._account_mails.store(
             EMAIL_CHANGED_NOTICE, user_id=user.id, address=replaced, verified=was_verified, context=context
         )
@@ -107,10 +107,11 @@ def _make_way(user: User, restored: Restored, locked: set[UUID], context: Reques
     holder = db.session.scalars(taken.execution_options(populate_existing=True)).one_or_none()
     if holder is None:
         return None
-    # Whoever reads the address has the link; the holder has only typed it. If that is all the account to restore did
-    # before, the holder may be the account that the reader has made: they choose, by a reset of it. An account with a
-    # role was given it by an administrator, who is to decide. One that has come since the locks were taken is left to
-    # the next attempt.
+    # The link proves the address for ``user``; the holder has only typed it, and makes way. But:
+    # - If ``user`` had only typed it too, the holder may be the reader's own account, which a reset gives them.
+    # - A holder with a verified address belongs to somebody.
+    # - An administrator gave the holder its role, and is to decide.
+    # - A holder that came after the locks were taken is not locked: the next attempt finds it.
     if not restored.was_ever_verified or holder.was_ever_verified or holder.roles or holder.id not in locked:
         raise EmailTaken
     delete_account(holder, context)

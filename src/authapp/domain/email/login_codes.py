@@ -16,8 +16,8 @@ from authapp.security.one_time_codes import code_hash
 MAX_GUESSES = 5
 """How many codes may be tried for one challenge.
 
-The code has eight digits. Five guesses are right once in 20,000,000 challenges. Who asks for many challenges is
-stopped by the count of failures per account: ``LOGIN_CODE`` in ``domain/throttle_scopes.py``.
+The code has eight digits. Five guesses are right once in 20,000,000 challenges. Whoever asks for many challenges
+is stopped by the count of failures per account: ``LOGIN_CODE`` in ``domain/throttle_scopes.py``.
 """
 
 

@@ -212,7 +212,7 @@ class MailAttempts:
 
     def _postpone(self, attempt: _Attempt, audited: _AuditedMail, reason: str) -> MailOutcome:
         with transaction():
-            # Its age was looked at when it was made, but this may be a mail that cannot be made.
+            # ``_make`` has looked at the age of its kind, unless it failed before that.
             is_hopeless = clock.now() - attempt.mail.created_at >= GIVE_UP_AFTER
             if is_hopeless or _is_too_old(attempt.mail, audited.kind):
                 return self._give_up(attempt, audited, reason)

@@ -62,7 +62,7 @@ class CountedMails:
 
         It counts as a request of a guest does, because the address may be that of somebody else. ``user_id`` is the
         account that the mail is about, if that is not the one that has the address. ``details`` are as for
-        ``outbox.add``. A mail need not be ``delayed`` whose sending tells nobody whether an account exists.
+        ``outbox.add``. It need not be ``delayed`` if sending it tells nobody whether an account exists.
         """
         values = self._parameters(kind, address, context, user_id=user_id, details=details, delayed=delayed)
         db.session.connection().execute(self._statement, values)

@@ -28,7 +28,7 @@ from authapp.security import identifiers
 
 FIRST_RETRY = timedelta(seconds=30)
 DEFERRAL = FIRST_RETRY
-"""How long the mail waits that stopped a delivery, so that the next one begins with another."""
+"""How long a mail that stopped a delivery waits, so that the next one begins with another."""
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 MAX_JITTER_PERCENT = 20
