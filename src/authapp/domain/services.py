@@ -15,7 +15,6 @@ from authapp.domain.api_keys.last_seen_keys import LastSeenKeys
 from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.core_services import CoreServices, HasAppContext
-from authapp.domain.email.kinds import NEW_LOGIN
 from authapp.domain.email.services import EmailServices
 from authapp.domain.exports import Exports
 from authapp.domain.factors.enrolled import factors_of
@@ -38,6 +37,7 @@ from authapp.domain.rate_limits import RateLimits
 from authapp.domain.roles.roles import Roles
 from authapp.domain.sessions.introspection import Introspection
 from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.sessions.start import NEW_LOGIN
 from authapp.domain.sessions.step_ups import StepUps
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration

@@ -78,14 +78,14 @@ class AddressUndo:
         return ended
 
     def _added_since(self, user: User, restored: Restored) -> datetime | None:
-        """Return from when on added credentials go: since the change, as with the link about a new factor, or all.
+        """Return since when added credentials go, or ``None`` for all of them.
 
-        A thief may have added credentials since. Those from before are the owner's: a mailbox that somebody has left
-        must not be a way past them. But where no address had been verified, a thief may have registered that of
-        somebody else, and may be the one who changed it: then nothing is the owner's.
-
-        A thief may have added a factor before the change. If the restored address has a live link that removes what was
-        added lately, this link does the same: its reader has both.
+        - A thief may have added some since the change. Those from before are the owner's, and stay: whoever reads a
+          mailbox that the owner has left must not get past them.
+        - If the restored address has a live link that removes factors, its reader can remove older ones as well: a
+          thief may have added them before the change.
+        - If no address had been verified, a thief may have registered the address of somebody else, and may have
+          changed it: then nothing is the owner's.
         """
         if not restored.was_ever_verified:
             return None

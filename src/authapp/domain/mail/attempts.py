@@ -168,7 +168,7 @@ class MailAttempts:
         except ServerUnavailable:
             one_time_secrets.void(prepared.secrets)
             if is_open:
-                # If it is this mail at which the server stops, it must not be the first of every pass.
+                # The server may stop at this mail every time: the next pass must not begin with it.
                 with transaction():
                     outbox.defer(attempt.mail)
             raise
