@@ -1,7 +1,6 @@
 """An account, ada, and the mails to it that are stored: fixtures and helpers for the tests of what they are about."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +9,9 @@ from flask import Flask
 from sqlalchemy import select
 
 from authapp.database.session import db, transaction
+from authapp.domain import one_time_tokens
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.services import Services
-from authapp.domain.token_purposes import token_purposes
 from authapp.models import AuditEvent, OutgoingMail, User
 from authapp.models.role import ADMIN
 from factories import GUEST, PASSWORD, Api, a_user
@@ -50,11 +49,10 @@ class AccountMailbox:
             purpose = mail_kinds[kind].purpose
             if recipient is None or purpose is None:
                 return None
-            return self._services.one_time_tokens.issue(
+            return one_time_tokens.issue(
                 recipient.user.id,
                 purpose,
                 sent_to=recipient.address,
-                lifetime=token_purposes[purpose].lifetime,
             )
 
 
@@ -99,8 +97,8 @@ def events(user_id: UUID) -> list[str]:
 
 def issue(services: Services, user: User, purpose: str) -> str:
     with transaction():
-        return services.one_time_tokens.issue(user.id, purpose, sent_to=user.email, lifetime=timedelta(hours=1))
+        return one_time_tokens.issue(user.id, purpose, sent_to=user.email)
 
 
 def is_good(services: Services, token: str, purpose: str) -> bool:
-    return services.one_time_tokens.find(token, purpose) is not None
+    return one_time_tokens.find(token, purpose) is not None

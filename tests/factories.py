@@ -14,10 +14,11 @@ from werkzeug.test import TestResponse
 
 from authapp.context import OPERATOR, RequestContext
 from authapp.database.session import db, transaction
+from authapp.domain import one_time_tokens
 from authapp.domain.api_keys.api_keys import ApiKeyRequest
 from authapp.domain.services import Services
 from authapp.domain.sessions.token_pairs import TokenPair
-from authapp.domain.token_purposes import TokenPurpose, token_purposes
+from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import ApiKey, AuditEvent, OutgoingMail, User
 from authapp.security import api_keys
 
@@ -44,8 +45,7 @@ def a_session(app: Flask, user: User, password: str = PASSWORD) -> TokenPair:
 def a_token(app: Flask, user: User, purpose: str = TokenPurpose.RESET_PASSWORD, **changes: Any) -> str:
     """Issue a one-time token, as the sender of a mail does."""
     with app.app_context(), transaction():
-        values = {"sent_to": user.email, "lifetime": token_purposes[purpose].lifetime, **changes}
-        return Services.of(app).one_time_tokens.issue(user.id, purpose, **values)
+        return one_time_tokens.issue(user.id, purpose, **{"sent_to": user.email, **changes})
 
 
 def mails(app: Flask) -> list[tuple[str, str | None, UUID | None]]:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from authapp.config import MailServer
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
+from authapp.domain.mail import outbox
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, OneTimeToken, OutgoingMail, User
@@ -73,7 +74,7 @@ def delivery(
 def add(kind: str = "reset_password", **changes: Any) -> UUID:
     values = {"address": "ada@example.com", "user_id": None, **changes}
     with transaction():
-        mail_id = Services.of(current()).mail.outbox.add(kind, context=CAUSE, **values)
+        mail_id = outbox.add(kind, context=CAUSE, **values)
     db.session.expunge_all()
     return mail_id
 

@@ -26,7 +26,7 @@ SENDER = Address("Accounts", addr_spec="no-reply@example.com")
 
 def a_mail(kind: str = "reset_password", **context: Any) -> OutgoingMail:
     values = {"request_id": "r-1", "ip_address": "192.0.2.7", "device": "Firefox on Linux", "locale": None, **context}
-    details = dict.fromkeys(mail_kinds[kind].details if kind in mail_kinds else (), "1")
+    details = dict(mail_kinds[kind].examples[0]) if kind in mail_kinds else {}
     mail_id = identifiers.time_ordered()
     return OutgoingMail(id=mail_id, kind=kind, context=values, details=details, created_at=clock.now())
 
@@ -51,7 +51,7 @@ def render(
     mail, recipient, made_with = mail or a_mail(), recipient or a_recipient(), made_with or messages()
     purpose = mail_kinds[mail.kind].purpose
     secrets = OneTimeSecrets(purpose, TOKEN, code) if purpose else None
-    variables = made_with.variables(mail, recipient, secrets)
+    variables = made_with.variables(mail.kind, mail, recipient, secrets)
     address = envelope_address(recipient.address)
     built = made_with.build(mail.kind, mail.id, address, mail.context["locale"], variables)
     read = message_from_bytes(built.as_bytes(policy=ASCII_POLICY), policy=policy.SMTP)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from authapp.database.session import transaction as transaction
     from authapp.domain import audit as audit
     from authapp.domain import hooks as hooks
+    from authapp.domain import one_time_tokens as one_time_tokens
     from authapp.domain.account_parts import AccountPart as AccountPart
     from authapp.domain.account_parts import PartTools as PartTools
     from authapp.domain.account_parts import account_parts as account_parts
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from authapp.domain.factors.stored_keys import encrypted_tables as encrypted_tables
     from authapp.domain.imports.formats import ImportFormat as ImportFormat
     from authapp.domain.imports.formats import import_formats as import_formats
+    from authapp.domain.mail import outbox as outbox
     from authapp.domain.mail import recipients as recipients
     from authapp.domain.mail.kinds import MailKind as MailKind
     from authapp.domain.mail.kinds import Recipient as Recipient
@@ -114,7 +116,7 @@ _MODULES = {
     "authapp.config": ["MailServer", "ProviderSettings", "RateLimit", "Settings", "SettingsError", "rate_limits"],
     "authapp.context": ["OPERATOR", "Principal", "RequestContext"],
     "authapp.database.session": ["db", "transaction"],
-    "authapp.domain": ["audit", "hooks"],
+    "authapp.domain": ["audit", "hooks", "one_time_tokens"],
     "authapp.domain.account_parts": ["AccountPart", "PartTools", "account_parts"],
     "authapp.domain.audit": ["event_types"],
     "authapp.domain.database_metrics": ["database_metrics"],
@@ -134,7 +136,7 @@ _MODULES = {
     ],
     "authapp.domain.factors.stored_keys": ["EncryptedTable", "encrypted_tables"],
     "authapp.domain.imports.formats": ["ImportFormat", "import_formats"],
-    "authapp.domain.mail": ["recipients"],
+    "authapp.domain.mail": ["outbox", "recipients"],
     "authapp.domain.mail.kinds": ["MailKind", "Recipient", "mail_kinds"],
     "authapp.domain.mail.transports": [
         "RecipientRefused",

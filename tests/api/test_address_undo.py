@@ -1,4 +1,4 @@
-"""Undoing a change of address, with the link in the mail to the one before."""
+"""Undoing a change of address, with the link in the mail to the previous address."""
 
 from collections.abc import Callable
 from uuid import UUID

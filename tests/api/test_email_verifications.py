@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain import hooks
+from authapp.domain import hooks, one_time_tokens
 from authapp.domain.email.link_confirmations import LinkConfirmations
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
@@ -123,8 +123,8 @@ def test_a_token_in_the_header_is_no_obstacle_whatever_it_is(app: Flask, api: Ap
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_every_token_that_is_not_good_gets_one_answer(app: Flask, api: Api, time: Time, method: str) -> None:
     user, disabled, moved = a_user(app), a_user(app), a_user(app)
-    expired = link(app, user, lifetime=timedelta(hours=1))
-    time.passes(timedelta(hours=1))
+    expired = link(app, user)
+    time.passes(timedelta(days=1))
     tokens = {"garbage": "x", "empty": "", "unknown": "A" * 64, "expired": expired}
     tokens |= {purpose: a_token(app, user, purpose) for purpose in set(token_purposes) - ROUTES[method, PATH]}
     tokens |= {"disabled": link(app, disabled), "moved": link(app, moved, sent_to="old@example.com")}
@@ -164,21 +164,21 @@ def test_a_token_of_one_purpose_opens_no_route_of_another(
     else:
         problem(response, 400, "one_time_token_invalid")
         with app.app_context(), transaction():
-            assert Services.of(app).one_time_tokens.use(body["token"], purpose) is not None
+            assert one_time_tokens.use(body["token"], purpose) is not None
 
 
 def test_each_purpose_is_confirmed_by_the_use_case_that_was_added_for_it(app: Flask) -> None:
     user, use_case = a_user(app), Recording(TokenPurpose.UNDO_EMAIL)
     token = a_token(app, user, use_case.purpose)
     with app.app_context():
-        LinkConfirmations(Services.of(app).one_time_tokens, use_case).confirm(token, "secret", OPERATOR)
-        found = Services.of(app).one_time_tokens.find(token, use_case.purpose)
+        LinkConfirmations(use_case).confirm(token, "secret", OPERATOR)
+        found = one_time_tokens.find(token, use_case.purpose)
     assert use_case.confirmed == [(found, "secret", OPERATOR)]
     assert found is not None
 
 
 def test_a_purpose_has_one_use_case_and_is_registered(app: Flask) -> None:
-    confirmations = LinkConfirmations(Services.of(app).one_time_tokens, Recording(TokenPurpose.UNDO_EMAIL))
+    confirmations = LinkConfirmations(Recording(TokenPurpose.UNDO_EMAIL))
     for purpose in (TokenPurpose.UNDO_EMAIL, TokenPurpose.RESET_PASSWORD, TokenPurpose.LOGIN):
         with pytest.raises(ValueError, match="confirmed by another use case"):
             confirmations.add(Recording(purpose))

@@ -1,9 +1,12 @@
 """GET /users/me/export."""
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 from sqlalchemy import update
 
+from authapp import clock
 from authapp.config import RateLimit
 from authapp.database.session import db, transaction
 from authapp.domain import exports
@@ -41,17 +44,22 @@ def test_an_export_has_the_account_its_factors_sessions_and_events(
     assert [event.actor_id for event in events_of(app, user, "user.exported")] == [user.id]
 
 
-def test_an_export_has_the_addresses_that_can_be_restored(app: Flask, api: Api, user: User, token: str) -> None:
-    times = {"since": "2026-11-01T10:00:00+00:00", "until": "2026-11-29T10:00:00+00:00"}
-    entry = {"email": "before@example.org", **times, "was_ever_verified": True}
+def test_an_export_has_the_addresses_that_can_be_restored(
+    app: Flask, api: Api, user: User, token: str, time: Time
+) -> None:
+    since, until = "2026-11-01T10:00:00+00:00", time.now + timedelta(days=2)
+    entries = [
+        {"email": email, "since": since, "until": end.isoformat(), "was_ever_verified": True}
+        for email, end in (("too.late@example.org", time.now), ("before@example.org", until))
+    ]
     with app.app_context(), transaction():
-        db.session.execute(update(User).where(User.id == user.id).values(previous_emails=[entry]))
+        db.session.execute(update(User).where(User.id == user.id).values(previous_emails=entries))
 
     assert api.get("/users/me/export", token).get_json()["previous_emails"] == [
         {
             "email": "before@example.org",
             "replaced_at": "2026-11-01T10:00:00.000Z",
-            "restorable_until": "2026-11-29T10:00:00.000Z",
+            "restorable_until": clock.rfc3339(until),
         }
     ]
 

@@ -1,7 +1,6 @@
 """Logging in with a link or a code in a mail."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from sqlalchemy import select
 from authapp import hooks
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
+from authapp.domain import one_time_tokens
 from authapp.domain.email.login_codes import MAX_GUESSES
 from authapp.domain.email.login_links import LoginChallenge
 from authapp.domain.services import Services
@@ -54,11 +54,10 @@ def send(services: Services, user: User, code: str = CODE) -> str:
     newest = select(OutgoingMail).where(OutgoingMail.kind == "login_link").order_by(OutgoingMail.id.desc())
     stored = db.session.scalars(newest.limit(1)).one()
     with transaction():
-        return services.one_time_tokens.issue(
+        return one_time_tokens.issue(
             user.id,
             TokenPurpose.LOGIN,
             sent_to=user.email,
-            lifetime=token_purposes[TokenPurpose.LOGIN].lifetime,
             challenge_hash=stored.challenge_hash,
             code_hash=stored.challenge_hash and code_hash(stored.challenge_hash, code),
         )
@@ -228,7 +227,7 @@ def test_a_mail_that_was_sent_twice_has_two_codes_and_each_guess_counts_for_both
 def test_a_code_of_nothing_matches_nothing(api: Api, user: User, services: Services) -> None:
     challenge = ask(api)
     with transaction():
-        services.one_time_tokens.issue(user.id, TokenPurpose.LOGIN, sent_to=user.email, lifetime=timedelta(minutes=10))
+        one_time_tokens.issue(user.id, TokenPurpose.LOGIN, sent_to=user.email)
     for code in ("", " ", "0"):
         refused(api, challenge, code=code)
 
@@ -255,11 +254,10 @@ def test_a_token_of_another_purpose_is_no_login(api: Api, user: User, services: 
     stored = db.session.scalars(select(OneTimeToken)).one()
     for purpose in set(token_purposes) - {TokenPurpose.LOGIN}:
         with transaction():
-            token = services.one_time_tokens.issue(
+            token = one_time_tokens.issue(
                 user.id,
                 purpose,
                 sent_to=user.email,
-                lifetime=timedelta(hours=1),
                 challenge_hash=stored.challenge_hash,
                 code_hash=code_hash(stored.challenge_hash or b"", WRONG),
             )
@@ -346,7 +344,7 @@ def test_what_a_hook_refuses_has_used_the_link_up_and_verified_the_address(
     with hooks.before_session_start.connected_to(refuse, sender=app), pytest.raises(PermissionDenied):
         services.email.login_links.log_in(made.challenge, GUEST, token=token)
     assert db.session.get_one(User, user.id).email_verified_at is not None
-    assert services.one_time_tokens.find(token, TokenPurpose.LOGIN) is None
+    assert one_time_tokens.find(token, TokenPurpose.LOGIN) is None
     recorded = [event for event in events() if event[0] == "login.refused"]
     assert recorded == ([("login.refused", user.id, {"code": "permission_denied"})] if is_final else [])
 

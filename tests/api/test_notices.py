@@ -66,6 +66,12 @@ def test_an_event_of_a_factor_of_others_is_told_in_their_mail_or_in_none(
     assert db.session.scalars(select(OutgoingMail.details)).all() == [{"remaining": 2}]
 
 
+def test_an_event_of_a_factor_cannot_have_a_mail_that_does_not_exist() -> None:
+    with pytest.raises(KeyError, match="no kind of mail 'fax_jammed'"):
+        factor_mail_kinds.register("fax.jammed", "fax_jammed")
+    assert "fax.jammed" not in factor_mail_kinds
+
+
 @pytest.mark.parametrize(("kind", "signal", "values"), OF_ACCOUNTS)
 def test_a_thief_who_then_changes_the_address_does_not_get_the_notice(
     kind: str, signal: NamedSignal, values: dict[str, Any], user: User, mailbox: AccountMailbox, services: Services

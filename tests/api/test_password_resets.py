@@ -12,7 +12,7 @@ from authapp import clock
 from authapp.config import RateLimit
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain import hooks
+from authapp.domain import hooks, one_time_tokens
 from authapp.domain.mail.counted_mails import LIMIT_NAME
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.services import Services
@@ -202,14 +202,13 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def invalid_tokens(app: Flask, time: Time) -> Mapping[str, str]:
     """One token for each reason to refuse it."""
-    services = Services.of(app)
     user, disabled, moved, used = (verified(app) for _ in range(4))
-    expired = a_token(app, user, lifetime=timedelta(hours=1))
+    expired = a_token(app, user)
     time.passes(timedelta(hours=1))
     good = a_token(app, used)
     with app.app_context():
         with transaction():
-            services.one_time_tokens.use(good, TokenPurpose.RESET_PASSWORD)
+            one_time_tokens.use(good, TokenPurpose.RESET_PASSWORD)
         elsewhere = a_token(app, moved, sent_to="old@example.com")
         dead = a_token(app, disabled)
         with transaction():  # as if disabling had not voided it

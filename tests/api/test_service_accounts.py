@@ -69,7 +69,7 @@ def test_a_service_account_gets_no_password_and_no_address(app: Flask, api: Api,
         for refused_use in (
             lambda: Services.of(app).email.forced_resets.force(service.id, OPERATOR),
             lambda: Services.of(app).administration.set_password(service.id, PASSWORD, OPERATOR),
-            lambda: Services.of(app).email.password_resets.send(service.id, OPERATOR),
+            lambda: Services.of(app).email.password_resets.store(service.id, OPERATOR),
             lambda: Services.of(app).email.verifications.mark(service.id, OPERATOR),
         ):
             with pytest.raises(ServiceAccount):

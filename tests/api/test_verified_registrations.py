@@ -258,6 +258,12 @@ def test_a_reset_opens_the_account_too(app: Flask, api: Api) -> None:
     assert api.log_in(user.username, body["new_password"]).status_code == 200
 
 
+def test_an_account_that_other_code_registers_for_a_guest_is_sent_a_link(app: Flask) -> None:
+    with app.app_context():
+        Services.of(app).accounts.register(**ADA, context=GUEST)
+    assert mails(app) == [("verify_email", "ada@example.com", None)]
+
+
 def test_an_account_that_an_administrator_creates_is_sent_a_link(app: Flask) -> None:
     user = a_user(app)
     assert mails(app) == [("verify_email", user.email, None)]

@@ -16,6 +16,7 @@ from authapp.config import MailServer
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
 from authapp.domain import audit
+from authapp.domain.mail import outbox
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.local_transports import ConsoleTransport
 from authapp.domain.mail.transports import ServerUnavailable
@@ -38,7 +39,7 @@ def with_mail(app: Flask, monkeypatch: pytest.MonkeyPatch, folder: Path, **chang
 
 def add(app: Flask, kind: str = "reset_password", address: str = "ada@example.com") -> None:
     with app.app_context(), transaction():
-        Services.of(app).mail.outbox.add(kind, user_id=None, address=address, context=GUEST)
+        outbox.add(kind, user_id=None, address=address, context=GUEST)
 
 
 def add_unknown(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +61,7 @@ def test_deliver_says_what_became_of_the_mails(app: Flask, monkeypatch: pytest.M
     add(app, "reset_password", "b@example.com")
     add_unknown(app, monkeypatch)
     said = succeeded(invoke(app, mail, "deliver"))
-    assert said == "1 sent, 1 postponed, 0 failed, 1 dropped, 0 reassigned.\n"
+    assert said == "1 sent, 1 postponed, 0 given_up, 1 dropped, 0 reassigned.\n"
     assert len(list(tmp_path.glob("*.eml"))) == 1
 
 
@@ -70,10 +71,10 @@ def test_the_queue_shows_no_address(app: Flask, monkeypatch: pytest.MonkeyPatch,
     time.passes(minutes=5)
     invoke(app, mail, "deliver")
     text = succeeded(invoke(app, mail, "queue"))
-    assert text.startswith("1 waiting, the oldest for 300 s. 0 given up in the last day.\n")
+    assert text.startswith("1 queued, the oldest for 300 s. 0 given up in the last day.\n")
     assert "There is no kind of mail 'odd'." in text
     shown = data(invoke(app, mail, "queue", "--json"))
-    assert (shown["waiting"], shown["oldest_seconds"], shown["failed_last_day"]) == (1, 300, 0)
+    assert (shown["queued"], shown["oldest_seconds"], shown["given_up_last_day"]) == (1, 300, 0)
     assert shown["mails"][0]["kind"] == "odd"
     assert "example.com" not in text + str(shown)
     # Where somebody else sends, or nobody does any more.
@@ -238,14 +239,14 @@ def test_the_doctor_warns_of_mails_that_wait_and_of_those_that_were_given_up(
         time.passes(minutes=11)
         assert result(checks.queue(services)) == (
             CheckLevel.WARN,
-            "1 waiting, the oldest for 660 s; 0 given up in 24 hours.",
+            "1 queued, the oldest for 660 s; 0 given up in 24 hours.",
         )
         with transaction():
             db.session.execute(update(OutgoingMail).values(created_at=time.now))
             audit.record("mail.failed", context=OPERATOR)
         assert result(checks.queue(services)) == (
             CheckLevel.WARN,
-            "1 waiting, the oldest for 0 s; 1 given up in 24 hours.",
+            "1 queued, the oldest for 0 s; 1 given up in 24 hours.",
         )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
+from authapp.domain.mail import outbox
 from authapp.domain.services import Services
 from authapp.domain.users import erasure, rows
 from authapp.models import ApiKey, AuditEvent, OutgoingMail, Session, User
@@ -76,7 +77,6 @@ def test_the_mails_to_the_owner_of_an_erased_account_go_whatever_address_they_ha
     with app.app_context(), transaction():
         changes = {"pending_email": "next@example.org", "previous_emails": [entry]}
         db.session.execute(update(User).where(User.id == ada.id).values(changes))
-        outbox = Services.of(app).mail.outbox
         for user_id, address in (
             (ada.id, None),
             (ada.id, "unknown@example.org"),
@@ -97,7 +97,7 @@ def test_an_erasure_that_goes_on_deletes_the_mails_to_the_account(app: Flask) ->
     ada = a_user(app, "ada")
     with app.app_context():
         with transaction():
-            Services.of(app).mail.outbox.add("reset_password", user_id=ada.id, address=None, context=OPERATOR)
+            outbox.add("reset_password", user_id=ada.id, address=None, context=OPERATOR)
         Services.of(app).administration.delete("ada", OPERATOR)
 
     succeeded(flask_users(app, "erase", str(ada.id), "--yes"))

@@ -13,9 +13,9 @@ from sqlalchemy import LargeBinary, func, select, text, update
 
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain.mail import recipients
+from authapp.domain.mail import outbox, recipients
 from authapp.domain.mail.kinds import MailKind, mail_kinds
-from authapp.domain.mail.outbox import DEFERRAL, Outbox
+from authapp.domain.mail.outbox import DEFERRAL
 from authapp.domain.services import Services
 from authapp.models import OutgoingMail
 from authapp.security import identifiers
@@ -28,18 +28,18 @@ CONTEXT = RequestContext(
 )
 
 
-@pytest.fixture
-def outbox(app: Flask) -> Iterator[Outbox]:
+@pytest.fixture(autouse=True)
+def app_context(app: Flask) -> Iterator[None]:
     with app.app_context():
-        yield Services.of(app).mail.outbox
+        yield
 
 
-def add(outbox: Outbox, kind: str = "login_link", user_id: UUID | None = None) -> UUID:
+def add(kind: str = "login_link", user_id: UUID | None = None) -> UUID:
     with transaction():
         return outbox.add(kind, user_id=user_id, address="ada@example.com", context=CONTEXT)
 
 
-def claim(outbox: Outbox, count: int = 10, lease: timedelta = LEASE) -> list[UUID]:
+def claim(count: int = 10, lease: timedelta = LEASE) -> list[UUID]:
     with transaction():
         return [mail.id for mail in outbox.claim(count, lease)]
 
@@ -48,16 +48,16 @@ def mail(mail_id: UUID) -> OutgoingMail:
     return db.session.get_one(OutgoingMail, mail_id, populate_existing=True)
 
 
-def test_a_mail_says_whom_to_tell_what_and_for_which_request(outbox: Outbox, time: Time) -> None:
+def test_a_mail_says_whom_to_tell_what_and_for_which_request(time: Time) -> None:
     user_id = identifiers.time_ordered()
-    stored = mail(add(outbox, "reset_password", user_id))
+    stored = mail(add("reset_password", user_id))
     assert (stored.kind, stored.user_id, stored.address) == ("reset_password", user_id, "ada@example.com")
     assert stored.context == {"request_id": "r-1", "ip_address": "192.0.2.7", "device": None, "locale": "de-AT"}
     assert (stored.attempts, stored.claimed_until, stored.last_error) == (0, None, None)
     assert (stored.created_at, stored.next_attempt_at) == (time.now, time.now)
 
 
-def test_a_mail_is_stored_with_its_transaction_or_not_at_all(outbox: Outbox) -> None:
+def test_a_mail_is_stored_with_its_transaction_or_not_at_all() -> None:
     def add_and_fail() -> None:
         with transaction():
             outbox.add("login_link", user_id=None, address="a@example.com", context=CONTEXT)
@@ -65,9 +65,9 @@ def test_a_mail_is_stored_with_its_transaction_or_not_at_all(outbox: Outbox) -> 
 
     with pytest.raises(ZeroDivisionError):
         add_and_fail()
-    assert claim(outbox) == []
-    wanted = add(outbox)
-    assert claim(outbox) == [wanted]
+    assert claim() == []
+    wanted = add()
+    assert claim() == [wanted]
 
 
 def test_the_table_has_no_place_for_a_secret_or_a_text() -> None:
@@ -79,10 +79,8 @@ def test_the_table_has_no_place_for_a_secret_or_a_text() -> None:
     assert isinstance(OutgoingMail.__table__.c.challenge_hash.type, LargeBinary)
 
 
-def test_a_mail_has_the_details_that_its_kind_needs_and_no_others(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kind = MailKind(recipients.owner, details=frozenset({"total", "number"}))
+def test_a_mail_has_the_details_that_its_kind_needs_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = MailKind(recipients.owner, examples=[{"total": 12, "number": "7"}])
     monkeypatch.setitem(mail_kinds._values, "invoice_ready", kind)
 
     def stored(**details: str | int) -> dict[str, str | int]:
@@ -94,52 +92,50 @@ def test_a_mail_has_the_details_that_its_kind_needs_and_no_others(
     for details in ({}, {"number": "7"}, {"number": "7", "total": 12, "more": 1}):
         with pytest.raises(ValueError, match=r"needs the details \['number', 'total'\]"):
             stored(**details)
-    assert mail(add(outbox)).details == {}
+    assert mail(add()).details == {}
 
 
-def test_a_mail_of_a_kind_that_is_not_registered_is_not_stored(outbox: Outbox) -> None:
+def test_a_mail_of_a_kind_that_is_not_registered_is_not_stored() -> None:
     with pytest.raises(KeyError, match="no_such_kind"):
-        add(outbox, "no_such_kind")
-    assert claim(outbox) == []
+        add("no_such_kind")
+    assert claim() == []
 
 
 @pytest.mark.parametrize(("kind", "error"), [("no_such_kind", KeyError), ("recovery_code_used", ValueError)])
-def test_a_guest_requests_no_kind_that_is_not_registered_or_has_details(
-    outbox: Outbox, kind: str, error: type[Exception]
-) -> None:
+def test_a_guest_requests_no_kind_that_is_not_registered_or_has_details(kind: str, error: type[Exception]) -> None:
     counted = Services.of(current_app).mail.counted
     with pytest.raises(error, match=kind), transaction():
         counted.store_in_transaction(kind, "ada@example.com", GUEST)
     with pytest.raises(error, match=kind):
         counted.store_and_commit(kind, "ada@example.com", GUEST)
-    assert claim(outbox) == []
+    assert claim() == []
 
 
-def test_a_claimed_mail_is_this_senders_until_the_lease_is_over(outbox: Outbox, time: Time) -> None:
-    wanted = add(outbox)
-    assert claim(outbox) == [wanted]
+def test_a_claimed_mail_is_this_senders_until_the_lease_is_over(time: Time) -> None:
+    wanted = add()
+    assert claim() == [wanted]
     time.passes(LEASE - timedelta(seconds=1))
-    assert claim(outbox) == []
+    assert claim() == []
     time.passes(timedelta(seconds=1))
-    assert claim(outbox) == [wanted]
+    assert claim() == [wanted]
     assert mail(wanted).attempts == 2
 
 
-def test_no_more_are_claimed_than_asked_for_and_the_longest_due_first(outbox: Outbox, time: Time) -> None:
+def test_no_more_are_claimed_than_asked_for_and_the_longest_due_first(time: Time) -> None:
     added = []
     for _ in range(7):
         time.passes(timedelta(seconds=1))
-        added.append(add(outbox))
+        added.append(add())
     for count in (2, 3, 2, 1):
-        assert claim(outbox, count) == added[:count]
+        assert claim(count) == added[:count]
         added = added[count:]
     assert added == []
 
 
-def test_the_number_is_kept_also_when_the_planner_knows_the_table(outbox: Outbox) -> None:
+def test_the_number_is_kept_also_when_the_planner_knows_the_table() -> None:
     """PostgreSQL may run a subquery with a limit once for each row that it looks at."""
     for _ in range(50):
-        add(outbox)
+        add()
     for setting in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan", "bitmapscan", "seqscan"):
         db.session.execute(text("ANALYZE outgoing_mail"))
         db.session.execute(text(f"SET LOCAL enable_{setting} = off"))
@@ -147,25 +143,25 @@ def test_the_number_is_kept_also_when_the_planner_knows_the_table(outbox: Outbox
     db.session.rollback()
 
 
-def test_a_mail_that_was_sent_is_gone(outbox: Outbox, time: Time) -> None:
-    sent, other = add(outbox), add(outbox)
-    claim(outbox)
+def test_a_mail_that_was_sent_is_gone(time: Time) -> None:
+    sent, other = add(), add()
+    claim()
     with transaction():
         outbox.remove(mail(sent))
     time.passes(LEASE)
-    assert claim(outbox) == [other]
+    assert claim() == [other]
 
 
-def test_the_delays_double_up_to_an_hour(outbox: Outbox, time: Time) -> None:
-    wanted, delays = add(outbox), []
+def test_the_delays_double_up_to_an_hour(time: Time) -> None:
+    wanted, delays = add(), []
     for _ in range(60):
-        assert claim(outbox) == [wanted]
+        assert claim() == [wanted]
         with transaction():
-            outbox.postpone_failed(mail(wanted), "the server did not answer")
+            outbox.postpone(mail(wanted), "the server did not answer")
         delay = mail(wanted).next_attempt_at - time.now
         delays.append(delay.total_seconds())
         time.passes(delay - timedelta(seconds=1))
-        assert claim(outbox) == []
+        assert claim() == []
         time.passes(timedelta(seconds=1))
     expected = [30, 60, 120, 240, 480, 960, 1920, *[3600] * 53]
     for delay, shortest in zip(delays, expected, strict=True):
@@ -173,90 +169,87 @@ def test_the_delays_double_up_to_an_hour(outbox: Outbox, time: Time) -> None:
     assert len(set(delays)) > 10, "mails that failed together are not all tried at once"
 
 
-def test_a_mail_that_another_sender_has_claimed_is_neither_given_back_nor_removed(outbox: Outbox, time: Time) -> None:
-    wanted = add(outbox)
+def test_a_mail_that_another_sender_has_claimed_is_neither_released_nor_removed(time: Time) -> None:
+    wanted = add()
     with transaction():
         late = outbox.claim(1, LEASE)[0]
     db.session.expunge_all()
     time.passes(LEASE)
-    assert claim(outbox) == [wanted]
+    assert claim() == [wanted]
     until = mail(wanted).claimed_until
     with transaction():
         assert not outbox.extend_lease(late, LEASE)
-        outbox.return_to_queue([late])
-        outbox.postpone_uncounted(late)
-        outbox.postpone_failed(late, "no")
+        outbox.release([late])
+        outbox.defer(late)
+        outbox.postpone(late, "no")
         outbox.remove(late)
     assert (mail(wanted).claimed_until, mail(wanted).last_error, mail(wanted).attempts) == (until, None, 2)
 
 
-def test_a_renewed_claim_lasts_longer(outbox: Outbox, time: Time) -> None:
-    wanted = add(outbox)
+def test_a_renewed_claim_lasts_longer(time: Time) -> None:
+    wanted = add()
     with transaction():
         claimed = outbox.claim(1, LEASE)[0]
     time.passes(LEASE - timedelta(seconds=1))
     with transaction():
         assert outbox.extend_lease(claimed, LEASE)
     time.passes(LEASE - timedelta(seconds=1))
-    assert claim(outbox) == []
+    assert claim() == []
     time.passes(timedelta(seconds=1))
-    assert claim(outbox) == [wanted]
+    assert claim() == [wanted]
 
 
-def test_a_mail_that_is_given_back_is_due_at_once_and_its_attempt_does_not_count(outbox: Outbox) -> None:
-    wanted = add(outbox)
+def test_a_mail_that_is_released_is_due_at_once_and_its_attempt_does_not_count() -> None:
+    wanted = add()
     with transaction():
-        outbox.return_to_queue(outbox.claim(1, LEASE))
+        outbox.release(outbox.claim(1, LEASE))
     assert mail(wanted).attempts == 0
-    assert claim(outbox) == [wanted]
+    assert claim() == [wanted]
 
 
-def test_a_mail_that_is_deferred_is_due_after_the_others_and_its_attempt_does_not_count(
-    outbox: Outbox, time: Time
-) -> None:
-    first = add(outbox)
+def test_a_mail_that_is_deferred_is_due_after_the_others_and_its_attempt_does_not_count(time: Time) -> None:
+    first = add()
     time.passes(timedelta(seconds=1))
-    second = add(outbox)
+    second = add()
     with transaction():
-        outbox.postpone_uncounted(outbox.claim(1, LEASE)[0])
+        outbox.defer(outbox.claim(1, LEASE)[0])
     assert mail(first).attempts == 0
     time.passes(DEFERRAL - timedelta(seconds=1))
     with transaction():
-        outbox.return_to_queue(outbox.claim(2, LEASE))
+        outbox.release(outbox.claim(2, LEASE))
     assert mail(first).claimed_until is None
     time.passes(timedelta(seconds=1))
-    assert claim(outbox) == [second, first]
+    assert claim() == [second, first]
 
 
-def test_a_mail_that_was_tried_as_often_as_can_be_counted_is_still_tried(outbox: Outbox, time: Time) -> None:
-    wanted = add(outbox)
+def test_a_mail_that_was_tried_as_often_as_can_be_counted_is_still_tried(time: Time) -> None:
+    wanted = add()
     with transaction():
         db.session.execute(update(OutgoingMail).values(attempts=32_767))
     for _ in range(2):
-        assert claim(outbox) == [wanted]
+        assert claim() == [wanted]
         with transaction():
-            outbox.postpone_failed(mail(wanted), "no")
+            outbox.postpone(mail(wanted), "no")
         time.passes(timedelta(hours=2))
 
 
-def test_a_postponed_mail_keeps_the_reason_in_short_and_is_nobodys(outbox: Outbox) -> None:
-    wanted = add(outbox)
-    claim(outbox)
+def test_a_postponed_mail_keeps_the_reason_in_short_and_is_nobodys() -> None:
+    wanted = add()
+    claim()
     with transaction():
-        outbox.postpone_failed(mail(wanted), "x" * 10_000)
+        outbox.postpone(mail(wanted), "x" * 10_000)
     assert mail(wanted).last_error == "x" * 500
     assert mail(wanted).claimed_until is None
 
 
 @pytest.mark.committed
 def test_no_mail_is_claimed_by_two(app: Flask) -> None:
-    outbox = Services.of(app).mail.outbox
     with app.app_context():
-        added = {add(outbox) for _ in range(60)}
+        added = {add() for _ in range(60)}
 
     def empty() -> list[UUID]:
         claimed: list[UUID] = []
-        while batch := claim(outbox, 4):
+        while batch := claim(4):
             claimed += batch
         return claimed
 
@@ -265,16 +258,15 @@ def test_no_mail_is_claimed_by_two(app: Flask) -> None:
     assert len(claimed) == len(set(claimed))
     # Whoever found nothing but rows that others were claiming went home: the next round has what they left.
     with app.app_context():
-        claimed += claim(outbox, 60)
+        claimed += claim(60)
         assert set(claimed) == added
         assert db.session.scalar(select(func.max(OutgoingMail.attempts))) == 1
 
 
 @pytest.mark.committed
 def test_a_sender_does_not_wait_for_one_that_is_claiming(app: Flask) -> None:
-    outbox = Services.of(app).mail.outbox
     with app.app_context():
-        first, second = add(outbox), add(outbox)
+        first, second = add(), add()
     holding, done = threading.Event(), threading.Event()
 
     def hold() -> list[UUID]:
@@ -287,7 +279,7 @@ def test_a_sender_does_not_wait_for_one_that_is_claiming(app: Flask) -> None:
     def pass_by() -> tuple[list[UUID], float]:
         assert holding.wait(20)
         start = system_time.monotonic()
-        claimed = claim(outbox, 2)
+        claimed = claim(2)
         seconds = system_time.monotonic() - start
         done.set()
         return claimed, seconds
@@ -299,16 +291,15 @@ def test_a_sender_does_not_wait_for_one_that_is_claiming(app: Flask) -> None:
 
 @pytest.mark.committed
 def test_a_claim_that_was_not_committed_is_none(app: Flask) -> None:
-    outbox = Services.of(app).mail.outbox
     with app.app_context():
-        wanted = add(outbox)
+        wanted = add()
         outbox.claim(1, LEASE)
         db.session.rollback()
-        assert claim(outbox) == [wanted]
+        assert claim() == [wanted]
         assert mail(wanted).attempts == 1
 
 
-def test_a_guest_has_a_context_as_well(outbox: Outbox) -> None:
+def test_a_guest_has_a_context_as_well() -> None:
     with transaction():
         wanted = outbox.add("login_link", user_id=None, address=None, context=GUEST)
     assert mail(wanted).context == {"request_id": None, "ip_address": GUEST.ip_address, "device": None, "locale": None}

@@ -1,12 +1,14 @@
 """The templates of mails: their languages, their folders, and what they can use."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from authapp.domain.mail import recipients
-from authapp.domain.mail.kinds import MailKind, mail_kinds
+from authapp.domain.mail.kinds import MailDetails, MailKind, mail_kinds
 from authapp.domain.mail.mail_context import device_name
 from authapp.domain.mail.messages import VARIABLES
 from authapp.domain.mail.templates import SHIPPED, BadTemplate, MailTemplates
@@ -81,11 +83,11 @@ def test_a_template_can_use_the_details_that_its_kind_names_and_no_others(
     put(tmp_path, "invoice_ready.txt", "Subject: Invoice {{ details.number }}\n{{ details.total }}")
     put(tmp_path, "invoice_ready.html", "<p>{{ details.number }}</p>")
     made_with = messages(tmp_path)
-    kind = MailKind(recipients.owner, details=frozenset({"number"}))
+    kind = MailKind(recipients.owner, examples=[{"number": "7"}])
     monkeypatch.setitem(mail_kinds._values, "invoice_ready", kind)
     with pytest.raises(BadTemplate, match="total"):
         made_with.try_template("invoice_ready")
-    monkeypatch.setitem(mail_kinds._values, "invoice_ready", replace(kind, details=frozenset({"number", "total"})))
+    monkeypatch.setitem(mail_kinds._values, "invoice_ready", replace(kind, examples=[{"number": "7", "total": 12}]))
     made_with.try_template("invoice_ready")
     mail = a_mail("invoice_ready")
     mail.details = {"number": "<b>7", "total": 12}
@@ -94,6 +96,19 @@ def test_a_template_can_use_the_details_that_its_kind_names_and_no_others(
     assert message["Subject"] == "Invoice <b>7"
     assert plain.strip() == "12"
     assert "&lt;b&gt;7" in html
+
+
+def test_each_example_of_a_kind_is_explained_and_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explain(details: MailDetails) -> MailDetails:
+        due = date.fromisoformat(str(details["due"]))
+        return {"due": f"{due:%d.%m.%Y}", "is_late": due < date(2027, 1, 1)}
+
+    put(tmp_path, "invoice_due.txt", "Subject: Invoice\n{% if details.is_late %}{{ detials.due }}{% endif %}")
+    for due in ("2027-01-01", "2026-12-31"):
+        kind = MailKind(recipients.owner, examples=[{"due": "2028-01-01"}, {"due": due}], explain=explain)
+        monkeypatch.setitem(mail_kinds._values, "invoice_due", kind)
+        with pytest.raises(BadTemplate, match="detials") if due < "2027" else nullcontext():
+            messages(tmp_path).try_template("invoice_due")
 
 
 def test_templates_use_those_of_the_operator_then_of_their_own_folder_then_the_shipped_ones(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from sqlalchemy import select
 from authapp import clock
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
-from authapp.domain import hooks
+from authapp.domain import hooks, one_time_tokens
+from authapp.domain.mail import outbox
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
@@ -100,16 +101,15 @@ def test_trojan_identifier_no_reset_without_their_removal(app: Flask, hijacked: 
 
 
 def test_unexpired_email_change_the_address_that_the_thief_asked_for_gets_nothing(app: Flask, hijacked: User) -> None:
-    services = Services.of(app)
     with app.app_context(), transaction():
         row = db.session.get_one(User, hijacked.id)
         row.pending_email, row.pending_email_until = "thief@example.com", clock.now() + timedelta(hours=24)
-        services.mail.outbox.add("change_email", user_id=row.id, address="thief@example.com", context=GUEST)
+        outbox.add("change_email", user_id=row.id, address="thief@example.com", context=GUEST)
     change = a_token(app, hijacked, TokenPurpose.CHANGE_EMAIL, sent_to="thief@example.com")
     recover(app, hijacked)
     with app.app_context():
         with transaction():
-            assert services.one_time_tokens.use(change, TokenPurpose.CHANGE_EMAIL) is None
+            assert one_time_tokens.use(change, TokenPurpose.CHANGE_EMAIL) is None
         # The mail that is still to be sent finds nobody, so that no new token is made for it either.
         mail = db.session.scalars(select(OutgoingMail).where(OutgoingMail.kind == "change_email")).one()
         assert mail_kinds["change_email"].recipient(mail) is None
@@ -129,7 +129,7 @@ def test_a_link_that_the_thief_asked_for_before_is_void_after(app: Flask, hijack
         services = Services.of(app)
         for token in old:
             with pytest.raises(OneTimeTokenInvalid):
-                services.email.verifications.reject(token, GUEST)
+                services.email.verifications.delete_unverified(token, GUEST)
 
 
 def test_an_account_of_which_an_address_was_verified_is_nobody_elses(app: Flask) -> None:
@@ -156,7 +156,7 @@ def test_a_click_of_the_owner_takes_nothing_over(app: Flask, hijacked: User) -> 
 
 
 def move_away(app: Flask, user: User) -> str:
-    """Change the address to that of the thief, who confirms it, and return the undo link of the address before."""
+    """Change the address to that of the thief, who confirms it, and return the undo link of the previous address."""
     services, before = Services.of(app), user.address
     with app.app_context():
         services.email.address_changes.request(user.id, "thief@example.com", PASSWORD, GUEST)

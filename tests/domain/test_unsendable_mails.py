@@ -15,7 +15,7 @@ from authapp.domain.email.previous_addresses import remember
 from authapp.domain.failures import REASON_MAX_LENGTH
 from authapp.domain.mail import recipients
 from authapp.domain.mail.delivery import MailDelivery
-from authapp.domain.mail.kinds import MailKind, mail_kinds
+from authapp.domain.mail.kinds import MailDetails, MailKind, mail_kinds
 from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
 from authapp.models import OutgoingMail, User
 from clocks import Time
@@ -29,6 +29,7 @@ from mail_deliveries import (
     events,
     raising,
     row,
+    text_of,
     user_id,
 )
 
@@ -44,6 +45,25 @@ def test_a_fallback_that_needs_more_details_than_its_kind_is_refused_at_once() -
         MailKind(recipients.owner, fallback="recovery_code_used")
 
 
+@pytest.mark.parametrize("examples", [[{"number": 1}, {"total": 2}], [{}, {"number": 1}]])
+def test_a_kind_whose_examples_have_different_names_is_refused_at_once(examples: list[MailDetails]) -> None:
+    with pytest.raises(ValueError, match="must have the same names"):
+        MailKind(recipients.owner, examples=examples)
+
+
+def test_a_fallback_explains_the_details_of_its_mails_itself(
+    app: Flask, delivery: MailDelivery, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, example = a_user(app, "ada"), [{"remaining": 3}]
+    notice = MailKind(recipients.owner, examples=example, explain=lambda _: {"remaining": "the fallback's"})
+    monkeypatch.setitem(mail_kinds._values, "recovery_code_used", notice)
+    first = MailKind(lambda _: None, examples=example, fallback="recovery_code_used")
+    monkeypatch.setitem(mail_kinds._values, "untold", first)
+    add("untold", user_id=user.id, details={"remaining": 3})
+    assert deliver(delivery) == {"sent": 1}
+    assert "the fallback's of your codes are left" in text_of(transport.messages[0])
+
+
 # A warning about a key is for verified addresses alone (tests/domain/test_key_expiry.py).
 @pytest.mark.parametrize("kind", sorted(set(mail_kinds) - {"api_key_expiring"}))
 def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
@@ -55,14 +75,13 @@ def test_a_mail_that_is_too_old_is_given_up_without_a_word_to_the_server(
         stored.pending_email, stored.pending_email_until = "new@example.org", time.now + timedelta(days=9)
         remember(stored, "new@example.org", was_ever_verified=True)
     address = "new@example.org" if kind in {"change_email", "email_changed"} else user.email
-    details = dict.fromkeys(mail_kinds[kind].details, "1")
-    add(kind, user_id=user.id, address=address, details=details)
+    add(kind, user_id=user.id, address=address, details=mail_kinds[kind].examples[0])
     transport.on_open = raising(ServerUnavailable("away"))
     time.passes(mail_kinds[kind].max_age - timedelta(seconds=1))
     with pytest.raises(ServerUnavailable):
         delivery.deliver(SENDER, limit=10)
     time.passes(timedelta(seconds=1))
-    assert deliver(delivery) == {"failed": 1}
+    assert deliver(delivery) == {"given_up": 1}
     (event,) = events("mail.failed")
     assert event.details == {"kind": kind, "user_id": str(user.id), "reason": "It could not be sent in time."}
 
@@ -75,7 +94,7 @@ def test_a_mail_that_is_too_old_says_why_it_could_not_be_sent(
     transport.on_send = raising(TemporaryFailure("The server answered 450."))
     assert deliver(delivery) == {"postponed": 1}
     time.passes(timedelta(minutes=10))
-    assert deliver(delivery) == {"failed": 1}
+    assert deliver(delivery) == {"given_up": 1}
     assert events("mail.failed")[0].details["reason"] == "It could not be sent in time. The server answered 450."
 
 
@@ -136,7 +155,7 @@ def test_one_poisoned_mail_among_a_hundred_holds_up_no_other(
     time.passes(timedelta(days=1) - timedelta(hours=1))
     assert deliver(delivery) == {"postponed": 1}
     time.passes(timedelta(hours=2))
-    assert deliver(delivery) == {"failed": 1}
+    assert deliver(delivery) == {"given_up": 1}
     (event,) = events("mail.failed")
     assert "The mail cannot be made: " in event.details["reason"]
 
@@ -177,10 +196,10 @@ def test_a_failure_whose_text_cannot_be_stored_holds_up_no_other_mail(
             raise failure("quota\0 \udcff\x1b[31m\nexceeded" + "." * REASON_MAX_LENGTH)
 
     transport.on_send = refuse_one
-    outcome = "failed" if failure is RecipientRefused else "postponed"
+    outcome = "given_up" if failure is RecipientRefused else "postponed"
     assert deliver(delivery) == {outcome: 1, "sent": 1}
     assert transport.ids == [good]
-    reason = events("mail.failed")[0].details["reason"] if outcome == "failed" else row(UUID(bad)).last_error
+    reason = events("mail.failed")[0].details["reason"] if outcome == "given_up" else row(UUID(bad)).last_error
     assert reason is not None
     assert reason.startswith("quota? ??[31m exceeded..")
     assert len(reason) == REASON_MAX_LENGTH

@@ -15,11 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from authapp.domain.token_purposes import token_purposes
 from databases import Databases
 from e2e.chromium import HARNESS as SCRIPTS
 from e2e.chromium import Outcomes, drive, names_in, scripts_of
 from e2e.node import background_node
 from e2e.processes import Server, environment, free_port
+
+PAGES = [purpose.replace("_", "-") for purpose in token_purposes]
+"""The pages that the scripts open: one for each purpose of a link."""
 
 SUITES = ["answers", "login", "mails", "looks"]
 JOURNEY, PASSKEYS, PROVIDERS = "journey", "passkeys", "providers"
@@ -113,7 +117,7 @@ def write_mails(folder: Path, link: str) -> None:
 def outcomes(scripts: Path, chromium: str, production: Server, development: Server) -> Outcomes:
     screenshots = os.environ.get("SCREENSHOTS") or str(scripts / "screenshots")
     urls = {"url": production.url, "development": development.url}
-    return drive(scripts, chromium=chromium, suites=SUITES, screenshots=screenshots, **urls)
+    return drive(scripts, chromium=chromium, suites=SUITES, pages=PAGES, screenshots=screenshots, **urls)
 
 
 @pytest.mark.parametrize("name", [name for suite in SUITES for name in names_in(SCRIPTS / f"{suite}.mjs")])

@@ -4,7 +4,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from sqlalchemy import func, select
 from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
+from authapp.domain import one_time_tokens
 from authapp.domain.email.login_codes import MAX_GUESSES
 from authapp.domain.services import Services
 from authapp.domain.token_purposes import TokenPurpose
@@ -48,11 +48,10 @@ def sent_link(app: Flask, server: Server, user: User) -> tuple[str, str]:
     with app.app_context(), transaction():
         newest = select(OutgoingMail.challenge_hash).where(OutgoingMail.kind == "login_link")
         challenge_hash = db.session.scalar(newest.order_by(OutgoingMail.id.desc()).limit(1))
-        token = Services.of(app).one_time_tokens.issue(
+        token = one_time_tokens.issue(
             user.id,
             TokenPurpose.LOGIN,
             sent_to=user.email,
-            lifetime=timedelta(minutes=10),
             challenge_hash=challenge_hash,
             code_hash=code_hash(challenge_hash or b"", CODE),
         )
@@ -138,10 +137,7 @@ def pending(app: Flask, user: User, address: str) -> str:
     with app.app_context():
         services.email.address_changes.request(user.id, address, PASSWORD, GUEST)
         with transaction():
-            lifetime = timedelta(hours=1)
-            return services.one_time_tokens.issue(
-                user.id, TokenPurpose.CHANGE_EMAIL, sent_to=address, lifetime=lifetime
-            )
+            return one_time_tokens.issue(user.id, TokenPurpose.CHANGE_EMAIL, sent_to=address)
 
 
 def stored(app: Flask, user: User) -> User:
@@ -200,9 +196,7 @@ def test_an_undo_that_races_another_change_wins(app: Flask) -> None:
         with app.app_context():
             services.email.link_confirmations.confirm(pending(app, user, f"thief{number}@example.com"), PASSWORD, GUEST)
             with transaction():
-                lifetime = timedelta(hours=1)
-                issue = services.one_time_tokens.issue
-                undo = issue(user.id, TokenPurpose.UNDO_EMAIL, sent_to=user.email, lifetime=lifetime)
+                undo = one_time_tokens.issue(user.id, TokenPurpose.UNDO_EMAIL, sent_to=user.email)
         more = pending(app, user, f"more{number}@example.com")
         outcome, other = at_once(
             app,

@@ -42,6 +42,6 @@ def test_each_line_of_the_sender_is_json_with_the_fields_of_an_event(tmp_path: P
     assert timestamp.endswith("+00:00")
     assert first == {
         "level": "WARNING",
-        "name": "authapp.domain.mail.sender",
+        "name": "authapp.domain.background",
         "message": "mails wait: the database cannot be asked: nothing listens at its address",
     }

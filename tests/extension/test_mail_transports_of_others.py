@@ -24,6 +24,7 @@ from authapp import (
 )
 from authapp.cli.checks import mail as mail_checks
 from authapp.config import SettingsError
+from authapp.domain.mail import outbox
 from authapp.domain.mail.queue import read_queue
 from authapp.extension import load_settings
 from conftest import dispose
@@ -89,7 +90,7 @@ def app(databases: Databases, acme: Acme) -> Iterator[Flask]:
 def store_mail(app: Flask) -> None:
     user = testing.create_user(app, "ada")
     with app.app_context(), transaction():
-        Services.of(app).mail.outbox.add("reset_password", user_id=user.id, address=user.email, context=testing.GUEST)
+        outbox.add("reset_password", user_id=user.id, address=user.email, context=testing.GUEST)
 
 
 def deliver(app: Flask) -> dict[str, int]:
@@ -110,7 +111,7 @@ def test_mails_leave_by_it(app: Flask, acme: Acme) -> None:
 
 @pytest.mark.parametrize(
     ("failure", "outcome"),
-    [(RecipientRefused("No such mailbox."), {"failed": 1}), (TemporaryFailure("Busy."), {"postponed": 1})],
+    [(RecipientRefused("No such mailbox."), {"given_up": 1}), (TemporaryFailure("Busy."), {"postponed": 1})],
 )
 def test_how_it_fails_says_what_becomes_of_a_mail(
     app: Flask, acme: Acme, failure: Exception, outcome: dict[str, int]

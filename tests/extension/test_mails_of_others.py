@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from flask import Flask, current_app
+from flask import Flask
 from flask.testing import FlaskClient
 
 from authapp import (
@@ -15,7 +15,6 @@ from authapp import (
     MailKind,
     PurposeRule,
     RequestContext,
-    Services,
     create_app,
     mail_kinds,
     recipients,
@@ -24,6 +23,7 @@ from authapp import (
     transaction,
     use_token,
 )
+from authapp.domain.mail import outbox
 from authapp.errors import RoleTaken
 from conftest import dispose
 from databases import Databases
@@ -46,7 +46,7 @@ class Invitations:
 
     def confirm(self, found: FoundToken, _password: str | None, _context: RequestContext) -> None:
         with transaction():
-            user = use_token(Services.of(current_app).one_time_tokens, found)
+            user = use_token(found)
             self.accepted.append(user.id)
 
 
@@ -63,8 +63,8 @@ def templates(tmp_path: Path) -> Path:
 def theirs(templates: Path) -> Iterator[Path]:
     """What their module registers when it is imported."""
     token_purposes.register(PURPOSE, PurposeRule(timedelta(days=7)))
-    details = frozenset({"team"})
-    mail_kinds.register(KIND, MailKind(recipients.owner, PURPOSE, details=details, templates=templates))
+    kind = MailKind(recipients.owner, PURPOSE, examples=[{"team": "Engines"}], templates=templates)
+    mail_kinds.register(KIND, kind)
     yield templates
     mail_kinds.unregister(KIND)
     token_purposes.unregister(PURPOSE)
@@ -92,7 +92,6 @@ def client(app: Flask) -> FlaskClient:
 def invite(app: Flask, user_id: UUID) -> None:
     with app.app_context(), transaction():
         details = {"team": "Engines"}
-        outbox = Services.of(app).mail.outbox
         outbox.add(KIND, user_id=user_id, address=None, context=testing.GUEST, details=details)
 
 

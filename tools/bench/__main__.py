@@ -16,6 +16,7 @@ from typing import Any
 from authapp.security.keys import Key, KeyRing
 from tools.bench import load
 from tools.bench.load import Result
+from tools.bench.mails import beside_mails
 from tools.bench.seeding import AUDIENCE, ISSUER, PASSWORD, PEOPLE, Seed
 from tools.bench.servers import HELLO, MODELS, OURS, ROOT, free_port, serving
 from tools.embedded_postgres import EmbeddedPostgres
@@ -153,6 +154,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="the length of each run")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each measurement; the median is printed")
     parser.add_argument("--full", action="store_true", help="also measure with 10 million blocklist entries")
+    parser.add_argument("--mails", action="store_true", help="only measure what sending mails costs")
     parser.add_argument("--models", action="store_true", help="compare server models instead")
     arguments = parser.parse_args()
     load.check()
@@ -169,6 +171,9 @@ def main() -> None:
                 rounds,
             )
             return
+        if arguments.mails:
+            beside_mails(seed, environment, measures["ping"], rounds, seconds)
+            return
         limit = stack.enter_context(serving(("--worker-class", "sync", *HELLO)))
         hello = stack.enter_context(serving(("--worker-class", "gevent", *HELLO)))
         ours = stack.enter_context(serving(OURS, environment))
@@ -178,6 +183,7 @@ def main() -> None:
         compare(limit, hello, {"ping, metrics": lambda: measures["ping"](counting)}, rounds, seconds)
         compare(limit, hello, {name: lambda run=run: run(ours) for name, run in measures.items()}, rounds, seconds)
         flooded(ours, measures["ping"], FOLDER / "login.lua", rounds, seconds)
+        beside_mails(seed, environment, measures["ping"], rounds, seconds)
         print()
         sizes = [0, 10_000, 1_000_000] + [10_000_000] * arguments.full
         for size in sizes:

@@ -29,6 +29,10 @@ INSERT INTO token_blocklist (user_id, jti, token_type, expires_at, revoked_at)
 SELECT (%(people)s::uuid[])[1 + number %% %(count)s], gen_random_uuid(), 'access', now() + interval '15 minutes', now()
 FROM generate_series(1, %(rows)s) AS number
 """
+_MAILS = """
+INSERT INTO outgoing_mail (id, kind, user_id, address, context, attempts, next_attempt_at, created_at)
+SELECT gen_random_uuid(), 'password_changed', id, email, '{}', 0, now(), now() FROM users LIMIT %(count)s
+"""
 
 
 class Seed:
@@ -109,6 +113,15 @@ end
         """Run VACUUM, ANALYZE and CHECKPOINT now, so that PostgreSQL does not do so during a measurement."""
         self._cursor.execute("VACUUM ANALYZE")
         self._cursor.execute("CHECKPOINT")
+
+    def queue_mails(self, count: int) -> None:
+        """Store mails that are due, each to another person."""
+        self._cursor.execute(_MAILS, {"count": count})
+
+    def queued_mails(self) -> int:
+        """Return how many mails wait to be sent."""
+        self._cursor.execute("SELECT count(*) FROM outgoing_mail")
+        return int(self._cursor.fetchone()[0])
 
     def close(self) -> None:
         """Close the connection."""

@@ -88,7 +88,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        put: operations["verifyEmail"];
+        put: operations["confirmLink"];
         post: operations["requestEmailVerification"];
         delete: operations["deleteUnverifiedAccount"];
         options?: never;
@@ -1733,7 +1733,7 @@ export interface operations {
             };
         };
     };
-    verifyEmail: {
+    confirmLink: {
         parameters: {
             query?: never;
             header?: never;

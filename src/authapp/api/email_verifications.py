@@ -42,7 +42,7 @@ def request_email_verification(body: dict[str, str]) -> dict[str, str]:
     signals=(hooks.user_changing, hooks.credentials_voiding),
     of_services=lambda services: services.email.link_confirmations.refusals(),
 )
-def verify_email(body: dict[str, str]) -> Response:
+def confirm_link(body: dict[str, str]) -> Response:
     """Confirm a link.
 
     What the link of a mail is for happens: an address is verified, changed or restored, or the second factors that were
@@ -67,5 +67,5 @@ def delete_unverified_account(body: dict[str, str]) -> Response:
     The token is that of the mail which asks to verify your address. An account that was never verified, and
     has no role, is deleted with its sessions.
     """
-    Services.of(current_app).email.verifications.reject(body["token"], request_context())
+    Services.of(current_app).email.verifications.delete_unverified(body["token"], request_context())
     return no_content()

@@ -15,12 +15,10 @@ from authapp.context import OPERATOR
 from authapp.domain.failures import printable
 from authapp.domain.mail.attempts import MailOutcome
 from authapp.domain.mail.delivery import MailDelivery
-from authapp.domain.mail.messages import envelope_address
 from authapp.domain.mail.queue import list_mails, read_queue
 from authapp.domain.mail.sender import MAILS_PER_PASS, MailSender
 from authapp.domain.mail.templates import BadTemplate
 from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure
-from authapp.models.user import checked_email
 
 mail = Commands("mail", help="Send the mails that wait, and try the mail server.")
 
@@ -68,17 +66,11 @@ def _deliver_due(delivery: MailDelivery) -> None:
 def test(address: str) -> None:
     """Send a test mail to ADDRESS at once, past the queue."""
     delivery = _delivery()
-    transport = delivery.transports()
     try:
-        recipient = envelope_address(checked_email(address))
-        message = delivery.messages.build_test(recipient)
-        transport.open()
-        transport.send(message, recipient)
+        message_id = delivery.send_test(address)
     except (ValueError, BadTemplate, ServerUnavailable, TemporaryFailure, RecipientRefused) as error:
         raise click.ClickException(printable(str(error))) from None
-    finally:
-        transport.close()
-    click.echo(f"The server accepted the mail {message['Message-ID']}. Look whether it arrives, and not as spam.")
+    click.echo(f"The server accepted the mail {message_id}. Look whether it arrives, and not as spam.")
 
 
 @mail.command("queue")
@@ -87,11 +79,15 @@ def queue(as_json: bool) -> None:
     """Show the mails that wait, without addresses: how many, and up to 100 of them, those that are due first."""
     state, mails = read_queue(), list_mails()
     if as_json:
-        summary = {"waiting": state.queued, "oldest_seconds": state.oldest_seconds, "failed_last_day": state.failed}
+        summary = {
+            "queued": state.queued,
+            "oldest_seconds": state.oldest_seconds,
+            "given_up_last_day": state.given_up,
+        }
         print_json(summary | {"mails": [_as_json(each._asdict()) for each in mails]})
         return
     click.echo(
-        f"{state.queued} waiting, the oldest for {state.oldest_seconds} s. {state.failed} given up in the last day."
+        f"{state.queued} queued, the oldest for {state.oldest_seconds} s. {state.given_up} given up in the last day."
     )
     for each in mails:
         due = clock.rfc3339(each.next_attempt_at)

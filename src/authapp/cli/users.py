@@ -155,7 +155,7 @@ def send_reset(name: str) -> None:
         raise click.ClickException("No mail can be sent: set AUTHAPP_MAIL_URL.")
     if services().accounts.find(name).status != UserStatus.ACTIVE:
         raise click.ClickException(f"{name} is disabled, and gets no mail: enable the account first.")
-    user = services().email.password_resets.send(name, OPERATOR)
+    user = services().email.password_resets.store(name, OPERATOR)
     click.echo(f"A link to reset the password of {user.username} will be sent to {user.email}.")
 
 

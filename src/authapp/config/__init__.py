@@ -178,7 +178,7 @@ class Settings:
     """The sender of the mails. Required with ``mail_url``."""
 
     mail_timeout: float = _read(EnvironmentReader.number, 20, 1, 300)
-    """How long the mail server may take for one mail, in seconds."""
+    """How long connecting to the mail server may take, and then each mail, in seconds."""
 
     mail_sender: Literal["workers", "off"] = _choice("workers", "off")
     """Whether the workers send the mails. ``off``: ``flask mail deliver --watch`` does, in a process of its own."""

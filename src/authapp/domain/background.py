@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,6 +15,8 @@ STEP_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 def sleep(seconds: float, running: Callable[[], bool]) -> None:
     """Sleep for ``seconds``, or until ``running`` returns false."""
@@ -22,13 +25,14 @@ def sleep(seconds: float, running: Callable[[], bool]) -> None:
         time.sleep(min(left, STEP_SECONDS))
 
 
-def survive(work: Callable[[], object], failure: str) -> None:
-    """Do ``work``. If it raises, log ``failure`` and why, and return: the next turn may succeed."""
+def survive(work: Callable[[], T], failure: str) -> T | None:
+    """Do ``work``, and return what it returns. If it raises, log ``failure`` and why: the next turn may succeed."""
     try:
-        work()
+        return work()
     except Exception as error:  # noqa: BLE001 - whatever it is, the next turn may succeed
         why = reason(error) if isinstance(error, SQLAlchemyError) else None
         if why:
-            logger.warning("%s: %s", failure, why)
+            logger.warning("%s: the database cannot be asked: %s", failure, why)
         else:
             log_failure(logger, failure, error)
+    return None

@@ -7,7 +7,6 @@ from typing import Any, Protocol, Self
 from authapp.config import Settings
 from authapp.database.fast_path import FastPath
 from authapp.domain.hooks import Hooks
-from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.pages import Pages
 from authapp.domain.passwords.breached import breached_passwords
 from authapp.domain.passwords.hashing import PasswordHasher
@@ -48,7 +47,6 @@ class CoreServices:
     password_policy: PasswordPolicy
     password_verifier: PasswordVerifier
     actor_policy: ActorPolicy
-    one_time_tokens: OneTimeTokens
 
     @classmethod
     def build(cls, settings: Settings, fast_path: FastPath, app: HasAppContext, actor_policy: ActorPolicy) -> Self:
@@ -79,7 +77,6 @@ class CoreServices:
                 floor=ResponseFloor(settings.login_floor_ms / 1000),
             ),
             actor_policy=actor_policy,
-            one_time_tokens=OneTimeTokens(),
         )
 
 

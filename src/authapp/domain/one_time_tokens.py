@@ -1,10 +1,10 @@
 """One-time tokens: sent to an email address, bound to a user, a purpose and that address, and usable once.
 
-``security/user_tokens.py`` has what a token is.
+``security/user_tokens.py`` has what a token is. Each function works within the caller's open transaction, but ``find``:
+that is asked outside one, before work that takes long.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, select
@@ -69,153 +69,152 @@ class TooManyTokens(Exception):
     """``MAX_PER_PURPOSE`` mails have live tokens of the account for the purpose, so no other is issued."""
 
 
-class OneTimeTokens:
-    """Issues and uses one-time tokens.
+def issue(
+    user_id: UUID,
+    purpose: str,
+    *,
+    sent_to: str,
+    challenge_hash: bytes | None = None,
+    code_hash: bytes | None = None,
+    mail_id: UUID | None = None,
+) -> str:
+    """Return a new token for ``purpose``, to be sent to the address ``sent_to``. Its rule says when it expires.
 
-    Each method works within the caller's open transaction, but ``find``: that is asked outside one, before work that
-    takes long.
+    ``challenge_hash`` binds a login link to the client that requested it, which may also send a code instead.
+    ``mail_id`` is the mail that carries the token. However often it is sent, it has ``MAX_PER_MAIL`` live ones.
+
+    Raises ``TooManyTokens`` if ``MAX_PER_PURPOSE`` other mails have live ones of the account, for ``sent_to`` alone
+    if the purpose survives changes.
     """
-
-    def issue(
-        self,
-        user_id: UUID,
-        purpose: str,
-        *,
-        sent_to: str,
-        lifetime: timedelta,
-        challenge_hash: bytes | None = None,
-        code_hash: bytes | None = None,
-        mail_id: UUID | None = None,
-    ) -> str:
-        """Return a new token for ``purpose``, to be sent to the address ``sent_to``; it expires after ``lifetime``.
-
-        ``challenge_hash`` binds a login link to the client that requested it, which may also send a code instead.
-        ``mail_id`` is the mail that carries the token. However often it is sent, it has ``MAX_PER_MAIL`` live ones.
-
-        Raises ``TooManyTokens`` if ``MAX_PER_PURPOSE`` other mails have live ones of the account, for ``sent_to`` alone
-        if the purpose survives changes.
-        """
-        now, (token, token_hash) = clock.now(), new_token(user_id)
-        same_purpose = _same_purpose(user_id, purpose, lookup_key(sent_to))
-        lock_account_row(user_id)
-        self._delete(*same_purpose, OneTimeToken.expires_at <= now)
-        if mail_id is not None:
-            self._make_room(mail_id, *same_purpose)
-        others = OneTimeToken.mail_id.is_distinct_from(mail_id) | OneTimeToken.mail_id.is_(None)
-        live = select(func.count(func.distinct(_mail_or_token))).where(*same_purpose, others)
-        if (db.session.scalar(live) or 0) >= MAX_PER_PURPOSE:
-            raise TooManyTokens
-        db.session.add(
-            OneTimeToken(
-                user_id=user_id,
-                purpose=purpose,
-                token_hash=token_hash,
-                address_key=lookup_key(sent_to),
-                challenge_hash=challenge_hash,
-                code_hash=code_hash,
-                mail_id=mail_id,
-                created_at=now,
-                expires_at=now + lifetime,
-            )
+    now, (token, token_hash) = clock.now(), new_token(user_id)
+    same_purpose = _same_purpose(user_id, purpose, lookup_key(sent_to))
+    lock_account_row(user_id)
+    _delete(*same_purpose, OneTimeToken.expires_at <= now)
+    if mail_id is not None:
+        _make_room(mail_id, *same_purpose)
+    others = OneTimeToken.mail_id.is_distinct_from(mail_id) | OneTimeToken.mail_id.is_(None)
+    live = select(func.count(func.distinct(_mail_or_token))).where(*same_purpose, others)
+    if (db.session.scalar(live) or 0) >= MAX_PER_PURPOSE:
+        raise TooManyTokens
+    db.session.add(
+        OneTimeToken(
+            user_id=user_id,
+            purpose=purpose,
+            token_hash=token_hash,
+            address_key=lookup_key(sent_to),
+            challenge_hash=challenge_hash,
+            code_hash=code_hash,
+            mail_id=mail_id,
+            created_at=now,
+            expires_at=now + token_purposes[purpose].lifetime,
         )
-        db.session.flush()
-        return token
+    )
+    db.session.flush()
+    return token
 
-    def _make_room(self, mail_id: UUID, *which: ColumnElement[bool]) -> None:
-        """Delete the older tokens of a mail that is sent again."""
-        newest_first = (OneTimeToken.created_at.desc(), OneTimeToken.token_hash)
-        older = select(OneTimeToken.token_hash).where(*which, OneTimeToken.mail_id == mail_id).order_by(*newest_first)
-        self._delete(*which, OneTimeToken.token_hash.in_(older.offset(MAX_PER_MAIL - 1)))
 
-    def void_token(self, token: str, purpose: str) -> None:
-        """Delete a token that was not sent after all, so that it does not count among those of the account."""
-        if key := read_token(token):
-            self._delete(*_is_token(*key, purpose))
+def _make_room(mail_id: UUID, *which: ColumnElement[bool]) -> None:
+    """Delete the older tokens of a mail that is sent again."""
+    newest_first = (OneTimeToken.created_at.desc(), OneTimeToken.token_hash)
+    older = select(OneTimeToken.token_hash).where(*which, OneTimeToken.mail_id == mail_id).order_by(*newest_first)
+    _delete(*which, OneTimeToken.token_hash.in_(older.offset(MAX_PER_MAIL - 1)))
 
-    def find(self, token: str, *purposes: str) -> FoundToken | None:
-        """Return a token for one of ``purposes`` without using it, or ``None``, as ``use`` would.
 
-        It is one look-up, and gives its connection back: ask it before work that takes long, such as a password hash.
-        """
-        key = read_token(token)
-        if key is None:
-            return None
-        user_id, token_hash = key
-        columns = (OneTimeToken.purpose, OneTimeToken.address_key, User.username, User.email)
-        row = read_one(
-            select(*columns, _IS_CURRENT.label("is_current"))
-            .join(User, User.id == OneTimeToken.user_id)
-            .where(
-                OneTimeToken.user_id == user_id,
-                OneTimeToken.purpose.in_(purposes),
-                OneTimeToken.token_hash == token_hash,
-                OneTimeToken.expires_at > clock.now(),
-            )
+def void_token(token: str, purpose: str) -> None:
+    """Delete a token that was not sent after all, so that it does not count among those of the account."""
+    if key := read_token(token):
+        _delete(*_is_token(*key, purpose))
+
+
+def find(token: str, *purposes: str) -> FoundToken | None:
+    """Return a token for one of ``purposes`` without using it, or ``None``, as ``use`` would.
+
+    It is one look-up, and gives its connection back: ask it before work that takes long, such as a password hash.
+    """
+    key = read_token(token)
+    if key is None:
+        return None
+    user_id, token_hash = key
+    columns = (OneTimeToken.purpose, OneTimeToken.address_key, User.username, User.email)
+    row = read_one(
+        select(*columns, _IS_CURRENT.label("is_current"))
+        .join(User, User.id == OneTimeToken.user_id)
+        .where(
+            OneTimeToken.user_id == user_id,
+            OneTimeToken.purpose.in_(purposes),
+            OneTimeToken.token_hash == token_hash,
+            OneTimeToken.expires_at > clock.now(),
         )
-        return row and FoundToken(
-            user_id, token_hash, row.purpose, row.address_key, row.username, row.email, row.is_current
-        )
+    )
+    return row and FoundToken(
+        user_id, token_hash, row.purpose, row.address_key, row.username, row.email, row.is_current
+    )
 
-    def use(self, token: str, purpose: str, *, challenge_hash: bytes | None = None) -> UsedToken | None:
-        """Use a token, and delete it together with all other tokens for the same purpose and account.
 
-        It looks at no account: ``address_proofs.use_token`` does, and is what most links need.
+def use(token: str, purpose: str, *, challenge_hash: bytes | None = None) -> UsedToken | None:
+    """Use a token, and delete it together with all other tokens for the same purpose and account.
 
-        Returns ``None`` if it is unknown, expired, already used, or for another purpose, or was requested with another
-        challenge. The answer is the same for all of these, so that it reveals nothing. If a token is used twice at
-        once, DELETE lets only one succeed. A link that restores an address leaves those for other addresses as they
-        are: see ``PurposeRule``.
-        """
-        key = read_token(token)
-        bound = () if challenge_hash is None else (OneTimeToken.challenge_hash == challenge_hash,)
-        return key and self.use_stored(*key, purpose, *bound)
+    It looks at no account: ``address_proofs.use_token`` does, and is what most links need.
 
-    def use_found(self, found: FoundToken) -> UsedToken | None:
-        """Do the same with a token that ``find`` has returned. It may have been used since."""
-        return self.use_stored(found.user_id, found.token_hash, found.purpose)
+    Returns ``None`` if it is unknown, expired, already used, or for another purpose, or was requested with another
+    challenge. The answer is the same for all of these, so that it reveals nothing. If a token is used twice at
+    once, DELETE lets only one succeed. A link that restores an address leaves those for other addresses as they
+    are: see ``PurposeRule``.
+    """
+    key = read_token(token)
+    bound = () if challenge_hash is None else (OneTimeToken.challenge_hash == challenge_hash,)
+    return key and use_stored(*key, purpose, *bound)
 
-    def use_stored(
-        self, user_id: UUID, token_hash: bytes, purpose: str, *which: ColumnElement[bool]
-    ) -> UsedToken | None:
-        """Do the same with the token that has this hash, if it meets the conditions ``which``."""
-        lock_account_row(user_id)
-        used = (
-            delete(OneTimeToken)
-            .where(*_is_token(user_id, token_hash, purpose), OneTimeToken.expires_at > clock.now(), *which)
-            .returning(OneTimeToken.address_key)
-            .execution_options(synchronize_session=False)
-        )
-        row = db.session.execute(used).one_or_none()
-        if row is None:
-            return None
-        self._delete(*_same_purpose(user_id, purpose, row.address_key))
-        return UsedToken(user_id, row.address_key)
 
-    def is_live(self, user_id: UUID, purpose: str, address_key: str) -> bool:
-        """Tell whether an account has a live token for ``purpose`` that was sent to this address."""
-        live = exists().where(OneTimeToken.user_id == user_id, OneTimeToken.expires_at > clock.now())
-        live = live.where(OneTimeToken.purpose == purpose, OneTimeToken.address_key == address_key)
-        return bool(db.session.scalar(select(live)))
+def use_found(found: FoundToken) -> UsedToken | None:
+    """Do the same with a token that ``find`` has returned. It may have been used since."""
+    return use_stored(found.user_id, found.token_hash, found.purpose)
 
-    def void(self, user_id: UUID, purpose: str) -> None:
-        """Delete the tokens of an account for one purpose."""
-        lock_account_row(user_id)
-        self._delete(OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
 
-    def void_all(self, user_id: UUID) -> None:
-        """Delete the tokens of an account, but those that survive changes. A change of the account does so itself."""
-        kept = [name for name, rule in token_purposes.items() if rule.survives_changes]
-        lock_account_row(user_id)
-        self._delete(OneTimeToken.user_id == user_id, OneTimeToken.purpose.not_in(kept))
+def use_stored(user_id: UUID, token_hash: bytes, purpose: str, *which: ColumnElement[bool]) -> UsedToken | None:
+    """Do the same with the token that has this hash, if it meets the conditions ``which``."""
+    lock_account_row(user_id)
+    used = (
+        delete(OneTimeToken)
+        .where(*_is_token(user_id, token_hash, purpose), OneTimeToken.expires_at > clock.now(), *which)
+        .returning(OneTimeToken.address_key)
+        .execution_options(synchronize_session=False)
+    )
+    row = db.session.execute(used).one_or_none()
+    if row is None:
+        return None
+    _delete(*_same_purpose(user_id, purpose, row.address_key))
+    return UsedToken(user_id, row.address_key)
 
-    def _delete(self, *which: ColumnElement[bool]) -> None:
-        db.session.execute(delete(OneTimeToken).where(*which).execution_options(synchronize_session=False))
+
+def is_live(user_id: UUID, purpose: str, address_key: str) -> bool:
+    """Tell whether an account has a live token for ``purpose`` that was sent to this address."""
+    live = exists().where(OneTimeToken.user_id == user_id, OneTimeToken.expires_at > clock.now())
+    live = live.where(OneTimeToken.purpose == purpose, OneTimeToken.address_key == address_key)
+    return bool(db.session.scalar(select(live)))
+
+
+def void(user_id: UUID, purpose: str) -> None:
+    """Delete the tokens of an account for one purpose."""
+    lock_account_row(user_id)
+    _delete(OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
+
+
+def void_all(user_id: UUID) -> None:
+    """Delete the tokens of an account, but those that survive changes. A change of the account does so itself."""
+    kept = [name for name, rule in token_purposes.items() if rule.survives_changes]
+    lock_account_row(user_id)
+    _delete(OneTimeToken.user_id == user_id, OneTimeToken.purpose.not_in(kept))
+
+
+def _delete(*which: ColumnElement[bool]) -> None:
+    db.session.execute(delete(OneTimeToken).where(*which).execution_options(synchronize_session=False))
 
 
 @hooks.user_changing.connect
 def _void_after_change(_app: object, *, user_id: UUID, fields: set[str], **_: object) -> None:
     if voids_links(fields):
-        OneTimeTokens().void_all(user_id)
+        void_all(user_id)
 
 
 def _is_token(user_id: UUID, token_hash: bytes, purpose: str) -> tuple[ColumnElement[bool], ...]:

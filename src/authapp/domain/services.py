@@ -16,7 +16,6 @@ from authapp.domain.api_keys.last_seen_keys import LastSeenKeys
 from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.core_services import CoreServices, HasAppContext
-from authapp.domain.email.kinds import NEW_LOGIN
 from authapp.domain.email.services import EmailServices
 from authapp.domain.exports import Exports
 from authapp.domain.factors.enrolled import factors_of
@@ -27,7 +26,6 @@ from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
 from authapp.domain.imports.imports import Imports
 from authapp.domain.mail.services import MailServices
-from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.login import PasswordLogin
 from authapp.domain.passwords.policy import PasswordPolicy
@@ -40,6 +38,7 @@ from authapp.domain.rate_limits import RateLimits
 from authapp.domain.roles.roles import Roles
 from authapp.domain.sessions.introspection import Introspection
 from authapp.domain.sessions.sessions import Sessions
+from authapp.domain.sessions.start import NEW_LOGIN
 from authapp.domain.sessions.step_ups import StepUps
 from authapp.domain.users.accounts import Accounts
 from authapp.domain.users.administration import Administration
@@ -90,7 +89,6 @@ class Services:
     roles: Roles
     audit: AuditTrail
     rate_limits: RateLimits
-    one_time_tokens: OneTimeTokens
     mail: MailServices
     email: EmailServices
     providers: ProviderServices
@@ -123,7 +121,7 @@ class Services:
         api_keys = ApiKeys(pages, api_key_verifier, actor_policy)
         accounts = Accounts(verifier, policy, hooks, actor_policy, registration_open=settings.registration == "open")
         factors = FactorServices.build(core, sessions)
-        mail = MailServices.build(settings, fast_path, core.one_time_tokens)
+        mail = MailServices.build(settings, fast_path)
         parts = parts_of(PartTools(settings=settings, encryption_keys=encryption_keys))
         return cls(
             settings=settings,
@@ -161,7 +159,6 @@ class Services:
             roles=Roles(pages, actor_policy.require_recent),
             audit=trail,
             rate_limits=rate_limits,
-            one_time_tokens=core.one_time_tokens,
             mail=mail,
             email=EmailServices.build(core, mail, accounts, sessions),
             providers=ProviderServices.build(core, accounts, sessions, factors.changes),

@@ -14,10 +14,10 @@ voiding_fields: Registry[str] = Registry(
 Register a field of yours if somebody logs in or gets an account back with it.
 """
 
-voiding_fields.register("email", "A link that was sent to the address before is not its owner's any more.")
-voiding_fields.register("password", "Who chooses a new one shuts out whoever has a link.")
-voiding_fields.register("status", "Who disables an account shuts out whoever has a link, also once it is enabled.")
-voiding_fields.register("factors", "Who removes a factor, or adds one, shuts out whoever has a link.")
+voiding_fields.register("email", "A link that was sent to the previous address is not its owner's any more.")
+voiding_fields.register("password", "A new one shuts out whoever has a link.")
+voiding_fields.register("status", "Disabling an account shuts out whoever has a link, also once it is enabled again.")
+voiding_fields.register("factors", "Adding a factor, or removing one, shuts out whoever has a link.")
 
 
 def voids_links(fields: set[str]) -> bool:

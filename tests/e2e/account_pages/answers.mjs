@@ -8,6 +8,7 @@ const LINKS = {
   "verify-email": ["Confirm my address", "auth/email-verifications", "Your address is confirmed"],
   "change-email": ["Use this address", "auth/email-verifications", "Your address is changed"],
   "undo-email": ["Put my address back", "auth/email-verifications", "Your address is back"],
+  "undo-factors": ["Remove the new factors", "auth/email-verifications", "The new factors are removed"],
 };
 
 /** Fill the field for the password of the account, and return what is sent of it. */
@@ -18,7 +19,7 @@ async function fillPassword(page, name) {
 }
 
 test("opening a link sends nothing, and takes the token out of the address and the history", async ({ page, open, api }) => {
-  for (const name of ["verify-email", "reset-password", "change-email", "undo-email", "login"]) {
+  for (const name of settings.pages) {
     const requests = [];
     page.on("request", (request) => requests.push(`${request.method()} ${new URL(request.url()).pathname}`));
     await open(name, { token: TOKEN });
@@ -83,13 +84,18 @@ test("a link that cannot be used says so, and a new mail can be requested", asyn
   }
 });
 
-test("a link for a change of address that cannot be used says what to do", async ({ page, open, api }) => {
-  for (const name of ["change-email", "undo-email"]) {
+test("a link that confirms or undoes a change says what to do if it cannot be used", async ({ page, open, api }) => {
+  for (const name of ["change-email", "undo-email", "undo-factors"]) {
     api.answer(UNUSABLE);
     await open(name, { token: TOKEN });
     await fillPassword(page, name);
     await press(page, LINKS[name][0]);
     await heading(page, "This link has expired or was used");
+  }
+});
+
+test("an address that another account has taken is neither confirmed nor put back", async ({ page, open, api }) => {
+  for (const name of ["change-email", "undo-email"]) {
     api.answer(refusal(409, "email_taken"));
     await open(name, { token: TOKEN });
     await page.waitForURL(({ hash }) => hash === "");

@@ -21,15 +21,12 @@ def server(services: Services) -> CheckResult:
     delivery, address = services.mail.delivery, services.settings.mail_url
     if delivery is None or address is None:
         return CheckResult(CheckLevel.OK, "mail", "AUTHAPP_MAIL_URL is not set: nothing that needs mail exists.")
-    transport = delivery.transports()
     try:
-        transport.open()
+        delivery.check_server()
     except ServerUnavailable as error:
         return CheckResult(
             CheckLevel.FAIL, "mail", printable(str(error)), "Check AUTHAPP_MAIL_URL, and that the server runs."
         )
-    finally:
-        transport.close()
     if mail_transports[address.kind].is_local:
         level = CheckLevel.WARN if services.settings.env == "production" else CheckLevel.OK
         advice = "Set AUTHAPP_MAIL_URL to a mail server." if level is CheckLevel.WARN else ""
@@ -75,7 +72,7 @@ def templates(services: Services) -> list[CheckResult]:
 def queue(services: Services) -> list[CheckResult]:
     """Check that mails do not wait, and that none was given up."""
     state = read_queue()
-    sentence = f"{state.queued} waiting, the oldest for {state.oldest_seconds} s; {state.failed} given up in 24 hours."
+    sentence = f"{state.queued} queued, the oldest for {state.oldest_seconds} s; {state.given_up} given up in 24 hours."
     if services.mail.delivery is None and not state.queued:
         return []
     if state.oldest_seconds > LATE_SECONDS:
@@ -83,7 +80,7 @@ def queue(services: Services) -> list[CheckResult]:
         if services.mail.delivery is not None:
             advice = "Run `flask mail queue`. Does AUTHAPP_MAIL_SENDER=workers or `flask mail deliver --watch` run?"
         return [CheckResult(CheckLevel.WARN, "mail queue", sentence, advice)]
-    if state.failed:
+    if state.given_up:
         advice = "Run `flask audit list --type mail.failed`."
         return [CheckResult(CheckLevel.WARN, "mail queue", sentence, advice)]
     return [CheckResult(CheckLevel.OK, "mail queue", sentence)]

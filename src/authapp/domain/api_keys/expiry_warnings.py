@@ -7,13 +7,14 @@ from random import uniform
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, and_, cast, func, insert, literal, select, tuple_, update
+from sqlalchemy import Select, Text, and_, cast, func, literal, select, tuple_, update
 
 from authapp import clock
 from authapp.database.session import db, transaction
 from authapp.domain.background import sleep, survive
 from authapp.domain.mail import recipients
 from authapp.domain.mail.kinds import MailKind, Recipient, mail_kinds
+from authapp.domain.mail.statements import mail_batch_insert
 from authapp.models import ApiKey, OutgoingMail, User, UserKind
 
 WARNED_BEFORE = timedelta(days=7)
@@ -34,9 +35,12 @@ def _recipient(mail: OutgoingMail) -> Recipient | None:
     return owner if owner is not None and owner.is_verified else None
 
 
-API_KEY_EXPIRING = mail_kinds.register(
-    "api_key_expiring", MailKind(_recipient, details=frozenset({"api_key_id", "prefix", "expires_at"}))
-)
+_EXAMPLE = {
+    "api_key_id": "019aa2b0-6f0e-7cc4-9f0a-3a9f1f6c2d11",
+    "prefix": "ak_0354KEEayIwGMZ",
+    "expires_at": "2026-12-04 09:48 UTC",
+}
+API_KEY_EXPIRING = mail_kinds.register("api_key_expiring", MailKind(_recipient, examples=[_EXAMPLE]))
 
 
 class ExpiryWarnings:
@@ -87,24 +91,25 @@ def _store_batch() -> int:
         .returning(ApiKey.user_id, ApiKey.id, ApiKey.prefix, ApiKey.created_at, ApiKey.expires_at)
         .cte("marked")
     )
-    expires_at = func.to_char(func.timezone("UTC", marked.c.expires_at), 'YYYY-MM-DD HH24:MI "UTC"')
+    is_long = marked.c.created_at < marked.c.expires_at - WARNED_BEFORE
+    of_persons = (
+        select(marked)
+        .join(User, User.id == marked.c.user_id)
+        .where(is_long, User.kind == UserKind.PERSON)
+        .cte("of_persons")
+    )
+    key = of_persons.c
+    expires_at = func.to_char(func.timezone("UTC", key.expires_at), 'YYYY-MM-DD HH24:MI "UTC"')
     mail = {
-        "id": func.gen_random_uuid(),
         "kind": literal(API_KEY_EXPIRING),
-        "user_id": marked.c.user_id,
-        "context": literal({}, OutgoingMail.context.type),
+        "user_id": key.user_id,
         "details": func.jsonb_build_object(
-            "api_key_id", cast(marked.c.id, Text), "prefix", marked.c.prefix, "expires_at", expires_at
+            "api_key_id", cast(key.id, Text), "prefix", key.prefix, "expires_at", expires_at
         ),
-        "attempts": literal(0, OutgoingMail.attempts.type),
         "next_attempt_at": literal(now, OutgoingMail.next_attempt_at.type),
         "created_at": literal(now, OutgoingMail.created_at.type),
     }
-    is_long = marked.c.created_at < marked.c.expires_at - WARNED_BEFORE
-    of_persons = (
-        select(*mail.values()).join(User, User.id == marked.c.user_id).where(is_long, User.kind == UserKind.PERSON)
-    )
-    stored = insert(OutgoingMail).from_select(list(mail), of_persons).returning(OutgoingMail.id).cte("stored")
+    stored = mail_batch_insert(of_persons, mail).returning(OutgoingMail.id).cte("stored")
     counted = select(func.count()).select_from(marked).add_cte(stored)
     with transaction() as session:
         return session.scalar(counted) or 0

@@ -52,7 +52,7 @@ class EventType:
     EMAIL_CHANGE_WITHDRAWN = event_types.register("email.change_withdrawn", "A user no longer wants another address.")
     EMAIL_CHANGED = event_types.register("email.changed", "A user's new email address was confirmed.")
     EMAIL_CHANGE_UNDONE = event_types.register(
-        "email.change_undone", "The address before was restored with the link in the mail to it."
+        "email.change_undone", "The previous address was restored with the link in the mail to it."
     )
     FACTOR_ADDED = event_types.register("factor.added", "A second factor or a provider was added to an account.")
     FACTOR_REMOVED = event_types.register(

@@ -7,7 +7,7 @@ What people do, each with its file in ``api/`` and its tests in ``tests/api/``:
 - ``password_resets``: another password, for users who have lost it
 - ``forced_resets``: an administrator has a user choose another password
 - ``address_changes``: another address, asked for and confirmed
-- ``address_undo``: the address before restored; its link goes to ``email_verifications``
+- ``address_undo``: the previous address restored; its link goes to ``email_verifications``
 - ``factor_undo``: second factors removed that somebody else has added; its link goes to ``email_verifications``
 - ``login_links``: logging in with a link or a code
 - ``login_codes``: whose the code is, and how often it is guessed

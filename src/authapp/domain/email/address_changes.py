@@ -9,7 +9,7 @@ from sqlalchemy import Row, bindparam, select
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db, read_one, transaction
-from authapp.domain import audit, hooks
+from authapp.domain import audit, hooks, one_time_tokens
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
 from authapp.domain.email.address_proofs import require_owner
@@ -18,7 +18,7 @@ from authapp.domain.hooks import Hooks
 from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.mail.kinds import mail_kinds
-from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
+from authapp.domain.one_time_tokens import FoundToken
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.principals.recent import ActorPolicy
 from authapp.domain.roles.grants import require_live
@@ -43,14 +43,12 @@ class AddressChanges:
         self,
         verifier: PasswordVerifier,
         actor_policy: ActorPolicy,
-        tokens: OneTimeTokens,
         counted_mails: CountedMails,
         account_mails: AccountMails,
         hooks: Hooks,
     ) -> None:
         self._verifier = verifier
         self._actor_policy = actor_policy
-        self._tokens = tokens
         self._counted_mails = counted_mails
         self._account_mails = account_mails
         self._hooks = hooks
@@ -79,7 +77,7 @@ class AddressChanges:
                 return
             if address != user.pending_email:
                 # They confirm nothing any more, and an account has room for few.
-                self._tokens.void(user_id, TokenPurpose.CHANGE_EMAIL)
+                one_time_tokens.void(user_id, TokenPurpose.CHANGE_EMAIL)
             user.pending_email = address
             user.pending_email_until = clock.now() + CONFIRMABLE_FOR
             audit.record(EventType.EMAIL_CHANGE_REQUESTED, context=context, subject_id=user_id)
@@ -94,11 +92,11 @@ class AddressChanges:
         if user.pending_email is None:
             return
         user.forget_pending_email()
-        self._tokens.void(user.id, TokenPurpose.CHANGE_EMAIL)
+        one_time_tokens.void(user.id, TokenPurpose.CHANGE_EMAIL)
         audit.record(EventType.EMAIL_CHANGE_WITHDRAWN, context=context, subject_id=user.id)
 
     def confirm(self, found: FoundToken, password: str | None, context: RequestContext) -> None:
-        """Give an account the address that its owner asked for, and tell the address before, with a link to undo it.
+        """Give an account the address that its owner asked for, and tell the previous one, with a link to undo it.
 
         The link is not enough: a thief can ask for the address of somebody else, whose click would bind it to an
         account that the thief can take back. The principal has to be the account's, or ``password`` its. The sessions
@@ -109,7 +107,7 @@ class AddressChanges:
         """
         self._require_owner(found, password, context)
         with unique_names(), transaction():
-            if self._tokens.use_found(found) is None:
+            if one_time_tokens.use_found(found) is None:
                 raise OneTimeTokenInvalid
             user, now = lock_account(found.user_id), clock.now()
             self._replace(user, _pending_address(user, found.address_key, now), now, context)

@@ -10,22 +10,22 @@ from uuid import UUID
 
 from authapp import clock
 from authapp.context import Principal, RequestContext
-from authapp.domain import audit
+from authapp.domain import audit, one_time_tokens
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks, credentials_voiding
-from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
+from authapp.domain.one_time_tokens import FoundToken
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.users.rows import lock_account
 from authapp.errors import OneTimeTokenInvalid, WrongPassword
 from authapp.models import User, UserStatus
 
 
-def use_token(tokens: OneTimeTokens, found: FoundToken) -> User:
+def use_token(found: FoundToken) -> User:
     """Use a token that was found, within the open transaction, and return its account, locked.
 
     Raises ``OneTimeTokenInvalid``, also if the account is disabled or has another address than the token was sent to.
     """
-    used = tokens.use_found(found)
+    used = one_time_tokens.use_found(found)
     user = used and lock_account(used.user_id)
     if not used or not user or user.status != UserStatus.ACTIVE or user.email_key != used.address_key:
         raise OneTimeTokenInvalid
@@ -75,8 +75,8 @@ def prove_address(user: User, hooks: Hooks, context: RequestContext) -> bool:
 def void_credentials(user: User, hooks: Hooks, context: RequestContext, *, since: datetime | None) -> None:
     """Void what somebody else may have added to a locked account since then, and with ``None`` all that they left.
 
-    The password is not among it: the caller voids it or sets another one, unless its owner has it. With ``None``, no
-    address of before can be restored either, because they may be those of whoever registered the account.
+    The password is not among it: the caller voids it or sets another one, unless its owner has it. With ``None``,
+    previous addresses cannot be restored either, because they may be those of whoever registered the account.
     """
     if since is None:
         user.previous_emails = None

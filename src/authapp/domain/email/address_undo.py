@@ -1,4 +1,4 @@
-"""Undoing a change of address, with the link in the mail that told the address before."""
+"""Undoing a change of address, with the link in the mail to the previous address."""
 
 from datetime import datetime
 from uuid import UUID
@@ -8,7 +8,7 @@ from sqlalchemy import select
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
-from authapp.domain import audit, hooks
+from authapp.domain import audit, hooks, one_time_tokens
 from authapp.domain.audit import EventType
 from authapp.domain.email import previous_addresses
 from authapp.domain.email.address_proofs import void_credentials
@@ -17,7 +17,7 @@ from authapp.domain.email.kinds import EMAIL_CHANGED_NOTICE
 from authapp.domain.email.previous_addresses import Restored
 from authapp.domain.hooks import Hooks
 from authapp.domain.mail.account_mails import AccountMails
-from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
+from authapp.domain.one_time_tokens import FoundToken
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.domain.users.new_password import send_sessions_ended, void_password
 from authapp.domain.users.rows import delete_account, lock_account, unique_names
@@ -27,30 +27,29 @@ from authapp.models.user import email_key
 
 
 class AddressUndo:
-    """The use case of undoing a change of address: the account goes back to who had it, as they were robbed of it."""
+    """The use case of undoing a change of address: the account goes back to whoever reads its previous address."""
 
     purpose = TokenPurpose.UNDO_EMAIL
 
-    def __init__(self, tokens: OneTimeTokens, account_mails: AccountMails, hooks: Hooks) -> None:
-        self._tokens = tokens
+    def __init__(self, account_mails: AccountMails, hooks: Hooks) -> None:
         self._account_mails = account_mails
         self._hooks = hooks
 
     def confirm(self, found: FoundToken, _password: str | None, context: RequestContext) -> None:
         """Restore the address that the token was sent to, end every session, and void the password.
 
-        The token is enough: who needs it was robbed of the account, and does not know its password.
+        The token is enough: whoever was robbed of the account does not know its password.
 
         ``Notices`` stores the mail with a link to choose another password. Links to later addresses are void. Another
         account that has taken the address meanwhile is deleted, if none of its addresses was ever verified and it has
-        no role. If no address of this account was verified before the change, its reader takes it over as with a reset:
-        no credential stays, and no other account is deleted.
+        no role. If no address of this account was verified before the change, the reader of the link takes it over as
+        with a reset: no credential stays, and no other account is deleted.
 
         Raises ``OneTimeTokenInvalid``, also while the account is disabled, or ``EmailTaken``. The token then stays.
         """
         with unique_names(), transaction():
             locked = _lock_with_holder(found)
-            if self._tokens.use_found(found) is None:
+            if one_time_tokens.use_found(found) is None:
                 raise OneTimeTokenInvalid
             user = lock_account(found.user_id)
             restored = previous_addresses.restore(user, found.address_key)
@@ -70,7 +69,7 @@ class AddressUndo:
         void_credentials(user, self._hooks, context, since=self._added_since(user, restored))
         # The link was sent to this address.
         user.set_verified(user.updated_at)
-        # The mailbox before may have been left or leaked: who loses the account hears of it.
+        # Somebody else may read the restored mailbox, and undo what the owner did: tell the address that is replaced.
         self._account_mails.store(
             EMAIL_CHANGED_NOTICE, user_id=user.id, address=replaced, verified=was_verified, context=context
         )
@@ -79,18 +78,18 @@ class AddressUndo:
         return ended
 
     def _added_since(self, user: User, restored: Restored) -> datetime | None:
-        """Return from when on added credentials go: since the change, as with the link about a new factor, or all.
+        """Return since when added credentials go, or ``None`` for all of them.
 
-        A thief may have added credentials since. Those from before are the owner's: a mailbox that somebody has left
-        must not be a way past them. But where no address had been verified, a thief may have registered that of
-        somebody else, and may be the one who changed it: then nothing is the owner's.
-
-        A thief may have added a factor before the change. If the restored address has a live link that removes what was
-        added lately, this link does the same: its reader has both.
+        - A thief may have added some since the change. Those from before are the owner's, and stay: whoever reads a
+          mailbox that the owner has left must not get past them.
+        - If the restored address has a live link that removes factors, its reader can remove older ones as well: a
+          thief may have added them before the change.
+        - If no address had been verified, a thief may have registered the address of somebody else, and may have
+          changed it: then nothing is the owner's.
         """
         if not restored.was_ever_verified:
             return None
-        if self._tokens.is_live(user.id, TokenPurpose.UNDO_FACTORS, email_key(restored.email)):
+        if one_time_tokens.is_live(user.id, TokenPurpose.UNDO_FACTORS, email_key(restored.email)):
             return min(restored.replaced_at, clock.now() - UNDO_WINDOW)
         return restored.replaced_at
 
@@ -108,10 +107,11 @@ def _make_way(user: User, restored: Restored, locked: set[UUID], context: Reques
     holder = db.session.scalars(taken.execution_options(populate_existing=True)).one_or_none()
     if holder is None:
         return None
-    # Whoever reads the address has the link; the holder has only typed it. If that is all the account to restore did
-    # before, the holder may be the account that the reader has made: they choose, by a reset of it. An account with a
-    # role was given it by an administrator, who is to decide. One that has come since the locks were taken is left to
-    # the next attempt.
+    # The link proves the address for ``user``; the holder has only typed it, and makes way. But:
+    # - If ``user`` had only typed it too, the holder may be the reader's own account, which a reset gives them.
+    # - A holder with a verified address belongs to somebody.
+    # - An administrator gave the holder its role, and is to decide.
+    # - A holder that came after the locks were taken is not locked: the next attempt finds it.
     if not restored.was_ever_verified or holder.was_ever_verified or holder.roles or holder.id not in locked:
         raise EmailTaken
     delete_account(holder, context)

@@ -4,12 +4,12 @@ from sqlalchemy import bindparam, select
 
 from authapp.context import RequestContext
 from authapp.database.session import read_one, transaction
-from authapp.domain import hooks
+from authapp.domain import hooks, one_time_tokens
 from authapp.domain.email.address_proofs import mark_verified, require_owner, use_token
 from authapp.domain.email.kinds import VERIFY_EMAIL
 from authapp.domain.hooks import Hooks
 from authapp.domain.mail.counted_mails import CountedMails
-from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
+from authapp.domain.one_time_tokens import FoundToken
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.token_purposes import TokenPurpose
@@ -27,7 +27,6 @@ class EmailVerifications:
     def __init__(
         self,
         counted_mails: CountedMails,
-        tokens: OneTimeTokens,
         verifier: PasswordVerifier,
         hooks: Hooks,
         *,
@@ -35,7 +34,6 @@ class EmailVerifications:
     ) -> None:
         """With ``required``, nobody logs in before, and the link alone verifies nothing."""
         self._counted_mails = counted_mails
-        self._tokens = tokens
         self._verifier = verifier
         self._hooks = hooks
         self._required = required
@@ -66,19 +64,19 @@ class EmailVerifications:
         if self._required:
             require_owner(self._verifier, found.user_id, password, context)
         with transaction():
-            mark_verified(use_token(self._tokens, found), self._hooks, context)
+            mark_verified(use_token(found), self._hooks, context)
 
-    def reject(self, token: str, context: RequestContext) -> None:
+    def delete_unverified(self, token: str, context: RequestContext) -> None:
         """Delete an account that was never verified, because the owner of its address did not register it.
 
         Raises ``OneTimeTokenInvalid``, also if an address of the account was verified, or if the account has a role: an
         administrator gave it, and may have mistyped the address.
         """
-        found = self._tokens.find(token, TokenPurpose.VERIFY_EMAIL)
+        found = one_time_tokens.find(token, TokenPurpose.VERIFY_EMAIL)
         if found is None:
             raise OneTimeTokenInvalid
         with transaction():
-            user = use_token(self._tokens, found)
+            user = use_token(found)
             if user.was_ever_verified or user.roles:
                 raise OneTimeTokenInvalid
             delete_account(user, context)

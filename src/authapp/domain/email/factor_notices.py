@@ -28,7 +28,9 @@ def _in_words(details: Mapping[str, str | int]) -> dict[str, str | int]:
     return {**details, "words": words, "is_one": factor not in _SEVERAL, "is_second": is_second}
 
 
-_OF_FACTOR: dict[str, Any] = {"details": frozenset({"factor"}), "explain": _in_words}
+# A second factor, a way in that is none, several, and a kind that is not registered.
+_EXAMPLES = [{"factor": factor} for factor in ("totp", "provider", ALL_FACTORS, "fax")]
+_OF_FACTOR: dict[str, Any] = {"examples": _EXAMPLES, "explain": _in_words}
 
 FACTOR_ADDED_NOTICE = mail_kinds.register(
     "factor_added_notice", MailKind(recipients.owner_at_stored_address, **_OF_FACTOR)
@@ -45,16 +47,26 @@ FACTOR_ADDED = mail_kinds.register(
 FACTOR_REMOVED = mail_kinds.register("factor_removed", MailKind(recipients.owner_at_stored_address, **_OF_FACTOR))
 RECOVERY_CODES_CREATED = mail_kinds.register("recovery_codes_created", MailKind(recipients.owner_at_stored_address))
 RECOVERY_CODE_USED = mail_kinds.register(
-    "recovery_code_used", MailKind(recipients.owner_at_stored_address, details=frozenset({"remaining"}))
+    "recovery_code_used", MailKind(recipients.owner_at_stored_address, examples=[{"remaining": 3}])
 )
 PASSKEY_COUNTER_REVERSED = mail_kinds.register("passkey_counter_reversed", MailKind(recipients.owner_at_stored_address))
 
-factor_mail_kinds: Registry[str] = Registry(
+
+class _FactorMailKinds(Registry[str]):
+    """The kinds of mail by event. Each is registered in ``mail_kinds`` before."""
+
+    def register(self, name: str, value: str) -> str:
+        mail_kinds.require(value)
+        return super().register(name, value)
+
+
+factor_mail_kinds = _FactorMailKinds(
     "event of factors with a mail", r"[a-z][a-z_]*\.[a-z][a-z_]*", "use the type of an audit event, such as fax.jammed."
 )
 """The kind of mail about each event that ``factors_changing`` tells of; about others the owner gets none.
 
-Register the mail about an event of your own, whose kind is in ``mail_kinds``. The event has the details of the mail.
+Register the mail about an event of your own, which has the details of the mail. Raises ``KeyError`` if its kind is not
+in ``mail_kinds``.
 """
 
 factor_mail_kinds.register(EventType.FACTOR_ADDED, FACTOR_ADDED)  # with a link to undo it
@@ -95,5 +107,5 @@ class FactorNotices:
             address=user.address,
             verified=user.email_verified_at is not None,
             context=context,
-            details={name: details[name] for name in mail_kinds[kind].details},
+            details={name: details[name] for name in mail_kinds[kind].detail_names},
         )

@@ -10,7 +10,7 @@ from authapp.domain.audit import EventType
 from authapp.domain.email.address_proofs import use_token, void_credentials
 from authapp.domain.hooks import Hooks
 from authapp.domain.mail.ages import NOTICE_MAX_AGE
-from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
+from authapp.domain.one_time_tokens import FoundToken
 from authapp.domain.sessions import revocation
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.models import EndReason
@@ -24,8 +24,7 @@ class FactorUndo:
 
     purpose = TokenPurpose.UNDO_FACTORS
 
-    def __init__(self, tokens: OneTimeTokens, hooks: Hooks) -> None:
-        self._tokens = tokens
+    def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
 
     def confirm(self, found: FoundToken, _password: str | None, context: RequestContext) -> None:
@@ -38,7 +37,7 @@ class FactorUndo:
         Raises ``OneTimeTokenInvalid``, also while the account is disabled or has another address than the token's.
         """
         with transaction():
-            user, now = use_token(self._tokens, found), clock.now()
+            user, now = use_token(found), clock.now()
             ended = revocation.end_all(user.id, EndReason.FACTORS_CHANGED, now)
             details: dict[str, Any] = {"reason": EndReason.FACTORS_CHANGED, "sessions": ended}
             audit.record(EventType.SESSION_ENDED, context=context, subject_id=user.id, **details)

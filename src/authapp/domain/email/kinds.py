@@ -1,7 +1,7 @@
 """The kinds of mail that are about accounts, their addresses and what proves them.
 
-Notices go to the address that the account had at that moment: a thief may change it before they are sent. That of a
-void password goes to the address at sending, because only who has that one can choose another password.
+A notice goes to the address that the account had when it was stored: a thief may change the address before the notice
+is sent. The notice of a void password goes to the address at the time of sending, whose owner can choose a password.
 """
 
 from collections.abc import Callable
@@ -73,4 +73,3 @@ ACCOUNT_EXISTS = mail_kinds.register(
     "account_exists",
     MailKind(recipients.owner_of_address, max_age=mail_kinds[VERIFY_EMAIL].max_age),
 )
-NEW_LOGIN = mail_kinds.register("new_login", MailKind(recipients.owner_at_stored_address))

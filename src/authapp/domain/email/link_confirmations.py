@@ -3,7 +3,8 @@
 from typing import Protocol
 
 from authapp.context import RequestContext
-from authapp.domain.one_time_tokens import FoundToken, OneTimeTokens
+from authapp.domain import one_time_tokens
+from authapp.domain.one_time_tokens import FoundToken
 from authapp.domain.token_purposes import token_purposes
 from authapp.errors import OneTimeTokenInvalid, Refusal
 
@@ -25,8 +26,7 @@ class LinkConfirmation(Protocol):
 class LinkConfirmations:
     """The use cases by the purpose of their tokens. A link leads to one route, whatever it proves."""
 
-    def __init__(self, tokens: OneTimeTokens, *use_cases: LinkConfirmation) -> None:
-        self._tokens = tokens
+    def __init__(self, *use_cases: LinkConfirmation) -> None:
         self._use_cases: dict[str, LinkConfirmation] = {}
         for use_case in use_cases:
             self.add(use_case)
@@ -49,7 +49,7 @@ class LinkConfirmations:
 
         Raises ``OneTimeTokenInvalid``, also for a token of any other purpose, and what the use case raises.
         """
-        found = self._tokens.find(token, *self._use_cases)
+        found = one_time_tokens.find(token, *self._use_cases)
         if found is None:
             raise OneTimeTokenInvalid
         self._use_cases[found.purpose].confirm(found, password, context)

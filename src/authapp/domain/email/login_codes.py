@@ -6,8 +6,9 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from authapp.database.session import db, read_one
+from authapp.domain import one_time_tokens
 from authapp.domain.account_locks import lock_account_row
-from authapp.domain.one_time_tokens import OneTimeTokens, UsedToken
+from authapp.domain.one_time_tokens import UsedToken
 from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import OneTimeToken
 from authapp.security.one_time_codes import code_hash
@@ -15,8 +16,8 @@ from authapp.security.one_time_codes import code_hash
 MAX_GUESSES = 5
 """How many codes may be tried for one challenge.
 
-The code has eight digits. Five guesses are right once in 20,000,000 challenges. Who asks for many challenges is
-stopped by the count of failures per account: ``LOGIN_CODE`` in ``domain/throttle_scopes.py``.
+The code has eight digits. Five guesses are right once in 20,000,000 challenges. Whoever asks for many challenges
+is stopped by the count of failures per account: ``LOGIN_CODE`` in ``domain/throttle_scopes.py``.
 """
 
 
@@ -31,7 +32,7 @@ def find_challenged_user(challenge_hash: bytes) -> UUID | None:
     return row and row.user_id
 
 
-def use_code(tokens: OneTimeTokens, user_id: UUID, challenge_hash: bytes, code: str) -> UsedToken | None:
+def use_code(user_id: UUID, challenge_hash: bytes, code: str) -> UsedToken | None:
     """Use the login link of an account that was requested with this challenge, by the code in its mail.
 
     A guess is counted before it is compared, and the row stays locked until the caller commits: of any number of
@@ -54,4 +55,4 @@ def use_code(tokens: OneTimeTokens, user_id: UUID, challenge_hash: bytes, code: 
     # A mail that was sent twice has left two rows.
     rows = db.session.execute(guessed).all()
     matching = [row.token_hash for row in rows if compare_digest(row.code_hash or b"", expected)]
-    return tokens.use_stored(user_id, matching[0], TokenPurpose.LOGIN) if matching else None
+    return one_time_tokens.use_stored(user_id, matching[0], TokenPurpose.LOGIN) if matching else None

@@ -8,14 +8,14 @@ from uuid import UUID
 from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import transaction
-from authapp.domain import audit
+from authapp.domain import audit, one_time_tokens
 from authapp.domain.audit import EventType
 from authapp.domain.email.address_proofs import prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
 from authapp.domain.email.login_codes import find_challenged_user, use_code
 from authapp.domain.hooks import Hooks
 from authapp.domain.mail.counted_mails import CountedMails
-from authapp.domain.one_time_tokens import OneTimeTokens, UsedToken
+from authapp.domain.one_time_tokens import UsedToken
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
@@ -50,13 +50,11 @@ class LoginLinks:
     def __init__(
         self,
         counted_mails: CountedMails,
-        tokens: OneTimeTokens,
         throttles: Throttles,
         sessions: Sessions,
         hooks: Hooks,
     ) -> None:
         self._counted_mails = counted_mails
-        self._tokens = tokens
         self._throttles = throttles
         self._sessions = sessions
         self._hooks = hooks
@@ -106,9 +104,9 @@ class LoginLinks:
         ended = 0
         with transaction():
             if token is not None:
-                used = self._tokens.use(token, TokenPurpose.LOGIN, challenge_hash=challenge_hash)
+                used = one_time_tokens.use(token, TokenPurpose.LOGIN, challenge_hash=challenge_hash)
             else:
-                used = use_code(self._tokens, guesser, challenge_hash, _digits(code or ""))
+                used = use_code(guesser, challenge_hash, _digits(code or ""))
             user = _active_user(used) if used else None
             if user is None:
                 audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=challenged)

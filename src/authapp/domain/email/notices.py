@@ -19,6 +19,7 @@ from authapp.domain.email.kinds import (
 from authapp.domain.mail.account_mails import AccountMails
 from authapp.domain.mail.counted_mails import CountedMails
 from authapp.models import User
+from authapp.models.user import email_key
 
 
 class Notices:
@@ -38,10 +39,9 @@ class Notices:
 
     def store_verification(self, _app: object, *, user_id: UUID, context: RequestContext, **_: object) -> None:
         """Store the mail with a link that verifies the address of a new account, in its transaction."""
-        if self._verification == "required" and context.principal is None:
-            return  # a guest's registration stores it itself, whether or not the address was free
         user = db.session.get_one(User, user_id)
-        if user.email is not None:
+        # ``VerifiedRegistrations`` gives an address its key later, and stores the mail whether or not it was free.
+        if user.email is not None and user.email_key == email_key(user.email):
             self._store_verification(user, context)
 
     def _store_verification(self, user: User, context: RequestContext) -> None:
@@ -69,7 +69,7 @@ class Notices:
             kind = PASSWORD_VOIDED if user.password_hash is None else PASSWORD_CHANGED
             store(kind, address=user.address, verified=user.email_verified_at is not None)
         if "email" in fields and user.email_verified_at is None:
-            # Whether the address before was verified is not known any more.
+            # Whether the previous address was verified is not known any more.
             store(EMAIL_CHANGED_NOTICE, address=previous["email"], verified=False)
             if self._verification != "off":
                 self._store_verification(user, context)

@@ -2,13 +2,13 @@
 
 from authapp.context import RequestContext
 from authapp.database.session import transaction
+from authapp.domain import one_time_tokens
 from authapp.domain.audit import EventType
 from authapp.domain.email.address_proofs import prove_address, use_token
 from authapp.domain.email.kinds import RESET_PASSWORD
 from authapp.domain.hooks import Hooks
+from authapp.domain.mail import outbox
 from authapp.domain.mail.counted_mails import CountedMails
-from authapp.domain.mail.outbox import Outbox
-from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.domain.passwords.policy import PasswordPolicy
 from authapp.domain.throttles import Throttles
 from authapp.domain.token_purposes import TokenPurpose
@@ -25,15 +25,11 @@ class PasswordResets:
     def __init__(
         self,
         counted_mails: CountedMails,
-        outbox: Outbox,
-        tokens: OneTimeTokens,
         policy: PasswordPolicy,
         throttles: Throttles,
         hooks: Hooks,
     ) -> None:
         self._counted_mails = counted_mails
-        self._outbox = outbox
-        self._tokens = tokens
         self._policy = policy
         self._throttles = throttles
         self._hooks = hooks
@@ -45,14 +41,14 @@ class PasswordResets:
         """
         self._counted_mails.store_and_commit(RESET_PASSWORD, checked_names(email=address)["email"], context)
 
-    def send(self, ref: UserRef, context: RequestContext) -> User:
+    def store(self, ref: UserRef, context: RequestContext) -> User:
         """Store a mail with a link to an account, and return the account.
 
         Raises ``ResourceNotFound`` or ``ServiceAccount``.
         """
         with transaction():
             user = lock_account(ref)
-            self._outbox.add(RESET_PASSWORD, user_id=user.id, address=user.address, context=context)
+            outbox.add(RESET_PASSWORD, user_id=user.id, address=user.address, context=context)
         return user
 
     def complete(self, token: str, new_password: str, context: RequestContext) -> None:
@@ -64,13 +60,13 @@ class PasswordResets:
         Raises ``OneTimeTokenInvalid`` before any hash is computed, ``PasswordRejected``, which leaves the token good,
         or ``ServiceUnavailable``.
         """
-        found = self._tokens.find(token, TokenPurpose.RESET_PASSWORD)
+        found = one_time_tokens.find(token, TokenPurpose.RESET_PASSWORD)
         if found is None or not found.is_current:
             raise OneTimeTokenInvalid
         names = {"username": found.username, "email": found.email}
         new_hash = self._policy.checked_hash(new_password, **names, context=context, field="new_password")
         with transaction():
-            user = use_token(self._tokens, found)
+            user = use_token(found)
             prove_address(user, self._hooks, context)
             self._throttles.reset_failures_of_first_factors(user.id)
             ended = set_password_hash(user, new_hash, self._hooks, context, event=EventType.PASSWORD_RESET)

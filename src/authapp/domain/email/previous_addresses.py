@@ -1,4 +1,4 @@
-"""The addresses that an account had before, and that the link in a mail to each of them can restore.
+"""The previous addresses of an account, each of which the link in a mail to it can restore.
 
 The account's row has them in the order in which they were replaced. So an undo voids the links of all later addresses,
 which a thief may have used, and leaves those of earlier ones as they are: a thief who changes the address twice, and
@@ -41,10 +41,10 @@ class PreviousEmail:
 
 
 def previous_emails(user: User) -> list[PreviousEmail]:
-    """Return all addresses that are stored, the oldest first: also those that can no longer be restored."""
+    """Return the addresses that can be restored, the oldest first."""
     return [
         PreviousEmail(each["email"], datetime.fromisoformat(each["since"]), datetime.fromisoformat(each["until"]))
-        for each in user.previous_emails or ()
+        for each in _restorable(user)
     ]
 
 
@@ -53,11 +53,11 @@ def remember(user: User, email: str, *, was_ever_verified: bool) -> bool:
 
     ``was_ever_verified`` is as in ``Restored``: the change has verified the new address, so the account cannot tell.
 
-    It cannot if there are ``MAX_KEPT`` others. The first ones are kept, because the later ones may be a thief's.
+    If ``MAX_KEPT`` others are kept, it cannot: later addresses may be a thief's, and must not push out earlier ones.
     """
-    kept, now = _kept(user), clock.now()
+    kept, now = _restorable(user), clock.now()
     until = (now + RESTORABLE_FOR).isoformat()
-    # An address that is replaced again keeps what was noted first, which may have been before it was verified.
+    # An address that is replaced again keeps its first entry: what was added since may be a thief's.
     known = _position(kept, email_key(email))
     if known is not None:
         kept[known] = {**kept[known], "until": until}
@@ -71,7 +71,7 @@ def remember(user: User, email: str, *, was_ever_verified: bool) -> bool:
 
 def restore(user: User, address_key: str) -> Restored | None:
     """Return the address with this key if it can be restored; then it and all later ones no longer can be."""
-    kept = _kept(user)
+    kept = _restorable(user)
     position = _position(kept, address_key)
     if position is None:
         return None
@@ -82,10 +82,14 @@ def restore(user: User, address_key: str) -> Restored | None:
 
 def can_be_restored(user: User, address_key: str) -> bool:
     """Tell whether the address with this key can be restored."""
-    return _position(_kept(user), address_key) is not None
+    return _position(_restorable(user), address_key) is not None
 
 
-def _kept(user: User) -> list[dict[str, Any]]:
+def _restorable(user: User) -> list[dict[str, Any]]:
+    """Return the entries of the addresses that can be restored, in the order in which they were replaced.
+
+    The row keeps an entry whose time is over until the next change.
+    """
     now = clock.now()
     return [each for each in user.previous_emails or () if datetime.fromisoformat(each["until"]) > now]
 

@@ -38,21 +38,21 @@ class EmailServices:
     @classmethod
     def build(cls, core: CoreServices, mail: MailServices, accounts: Accounts, sessions: Sessions) -> Self:
         """Create the use cases."""
-        verification, tokens, hooks = core.settings.email_verification, core.one_time_tokens, core.hooks
+        verification, hooks = core.settings.email_verification, core.hooks
         verifier, throttles = core.password_verifier, core.throttles
-        verifications = EmailVerifications(mail.counted, tokens, verifier, hooks, required=verification == "required")
-        address_changes = AddressChanges(verifier, core.actor_policy, tokens, mail.counted, mail.account_mails, hooks)
-        address_undo = AddressUndo(tokens, mail.account_mails, hooks)
-        factor_undo = FactorUndo(tokens, hooks)
+        verifications = EmailVerifications(mail.counted, verifier, hooks, required=verification == "required")
+        address_changes = AddressChanges(verifier, core.actor_policy, mail.counted, mail.account_mails, hooks)
+        address_undo = AddressUndo(mail.account_mails, hooks)
+        factor_undo = FactorUndo(hooks)
         return cls(
             verifications=verifications,
             verified_registrations=VerifiedRegistrations(accounts, mail.counted),
-            password_resets=PasswordResets(mail.counted, mail.outbox, tokens, core.password_policy, throttles, hooks),
+            password_resets=PasswordResets(mail.counted, core.password_policy, throttles, hooks),
             forced_resets=ForcedResets(throttles, hooks),
             address_changes=address_changes,
             address_undo=address_undo,
-            login_links=LoginLinks(mail.counted, tokens, throttles, sessions, hooks),
-            link_confirmations=LinkConfirmations(tokens, verifications, address_changes, address_undo, factor_undo),
+            login_links=LoginLinks(mail.counted, throttles, sessions, hooks),
+            link_confirmations=LinkConfirmations(verifications, address_changes, address_undo, factor_undo),
             notices=Notices(mail.account_mails, mail.counted, verification=verification),
             factor_notices=FactorNotices(mail.account_mails),
         )

@@ -17,15 +17,14 @@ from authapp.database.session import transaction
 from authapp.domain import audit
 from authapp.domain.audit.events import EventType
 from authapp.domain.failures import log_failure, printable
-from authapp.domain.mail import one_time_secrets
+from authapp.domain.mail import one_time_secrets, outbox
 from authapp.domain.mail.ages import GIVE_UP_AFTER, NOTICE_MAX_AGE
 from authapp.domain.mail.kinds import Recipient, UnknownKind, mail_kinds, with_fallbacks
 from authapp.domain.mail.messages import MailMessages, envelope_address
 from authapp.domain.mail.one_time_secrets import OneTimeSecrets
-from authapp.domain.mail.outbox import Outbox
 from authapp.domain.mail.templates import BadTemplate
 from authapp.domain.mail.transports import RecipientRefused, ServerUnavailable, TemporaryFailure, Transport
-from authapp.domain.one_time_tokens import OneTimeTokens, TooManyTokens
+from authapp.domain.one_time_tokens import TooManyTokens
 from authapp.models import OutgoingMail
 
 logger = logging.getLogger(__name__)
@@ -36,8 +35,8 @@ class MailOutcome(StrEnum):
 
     SENT = "sent"
     POSTPONED = "postponed"
-    FAILED = "failed"
-    """It was given up: the recipient was refused, it could not be sent in time, or its link could not be made."""
+    GIVEN_UP = "given_up"
+    """The recipient was refused, it could not be sent in time, or its link could not be made."""
     DROPPED = "dropped"
     """Nobody is to get it, because no account has the address, or the request is out of date."""
     REASSIGNED = "reassigned"
@@ -92,9 +91,9 @@ class _PreparedMail:
 class MailAttempts:
     """Attempts to send mails that this sender has claimed."""
 
-    def __init__(self, outbox: Outbox, tokens: OneTimeTokens, messages: MailMessages, lease: timedelta) -> None:
+    def __init__(self, messages: MailMessages, lease: timedelta) -> None:
         """Take how long a claim lasts, which is renewed before each mail."""
-        self._outbox, self._tokens, self._messages, self._lease = outbox, tokens, messages, lease
+        self._messages, self._lease = messages, lease
 
     def attempt(self, mail: OutgoingMail, transport: Transport, context: RequestContext) -> MailOutcome:
         """Attempt to send a mail, and return what became of it. ``context`` is that of the request that caused it.
@@ -119,7 +118,7 @@ class MailAttempts:
         """Return the mail with its token, or what became of it instead. If anything raises, no token was stored."""
         with transaction():
             # By itself: the rollback of what follows would take it back.
-            if not self._outbox.extend_lease(attempt.mail, self._lease):
+            if not outbox.extend_lease(attempt.mail, self._lease):
                 return MailOutcome.REASSIGNED
         with transaction():
             return self._make(attempt)
@@ -136,7 +135,7 @@ class MailAttempts:
             if _is_too_old(mail, name):
                 return self._give_up(attempt, audited, f"It could not be sent in time. {mail.last_error or ''}".strip())
             try:
-                secrets = one_time_secrets.issue(self._tokens, mail, kind, recipient)
+                secrets = one_time_secrets.issue(mail, kind, recipient)
             except TooManyTokens:
                 without_link = audited
                 continue
@@ -144,14 +143,14 @@ class MailAttempts:
             return self._build(mail, audited, recipient, secrets)
         if without_link is not None:
             return self._give_up(attempt, without_link, "As many links as an account may have are in its mailbox.")
-        self._outbox.remove(mail)
+        outbox.remove(mail)
         return MailOutcome.DROPPED
 
     def _build(
         self, mail: OutgoingMail, audited: _AuditedMail, recipient: Recipient, secrets: OneTimeSecrets | None
     ) -> _PreparedMail:
         address = envelope_address(recipient.address)
-        variables = self._messages.variables(mail, recipient, secrets)
+        variables = self._messages.variables(audited.kind, mail, recipient, secrets)
         message = self._messages.build(audited.kind, mail.id, address, mail.context.get("locale"), variables)
         return _PreparedMail(audited, message, address, secrets)
 
@@ -167,28 +166,25 @@ class MailAttempts:
                 is_open = True
                 transport.send(prepared.message, prepared.address)
         except ServerUnavailable:
-            self._void(prepared)
+            one_time_secrets.void(prepared.secrets)
             if is_open:
-                # If it is this mail at which the server stops, it must not be the first of every pass.
+                # The server may stop at this mail every time: the next pass must not begin with it.
                 with transaction():
-                    self._outbox.postpone_uncounted(attempt.mail)
+                    outbox.defer(attempt.mail)
             raise
         except RecipientRefused as error:
-            self._void(prepared)
+            one_time_secrets.void(prepared.secrets)
             with transaction():
                 return self._give_up(attempt, prepared.audited, str(error))
         except TemporaryFailure as error:
             if not error.may_have_arrived:
-                self._void(prepared)
+                one_time_secrets.void(prepared.secrets)
             return self._postpone(attempt, prepared.audited, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not hold up other mails
             log_failure(logger, f"a mail of the kind {prepared.audited.kind} cannot be handed over", error)
-            self._void(prepared)
+            one_time_secrets.void(prepared.secrets)
             return self._postpone_unmade(attempt, prepared.audited, error)
         return None
-
-    def _void(self, prepared: _PreparedMail) -> None:
-        one_time_secrets.void(self._tokens, prepared.secrets)
 
     def _record(self, attempt: _Attempt, audited: _AuditedMail) -> MailOutcome:
         """Record that the server took the mail. Its link is in somebody's mailbox, so its token stays in any case.
@@ -198,7 +194,7 @@ class MailAttempts:
         mail = attempt.mail
         try:
             with transaction():
-                self._outbox.remove(mail)
+                outbox.remove(mail)
                 audited.record(EventType.MAIL_SENT, attempt.context)
                 if event := mail_kinds[audited.kind].event:
                     # It says as much as ``mail.sent``.
@@ -206,7 +202,7 @@ class MailAttempts:
         except Exception as error:  # noqa: BLE001 - whatever it is, the mail must not be sent again for it
             # Otherwise it would be sent again in every pass, until it is too old.
             with transaction():
-                self._outbox.remove(mail)
+                outbox.remove(mail)
             log_failure(logger, f"a mail of the kind {audited.kind} was sent, and its events cannot be recorded", error)
         return MailOutcome.SENT
 
@@ -216,20 +212,20 @@ class MailAttempts:
 
     def _postpone(self, attempt: _Attempt, audited: _AuditedMail, reason: str) -> MailOutcome:
         with transaction():
-            # It may be one that cannot be made, which is not looked at above.
+            # ``_make`` has looked at the age of its kind, unless it failed before that.
             is_hopeless = clock.now() - attempt.mail.created_at >= GIVE_UP_AFTER
             if is_hopeless or _is_too_old(attempt.mail, audited.kind):
                 return self._give_up(attempt, audited, reason)
-            self._outbox.postpone_failed(attempt.mail, reason)
+            outbox.postpone(attempt.mail, reason)
         return MailOutcome.POSTPONED
 
     def _give_up(self, attempt: _Attempt, audited: _AuditedMail, reason: str) -> MailOutcome:
         """Remove the mail within the open transaction, and record why."""
         reason = printable(reason)
         logger.warning("a mail of the kind %s was given up: %s", audited.kind, reason)
-        self._outbox.remove(attempt.mail)
+        outbox.remove(attempt.mail)
         audited.record(EventType.MAIL_FAILED, attempt.context, reason=reason)
-        return MailOutcome.FAILED
+        return MailOutcome.GIVEN_UP
 
 
 def _is_too_old(mail: OutgoingMail, kind: str) -> bool:

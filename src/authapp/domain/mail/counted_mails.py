@@ -4,7 +4,6 @@ The answer must not tell whether an account has the address, so nothing is looke
 and stores a mail to whom it may concern. When it is sent, the account is looked up, or the mail is dropped.
 """
 
-from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
 from secrets import randbelow
@@ -19,7 +18,7 @@ from authapp.config import RateLimit
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db
-from authapp.domain.mail.kinds import require_details
+from authapp.domain.mail.kinds import MailDetails, require_details
 from authapp.domain.mail.statements import mail_insert, mail_params
 from authapp.domain.rate_limits import charge_params, charge_statement
 from authapp.models import OutgoingMail
@@ -56,14 +55,14 @@ class CountedMails:
         context: RequestContext,
         *,
         user_id: UUID | None = None,
-        details: Mapping[str, str | int] | None = None,
+        details: MailDetails | None = None,
         delayed: bool = True,
     ) -> None:
         """Do the same within the open transaction, for a mail that belongs to a change.
 
         It counts as a request of a guest does, because the address may be that of somebody else. ``user_id`` is the
         account that the mail is about, if that is not the one that has the address. ``details`` are as for
-        ``Outbox.add``. A mail need not be ``delayed`` whose sending tells nobody whether an account exists.
+        ``outbox.add``. It need not be ``delayed`` if sending it tells nobody whether an account exists.
         """
         values = self._parameters(kind, address, context, user_id=user_id, details=details, delayed=delayed)
         db.session.connection().execute(self._statement, values)
@@ -76,7 +75,7 @@ class CountedMails:
         *,
         challenge_hash: bytes | None = None,
         user_id: UUID | None = None,
-        details: Mapping[str, str | int] | None = None,
+        details: MailDetails | None = None,
         delayed: bool = True,
     ) -> dict[str, Any]:
         details = dict(details or {})
@@ -103,7 +102,7 @@ def _limited_key(kind: str, address: str) -> str:
 
 
 def _add(source: CTE) -> ReturningInsert[UUID]:
-    """Return the statement that stores a mail for each row of ``source``."""
+    """Return the statement that stores a mail if ``source`` has a row."""
     names = {
         "kind": "kind",
         "user_id": "user_id",

@@ -12,14 +12,14 @@ from authapp import clock, metrics, tracing
 from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.database.session import db, transaction
+from authapp.domain.mail import outbox
 from authapp.domain.mail.attempts import MailAttempts, MailOutcome
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.mail_context import sender_context
-from authapp.domain.mail.messages import MailMessages
-from authapp.domain.mail.outbox import Outbox
+from authapp.domain.mail.messages import MailMessages, envelope_address
 from authapp.domain.mail.transports import ServerUnavailable, Transport, TransportFactory
-from authapp.domain.one_time_tokens import OneTimeTokens
 from authapp.models import OutgoingMail
+from authapp.models.user import checked_email
 
 BATCH = 10
 """How many mails are claimed at once."""
@@ -33,19 +33,39 @@ class MailDelivery:
 
     def __init__(
         self,
-        outbox: Outbox,
-        tokens: OneTimeTokens,
         messages: MailMessages,
         transports: TransportFactory,
         fast_path: FastPath,
         *,
         timeout: float,
     ) -> None:
-        """Take where the mails are, how they are made and sent, and how many seconds the mail server has for one."""
-        self._outbox, self._fast_path = outbox, fast_path
-        self.messages, self.transports = messages, transports
+        """Take how mails are made and sent, and how many seconds the mail server has for one."""
+        self.messages, self.transports, self._fast_path = messages, transports, fast_path
         self._lease = timedelta(seconds=2 * timeout) + LEASE_MARGIN
-        self._attempts = MailAttempts(outbox, tokens, messages, self._lease)
+        self._attempts = MailAttempts(messages, self._lease)
+
+    def check_server(self) -> None:
+        """Connect to the mail server and log in, and send nothing. Raises ``ServerUnavailable``."""
+        transport = self.transports()
+        try:
+            transport.open()
+        finally:
+            transport.close()
+
+    def send_test(self, address: str) -> str:
+        """Send a test mail at once, past the outbox, and return its ``Message-ID``.
+
+        Raises ``ValueError`` for no address, ``BadTemplate``, ``ServerUnavailable``, ``TemporaryFailure`` or
+        ``RecipientRefused``.
+        """
+        recipient = envelope_address(checked_email(address))
+        message, transport = self.messages.build_test(recipient), self.transports()
+        try:
+            transport.open()
+            transport.send(message, recipient)
+        finally:
+            transport.close()
+        return str(message["Message-ID"])
 
     def deliver(
         self, context: RequestContext, *, limit: int, running: Callable[[], bool] = lambda: True
@@ -55,7 +75,7 @@ class MailDelivery:
         ``context`` is that of the sender; what is recorded of a mail also names the request that caused it.
 
         Raises ``ServerUnavailable`` if the mail server takes no mail, and ``SQLAlchemyError`` if the database cannot be
-        asked. Then all mails are left as they were, except that one at which the delivery stopped is due a little
+        asked. Then all mails are left as they were, except that the one that stopped the delivery is due a little
         later, so that the next pass begins with others.
         """
         outcomes: Counter[MailOutcome] = Counter()
@@ -77,7 +97,7 @@ class MailDelivery:
 
     def _claim(self, count: int) -> Sequence[OutgoingMail]:
         with transaction():
-            mails = self._outbox.claim(count, self._lease)
+            mails = outbox.claim(count, self._lease)
         # A rollback for one mail would otherwise expire the others, and reading them would ask the database again.
         db.session.expunge_all()
         return mails
@@ -100,7 +120,7 @@ class MailDelivery:
                 self._release(mails[number:])
                 raise
             except Exception:
-                self._give_back(mail, mails[number + 1 :])
+                self._release_after_error(mail, mails[number + 1 :])
                 raise
         return outcomes
 
@@ -114,19 +134,19 @@ class MailDelivery:
         metrics.MAIL_ATTEMPTS.labels(kind, outcome).inc()
         return outcome
 
-    def _give_back(self, mail: OutgoingMail, others: Sequence[OutgoingMail]) -> None:
-        """Defer the mail at which the delivery stopped, and release the others, each if the database allows it.
+    def _release_after_error(self, mail: OutgoingMail, others: Sequence[OutgoingMail]) -> None:
+        """Defer the mail that stopped the delivery, and release the others, each if the database allows it.
 
         What it does not allow waits until the claim is over.
         """
         with suppress(SQLAlchemyError):
             self._release(others)
         with suppress(SQLAlchemyError), transaction():
-            self._outbox.postpone_uncounted(mail)
+            outbox.defer(mail)
 
     def _release(self, mails: Sequence[OutgoingMail]) -> None:
         with transaction():
-            self._outbox.return_to_queue(mails)
+            outbox.release(mails)
 
 
 _DUE = PreparedStatement(

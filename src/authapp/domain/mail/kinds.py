@@ -4,7 +4,7 @@ The recipient is looked up when the mail is sent, not when it is stored: the acc
 or have another address. Then the mail is dropped.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,9 @@ from authapp.domain.token_purposes import token_purposes
 from authapp.models import OutgoingMail, User
 from authapp.models.user import lookup_key
 from authapp.registry import Registry
+
+MailDetails = Mapping[str, str | int]
+"""What the templates of a kind need beyond the account and the request, by name."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,13 @@ class MailKind:
     that is recorded when the mail has been sent: its request could not record one, because it did not know the account.
     ``fallback`` is the kind that is sent if nobody is to get this one, or no token can be issued. A mail older than
     ``max_age`` is given up rather than sent; whatever it says, pruning removes mails that have been due for a week.
-    ``details`` names what its templates need and ``Outbox.add`` is given; ``explain`` adds what follows from that when
-    the mail is made. ``templates`` is the folder of its templates, unless ``AUTHAPP_MAIL_TEMPLATES`` has others.
+    ``examples`` are details as ``outbox.add`` is given them: each has all the names that a mail of this kind needs, and
+    ``flask doctor`` renders the templates with each. ``explain`` returns what the templates get for the details of a
+    mail, and is called when it is made. ``templates`` is the folder of its templates, unless ``AUTHAPP_MAIL_TEMPLATES``
+    has others.
 
     Raises ``KeyError`` if ``event``, ``purpose`` or ``fallback`` is not registered, so that no kind falls back to
-    itself, and ``ValueError`` if ``fallback`` needs more ``details``.
+    itself, and ``ValueError`` if the ``examples`` have different names, or ``fallback`` needs more of them.
     """
 
     recipient: Callable[[OutgoingMail], Recipient | None]
@@ -51,8 +56,8 @@ class MailKind:
     event: str | None = None
     fallback: str | None = None
     max_age: timedelta = NOTICE_MAX_AGE
-    details: frozenset[str] = frozenset()
-    explain: Callable[[Mapping[str, str | int]], Mapping[str, str | int]] = dict
+    examples: Sequence[MailDetails] = ({},)
+    explain: Callable[[MailDetails], MailDetails] = dict
     templates: Path | None = None
 
     def __post_init__(self) -> None:
@@ -60,10 +65,17 @@ class MailKind:
             event_types.require(self.event)
         if self.purpose is not None:
             token_purposes.require(self.purpose)
+        if any(example.keys() != self.detail_names for example in self.examples):
+            raise ValueError("All examples of a kind of mail must have the same names.")
         if self.fallback is not None:
             mail_kinds.require(self.fallback)
-            if missing := mail_kinds[self.fallback].details - self.details:
+            if missing := mail_kinds[self.fallback].detail_names - self.detail_names:
                 raise ValueError(f"The fallback {self.fallback!r} also needs the details {', '.join(sorted(missing))}.")
+
+    @property
+    def detail_names(self) -> frozenset[str]:
+        """The names of the details that a mail of this kind needs."""
+        return frozenset(self.examples[0])
 
 
 class UnknownKind(Exception):
@@ -76,13 +88,13 @@ mail_kinds: Registry[MailKind] = Registry(
 """All kinds of mail. Register your own before ``create_app()``, with templates of the same name."""
 
 
-def require_details(kind: str, details: Mapping[str, str | int]) -> None:
+def require_details(kind: str, details: MailDetails) -> None:
     """Refuse to store a mail that could not be made.
 
     Raises ``KeyError`` for a kind that is not registered, ``ValueError`` for other details than it needs.
     """
-    if details.keys() != mail_kinds[kind].details:
-        raise ValueError(f"A mail of the kind {kind!r} needs the details {sorted(mail_kinds[kind].details)}.")
+    if details.keys() != mail_kinds[kind].detail_names:
+        raise ValueError(f"A mail of the kind {kind!r} needs the details {sorted(mail_kinds[kind].detail_names)}.")
 
 
 def with_fallbacks(name: str) -> Iterator[str]:

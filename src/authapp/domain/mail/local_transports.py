@@ -4,6 +4,7 @@ import sys
 from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
+from uuid import UUID
 
 from authapp.domain.mail.transports import (
     ASCII_POLICY,
@@ -15,7 +16,7 @@ from authapp.domain.mail.transports import (
 )
 
 MAX_FILES = 200
-"""When a folder has more mails, the oldest are deleted."""
+"""When a folder has more mails of authapp, the oldest are deleted."""
 
 
 class FolderTransport:
@@ -52,10 +53,19 @@ class FolderTransport:
         """Do nothing: no file is open."""
 
     def _delete_oldest(self) -> None:
-        for path in sorted(self._folder.glob("*.eml"))[:-MAX_FILES]:
+        written = (path for path in self._folder.glob("*.eml") if _is_mail_id(path.stem))
+        for path in sorted(written)[:-MAX_FILES]:
             # Another sender may delete the same.
             with suppress(FileNotFoundError):
                 path.unlink()
+
+
+def _is_mail_id(name: str) -> bool:
+    """Tell whether a file has the name of a mail of ours: the folder may hold mails of other programs."""
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
 
 
 class ConsoleTransport:

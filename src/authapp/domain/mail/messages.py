@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from itertools import product
 from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
@@ -53,8 +54,12 @@ class MailMessages:
         self.from_address = from_address
         self._fixed = {"app_name": urlsplit(issuer).hostname or issuer, "issuer": issuer, "site": links.site}
 
-    def variables(self, mail: OutgoingMail, recipient: Recipient, secrets: OneTimeSecrets | None) -> dict[str, Any]:
-        """Return the variables of the templates. All are set; what does not apply is ``None``.
+    def variables(
+        self, kind: str, mail: OutgoingMail, recipient: Recipient, secrets: OneTimeSecrets | None
+    ) -> dict[str, Any]:
+        """Return the variables of the templates of ``kind``: that of the mail, or one that it falls back to.
+
+        All are set; what does not apply is ``None``.
 
         ``username`` is ``None`` unless this very address has been verified. Otherwise it may be somebody else's, and a
         username such as ``login.evil.com`` would be a message to them.
@@ -69,19 +74,18 @@ class MailMessages:
             "when": _in_utc(mail.created_at),
             "ip_address": mail.context.get("ip_address"),
             "device": mail.context.get("device"),
-            "details": mail_kinds[mail.kind].explain(mail.details),
+            "details": mail_kinds[kind].explain(mail.details),
         }
 
     def try_template(self, kind: str) -> None:
         """Render the templates of a kind in each language, with every variable and with none. Raises ``BadTemplate``.
 
-        Its details are always there.
+        Its details are always there: those of each of its examples.
         """
-        details = mail_kinds[kind].explain(dict.fromkeys(mail_kinds[kind].details, "1")) if kind in mail_kinds else {}
-        for language in (None, *self._templates.languages(kind)):
-            for value in ("1", None):
-                variables = {**self._fixed, **dict.fromkeys(VARIABLES, value), "details": details}
-                self._templates.render(kind, language, variables)
+        details = [mail_kinds[kind].explain(each) for each in mail_kinds[kind].examples] if kind in mail_kinds else [{}]
+        for language, value, each in product((None, *self._templates.languages(kind)), ("1", None), details):
+            variables = {**self._fixed, **dict.fromkeys(VARIABLES, value), "details": each}
+            self._templates.render(kind, language, variables)
 
     def unused_templates(self) -> list[str]:
         """Return the names of the files in the operator's folder that no mail uses."""
@@ -130,9 +134,14 @@ def _header_address(address: str) -> Address:
     return Address(username=local_part, domain=domain)
 
 
+_UNITS = ((24 * 60, "day"), (60, "hour"), (1, "minute"))
+
+
 def _in_words(duration: timedelta) -> str:
+    """Return a duration of whole minutes in the largest unit that it is a multiple of, such as ``3 days``."""
     minutes = int(duration.total_seconds()) // 60
-    count, unit = (minutes // 60, "hour") if minutes % 60 == 0 else (minutes, "minute")
+    length, unit = next(each for each in _UNITS if minutes % each[0] == 0)
+    count = minutes // length
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 

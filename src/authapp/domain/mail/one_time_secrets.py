@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from authapp.database.session import transaction
+from authapp.domain import one_time_tokens
 from authapp.domain.mail.kinds import MailKind, Recipient
-from authapp.domain.one_time_tokens import OneTimeTokens
-from authapp.domain.token_purposes import token_purposes
 from authapp.models import OutgoingMail
 from authapp.security.one_time_codes import code_hash, new_code
 
@@ -19,7 +18,7 @@ class OneTimeSecrets:
     code: str | None
 
 
-def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: Recipient) -> OneTimeSecrets | None:
+def issue(mail: OutgoingMail, kind: MailKind, recipient: Recipient) -> OneTimeSecrets | None:
     """Issue what a mail of ``kind`` carries, within the open transaction; ``None`` if that is nothing.
 
     Raises ``TooManyTokens`` if links of as many mails as an account may have are in its mailbox.
@@ -27,11 +26,10 @@ def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: 
     if kind.purpose is None:
         return None
     code = new_code() if mail.challenge_hash else None
-    token = tokens.issue(
+    token = one_time_tokens.issue(
         recipient.user.id,
         kind.purpose,
         sent_to=recipient.address,
-        lifetime=token_purposes[kind.purpose].lifetime,
         challenge_hash=mail.challenge_hash,
         code_hash=code_hash(mail.challenge_hash, code) if mail.challenge_hash and code else None,
         mail_id=mail.id,
@@ -39,8 +37,8 @@ def issue(tokens: OneTimeTokens, mail: OutgoingMail, kind: MailKind, recipient: 
     return OneTimeSecrets(kind.purpose, token, code)
 
 
-def void(tokens: OneTimeTokens, secrets: OneTimeSecrets | None) -> None:
+def void(secrets: OneTimeSecrets | None) -> None:
     """Delete the token of a mail that was not taken: an account has room for few, and others are in its mailbox."""
     if secrets is not None:
         with transaction():
-            tokens.void_token(secrets.token, secrets.purpose)
+            one_time_tokens.void_token(secrets.token, secrets.purpose)

@@ -1,7 +1,13 @@
-"""The outbox: a mail is stored in the transaction of the change that it reports, and sent afterwards by any node."""
+"""The outbox: a mail is stored in the transaction of the change that it reports, and sent afterwards by any node.
+
+A sender claims mails and commits. It then sends each one, removes or postpones it, and commits again. If the sender is
+killed in between, its claim expires and another sender takes the mail. So each mail is sent at least once.
+
+Each function works within the caller's open transaction.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from secrets import randbelow
 from typing import Any
@@ -14,7 +20,7 @@ from authapp.context import RequestContext
 from authapp.database.session import db
 from authapp.domain.failures import printable
 from authapp.domain.mail.ages import UNSENT_KEPT_FOR
-from authapp.domain.mail.kinds import require_details
+from authapp.domain.mail.kinds import MailDetails, require_details
 from authapp.domain.mail.mail_context import mail_context
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import OutgoingMail
@@ -22,7 +28,7 @@ from authapp.security import identifiers
 
 FIRST_RETRY = timedelta(seconds=30)
 DEFERRAL = FIRST_RETRY
-"""How long a mail waits at which a delivery stopped, so that the next attempt begins with another."""
+"""How long a mail that stopped a delivery waits, so that the next one begins with another."""
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 MAX_JITTER_PERCENT = 20
@@ -37,107 +43,106 @@ prunables.register("outgoing_mail", Prunable("unsent_mails", OutgoingMail.next_a
 _DOUBLINGS = math.ceil(math.log2(MAX_RETRY_DELAY / FIRST_RETRY))
 
 
-class Outbox:
-    """Stores mails, and assigns them to senders. Each method works within the caller's open transaction.
+def add(
+    kind: str,
+    *,
+    user_id: UUID | None,
+    address: str | None,
+    context: RequestContext,
+    details: MailDetails | None = None,
+) -> UUID:
+    """Store a mail of this kind for a user or an address, and return its id.
 
-    A sender claims mails and commits. It then sends each one, removes or postpones it, and commits again. If the sender
-    is killed in between, its claim expires and another sender takes the mail. So each mail is sent at least once.
+    ``details`` are what the templates need beyond the account and the request, under the names that the kind says.
+    Raises ``ValueError`` if they are others, and ``KeyError`` for a kind that is not registered. Do not store
+    secrets or text, which are created when the mail is sent, nor what a client chose if the address may be
+    unverified: it would be a message to whoever has the address.
     """
-
-    def add(
-        self,
-        kind: str,
-        *,
-        user_id: UUID | None,
-        address: str | None,
-        context: RequestContext,
-        details: Mapping[str, str | int] | None = None,
-    ) -> UUID:
-        """Store a mail of this kind for a user or an address, and return its id.
-
-        ``details`` are what the templates need beyond the account and the request, under the names that the kind says.
-        Raises ``ValueError`` if they are others, and ``KeyError`` for a kind that is not registered. Do not store
-        secrets or text, which are created when the mail is sent, nor what a client chose if the address may be
-        unverified: it would be a message to whoever has the address.
-        """
-        details = dict(details or {})
-        require_details(kind, details)
-        mail = OutgoingMail(
-            id=identifiers.time_ordered(),
-            kind=kind,
-            user_id=user_id,
-            address=address,
-            context=mail_context(context),
-            details=details,
-            next_attempt_at=clock.now(),
-            created_at=clock.now(),
-        )
-        db.session.add(mail)
-        db.session.flush()
-        return mail.id
-
-    def claim(self, count: int, lease: timedelta) -> Sequence[OutgoingMail]:
-        """Return up to ``count`` mails, those that have been due for the longest, in that order.
-
-        No other sender can claim them until ``lease`` has passed. Rows that another sender is claiming are skipped, so
-        that senders do not wait for each other.
-        """
-        now = clock.now()
-        free = func.coalesce(OutgoingMail.claimed_until, OutgoingMail.created_at) <= now
-        due = (
-            select(OutgoingMail.id)
-            .where(OutgoingMail.next_attempt_at <= now, free)
-            .order_by(OutgoingMail.next_attempt_at)
-            .limit(count)
-            .with_for_update(skip_locked=True)
-            # As a CTE it runs once: PostgreSQL may run a subquery with a limit for each row, and so claim them all.
-            .cte("due")
-        )
-        claimed = (
-            update(OutgoingMail)
-            .where(OutgoingMail.id.in_(select(due.c.id)))
-            .values(claimed_until=now + lease, attempts=func.least(OutgoingMail.attempts + 1, MAX_ATTEMPTS))
-            .returning(OutgoingMail)
-            .execution_options(synchronize_session=False, populate_existing=True)
-        )
-        # PostgreSQL returns them in any order.
-        return sorted(db.session.scalars(claimed), key=lambda mail: (mail.next_attempt_at, mail.id))
-
-    def extend_lease(self, mail: OutgoingMail, lease: timedelta) -> bool:
-        """Prolong a claim, and tell whether it still was this sender's: another one may have taken the mail since."""
-        until = clock.now() + lease
-        renewed = update(OutgoingMail).where(*_claimed(mail)).values(claimed_until=until).returning(OutgoingMail.id)
-        if db.session.scalar(renewed.execution_options(synchronize_session=False)) is None:
-            return False
-        mail.claimed_until = until
-        return True
-
-    def return_to_queue(self, mails: Sequence[OutgoingMail]) -> None:
-        """Give mails back that were not tried. They are due at once, and their attempt does not count."""
-        for mail in mails:
-            self._run(update(OutgoingMail).where(*_claimed(mail)).values(_GIVEN_BACK))
-
-    def postpone_uncounted(self, mail: OutgoingMail) -> None:
-        """Give a mail back that may be why a delivery stopped. Its attempt does not count, and others go first."""
-        values = {**_GIVEN_BACK, "next_attempt_at": clock.now() + DEFERRAL}
-        self._run(update(OutgoingMail).where(*_claimed(mail)).values(values))
-
-    def remove(self, mail: OutgoingMail) -> None:
-        """Remove a mail that was sent or abandoned, unless the claim is over and another sender has it."""
-        self._run(delete(OutgoingMail).where(*_claimed(mail)))
-
-    def postpone_failed(self, mail: OutgoingMail, error: str) -> None:
-        """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
-        delay = min(FIRST_RETRY * 2 ** min(mail.attempts - 1, _DOUBLINGS), MAX_RETRY_DELAY)
-        delay *= 1 + randbelow(MAX_JITTER_PERCENT + 1) / 100
-        values = {"next_attempt_at": clock.now() + delay, "claimed_until": None, "last_error": printable(error)}
-        self._run(update(OutgoingMail).where(*_claimed(mail)).values(values))
-
-    def _run(self, statement: Update | Delete) -> None:
-        db.session.execute(statement.execution_options(synchronize_session=False))
+    details = dict(details or {})
+    require_details(kind, details)
+    mail = OutgoingMail(
+        id=identifiers.time_ordered(),
+        kind=kind,
+        user_id=user_id,
+        address=address,
+        context=mail_context(context),
+        details=details,
+        next_attempt_at=clock.now(),
+        created_at=clock.now(),
+    )
+    db.session.add(mail)
+    db.session.flush()
+    return mail.id
 
 
-_GIVEN_BACK: dict[str, Any] = {"claimed_until": None, "attempts": func.greatest(OutgoingMail.attempts - 1, 0)}
+def claim(count: int, lease: timedelta) -> Sequence[OutgoingMail]:
+    """Return up to ``count`` mails, those that have been due for the longest, in that order.
+
+    No other sender can claim them until ``lease`` has passed. Rows that another sender is claiming are skipped, so
+    that senders do not wait for each other.
+    """
+    now = clock.now()
+    free = func.coalesce(OutgoingMail.claimed_until, OutgoingMail.created_at) <= now
+    due = (
+        select(OutgoingMail.id)
+        .where(OutgoingMail.next_attempt_at <= now, free)
+        .order_by(OutgoingMail.next_attempt_at)
+        .limit(count)
+        .with_for_update(skip_locked=True)
+        # As a CTE it runs once: PostgreSQL may run a subquery with a limit for each row, and so claim them all.
+        .cte("due")
+    )
+    claimed = (
+        update(OutgoingMail)
+        .where(OutgoingMail.id.in_(select(due.c.id)))
+        .values(claimed_until=now + lease, attempts=func.least(OutgoingMail.attempts + 1, MAX_ATTEMPTS))
+        .returning(OutgoingMail)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    # PostgreSQL returns them in any order.
+    return sorted(db.session.scalars(claimed), key=lambda mail: (mail.next_attempt_at, mail.id))
+
+
+def extend_lease(mail: OutgoingMail, lease: timedelta) -> bool:
+    """Prolong a claim, and tell whether it still was this sender's: another one may have taken the mail since."""
+    until = clock.now() + lease
+    renewed = update(OutgoingMail).where(*_claimed(mail)).values(claimed_until=until).returning(OutgoingMail.id)
+    if db.session.scalar(renewed.execution_options(synchronize_session=False)) is None:
+        return False
+    mail.claimed_until = until
+    return True
+
+
+def release(mails: Sequence[OutgoingMail]) -> None:
+    """End the claims on mails that were not tried. They are due at once, and their attempt does not count."""
+    for mail in mails:
+        _run(update(OutgoingMail).where(*_claimed(mail)).values(_RELEASED))
+
+
+def defer(mail: OutgoingMail) -> None:
+    """Release a mail that may be why a delivery stopped. Its attempt does not count, and others go first."""
+    values = {**_RELEASED, "next_attempt_at": clock.now() + DEFERRAL}
+    _run(update(OutgoingMail).where(*_claimed(mail)).values(values))
+
+
+def remove(mail: OutgoingMail) -> None:
+    """Remove a mail that was sent, dropped or given up, unless the claim is over and another sender has it."""
+    _run(delete(OutgoingMail).where(*_claimed(mail)))
+
+
+def postpone(mail: OutgoingMail, error: str) -> None:
+    """Try a mail again later: after 30 s, and twice as long each time, up to an hour. ``error`` says why."""
+    delay = min(FIRST_RETRY * 2 ** min(mail.attempts - 1, _DOUBLINGS), MAX_RETRY_DELAY)
+    delay *= 1 + randbelow(MAX_JITTER_PERCENT + 1) / 100
+    values = {"next_attempt_at": clock.now() + delay, "claimed_until": None, "last_error": printable(error)}
+    _run(update(OutgoingMail).where(*_claimed(mail)).values(values))
+
+
+def _run(statement: Update | Delete) -> None:
+    db.session.execute(statement.execution_options(synchronize_session=False))
+
+
+_RELEASED: dict[str, Any] = {"claimed_until": None, "attempts": func.greatest(OutgoingMail.attempts - 1, 0)}
 
 
 def _claimed(mail: OutgoingMail) -> tuple[ColumnElement[bool], ...]:

@@ -21,7 +21,7 @@ class MailQueue:
 
     queued: int
     oldest_at: datetime | None
-    failed: int
+    given_up: int
 
     @property
     def oldest_seconds(self) -> int:
@@ -35,8 +35,8 @@ def read_queue() -> MailQueue:
         AuditEvent.type == EventType.MAIL_FAILED, AuditEvent.occurred_at > clock.now() - timedelta(days=1)
     )
     statement = select(func.count(), func.min(OutgoingMail.created_at), given_up.scalar_subquery())
-    queued, oldest_at, failed = db.session.execute(statement).one()
-    return MailQueue(queued, oldest_at, failed)
+    queued, oldest_at, given_up_lately = db.session.execute(statement).one()
+    return MailQueue(queued, oldest_at, given_up_lately)
 
 
 def list_mails() -> Sequence[Row[Any]]:

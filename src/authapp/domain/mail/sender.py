@@ -3,15 +3,13 @@
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from random import uniform
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from authapp.context import RequestContext
-from authapp.database.reasons import reason
-from authapp.domain.background import sleep
-from authapp.domain.failures import log_failure, printable
+from authapp.domain.background import sleep, survive
+from authapp.domain.failures import printable
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.transports import ServerUnavailable
 
@@ -37,25 +35,19 @@ class MailSender:
         """Deliver mails while ``running`` returns true. Events are recorded in ``context``."""
         failures = 0
         while running():
-            failures = 0 if self._deliver(running, context) else failures + 1
+            is_done = survive(partial(self._deliver, running, context), "mails wait")
+            failures = 0 if is_done else failures + 1
             pause = min(POLL_SECONDS * 2 ** min(failures, 10), MAX_PAUSE_SECONDS)
             # At random, so that workers that were started together do not ask together.
             sleep(pause * uniform(0.8, 1.2), running)  # noqa: S311 - not a secret
 
     def _deliver(self, running: Callable[[], bool], context: RequestContext) -> bool:
-        """Deliver what is due, and return whether nothing went wrong."""
+        """Deliver what is due, and return whether the mail server took mail."""
         try:
             with self._app_context():
                 while self._delivery.deliver(context, limit=MAILS_PER_PASS, running=running) and running():
                     pass
         except ServerUnavailable as error:
             logger.error("all mails wait: %s", printable(str(error)))  # noqa: TRY400 - the message says it all
-        except Exception as error:  # noqa: BLE001 - the sender survives whatever it is
-            why = reason(error) if isinstance(error, SQLAlchemyError) else None
-            if why:
-                logger.warning("mails wait: the database cannot be asked: %s", why)
-            else:
-                log_failure(logger, "mails wait: their delivery failed", error)
-        else:
-            return True
-        return False
+            return False
+        return True

@@ -12,37 +12,33 @@ from authapp.domain.mail.counted_mails import CountedMails
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.mail.kinds import mail_kinds
 from authapp.domain.mail.messages import MailLinks, MailMessages
-from authapp.domain.mail.outbox import Outbox
 from authapp.domain.mail.templates import MailTemplates
 from authapp.domain.mail.transports import TransportFactory, mail_transports
-from authapp.domain.one_time_tokens import OneTimeTokens
 
 
 @dataclass(frozen=True)
 class MailServices:
     """Where mails are stored, and what sends them: ``delivery`` is ``None`` without a server or a From address."""
 
-    outbox: Outbox
     counted: CountedMails
     account_mails: AccountMails
     delivery: MailDelivery | None
 
     @classmethod
-    def build(cls, settings: Settings, fast_path: FastPath, tokens: OneTimeTokens) -> Self:
-        """Create what stores mails, and what sends them with ``tokens`` in their links.
+    def build(cls, settings: Settings, fast_path: FastPath) -> Self:
+        """Create what stores mails, and what sends them.
 
         Raises ``SettingsError`` if there is no transport for the address in the settings, or if it cannot use it.
         """
-        outbox, counted = Outbox(), CountedMails(fast_path, settings.mail_rate_limit)
+        counted = CountedMails(fast_path, settings.mail_rate_limit)
         return cls(
-            outbox=outbox,
             counted=counted,
-            account_mails=AccountMails(outbox, counted),
-            delivery=_delivery(settings, fast_path, tokens, outbox),
+            account_mails=AccountMails(counted),
+            delivery=_delivery(settings, fast_path),
         )
 
 
-def _delivery(settings: Settings, fast_path: FastPath, tokens: OneTimeTokens, outbox: Outbox) -> MailDelivery | None:
+def _delivery(settings: Settings, fast_path: FastPath) -> MailDelivery | None:
     from_address, transports = settings.mail_from, _transports(settings)
     if from_address is None or transports is None:
         return None
@@ -52,14 +48,7 @@ def _delivery(settings: Settings, fast_path: FastPath, tokens: OneTimeTokens, ou
         from_address=from_address,
         issuer=settings.issuer,
     )
-    return MailDelivery(
-        outbox,
-        tokens,
-        messages,
-        transports,
-        fast_path,
-        timeout=settings.mail_timeout,
-    )
+    return MailDelivery(messages, transports, fast_path, timeout=settings.mail_timeout)
 
 
 def _transports(settings: Settings) -> TransportFactory | None:

@@ -115,7 +115,7 @@ class SMTPTransport:
         Raises ``RecipientRefused`` or ``TemporaryFailure`` if it is the ``options`` that the server refuses: they are
         those of one recipient, whom a guest may have chosen, and must not make all other mails wait.
         """
-        # Also one that is refused then: the server may close the connection, which is no longer new.
+        # A refused mail counts as well: after it, the server may close the connection, and then we connect again.
         self._begun += 1
         if "SMTPUTF8" in options and not client.has_extn("smtputf8"):
             raise RecipientRefused("The address needs SMTPUTF8, which the server does not offer.")

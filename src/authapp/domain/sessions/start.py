@@ -10,11 +10,15 @@ from authapp.context import RequestContext
 from authapp.database.fast_path import FastPath, PreparedStatement
 from authapp.domain import audit
 from authapp.domain.audit import EventType
+from authapp.domain.mail import recipients
+from authapp.domain.mail.kinds import MailKind, mail_kinds
 from authapp.domain.mail.statements import mail_insert, mail_params
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.token_pairs import SessionState
 from authapp.models import OutgoingMail, Session, Throttle, User, UserStatus
 from authapp.models.session import server_time
+
+NEW_LOGIN = mail_kinds.register("new_login", MailKind(recipients.owner_at_stored_address))
 
 
 def insert_session(

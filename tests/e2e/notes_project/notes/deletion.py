@@ -3,8 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from authapp import MailKind, PurposeRule, Services, mail_kinds, recipients, token_purposes, transaction, use_token
-from flask import current_app
+from authapp import MailKind, PurposeRule, mail_kinds, outbox, recipients, token_purposes, transaction, use_token
 from sqlalchemy import delete
 
 from notes.models import Note
@@ -24,7 +23,7 @@ mail_kinds.register(
 def request_deletion(user_id, context):
     """Store a mail with a link that deletes the notes of a user."""
     with transaction():
-        Services.of(current_app).mail.outbox.add("delete_notes", user_id=user_id, address=None, context=context)
+        outbox.add("delete_notes", user_id=user_id, address=None, context=context)
 
 
 class NotesDeletion:
@@ -34,5 +33,5 @@ class NotesDeletion:
 
     def confirm(self, found, _password, _context):
         with transaction() as session:
-            user = use_token(Services.of(current_app).one_time_tokens, found)
+            user = use_token(found)
             session.execute(delete(Note).where(Note.user_id == user.id))
