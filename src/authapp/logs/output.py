@@ -1,4 +1,4 @@
-"""Writes lines of a log without ever waiting for whoever reads it.
+"""Writes lines of a log without ever waiting for its reader.
 
 A reader that stops would otherwise hold every request: a write into a full pipe waits, and with it the event loop.
 """
@@ -83,7 +83,7 @@ class LineWriter:
     """How many lines could not be written so far."""
 
     reported = 0
-    """How many of them were reported; whoever reports them sets it."""
+    """How many of them were reported. The code that reports them sets it."""
 
     error: OSError | ValueError | None = None
     """Why the last of them could not be written."""

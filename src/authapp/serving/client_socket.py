@@ -133,7 +133,7 @@ class ClientSocket(ClientConnection):
 
     def send(self, data: bytes) -> int:
         """Send all of ``data`` now: a whole answer, or the status 100, for which a client waits. Return its length."""
-        self._answer.replace(data)
+        self._answer.send_instead(data)
         return len(data)
 
     def sendall(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What a worker counts for ``/metrics``: it counts for itself, and whoever answers a scrape adds up all workers.
+"""What a worker counts for ``/metrics``: each counts for itself, and the one that answers a scrape adds up all of them.
 
 A worker counts in files named by its slot, the lowest number that no living worker has. Files named by process id would
 pile up, since those of dead workers count on. The next worker in a slot goes on with its files.

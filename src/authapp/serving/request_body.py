@@ -50,7 +50,7 @@ class FetchedBody(io.BytesIO):
 class RequestBody:
     """``wsgi.input`` (PEP 3333) whose reads all end within ``timeout`` seconds of the first one.
 
-    Otherwise whoever opens enough connections, and sends a byte now and then, occupies all that a worker may have.
+    Otherwise a client that opens enough connections, and sends a byte now and then, occupies all that a worker has.
     ``length`` is the Content-Length, or ``None`` for a chunked body.
     """
 

@@ -27,7 +27,7 @@ from authapp.models.user import email_key
 
 
 class AddressUndo:
-    """The use case of undoing a change of address: the account goes back to who had it, as they were robbed of it."""
+    """The use case of undoing a change of address: the account goes back to its former owner, who was robbed of it."""
 
     purpose = TokenPurpose.UNDO_EMAIL
 
