@@ -154,7 +154,7 @@ class Settings:
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _read(
         EnvironmentReader.choice, "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"]
     )
-    """What is logged."""
+    """The least level that is logged."""
 
     log_health_probes: Literal["on", "off"] = _choice("on", "off")
     """Whether the log of requests has health probes that found nothing wrong."""

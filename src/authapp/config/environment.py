@@ -63,7 +63,7 @@ class EnvironmentReader:
         self._names: set[str] = set()
 
     def text(self, name: str, default: Any, parse: Callable[[str], Any]) -> Any:
-        """Read what ``parse`` makes of a variable; it raises ``ValueError`` with the end of a sentence about it.
+        """Read a variable with ``parse``, which raises ``ValueError`` with the end of a sentence about it.
 
         In development, a default of ``Settings.from_env`` comes before ``default``, and is parsed as well.
         """
@@ -203,7 +203,7 @@ class EnvironmentReader:
         return value
 
     def _read(self, name: str, default: Default, parse: Callable[[str], Any] = str) -> Any:
-        """Return what ``parse`` makes of the variable, the default if it is not set or empty, ``None`` after a problem.
+        """Return the variable as ``parse`` reads it, the default if it is not set or empty, ``None`` after a problem.
 
         ``parse`` raises ``ValueError`` with the end of a sentence that begins with the name.
         """

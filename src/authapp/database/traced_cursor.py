@@ -23,7 +23,7 @@ _OPERATION = re.compile(r"\b(INSERT|UPDATE|DELETE|SELECT)\b", re.IGNORECASE)
 _TABLE = re.compile(r'\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:ONLY\s+)?"?([a-z_][a-z0-9_]*)\b(?!\s*\()', re.IGNORECASE)
 
 _prepared: dict[str, tuple[str, Attributes]] = {}
-"""What the spans of prepared statements are called, by the names of the statements. The code has some dozens."""
+"""The names and attributes of the spans of prepared statements, by the names of the statements: some dozens."""
 
 
 class TracedCursor(cursor):
@@ -62,7 +62,7 @@ def _read(query: str) -> tuple[str, Attributes] | str:
 
 def _described(text: str) -> tuple[str, Attributes]:
     operations = [found.upper() for found in _OPERATION.findall(text)]
-    # What changes rows is what the statement is for, wherever it stands.
+    # A statement that changes rows is named by that, wherever it stands.
     changes = [each for each in operations if each != "SELECT"]
     operation = next(iter(changes or operations), None) or (text.split() or ["-"])[0].upper()[:16]
     common = set(_COMMON_TABLE.findall(text))

@@ -17,7 +17,7 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from authapp import tracing
+from authapp import native_threads, tracing
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 _HEADERS = {"User-Agent": "authapp", "Connection": "close"}
@@ -55,8 +55,9 @@ class HTTPClient:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        # With the first request: to read the certificates of all authorities takes a tenth of the start of a worker.
-        return ssl.create_default_context()
+        # With the first request, and beside the event loop: to read the certificates of all authorities takes a tenth
+        # of the start of a worker.
+        return native_threads.run(ssl.create_default_context)
 
     def fetch(self, request: HTTPRequest, seconds: float) -> HTTPResponse:
         """Return the response. Raises ``HTTPFailure``, after ``seconds`` at the latest.

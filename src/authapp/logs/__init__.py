@@ -9,7 +9,7 @@ import logging.config
 from typing import Any
 
 LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR"})
-"""What AUTHAPP_LOG_LEVEL may be."""
+"""The values of AUTHAPP_LOG_LEVEL."""
 
 
 def config(level: str) -> dict[str, Any]:

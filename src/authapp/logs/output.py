@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 PIPE_BYTES = 1 << 20
-"""What a pipe is asked to hold, some seconds of a busy service: as much as Linux grants everybody."""
+"""The bytes that a pipe is asked to hold, some seconds of a busy service: as much as Linux grants everybody."""
 
 FREE_PAGES = 64
 """How many pages of a pipe are left free, at most half of them.
