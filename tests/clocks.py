@@ -8,12 +8,13 @@ import pytest
 from authapp import clock
 from authapp.domain import pruning, throttles
 from authapp.domain.audit import trail
+from authapp.domain.users import never_verified
 
 
 def set_clocks(monkeypatch: pytest.MonkeyPatch, now: Callable[[], datetime]) -> None:
     """Let the node and, where rows are pruned, PostgreSQL have the time that ``now`` returns."""
     monkeypatch.setattr(clock, "now", now)
-    for module in (pruning, throttles, trail):
+    for module in (pruning, throttles, trail, never_verified):
         monkeypatch.setattr(module, "server_now", now)
 
 

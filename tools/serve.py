@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
+from authapp.shared_names import DEFAULT_PORT
 from tools.embedded_postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,10 +79,7 @@ def _prepare_database(postgres: EmbeddedPostgres) -> None:
 
 
 def _serve(port: int) -> int:
-    if not os.environ.get("WEB_CONCURRENCY", "").strip():
-        # Empty, as a variable of CI often is: gunicorn reads it while it is imported, and insists on a number.
-        os.environ.pop("WEB_CONCURRENCY", None)
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "wsgi:app"]
+    command = [sys.executable, "-m", "flask", "serve", "--bind", f"127.0.0.1:{port}", "wsgi:app"]
     server = subprocess.Popen(command, start_new_session=True)
     try:
         reason = _wait_until_ready(server, port)
@@ -134,7 +132,7 @@ def _what_is_missing(port: int) -> str | None:
 
 
 def _port() -> int:
-    text = os.environ.get("PORT", "").strip() or "8000"
+    text = os.environ.get("PORT", "").strip() or str(DEFAULT_PORT)
     if not text.isdecimal() or not 0 < int(text) < 65536:
         _stop(f"PORT={text} is no port. Use a number from 1 to 65535.")
     port = int(text)

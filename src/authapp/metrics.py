@@ -1,4 +1,4 @@
-"""What the code counts for Prometheus: every metric by name, with its labels.
+"""Every metric that the code counts for Prometheus, by name, with its labels.
 
 The values of a label are bounded: templates of routes, codes of errors, registered types and kinds; never a path, a
 user or an address. Under ``authapp.serving``, with ``AUTHAPP_METRICS=on``, they are added up over all workers.

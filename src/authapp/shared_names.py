@@ -1,4 +1,10 @@
-"""Names under which the application leaves what ``authapp.serving`` reads, which must not import the application."""
+"""What the application and ``authapp.serving``, which must not import it, have in common.
+
+These are mostly keys under which the application leaves values for it.
+"""
+
+DEFAULT_PORT, DEFAULT_WORKERS = 8000, 2
+"""Where ``PORT`` and ``WEB_CONCURRENCY`` are not set."""
 
 EXTENSION = "authapp"
 """The key of ``Flask.extensions``."""

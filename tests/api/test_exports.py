@@ -74,7 +74,7 @@ NOT_EXPORTED = {
     # A secret, of which the factors tell that there is one.
     "password_hash",
     # When the service did something, of which the events tell.
-    *("first_verified_at", "pending_email_until", "sessions_valid_from", "imported_at"),
+    *("first_verified_at", "pending_email_until", "sessions_valid_from", "imported_at", "prune_checked_at"),
 }
 
 

@@ -193,3 +193,9 @@ def test_tokens_of_another_package_are_introspected_and_revoked(
     assert api.post("/auth/revoke", token=pair.access_token, data={"token": "badge-7"}).status_code == 200
     assert kind.revoked == [("badge-7", user.id)]
     assert introspect(api, service, pair.access_token)["active"] is True
+
+
+@pytest.mark.parametrize(("encoding", "status"), [("identity", 200), ("Identity", 200), ("gzip", 415)])
+def test_a_form_may_say_that_it_is_not_compressed(api: Api, service: str, encoding: str, status: int) -> None:
+    headers = {"Content-Encoding": encoding}
+    assert api.post("/auth/introspect", token=service, data={"token": "x"}, headers=headers).status_code == status

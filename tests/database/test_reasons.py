@@ -35,7 +35,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     server.start()
     try:
         server.execute("postgres", f"CREATE ROLE asks LOGIN PASSWORD '{SECRET}'")
-        server.execute("postgres", "CREATE ROLE serves LOGIN CONNECTION LIMIT 1")
+        server.execute("postgres", "CREATE ROLE serves LOGIN")
         server.execute("postgres", "CREATE ROLE no_login")
         server.execute("postgres", "CREATE DATABASE closed")
         server.execute("postgres", "REVOKE ALL ON DATABASE closed FROM PUBLIC")

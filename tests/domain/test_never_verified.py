@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from authapp.context import OPERATOR
 from authapp.database.session import db, transaction
@@ -15,17 +15,28 @@ from authapp.domain import pruning
 from authapp.domain.services import Services
 from authapp.domain.users import never_verified
 from authapp.domain.users.administration import Changes
-from authapp.models import User
+from authapp.models import User, UserRole
 from authapp.models.role import ADMIN
 from clocks import Time
 from conftest import reconfigured
 from factories import GUEST, PASSWORD, a_service, a_user, all_events, an_api_key
+from rows_read import rows_read
 from settings import MAIL
 
 pytestmark = pytest.mark.verified
 
 PG_CRON = Path(__file__).parents[2] / "deploy" / "pg_cron.sql"
 DAYS = timedelta(days=30)
+ROWS, BATCH = 3_000, 50
+
+DUE = """
+    INSERT INTO users (id, username, username_key, email, email_key, status, last_login_at,
+        created_at, updated_at, prune_checked_at)
+    SELECT gen_random_uuid(), :name || n, :name || n, :name || n || '@a.example', :name || n || '@a.example', 'active',
+        :last_login_at, due, due, due
+    FROM generate_series(CAST(:first AS integer), CAST(:last AS integer)) AS n,
+        LATERAL (SELECT now() - interval '60 days' + n * interval '1 s' AS due) AS times
+"""
 
 
 def register(app: Flask, name: str, email: str | None = None) -> None:
@@ -42,17 +53,21 @@ def prune(app: Flask) -> int:
 
 
 def prune_in_the_database(_app: Flask) -> int:
-    (statement,) = re.findall(r"\$\$(WITH batch AS \(SELECT id FROM users .*)\$\$", PG_CRON.read_text())
-    with transaction():
-        removed: int = db.session.connection().execute(text(statement)).rowcount
-    return removed
+    """Run the job until it finds no more, as it would within hours."""
+    (statement,) = re.findall(r"'authapp-prune-unverified-accounts'.*\$\$(.*)\$\$", PG_CRON.read_text())
+    total = 0
+    for _ in range(2 * ROWS // BATCH):
+        with transaction():
+            total += db.session.connection().execute(text(statement.replace("LIMIT 5000", f"LIMIT {BATCH}"))).rowcount
+    return total
 
 
 def set_age(age: timedelta, *names: str) -> None:
     """Let accounts be so old by both clocks: that of a test's transaction stands still, too."""
     with transaction():
         created = func.now() - age
-        db.session.execute(update(User).where(User.username.in_(names)).values(created_at=created, updated_at=created))
+        ages = dict.fromkeys(("updated_at", "prune_checked_at"), created)
+        db.session.execute(update(User).where(User.username.in_(names)).values(ages))
 
 
 @pytest.mark.parametrize("run", [prune, prune_in_the_database])
@@ -111,12 +126,66 @@ def test_none_goes_where_that_is_off_or_nobody_has_to_verify(
         assert left() == {"ada"}
 
 
+def make_due(*, kept: range, others: range) -> None:
+    with transaction() as session:
+        for numbers, name, last_login_at in ((kept, "kept", "-infinity"), (others, "other", None)):
+            accounts = {"name": name, "last_login_at": last_login_at}
+            session.execute(text(DUE), accounts | {"first": numbers.start, "last": numbers.stop - 1})
+        session.execute(text("ANALYZE users"))
+        # So small a table would be read as a whole, whatever the statement asks for.
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+
+
+@pytest.mark.parametrize("run", [prune, prune_in_the_database])
+@pytest.mark.parametrize(
+    ("kept", "others"),
+    [(range(10), range(10, ROWS)), (range(ROWS // 2), range(ROWS // 2, ROWS)), (range(ROWS), range(0))],
+    ids=["few kept", "half kept", "all kept"],
+)
+def test_after_a_backlog_a_batch_reads_no_more_than_its_rows(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, run: Callable[[Flask], int], kept: range, others: range
+) -> None:
+    monkeypatch.setattr(never_verified, "BATCH", BATCH)
+    with app.app_context():
+        make_due(kept=kept, others=others)
+        with rows_read("users") as counts:
+            assert run(app) == len(others)
+        assert max(counts) <= 4 * BATCH
+        assert sum(counts) <= 4 * ROWS
+        assert db.session.scalar(select(func.count()).select_from(User)) == len(kept)
+        assert run(app) == 0
+
+
+def test_an_account_in_use_is_looked_at_again(app: Flask, time: Time) -> None:
+    a_user(app, "ada", roles=[ADMIN])
+    for has_role in (True, False):
+        time.passes(DAYS + timedelta(minutes=1))
+        with app.app_context():
+            if not has_role:
+                with transaction():
+                    db.session.execute(delete(UserRole))
+            assert 59 < Services.of(app).pruning.overdue_seconds()["users"] <= 60
+            assert prune(app) == int(not has_role)
+            assert Services.of(app).pruning.overdue_seconds()["users"] == 0
+
+
+def test_one_that_was_changed_has_its_time_anew(app: Flask, time: Time) -> None:
+    a_user(app, "ada")
+    time.passes(days=20)
+    with app.app_context():
+        Services.of(app).administration.change("ada", Changes(email="other@example.com"), OPERATOR)
+        time.passes(days=20)
+        assert prune(app) == 0
+        time.passes(DAYS + timedelta(minutes=1))
+        assert prune(app) == 1
+
+
 def test_they_are_found_by_an_index(app: Flask) -> None:
     with app.app_context(), transaction():
         rows, *_ = never_verified.never_verified(30)
-        oldest = select(User.id).where(rows.condition(pruning.server_now())).order_by(User.created_at).limit(10)
+        oldest = select(User.id).where(rows.condition(pruning.server_now())).order_by(User.prune_checked_at).limit(10)
         sql = oldest.compile(db.engine, compile_kwargs={"literal_binds": True})
         db.session.execute(text("SET LOCAL enable_seqscan = off"))
         plan = "\n".join(db.session.scalars(text(f"EXPLAIN {sql}")))
-    assert "Index Scan using ix_users_created_at on users" in plan
-    assert "Sort" not in plan.partition("ix_users_created_at")[0], "a batch reads the oldest alone"
+    assert "Index Scan using ix_users_prune_checked_at on users" in plan
+    assert "Sort" not in plan

@@ -1,19 +1,18 @@
 """After a backlog the failures are pruned in batches, each of which reads what it deletes or keeps alone."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, func, select, text
+from sqlalchemy import func, select, text
 
 from authapp.database.session import db, transaction
 from authapp.domain import throttles
 from authapp.domain.services import Services
 from authapp.models import Throttle, User
+from rows_read import rows_read
 
 PG_CRON = Path(__file__).parents[2] / "deploy" / "pg_cron.sql"
 ROWS, BATCH = 3_000, 50
@@ -24,7 +23,6 @@ DUE = """
     SELECT :account, :prefix || n, :failures, now(), now() - interval '60 days' + n * interval '1 s'
     FROM generate_series(CAST(:first AS integer), CAST(:last AS integer)) AS n
 """
-READ = "SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'login_throttles'"
 
 
 def prune(app: Flask) -> int:
@@ -51,29 +49,6 @@ def make_due(user: User, *, kept: range, others: range) -> None:
         session.execute(text("SET LOCAL enable_seqscan = off"))
 
 
-@contextmanager
-def rows_read() -> Iterator[list[int]]:
-    """Give the number of failures that each statement reads, as PostgreSQL counts them."""
-    connection = db.session.connection()
-    counts: list[int] = []
-    total = 0
-
-    def count(_connection: Any, cursor: Any, *_: Any) -> None:
-        nonlocal total
-        with cursor.connection.cursor() as other:
-            other.execute(READ)
-            before, total = total, other.fetchone()[0]
-        counts.append(total - before)
-
-    event.listen(connection, "after_cursor_execute", count)
-    try:
-        connection.execute(text("SELECT"))
-        counts.clear()
-        yield counts
-    finally:
-        event.remove(connection, "after_cursor_execute", count)
-
-
 @pytest.mark.parametrize("run", [prune, prune_in_the_database])
 @pytest.mark.parametrize(
     ("kept", "others"),
@@ -86,7 +61,7 @@ def test_after_a_backlog_a_batch_reads_no_more_than_its_rows(
     monkeypatch.setattr(throttles, "BATCH", BATCH)
     with app.app_context():
         make_due(user, kept=kept, others=others)
-        with rows_read() as counts:
+        with rows_read("login_throttles") as counts:
             assert run(app) == len(others)
         assert max(counts) <= 4 * BATCH
         assert sum(counts) <= 4 * ROWS

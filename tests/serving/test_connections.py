@@ -3,7 +3,9 @@
 from contextlib import ExitStack
 from unittest.mock import Mock
 
-from authapp.serving.connections import Connections
+import pytest
+
+from authapp.serving.connections import Connections, for_clients
 
 A, B, C = "192.0.2.1", "192.0.2.2", "2001:db8::1"
 
@@ -56,3 +58,8 @@ def test_a_request_that_is_being_answered_is_left_alone() -> None:
 
 def test_clients_of_a_unix_socket_have_one_address() -> None:
     assert dropped(2, [("", 2.0), ("", 1.0), ("", 3.0)]) == [1]
+
+
+@pytest.mark.parametrize(("all_of_them", "clients"), [(1000, 900), (19, 18), (9, 8), (2, 1), (1, 1)])
+def test_there_is_always_one_to_accept_a_client_with(all_of_them: int, clients: int) -> None:
+    assert for_clients(all_of_them) == clients

@@ -49,7 +49,7 @@ class HTTPBasic:
         receive(request)
         services = Services.of(current_app)
         try:
-            name, password = _credentials(encoded.strip(" \t"))
+            name, password = _credentials(encoded)
             if is_prefix(name):
                 return _principal_of_client(name, password)
             services.rate_limits.charge("login", counted_address(request.environ))

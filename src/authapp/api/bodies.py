@@ -82,7 +82,7 @@ def read_object(incoming: Request) -> dict[str, Any]:
     """
     if incoming.mimetype != "application/json" and not has_body(incoming):
         return {}
-    if incoming.mimetype != "application/json" or incoming.headers.get("Content-Encoding", "identity") != "identity":
+    if incoming.mimetype != "application/json" or _is_compressed(incoming):
         raise UnsupportedMediaType
     try:
         return strict_json.loads_object(_bytes_of(incoming))
@@ -100,7 +100,7 @@ def read_form(incoming: Request) -> dict[str, str]:
     """
     if not has_body(incoming):
         return {}
-    if incoming.mimetype != "application/x-www-form-urlencoded" or "Content-Encoding" in incoming.headers:
+    if incoming.mimetype != "application/x-www-form-urlencoded" or _is_compressed(incoming):
         raise UnsupportedMediaType("Send Content-Type: application/x-www-form-urlencoded.")
     try:
         pairs = parse_qsl(
@@ -115,6 +115,10 @@ def read_form(incoming: Request) -> dict[str, str]:
     if len(dict(pairs)) != len(pairs):
         raise MalformedRequest("A parameter appears twice.")
     return dict(pairs)
+
+
+def _is_compressed(incoming: Request) -> bool:
+    return incoming.headers.get("Content-Encoding", "identity").lower() != "identity"
 
 
 def _bytes_of(incoming: Request) -> bytes:

@@ -1,4 +1,4 @@
-"""Who sends a request: the address and the user agent of its client, for all that counts, stores or logs them."""
+"""The client of a request: its address and its user agent, for all code that counts, stores or logs them."""
 
 from typing import Any
 

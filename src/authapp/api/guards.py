@@ -179,7 +179,7 @@ def check_request() -> Response | None:
     if incoming.endpoint is None:
         return _without_view(incoming, extension)
     guard = guard_of(app.view_functions[incoming.endpoint], incoming.method)
-    # A view with a mark is guarded wherever it is: whoever wrote the mark relies on it.
+    # A view with a mark is guarded wherever it is: the author of the mark relies on it.
     if guard is _DEFAULT and not extension.covers(incoming.blueprints):
         return None
     middleware.cover(incoming.environ)

@@ -1,4 +1,4 @@
-"""Blueprint ``password_resets``: for users who have lost the password."""
+"""Blueprint ``password_resets``: for users who have lost their password."""
 
 from flask import Response, current_app
 

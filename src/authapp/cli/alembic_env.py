@@ -1,4 +1,4 @@
-"""What the ``env.py`` of a folder of migrations calls: Alembic's work on authapp's tables, or on those of a project."""
+"""For the ``env.py`` of a folder of migrations: Alembic's work on authapp's tables, or on those of a project."""
 
 from typing import Any
 

@@ -12,7 +12,7 @@ from authapp.config.environment import Default, EnvironmentReader, KeyChecker, n
 from authapp.config.mail import MailServer, link_url, mail_from, mail_server
 from authapp.config.parsers import bind_address, breach_source, folder, names
 from authapp.config.passkeys import RelyingParty, origins, problems_of_passkeys, relying_party, rp_id
-from authapp.config.providers import ProviderSettings, problems_of_providers, providers, redirect_uris
+from authapp.config.providers import ProviderSettings, providers, redirect_uris
 from authapp.config.rate_limits import RateLimit, rate_limits
 
 __all__ = [
@@ -118,7 +118,7 @@ class Settings:
     """How many passwords a worker hashes at once. By default its share of the cores, at most 4."""
 
     hashing_queue_seconds: float = _read(EnvironmentReader.number, 2, 0, 60)
-    """How long a hash may wait for its turn in a worker; who would wait longer is answered with 503 at once."""
+    """How long a hash may wait for its turn in a worker; a request that would wait longer gets 503 at once."""
 
     login_failures_per_account: int = _integer(10, 1, 50)
     """After how many failures in a row a name must wait: first 1 s, then twice as long each time, up to 15 min. At most
@@ -154,7 +154,7 @@ class Settings:
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _read(
         EnvironmentReader.choice, "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"]
     )
-    """What is logged."""
+    """The least level that is logged."""
 
     log_health_probes: Literal["on", "off"] = _choice("on", "off")
     """Whether the log of requests has health probes that found nothing wrong."""
@@ -269,22 +269,27 @@ class Settings:
         reader.require_order(values, "access_token_ttl", "refresh_token_ttl", "session_ttl")
         # Otherwise a name would be locked before the first delay.
         reader.require_share(values, "login_failures_per_account", "login_failures_max", NAMES_PER_ACCOUNT)
-        if values["mail_url"] is not None:
-            reader.require_value(values, "mail_from", "AUTHAPP_MAIL_URL needs a sender.")
-        if values["email_verification"] == "required":
-            reader.require_value(values, "mail_url", "AUTHAPP_EMAIL_VERIFICATION=required needs it.")
-        if values["rp_id"] is not None:
-            reader.require_value(values, "origins", "AUTHAPP_RP_ID needs it.")
+        needs = partial(reader.require_value, values)
+        needs("mail_from", "AUTHAPP_MAIL_URL needs a sender.", where=values["mail_url"] is not None)
+        is_required = values["email_verification"] == "required"
+        needs("mail_url", "AUTHAPP_EMAIL_VERIFICATION=required needs it.", where=is_required)
+        needs("origins", "AUTHAPP_RP_ID needs it.", where=values["rp_id"] is not None)
+        why = "AUTHAPP_PROVIDERS needs the addresses where users come back."
+        needs("redirect_uris", why, where=values["providers"] is not None)
         reader.problems += problems_of_passkeys(values) + problems_of_browsers(values)
-        reader.problems += problems_of_providers(values, reader.problems)
-        if values["encryption_keys"] is not None:
-            problems = check_encryption_keys(values["encryption_keys"], values["jwt_keys"] or "")
-            reader.problems.extend(f"AUTHAPP_ENCRYPTION_KEYS {problem}" for problem in problems)
-        reader.server()
-        reader.unknown()
+        reader.problems += _problems_of_encryption_keys(values, check_encryption_keys)
+        reader.check_server_variables()
+        reader.report_unknown()
         if reader.problems:
             raise SettingsError(list(dict.fromkeys(reader.problems)))
         return cls(**values)
+
+
+def _problems_of_encryption_keys(values: Mapping[str, Any], check: Callable[[str, str], Sequence[str]]) -> list[str]:
+    if values["encryption_keys"] is None:
+        return []
+    problems = check(values["encryption_keys"], values["jwt_keys"] or "")
+    return [f"AUTHAPP_ENCRYPTION_KEYS {problem}" for problem in problems]
 
 
 def _development_defaults(

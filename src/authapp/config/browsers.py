@@ -22,7 +22,7 @@ def problems_of_browsers(values: Mapping[str, Any]) -> list[str]:
     if values["env"] != "production":
         return problems
     if any(origin.startswith("http://") for origin in values["cors_origins"] or ()):
-        # Whoever is on the network in between can answer in place of such a page.
+        # Anybody on the network in between can answer in place of such a page.
         problems.append("AUTHAPP_CORS_ORIGINS must be https origins in production.")
     if values["refresh_cookie"] == "on" and (values["issuer"] or "").startswith("http://"):
         problems.append("AUTHAPP_REFRESH_COOKIE=on needs an https AUTHAPP_ISSUER: browsers keep this cookie for https.")

@@ -18,12 +18,11 @@ from authapp.config.rate_limit_storages import client_timeouts
 from authapp.config.rate_limits import RateLimit
 from authapp.database.connect import problem_of_options
 from authapp.registry import Registry
+from authapp.shared_names import DEFAULT_PORT, DEFAULT_WORKERS
 
 DRIVER = "postgresql+psycopg2"
 
 PREFIX = "AUTHAPP_"
-DEFAULT_PORT = 8000
-DEFAULT_WORKERS = 2
 
 _NOT_FROM_FILES = {
     "AUTHAPP_LOG_HEALTH_PROBES",
@@ -64,7 +63,7 @@ class EnvironmentReader:
         self._names: set[str] = set()
 
     def text(self, name: str, default: Any, parse: Callable[[str], Any]) -> Any:
-        """Read what ``parse`` makes of a variable; it raises ``ValueError`` with the end of a sentence about it.
+        """Read a variable with ``parse``, which raises ``ValueError`` with the end of a sentence about it.
 
         In development, a default of ``Settings.from_env`` comes before ``default``, and is parsed as well.
         """
@@ -160,8 +159,8 @@ class EnvironmentReader:
             self.problems.extend(f"AUTHAPP_JWT_KEYS {problem}" for problem in self._check_keys(value))
         return value
 
-    def server(self) -> None:
-        """Check the variables that gunicorn and ``make run`` read."""
+    def check_server_variables(self) -> None:
+        """Add a problem for each variable of gunicorn and ``make run`` that cannot be used."""
         self._workers()
         self.port()
         self._read("GUNICORN_CMD_ARGS", lambda: None, _words)
@@ -170,7 +169,7 @@ class EnvironmentReader:
         """Return the port of ``make run``; the default, if ``PORT`` cannot be used."""
         return self._number("PORT", int, DEFAULT_PORT, 1, 65_535) or DEFAULT_PORT
 
-    def unknown(self) -> None:
+    def report_unknown(self) -> None:
         """Add a problem for each variable that is named like a setting and is none. Call this after all are read."""
         for name, value in sorted(os.environ.items()):
             if name.upper().startswith(PREFIX) and name not in self._names and not _is_of_kubernetes(name, value):
@@ -204,7 +203,7 @@ class EnvironmentReader:
         return value
 
     def _read(self, name: str, default: Default, parse: Callable[[str], Any] = str) -> Any:
-        """Return what ``parse`` makes of the variable, the default if it is not set or empty, ``None`` after a problem.
+        """Return the variable as ``parse`` reads it, the default if it is not set or empty, ``None`` after a problem.
 
         ``parse`` raises ``ValueError`` with the end of a sentence that begins with the name.
         """
@@ -242,9 +241,9 @@ class EnvironmentReader:
             if None not in {values[less], values[more]} and values[less] > values[more]:
                 self.problems.append(f"{_variable(less)} must not be more than {_variable(more)}.")
 
-    def require_value(self, values: dict[str, Any], name: str, why: str) -> None:
-        """Add a problem if the named setting has no value, unless one of it is there already."""
-        if values[name] is None and not any(problem.startswith(_variable(name)) for problem in self.problems):
+    def require_value(self, values: dict[str, Any], name: str, why: str, *, where: bool) -> None:
+        """Add a problem if ``where`` holds and the named setting has no value, unless it has a problem already."""
+        if where and values[name] is None and not any(problem.startswith(_variable(name)) for problem in self.problems):
             self.problems.append(f"{_variable(name)} is missing: {why}")
 
 

@@ -1,4 +1,4 @@
-"""What turns the text of a setting into its value, where no other file of settings does."""
+"""Parsers of settings that have no file of their own: from the text to the value."""
 
 import re
 from ipaddress import ip_address

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -63,14 +63,6 @@ def redirect_uris(text: str) -> tuple[str, ...]:
         if "#" in each or not (is_https_or_local(each) or _OF_APP.fullmatch(each)):
             raise ValueError("must be https addresses, http ones of this machine, or those of an app; no fragments.")
     return found
-
-
-def problems_of_providers(values: Mapping[str, Any], others: Iterable[str]) -> list[str]:
-    """Return a sentence for each problem of the settings of providers together, next to the ``others`` found before."""
-    is_named = any(problem.startswith("AUTHAPP_REDIRECT_URIS ") for problem in others)
-    if values["providers"] is None or values["redirect_uris"] is not None or is_named:
-        return []
-    return ["AUTHAPP_PROVIDERS needs AUTHAPP_REDIRECT_URIS: the addresses where users come back."]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

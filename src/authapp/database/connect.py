@@ -6,7 +6,7 @@ This is the only file that uses a private name of SQLAlchemy (2.1): ``QueuePool.
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL, Dialect, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
-from authapp.database import deadline, session_settings
+from authapp.database import deadline, host_names, session_settings
 from authapp.database.orphaned_backends import OrphanedBackends
 from authapp.database.wait_callback import AnswerTimeout, TimedConnection, connections_with
 from authapp.metrics import DATABASE_STATEMENTS, DATABASE_WAIT_SECONDS
@@ -29,6 +29,9 @@ READ_ONLY = "25006"
 """The SQLSTATE for a write to a read-only server: it may have become a standby."""
 
 APPLICATION_NAME = "authapp"
+
+Endpoint = Mapping[str, str]
+"""Where a server is: libpq's ``host``, ``port`` and, of a host that was looked up, ``hostaddr``."""
 
 MEASURED_WAIT = 0.001
 """Seconds below which taking a connection is no wait."""
@@ -73,53 +76,72 @@ class Servers:
     """The servers in a database address, of which one, the primary, accepts connections.
 
     libpq also tries them in turn, but without a separate time limit for each: a frozen or unreachable old primary would
-    use up all the time, and the new primary would never be tried.
+    use up all the time, and the new primary would never be tried. And it looks up their names while everything waits.
     """
 
     def __init__(self, url: str, arguments: Mapping[str, Any]) -> None:
         """Take a SQLAlchemy database URL, and the ``connect_arguments``."""
         _, where = DIALECT.create_connect_args(make_url(url))
         self._endpoints = _endpoints(where)
+        self._last: Endpoint = {}
         self._timeout: float = arguments["connection_factory"].answer_timeout
-        theirs = where.get("options") or os.environ.get("PGOPTIONS", "")
+        operator_options = where.get("options") or os.environ.get("PGOPTIONS", "")
         self._arguments = {
             **arguments,
             **where,
-            "options": session_settings.options(self._timeout, theirs),
+            "options": session_settings.options(self._timeout, operator_options),
             "client_encoding": session_settings.CLIENT_ENCODING,
         }
 
     def open(self) -> TimedConnection:
         """Return a connection to the first server that accepts one, starting with the last one that did.
 
-        Each server gets an equal share of the remaining time. Raises ``psycopg2.OperationalError`` if all fail, with
-        the message of each.
+        Each server, and each address of a server, gets an equal share of the remaining time. Raises
+        ``psycopg2.OperationalError`` if all fail, with the message of each.
         """
-        tried, errors = list(self._endpoints), []
-        for number, endpoint in enumerate(tried):
+        return self._first(self._endpoints, self._connect_by_name)
+
+    def _connect_by_name(self, endpoint: Endpoint) -> TimedConnection:
+        host = endpoint.get("host", "")
+        if not host_names.is_name(host):
+            return self._connect(endpoint)
+        addresses = host_names.addresses_of(host, deadline.left(self._timeout))
+        # ``host`` stays: the certificate is checked against it.
+        return self._first([{**endpoint, "hostaddr": address} for address in addresses], self._connect)
+
+    def _connect(self, endpoint: Endpoint) -> TimedConnection:
+        connection: TimedConnection = psycopg2.connect(**{**self._arguments, **endpoint})
+        session_settings.ensure(connection)
+        self._last = endpoint
+        return connection
+
+    def _first(self, endpoints: Sequence[Endpoint], connect: Callable[[Endpoint], TimedConnection]) -> TimedConnection:
+        errors: list[psycopg2.Error] = []
+        last = self._last.items()
+        for endpoint in sorted(endpoints, key=lambda each: not each.items() <= last):
+            share = deadline.left(self._timeout) / (len(endpoints) - len(errors))
             try:
-                with deadline.within(deadline.left(self._timeout) / (len(tried) - number)):
-                    connection: TimedConnection = psycopg2.connect(**{**self._arguments, **endpoint})
-                    session_settings.ensure(connection)
+                with deadline.within(share):
+                    return connect(endpoint)
             except psycopg2.Error as error:
                 errors.append(error)
-            else:
-                self._endpoints = [endpoint, *(each for each in tried if each is not endpoint)]
-                return connection
         raise psycopg2.OperationalError("\n".join(map(str, errors))) from errors[-1]
 
 
-def _endpoints(where: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _endpoints(where: Mapping[str, Any]) -> list[Endpoint]:
     """Return the host and port of each server in an address such as ``db1,db2`` (libpq, section 32.1.1.3).
 
-    The result is ``[{}]`` if the address names only one server.
+    The result is ``[{}]``, which leaves all to libpq, if the address names no host, IP addresses beside the hosts, or
+    another number of ports than hosts.
     """
-    hosts = str(where.get("host", "")).split(",")
-    if len(hosts) == 1 or "hostaddr" in where:
+    hosts = str(where.get("host") or os.environ.get("PGHOST", "")).split(",")
+    if hosts == [""] or "hostaddr" in where or os.environ.get("PGHOSTADDR"):
         return [{}]
-    ports = str(where.get("port", "")).split(",")
+    ports = str(where.get("port") or os.environ.get("PGPORT", "")).split(",")
     if len(ports) == 1:
         ports *= len(hosts)
+    if len(ports) != len(hosts):
+        return [{}]
     return [{"host": host, "port": port} for host, port in zip(hosts, ports, strict=True)]
 
 

@@ -48,7 +48,7 @@ def within(seconds: float) -> Iterator[None]:
 def counted(*, leaving_at_least: float) -> Iterator[None]:
     """Count the time that the block takes, but leave at least ``leaving_at_least`` seconds after it.
 
-    If fewer were left before the block, as many are left after it.
+    If less time was left before the block, as much is left after it.
     """
     start_time = time.monotonic()
     try:

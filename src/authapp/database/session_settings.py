@@ -34,7 +34,7 @@ PINNED: Mapping[str, str] = MappingProxyType(
         "bytea_output": "hex",
     }
 )
-"""What the code relies on. The address of the database cannot change these."""
+"""The settings that the code relies on. The address of the database cannot change these."""
 
 _KEPT_BY_POOLERS = {
     "TimeZone": "timezone",
@@ -58,12 +58,12 @@ def limits(timeout: float) -> dict[str, str]:
     }
 
 
-def options(timeout: float, theirs: str = "") -> str:
-    """Return libpq's ``options``: our limits, then what the operator asks for, then what the code relies on.
+def options(timeout: float, operator_options: str = "") -> str:
+    """Return libpq's ``options``: our limits, then ``operator_options``, then the settings that the code relies on.
 
     Of two values for one setting, PostgreSQL takes the later.
     """
-    return " ".join(filter(None, (_as_options(limits(timeout)), theirs, _as_options(PINNED))))
+    return " ".join(filter(None, (_as_options(limits(timeout)), operator_options, _as_options(PINNED))))
 
 
 def _as_options(settings: Mapping[str, str]) -> str:
@@ -71,7 +71,7 @@ def _as_options(settings: Mapping[str, str]) -> str:
 
 
 def ensure(opened: connection) -> None:
-    """Set what the server reports with another value than ours, because a pooler did not pass our ``options`` on.
+    """Set each setting that the server reports with another value than ours: a pooler did not pass our ``options`` on.
 
     Raises ``psycopg2.Error``.
     """

@@ -26,7 +26,7 @@ _TABLES = re.compile(
 """Where tables are named, one or a list. So are other things, as in ``extract(year FROM created_at)``."""
 
 _prepared: dict[str, tuple[str, Attributes]] = {}
-"""What the spans of prepared statements are called, by the names of the statements. The code has some dozens."""
+"""The names and attributes of the spans of prepared statements, by the names of the statements: some dozens."""
 
 
 class TracedCursor(cursor):
@@ -66,7 +66,7 @@ def _read(query: str) -> tuple[str, Attributes] | str:
 
 def _described(text: str) -> tuple[str, Attributes]:
     operations = [found.upper() for found in _OPERATION.findall(text)]
-    # What changes rows is what the statement is for, wherever it stands.
+    # A statement that changes rows is named by that, wherever it stands.
     changes = [each for each in operations if each != "SELECT"]
     operation = next(iter(changes or operations), None) or (text.split() or ["-"])[0].upper()[:16]
     named = (each.split()[0].replace('"', "") for found in _TABLES.findall(text) for each in found.split(","))

@@ -1,4 +1,4 @@
-"""What a connection needs to migrate a database: time, and no other process that migrates at the same moment."""
+"""Connections that migrate a database: without a time limit, and one at a time of all processes."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from authapp import tracing
+from authapp import native_threads, tracing
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 """All that is assigned (RFC 4291, section 2.4). NAT64, site-local, IPv4-compatible and multicast are outside of it."""
@@ -60,8 +60,9 @@ class HTTPClient:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        # With the first request: to read the certificates of all authorities takes a tenth of the start of a worker.
-        return ssl.create_default_context()
+        # With the first request, and beside the event loop: to read the certificates of all authorities takes a tenth
+        # of the start of a worker.
+        return native_threads.run(ssl.create_default_context)
 
     def fetch(self, request: HTTPRequest, seconds: float) -> HTTPResponse:
         """Return the response. Raises ``HTTPFailure``, after ``seconds`` at the latest.

@@ -114,8 +114,8 @@ def delete_in_batches(
 ) -> int:
     """Delete the rows that meet ``condition``, in the order of their column ``indexed_time``; return their number.
 
-    ``prepare`` is run at the start of each transaction. ``on_batch`` is called with the
-    number of deleted rows before the commit of each transaction that deletes any.
+    ``prepare`` is run at the start of each transaction. ``on_batch`` is called with the number of deleted rows before
+    the commit of each transaction that deletes any.
     """
     model = indexed_time.parent.class_
     key = model.__mapper__.primary_key

@@ -9,7 +9,7 @@ import logging.config
 from typing import Any
 
 LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR"})
-"""What AUTHAPP_LOG_LEVEL may be."""
+"""The values of AUTHAPP_LOG_LEVEL."""
 
 
 def config(level: str) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def config(level: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        # By name: the formatter's library is imported by who logs like this.
+        # By name: its library is imported only by processes that log like this.
         "formatters": {"json": {"()": "authapp.logs.formatter.LogFormatter", "fmt": ["level", "name", "message"]}},
         "handlers": {"json": {"()": "authapp.logs.handler.LogHandler", "formatter": "json"}},
         "root": {"level": level, "handlers": ["json"]},

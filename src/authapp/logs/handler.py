@@ -11,7 +11,7 @@ class LogHandler(logging.Handler):
     """Writes records to standard error. Those that cannot be written are counted, and the next line says how many."""
 
     def __init__(self) -> None:
-        """Write to what is standard error when the first record comes."""
+        """Write to the standard error that there is when the first record comes."""
         super().__init__()
         self._lines = LineWriter(lambda: LogOutput.of(sys.stderr))
 
@@ -23,7 +23,7 @@ class LogHandler(logging.Handler):
             self._lines.reported = lost
         try:
             line = self.format(record)
-        except Exception:  # noqa: BLE001 - a message that does not fit its arguments is a bug of who logs it
+        except Exception:  # noqa: BLE001 - a message that does not fit its arguments is a bug of the code that logs it
             line = _line(record, f"A message could not be formatted: line {record.lineno} of {record.pathname}")
         self._write(line)
 

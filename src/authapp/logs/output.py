@@ -1,4 +1,4 @@
-"""Writes lines of a log without ever waiting for whoever reads it.
+"""Writes lines of a log without ever waiting for its reader.
 
 A reader that stops would otherwise hold every request: a write into a full pipe waits, and with it the event loop.
 """
@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 PIPE_BYTES = 1 << 20
-"""What a pipe is asked to hold, some seconds of a busy service: as much as Linux grants everybody."""
+"""The bytes that a pipe is asked to hold, some seconds of a busy service: as much as Linux grants everybody."""
 
 FREE_PAGES = 64
 """How many pages of a pipe are left free, at most half of them.
@@ -83,7 +83,7 @@ class LineWriter:
     """How many lines could not be written so far."""
 
     reported = 0
-    """How many of them were reported; whoever reports them sets it."""
+    """How many of them were reported. The code that reports them sets it."""
 
     error: OSError | ValueError | None = None
     """Why the last of them could not be written."""

@@ -113,7 +113,7 @@ class User(Model):
     without it may not be that of the owner of its address. ``pending_email`` is an address that the user has asked for
     and not confirmed; it counts until ``pending_email_until``. ``previous_emails`` are those that were replaced and can
     be restored, the oldest first (``domain/email/previous_addresses.py``). ``imported_at`` is null for an account that
-    was made here.
+    was made here. ``prune_checked_at`` is when pruning last found it in use, at first when it was made.
     """
 
     __tablename__ = "users"
@@ -126,8 +126,8 @@ class User(Model):
         ),
         # Lists the few disabled accounts without reading all the others.
         Index(None, "status", "id"),
-        # Finds those to prune, which are the oldest of these.
-        Index(None, "created_at", postgresql_where=text("first_verified_at IS NULL AND imported_at IS NULL")),
+        # Finds those to prune, which were checked longest ago of these.
+        Index(None, "prune_checked_at", postgresql_where=text("first_verified_at IS NULL AND imported_at IS NULL")),
         # Tells the pruning of ForeignHashMark whether any is left.
         Index("ix_users_foreign_hash", "id", postgresql_where=text(FOREIGN_HASH)),
     )
@@ -150,6 +150,7 @@ class User(Model):
     updated_at: Mapped[Timestamp] = mapped_column(default=clock.now)
     last_login_at: Mapped[Timestamp | None] = mapped_column(default=None)
     imported_at: Mapped[Timestamp | None] = mapped_column(default=None)
+    prune_checked_at: Mapped[Timestamp] = mapped_column(default=clock.now, server_default=text("now()"))
 
     role_links: Mapped[list[UserRole]] = relationship(
         lazy="selectin", passive_deletes=True, cascade="all, delete-orphan"

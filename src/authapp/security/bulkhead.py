@@ -38,9 +38,9 @@ class _Waiter:
 class Bulkhead:
     """Runs hashes on separate threads, at most ``concurrency`` at once. Further ones wait, first come first served.
 
-    The queue is bounded by time: who would have to wait longer than ``longest_wait`` seconds, by the measured time of a
-    turn, is refused at once; who has waited that long all the same is refused then. Clients that hang up while they
-    wait are dropped.
+    The queue is bounded by time. A request that would have to wait longer than ``longest_wait`` seconds, by the
+    measured time of a turn, is refused at once; one that has waited that long all the same is refused then. Requests of
+    clients that hang up while they wait are dropped.
     """
 
     def __init__(self, *, concurrency: int, longest_wait: float, seconds: float) -> None:
@@ -84,7 +84,7 @@ class Bulkhead:
             metrics.HASHES_WAITING.dec()
 
     def _leave(self) -> None:
-        """Pass the thread on to whoever has waited longest."""
+        """Pass the thread on to the request that has waited longest."""
         with self._lock:
             if self._waiters:
                 self._waiters.popleft().woken.set()

@@ -32,7 +32,7 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
 
     _logs_probes = True
     request_metrics: Any = None
-    """What counts the requests of this worker: an ``authapp.serving.metrics.RequestMetrics``, if metrics are on."""
+    """Counts the requests of this worker: an ``authapp.serving.metrics.RequestMetrics``, if metrics are on."""
 
     def __init__(self, cfg: Any) -> None:
         """Open the log when the first line is written."""

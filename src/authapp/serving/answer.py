@@ -82,7 +82,7 @@ class Answer:
         head, self._head = self._head, b""
         self._send(head)
 
-    def replace(self, data: bytes) -> None:
+    def send_instead(self, data: bytes) -> None:
         """Send ``data`` in place of an answer that has not begun: a whole one, or the status 100 before it."""
         self._head = b""
         self._send(data)

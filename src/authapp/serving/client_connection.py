@@ -30,7 +30,7 @@ class Wait:
 class ClientConnection:
     """The connection to a client by ``sock``, a socket of gevent.
 
-    Whoever waits for the client does so within ``wait``: a full worker drops those who are waited for.
+    Code that waits for the client does so within ``wait``: a full worker drops those who are waited for.
     """
 
     def __init__(self, sock: Any) -> None:

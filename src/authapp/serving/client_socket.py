@@ -30,7 +30,7 @@ FREE_READS = 4
 
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 1024 * 1024
-"""What is read and discarded after the last answer on a connection."""
+"""The most bytes that are read and discarded after the last answer on a connection."""
 
 # Blanks are stripped afterwards: in the pattern, a line of blanks without an end would be tried in every way.
 _ORIGIN_LINE = re.compile(rb"\norigin:([^\r\n]*)\r?\n", re.IGNORECASE)
@@ -44,7 +44,7 @@ class TooManyBytes(LimitRequestHeaders):  # type: ignore[misc]  # gunicorn has n
 
 
 class ClientSocket(ClientConnection):
-    """What gunicorn gets in place of ``sock``, a socket of gevent: it has the methods that gunicorn needs."""
+    """Stands in for ``sock``, a socket of gevent: it has the methods that gunicorn needs."""
 
     def __init__(self, sock: Any, scheduler: FairScheduler) -> None:
         super().__init__(sock)
@@ -133,7 +133,7 @@ class ClientSocket(ClientConnection):
 
     def send(self, data: bytes) -> int:
         """Send all of ``data`` now: a whole answer, or the status 100, for which a client waits. Return its length."""
-        self._answer.replace(data)
+        self._answer.send_instead(data)
         return len(data)
 
     def sendall(self, data: bytes) -> None:

@@ -9,6 +9,14 @@ from authapp.domain.ip_addresses import client_network
 from authapp.serving.client_socket import ClientSocket
 
 
+def for_clients(worker_connections: int) -> int:
+    """Return how many connections clients may keep: some are left, so that there is always one to accept a client with.
+
+    A worker with one connection has none to leave.
+    """
+    return max(1, worker_connections - max(1, worker_connections // 10))
+
+
 class Connections:
     """Keeps room for a new client: above ``limit`` connections, each new one makes it close an idle one.
 
@@ -39,7 +47,7 @@ class Connections:
     def _drop_one(self) -> None:
         """Close the connection that has been waited for longest, of the network with the most connections.
 
-        It is what the limits count as one client: whoever has one IPv6 address has the whole /64 to connect from. A
+        It is what the limits count as one client: a client with one IPv6 address has the whole /64 to connect from. A
         worker waits for a client to send its request, to get its turn, and to take an answer. It closes none while the
         application works on a request: if it works on all of them, there are more connections than the limit.
         """

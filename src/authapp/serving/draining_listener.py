@@ -29,7 +29,7 @@ class DrainingListener(StreamServer):  # type: ignore[misc]  # gevent has no typ
     def close(self) -> None:
         """Accept and serve the connections that are in the backlog, and no more than fit into it; then stop listening.
 
-        Whoever connects after that is reset, unless another process listens on the same socket.
+        A connection that is opened after that is reset, unless another process listens on the same socket.
         """
         self.stop_accepting()
         if self.started:

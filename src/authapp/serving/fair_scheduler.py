@@ -1,7 +1,7 @@
 """Fair scheduling of the event loop, for clients that send or pipeline without a pause, and for very many at once.
 
 gevent gives way only where a socket has nothing to read, so a client that is fast enough keeps the loop. And the loop
-serves all who are ready before it looks for anybody new. Name of gevent that this file depends on
+serves all clients that are ready before it looks for new ones. Name of gevent that this file depends on
 (tests/serving/test_gunicorn_names.py): ``loop.now()``, which stays the same within an iteration of the loop.
 """
 
@@ -15,14 +15,14 @@ _NEXT_ITERATION = 0.0001
 """Seconds; more than 0, because the loop looks at its timers and sockets only once for many ``sleep(0)``."""
 
 BUSY = 0.01
-"""Seconds of an iteration in which clients are served as they come; whoever comes later waits for the next."""
+"""Seconds of an iteration in which clients are served as they come; later ones wait for the next."""
 
 
 class FairScheduler:
     """Two queues of a worker, first come first served: one of greedy clients, and one of everybody in a busy iteration.
 
     However many greedy clients there are, others wait for one read of theirs, not for one of each. With gevent's
-    semaphore, whoever has just had a slot could take the next one, and keep it from all who wait.
+    semaphore, a client that has just had a slot could take the next one, and keep it from all that wait.
     """
 
     def __init__(self) -> None:

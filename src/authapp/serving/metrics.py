@@ -1,4 +1,4 @@
-"""What a worker counts for ``/metrics``: it counts for itself, and whoever answers a scrape adds up all workers.
+"""The counters of workers for ``/metrics``: each counts for itself, and the one that answers a scrape adds up all.
 
 A worker counts in files named by its slot, the lowest number that no living worker has. Files named by process id would
 pile up, since those of dead workers count on. The next worker in a slot goes on with its files.
@@ -43,7 +43,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Forget what a dead worker had running (gunicorn's hook, in the master)."""
+    """Forget the requests that a dead worker had running (gunicorn's hook, in the master)."""
     if worker.metrics_port:
         with contextlib.suppress(OSError):
             mark_process_dead(worker.slot, worker.metrics_port.folder.path)  # type: ignore[no-untyped-call]

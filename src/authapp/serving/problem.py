@@ -1,4 +1,4 @@
-"""What a client gets for a request that gunicorn cannot parse: problem+json (RFC 9457), as from the application.
+"""The answer to a request that gunicorn cannot parse: problem+json (RFC 9457), as from the application.
 
 gunicorn 27.0 would send HTML. No setting changes that, so one of its functions is replaced. Name of gunicorn that this
 file depends on, and that no document promises (tests/serving/test_gunicorn_names.py):

@@ -1,4 +1,4 @@
-"""What gunicorn logs while it serves a client, without anything that the client has sent.
+"""The log of gunicorn about a client that it serves, without anything that the client has sent.
 
 gunicorn quotes request lines, headers, chunks and addresses in its messages, and a broken one may hold a token or a
 password. Names that this file depends on, and that no document promises (tests/serving/test_gunicorn_names.py): the
@@ -21,7 +21,7 @@ _INVALID_REQUEST = re.compile(r"Invalid request from ip=[0-9A-Za-z.:%_-]*(?=: )"
 
 
 class Redaction(logging.Filter):
-    """Keeps of a message what gunicorn wrote itself, and of an exception its type and place in the code."""
+    """Keeps the words of a message that are gunicorn's own, and of an exception its type and place in the code."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record if it is about a client; never drop it."""

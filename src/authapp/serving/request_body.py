@@ -22,7 +22,7 @@ STEP = 64 * 1024
 """The most bytes that are asked for at once."""
 
 CHUNK_BYTES = 8 * STEP + 64 * 1024
-"""What a client may send for a ``STEP`` of a chunked body: as much as chunks of one byte need, and some extensions."""
+"""The bytes that a client may send for a ``STEP`` of a chunked body: chunks of one byte, and some extensions."""
 
 FETCH_BYTES = 16 * 1024
 """An unread body up to this length does not cost its connection, if all of it has arrived."""
@@ -33,7 +33,7 @@ class RequestTimeout(BaseException):
 
 
 class Body(Protocol):
-    """What is used of gunicorn's ``Body``."""
+    """The methods of gunicorn's ``Body`` that are used."""
 
     failed: bool
 
@@ -50,7 +50,7 @@ class FetchedBody(io.BytesIO):
 class RequestBody:
     """``wsgi.input`` (PEP 3333) whose reads all end within ``timeout`` seconds of the first one.
 
-    Otherwise whoever opens enough connections, and sends a byte now and then, occupies all that a worker may have.
+    Otherwise a client that opens enough connections, and sends a byte now and then, occupies all that a worker has.
     ``length`` is the Content-Length, or ``None`` for a chunked body.
     """
 

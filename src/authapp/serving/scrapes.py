@@ -24,7 +24,7 @@ from authapp.serving.client_socket import READ_BYTES, ClientSocket, TooManyBytes
 from authapp.serving.fair_scheduler import FairScheduler
 
 SCRAPES_AT_ONCE = 4
-"""How many connections a worker serves here at once; who opens more waits for the others."""
+"""How many connections a worker serves here at once; further ones wait."""
 
 REQUEST_SECONDS = 5.0
 """How long the head of a request may take to arrive."""

@@ -10,6 +10,7 @@ from authapp import logs
 from authapp.serving import metrics, metrics_port, start_check
 from authapp.serving.access_log import AccessLogger
 from authapp.serving.worker import Worker
+from authapp.shared_names import DEFAULT_PORT, DEFAULT_WORKERS
 
 
 def _number_or_0(name: str) -> int:
@@ -19,11 +20,11 @@ def _number_or_0(name: str) -> int:
 
 
 _port = _number_or_0("PORT")
-bind = f"0.0.0.0:{_port}" if 0 < _port < 65_536 else "127.0.0.1:8000"
+bind = f"0.0.0.0:{_port}" if 0 < _port < 65_536 else f"127.0.0.1:{DEFAULT_PORT}"
 
 # An event loop: slow clients occupy no worker and no thread, and a database that is silent stops no other request.
 worker_class = Worker
-workers = _number_or_0("WEB_CONCURRENCY") or 2
+workers = _number_or_0("WEB_CONCURRENCY") or DEFAULT_WORKERS
 worker_connections = 1000
 # For a burst of new connections: one that finds no room is tried again only after a second.
 backlog = 4096

@@ -22,7 +22,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from authapp.serving import background, database_metrics, metrics, open_files, problem, redaction, traces
 from authapp.serving.answer import limit_buffers
 from authapp.serving.client_socket import ClientSocket
-from authapp.serving.connections import Connections
+from authapp.serving.connections import Connections, for_clients
 from authapp.serving.draining_listener import DrainingListener
 from authapp.serving.fair_scheduler import FairScheduler
 from authapp.serving.metrics_port import MetricsPort
@@ -58,8 +58,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         store_settings(self.cfg)
         open_files.make_room(self.worker_connections)
         self.scheduler = FairScheduler()
-        # Some are left, so that there is always one to accept a client with.
-        self.connections = Connections(self.worker_connections - self.worker_connections // 10)
+        self.connections = Connections(for_clients(self.worker_connections))
         super().init_process()
 
     def record_own_answer(self, status: int, code: str) -> None:

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class _NoSpan:
-    """What ``span`` yields where no span is made."""
+    """Stands for a span where none is made."""
 
     def set_attribute(self, _name: str, _value: str | int) -> None:
         """Do nothing."""

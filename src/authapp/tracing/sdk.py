@@ -24,7 +24,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from authapp.tracing import Attributes, collector
 
 PARENTS_PER_SECOND = 50
-"""How often in a second a process samples a trace because whoever sent the request has sampled it."""
+"""How often in a second a process samples a trace because the sender of the request has sampled it."""
 
 BATCH = 128
 """How many spans are sent at once. All greenlets wait while they are encoded: 3 ms, against 12 ms for the usual 512."""

@@ -4,7 +4,7 @@ What people do, each with its file in ``api/`` and its tests in ``tests/api/``:
 
 - ``email_verifications``: verifying an address, and no login before that where it is required
 - ``verified_registrations``: registering where an address has to be verified
-- ``password_resets``: another password, for users who have lost it
+- ``password_resets``: another password, for users who have lost theirs
 - ``forced_resets``: an administrator has a user choose another password
 - ``address_changes``: another address, asked for and confirmed
 - ``address_undo``: the previous address restored; its link goes to ``email_verifications``

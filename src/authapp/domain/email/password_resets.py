@@ -1,4 +1,4 @@
-"""Password resets: with a link in a mail, for users who have lost the password."""
+"""Password resets: with a link in a mail, for users who have lost theirs."""
 
 from authapp.context import RequestContext
 from authapp.database.session import transaction

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from typing import Any, Self
 
+from authapp import native_threads
 from authapp.config import MailServer
 from authapp.domain.failures import printable
 from authapp.domain.mail.transports import ServerUnavailable
@@ -101,7 +102,7 @@ class SMTPClient(smtplib.SMTP):
         if self._server.tls != "implicit":
             return connection
         try:
-            return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+            return _tls_context().wrap_socket(connection, server_hostname=host)
         except OSError:
             connection.close()
             self._handle.close()
@@ -129,7 +130,7 @@ class SMTPClient(smtplib.SMTP):
         if self._server.tls == "starttls":
             if not self.has_extn("starttls"):
                 raise ServerUnavailable("The server does not offer STARTTLS, which the settings require.")
-            self.starttls(context=ssl.create_default_context())
+            self.starttls(context=_tls_context())
             self.ehlo_or_helo_if_needed()
         if self._server.username:
             self._log_in()
@@ -159,3 +160,8 @@ class SMTPClient(smtplib.SMTP):
         super().close()
         if hasattr(self, "_handle"):
             self._handle.close()
+
+
+def _tls_context() -> ssl.SSLContext:
+    # To read the certificates of all authorities takes some 40 ms, in which an event loop would serve nobody.
+    return native_threads.run(ssl.create_default_context)

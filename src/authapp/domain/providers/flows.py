@@ -1,4 +1,4 @@
-"""Flows: one login by a provider each, from its begin to its end, held by who began it and stored nowhere."""
+"""Flows: one login by a provider each, from begin to end, held by the client that began it and stored nowhere."""
 
 import hmac
 import json
