@@ -182,7 +182,8 @@ def test_doctor_measures_the_most_memory_and_the_most_passes(app: Flask, monkeyp
     assert {*measured} == {most_memory, most_passes}
 
 
-def test_doctor_warns_of_hashes_that_no_login_can_verify(app: Flask) -> None:
+def test_doctor_warns_of_hashes_that_no_login_can_verify(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    reconfigured(app, monkeypatch, login_floor_ms=10_000)
     brought(app, "ada", HASHES["auth0 bcrypt"])
     with app.app_context():
         assert foreign_hashes.readable(Services.of(app)).level == CheckLevel.OK

@@ -71,7 +71,8 @@ def _costliest(stored: Iterable[str]) -> set[str]:
 
 
 def _milliseconds(stored: str) -> int:
-    start = time.perf_counter()
+    # Of the processor: what other processes of a busy host take is not in the floor either.
+    start = time.thread_time()
     with suppress(ValueError):  # it cannot be of such a password
         verifier(stored)("a password that opens nothing")
-    return round((time.perf_counter() - start) * 1000)
+    return round((time.thread_time() - start) * 1000)
