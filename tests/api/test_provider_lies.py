@@ -201,10 +201,21 @@ def test_keys_in_the_header_are_never_used(app: Flask, api: Api, provider: FakeP
     assert "/thief" not in provider.paths
 
 
-@pytest.mark.parametrize("marks", [{"use": "enc"}, {"alg": "ES384"}, {"kty": "oct", "k": "A" * 43}, {"crv": "P-999"}])
+@pytest.mark.parametrize("marks", [{"use": "enc"}, {"alg": "ES384"}, {"kty": "oct"}, {"crv": "P-999"}])
 def test_a_key_that_is_for_something_else_is_not_used(api: Api, provider: FakeProvider, marks: dict[str, str]) -> None:
     provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": [{**provider.public_jwk(), **marks}]})
     problem(log_in(api, provider), 401, "provider_login_failed")
+
+
+@pytest.mark.parametrize("members", [{"d": "AQAB"}, {"kty": "oct", "k": "A" * 43}])
+def test_a_key_that_is_not_public_is_not_even_read(
+    app: Flask, api: Api, provider: FakeProvider, members: dict[str, str]
+) -> None:
+    """PyJWT looks for the prime factors of a private RSA key, for hours where the numbers fill the document."""
+    provider.lies.answers[JWKS] = lambda handler: respond(handler, {"keys": [{**provider.public_jwk(), **members}]})
+    problem(log_in(api, provider), 401, "provider_login_failed")
+    (event,) = all_events(app, "provider.refused")
+    assert event.details["reason"] == "the ID token: its key is not public"
 
 
 def test_the_answer_of_another_issuer_is_refused_before_the_code_is_sent(

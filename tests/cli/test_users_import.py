@@ -130,6 +130,12 @@ def imported(app: Flask, folder: Path, *records: Any, options: tuple[str, ...] =
     return flask_users(app, "import", str(file), *options)
 
 
+def options_of(system: str, folder: Path) -> tuple[str, ...]:
+    config = folder / "hash.json"
+    config.write_text(json.dumps({"hash_config": FIREBASE_CONFIG}))
+    return ("--from", system, *(("--hash-config", str(config)) if system == "firebase" else ()))
+
+
 def errors_of(result: Result) -> list[str]:
     """Return the errors that the command named, after checking that it failed."""
     assert result.exit_code == 1, result.output
@@ -148,12 +154,9 @@ def test_an_account_of_each_system_logs_in_and_is_argon2id_afterwards(
     app: Flask, api: Api, tmp_path: Path, record: str
 ) -> None:
     system = record.partition(" ")[0]
-    options: tuple[str, ...] = ("--from", system)
-    if system == "firebase":
-        (tmp_path / "hash.json").write_text(json.dumps({"hash_config": FIREBASE_CONFIG}))
-        options += ("--hash-config", str(tmp_path / "hash.json"))
+    result = imported(app, tmp_path, RECORDS[record], options=options_of(system, tmp_path))
 
-    assert succeeded(imported(app, tmp_path, RECORDS[record], options=options)).startswith("Imported 1 account(s)")
+    assert succeeded(result).startswith("Imported 1 account(s)")
 
     user = found(app, EMAIL)
     assert user.username == "grace"

@@ -9,16 +9,10 @@ import pytest
 from flask import Flask
 
 from cli.invoking import flask_users, misused, refused, succeeded
-from cli.test_users_import import EMAIL, FIREBASE_CONFIG, RECORDS, errors_of, found, imported
+from cli.test_users_import import EMAIL, RECORDS, errors_of, found, imported, options_of
 from factories import a_user
 
 DJANGO = RECORDS["django"]["fields"]
-
-
-def options_of(system: str, folder: Path) -> tuple[str, ...]:
-    config = folder / "hash.json"
-    config.write_text(json.dumps({"hash_config": FIREBASE_CONFIG}))
-    return ("--from", system, *(("--hash-config", str(config)) if system == "firebase" else ()))
 
 
 @pytest.mark.parametrize("username", [EMAIL, "dj+1", "g", "x" * 33, ""])

@@ -59,7 +59,10 @@ def test_better_auth_takes_two_spellings_of_one_password() -> None:
         "pbkdf2:sha256:2000001$salt$" + "0" * 64,
         f"$argon2id$v=19$m=262145,t=1,p=1$c2FsdHNhbHQ${A_KEY}",
         f"$argon2id$v=19$m=262144,t=5,p=1$c2FsdHNhbHQ${A_KEY}",
-        f"$argon2id$v=19$m=1024,t=1,p=17$c2FsdHNhbHQ${A_KEY}",
+        f"$argon2id$v=19$m=1024,t=1,p=65$c2FsdHNhbHQ${A_KEY}",
+        # Little memory, and threads that start 130,000 times.
+        f"$argon2id$v=19$m=128,t=8192,p=16$c2FsdHNhbHQ${A_KEY}",
+        f"$scrypt$ln=1,r=1,p=1048576$c2FsdA${A_KEY}",
     ],
 )
 def test_a_hash_that_costs_too_much_is_refused_before_it_is_computed(expensive: str) -> None:
@@ -81,6 +84,13 @@ def test_a_hash_that_costs_too_much_is_refused_before_it_is_computed(expensive: 
         f"$pbkdf2-sha256$1000$c2FsdA${'A' * 8}",
         f"$pbkdf2-sha256$1000$c2FsdA${'A' * 41}",
         "$argon2id$v=19$damaged",
+        "$argon2id$v=19$m=65536,t=3,p=1$c2FsdHNhbHQ$",
+        "$argon2id$v=19$m=65536,t=3,p=1$c2FsdHNhbHQ$AAAA",
+        f"$argon2i$v=19$m=0,t=0,p=0$c2FsdHNhbHQ${A_KEY}",
+        f"$argon2id$v=19$m=8,t=1,p=2$c2FsdHNhbHQ${A_KEY}",
+        "pbkdf2:sha256:0$salt$" + "0" * 64,
+        "pbkdf2:sha256:1000$salt$" + "0" * 62,
+        "scrypt:32768:8:1$salt$" + "0" * 64,
         "pbkdf2_sha256$1000$" + "s" * 2000 + "$" + A_KEY,
         IMPORTED_PREFIX + BCRYPT,
     ],

@@ -57,6 +57,11 @@ MAX_MEMORY = 256 * 1024 * 1024
 MAX_ARGON2_KIB_PASSES = 1_048_576
 """The most memory of argon2 in KiB, times its passes."""
 
+MAX_ARGON2_LANE_PASSES = 64
+"""The most lanes of argon2, times its passes: each starts threads, which take longer than what little they compute."""
+
+MAX_SCRYPT_PARALLELISM = 16
+
 BCRYPT_READS_BYTES = 72
 
 
@@ -117,8 +122,15 @@ def _read_argon2(match: re.Match[str]) -> Verify:
         cost = extract_parameters(stored)
     except InvalidHashError:
         raise ValueError("The argon2 hash is damaged.") from None
-    passes = cost.memory_cost * cost.time_cost
-    if cost.memory_cost * 1024 > MAX_MEMORY or passes > MAX_ARGON2_KIB_PASSES or cost.parallelism > 16:
+    memory, passes, lanes = cost.memory_cost, cost.time_cost, cost.parallelism
+    if lanes < 1 or passes < 1 or memory < 8 * lanes or cost.salt_len < 8 or cost.hash_len < 16:
+        raise ValueError("The argon2 hash is damaged.")
+    costs = (
+        memory * 1024 / MAX_MEMORY,
+        memory * passes / MAX_ARGON2_KIB_PASSES,
+        lanes * passes / MAX_ARGON2_LANE_PASSES,
+    )
+    if max(costs) > 1:
         raise ValueError("The argon2 hash costs too much.")
 
     def verify(password: str) -> bool:
@@ -134,7 +146,7 @@ def _read_argon2(match: re.Match[str]) -> Verify:
 
 def _read_bcrypt(match: re.Match[str]) -> Verify:
     if not 4 <= int(match["cost"]) <= MAX_BCRYPT_COST:
-        raise ValueError(f"The bcrypt hash has a cost beyond {MAX_BCRYPT_COST}.")
+        raise ValueError(f"The bcrypt hash has a cost that is not from 4 to {MAX_BCRYPT_COST}.")
     if match["variant"] == "x":
         # Whoever wrote it read bytes above 127 as negative, and the library computes it as $2b$.
         raise ValueError("A bcrypt hash with $2x$ is of a faulty version, and would not open for all passwords.")
@@ -161,13 +173,17 @@ def _read_django_pbkdf2(match: re.Match[str]) -> Verify:
 
 
 def _pbkdf2(digest: str, iterations: int, salt: bytes, expected: bytes) -> Verify:
-    if not 1 <= iterations <= MAX_PBKDF2_ITERATIONS:
-        raise ValueError(f"The PBKDF2 hash has more than {MAX_PBKDF2_ITERATIONS} iterations.")
+    _require_pbkdf2_cost(iterations)
     # Each further block of output costs as much as the first.
     blocks = -(-len(expected) // hashlib.new(digest).digest_size)
     if iterations * blocks > MAX_PBKDF2_ITERATIONS:
         raise ValueError("The PBKDF2 hash is too long for its iterations.")
     return _compared(expected, lambda encoded: hashlib.pbkdf2_hmac(digest, encoded, salt, iterations, len(expected)))
+
+
+def _require_pbkdf2_cost(iterations: int) -> None:
+    if not 1 <= iterations <= MAX_PBKDF2_ITERATIONS:
+        raise ValueError(f"The PBKDF2 hash has iterations that are not from 1 to {MAX_PBKDF2_ITERATIONS}.")
 
 
 def _read_scrypt(match: re.Match[str]) -> Verify:
@@ -196,6 +212,8 @@ def _require_scrypt_cost(n: int, r: int, p: int) -> None:
         raise ValueError("The scrypt hash has costs that scrypt does not have.")
     if 128 * n * r * p > MAX_MEMORY:
         raise ValueError(f"The scrypt hash needs more than {MAX_MEMORY // 1024**2} MiB.")
+    if p > MAX_SCRYPT_PARALLELISM:
+        raise ValueError(f"The scrypt hash has a parallelism above {MAX_SCRYPT_PARALLELISM}.")
 
 
 def _scrypt_key(password: bytes, salt: bytes, n: int, r: int, p: int, length: int) -> bytes:
@@ -216,11 +234,16 @@ def _read_firebase(match: re.Match[str]) -> Verify:
 
 
 def _read_werkzeug(match: re.Match[str]) -> Verify:
-    method, *costs = match["method"].split(":")
+    method, *parameters = match["method"].split(":")
     if method == "scrypt":
-        _require_scrypt_cost(*(int(cost) for cost in costs or (32_768, 8, 1)))
-    elif len(costs) == 2 and int(costs[1]) > MAX_PBKDF2_ITERATIONS:
-        raise ValueError(f"The PBKDF2 hash has more than {MAX_PBKDF2_ITERATIONS} iterations.")
+        size = 64
+        _require_scrypt_cost(*(int(cost) for cost in parameters or (32_768, 8, 1)))
+    else:
+        digest, *iterations = parameters
+        size = hashlib.new(digest).digest_size
+        _require_pbkdf2_cost(*(int(cost) for cost in iterations or (MAX_PBKDF2_ITERATIONS,)))
+    if len(match["hash"]) != 2 * size:
+        raise ValueError("The password hash is damaged.")
     return lambda password: check_password_hash(match[0], password)
 
 

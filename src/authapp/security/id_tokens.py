@@ -21,6 +21,9 @@ MAX_AGE = 300
 MAX_SUBJECT = 255
 MIN_RSA_BITS = 2048
 
+SECRET_MEMBERS = frozenset({"d", "k"})
+"""Members of keys that are not public: private keys and symmetric ones (RFC 7518, section 6)."""
+
 _HASHES = {"256": sha256, "384": sha384, "512": sha512, "DSA": sha512}
 """The hash of ``at_hash``, by the end of the algorithm. For EdDSA it is that of Ed25519."""
 
@@ -80,8 +83,12 @@ def _found_key(header: dict[str, Any], alg: str, find_key: FindKey) -> JWK:
     jwk = find_key(kid)
     if jwk is None:
         raise IDTokenRefused("its key is not one of the provider's")
-    # A key is for one algorithm if it says so, and a public one: never a secret that an attacker knows, too.
-    if jwk.get("kty") == "oct" or jwk.get("use", "sig") != "sig" or jwk.get("alg", alg) != alg:
+    # Never a secret that an attacker knows, too. And of a private RSA key, PyJWT would look for the prime factors: with
+    # the numbers that fit into a document, that stops all else for hours.
+    if jwk.keys() & SECRET_MEMBERS:
+        raise IDTokenRefused("its key is not public")
+    # A key is for one algorithm if it says so.
+    if jwk.get("use", "sig") != "sig" or jwk.get("alg", alg) != alg:
         raise IDTokenRefused("its key is for something else")
     return jwk
 

@@ -142,4 +142,5 @@ def _time(text: str | None) -> datetime:
         raise ValueError("created_at: Not a time in the form of RFC 3339.") from None
     if not datetime(1970, 1, 1, tzinfo=now.tzinfo) <= time <= now:
         raise ValueError("created_at: Not a time from 1970 until now.")
-    return time
+    # Zones that are further from UTC than any, or by parts of a second, are ISO 8601, and refused by PostgreSQL.
+    return time.astimezone(now.tzinfo)

@@ -1,6 +1,7 @@
 """The systems that this package imports from; it is imported to register them."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from authapp import clock
@@ -21,7 +22,7 @@ def _django(record: Record, _: Record) -> dict[str, Any]:
         # Where people log in by their address, it may be the username alone.
         email=user["email"] or user.get("username"),
         password_hash=user["password"] if usable else None,
-        status=_status(disabled=not user.get("is_active", True)),
+        status=_status(disabled=not _flag("is_active", user.get("is_active", True))),
         created_at=user.get("date_joined"),
     )
 
@@ -31,7 +32,7 @@ def _laravel(record: Record, _: Record) -> dict[str, Any]:
         id=_uuid(record.get("id")),
         username=_usable(record.get("username")),
         email=record["email"],
-        email_verified=record.get("email_verified_at") is not None,
+        email_verified=_time("email_verified_at", record) is not None,
         password_hash=record["password"],
         created_at=record.get("created_at"),
     )
@@ -42,22 +43,23 @@ def _supabase(record: Record, _: Record) -> dict[str, Any]:
     return _without_null(
         id=record["id"],
         email=record["email"],
-        email_verified=record.get("email_confirmed_at") is not None,
+        email_verified=_time("email_confirmed_at", record) is not None,
         password_hash=record.get("encrypted_password") or None,
-        status=_status(disabled=_is_in_future("banned_until", record.get("banned_until"))),
+        status=_status(disabled=_is_in_future("banned_until", record)),
         created_at=record.get("created_at"),
     )
 
 
 def _better_auth(record: Record, _: Record) -> dict[str, Any]:
     """Translate a row of ``user`` with the ``password`` of its ``account``."""
-    expires = record.get("banExpires")
-    is_banned = bool(record.get("banned")) and (expires is None or _is_in_future("banExpires", expires))
+    is_banned = _flag("banned", record.get("banned"))
+    if is_banned and _time("banExpires", record) is not None:
+        is_banned = _is_in_future("banExpires", record)
     return _without_null(
         id=_uuid(record.get("id")),
         username=_usable(record.get("username")),
         email=record["email"],
-        email_verified=bool(record.get("emailVerified")),
+        email_verified=_flag("emailVerified", record.get("emailVerified")),
         password_hash=record.get("password"),
         status=_status(disabled=is_banned),
         created_at=record.get("createdAt"),
@@ -69,9 +71,9 @@ def _auth0(record: Record, _: Record) -> dict[str, Any]:
     return _without_null(
         username=_usable(record.get("username")),
         email=record["email"],
-        email_verified=bool(record.get("email_verified")),
+        email_verified=_flag("email_verified", record.get("email_verified")),
         password_hash=record.get("passwordHash"),
-        status=_status(disabled=bool(record.get("blocked"))),
+        status=_status(disabled=_flag("blocked", record.get("blocked"))),
     )
 
 
@@ -80,9 +82,9 @@ def _firebase(record: Record, hash_config: Record) -> dict[str, Any]:
     hashed = record.get("passwordHash")
     return _without_null(
         email=record["email"],
-        email_verified=bool(record.get("emailVerified")),
+        email_verified=_flag("emailVerified", record.get("emailVerified")),
         password_hash=_firebase_hash(hashed, record["salt"], hash_config) if hashed else None,
-        status=_status(disabled=bool(record.get("disabled"))),
+        status=_status(disabled=_flag("disabled", record.get("disabled"))),
         created_at=_from_milliseconds("createdAt", record.get("createdAt")),
     )
 
@@ -110,9 +112,9 @@ def _keycloak(record: Record, _: Record) -> dict[str, Any]:
         id=_uuid(record.get("id")),
         username=_usable(record.get("username")),
         email=record["email"],
-        email_verified=bool(record.get("emailVerified")),
+        email_verified=_flag("emailVerified", record.get("emailVerified")),
         password_hash=_keycloak_hash(passwords[0]) if passwords else None,
-        status=_status(disabled=not record.get("enabled", True)),
+        status=_status(disabled=not _flag("enabled", record.get("enabled", True))),
         created_at=_from_milliseconds("createdTimestamp", record.get("createdTimestamp")),
     )
 
@@ -173,11 +175,24 @@ def _uuid(foreign_id: object) -> str | None:
     return None if found is None else str(found)
 
 
-def _is_in_future(field: str, time: str | None) -> bool:
+def _flag(field: str, value: Any) -> bool:
+    # Text is never taken for true: "false" and "f", as databases write it, would be.
+    if value not in (None, False, True):  # 0 and 1 are equal to these
+        raise ValueError(f"{field}: Neither true nor false.")
+    return bool(value)
+
+
+def _time(field: str, record: Record) -> datetime | None:
+    text = record.get(field)
     try:
-        return time is not None and clock.from_iso8601(time) > clock.now()
-    except ValueError:
+        return None if text in (None, "") else clock.from_iso8601(text)
+    except (TypeError, ValueError):
         raise ValueError(f"{field}: Not a time in the form of RFC 3339.") from None
+
+
+def _is_in_future(field: str, record: Record) -> bool:
+    time = _time(field, record)
+    return time is not None and time > clock.now()
 
 
 def _integer(value: str | int) -> int:
