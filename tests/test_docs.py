@@ -139,7 +139,7 @@ ELSEWHERE = {
     "PORT": "tools/serve.py",
     "OTEL_TRACES_EXPORTER": "src/authapp/tracing/__init__.py",
     "SSL_CERT_FILE": "tests/domain/test_breach_range.py",
-    "EXPORT_MAX_ITEMS": "src/authapp/domain/exports.py",
+    "EXPORT_MAX_ITEMS": "src/authapp/domain/own_exports.py",
     "AUTHAPP_HASHING_QUEUE": "CHANGELOG.md",  # it was one, and is gone
 }
 """Names in capitals that are no settings: where each of them is read."""

@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from authapp.domain.email.address_proofs import use_token as use_token
     from authapp.domain.email.factor_notices import factor_mail_kinds as factor_mail_kinds
     from authapp.domain.email.link_confirmations import LinkConfirmation as LinkConfirmation
-    from authapp.domain.exports import EXPORT_MAX_ITEMS as EXPORT_MAX_ITEMS
-    from authapp.domain.exports import export_sections as export_sections
     from authapp.domain.factors.kinds import CodeRules as CodeRules
     from authapp.domain.factors.kinds import FactorAttempt as FactorAttempt
     from authapp.domain.factors.kinds import FactorKind as FactorKind
@@ -75,6 +73,8 @@ if TYPE_CHECKING:
     from authapp.domain.mail.transports import TransportKind as TransportKind
     from authapp.domain.mail.transports import mail_transports as mail_transports
     from authapp.domain.one_time_tokens import FoundToken as FoundToken
+    from authapp.domain.own_exports import EXPORT_MAX_ITEMS as EXPORT_MAX_ITEMS
+    from authapp.domain.own_exports import export_sections as export_sections
     from authapp.domain.passwords.checks import password_checks as password_checks
     from authapp.domain.providers import code_flow as code_flow
     from authapp.domain.providers.flows import ProviderFlow as ProviderFlow
@@ -123,7 +123,7 @@ _MODULES = {
     "authapp.domain.email.address_proofs": ["use_token"],
     "authapp.domain.email.factor_notices": ["factor_mail_kinds"],
     "authapp.domain.email.link_confirmations": ["LinkConfirmation"],
-    "authapp.domain.exports": ["EXPORT_MAX_ITEMS", "export_sections"],
+    "authapp.domain.own_exports": ["EXPORT_MAX_ITEMS", "export_sections"],
     "authapp.domain.factors.kinds": [
         "CodeRules",
         "FactorAttempt",

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from authapp import clock
 from authapp.config import RateLimit
 from authapp.database.session import db, transaction
-from authapp.domain import exports
+from authapp.domain import own_exports
 from authapp.models import User
 from clocks import Time
 from conftest import reconfigured
@@ -88,7 +88,7 @@ def test_a_new_column_of_accounts_is_exported_or_left_out_for_a_reason(api: Api,
 def test_an_export_is_bounded_and_its_cursors_lead_to_the_rest(
     app: Flask, api: Api, user: User, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "EXPORT_MAX_ITEMS", 2)
+    monkeypatch.setattr(own_exports, "EXPORT_MAX_ITEMS", 2)
     for _ in range(3):
         a_session(app, user)
 

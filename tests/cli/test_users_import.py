@@ -255,7 +255,9 @@ def test_an_account_that_comes_back_with_its_id_has_no_sessions_from_before(
     monkeypatch.setattr(rows, "DELETED_AT_ONCE", 0)  # as of an account with very many sessions
     succeeded(flask_users(app, "delete", "ada", "--yes"))
 
-    succeeded(imported(app, tmp_path, {"id": str(ada.id), "email": EMAIL}))
+    # The account is older than the session.
+    record = {"id": str(ada.id), "email": EMAIL, "created_at": "2020-01-02T03:04:05Z"}
+    succeeded(imported(app, tmp_path, record))
 
     problem(api.get("/ping", token), 401, "token_revoked")
 

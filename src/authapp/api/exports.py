@@ -28,7 +28,7 @@ def get_own_export() -> dict[str, Any]:
     `/users/me/activity`.
     """
     principal = current_principal()
-    export = Services.of(current_app).exports.of_user(principal.id, request_context())
+    export = Services.of(current_app).own_exports.of_user(principal.id, request_context())
     return {
         "user": export.user,
         "previous_emails": export.previous_emails,

@@ -17,6 +17,7 @@ from authapp.domain.failures import printable
 from authapp.domain.imports.formats import import_formats
 from authapp.domain.imports.imports import BatchRefused, ImportBatch, ImportedId, ImportOptions
 from authapp.domain.imports.lines import Line
+from authapp.security import strict_json
 
 FROM_HELP = f"Whose fields they are: {', '.join(import_formats)}, or one of yours."
 
@@ -143,11 +144,9 @@ def _read_config(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        config = json.loads(path.read_bytes())
+        config = strict_json.loads_object(path.read_bytes())
     except ValueError:
-        config = None
-    if not isinstance(config, dict):
-        raise click.ClickException(f"{path} is not a JSON object.")
+        raise click.ClickException(f"{path} is not a JSON object.") from None
     # As `firebase auth:export` has it, or the console, within "hash_config".
     inner: dict[str, Any] = config.get("hash_config", config)
     return inner
@@ -158,10 +157,12 @@ def _lines(file: BinaryIO) -> Iterator[Line]:
     number = 0
     while content := file.readline(MAX_LINE):
         number += 1
+        if number == 1:
+            content = content.removeprefix(BOM_UTF8)
         if is_long := len(content) == MAX_LINE and not content.endswith(b"\n"):
             while (rest := file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
                 pass
         if is_long:
             yield number, None
         elif content.strip():
-            yield number, content.removeprefix(BOM_UTF8) if number == 1 else content
+            yield number, content

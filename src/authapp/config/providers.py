@@ -46,7 +46,7 @@ def providers(text: str) -> Mapping[str, ProviderSettings]:
     """Return the providers in an ``AUTHAPP_PROVIDERS``, by their names. Raises ``ValueError``."""
     try:
         value = json.loads(text, object_pairs_hook=_object)
-    except ValueError:
+    except (RecursionError, ValueError):
         raise ValueError("must be a JSON object, without a name twice.") from None
     if not isinstance(value, dict) or not value:
         raise ValueError('must be a JSON object such as {"google": {"issuer": …, "client_id": …}}.')

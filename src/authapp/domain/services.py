@@ -17,7 +17,6 @@ from authapp.domain.api_keys.verification import ApiKeyVerifier
 from authapp.domain.audit.trail import AuditTrail
 from authapp.domain.core_services import CoreServices, HasAppContext
 from authapp.domain.email.services import EmailServices
-from authapp.domain.exports import Exports
 from authapp.domain.factors.enrolled import factors_of
 from authapp.domain.factors.kinds import offered_second_factors
 from authapp.domain.factors.services import FactorServices
@@ -26,6 +25,7 @@ from authapp.domain.health import Health
 from authapp.domain.hooks import Hooks
 from authapp.domain.imports.imports import Imports
 from authapp.domain.mail.services import MailServices
+from authapp.domain.own_exports import OwnExports
 from authapp.domain.passwords.hashing import PasswordHasher
 from authapp.domain.passwords.login import PasswordLogin
 from authapp.domain.passwords.policy import PasswordPolicy
@@ -83,7 +83,7 @@ class Services:
     user_search: UserSearch
     name_keys: NameKeys
     imports: Imports
-    exports: Exports
+    own_exports: OwnExports
     account_exports: AccountExports
     erasure: Erasure
     roles: Roles
@@ -153,7 +153,7 @@ class Services:
             user_search=search,
             name_keys=NameKeys(),
             imports=Imports(parts),
-            exports=Exports(accounts, sessions, api_keys, trail, rate_limits),
+            own_exports=OwnExports(accounts, sessions, api_keys, trail, rate_limits),
             account_exports=AccountExports(accounts, search, parts),
             erasure=Erasure(hooks),
             roles=Roles(pages, actor_policy.require_recent),

@@ -17,7 +17,7 @@ from authapp.database.session import db, transaction
 from authapp.domain.account_parts import AccountPart
 from authapp.domain.imports import builtin_formats  # noqa: F401 - it registers them
 from authapp.domain.imports.accounts import ImportedAccount
-from authapp.domain.imports.conflicts import Conflict, without_conflicts
+from authapp.domain.imports.clashes import Clash, without_clashes
 from authapp.domain.imports.formats import check_hash_config, uuid_of
 from authapp.domain.imports.lines import AccountLine, Line, LineError, read_line
 from authapp.domain.imports.rows import insert_accounts
@@ -153,18 +153,18 @@ class Imports:
         batch = ImportBatch(last_line=lines[-1][0])
         read = self._read(lines, options, batch)
         with transaction() as session:
-            free, conflicts = without_conflicts(_with_known_roles(read, batch))
+            free, clashes = without_clashes(_with_known_roles(read, batch))
             stored = self._with_free_parts(free, batch)
             self._store([line.account for line in stored], context)
             if options.dry_run:
                 session.rollback()
         batch.note_stored(stored)
-        existing = _existing(conflicts, free, stored) if options.skip_existing else {}
-        for conflict in conflicts:
-            if user_id := existing.get(conflict.line.number):
-                batch.note_skipped(conflict.line, user_id)
+        existing = _existing(clashes, free, stored) if options.skip_existing else {}
+        for clash in clashes:
+            if user_id := existing.get(clash.line.number):
+                batch.note_skipped(clash.line, user_id)
             else:
-                batch.refuse(conflict.line.number, conflict.reason)
+                batch.refuse(clash.line.number, clash.reason)
         batch.errors.sort(key=attrgetter("line"))
         batch.ids.sort(key=attrgetter("line"))
         return batch
@@ -213,16 +213,14 @@ def _with_known_roles(lines: Sequence[AccountLine], batch: ImportBatch) -> list[
     return [line for line in lines if known.issuperset(line.account.roles)]
 
 
-def _existing(
-    conflicts: Iterable[Conflict], free: Iterable[AccountLine], stored: Iterable[AccountLine]
-) -> dict[int, UUID]:
+def _existing(clashes: Iterable[Clash], free: Iterable[AccountLine], stored: Iterable[AccountLine]) -> dict[int, UUID]:
     """Return the ids of the accounts that are there already, by the numbers of their lines.
 
     That of a line further up is not, if it was refused for one of its parts.
     """
     refused = {line.account.id for line in free} - {line.account.id for line in stored}
     return {
-        conflict.line.number: conflict.user_id
-        for conflict in conflicts
-        if conflict.user_id is not None and conflict.user_id not in refused
+        clash.line.number: clash.user_id
+        for clash in clashes
+        if clash.user_id is not None and clash.user_id not in refused
     }

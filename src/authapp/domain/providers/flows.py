@@ -93,9 +93,9 @@ class Flows:
         members = {"provider": provider, "redirect_uri": redirect_uri}
         if session_id is not None:
             members["session_id"] = str(session_id)
-        words = json.dumps(members, separators=(",", ":")).encode()
+        encoded = json.dumps(members, separators=(",", ":")).encode()
         return ProviderFlow(
-            provider, redirect_uri, session_id, self._challenges.sign(_PURPOSE, words, LIFETIME) + words
+            provider, redirect_uri, session_id, self._challenges.sign(_PURPOSE, encoded, LIFETIME) + encoded
         )
 
     def open(self, text: str, state: str, provider: str, session_id: UUID | None) -> OpenedFlow:
@@ -106,11 +106,11 @@ class Flows:
         """
         try:
             signed = base64url.decode(text)
-            words = signed[CHALLENGE_BYTES:]
-            challenge = self._challenges.verify(_PURPOSE, words, signed[:CHALLENGE_BYTES])
+            encoded = signed[CHALLENGE_BYTES:]
+            challenge = self._challenges.verify(_PURPOSE, encoded, signed[:CHALLENGE_BYTES])
         except ValueError:
             raise ProviderLoginFailed from None
-        members = json.loads(words)
+        members = json.loads(encoded)
         linking = UUID(members["session_id"]) if "session_id" in members else None
         flow = ProviderFlow(members["provider"], members["redirect_uri"], linking, signed)
         is_answered = hmac.compare_digest(flow.state.encode(), state.encode())

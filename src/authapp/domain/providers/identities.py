@@ -30,7 +30,7 @@ def identities_of(user_id: UUID) -> Sequence[ProviderIdentity]:
 
 
 def find_identity(provider: ProviderSettings, user: ProviderUser) -> ProviderIdentity | None:
-    """Return the identity of a provider's user, whosever it is, locked within the open transaction."""
+    """Return the identity of a provider's user, of any account, locked within the open transaction."""
     which = (ProviderIdentity.issuer == provider.issuer, ProviderIdentity.subject == user.subject)
     return db.session.scalars(select(ProviderIdentity).where(*which).with_for_update()).one_or_none()
 

@@ -16,7 +16,7 @@ from authapp.models import User
 
 
 @dataclass(frozen=True)
-class Conflict:
+class Clash:
     """A line whose ``field`` an account has: one in the database, or one of a line further up in the batch.
 
     With the same ``id`` or ``email``, it is the account of the line, and ``user_id`` is its id. With the same
@@ -33,20 +33,20 @@ class Conflict:
         return f"{self.field}: Another account has it."
 
 
-def without_conflicts(lines: Sequence[AccountLine]) -> tuple[list[AccountLine], list[Conflict]]:
-    """Return the lines whose accounts can be stored, and the conflicts of the others.
+def without_clashes(lines: Sequence[AccountLine]) -> tuple[list[AccountLine], list[Clash]]:
+    """Return the lines whose accounts can be stored, and the clashes of the others.
 
     A username that was made of an address gives way to all others of the batch: it is replaced if it is taken.
     """
     taken = _Taken([line.account for line in lines])
-    conflicts, free = [], []
+    clashes, free = [], []
     for line in lines:
-        if conflict := taken.conflict(line):
-            conflicts.append(conflict)
+        if clash := taken.clash(line):
+            clashes.append(clash)
         else:
             taken.add(line.account)
             free.append(line)
-    return [_with_free_username(line, taken.usernames) for line in free], conflicts
+    return [_with_free_username(line, taken.usernames) for line in free], clashes
 
 
 class _Taken:
@@ -59,15 +59,15 @@ class _Taken:
         usernames = [each.username_key for each in accounts]
         self.usernames = set(db.session.scalars(_like(User.username_key, usernames)))
 
-    def conflict(self, line: AccountLine) -> Conflict | None:
+    def clash(self, line: AccountLine) -> Clash | None:
         account = line.account
         # A line that is imported again has the username of its own account, too: so this comes last.
         if account.id in self._ids:
-            return Conflict(line, "id", account.id)
+            return Clash(line, "id", account.id)
         if account.email_key in self._ids_by_email:
-            return Conflict(line, "email", self._ids_by_email[account.email_key])
+            return Clash(line, "email", self._ids_by_email[account.email_key])
         if account.is_named and account.username_key in self.usernames:
-            return Conflict(line, "username")
+            return Clash(line, "username")
         return None
 
     def add(self, account: ImportedAccount) -> None:

@@ -52,7 +52,7 @@ class OwnExport:
     sections: Mapping[str, Any]
 
 
-class Exports:
+class OwnExports:
     """The use case of exporting one's own account."""
 
     def __init__(
