@@ -90,7 +90,9 @@ def test_what_cannot_be_a_provider_is_told(env: Set, members: dict[str, Any]) ->
     assert "secret@" not in problem
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[]", "{}", TWICE, '{"Example": {}}', '{"example": []}'])
+@pytest.mark.parametrize(
+    "text", ["no JSON", "[]", "{}", TWICE, '{"Example": {}}', '{"example": []}', pytest.param("[" * 50_000, id="deep")]
+)
 def test_what_is_no_object_of_providers_is_told(env: Set, text: str) -> None:
     env(AUTHAPP_PROVIDERS=text, AUTHAPP_REDIRECT_URIS=URIS)
     assert the_problem().startswith("AUTHAPP_PROVIDERS ")
