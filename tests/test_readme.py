@@ -105,7 +105,7 @@ def test_the_readmes_documented_blueprint_appears_in_the_openapi_document(extend
     paths = extended.call("GET", "/openapi.json").json()["paths"]
     operation = paths["/api/v1/tags"]["get"]
     assert operation["operationId"] == "listOwnTags"
-    assert operation["security"] == [{"accessToken": []}, {"apiKey": []}]
+    assert operation["security"] == [{"apiKey": []}, {"accessToken": []}]
     assert {"200", "401", "503"} <= operation["responses"].keys()
     assert "/api/v1/notes" not in paths
 

@@ -86,7 +86,7 @@ def test_a_collector_that_never_answers_slows_no_request_and_no_stop_and_fills_n
                 assert server.call("GET", "/api/v1/ping", token).status_code == 200
                 durations.append(time.monotonic() - start)
             stopped = time.monotonic()
-        assert time.monotonic() - stopped < 10
+        assert time.monotonic() - stopped < 20
     durations.sort()
     assert durations[len(durations) * 9 // 10] < 0.5
     warnings = [line for line in lines(server) if line["level"] in {"WARNING", "ERROR"}]
