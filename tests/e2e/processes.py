@@ -52,7 +52,7 @@ def environment(database_url: str, **changes: str) -> dict[str, str]:
 
 
 START = 90.0
-"""Seconds that a server may take to start, beside other tests: a deadline for what hangs, and no measurement."""
+"""Seconds that a server may take to start or stop, beside other tests: a deadline for what hangs, no measurement."""
 
 
 def with_mail(variables: dict[str, str], folder: Path, **changes: str) -> dict[str, str]:
@@ -113,7 +113,7 @@ class Server:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
+            self.process.wait(START)
 
     def call(self, method: str, path: str, token: str | None = None, **options: Any) -> requests.Response:
         headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
