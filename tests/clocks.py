@@ -8,13 +8,14 @@ import pytest
 from authapp import clock
 from authapp.domain import pruning, throttles
 from authapp.domain.audit import trail
+from authapp.domain.mail import outbox
 from authapp.domain.users import never_verified
 
 
 def set_clocks(monkeypatch: pytest.MonkeyPatch, now: Callable[[], datetime]) -> None:
-    """Let the node and, where rows are pruned, PostgreSQL have the time that ``now`` returns."""
+    """Let the node and, where rows are pruned and mails claimed, PostgreSQL have the time that ``now`` returns."""
     monkeypatch.setattr(clock, "now", now)
-    for module in (pruning, throttles, trail, never_verified):
+    for module in (pruning, throttles, trail, never_verified, outbox):
         monkeypatch.setattr(module, "server_now", now)
 
 

@@ -65,6 +65,11 @@ def test_this_machine_has_several_names(host: str, folder: Path) -> None:
     assert client_of(folder).get("/dev/mail", headers={"Host": host}).status_code == 200
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_has_several_addresses(address: str, folder: Path) -> None:
+    assert client_of(folder).get("/dev/mail", environ_base={"REMOTE_ADDR": address}).status_code == 200
+
+
 def test_another_machine_cannot_read_it_under_any_name(folder: Path) -> None:
     client = client_of(folder)
 

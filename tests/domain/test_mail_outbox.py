@@ -11,6 +11,7 @@ from concurrently import at_once
 from flask import Flask, current_app
 from sqlalchemy import LargeBinary, func, select, text, update
 
+from authapp import clock
 from authapp.context import RequestContext
 from authapp.database.session import db, transaction
 from authapp.domain.mail import outbox, recipients
@@ -119,6 +120,19 @@ def test_a_claimed_mail_is_this_senders_until_the_lease_is_over(time: Time) -> N
     time.passes(timedelta(seconds=1))
     assert claim() == [wanted]
     assert mail(wanted).attempts == 2
+
+
+def test_a_node_whose_clock_is_fast_takes_no_mail_that_another_is_sending(monkeypatch: pytest.MonkeyPatch) -> None:
+    add()
+    with transaction():
+        sending = outbox.claim(1, LEASE)[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(clock, "now", lambda: sending.created_at + 10 * LEASE)
+        assert claim() == []
+        with transaction():
+            assert outbox.extend_lease(sending, LEASE)
+    assert sending.claimed_until is not None
+    assert sending.claimed_until < sending.created_at + 2 * LEASE
 
 
 def test_no_more_are_claimed_than_asked_for_and_the_longest_due_first(time: Time) -> None:

@@ -71,7 +71,9 @@ def mail_from(value: str) -> Address:
     try:
         # A list of addresses is one of several senders, of whom none is the right one.
         [(name, address)] = getaddresses([value])
-        checked = validate_email(address if value.isprintable() else "", check_deliverability=False)
+        # ``email`` would decode an encoded word (RFC 2047), which may stand for line ends. Names need none.
+        is_text = value.isprintable() and "=?" not in value
+        checked = validate_email(address if is_text else "", check_deliverability=False)
     except ValueError:  # EmailNotValidError is one
         raise ValueError("must be a sender such as Accounts <no-reply@example.com>.") from None
     return Address(name, addr_spec=checked.ascii_email or checked.normalized)

@@ -11,19 +11,24 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPResponse as StandardResponse
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from authapp import native_threads, tracing
+from authapp.domain.limited_reader import LimitedReader, ReadLimitExceeded
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 """All that is assigned (RFC 4291, section 2.4). NAT64, site-local, IPv4-compatible and multicast are outside of it."""
 
 _TUNNELS = (IPv6Network("2002::/16"), IPv6Network("2001::/32"))
 """6to4 and Teredo, which lead to the IPv4 address in them (RFC 3056, RFC 4380)."""
+
+_ENVELOPE_BYTES = 65_536
+"""How long all that surrounds a body may be: the headers, and the lengths of chunks beyond the length of the body."""
 
 _HEADERS = {"User-Agent": "authapp", "Connection": "close"}
 
@@ -106,6 +111,15 @@ class HTTPClient:
         return _Connection(host, parts.port, timeout=timeout)
 
 
+class _Response(StandardResponse):
+    """A response of at most ``max_bytes``, with all that http.client reads in loops: 100 Continue, chunks, trailers."""
+
+    def __init__(self, connection: socket.socket, *, max_bytes: int, method: str | None = None) -> None:
+        super().__init__(connection, method=method)
+        self.fp.close()
+        self.fp = LimitedReader(connection, max_bytes)
+
+
 class _Connection(HTTPConnection):
     """A connection that shows its socket to ``connected`` before anything is sent, which may raise."""
 
@@ -135,6 +149,9 @@ class _PendingRequest:
         self._wire: socket.socket | None = None
         self._is_given_up = False
         connection.connected = self._check
+        # Chunks of a few bytes are longer with their lengths than without.
+        limit = 2 * max_bytes + _ENVELOPE_BYTES
+        connection.response_class = partial(_Response, max_bytes=limit)  # type: ignore[assignment]
         self.done = threading.Event()
         self.response: HTTPResponse | None = None
         self.error = "The server could not be reached."
@@ -173,6 +190,8 @@ class _PendingRequest:
             self._read_response()
         except HTTPFailure as failure:
             self.error = str(failure)
+        except ReadLimitExceeded:
+            self.error = "The answer is too long."
         except (OSError, HTTPException, ValueError) as failure:
             self.error = f"The server could not be reached: {type(failure).__name__}."
         finally:

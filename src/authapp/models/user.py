@@ -20,6 +20,9 @@ from authapp.models.role import UserRole
 USERNAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"
 EMAIL_MAX_LENGTH = 254
 
+ENCODED_WORD = "=?"
+"""What an encoded word begins with (RFC 2047): in a header of a mail, it stands for any text, also for line ends."""
+
 FOREIGN_HASH = "NOT starts_with(password_hash, '$argon2id$')"
 """The SQL condition on a foreign hash: any that does not begin with ``$argon2id$``."""
 
@@ -93,9 +96,10 @@ def checked_username(username: str) -> str:
 def checked_email(email: str) -> str:
     """Return ``email`` in its normal form. Raises ``ValueError``, with the reason, if it is not a valid address.
 
-    The domain is not looked up, because the result must not depend on someone else's name server.
+    The domain is not looked up, because the result must not depend on someone else's name server. An address with an
+    encoded word is not valid here, though its characters are: it would write headers and a text of its own.
     """
-    if len(email) > EMAIL_MAX_LENGTH:
+    if len(email) > EMAIL_MAX_LENGTH or ENCODED_WORD in email:
         raise ValueError("Not a valid email address.")
     try:
         return validate_email(email, check_deliverability=False).normalized

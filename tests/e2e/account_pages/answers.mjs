@@ -206,7 +206,7 @@ test("who did not register deletes the account in two steps", async ({ page, ope
 });
 
 test("where verification is required, the page asks for the password as well", async ({ page, open, api }) => {
-  api.answer(refusal(403, "wrong_password"), refusal(401, "invalid_credentials"), { status: 204 });
+  api.answer(refusal(403, "wrong_password"), refusal(403, "wrong_password"), { status: 204 });
   await open("verify-email", { token: TOKEN, server: settings.development });
   for (const wrong of ["first guess", "second guess"]) {
     await field(page, "Your password").fill(wrong);

@@ -57,7 +57,7 @@ class AddressChanges:
         """Store the address that a user wants, and a mail to it with a link that confirms it.
 
         It replaces an address that was asked for before. The present one withdraws that, and sends no mail. If another
-        account has it, the mail is dropped when it is sent: neither the answer nor its time tells whether one has.
+        account has it when the mail is sent, that has no link: neither the answer nor its time tells whether one has.
 
         Raises what ``require_proven_factor`` raises; ``ValidationFailed``, ``WrongPassword``, ``TooManyRequests`` after
         too many wrong passwords, ``ServiceUnavailable``, or ``TokenRevoked`` if the user was logged out while the

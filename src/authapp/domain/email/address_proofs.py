@@ -13,7 +13,7 @@ from authapp.context import Principal, RequestContext
 from authapp.domain import audit, one_time_tokens
 from authapp.domain.audit import EventType
 from authapp.domain.hooks import Hooks, credentials_voiding
-from authapp.domain.one_time_tokens import FoundToken
+from authapp.domain.one_time_tokens import FoundToken, UsedToken
 from authapp.domain.passwords.verifier import PasswordVerifier
 from authapp.domain.users.rows import lock_account
 from authapp.errors import OneTimeTokenInvalid, WrongPassword
@@ -26,10 +26,16 @@ def use_token(found: FoundToken) -> User:
     Raises ``OneTimeTokenInvalid``, also if the account is disabled or has another address than the token was sent to.
     """
     used = one_time_tokens.use_found(found)
-    user = used and lock_account(used.user_id)
-    if not used or not user or user.status != UserStatus.ACTIVE or user.email_key != used.address_key:
+    user = active_user(used) if used else None
+    if user is None:
         raise OneTimeTokenInvalid
     return user
+
+
+def active_user(used: UsedToken) -> User | None:
+    """Return the account, locked, if it is active and still has the address that the token was sent to."""
+    user = lock_account(used.user_id)
+    return user if user.status == UserStatus.ACTIVE and user.email_key == used.address_key else None
 
 
 def require_owner(verifier: PasswordVerifier, user_id: UUID, password: str | None, context: RequestContext) -> None:

@@ -16,24 +16,27 @@ from authapp.domain.token_purposes import TokenPurpose
 from authapp.models import User
 from authapp.registry import Registry
 
-_SEVERAL = {ALL_FACTORS: "all second factors", ADDED_LATELY: "the factors and recovery codes that were added lately"}
+_GROUP_WORDS = {
+    ALL_FACTORS: "all second factors",
+    ADDED_LATELY: "the factors and recovery codes that were added lately",
+}
 
 
 def _in_words(details: Mapping[str, str | int]) -> dict[str, str | int]:
     """Return the details of a mail about a factor, with how its text calls it."""
     factor = str(details["factor"])
     kind = factor_kinds.get(factor)
-    words = _SEVERAL.get(factor) or (kind and kind.words) or f"another factor ({factor})"
+    words = _GROUP_WORDS.get(factor) or (kind and kind.words) or f"another factor ({factor})"
     is_second = kind is None or kind.second_step is not None
-    return {**details, "words": words, "is_one": factor not in _SEVERAL, "is_second": is_second}
+    return {**details, "words": words, "is_one": factor not in _GROUP_WORDS, "is_second": is_second}
 
 
 # A second factor, a way in that is none, several, and a kind that is not registered.
 _EXAMPLES = [{"factor": factor} for factor in ("totp", "provider", ALL_FACTORS, "fax")]
-_OF_FACTOR: dict[str, Any] = {"examples": _EXAMPLES, "explain": _in_words}
+_FACTOR_DETAILS: dict[str, Any] = {"examples": _EXAMPLES, "explain": _in_words}
 
 FACTOR_ADDED_NOTICE = mail_kinds.register(
-    "factor_added_notice", MailKind(recipients.owner_at_stored_address, **_OF_FACTOR)
+    "factor_added_notice", MailKind(recipients.owner_at_stored_address, **_FACTOR_DETAILS)
 )
 FACTOR_ADDED = mail_kinds.register(
     "factor_added",
@@ -41,10 +44,10 @@ FACTOR_ADDED = mail_kinds.register(
         recipients.active_owner_at_stored_address,
         TokenPurpose.UNDO_FACTORS,
         fallback=FACTOR_ADDED_NOTICE,
-        **_OF_FACTOR,
+        **_FACTOR_DETAILS,
     ),
 )
-FACTOR_REMOVED = mail_kinds.register("factor_removed", MailKind(recipients.owner_at_stored_address, **_OF_FACTOR))
+FACTOR_REMOVED = mail_kinds.register("factor_removed", MailKind(recipients.owner_at_stored_address, **_FACTOR_DETAILS))
 RECOVERY_CODES_CREATED = mail_kinds.register("recovery_codes_created", MailKind(recipients.owner_at_stored_address))
 RECOVERY_CODE_USED = mail_kinds.register(
     "recovery_code_used", MailKind(recipients.owner_at_stored_address, examples=[{"remaining": 3}])

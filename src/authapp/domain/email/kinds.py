@@ -6,7 +6,7 @@ is sent. The notice of a void password goes to the address at the time of sendin
 
 from collections.abc import Callable
 
-from sqlalchemy import exists
+from sqlalchemy import ColumnElement, exists
 from sqlalchemy.orm import aliased
 
 from authapp import clock
@@ -22,14 +22,30 @@ from authapp.models.user import lookup_key
 def _owner_at_pending_address(mail: OutgoingMail) -> Recipient | None:
     """Return the account at the address that it asked for, if it still asks for that one and no account has it."""
     holder = aliased(User)
-    user = recipients.find_account(
-        ~exists().where(holder.email_key == lookup_key(mail.address or "")),
-        User.id == mail.user_id,
-        User.status == UserStatus.ACTIVE,
-        User.pending_email == mail.address,
-        User.pending_email_until > clock.now(),
-    )
+    is_free = ~exists().where(holder.email_key == lookup_key(mail.address or ""))
+    user = recipients.find_account(is_free, *_asks_for_address(User, mail))
     return user and Recipient(user, mail.address or "")
+
+
+def _holder_of_pending_address(mail: OutgoingMail) -> Recipient | None:
+    """Return the account that has the address, if another one still asks for it.
+
+    Both may be of one person: a stranger may have registered the address, and not been able to verify it.
+    """
+    asking = aliased(User)
+    is_asked_for = exists().where(asking.id != User.id, *_asks_for_address(asking, mail))
+    recipient = recipients.owner_of_address(mail)
+    return recipient and recipients.find_account(User.id == recipient.user.id, is_asked_for) and recipient
+
+
+def _asks_for_address(account: type[User], mail: OutgoingMail) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that ``account`` is the one of the mail, and still asks for the address of the mail."""
+    return (
+        account.id == mail.user_id,
+        account.status == UserStatus.ACTIVE,
+        account.pending_email == mail.address,
+        account.pending_email_until > clock.now(),
+    )
 
 
 def _owner_at_restorable_address(mail: OutgoingMail) -> Recipient | None:
@@ -40,10 +56,13 @@ def _owner_at_restorable_address(mail: OutgoingMail) -> Recipient | None:
 
 
 def _requested(
-    recipient: Callable[[OutgoingMail], Recipient | None], purpose: str, event: str | None = None
+    recipient: Callable[[OutgoingMail], Recipient | None],
+    purpose: str,
+    event: str | None = None,
+    fallback: str | None = None,
 ) -> MailKind:
     """Return a kind with a link that somebody waits for: later than its token lives, they have asked again."""
-    return MailKind(recipient, purpose, event, max_age=token_purposes[purpose].lifetime)
+    return MailKind(recipient, purpose, event, fallback, max_age=token_purposes[purpose].lifetime)
 
 
 VERIFY_EMAIL = mail_kinds.register(
@@ -56,7 +75,11 @@ RESET_PASSWORD = mail_kinds.register(
 LOGIN_LINK = mail_kinds.register(
     "login_link", _requested(recipients.owner_of_address, TokenPurpose.LOGIN, EventType.LOGIN_LINK_SENT)
 )
-CHANGE_EMAIL = mail_kinds.register("change_email", _requested(_owner_at_pending_address, TokenPurpose.CHANGE_EMAIL))
+# To the same mailbox: whoever asked for the address of somebody else learns nothing.
+EMAIL_TAKEN = mail_kinds.register("email_taken", MailKind(_holder_of_pending_address))
+CHANGE_EMAIL = mail_kinds.register(
+    "change_email", _requested(_owner_at_pending_address, TokenPurpose.CHANGE_EMAIL, fallback=EMAIL_TAKEN)
+)
 EMAIL_CHANGED_NOTICE = mail_kinds.register("email_changed_notice", MailKind(recipients.owner_at_stored_address))
 EMAIL_CHANGED = mail_kinds.register(
     "email_changed", MailKind(_owner_at_restorable_address, TokenPurpose.UNDO_EMAIL, fallback=EMAIL_CHANGED_NOTICE)

@@ -10,12 +10,11 @@ from authapp.context import RequestContext
 from authapp.database.session import transaction
 from authapp.domain import audit, one_time_tokens
 from authapp.domain.audit import EventType
-from authapp.domain.email.address_proofs import prove_address
+from authapp.domain.email.address_proofs import active_user, prove_address
 from authapp.domain.email.kinds import LOGIN_LINK
 from authapp.domain.email.login_codes import find_challenged_user, use_code
 from authapp.domain.hooks import Hooks
 from authapp.domain.mail.counted_mails import CountedMails
-from authapp.domain.one_time_tokens import UsedToken
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.domain.sessions.sessions import Sessions
 from authapp.domain.sessions.token_pairs import TokenPair
@@ -24,9 +23,7 @@ from authapp.domain.throttles import Throttles, unknown_account
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.new_password import send_sessions_ended, void_password
-from authapp.domain.users.rows import lock_account
 from authapp.errors import OneTimeTokenInvalid, Refusal, TooManyRequests
-from authapp.models import User, UserStatus
 from authapp.security import base64url
 
 EMAIL = "email"
@@ -107,7 +104,7 @@ class LoginLinks:
                 used = one_time_tokens.use(token, TokenPurpose.LOGIN, challenge_hash=challenge_hash)
             else:
                 used = use_code(guesser, challenge_hash, _digits(code or ""))
-            user = _active_user(used) if used else None
+            user = active_user(used) if used else None
             if user is None:
                 audit.record(EventType.LOGIN_REFUSED, context=context, subject_id=challenged)
             elif prove_address(user, self._hooks, context):
@@ -135,12 +132,6 @@ class LoginLinks:
         except TooManyRequests:
             return False
         return True
-
-
-def _active_user(used: UsedToken) -> User | None:
-    """Return the account, if it is active and still has the address that the mail was sent to."""
-    user = lock_account(used.user_id)
-    return user if user.status == UserStatus.ACTIVE and user.email_key == used.address_key else None
 
 
 def _hash(challenge: str) -> bytes:

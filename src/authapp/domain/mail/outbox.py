@@ -1,7 +1,8 @@
 """The outbox: a mail is stored in the transaction of the change that it reports, and sent afterwards by any node.
 
 A sender claims mails and commits. It then sends each one, removes or postpones it, and commits again. If the sender is
-killed in between, its claim expires and another sender takes the mail. So each mail is sent at least once.
+killed in between, its claim expires and another sender takes the mail. So each mail is sent at least once. Claims are
+timed by PostgreSQL: a node whose clock is fast would take mails that others are sending.
 
 Each function works within the caller's open transaction.
 """
@@ -17,7 +18,7 @@ from sqlalchemy import ColumnElement, Delete, Update, delete, func, select, upda
 
 from authapp import clock
 from authapp.context import RequestContext
-from authapp.database.session import db
+from authapp.database.session import db, server_now
 from authapp.domain.failures import printable
 from authapp.domain.mail.ages import UNSENT_KEPT_FOR
 from authapp.domain.mail.kinds import MailDetails, require_details
@@ -81,7 +82,7 @@ def claim(count: int, lease: timedelta) -> Sequence[OutgoingMail]:
     No other sender can claim them until ``lease`` has passed. Rows that another sender is claiming are skipped, so
     that senders do not wait for each other.
     """
-    now = clock.now()
+    now = server_now()
     free = func.coalesce(OutgoingMail.claimed_until, OutgoingMail.created_at) <= now
     due = (
         select(OutgoingMail.id)
@@ -105,7 +106,7 @@ def claim(count: int, lease: timedelta) -> Sequence[OutgoingMail]:
 
 def extend_lease(mail: OutgoingMail, lease: timedelta) -> bool:
     """Prolong a claim, and tell whether it still was this sender's: another one may have taken the mail since."""
-    until = clock.now() + lease
+    until = server_now() + lease
     renewed = update(OutgoingMail).where(*_claimed(mail)).values(claimed_until=until).returning(OutgoingMail.id)
     if db.session.scalar(renewed.execution_options(synchronize_session=False)) is None:
         return False

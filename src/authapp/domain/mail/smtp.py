@@ -29,8 +29,8 @@ GOODBYE_SECONDS = 2.0
 """How long the server may take to answer QUIT. No mail depends on it."""
 
 _OK = 250
-_NAMED = {250, 251}
-"""A recipient is accepted; 251 says that the server passes the mail on."""
+_RECIPIENT_ACCEPTED = {250, 251}
+"""The replies to RCPT; 251 says that the server passes the mail on."""
 
 
 class SMTPTransport:
@@ -44,11 +44,12 @@ class SMTPTransport:
         """Take the address of the envelope, and how many seconds a connection and each mail may take in total."""
         self._server, self._from_address, self._timeout = server, from_address, timeout
         self._client: SMTPClient | None = None
-        self._begun = 0
+        self._transactions = 0
+        """Mail transactions (RFC 5321, 3.3), which MAIL begins."""
 
     def open(self) -> None:
         """Connect and log in, unless that has been done. Raises ``ServerUnavailable``."""
-        if self._begun >= MAILS_PER_CONNECTION:
+        if self._transactions >= MAILS_PER_CONNECTION:
             self.close()
         if self._client is None:
             with ConnectionDeadline(self._timeout) as deadline:
@@ -60,12 +61,12 @@ class SMTPTransport:
         data = message.as_bytes(policy=UTF8_POLICY if utf8 else ASCII_POLICY)
         with ConnectionDeadline(self._timeout) as deadline:
             client = self._begin(["SMTPUTF8", "BODY=8BITMIME"] if utf8 else [], deadline)
-            self._name_recipient(client, recipient, deadline)
-            self._hand_over(client, data, deadline)
+            self._send_rcpt_command(client, recipient, deadline)
+            self._hand_over(client, data, recipient, deadline)
 
     def close(self) -> None:
         """Say goodbye and close the connection, if there is one."""
-        client, self._client, self._begun = self._client, None, 0
+        client, self._client, self._transactions = self._client, None, 0
         if client is not None:
             with suppress(OSError), ConnectionDeadline(min(GOODBYE_SECONDS, self._timeout)) as deadline:
                 client.keep_to(deadline)
@@ -84,14 +85,14 @@ class SMTPTransport:
         except ServerUnavailable:
             client.close()  # type: ignore[union-attr]  # only what follows its construction raises this
             raise
-        self._client, self._begun = client, 0
+        self._client, self._transactions = client, 0
 
     def _begin(self, options: Sequence[str], deadline: ConnectionDeadline) -> SMTPClient:
         """Name the sender. Servers close connections that have been idle or used often: then connect again, once."""
-        if self._client is not None and self._begun:
+        if self._client is not None and self._transactions:
             self._client.keep_to(deadline)
             with suppress(OSError):
-                if self._name_sender(self._client, options)[0] == _OK:
+                if self._send_mail_command(self._client, options)[0] == _OK:
                     return self._client
             self._drop()
         if self._client is None:
@@ -100,7 +101,7 @@ class SMTPTransport:
         assert client is not None  # noqa: S101 - for the type checker
         client.keep_to(deadline)
         try:
-            code, reply = self._name_sender(client, options)
+            code, reply = self._send_mail_command(client, options)
         except OSError as error:
             self._drop()
             raise ServerUnavailable(connection_failure(error, deadline)) from None
@@ -109,19 +110,19 @@ class SMTPTransport:
             raise ServerUnavailable(f"The server refuses the sender: {reply_text(code, reply)}.")
         return client
 
-    def _name_sender(self, client: SMTPClient, options: Sequence[str]) -> tuple[int, bytes]:
+    def _send_mail_command(self, client: SMTPClient, options: Sequence[str]) -> tuple[int, bytes]:
         """Name the sender, and return the reply.
 
         Raises ``RecipientRefused`` or ``TemporaryFailure`` if it is the ``options`` that the server refuses: they are
         those of one recipient, whom a guest may have chosen, and must not make all other mails wait.
         """
         # A refused mail counts as well: after it, the server may close the connection, and then we connect again.
-        self._begun += 1
+        self._transactions += 1
         if "SMTPUTF8" in options and not client.has_extn("smtputf8"):
             raise RecipientRefused("The address needs SMTPUTF8, which the server does not offer.")
         code, reply = client.mail(self._from_address, options)
         if code != _OK and options and self._accepts_sender(client):
-            raise failure_of(code, reply)
+            raise failure_of(code, reply, recipient="")
         return code, reply
 
     def _accepts_sender(self, client: SMTPClient) -> bool:
@@ -134,37 +135,37 @@ class SMTPTransport:
             client.rset()
         return code == _OK
 
-    def _name_recipient(self, client: SMTPClient, recipient: str, deadline: ConnectionDeadline) -> None:
+    def _send_rcpt_command(self, client: SMTPClient, recipient: str, deadline: ConnectionDeadline) -> None:
         try:
             code, reply = client.rcpt(recipient)
         except OSError as error:
             self._drop()
             raise TemporaryFailure(connection_failure(error, deadline)) from None
-        if code in _NAMED:
+        if code in _RECIPIENT_ACCEPTED:
             return
         try:
             client.rset()
         except OSError:
             # The server has answered before it hung up, and that counts.
             self._drop()
-        raise failure_of(code, reply)
+        raise failure_of(code, reply, recipient)
 
-    def _hand_over(self, client: SMTPClient, data: bytes, deadline: ConnectionDeadline) -> None:
+    def _hand_over(self, client: SMTPClient, data: bytes, recipient: str, deadline: ConnectionDeadline) -> None:
         try:
             code, reply = client.data(data)
         except smtplib.SMTPDataError as error:
             # The server did not want to see the mail.
             self._drop()
-            raise failure_of(*reply_of(error)) from None
+            raise failure_of(*reply_of(error), recipient) from None
         except OSError as error:
             self._drop()
             raise TemporaryFailure(connection_failure(error, deadline), may_have_arrived=True) from None
         if code != _OK:
-            raise failure_of(code, reply)
+            raise failure_of(code, reply, recipient)
 
     def _drop(self) -> None:
         """Close the connection without a word: the server does not answer, or is in an unknown state."""
-        client, self._client, self._begun = self._client, None, 0
+        client, self._client, self._transactions = self._client, None, 0
         if client is not None:
             client.close()
 

@@ -1,5 +1,6 @@
 """The standard library's SMTP client, and the limit on the total time that its connection may take."""
 
+import errno
 import smtplib
 import socket
 import ssl
@@ -11,10 +12,14 @@ from typing import Any, Self
 from authapp import native_threads
 from authapp.config import MailServer
 from authapp.domain.failures import printable
+from authapp.domain.limited_reader import LimitedReader, ReadLimitExceeded
 from authapp.domain.mail.transports import ServerUnavailable
 
 _METHODS = frozenset({"CRAM-MD5", "PLAIN", "LOGIN"})
 """The methods to log in that ``smtplib`` knows, all of them with a password. It names them in no error."""
+
+MAX_REPLY_BYTES = 65_536
+"""Of one reply, all its lines: a hundred of the longest that RFC 5321 allows (4.5.3.1.5)."""
 
 
 class ConnectionDeadline:
@@ -25,7 +30,6 @@ class ConnectionDeadline:
     """
 
     def __init__(self, seconds: float) -> None:
-        self.is_over = False
         self.seconds = seconds
         self._ends_at = time.monotonic() + seconds
         self._handle: socket.socket | None = None
@@ -44,6 +48,11 @@ class ConnectionDeadline:
         self._handle = handle
         if self.is_over:
             self._shut_down()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over, also if the timer has not run yet."""
+        return time.monotonic() >= self._ends_at
 
     def left(self) -> float:
         """Return how many seconds are left, but more than 0, which would mean not to wait at all."""
@@ -71,7 +80,6 @@ class ConnectionDeadline:
         raise failure
 
     def _shut_down(self) -> None:
-        self.is_over = True
         if self._handle is not None:
             # It may have been closed just now.
             with suppress(OSError):
@@ -81,8 +89,12 @@ class ConnectionDeadline:
 class SMTPClient(smtplib.SMTP):
     """The standard library's client on a connection that a deadline can shut down.
 
-    Depends on a private name of ``smtplib``: ``SMTP._get_socket(host, port, timeout)`` returns the socket to use.
+    Depends on a private name of ``smtplib``: ``SMTP._get_socket(host, port, timeout)`` returns the socket to use; and
+    on ``SMTP.file``, from which it reads replies.
     """
+
+    file: LimitedReader | None
+    """The replies. The standard library makes it anew when TLS starts."""
 
     _handle: socket.socket
     """A duplicate of the connection's socket, which stays when TLS replaces that."""
@@ -114,11 +126,19 @@ class SMTPClient(smtplib.SMTP):
         deadline.watch(self._handle)
 
     def getreply(self) -> tuple[int, bytes]:
-        """Read a reply. Raises ``smtplib.SMTPServerDisconnected`` if it is none.
+        """Read a reply. Raises ``smtplib.SMTPServerDisconnected`` if it is none, ``OSError`` if it is too long.
 
-        The standard library takes what came before the end of a connection for a whole line.
+        The standard library takes what came before the end of a connection for a whole line, and reads any number.
         """
-        code, reply = super().getreply()
+        if self.file is None:
+            assert self.sock is not None  # noqa: S101 - for the type checker
+            self.file = LimitedReader(self.sock, MAX_REPLY_BYTES)
+        self.file.allow(MAX_REPLY_BYTES)
+        try:
+            code, reply = super().getreply()
+        except ReadLimitExceeded:
+            self.close()
+            raise OSError(errno.EMSGSIZE, "a reply is too long") from None
         if self._deadline.is_over or not 200 <= code <= 599:
             self.close()
             raise smtplib.SMTPServerDisconnected("The reply was cut off.")

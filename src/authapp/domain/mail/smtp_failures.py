@@ -4,6 +4,7 @@ import re
 import smtplib
 import socket
 import ssl
+import string
 
 from authapp.domain.failures import printable
 from authapp.domain.mail.smtp_client import ConnectionDeadline
@@ -11,7 +12,7 @@ from authapp.domain.mail.transports import RecipientRefused, TemporaryFailure
 
 TEXT_MAX_LENGTH = 200
 
-_OF_SETTINGS = {500, 502, 503, 504, 530, 534, 535, 538}
+_SETTINGS_REPLIES = {500, 502, 503, 504, 530, 534, 535, 538}
 """Replies about the commands or the login, not about the recipient."""
 
 _PERMANENT = 500
@@ -24,24 +25,33 @@ _CONNECTION_ERRORS: dict[type[Exception], str] = {
 }
 
 
-def failure_of(code: int, reply: bytes) -> RecipientRefused | TemporaryFailure:
-    """Return what a refusal of a recipient or a mail means.
+def failure_of(code: int, reply: bytes, recipient: str) -> RecipientRefused | TemporaryFailure:
+    """Return what a refusal of a recipient or of a mail to it means.
 
     A permanent refusal (5yz) gives the mail up, except for those that an operator can correct meanwhile: the login,
     and the status class 5.7 (policy), such as relaying denied or a missing SPF record.
     """
-    text = reply_text(code, reply)
+    text = reply_text(code, reply, recipient)
     is_policy = re.match(rb"5\.7\.\d", reply) is not None
-    if code < _PERMANENT or code in _OF_SETTINGS or is_policy:
+    if code < _PERMANENT or code in _SETTINGS_REPLIES or is_policy:
         return TemporaryFailure(f"The server answered {text}.")
     return RecipientRefused(f"The server refuses the recipient: {text}.")
 
 
-def reply_text(code: int, reply: bytes) -> str:
-    """Return a reply in one printable line, without addresses: what logs and events hold names no recipient."""
+def reply_text(code: int, reply: bytes, recipient: str = "") -> str:
+    """Return a reply in one printable line, without addresses: what logs and events hold names no recipient.
+
+    Servers name it also by its local part: "User ada unknown".
+    """
+    local_part = recipient.rpartition("@")[0]
     words = reply.decode("utf-8", "replace").split()
-    text = printable(" ".join("<address>" if "@" in word else word for word in words))
+    hidden = ("<address>" if "@" in word or _bare(word) == _bare(local_part) != "" else word for word in words)
+    text = printable(" ".join(hidden))
     return f"{code} {text}"[:TEXT_MAX_LENGTH].strip().rstrip(".")
+
+
+def _bare(word: str) -> str:
+    return word.strip(string.punctuation).casefold()
 
 
 def connection_failure(error: OSError | UnicodeError, deadline: ConnectionDeadline) -> str:
