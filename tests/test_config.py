@@ -148,6 +148,9 @@ def test_everything_that_is_missing_is_named_in_one_error(env: Set) -> None:
         ("PORT", "0"),
         ("PORT", "70000"),
         ("PORT", "http"),
+        ("PORT", "+8000"),
+        ("PORT", "8_000"),
+        ("WEB_CONCURRENCY", "1_0"),
         ("WEB_CONCURRENCY", "0"),
         ("WEB_CONCURRENCY", "-1"),
         ("WEB_CONCURRENCY", "many"),
@@ -209,6 +212,12 @@ def test_lifetimes_may_be_equal(env: Set) -> None:
     env(AUTHAPP_ACCESS_TOKEN_TTL="600", AUTHAPP_REFRESH_TOKEN_TTL="600", AUTHAPP_SESSION_TTL="600")
 
     assert load_settings().session_ttl == 600
+
+
+def test_a_database_that_cannot_be_used_is_named_by_the_variable_that_it_is_in(env: Set) -> None:
+    env(AUTHAPP_DATABASE_URL="mysql://db.example/other")
+
+    assert [problem.split()[0] for problem in problems()] == ["AUTHAPP_DATABASE_URL"]
 
 
 def test_the_longer_name_of_the_database_wins(env: Set) -> None:

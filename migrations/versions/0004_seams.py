@@ -15,16 +15,19 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply the migration."""
+    """Apply the migration. It can be run again if it was interrupted."""
+    op.execute("ALTER TABLE sessions ADD COLUMN IF NOT EXISTS amr text[] NOT NULL DEFAULT '{pwd}'")
+    op.execute("ALTER TABLE sessions ADD COLUMN IF NOT EXISTS auth_time timestamptz")
+    op.execute("ALTER TABLE sessions ADD COLUMN IF NOT EXISTS valid_from timestamptz")
+    # It commits: with two tables locked, a request that uses them the other way round would be a deadlock.
+    with op.get_context().autocommit_block():
+        pass
     op.alter_column("users", "password_hash", existing_type=sa.Text(), nullable=True)
     op.add_column("users", sa.Column("email_verified_at", sa.DateTime(timezone=True)))
     op.add_column(
         "users",
         sa.Column("sessions_valid_from", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("'epoch'")),
     )
-    op.add_column("sessions", sa.Column("amr", sa.ARRAY(sa.Text()), nullable=False, server_default="{pwd}"))
-    op.add_column("sessions", sa.Column("auth_time", sa.DateTime(timezone=True)))
-    op.add_column("sessions", sa.Column("valid_from", sa.DateTime(timezone=True)))
     op.create_table(
         "one_time_tokens",
         sa.Column("user_id", sa.Uuid(), nullable=False),

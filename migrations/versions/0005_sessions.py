@@ -17,8 +17,7 @@ INDEX = "ix_sessions_user_id_last_used_at_id"
 def upgrade() -> None:
     """Apply the migration. It can be run again if it was interrupted."""
     op.execute("ALTER TABLE sessions DROP CONSTRAINT IF EXISTS ck_sessions_end_reason")
-    for table in ("sessions", "token_blocklist"):
-        op.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS fk_{table}_user_id_users")
+    _drop_foreign_key("sessions")
     # An index that is built concurrently stops nobody who writes meanwhile.
     with op.get_context().autocommit_block():
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {INDEX}")
@@ -29,6 +28,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("coalesce(ended_at, 'infinity') = 'infinity'"),
             postgresql_concurrently=True,
         )
+    _drop_foreign_key("token_blocklist")
 
 
 def downgrade() -> None:
@@ -43,3 +43,8 @@ def downgrade() -> None:
     reasons = "end_reason IN ('logout', 'revoked', 'refresh_token_reused', 'password_changed', 'disabled')"
     op.execute(f"UPDATE sessions SET end_reason = 'revoked' WHERE NOT {reasons}")  # noqa: S608 - the names stand above
     op.create_check_constraint(op.f("ck_sessions_end_reason"), "sessions", reasons)
+
+
+def _drop_foreign_key(table: str) -> None:
+    """It locks ``users`` as well, so that each table has a transaction of its own."""
+    op.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS fk_{table}_user_id_users")

@@ -23,17 +23,13 @@ def upgrade() -> None:
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS pending_email text")
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS pending_email_until timestamptz")
     op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS previous_emails jsonb")
+    _create_index("ix_users_created_at")
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS challenge_hash bytea")
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS code_hash bytea")
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS failures smallint NOT NULL DEFAULT 0")
     op.execute("ALTER TABLE one_time_tokens ADD COLUMN IF NOT EXISTS mail_id uuid")
+    _create_index("ix_one_time_tokens_challenge_hash")
     op.execute("ALTER TABLE outgoing_mail ADD COLUMN IF NOT EXISTS details jsonb NOT NULL DEFAULT '{}'")
-    # An index that is built concurrently stops nobody who writes meanwhile.
-    with op.get_context().autocommit_block():
-        for name, (table, column, condition) in INDEXES.items():
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            where = sa.text(condition)
-            op.create_index(op.f(name), table, [column], postgresql_where=where, postgresql_concurrently=True)
 
 
 def downgrade() -> None:
@@ -45,3 +41,13 @@ def downgrade() -> None:
         op.drop_column("one_time_tokens", column)
     for column in ("previous_emails", "pending_email_until", "pending_email", "first_verified_at"):
         op.drop_column("users", column)
+
+
+def _create_index(name: str) -> None:
+    """It commits what was done before, so that no transaction locks two tables."""
+    table, column, condition = INDEXES[name]
+    where = sa.text(condition)
+    # An index that is built concurrently stops nobody who writes meanwhile.
+    with op.get_context().autocommit_block():
+        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+        op.create_index(op.f(name), table, [column], postgresql_where=where, postgresql_concurrently=True)

@@ -21,10 +21,10 @@ def upgrade() -> None:
         "ALTER TABLE login_throttles ADD COLUMN IF NOT EXISTS prune_after timestamptz NOT NULL"
         " DEFAULT now() + interval '30 days'"
     )
-    op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS prune_checked_at timestamptz NOT NULL DEFAULT now()")
-    op.execute("ALTER TABLE passkeys DROP COLUMN IF EXISTS user_verified")
     _replace_index("login_throttles", "last_attempt_at", "prune_after")
+    op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS prune_checked_at timestamptz NOT NULL DEFAULT now()")
     _replace_index("users", "created_at", "prune_checked_at", UNVERIFIED)
+    op.execute("ALTER TABLE passkeys DROP COLUMN IF EXISTS user_verified")
 
 
 def downgrade() -> None:
@@ -38,6 +38,7 @@ def downgrade() -> None:
 
 
 def _replace_index(table: str, old: str, new: str, condition: str = "") -> None:
+    """It commits what was done before, so that no transaction locks two tables."""
     where = f" WHERE {condition}" if condition else ""
     # An index that is built concurrently stops nobody who writes meanwhile.
     with op.get_context().autocommit_block():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from authapp.api.openapi import refuses as refuses
     from authapp.api.requirements import Requirement as Requirement
     from authapp.api.token_kinds import TokenKind as TokenKind
+    from authapp.api.trusted_proxies import TrustedProxies as TrustedProxies
     from authapp.cli.alembic_env import run_project_migrations as run_project_migrations
     from authapp.cli.checks import CheckLevel as CheckLevel
     from authapp.cli.checks import CheckResult as CheckResult
@@ -111,6 +112,7 @@ _MODULES = {
     "authapp.api.openapi": ["Blueprint", "refuses"],
     "authapp.api.requirements": ["Requirement"],
     "authapp.api.token_kinds": ["TokenKind"],
+    "authapp.api.trusted_proxies": ["TrustedProxies"],
     "authapp.cli.alembic_env": ["run_project_migrations"],
     "authapp.cli.checks": ["CheckLevel", "CheckResult", "doctor_checks"],
     "authapp.config": ["MailServer", "ProviderSettings", "RateLimit", "Settings", "SettingsError", "rate_limits"],

@@ -17,6 +17,7 @@ from authapp.api.requirements import Requirement, SecondFactorOfRole
 from authapp.api.token_kinds import ApiKeyKind, JWTKind, TokenKind
 from authapp.api.trusted_proxies import TrustedProxies
 from authapp.cli import migrations
+from authapp.cli.checks.settings import TRUSTS_PROXIES
 from authapp.cli.commands import SETTINGS_ERROR
 from authapp.config import Settings, SettingsError
 from authapp.context import RequestContext
@@ -161,6 +162,7 @@ class AuthApp:
 def _set_log_level_and_proxies(app: Flask, settings: Settings) -> None:
     """Set the log level and the trusted proxies. In an application with other routes, its own code does that."""
     app.logger.setLevel(settings.log_level)
+    app.extensions[TRUSTS_PROXIES] = True
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]  # as Flask documents it
 
 

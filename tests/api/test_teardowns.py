@@ -49,14 +49,23 @@ def test_a_teardown_function_that_raises_is_logged_and_the_answer_stays(
     with databases.migrated() as url:
         app = create_app(settings(database_url=url))
 
+        @app.get("/sum")
+        @public
+        def find_sum() -> Any:
+            return jsonify(db.session.scalar(text("SELECT 41 + 1")))
+
+        with app.app_context():
+            pool: Any = db.engine.pool
+
         def teardown(_error: BaseException | None) -> None:
             raise RuntimeError(QUOTED)
 
         getattr(app, when)(teardown)
         client = app.test_client()
         for _ in range(20):
-            answer = client.get("/health/ready", headers={"X-Request-ID": "the-request"})
-            assert (answer.status_code, answer.headers["X-Request-ID"]) == (200, "the-request")
+            answer = client.get("/sum", headers={"X-Request-ID": "the-request"})
+            assert (answer.get_json(), answer.headers["X-Request-ID"]) == (42, "the-request")
+        assert pool.checkedout() == 0, "the session of a request still holds a connection"
         assert Api(client).get("/ping").status_code == 401
         assert "a teardown function failed (RuntimeError)" in caplog.text
         assert QUOTED not in caplog.text, "the message of a database error quotes values"

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import text
 
 from authapp import clock
 from authapp.cli.audit import audit
-from authapp.cli.checks import tables
+from authapp.cli.checks import CheckLevel, CheckResult, database, tables
 from authapp.cli.doctor import doctor
 from authapp.cli.roles import roles
 from authapp.config import RateLimit
@@ -148,6 +149,22 @@ def test_the_doctor_notices_a_commit_that_is_not_certain_and_a_server_that_is_ol
     shown = app.test_cli_runner().invoke(doctor).stdout
     assert "session settings: synchronous_commit is off." in shown
     assert "Upgrade it: PostgreSQL 99 is the oldest" in shown
+
+
+def test_the_doctor_notices_a_commit_that_waits_for_no_standby(app: Flask) -> None:
+    with app.app_context():
+        db.session.execute(text("SET LOCAL synchronous_commit = local"))
+        db.session.commit()
+    assert "session settings: synchronous_commit is local" in app.test_cli_runner().invoke(doctor).stdout
+
+
+def test_the_doctor_knows_the_version_of_a_server_that_is_a_beta(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    beta = SimpleNamespace(server_version="19beta1", server_version_num="190000")
+    monkeypatch.setattr("authapp.cli.checks.database.read_one", lambda _statement: beta)
+    with app.app_context():
+        assert database.version(Services.of(app)) == CheckResult(
+            CheckLevel.OK, "PostgreSQL", "The server is PostgreSQL 19beta1."
+        )
 
 
 def test_the_doctor_notices_a_clock_that_is_wrong(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,5 +116,5 @@ def test_a_database_that_answers_and_gives_up_is_not_blamed_on_the_settings(
 
     result = flask_users(app, "show", "grace")
 
-    refused(result, "PostgreSQL gave up", "try again")
+    refused(result, "PostgreSQL gave up", "Run it again")
     assert "DATABASE_URL" not in result.stderr

@@ -189,3 +189,15 @@ def test_they_are_found_by_an_index(app: Flask) -> None:
         plan = "\n".join(db.session.scalars(text(f"EXPLAIN {sql}")))
     assert "Index Scan using ix_users_prune_checked_at on users" in plan
     assert "Sort" not in plan
+
+
+@pytest.mark.committed
+def test_an_account_that_is_being_verified_is_skipped_and_not_waited_for(app: Flask) -> None:
+    with app.app_context():
+        for name in ("ada", "grace"):
+            register(app, name)
+        set_age(2 * DAYS, "ada", "grace")
+        with db.engine.connect() as verification:
+            verification.execute(text("SELECT FROM users WHERE username = 'ada' FOR UPDATE"))
+            assert (prune(app), left()) == (1, {"ada"})
+        assert (prune(app), left()) == (1, set())

@@ -68,3 +68,13 @@ def test_after_a_backlog_a_batch_reads_no_more_than_its_rows(
         assert db.session.scalar(select(func.count()).select_from(Throttle)) == len(kept)
         due = select(func.count()).select_from(Throttle).where(Throttle.prune_after < func.now())
         assert db.session.scalar(due) == 0
+
+
+@pytest.mark.committed
+def test_failures_that_somebody_is_counting_are_skipped_and_not_waited_for(app: Flask, user: User) -> None:
+    with app.app_context():
+        make_due(user, kept=range(0), others=range(3))
+        with db.engine.connect() as login:
+            login.execute(text("SELECT FROM login_throttles WHERE purpose = 'other1' FOR UPDATE"))
+            assert prune(app) == 2
+        assert prune(app) == 1

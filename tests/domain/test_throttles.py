@@ -73,6 +73,17 @@ def test_an_attempt_that_is_taken_back_ends_no_delay_that_began_after_it(app: Fl
         assert throttles.reserve(account, LOGIN_BY_USERNAME).failures == 1
 
 
+def test_an_attempt_that_is_taken_back_ends_the_delay_that_began_because_it_counted(app: Flask, time: Time) -> None:
+    throttles = Throttles(Services.of(app).fast_path, free_failures=2, max_failures=100)
+    account = uuid4()
+    with app.app_context():
+        slow = throttles.reserve(account, LOGIN_BY_USERNAME)
+        time.passes(seconds=1)
+        throttles.reserve(account, LOGIN_BY_USERNAME)
+        throttles.release(account, LOGIN_BY_USERNAME, slow)
+        assert throttles.reserve(account, LOGIN_BY_USERNAME).failures == 2
+
+
 @pytest.fixture
 def pin() -> Iterator[ThrottleScope]:
     """The scope of a second factor that another wing brings."""

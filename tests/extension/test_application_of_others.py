@@ -1,7 +1,7 @@
 """``AuthApp(app)`` in somebody's Flask application: what is theirs stays as it is without authapp."""
 
 import pytest
-from flask import Flask, Response, g, jsonify
+from flask import Flask, Response, g, jsonify, request
 from flask.testing import FlaskClient
 from flask_jwt_extended import JWTManager, create_access_token, get_jwt_identity, jwt_required
 from flask_smorest import Api
@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from authapp import (
     AuthApp,
     RateLimit,
+    TrustedProxies,
     testing,
 )
 from authapp.api.limiter import limiter
@@ -259,3 +260,24 @@ def test_an_extension_serves_one_application(theirs: Flask, url: str) -> None:
     with pytest.raises(RuntimeError, match="has an application already"):
         extension.init_app(plain_app(), settings(database_url=url))
     assert Services.of(theirs) is services
+
+
+def test_their_application_trusts_proxies_when_it_is_wrapped_and_not_by_the_setting(url: str) -> None:
+    app = plain_app()
+    AuthApp(app, settings(database_url=url, trusted_proxies=1))
+    app.add_url_rule("/address", view_func=lambda: str(request.remote_addr), endpoint="address")
+    headers = {"X-Forwarded-For": '", 203.0.113.9'}
+
+    shown = app.test_cli_runner().invoke(args=["doctor"]).stdout
+    assert "AUTHAPP_TRUSTED_PROXIES does nothing here" in shown
+    assert app.test_client().get("/address", headers=headers).text == "127.0.0.1"
+
+    app.wsgi_app = TrustedProxies(app.wsgi_app, 1)  # type: ignore[method-assign]
+    assert app.test_client().get("/address", headers=headers).text == "203.0.113.9"
+    dispose(app)
+
+
+def test_the_doctor_leaves_proxies_to_an_application_that_has_no_such_setting(theirs: Flask) -> None:
+    assert (
+        "proxies: Trusting some is up to this application." in theirs.test_cli_runner().invoke(args=["doctor"]).stdout
+    )

@@ -278,3 +278,23 @@ def test_the_event_loop_goes_on_while_passwords_are_hashed() -> None:
     assert looped.returncode == 0, looped.stderr
     # Twenty hashes that were computed on the loop would stop it for some 400 ms, and for longer on a busy machine.
     assert float(looped.stdout) < 0.2
+
+
+@pytest.mark.parametrize("ends", ["by time", "by an exception"])
+def test_a_thread_that_is_handed_over_in_the_moment_a_wait_ends_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    one = bulkhead()
+
+    def wait(_seconds: float) -> bool:
+        one._leave()
+        if ends == "by an exception":
+            raise KeyboardInterrupt
+        return False
+
+    waiter = SimpleNamespace(woken=SimpleNamespace(wait=wait, set=lambda: None), dropped=False, is_gone=stays)
+    monkeypatch.setattr("authapp.security.bulkhead._Waiter", lambda _is_gone: waiter)
+    one._enter(stays)
+    with pytest.raises((ServiceUnavailable, KeyboardInterrupt)):
+        one._enter(stays)
+    assert (one._free, len(one._waiters)) == (1, 0), "the thread is lost"

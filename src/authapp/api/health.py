@@ -29,8 +29,8 @@ def get_liveness() -> dict[str, str]:
 def get_readiness() -> dict[str, str]:
     """Check that requests can be answered.
 
-    If not, the error names the component that is not ready: `database`, `privileges`, `migrations`, or one that the
-    application has added.
+    If not, the error names the component that is not ready: `database`, `privileges`, `migrations`, `encryption_keys`,
+    or one that the application has added.
     """
     Services.of(current_app).health.require_ready()
     return {"status": "ready"}

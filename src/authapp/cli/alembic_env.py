@@ -1,5 +1,6 @@
 """For the ``env.py`` of a folder of migrations: Alembic's work on authapp's tables, or on those of a project."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -7,6 +8,7 @@ from alembic import context
 
 from authapp.database.migrations import PACKAGE, PROJECT_VERSION_TABLE
 from authapp.database.session import db
+from authapp.database.upgrades import TRIES, give_way, retry_for_locks
 from authapp.models import TABLES
 
 
@@ -47,10 +49,46 @@ def _run_migrations(**options: Any) -> None:
         with context.begin_transaction():
             context.run_migrations()
         return
-    with db.engine.connect() as connection:
-        context.configure(connection=connection, **options)
-        with context.begin_transaction():
-            context.run_migrations()
+    steps = _Steps()
+
+    def run() -> None:
+        with db.engine.connect() as connection:
+            give_way(connection)
+            context.configure(connection=connection, **options)
+            context.configure(connection=connection, fn=steps.left_of(context.get_context().opts["fn"]), **options)
+            with context.begin_transaction():
+                context.run_migrations()
+
+    retry_for_locks(run, _say_that_it_waits)
+
+
+class _Steps:
+    """The migrations that a command has to run.
+
+    Alembic is asked for them once: to a second try, ``downgrade -2`` would mean two more than were done.
+    """
+
+    def __init__(self) -> None:
+        self._left: list[Any] | None = None
+
+    def left_of(self, steps_of: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+        """Return ``steps_of``, Alembic's function, without the steps that are committed."""
+
+        def left(heads: Any, migrating: Any) -> Iterator[Any]:
+            if self._left is None:
+                self._left = list(steps_of(heads, migrating))
+            while self._left:
+                yield self._left[0]
+                self._left.pop(0)
+
+        return left
+
+
+def _say_that_it_waits() -> None:
+    click.echo(
+        f"Another transaction, such as a backup, uses a table that is to be changed: trying again, {TRIES - 1} times.",
+        err=True,
+    )
 
 
 def _skip_when_empty(migration: Any, _revision: Any, directives: list[Any]) -> None:

@@ -48,7 +48,7 @@ class Commands(AppGroup):
             if was_given_up(error):
                 raise click.ClickException(
                     f"PostgreSQL gave up (SQLSTATE {sqlstate(error)}): the statement took too long, or waited for"
-                    " others. It has changed nothing; try again."
+                    " others. This statement was undone; what the command had done before it stays. Run it again."
                 ) from None
             hint = "" if sqlstate(error) else " Check DATABASE_URL, and that PostgreSQL runs."
             raise click.ClickException(f"The database cannot be asked: {why}.{hint}") from None

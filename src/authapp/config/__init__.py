@@ -157,13 +157,13 @@ class Settings:
     """The least level that is logged."""
 
     log_health_probes: Literal["on", "off"] = _choice("on", "off")
-    """Whether the log of requests has health probes that found nothing wrong."""
+    """Whether requests of health probes that found nothing wrong are logged. Only checked here: the log reads it."""
 
     metrics: Literal["off", "on"] = _choice("off", "on")
-    """Whether the workers count for Prometheus, and answer at ``metrics_bind``."""
+    """Whether the workers count for Prometheus, at ``metrics_bind``. Only checked here: gunicorn's master reads it."""
 
     metrics_bind: str = _read(EnvironmentReader.text, "127.0.0.1:9464", bind_address)
-    """The address and port of the metrics."""
+    """The address and port of the metrics. Only checked here: gunicorn's master reads the variable."""
 
     step_up_max_age: int = _integer(300, 10, 86_400)
     """For how many seconds an authentication counts as recent: sensitive requests ask for one (RFC 9470)."""

@@ -139,16 +139,17 @@ class EnvironmentReader:
     def database_url(self, name: str) -> Any:
         """Read the address of the database from ``AUTHAPP_DATABASE_URL`` or ``DATABASE_URL``."""
         hint = " Set it to postgresql://user:password@host/database (in development, `make run` starts a database)."
-        count = len(self.problems)
-        value = self._read(_variable(name), lambda: None)
+        count, variable = len(self.problems), _variable(name)
+        value = self._read(variable, lambda: None)
         if value is None and len(self.problems) == count:
-            value = self._required("DATABASE_URL", self._development(name), hint)
+            variable = "DATABASE_URL"
+            value = self._required(variable, self._development(name), hint)
         if value is None:
             return None
         try:
             return normalised_database_url(value)
         except ValueError as error:
-            self.problems.append(f"DATABASE_URL {error}")
+            self.problems.append(f"{variable} {error}")
             return None
 
     def keys(self, name: str) -> Any:
@@ -185,7 +186,7 @@ class EnvironmentReader:
     def _number(self, name: str, kind: type[int] | type[float], default: float, least: float, most: float) -> Any:
         def parse(text: str) -> float:
             try:
-                value = kind(text)
+                value = _whole_number(text) if kind is int else float(text)
             except ValueError:
                 word = "a whole number" if kind is int else "a number"
                 raise ValueError(f"must be {word} from {least} to {most}.") from None
@@ -249,6 +250,13 @@ class EnvironmentReader:
 
 def _variable(name: str) -> str:
     return f"{PREFIX}{name.upper()}"
+
+
+def _whole_number(text: str) -> int:
+    # To Python, "+8000" and "8_000" are numbers, too: ``serving/settings.py`` and ``make run`` would not read them.
+    if not text.removeprefix("-").isdecimal():
+        raise ValueError
+    return int(text)
 
 
 def _words(text: str) -> Sequence[str]:

@@ -10,7 +10,7 @@ The server is unreachable, read-only, busy or full, or the tables are not yet mi
 """
 
 _GIVEN_UP = ("40", "55P03", "57014")
-"""A deadlock or conflict, a lock that was not given, a statement that took too long; nothing of it has been done."""
+"""A deadlock or conflict, a lock that was not given, a statement that took too long: its transaction is undone."""
 
 
 def is_outage(error: SQLAlchemyError) -> bool:

@@ -55,7 +55,7 @@ def run_checks(services: Services) -> Iterator[CheckResult]:
     yield database.migrations(problems)
     if "migrations" not in problems:
         yield from _results([lambda _: keys.encryption(services, problems), passkeys.accepted], services)
-    for component in problems.keys() & readiness_checks.keys():
+    for component in [each for each in readiness_checks if each in problems]:
         yield CheckResult(CheckLevel.FAIL, component, problems[component].for_guests, problems[component].for_operator)
     if not problems:
         yield from _results(doctor_checks, services)

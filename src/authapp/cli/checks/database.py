@@ -57,9 +57,10 @@ def clocks(_services: Services) -> CheckResult:
 
 def version(_services: Services) -> CheckResult:
     """Check that the server's version is one on which the tests run."""
-    row = read_one(select(func.current_setting("server_version").label("version")))
-    name = str(row.version) if row else ""
-    if int(name.partition(".")[0]) < OLDEST_MAJOR:
+    names = ("server_version", "server_version_num")
+    row = read_one(select(*(func.current_setting(name).label(name) for name in names)))
+    name, number = (row.server_version, int(row.server_version_num)) if row else ("", 0)
+    if number // 10_000 < OLDEST_MAJOR:
         advice = f"Upgrade it: PostgreSQL {OLDEST_MAJOR} is the oldest version that the tests know."
         return CheckResult(CheckLevel.WARN, "PostgreSQL", f"The server is PostgreSQL {name}.", advice)
     return CheckResult(CheckLevel.OK, "PostgreSQL", f"The server is PostgreSQL {name}.")
@@ -74,4 +75,7 @@ def session_settings(_services: Services) -> CheckResult:
         sentence = f"{', '.join(off)} {'is' if len(off) == 1 else 'are'} off."
         advice = "Set it for the role (ALTER ROLE ... SET): docs/operations.md says what for, under PgBouncer."
         return CheckResult(CheckLevel.WARN, "session settings", sentence, advice)
-    return CheckResult(CheckLevel.OK, "session settings", "Time limits and certain commits are on.")
+    if row and row.synchronous_commit == "local":
+        sentence = "synchronous_commit is local: a commit waits for no standby, and a failover can lose a logout."
+        return CheckResult(CheckLevel.WARN, "session settings", sentence, "Set it to on if you have a standby.")
+    return CheckResult(CheckLevel.OK, "session settings", "Time limits are on, and a commit is on disk.")

@@ -3,11 +3,16 @@
 import time
 from collections.abc import Iterator
 
+from flask import current_app
+
 from authapp.cli.checks.result import CheckLevel, CheckResult
 from authapp.config import OWASP_ARGON2
 from authapp.context import OPERATOR
 from authapp.domain.services import Services
 from authapp.models.role import ADMIN
+
+TRUSTS_PROXIES = "authapp.trusts_proxies"
+"""The key in ``app.extensions`` of an application to which ``AUTHAPP_TRUSTED_PROXIES`` is applied."""
 
 HASH_SECONDS = (0.005, 0.5)
 
@@ -27,7 +32,15 @@ def environment(services: Services) -> CheckResult:
 def proxies(services: Services) -> CheckResult:
     """Check the issuer and the number of trusted proxies."""
     hops, issuer = services.settings.trusted_proxies, services.settings.issuer
-    if issuer.startswith("https://") and hops == 0:
+    is_applied = TRUSTS_PROXIES in current_app.extensions
+    if hops and not is_applied:
+        return CheckResult(
+            CheckLevel.WARN,
+            "proxies",
+            "AUTHAPP_TRUSTED_PROXIES does nothing here: this application was not made by create_app.",
+            f"Wrap it yourself, app.wsgi_app = TrustedProxies(app.wsgi_app, {hops}), and unset the variable.",
+        )
+    if issuer.startswith("https://") and hops == 0 and is_applied:
         return CheckResult(
             CheckLevel.WARN,
             "proxies",
@@ -37,7 +50,9 @@ def proxies(services: Services) -> CheckResult:
     if issuer.startswith("http://") and services.settings.env == "production":
         advice = "Serve it by TLS and set AUTHAPP_ISSUER to https://..."
         return CheckResult(CheckLevel.WARN, "proxies", "The issuer is plain http: tokens travel in the open.", advice)
-    return CheckResult(CheckLevel.OK, "proxies", f"{hops} trusted.")
+    return CheckResult(
+        CheckLevel.OK, "proxies", f"{hops} trusted." if is_applied else "Trusting some is up to this application."
+    )
 
 
 def required_factors(services: Services) -> Iterator[CheckResult]:
