@@ -14,8 +14,9 @@ from authapp.domain.factors.pending_logins import MAX_FAILURES
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, User
 from authapp.security import base64url
-from authapp.security.passkey_responses import PublicKeyCredentialJSON
-from authenticator import UP, Authenticator, add_passkey
+from authapp.security.passkey_framing import PublicKeyCredentialJSON
+from authenticator import RP_ID, UP, Authenticator, add_passkey
+from cbor_bombs import BOMBS, data_with, unparsed
 from clocks import Time
 from domain.concurrently import at_once
 from factories import GUEST, Api, a_session, a_user, problem
@@ -89,6 +90,17 @@ def test_a_passkey_challenge_is_for_one_login(api: Api, user: User, key: Authent
     problem(answer(api, challenge, key.get(guests)), 401, "second_factor_invalid")
     assert answer(api, challenge, key.get(options_for(api, challenge))).status_code == 200
     problem(answer(api, challenge, key.get(guests)), 401, "challenge_invalid")
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_cbor_that_an_authenticator_does_not_write_is_not_parsed(
+    api: Api, user: User, key: Authenticator, bomb: bytes
+) -> None:
+    challenge = challenge_of(api, user)
+    options = options_for(api, challenge)
+    with unparsed():
+        credential = key.get(options, authenticatorData=base64url.encode(data_with(bomb, RP_ID)))
+        problem(answer(api, challenge, credential), 401, "second_factor_invalid")
 
 
 def test_the_passkey_of_somebody_else_is_refused(app: Flask, api: Api, user: User, key: Authenticator) -> None:

@@ -21,14 +21,8 @@ from authapp.domain.factors.passkey_options import request_options
 from authapp.domain.hooks import Hooks, factors_changing
 from authapp.domain.sessions.authentication import AuthenticationResult
 from authapp.models import Passkey, User, UserStatus
-from authapp.security.passkey_responses import (
-    Assertion,
-    PublicKeyCredentialJSON,
-    ResponseRefused,
-    credential_id_of,
-    user_handle_of,
-    verify_assertion,
-)
+from authapp.security.passkey_framing import PublicKeyCredentialJSON, ResponseRefused
+from authapp.security.passkey_responses import Assertion, credential_id_of, user_handle_of, verify_assertion
 from authapp.security.signed_challenges import VerifiedChallenge
 from authapp.security.user_tokens import ID_BYTES
 

@@ -13,7 +13,8 @@ from authapp.domain.factors.kinds import FactorTools
 from authapp.domain.pruning import Prunable, prunables
 from authapp.models import UsedChallenge
 from authapp.security import base64url
-from authapp.security.passkey_responses import PublicKeyCredentialJSON, ResponseRefused, challenge_of
+from authapp.security.passkey_framing import PublicKeyCredentialJSON, ResponseRefused
+from authapp.security.passkey_responses import challenge_of
 from authapp.security.signed_challenges import SignedChallenges, VerifiedChallenge
 
 prunables.register(

@@ -34,12 +34,8 @@ from authapp.errors import PasskeyInvalid, PermissionDenied, ResourceNotFound, T
 from authapp.models import Passkey
 from authapp.models.passkey import PASSKEYS_PER_ACCOUNT
 from authapp.security import identifiers
-from authapp.security.passkey_responses import (
-    RegisteredCredential,
-    ResponseRefused,
-    known_transports,
-    verify_registration,
-)
+from authapp.security.passkey_framing import ResponseRefused
+from authapp.security.passkey_responses import RegisteredCredential, known_transports, verify_registration
 from authapp.security.signed_challenges import VerifiedChallenge
 
 logger = logging.getLogger(__name__)
