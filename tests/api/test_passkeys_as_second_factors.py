@@ -6,7 +6,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
@@ -21,7 +20,6 @@ from clocks import Time
 from domain.concurrently import at_once
 from factories import GUEST, Api, a_session, a_user, problem
 from factors import an_app, challenge_of, second_step
-from settings import settings
 
 
 @pytest.fixture
@@ -38,25 +36,6 @@ def options_for(api: Api, challenge: str) -> dict[str, Any]:
 
 def answer(api: Api, challenge: str, credential: PublicKeyCredentialJSON) -> Any:
     return api.post("/auth/second-factors", {"challenge": challenge, "factor": "passkey", "credential": credential})
-
-
-@pytest.mark.parametrize(
-    ("changes", "second_factors", "totp"),
-    [
-        ({"encryption_keys": None}, True, False),
-        ({"origins": None, "rp_id": None}, True, True),
-        ({"encryption_keys": None, "origins": None, "rp_id": None}, False, False),
-    ],
-    ids=["passkeys", "apps", "neither"],
-)
-def test_a_login_can_be_completed_wherever_there_is_a_second_factor(
-    changes: dict[str, Any], second_factors: bool, totp: bool
-) -> None:
-    app = create_app(settings(database_url="postgresql+psycopg2:///nowhere", **changes))
-    routes = {rule.rule.removeprefix("/api/v1") for rule in app.url_map.iter_rules()}
-    assert ("/users/me/totp" in routes) is totp
-    shared = {"/auth/second-factors", "/users/me/factors", "/users/me/recovery-codes", "/users/<uuid:user_id>/factors"}
-    assert routes & shared == (shared if second_factors else set())
 
 
 def test_a_password_and_a_passkey_are_two_factors(api: Api, user: User, key: Authenticator) -> None:
