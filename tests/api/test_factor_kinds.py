@@ -108,11 +108,11 @@ def test_it_is_asked_for_at_a_login_and_completes_it(app: Flask, api: Api, user:
     assert (session["amr"], session["acr"]) == (["pwd", "fax", "mfa"], "mfa")
 
 
-def log_in_by_fax(app: Flask, user: User) -> Any:
+def log_in_by_fax(app: Flask, user: User, method: str = "fax") -> Any:
     """Do what a route of the registered kind does, once its code was right."""
     with app.app_context():
         version = db.session.get_one(User, user.id).updated_at
-        result = AuthenticationResult(user.id, ("fax",), clock.now(), version, factor="fax")
+        result = AuthenticationResult(user.id, (method,), clock.now(), version, factor="fax")
         return Services.of(app).sessions.start(result, GUEST)
 
 
@@ -138,6 +138,16 @@ def test_a_login_by_it_is_completed_by_another_factor_alone(app: Flask, api: Api
     problem(second_step(api, challenge, CODE, "fax"), 401, "second_factor_invalid")
     token = second_step(api, challenge, phone.code()).get_json()["access_token"]
     assert claims(token)["amr"] == ["fax", "otp", "mfa"]
+
+
+def test_two_kinds_of_one_method_are_two_factors(app: Flask, api: Api, user: User) -> None:
+    """Or the login would be asked for a second factor again after each."""
+    phone = an_app(app, user)
+    add_machine(app, user)
+    with pytest.raises(SecondFactorRequired) as refused:
+        log_in_by_fax(app, user, "otp")
+    token = second_step(api, str(refused.value.members["challenge"]), phone.code()).get_json()["access_token"]
+    assert claims(token)["amr"] == ["otp", "mfa"]
 
 
 def test_a_mere_way_in_is_no_second_step(app: Flask, api: Api, user: User) -> None:
