@@ -29,6 +29,7 @@ from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyA
 from authapp.domain.factors.passkey_options import creation_options
 from authapp.domain.principals.recent import require_login
 from authapp.domain.sessions.sessions import LogoutScope
+from authapp.domain.used_challenges import use_challenge
 from authapp.domain.users.rows import lock_own
 from authapp.errors import PasskeyInvalid, PermissionDenied, ResourceNotFound, TooManyPasskeys
 from authapp.models import Passkey
@@ -70,7 +71,7 @@ class Passkeys:
         """
         with _unique_credential(), self._changes.by_owner(user_id, context) as change:
             challenge, credential = self._verified(answer, context)
-            if not self._challenges.use(challenge, user_id):
+            if not use_challenge(challenge, user_id):
                 raise PasskeyInvalid
             _require_room(change.enrolled.states[PASSKEY])
             passkey = _new_passkey(user_id, name, credential, answer)
