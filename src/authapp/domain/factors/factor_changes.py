@@ -102,7 +102,8 @@ class FactorChange:
     def reset(self, factors: str, context: RequestContext, *, ends_sessions: bool) -> None:
         """Record that several factors were removed, which ``factors`` describes, and end all sessions, or leave them.
 
-        Recovery codes go with the last second factor here as well. Who leaves the sessions ends them, and records it.
+        Recovery codes go with the last second factor here as well. Without ``ends_sessions``, the caller ends the
+        sessions and records that.
         """
         db.session.flush()
         if not factors_of(self.user.id).second_factors:

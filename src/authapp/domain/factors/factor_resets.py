@@ -52,7 +52,7 @@ class FactorResets:
         # with each link.
         if _delete_factors(user_id, since):
             change = self._changes.unguarded(db.session.get_one(User, user_id))
-            # Who sends the signal ends the sessions.
+            # The sender of the signal ends the sessions.
             change.reset(ALL_FACTORS if since is None else ADDED_LATELY, context, ends_sessions=False)
 
 

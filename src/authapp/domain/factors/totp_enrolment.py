@@ -40,7 +40,7 @@ class TotpEnrolment:
         Raises ``SecondFactorInvalid`` if the code is wrong, or no secret has been given out for ten minutes.
         """
         with self._changes.by_owner(user_id, context) as change:
-            if not self._factors.confirm(user_id, totp.digits_of(code)):
+            if not self._factors.confirm(user_id, totp.without_blanks(code)):
                 raise SecondFactorInvalid
             codes = change.added(TOTP, context, scope=scope, proven=(ONE_TIME_PASSWORD, MULTI_FACTOR))
             return codes or change.renew_recovery_codes(context)
