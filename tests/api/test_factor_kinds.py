@@ -283,7 +283,7 @@ def test_it_is_a_way_in_so_that_the_last_passkey_may_go(app: Flask, api: Api, us
 def remove_machine(app: Flask, user: User) -> None:
     with Services.of(app).factors.changes.by_owner(user.id, GUEST) as change:
         delete_machines(user.id, None)
-        change.removed("fax", GUEST)
+        change.record_removed("fax", GUEST)
 
 
 def test_its_changes_have_the_guard_of_the_others(app: Flask, api: Api, user: User) -> None:
@@ -292,7 +292,7 @@ def test_its_changes_have_the_guard_of_the_others(app: Flask, api: Api, user: Us
         changes = Services.of(app).factors.changes
         with changes.by_owner(user.id, GUEST) as change:
             db.session.execute(insert(fax_machines).values(user_id=user.id))
-            change.added("fax", GUEST)
+            change.record_added("fax", GUEST)
         problem(api.get("/ping", before), 401, "token_revoked")
         with changes.by_owner(user.id, GUEST) as change:
             change.user.password_hash = None
@@ -307,7 +307,7 @@ def test_the_first_one_gives_recovery_codes_and_another_gives_none(app: Flask, a
         for _ in range(2):
             with Services.of(app).factors.changes.by_owner(user.id, GUEST) as change:
                 db.session.execute(insert(fax_machines).values(user_id=user.id))
-                given.append(change.added("fax", GUEST))
+                given.append(change.record_added("fax", GUEST))
     first, second = given
     assert (len(first), second) == (recovery_codes.COUNT, [])
     assert second_step(api, challenge_of(api, user), first[0], "recovery_code").status_code == 200

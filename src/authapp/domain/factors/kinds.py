@@ -27,9 +27,6 @@ ALL_FACTORS, ADDED_LATELY = "all", "added_lately"
 ANY_CODE = "code"
 """The step-up by a code of any kind."""
 
-USER_ID = bindparam("user_id", type_=Uuid)
-"""The id of the account, in the SQL of ``FactorKind.state``."""
-
 
 @dataclass(frozen=True)
 class FactorTools:
@@ -110,7 +107,8 @@ class FactorKind:
     Raises ``ValueError`` if no reset would remove what a login asks for: its owner would be locked out.
     """
 
-    user_id: ClassVar[ColumnElement[UUID]] = USER_ID
+    user_id: ClassVar[ColumnElement[UUID]] = bindparam("user_id", type_=Uuid)
+    """The id of the account, in the SQL of ``state``."""
 
     state: ColumnElement[Any]
     position: int = 100

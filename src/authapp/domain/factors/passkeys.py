@@ -16,7 +16,6 @@ from authapp.database.session import db, transaction
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.kinds import (
     PASSKEY,
-    USER_ID,
     FactorKind,
     FactorTools,
     Prover,
@@ -79,7 +78,7 @@ class Passkeys:
             db.session.flush()
             proven = methods(backup_eligible=credential.backup_eligible, user_verified=True)
             details = {"passkey_id": str(passkey.id), "name": name}
-            codes = change.added(PASSKEY, context, scope=scope, proven=proven, **details)
+            codes = change.record_added(PASSKEY, context, scope=scope, proven=proven, **details)
         return passkey, codes
 
     def list(self, user_id: UUID) -> Sequence[Passkey]:
@@ -112,7 +111,7 @@ class Passkeys:
                 raise ResourceNotFound
             db.session.delete(passkey)
             details = {"passkey_id": str(passkey.id), "name": passkey.name}
-            change.removed(PASSKEY, context, scope=scope, **details)
+            change.record_removed(PASSKEY, context, scope=scope, **details)
 
     def _verified(
         self, answer: PasskeyAnswer, context: RequestContext
@@ -182,7 +181,7 @@ def _prover(tools: FactorTools) -> Prover | None:
 factor_kinds.register(
     PASSKEY,
     FactorKind(
-        state=select(func.count()).where(Passkey.user_id == USER_ID).scalar_subquery(),
+        state=select(func.count()).where(Passkey.user_id == FactorKind.user_id).scalar_subquery(),
         position=30,
         second_step=SecondStep(prover=_prover, codes=None),
         ways_in=lambda number, settings: number if settings.relying_party else 0,

@@ -18,7 +18,6 @@ from authapp.domain.account_parts import PartTools
 from authapp.domain.factors import totp
 from authapp.domain.factors.kinds import (
     TOTP,
-    USER_ID,
     CodeRules,
     FactorAttempt,
     FactorKind,
@@ -195,7 +194,7 @@ class TotpFactors:
 factor_kinds.register(
     TOTP,
     FactorKind(
-        state=select(TotpFactor.confirmed_at).where(TotpFactor.user_id == USER_ID).scalar_subquery(),
+        state=select(TotpFactor.confirmed_at).where(TotpFactor.user_id == FactorKind.user_id).scalar_subquery(),
         position=20,
         second_step=SecondStep(
             prover=lambda tools: Prover(TotpFactors.of(tools).prove),
