@@ -89,7 +89,7 @@ class Authenticator:
         data = self._client_data("webauthn.create", options, client_data)
         public = cbor2.dumps(cose or cose_key(self.key, self.algorithm))
         attested = bytes(16) + len(self.credential_id).to_bytes(2, "big") + self.credential_id + public
-        authenticated = self._authenticator_data(rp_id or options["rp"]["id"], self.flags | AT) + attested
+        authenticated = self.header(rp_id or options["rp"]["id"], self.flags | AT) + attested + self._extensions()
         statement = {"fmt": "none", "attStmt": {}, "authData": authenticated, **(attestation or {})}
         honest = {
             "clientDataJSON": base64url.encode(data),
@@ -109,7 +109,7 @@ class Authenticator:
         """Return an ``AuthenticationResponseJSON``; what is given replaces what an honest one would have."""
         self.sign_count += self.step
         data = self._client_data("webauthn.get", options, client_data)
-        authenticated = self._authenticator_data(rp_id or options["rpId"], self.flags)
+        authenticated = self.header(rp_id or options["rpId"], self.flags) + self._extensions()
         honest = {
             "clientDataJSON": base64url.encode(data),
             "authenticatorData": base64url.encode(authenticated),
@@ -128,12 +128,17 @@ class Authenticator:
             signed = self.key.sign(data, ec.ECDSA(SHA256()))
         return signed
 
+    def header(self, rp_id: str, flags: int) -> bytes:
+        """Return authenticator data without a credential and extensions."""
+        return sha256(rp_id.encode()).digest() + bytes([flags]) + self.sign_count.to_bytes(4, "big")
+
+    def _extensions(self) -> bytes:
+        """Return what an authenticator says of an extension that browsers ask for by themselves."""
+        return cbor2.dumps({"credProtect": 2}) if self.flags & ED else b""
+
     def _client_data(self, kind: str, options: dict[str, Any], changes: dict[str, Any] | None) -> bytes:
         data = {"type": kind, "challenge": options["challenge"], "origin": self.origin, "crossOrigin": False}
         return json.dumps({**data, **(changes or {})}).encode()
-
-    def _authenticator_data(self, rp_id: str, flags: int) -> bytes:
-        return sha256(rp_id.encode()).digest() + bytes([flags]) + self.sign_count.to_bytes(4, "big")
 
     def _credential(self, response: dict[str, Any]) -> dict[str, Any]:
         id_ = base64url.encode(self.credential_id)

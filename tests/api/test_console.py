@@ -100,7 +100,7 @@ def test_the_page_offers_every_type_of_event_and_every_permission(client: FlaskC
 @pytest.mark.parametrize(
     ("changes", "attributes"),
     [
-        ({}, ['data-cookie=""', "data-password-resets", "data-factor-resets"]),
+        ({}, ['data-cookie=""', "data-password-resets"]),
         ({"refresh_cookie": "on"}, ['data-cookie="https://auth.example.com"']),
         ({"refresh_cookie": "on", "issuer": "https://A.example:443/auth"}, ['data-cookie="https://a.example"']),
         ({}, ['data-passkeys="app.example.com example.co.uk"']),
@@ -111,8 +111,8 @@ def test_the_page_knows_what_the_service_has(changes: dict[str, Any], attributes
     assert [attribute for attribute in attributes if attribute not in body] == []
 
 
-def test_without_mail_and_factors_no_reset_is_offered() -> None:
-    body = body_of(client_with(mail_url=None, encryption_keys=None, origins=None, rp_id=None))
+def test_without_mail_no_reset_of_a_password_is_offered() -> None:
+    body = body_of(client_with(mail_url=None, origins=None, rp_id=None))
     assert "resets" not in body
     assert 'data-passkeys=""' in body
 

@@ -108,11 +108,11 @@ def test_it_is_asked_for_at_a_login_and_completes_it(app: Flask, api: Api, user:
     assert (session["amr"], session["acr"]) == (["pwd", "fax", "mfa"], "mfa")
 
 
-def log_in_by_fax(app: Flask, user: User) -> Any:
+def log_in_by_fax(app: Flask, user: User, method: str = "fax") -> Any:
     """Do what a route of the registered kind does, once its code was right."""
     with app.app_context():
         version = db.session.get_one(User, user.id).updated_at
-        result = AuthenticationResult(user.id, ("fax",), clock.now(), version, factor="fax")
+        result = AuthenticationResult(user.id, (method,), clock.now(), version, factor="fax")
         return Services.of(app).sessions.start(result, GUEST)
 
 
@@ -138,6 +138,16 @@ def test_a_login_by_it_is_completed_by_another_factor_alone(app: Flask, api: Api
     problem(second_step(api, challenge, CODE, "fax"), 401, "second_factor_invalid")
     token = second_step(api, challenge, phone.code()).get_json()["access_token"]
     assert claims(token)["amr"] == ["fax", "otp", "mfa"]
+
+
+def test_two_kinds_of_one_method_are_two_factors(app: Flask, api: Api, user: User) -> None:
+    """Or the login would be asked for a second factor again after each."""
+    phone = an_app(app, user)
+    add_machine(app, user)
+    with pytest.raises(SecondFactorRequired) as refused:
+        log_in_by_fax(app, user, "otp")
+    token = second_step(api, str(refused.value.members["challenge"]), phone.code()).get_json()["access_token"]
+    assert claims(token)["amr"] == ["otp", "mfa"]
 
 
 def test_a_mere_way_in_is_no_second_step(app: Flask, api: Api, user: User) -> None:
@@ -273,7 +283,7 @@ def test_it_is_a_way_in_so_that_the_last_passkey_may_go(app: Flask, api: Api, us
 def remove_machine(app: Flask, user: User) -> None:
     with Services.of(app).factors.changes.by_owner(user.id, GUEST) as change:
         delete_machines(user.id, None)
-        change.removed("fax", GUEST)
+        change.record_removed("fax", GUEST)
 
 
 def test_its_changes_have_the_guard_of_the_others(app: Flask, api: Api, user: User) -> None:
@@ -282,7 +292,7 @@ def test_its_changes_have_the_guard_of_the_others(app: Flask, api: Api, user: Us
         changes = Services.of(app).factors.changes
         with changes.by_owner(user.id, GUEST) as change:
             db.session.execute(insert(fax_machines).values(user_id=user.id))
-            change.added("fax", GUEST)
+            change.record_added("fax", GUEST)
         problem(api.get("/ping", before), 401, "token_revoked")
         with changes.by_owner(user.id, GUEST) as change:
             change.user.password_hash = None
@@ -297,7 +307,7 @@ def test_the_first_one_gives_recovery_codes_and_another_gives_none(app: Flask, a
         for _ in range(2):
             with Services.of(app).factors.changes.by_owner(user.id, GUEST) as change:
                 db.session.execute(insert(fax_machines).values(user_id=user.id))
-                given.append(change.added("fax", GUEST))
+                given.append(change.record_added("fax", GUEST))
     first, second = given
     assert (len(first), second) == (recovery_codes.COUNT, [])
     assert second_step(api, challenge_of(api, user), first[0], "recovery_code").status_code == 200

@@ -10,7 +10,6 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from account_mailbox import AccountMailbox
-from authapp import create_app
 from authapp.api import passkeys, recovery_codes, totp
 from authapp.context import OPERATOR
 from authapp.database.session import db
@@ -23,11 +22,8 @@ from authapp.models.role import ADMIN
 from authapp.security.one_time_codes import code_hash
 from authenticator import Authenticator, add_passkey
 from clocks import Time
-from conftest import dispose, reconfigured
-from databases import Databases
 from factories import GUEST, PASSWORD, Api, a_session, a_token, a_user, an_api_key, problem
 from factors import AuthenticatorApp, a_session_with_two_factors, an_app, challenge_of, second_step
-from settings import settings
 
 
 @pytest.fixture
@@ -42,33 +38,6 @@ def mails(app: Flask, user: User) -> list[str]:
     with app.app_context():
         stored = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id)).all()
         return [mail.kind for mail in stored if mail.user_id == user.id]
-
-
-def test_with_passkeys_alone_a_login_of_two_steps_can_be_completed(databases: Databases) -> None:
-    with databases.migrated() as url:
-        app = create_app(settings(database_url=url, encryption_keys=None))
-        api, user = Api(app.test_client()), a_user(app)
-        token = a_session(app, user).access_token
-        key = add_passkey(api, token)
-        challenge = challenge_of(api, user)
-        body = {"challenge": challenge, "factor": "passkey"}
-        options = api.post("/auth/second-factors", body).get_json()
-        assert api.post("/auth/second-factors", {**body, "credential": key.get(options)}).status_code == 200
-        assert api.get("/users/me/factors", token).status_code == 200
-        assert api.post("/users/me/recovery-codes", {}, token).status_code == 201
-        assert api.post("/users/me/totp", {}, token).status_code == 404
-        dispose(app)
-
-
-def test_without_origins_no_passkey_is_asked_for_and_the_login_needs_another_factor(
-    app: Flask, api: Api, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add_passkey(api, a_session(app, user).access_token)
-    before = Services.of(app)
-    reconfigured(app, monkeypatch, origins=None, rp_id=None)
-    others = Services.of(app).factors.second_factors
-    monkeypatch.setattr(before.factors.second_factors, "_attempts", others._attempts)
-    assert problem(api.log_in(user.username), 401, "second_factor_required")["factors"] == ["recovery_code"]
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/users/me/recovery-codes"), ("DELETE", "/users/me/totp")])

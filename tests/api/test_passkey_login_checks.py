@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+import cbor2
 import pytest
 from flask import Flask
 
@@ -17,9 +18,11 @@ from authapp.security import base64url
 from authenticator import (
     BE,
     BS,
+    ED,
     EDDSA,
     ORIGIN,
     OTHER_ORIGINS,
+    RP_ID,
     RS256,
     UP,
     UV,
@@ -31,6 +34,7 @@ from authenticator import (
     request_options,
     send_login,
 )
+from cbor_bombs import BOMB_IN_A_LONG_KEY, BOMBS, data_with, unparsed
 from clocks import Time
 from factories import GUEST, Api, a_session, a_user, events_of, problem
 
@@ -247,6 +251,46 @@ def test_authenticator_data_that_cannot_be_read_are_refused(
     options = request_options(api)
     credential = authenticator.get(options, authenticatorData=base64url.encode(data) or "AA")
     problem(send_login(api, options, credential), 401, "passkey_invalid")
+
+
+@pytest.mark.parametrize("as_key", [False, True], ids=["extension", "key"])
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_cbor_that_an_authenticator_does_not_write_is_not_parsed(
+    api: Api, authenticator: Authenticator, bomb: bytes, as_key: bool
+) -> None:
+    data = base64url.encode(data_with(bomb, RP_ID, as_key=as_key))
+    with unparsed():
+        refused(api, authenticator, authenticatorData=data)
+
+
+def test_a_key_in_a_longer_form_is_not_parsed(api: Api, authenticator: Authenticator) -> None:
+    data = base64url.encode(data_with(BOMB_IN_A_LONG_KEY, RP_ID, as_key=True))
+    with unparsed():
+        refused(api, authenticator, authenticatorData=data)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"client_data": {"other": "x" * 4096}}, id="clientDataJSON"),
+        pytest.param(
+            {"authenticatorData": base64url.encode(data_with(cbor2.dumps({"x": bytes(2048)}), RP_ID))},
+            id="authenticatorData",
+        ),
+        pytest.param({"signature": base64url.encode(bytes(1025))}, id="signature"),
+    ],
+)
+def test_what_is_longer_than_any_authenticator_writes_is_not_parsed(
+    api: Api, authenticator: Authenticator, changes: dict[str, Any]
+) -> None:
+    authenticator.flags |= ED
+    with unparsed():
+        refused(api, authenticator, **changes)
+
+
+def test_an_extension_is_accepted(api: Api, authenticator: Authenticator) -> None:
+    authenticator.flags |= ED
+    assert log_in(api, authenticator).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["clientDataJSON", "authenticatorData", "signature", "userHandle"])

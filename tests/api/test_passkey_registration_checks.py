@@ -21,10 +21,12 @@ from authenticator import (
     AT,
     BE,
     BS,
+    ED,
     EDDSA,
     ES256,
     ORIGIN,
     OTHER_ORIGINS,
+    RP_ID,
     RS256,
     UP,
     UV,
@@ -37,6 +39,7 @@ from authenticator import (
     request_options,
     send_registration,
 )
+from cbor_bombs import BOMB_IN_A_LONG_KEY, BOMBS, data_with, unparsed
 from clocks import Time
 from factories import Api, a_session, a_user, problem
 
@@ -155,6 +158,35 @@ def test_an_attestation_that_cannot_be_read_is_refused(api: Api, token: str, att
     refused(api, token, attestationObject=base64url.encode(attestation))
 
 
+@pytest.mark.parametrize("as_key", [False, True], ids=["extension", "key"])
+@pytest.mark.parametrize("bomb", [*BOMBS, pytest.param(BOMB_IN_A_LONG_KEY, id="longer-form")])
+def test_authenticator_data_that_no_authenticator_writes_are_not_parsed(
+    api: Api, token: str, bomb: bytes, as_key: bool
+) -> None:
+    data = data_with(bomb, RP_ID, as_key=as_key)
+    with unparsed():
+        refused(api, token, attestation={"authData": data})
+        refused(api, token, attestation={"authData": data.hex()})
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_an_attestation_that_no_authenticator_writes_is_not_parsed(api: Api, token: str, bomb: bytes) -> None:
+    honest = cbor2.dumps({"fmt": "none", "authData": Authenticator().header(RP_ID, UP | UV)})
+    within = b"\xa3" + honest[1:] + cbor2.dumps("attStmt") + bomb
+    with unparsed():
+        for attestation in (bomb, within, honest + bomb):
+            refused(api, token, attestationObject=base64url.encode(attestation))
+
+
+def test_an_attestation_that_is_longer_than_any_authenticator_writes_is_not_parsed(api: Api, token: str) -> None:
+    with unparsed():
+        refused(api, token, attestation={"attStmt": {"sig": bytes(4096)}})
+
+
+def test_an_extension_is_accepted(api: Api, token: str) -> None:
+    assert register(api, token, Authenticator(flags=UP | UV | ED)).status_code == 201
+
+
 @pytest.mark.parametrize("rp_id", ["app.example.com", "other.example", "https://example.com"])
 def test_step_14_the_hash_of_another_domain_is_refused(api: Api, token: str, rp_id: str) -> None:
     refused(api, token, rp_id=rp_id)
@@ -174,8 +206,8 @@ def test_wrong_flags_are_refused(api: Api, token: str, flags: int) -> None:
 
 def test_step_13_data_without_a_credential_is_refused(api: Api, token: str) -> None:
     class WithoutKey(Authenticator):
-        def _authenticator_data(self, rp_id: str, flags: int) -> bytes:
-            return super()._authenticator_data(rp_id, flags & ~AT)
+        def header(self, rp_id: str, flags: int) -> bytes:
+            return super().header(rp_id, flags & ~AT)
 
     refused(api, token, WithoutKey())
 

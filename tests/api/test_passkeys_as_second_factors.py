@@ -6,7 +6,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from authapp import create_app
 from authapp.context import OPERATOR
 from authapp.database.session import db
 from authapp.domain.audit import EventType
@@ -14,13 +13,13 @@ from authapp.domain.factors.pending_logins import MAX_FAILURES
 from authapp.domain.services import Services
 from authapp.models import AuditEvent, OutgoingMail, RecoveryCode, User
 from authapp.security import base64url
-from authapp.security.passkey_responses import PublicKeyCredentialJSON
-from authenticator import UP, Authenticator, add_passkey
+from authapp.security.passkey_framing import PublicKeyCredentialJSON
+from authenticator import RP_ID, UP, Authenticator, add_passkey
+from cbor_bombs import BOMBS, data_with, unparsed
 from clocks import Time
 from domain.concurrently import at_once
 from factories import GUEST, Api, a_session, a_user, problem
 from factors import an_app, challenge_of, second_step
-from settings import settings
 
 
 @pytest.fixture
@@ -37,25 +36,6 @@ def options_for(api: Api, challenge: str) -> dict[str, Any]:
 
 def answer(api: Api, challenge: str, credential: PublicKeyCredentialJSON) -> Any:
     return api.post("/auth/second-factors", {"challenge": challenge, "factor": "passkey", "credential": credential})
-
-
-@pytest.mark.parametrize(
-    ("changes", "second_factors", "totp"),
-    [
-        ({"encryption_keys": None}, True, False),
-        ({"origins": None, "rp_id": None}, True, True),
-        ({"encryption_keys": None, "origins": None, "rp_id": None}, False, False),
-    ],
-    ids=["passkeys", "apps", "neither"],
-)
-def test_a_login_can_be_completed_wherever_there_is_a_second_factor(
-    changes: dict[str, Any], second_factors: bool, totp: bool
-) -> None:
-    app = create_app(settings(database_url="postgresql+psycopg2:///nowhere", **changes))
-    routes = {rule.rule.removeprefix("/api/v1") for rule in app.url_map.iter_rules()}
-    assert ("/users/me/totp" in routes) is totp
-    shared = {"/auth/second-factors", "/users/me/factors", "/users/me/recovery-codes", "/users/<uuid:user_id>/factors"}
-    assert routes & shared == (shared if second_factors else set())
 
 
 def test_a_password_and_a_passkey_are_two_factors(api: Api, user: User, key: Authenticator) -> None:
@@ -89,6 +69,17 @@ def test_a_passkey_challenge_is_for_one_login(api: Api, user: User, key: Authent
     problem(answer(api, challenge, key.get(guests)), 401, "second_factor_invalid")
     assert answer(api, challenge, key.get(options_for(api, challenge))).status_code == 200
     problem(answer(api, challenge, key.get(guests)), 401, "challenge_invalid")
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_cbor_that_an_authenticator_does_not_write_is_not_parsed(
+    api: Api, user: User, key: Authenticator, bomb: bytes
+) -> None:
+    challenge = challenge_of(api, user)
+    options = options_for(api, challenge)
+    with unparsed():
+        credential = key.get(options, authenticatorData=base64url.encode(data_with(bomb, RP_ID)))
+        problem(answer(api, challenge, credential), 401, "second_factor_invalid")
 
 
 def test_the_passkey_of_somebody_else_is_refused(app: Flask, api: Api, user: User, key: Authenticator) -> None:

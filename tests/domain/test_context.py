@@ -55,7 +55,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.factors.factor_attempts.FactorAttempts.counted",
     "authapp.domain.factors.pending_logins.count_failure",
     "authapp.domain.factors.pending_logins.use",
-    "authapp.domain.factors.passkey_challenges.PasskeyChallenges.use",
+    "authapp.domain.used_challenges.use_challenge",
     "authapp.domain.providers.flows.OpenedFlow.use",
     "authapp.domain.factors.totp_factors.TotpFactors.add_confirmed",
     "authapp.domain.factors.kinds.deletes_rows",

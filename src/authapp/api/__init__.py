@@ -46,13 +46,13 @@ from authapp.api import (
 from authapp.api.cors import AllowedOrigins
 from authapp.api.paths import BASE_PATH
 from authapp.config import Settings, SettingsError
-from authapp.domain.factors.kinds import offered_second_factors
 
 
 def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
     """Return each blueprint with its URL prefix.
 
-    A capability whose extra is not installed, or whose settings are not given, has no routes: it is left out here.
+    A capability whose extra is not installed, or whose settings are not given, has no routes: it is left out here. Of
+    second factors, that is what adds them: accounts may have some from before, and their logins ask for them.
 
     Raises ``SettingsError`` if a template in ``AUTHAPP_MAIL_TEMPLATES`` cannot be used.
     """
@@ -71,7 +71,10 @@ def blueprints(settings: Settings) -> dict[Blueprint, str | None]:
         audit_events.activity: f"{BASE_PATH}/users/me/activity",
         exports.blueprint: f"{BASE_PATH}/users/me/export",
         **(_of_mail(settings) if settings.mail_url else {}),
-        **(_of_factors() if offered_second_factors(settings) else {}),
+        second_factors.blueprint: f"{BASE_PATH}/auth",
+        factors.blueprint: f"{BASE_PATH}/users/me/factors",
+        factors.resets: f"{BASE_PATH}/users",
+        recovery_codes.blueprint: f"{BASE_PATH}/users/me/recovery-codes",
         **({totp.blueprint: f"{BASE_PATH}/users/me/totp"} if settings.encryption_keys else {}),
         **(_of_passkeys(settings) if settings.origins else {}),
         **(_of_providers() if settings.providers else {}),
@@ -97,15 +100,6 @@ def _of_mail(settings: Settings) -> dict[Blueprint, str | None]:
         address_changes.blueprint: f"{BASE_PATH}/users/me/email",
         forced_resets.blueprint: f"{BASE_PATH}/users",
         **({login_links.blueprint: f"{BASE_PATH}/auth/login-links"} if links else {}),
-    }
-
-
-def _of_factors() -> dict[Blueprint, str | None]:
-    return {
-        second_factors.blueprint: f"{BASE_PATH}/auth",
-        factors.blueprint: f"{BASE_PATH}/users/me/factors",
-        recovery_codes.blueprint: f"{BASE_PATH}/users/me/recovery-codes",
-        factors.resets: f"{BASE_PATH}/users",
     }
 
 

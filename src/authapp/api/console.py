@@ -13,7 +13,6 @@ from authapp.api.html import html, templates
 from authapp.api.page_files import STATIC, PageFiles
 from authapp.config import Settings, origin_of
 from authapp.domain.audit import event_types
-from authapp.domain.factors.kinds import offered_second_factors
 from authapp.domain.roles.permissions import permissions
 
 
@@ -48,7 +47,6 @@ def _rendered(settings: Settings) -> str:
             cookie_origin=origin_of(urlsplit(settings.issuer)) if settings.refresh_cookie == "on" else "",
             passkey_hosts=party.hosts if party else [],
             password_resets=settings.mail_url is not None,
-            factor_resets=bool(offered_second_factors(settings)),
             event_types=sorted(event_types),
             permissions=sorted(permissions.items()),
         )

@@ -7,7 +7,7 @@ from flask import Response, current_app
 
 from authapp.api.authenticate import current_principal
 from authapp.api.context import request_context
-from authapp.api.guards import multi_factor, recent, requires, without_required_factor
+from authapp.api.guards import offered_multi_factor, recent, requires, without_required_factor
 from authapp.api.openapi import Blueprint, refuses
 from authapp.api.responses import no_content
 from authapp.api.schemas.factor_kinds import FactorsSchema
@@ -30,7 +30,7 @@ def list_own_factors() -> dict[str, Any]:
 
 @resets.delete("/<uuid:user_id>/factors")
 @recent()
-@multi_factor
+@offered_multi_factor
 @requires(Permission.USERS_WRITE)
 @resets.response(204)
 @refuses(ResourceNotFound, ServiceAccount)

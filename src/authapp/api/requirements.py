@@ -154,7 +154,8 @@ class SecondFactorOfRole:
 
         The database is asked for a refusal alone.
         """
-        # A key proves no factor and is there to be used without one. Who made it has met this requirement.
+        # A key proves no factor, and its program could add none. It was made in a session that met this requirement,
+        # unless the role or the setting is newer than the key.
         if principal.api_key_id is not None:
             return
         if MULTI_FACTOR in principal.amr or self.roles.isdisjoint(principal.roles):

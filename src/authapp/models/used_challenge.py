@@ -10,8 +10,8 @@ from authapp.models.columns import Id, Timestamp
 class UsedChallenge(Model):
     """The SHA-256 of a challenge that was used. Until it expires, it is not accepted again.
 
-    ``user_id`` is whose passkey it was for. Whose a login by a provider is was not known when it began: there it is no
-    user's, but the first half of the hash, so that the row is found by the same key.
+    ``user_id`` is the owner of the passkey that answered. A login by a provider begins before its user is known: its
+    row has the first half of the hash in place of a user's id.
 
     There is no foreign key to the account: deleting an account must not take longer the more often it was used.
     """

@@ -4,7 +4,7 @@ py_webauthn verifies a response, and raises unless it is right. What it leaves t
 challenge, the signature counter, and whose a credential is are left to the caller of this module.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,15 @@ from webauthn.helpers.cose import COSEAlgorithmIdentifier
 from webauthn.helpers.structs import AttestationFormat, CredentialDeviceType
 
 from authapp.config import RelyingParty
-from authapp.security import base64url, strict_json
+from authapp.security.passkey_framing import (
+    CREDENTIAL_ID_MAX_BYTES,
+    PUBLIC_KEY_MAX_BYTES,
+    PublicKeyCredentialJSON,
+    ResponseRefused,
+    check_framing,
+    client_data_of,
+    decoded,
+)
 
 ALGORITHMS = (
     COSEAlgorithmIdentifier.EDDSA,
@@ -34,17 +42,6 @@ ALGORITHMS = (
 
 RSA_BITS = range(2048, 4096 + 1)
 RSA_EXPONENT = 65_537
-CREDENTIAL_ID_MAX_BYTES = 1023
-PUBLIC_KEY_MAX_BYTES = 1024
-"""What is stored with a passkey, and read with each list of them. An RSA key of 4096 bits has 530 bytes."""
-
-
-PublicKeyCredentialJSON = Mapping[str, Any]
-"""A ``RegistrationResponseJSON`` or ``AuthenticationResponseJSON`` (WebAuthn L3, section 5.1): what a page sends."""
-
-
-class ResponseRefused(Exception):
-    """A response is not accepted. The message says why, for a log: it may quote what the client sent."""
 
 
 @dataclass(frozen=True)
@@ -70,28 +67,31 @@ class Assertion:
 
 def challenge_of(credential: PublicKeyCredentialJSON) -> bytes:
     """Return the challenge that was signed. Raises ``ResponseRefused``."""
-    return _decoded(_client_data(credential).get("challenge"))
+    return decoded(client_data_of(credential).get("challenge"))
 
 
 def credential_id_of(credential: PublicKeyCredentialJSON) -> bytes:
     """Return the id of the credential. Raises ``ResponseRefused``."""
-    return _decoded(credential.get("rawId"))
+    credential_id = decoded(credential.get("rawId"))
+    if len(credential_id) > CREDENTIAL_ID_MAX_BYTES:
+        raise ResponseRefused("the id of the credential is too long")
+    return credential_id
 
 
 def user_handle_of(credential: PublicKeyCredentialJSON) -> bytes | None:
     """Return the ``user.id`` that the authenticator stored, if it tells. Raises ``ResponseRefused``."""
     handle = credential["response"].get("userHandle")
-    return None if handle is None else _decoded(handle)
+    return None if handle is None else decoded(handle)
 
 
 def verify_registration(
     credential: PublicKeyCredentialJSON, challenge: bytes, party: RelyingParty
 ) -> RegisteredCredential:
     """Return the credential that was made with ``challenge``. Raises ``ResponseRefused`` (section 7.1)."""
-    _check_framing(credential)
+    check_framing(credential)
     with _refusing():
         # Before the library computes anything with a key and certificates of anybody's choice.
-        _check_attestation(_decoded(credential["response"]["attestationObject"]))
+        _check_attestation(decoded(credential["response"]["attestationObject"]))
         verified = verify_registration_response(
             credential=dict(credential),
             expected_challenge=challenge,
@@ -102,8 +102,6 @@ def verify_registration(
         )
     if verified.credential_id != credential_id_of(credential):
         raise ResponseRefused("the credential has another id than its authenticator gave it")
-    if len(verified.credential_id) > CREDENTIAL_ID_MAX_BYTES:
-        raise ResponseRefused("the id of the credential is too long")
     return RegisteredCredential(
         credential_id=verified.credential_id,
         public_key=verified.credential_public_key,
@@ -127,7 +125,7 @@ def verify_assertion(
 
     Raises ``ResponseRefused`` (section 7.2, steps 7 to 21).
     """
-    _check_framing(credential)
+    check_framing(credential)
     with _refusing():
         verified = verify_authentication_response(
             credential=dict(credential),
@@ -163,31 +161,6 @@ def _refusing() -> Iterator[None]:
         raise ResponseRefused(f"{type(error).__name__}: {error}") from error
 
 
-def _check_framing(credential: PublicKeyCredentialJSON) -> None:
-    """Refuse what the library lets pass: encodings that are not canonical, and pages within other pages."""
-    for name in ("attestationObject", "authenticatorData", "signature", "userHandle"):
-        if (value := credential["response"].get(name)) is not None:
-            _decoded(value)
-    client_data = _client_data(credential)
-    # Within a frame of another site, a user may not know for whom the passkey is used (steps 10, 11; 13, 14).
-    if client_data.get("crossOrigin", False) is not False or "topOrigin" in client_data:
-        raise ResponseRefused("the page was in a frame of another site")
-
-
-def _client_data(credential: PublicKeyCredentialJSON) -> dict[str, Any]:
-    try:
-        return strict_json.loads_object(_decoded(credential["response"].get("clientDataJSON")))
-    except ValueError as error:
-        raise ResponseRefused(f"clientDataJSON: {error}") from None
-
-
-def _decoded(text: Any) -> bytes:
-    try:
-        return base64url.decode(text)
-    except (TypeError, ValueError):
-        raise ResponseRefused("a value is not base64url") from None
-
-
 def _check_attestation(attestation: bytes) -> None:
     """Refuse attestations that were not asked for, and keys that are not for passkeys."""
     attestation_object = parse_attestation_object(attestation)
@@ -205,8 +178,8 @@ def _check_key(public_key: bytes) -> None:
     # A COSE_Key may have any other members, of any length (RFC 9052, section 7).
     if len(public_key) > PUBLIC_KEY_MAX_BYTES:
         raise ResponseRefused("the public key is too long")
-    decoded = decode_credential_public_key(public_key)
-    key = decoded_public_key_to_cryptography(decoded)
+    cose_key = decode_credential_public_key(public_key)
+    key = decoded_public_key_to_cryptography(cose_key)
     fits = {
         COSEAlgorithmIdentifier.EDDSA: isinstance(key, Ed25519PublicKey),
         # ES256 is with this curve alone (section 5.8.5).
@@ -217,5 +190,5 @@ def _check_key(public_key: bytes) -> None:
         and key.key_size in RSA_BITS
         and key.public_numbers().e == RSA_EXPONENT,
     }
-    if not fits.get(decoded.alg, False):
+    if not fits.get(cose_key.alg, False):
         raise ResponseRefused("the public key is not of its algorithm, or has an unusual size or exponent")

@@ -46,7 +46,7 @@ class SignedChallenges:
         return head + _mac(self._keys[0], purpose, bound_to, head)
 
     def verify(self, purpose: str, bound_to: bytes, challenge: bytes) -> VerifiedChallenge:
-        """Return what is stored when this challenge is used.
+        """Return the hash and the expiry time of a challenge, to be stored when it is used.
 
         Raises ``ValueError`` if it was not signed here, or for something else, or has expired.
         """

@@ -16,7 +16,7 @@ from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.models import EndReason
 
 UNDO_WINDOW = token_purposes[TokenPurpose.UNDO_FACTORS].lifetime + NOTICE_MAX_AGE
-"""How long ago what goes may have been added: as long as a link lives whose mail was sent as late as mails are."""
+"""What was added within this time is removed: how long a link is good, and how late its mail may be sent."""
 
 
 class FactorUndo:

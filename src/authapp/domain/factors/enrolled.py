@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 
 from authapp.config import Settings
 from authapp.database.session import read_one
-from authapp.domain.factors.kinds import USER_ID, FactorKind, factor_kinds
+from authapp.domain.factors.kinds import FactorKind, factor_kinds
 from authapp.models import User
 
 
@@ -55,4 +55,4 @@ def shown_factors(user_id: UUID) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _statement(kinds: tuple[tuple[str, FactorKind], ...]) -> Select[Any]:
     states = (kind.state.label(name) for name, kind in kinds)
-    return select(*states).select_from(User).where(User.id == USER_ID)
+    return select(*states).select_from(User).where(User.id == FactorKind.user_id)

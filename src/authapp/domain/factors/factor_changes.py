@@ -40,7 +40,7 @@ class FactorChange:
         self._settings = settings
         self._hooks = hooks
 
-    def added(
+    def record_added(
         self,
         factor: str,
         context: RequestContext,
@@ -71,7 +71,7 @@ class FactorChange:
         audit.record(EventType.RECOVERY_CODES_CREATED, context=context, subject_id=self.user.id)
         return codes
 
-    def removed(
+    def record_removed(
         self,
         factor: str,
         context: RequestContext,
@@ -99,10 +99,11 @@ class FactorChange:
         self._end_sessions(scope, context)
         self._record(EventType.FACTOR_REMOVED, factor, context, **details)
 
-    def reset(self, factors: str, context: RequestContext, *, ends_sessions: bool) -> None:
+    def record_reset(self, factors: str, context: RequestContext, *, ends_sessions: bool) -> None:
         """Record that several factors were removed, which ``factors`` describes, and end all sessions, or leave them.
 
-        Recovery codes go with the last second factor here as well. Who leaves the sessions ends them, and records it.
+        Recovery codes go with the last second factor here as well. Without ``ends_sessions``, the caller ends the
+        sessions and records that.
         """
         db.session.flush()
         if not factors_of(self.user.id).second_factors:

@@ -42,7 +42,7 @@ class FactorResets:
             # A way in that is no second factor stays: who has lost a phone is not to lose that, too.
             found = _delete_factors(change.user.id, only_second=True)
             if found:
-                change.reset(ALL_FACTORS, context, ends_sessions=True)
+                change.record_reset(ALL_FACTORS, context, ends_sessions=True)
         return found
 
     def _remove_added_since(
@@ -52,8 +52,8 @@ class FactorResets:
         # with each link.
         if _delete_factors(user_id, since):
             change = self._changes.unguarded(db.session.get_one(User, user_id))
-            # Who sends the signal ends the sessions.
-            change.reset(ALL_FACTORS if since is None else ADDED_LATELY, context, ends_sessions=False)
+            # The sender of the signal ends the sessions.
+            change.record_reset(ALL_FACTORS if since is None else ADDED_LATELY, context, ends_sessions=False)
 
 
 def _delete_factors(user_id: UUID, since: datetime | None = None, *, only_second: bool = False) -> bool:

@@ -27,9 +27,6 @@ ALL_FACTORS, ADDED_LATELY = "all", "added_lately"
 ANY_CODE = "code"
 """The step-up by a code of any kind."""
 
-USER_ID = bindparam("user_id", type_=Uuid)
-"""The id of the account, in the SQL of ``FactorKind.state``."""
-
 
 @dataclass(frozen=True)
 class FactorTools:
@@ -85,9 +82,9 @@ class CodeRules:
 class SecondStep:
     """How a kind is proven after a first factor: in a login, and in a step-up.
 
-    ``prover`` returns ``None`` if the settings of the application leave no way to prove the kind: logins do not offer
-    it. What is missing by mistake, such as a key, is rather answered by a prover that raises ``ServiceUnavailable``: so
-    nobody is told that a right code is wrong. Without ``codes``, a WebAuthn authenticator answers, which cannot be
+    ``prover`` returns ``None`` if the operator has switched the kind off: then logins do not offer it. If a setting
+    such as a key is missing by mistake, it returns a prover that raises ``ServiceUnavailable``, so that nobody is told
+    that a right code is wrong. Without ``codes``, a WebAuthn authenticator answers, which cannot be
     guessed. With ``is_replacement``, it stands in for a second factor that was lost, and does not count as one.
     """
 
@@ -110,7 +107,8 @@ class FactorKind:
     Raises ``ValueError`` if no reset would remove what a login asks for: its owner would be locked out.
     """
 
-    user_id: ClassVar[ColumnElement[UUID]] = USER_ID
+    user_id: ClassVar[ColumnElement[UUID]] = bindparam("user_id", type_=Uuid)
+    """The id of the account, in the SQL of ``state``."""
 
     state: ColumnElement[Any]
     position: int = 100

@@ -20,15 +20,10 @@ from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyA
 from authapp.domain.factors.passkey_options import request_options
 from authapp.domain.hooks import Hooks, factors_changing
 from authapp.domain.sessions.authentication import AuthenticationResult
+from authapp.domain.used_challenges import use_challenge
 from authapp.models import Passkey, User, UserStatus
-from authapp.security.passkey_responses import (
-    Assertion,
-    PublicKeyCredentialJSON,
-    ResponseRefused,
-    credential_id_of,
-    user_handle_of,
-    verify_assertion,
-)
+from authapp.security.passkey_framing import PublicKeyCredentialJSON, ResponseRefused
+from authapp.security.passkey_responses import Assertion, credential_id_of, user_handle_of, verify_assertion
 from authapp.security.signed_challenges import VerifiedChallenge
 from authapp.security.user_tokens import ID_BYTES
 
@@ -144,7 +139,7 @@ class PasskeyAssertions:
         key = (Passkey.user_id == verified.user_id, Passkey.id == verified.passkey_id)
         found = select(Passkey).where(*key).execution_options(populate_existing=True)
         passkey = db.session.scalars(found).one_or_none()
-        if passkey is None or not self._challenges.use(verified.challenge, verified.user_id):
+        if passkey is None or not use_challenge(verified.challenge, verified.user_id):
             return ()
         assertion = verified.assertion
         if not self._accept_counter(passkey, assertion.sign_count, context):

@@ -3,24 +3,13 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
-from uuid import UUID
-
-from sqlalchemy.dialects.postgresql import insert
 
 from authapp.config import RelyingParty
-from authapp.database.session import db
 from authapp.domain.factors.kinds import FactorTools
-from authapp.domain.pruning import Prunable, prunables
-from authapp.models import UsedChallenge
 from authapp.security import base64url
-from authapp.security.passkey_responses import PublicKeyCredentialJSON, ResponseRefused, challenge_of
+from authapp.security.passkey_framing import PublicKeyCredentialJSON, ResponseRefused
+from authapp.security.passkey_responses import challenge_of
 from authapp.security.signed_challenges import SignedChallenges, VerifiedChallenge
-
-prunables.register(
-    "used_challenges",
-    # A node whose clock is slow still accepts the challenge.
-    Prunable("used_challenges", UsedChallenge.expires_at, after_leeway=True),
-)
 
 
 class ChallengePurpose(StrEnum):
@@ -83,9 +72,3 @@ class PasskeyChallenges:
             return challenge, self._signed.verify(purpose, bound_to, challenge)
         except ValueError as error:
             raise ResponseRefused(str(error)) from None
-
-    def use(self, challenge: VerifiedChallenge, user_id: UUID) -> bool:
-        """Note within the open transaction that a user has used the challenge. Return ``False`` if they had before."""
-        row = {"user_id": user_id, "challenge_hash": challenge.hash, "expires_at": challenge.expires_at}
-        stored = insert(UsedChallenge).values(row).on_conflict_do_nothing().returning(UsedChallenge.challenge_hash)
-        return db.session.execute(stored).one_or_none() is not None

@@ -16,7 +16,6 @@ from authapp.database.session import db, transaction
 from authapp.domain.factors.factor_changes import FactorChanges
 from authapp.domain.factors.kinds import (
     PASSKEY,
-    USER_ID,
     FactorKind,
     FactorTools,
     Prover,
@@ -29,17 +28,14 @@ from authapp.domain.factors.passkey_challenges import ChallengePurpose, PasskeyA
 from authapp.domain.factors.passkey_options import creation_options
 from authapp.domain.principals.recent import require_login
 from authapp.domain.sessions.sessions import LogoutScope
+from authapp.domain.used_challenges import use_challenge
 from authapp.domain.users.rows import lock_own
 from authapp.errors import PasskeyInvalid, PermissionDenied, ResourceNotFound, TooManyPasskeys
 from authapp.models import Passkey
 from authapp.models.passkey import PASSKEYS_PER_ACCOUNT
 from authapp.security import identifiers
-from authapp.security.passkey_responses import (
-    RegisteredCredential,
-    ResponseRefused,
-    known_transports,
-    verify_registration,
-)
+from authapp.security.passkey_framing import ResponseRefused
+from authapp.security.passkey_responses import RegisteredCredential, known_transports, verify_registration
 from authapp.security.signed_challenges import VerifiedChallenge
 
 logger = logging.getLogger(__name__)
@@ -74,7 +70,7 @@ class Passkeys:
         """
         with _unique_credential(), self._changes.by_owner(user_id, context) as change:
             challenge, credential = self._verified(answer, context)
-            if not self._challenges.use(challenge, user_id):
+            if not use_challenge(challenge, user_id):
                 raise PasskeyInvalid
             _require_room(change.enrolled.states[PASSKEY])
             passkey = _new_passkey(user_id, name, credential, answer)
@@ -82,7 +78,7 @@ class Passkeys:
             db.session.flush()
             proven = methods(backup_eligible=credential.backup_eligible, user_verified=True)
             details = {"passkey_id": str(passkey.id), "name": name}
-            codes = change.added(PASSKEY, context, scope=scope, proven=proven, **details)
+            codes = change.record_added(PASSKEY, context, scope=scope, proven=proven, **details)
         return passkey, codes
 
     def list(self, user_id: UUID) -> Sequence[Passkey]:
@@ -115,7 +111,7 @@ class Passkeys:
                 raise ResourceNotFound
             db.session.delete(passkey)
             details = {"passkey_id": str(passkey.id), "name": passkey.name}
-            change.removed(PASSKEY, context, scope=scope, **details)
+            change.record_removed(PASSKEY, context, scope=scope, **details)
 
     def _verified(
         self, answer: PasskeyAnswer, context: RequestContext
@@ -185,7 +181,7 @@ def _prover(tools: FactorTools) -> Prover | None:
 factor_kinds.register(
     PASSKEY,
     FactorKind(
-        state=select(func.count()).where(Passkey.user_id == USER_ID).scalar_subquery(),
+        state=select(func.count()).where(Passkey.user_id == FactorKind.user_id).scalar_subquery(),
         position=30,
         second_step=SecondStep(prover=_prover, codes=None),
         ways_in=lambda number, settings: number if settings.relying_party else 0,

@@ -19,7 +19,6 @@ from authapp.domain import audit
 from authapp.domain.audit import EventType
 from authapp.domain.factors.kinds import (
     RECOVERY_CODE,
-    USER_ID,
     CodeRules,
     FactorAttempt,
     FactorKind,
@@ -114,7 +113,7 @@ delete_all = deletes_rows(RecoveryCode.created_at)
 factor_kinds.register(
     RECOVERY_CODE,
     FactorKind(
-        state=select(func.count()).where(RecoveryCode.user_id == USER_ID).scalar_subquery(),
+        state=select(func.count()).where(RecoveryCode.user_id == FactorKind.user_id).scalar_subquery(),
         position=40,
         second_step=SecondStep(
             prover=lambda tools: Prover(RecoveryCodes(tools.hooks).prove),

@@ -82,9 +82,11 @@ class SecondFactors:
         return self._start(login, factor, amr, context)
 
     def _start(self, login: PendingLoginState, factor: str, amr: tuple[str, ...], context: RequestContext) -> TokenPair:
+        # A kind is not accepted after itself, so these are two, also where both prove the same method.
+        proven = (*amr, MULTI_FACTOR) if login.factor else combined(login.amr, amr)
         result = AuthenticationResult(
             login.user_id,
-            tuple(merged_methods(login.amr, combined(login.amr, amr))),
+            tuple(merged_methods(login.amr, proven)),
             auth_time=clock.now(),
             account_version=login.account_version,
         )

@@ -32,13 +32,13 @@ class StepUpMethods:
 
         The ``passkey`` takes a challenge for a login. The ``code`` may be of any kind.
         """
-        kinds: dict[str, StepUpMethod] = {name: partial(self.authenticate_by_factor, name) for name in second_steps()}
-        others: dict[str, StepUpMethod] = {
+        by_factor = {name: partial(self.authenticate_by_factor, name) for name in second_steps() if name != PASSKEY}
+        return {
+            **by_factor,
             "password": self.authenticate_by_password,
             ANY_CODE: self.authenticate_by_code,
             PASSKEY: self.authenticate_by_passkey,
         }
-        return {**kinds, **others}
 
     def authenticate_by_password(self, user_id: UUID, password: str, context: RequestContext) -> AuthenticationResult:
         """Authenticate the user by the password. Raises what ``PasswordVerifier`` raises.

@@ -31,7 +31,7 @@ def new_secret() -> bytes:
     return token_bytes(SECRET_BYTES)
 
 
-def digits_of(code: str) -> str:
+def without_blanks(code: str) -> str:
     """Return a code without the blanks that people type in it, as apps show them."""
     return "".join(code.split())
 

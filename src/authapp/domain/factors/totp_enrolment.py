@@ -40,9 +40,9 @@ class TotpEnrolment:
         Raises ``SecondFactorInvalid`` if the code is wrong, or no secret has been given out for ten minutes.
         """
         with self._changes.by_owner(user_id, context) as change:
-            if not self._factors.confirm(user_id, totp.digits_of(code)):
+            if not self._factors.confirm(user_id, totp.without_blanks(code)):
                 raise SecondFactorInvalid
-            codes = change.added(TOTP, context, scope=scope, proven=(ONE_TIME_PASSWORD, MULTI_FACTOR))
+            codes = change.record_added(TOTP, context, scope=scope, proven=(ONE_TIME_PASSWORD, MULTI_FACTOR))
             return codes or change.renew_recovery_codes(context)
 
     def remove(self, user_id: UUID, context: RequestContext, *, scope: LogoutScope | None) -> None:
@@ -53,4 +53,4 @@ class TotpEnrolment:
         with self._changes.by_owner(user_id, context) as change:
             if not self._factors.remove(user_id):
                 raise ResourceNotFound
-            change.removed(TOTP, context, scope=scope)
+            change.record_removed(TOTP, context, scope=scope)

@@ -18,7 +18,6 @@ from authapp.domain.account_parts import PartTools
 from authapp.domain.factors import totp
 from authapp.domain.factors.kinds import (
     TOTP,
-    USER_ID,
     CodeRules,
     FactorAttempt,
     FactorKind,
@@ -85,7 +84,7 @@ class TotpFactors:
 
     def prove(self, attempt: FactorAttempt, context: RequestContext) -> tuple[str, ...]:
         """Use a code as it was typed; see ``Prover``."""
-        return (ONE_TIME_PASSWORD,) if self.use(attempt.user_id, totp.digits_of(attempt.answer)) else ()
+        return (ONE_TIME_PASSWORD,) if self.use(attempt.user_id, totp.without_blanks(attempt.answer)) else ()
 
     def begin(self, user_id: UUID) -> bytes:
         """Give an account a factor that counts once ``confirm`` has seen a code; return its secret.
@@ -195,11 +194,11 @@ class TotpFactors:
 factor_kinds.register(
     TOTP,
     FactorKind(
-        state=select(TotpFactor.confirmed_at).where(TotpFactor.user_id == USER_ID).scalar_subquery(),
+        state=select(TotpFactor.confirmed_at).where(TotpFactor.user_id == FactorKind.user_id).scalar_subquery(),
         position=20,
         second_step=SecondStep(
             prover=lambda tools: Prover(TotpFactors.of(tools).prove),
-            codes=CodeRules(fits=lambda code: len(totp.digits_of(code)) <= totp.DIGITS),
+            codes=CodeRules(fits=lambda code: len(totp.without_blanks(code)) <= totp.DIGITS),
         ),
         is_offered=lambda settings: settings.encryption_keys is not None,
         delete=deletes_rows(TotpFactor.confirmed_at),

@@ -7,11 +7,8 @@ from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy.dialects.postgresql import insert
-
-from authapp.database.session import db
+from authapp.domain.used_challenges import use_challenge
 from authapp.errors import ProviderLoginFailed
-from authapp.models import UsedChallenge
 from authapp.security import base64url
 from authapp.security.signed_challenges import CHALLENGE_BYTES, SignedChallenges, VerifiedChallenge
 
@@ -71,14 +68,8 @@ class OpenedFlow:
 
     def use(self) -> None:
         """Note within the open transaction that the flow was used. Raises ``ProviderLoginFailed`` if it had been."""
-        # Whose it is was not known when it was signed, so the hash itself says where the row lies.
-        row = {
-            "user_id": UUID(bytes=self.challenge.hash[:16]),
-            "challenge_hash": self.challenge.hash,
-            "expires_at": self.challenge.expires_at,
-        }
-        stored = insert(UsedChallenge).values(row).on_conflict_do_nothing().returning(UsedChallenge.challenge_hash)
-        if db.session.execute(stored).one_or_none() is None:
+        # Whose it is was not known when it was signed.
+        if not use_challenge(self.challenge, None):
             raise ProviderLoginFailed("The flow was used before.")
 
 

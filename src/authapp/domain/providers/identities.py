@@ -13,7 +13,7 @@ from authapp import clock
 from authapp.config import ProviderSettings, Settings
 from authapp.database.errors import broken_constraint
 from authapp.database.session import db
-from authapp.domain.factors.kinds import USER_ID, FactorKind, deletes_rows, factor_kinds
+from authapp.domain.factors.kinds import FactorKind, deletes_rows, factor_kinds
 from authapp.domain.providers.kinds import ProviderUser
 from authapp.errors import Refusal
 from authapp.models import ProviderIdentity
@@ -65,7 +65,7 @@ def unique_identity(refusal: Callable[[], Refusal]) -> Iterator[None]:
 
 def _issuers() -> Any:
     issuers = func.coalesce(func.array_agg(ProviderIdentity.issuer), array([], type_=Text))
-    return select(issuers).where(ProviderIdentity.user_id == USER_ID).scalar_subquery()
+    return select(issuers).where(ProviderIdentity.user_id == FactorKind.user_id).scalar_subquery()
 
 
 def _ways_in(issuers: Sequence[str], settings: Settings) -> int:

@@ -55,7 +55,7 @@ class ProviderLinks:
             identity = new_identity(user_id, authenticated.provider, authenticated.user)
             db.session.add(identity)
             db.session.flush()
-            change.added(PROVIDER, context, scope=scope, provider=provider)
+            change.record_added(PROVIDER, context, scope=scope, provider=provider)
             details: dict[str, Any] = {"provider": provider, "issuer": authenticated.provider.issuer}
             audit.record(EventType.PROVIDER_LINKED, context=context, subject_id=user_id, **details)
         return identity
@@ -75,7 +75,7 @@ class ProviderLinks:
             if identity is None:
                 raise ResourceNotFound
             db.session.delete(identity)
-            change.removed(PROVIDER, context, scope=scope, provider=provider)
+            change.record_removed(PROVIDER, context, scope=scope, provider=provider)
             details: dict[str, Any] = {"provider": provider, "issuer": identity.issuer}
             audit.record(EventType.PROVIDER_UNLINKED, context=context, subject_id=user_id, **details)
 

@@ -8,7 +8,7 @@ import { paged } from "./lists.js";
 import { may, principal } from "./session.js";
 import { status } from "./users.js";
 
-const { passwordResets, factorResets } = document.body.dataset;
+const { passwordResets } = document.body.dataset;
 
 export async function user({ id }, { reload }) {
   const path = `users/${segment(id)}`;
@@ -60,7 +60,7 @@ function actions(found, path, reload) {
       danger: true, question: `The password of ${name} is void and every session ends. A mail has a link to choose another one.`,
     });
   }
-  if (found.kind === "person" && factorResets !== undefined) {
+  if (found.kind === "person") {
     add("Reset second factors", () => call("DELETE", `${path}/factors`), `${name} has no second factor any more.`, {
       danger: true, question: `For an owner who has lost them all: make sure that it is ${name} who asks. Every session ends.`,
     });
