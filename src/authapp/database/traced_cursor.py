@@ -19,7 +19,9 @@ MAX_TABLES = 4
 _QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _EXECUTE = re.compile(r"\bEXECUTE (authapp_\w+)")
 _PREPARE = re.compile(r"\bPREPARE (authapp_\w+)[^;]*? AS ")
-_OPERATION = re.compile(r"\b(INSERT|UPDATE|DELETE|SELECT)\b", re.IGNORECASE)
+_OPERATION = re.compile(r"\b(INSERT|(?<!FOR )(?<!FOR NO KEY )UPDATE|DELETE|SELECT)\b", re.IGNORECASE)
+"""What a statement does. One that locks the rows it reads, ``FOR [NO KEY] UPDATE``, changes none."""
+
 _TABLES = re.compile(
     r'\b(?:FROM|JOIN|INTO|UPDATE|USING)\s+(?:ONLY\s+)?((?:[\w".]+(?: AS \w+)?,\s*)*[\w".]+)', re.IGNORECASE
 )
