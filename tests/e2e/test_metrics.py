@@ -169,6 +169,22 @@ def test_workers_that_die_leave_no_files_and_lose_no_counts(metrics: Metrics) ->
     assert set(metrics.files()) <= set(files)
 
 
+def test_connections_of_workers_that_die_are_not_counted_as_open(metrics: Metrics) -> None:
+    """The next worker of the slot goes on with the files, and would count them for ever."""
+    clients = [socket.create_connection(("127.0.0.1", metrics.server.port), timeout=5) for _ in range(10)]
+    try:
+        wait_until(lambda: metrics.value("authapp_http_connections") >= len(clients))
+        killed = metrics.workers()
+        for worker in killed:
+            psutil.Process(worker).kill()
+        wait_until(partial(metrics.has_workers_but, killed))
+        metrics.server.wait_until()
+        wait_until(lambda: metrics.value("authapp_http_connections") < len(clients))
+    finally:
+        for client in clients:
+            client.close()
+
+
 def test_a_reload_keeps_the_counts_and_needs_no_more_than_a_second_set_of_files(metrics: Metrics) -> None:
     route = "/health/live"
     for _ in range(2):
