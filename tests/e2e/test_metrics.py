@@ -207,7 +207,7 @@ def test_the_state_of_the_database_is_read_when_it_is_asked_for(metrics: Metrics
 
 
 def test_what_alerts_ask_for_is_there_before_it_happens(metrics: Metrics) -> None:
-    """Of a counter that begins with its first event, Prometheus does not see that it rose."""
+    """In a series that appears with its first event, Prometheus sees no increase."""
     text = metrics.get().text
     for series in (
         'authapp_mail_attempts_total{kind="reset_password",outcome="given_up"} 0.0',
@@ -289,6 +289,7 @@ def test_a_folder_that_a_cleaner_removes_stops_no_worker(metrics: Metrics) -> No
     killed = metrics.workers().pop()
     psutil.Process(killed).kill()
     wait_until(lambda: metrics.server.log.count("Worker ready") > started)
+    assert metrics.server.log.count("The folder of the metrics was gone") == 1
     assert metrics.server.call("GET", "/health/ready").status_code == 200
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert metrics.value("authapp_database_up") == 1

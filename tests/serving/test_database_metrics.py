@@ -39,7 +39,7 @@ def registered(**added: Callable[[Services], list[Metric]]) -> Iterator[None]:
             readings.database_metrics.unregister(name)
 
 
-def limit(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
+def set_limits(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
     for name, value in limits.items():
         monkeypatch.setattr(readings, name, value)
 
@@ -63,7 +63,7 @@ def test_a_reading_that_hangs_is_given_up_and_not_called_again_until_it_ends(
     read = database_metrics.reader(app)
     with registered(hanging=hanging, later=lambda _: [gauge("later", "Comes after it.", 1)]):
         try:
-            limit(monkeypatch, READING_SECONDS=0.5)
+            set_limits(monkeypatch, READING_SECONDS=0.5)
             for _ in range(3):
                 found = names(read())
                 assert {"authapp_database_up", "later"} <= found
@@ -79,7 +79,7 @@ def test_a_reading_that_hangs_is_given_up_and_not_called_again_until_it_ends(
 
 @pytest.mark.committed  # the connection is closed when the time is over
 def test_a_statement_takes_no_longer_than_its_reading_may(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit(monkeypatch, READING_SECONDS=1.0, ALL_READINGS_SECONDS=30.0)
+    set_limits(monkeypatch, READING_SECONDS=1.0, ALL_READINGS_SECONDS=30.0)
     with registered(sleeping=sleeping, later=lambda _: [gauge("later", "Comes after it.", 1)]):
         found = names(database_metrics.reader(app)())
     assert {"authapp_database_up", "later"} <= found
@@ -88,7 +88,7 @@ def test_a_statement_takes_no_longer_than_its_reading_may(app: Flask, monkeypatc
 
 @pytest.mark.committed  # the connection is closed when the time is over
 def test_all_readings_take_no_longer_than_they_may(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit(monkeypatch, READING_SECONDS=30.0, ALL_READINGS_SECONDS=1.0, GRACE_SECONDS=30.0)
+    set_limits(monkeypatch, READING_SECONDS=30.0, ALL_READINGS_SECONDS=1.0, GRACE_SECONDS=30.0)
     with registered(sleeping=sleeping):
         found = names(database_metrics.reader(app)())
     assert "authapp_database_up" in found
@@ -100,7 +100,7 @@ def test_a_scrape_has_the_counters_when_the_readings_do_not_end(
 ) -> None:
     released = threading.Event()
     monkeypatch.setattr(DatabaseReadings, "_read_all", lambda _: released.wait(30))
-    limit(monkeypatch, ALL_READINGS_SECONDS=0.1, GRACE_SECONDS=0.1)
+    set_limits(monkeypatch, ALL_READINGS_SECONDS=0.1, GRACE_SECONDS=0.1)
     try:
         assert database_metrics.reader(app)() == []
         assert "no metrics are read from the database: no answer in 0.2 s" in caplog.text
@@ -115,7 +115,7 @@ def test_scrapes_at_once_share_what_is_read(app: Flask, monkeypatch: pytest.Monk
 
     def joined(self: Any, name: str, *rest: Any) -> Any:
         run = join_or_start(self, name, *rest)
-        if name in {"all", "held"}:
+        if name in {"all", "slow"}:
             asked.release()
         return run
 
@@ -123,23 +123,23 @@ def test_scrapes_at_once_share_what_is_read(app: Flask, monkeypatch: pytest.Monk
         calls.append("counted")
         return []
 
-    def held(_services: Services) -> list[Metric]:
-        calls.append("held")
+    def slow(_services: Services) -> list[Metric]:
+        calls.append("slow")
         released.wait(30)
-        return [gauge("held", "Was waited for.", 1)]
+        return [gauge("slow", "Was waited for.", 1)]
 
     monkeypatch.setattr(TimedRuns, "join_or_start", joined)
-    limit(monkeypatch, READING_SECONDS=30.0, ALL_READINGS_SECONDS=30.0)
+    set_limits(monkeypatch, READING_SECONDS=30.0, ALL_READINGS_SECONDS=30.0)
     read = database_metrics.reader(app)
-    with registered(counted=counted, held=held), ThreadPoolExecutor(4) as pool:
+    with registered(counted=counted, slow=slow), ThreadPoolExecutor(4) as pool:
         try:
             scrapes = [pool.submit(read) for _ in range(4)]
-            for _ in range(5):  # each asks for all, and the one that reads for what is held
+            for _ in range(5):  # each asks for all, and the one that reads for the slow one
                 assert asked.acquire(timeout=30)
         finally:
             released.set()
-        assert all("held" in names(scrape.result()) for scrape in scrapes)
-    assert calls == ["counted", "held"]
+        assert all("slow" in names(scrape.result()) for scrape in scrapes)
+    assert calls == ["counted", "slow"]
 
 
 def test_no_more_mails_are_counted_than_a_scrape_has_time_for(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +149,6 @@ def test_no_more_mails_are_counted_than_a_scrape_has_time_for(app: Flask, monkey
             mail = {"id": uuid4(), "kind": "reset_password", "context": {}, "attempts": 0}
             session.add(OutgoingMail(**mail, created_at=now, next_attempt_at=now))
             session.add(AuditEvent(id=uuid4(), occurred_at=now, type=EventType.MAIL_FAILED, details={}))
-    limit(monkeypatch, MAX_MAILS=2, MAX_GIVEN_UP=2)
+    set_limits(monkeypatch, MAX_MAILS=2, MAX_GIVEN_UP=2)
     found = {each.name: each.samples[0].value for each in database_metrics.reader(app)()}
     assert (found["authapp_mail_queue"], found["authapp_mail_given_up"]) == (2, 2)
