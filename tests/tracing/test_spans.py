@@ -161,6 +161,8 @@ def test_nothing_that_a_client_sends_is_in_any_span(app: Flask, api: Api, spans:
     with pytest.raises(DataError), app.app_context(), a_request():
         db.session.execute(text("SELECT CAST(:value AS integer)"), {"value": SECRET})
     assert len(spans.all()) > 2 * len(calls)
+    # What is said of a statement that fails is why, by its SQLSTATE: invalid_text_representation.
+    assert "22P02" in {dict(span.attributes or {}).get("db.response.status_code") for span in spans.all()}
     for span in spans.all():
         assert SECRET not in span.to_json().lower()
         assert set(span.attributes or {}) <= ATTRIBUTES

@@ -25,7 +25,7 @@ _OPERATION = re.compile(r"\b(INSERT|(?<!FOR )(?<!FOR NO KEY )UPDATE|DELETE|SELEC
 _TABLES = re.compile(
     r'\b(?:FROM|JOIN|INTO|UPDATE|USING)\s+(?:ONLY\s+)?((?:[\w".]+(?: AS \w+)?,\s*)*[\w".]+)', re.IGNORECASE
 )
-"""Where tables are named, one or a list. So are other things, as in ``extract(year FROM created_at)``."""
+"""Matches where a statement names tables, one or a list, and other things, as in ``extract(year FROM created_at)``."""
 
 _prepared: dict[str, tuple[str, Attributes]] = {}
 """The names and attributes of the spans of prepared statements, by the names of the statements: some dozens."""
