@@ -118,6 +118,8 @@ lock: $(INSTALLED) ## Pin the requirements anew (needs uv)
 		--custom-compile-command "make lock" --extra dev setup.cfg -o requirements/dev.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 		--custom-compile-command "make lock" requirements/sbom.in -o requirements/sbom.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
+		--custom-compile-command "make lock" requirements/build.in -o requirements/build.txt
 
 # In an environment of its own: what it brings makes `requests` warn, which the tests take for an error.
 sbom: requirements/sbom.txt requirements/base.txt ## List the Python packages of the image as CycloneDX, in build/sbom/authapp.cdx.json

@@ -101,6 +101,10 @@ def test_everything_that_is_missing_is_said_at_once() -> None:
         ({"settings": {"AUTHAPP_RATE_LIMIT_STORAGE": "redis://:secret@redis"}}, "/settings/AUTHAPP_RATE_LIMIT_STORAGE"),
         ({"settings": {"AUTHAPP_ENV": "development"}}, "'AUTHAPP_ENV' not allowed"),
         ({"extraEnv": [{"name": "AUTHAPP_ISUER", "value": "x"}]}, "/extraEnv/0/name"),
+        ({"extraEnv": [{"name": "GUNICORN_CMD_ARGS", "value": "--workers 9"}]}, "/extraEnv/0/name"),
+        ({"secrets": {"serving": {"files": ["jwt-keys.json"]}}}, "secrets.serving.files has jwt-keys.json"),
+        ({"podLabels": {"app.kubernetes.io/component": "mail"}}, "propertyName 'app.kubernetes.io/component'"),
+        ({"podAnnotations": {"prometheus.io/scrape": "false"}}, "propertyName 'prometheus.io/scrape'"),
         ({"image": {"digest": "latest"}}, "/image/digest"),
         ({"image": {"repository": "authapp:latest"}}, "/image/repository"),
         ({"auditPrune": {"olderThan": "1y"}}, "/auditPrune/olderThan"),
@@ -109,6 +113,8 @@ def test_everything_that_is_missing_is_said_at_once() -> None:
         ({"ingress": {"enabled": True, "host": "a.example"}}, "AUTHAPP_TRUSTED_PROXIES is missing or 0"),
         ({"ingress": {"enabled": True}}, "ingress.host is missing"),
         ({"secrets": MAIL["secrets"]}, "AUTHAPP_MAIL_FROM is missing"),
+        ({"networkPolicy": {"metrics": {"from": None}}}, "networkPolicy.metrics.from is missing"),
+        ({"networkPolicy": {"dns": {"to": None}}}, "networkPolicy.dns.to is missing"),
         ({"terminationGracePeriodSeconds": 40}, "at least preStopSeconds and 35"),
         ({"autoscaling": {"minReplicas": 9}}, "maxReplicas is below"),
         ({"migrations": {"grants": {"servingRole": "a; DROP TABLE users"}}}, "/migrations/grants/servingRole"),
@@ -127,6 +133,32 @@ def test_pods_that_could_need_more_connections_than_there_are_are_refused(replic
     done = helm("template", NEEDED, {"autoscaling": {"maxReplicas": replicas}, "databaseConnectionLimit": limit})
     assert (done.returncode == 0) == fits
     assert ("databaseConnectionLimit is 112, but 5 pods" in done.stderr) != fits
+
+
+def test_the_autoscaler_makes_as_many_pods_as_the_values_say_and_connections_are_counted_for() -> None:
+    values = {"autoscaling": {"minReplicas": 1, "maxReplicas": 2}}
+    spec = one(render(values), "HorizontalPodAutoscaler")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (1, 2)
+    assert spec["scaleTargetRef"]["name"] == one(render(values), "Deployment")["metadata"]["name"]
+
+
+def test_while_pods_are_replaced_there_are_no_more_than_connections_are_counted_for() -> None:
+    """One that is new, and one that is going and no longer counts as a replica: the two of the test above."""
+    strategy = one(render(), "Deployment")["spec"]["strategy"]
+    assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+
+
+def test_one_pod_at_a_time_may_be_moved() -> None:
+    spec = one(render(), "PodDisruptionBudget")["spec"]
+    assert (spec["maxUnavailable"], spec["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+
+
+def test_no_two_runs_of_a_job_delete_at_once() -> None:
+    jobs = {each["metadata"]["name"]: each["spec"] for each in render() if each["kind"] == "CronJob"}
+    assert {name: job["concurrencyPolicy"] for name, job in jobs.items()} == {
+        "authapp-prune": "Forbid",
+        "authapp-audit-prune": "Forbid",
+    }
 
 
 # --- pods ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What the Dockerfile says of the image: it runs as any uid, and on one base. No test builds it."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,13 @@ def test_each_stage_is_of_one_base_whose_digest_if_there_is_one_is_whole(folder:
     assert re.search(rf"^ARG BASE={base}(@sha256:[0-9a-f]{{64}})?$", dockerfile, re.MULTILINE)
     makefile = (DEPLOY.parent / "Makefile").read_text()
     assert f" deploy/{folder}/Dockerfile" in makefile.partition("\nbase:")[2].partition("\n\n")[0]
+
+
+def test_whatever_pip_gets_for_the_image_has_a_hash() -> None:
+    commands = re.findall(r"/pip (.+?)(?: &&|$)", DOCKERFILE.replace("\\\n", ""), re.MULTILINE)
+    got = [each for each in commands if "--require-hashes" not in each]
+    assert len(commands) == 4
+    assert all("--no-deps" in each and ("--no-build-isolation" in each or each.endswith(".whl")) for each in got)
+    built_by = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["build-system"]["requires"]
+    lines = (DEPLOY.parent / "requirements" / "build.in").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == built_by

@@ -14,7 +14,7 @@ from flask import Flask
 from prometheus_client import Counter, Gauge, Histogram
 
 from authapp import metrics
-from authapp.domain import database_metrics
+from authapp.domain.database_metrics import DatabaseReadings
 from authapp.domain.services import Services
 from authapp.errors import catalogue
 
@@ -37,7 +37,7 @@ def counted() -> dict[str, tuple[str, tuple[str, ...]]]:
 def read_at_a_scrape(app: Flask) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return the same of what is read from the database."""
     with app.app_context():
-        read = list(database_metrics.read_all(Services.of(app)))
+        read = DatabaseReadings(Services.of(app), app.app_context).read()
     return {metric.name: (metric.type, tuple(metric.samples[0].labels)) for metric in read}
 
 

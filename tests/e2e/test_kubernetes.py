@@ -166,6 +166,9 @@ def test_a_release_migrates_and_serves_as_any_uid_on_a_read_only_file_system(
         body = {"username": "ada", "password": "correct horse battery"}
         assert requests.post(f"{release.url}/api/v1/auth/login", json=body, timeout=9).status_code == 401
         assert "authapp_http_requests_total" in requests.get(f"{release.metrics}/metrics", timeout=9).text
+        for job in ("prune", "audit-prune"):
+            release.run(f"authapp-{job}/{job}")
+        release.run("authapp-doctor/doctor")
         api.send_signal(signal.SIGTERM)
         log, _ = api.communicate(timeout=30)
     assert api.returncode == 0, log

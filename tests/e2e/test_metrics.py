@@ -169,6 +169,22 @@ def test_workers_that_die_leave_no_files_and_lose_no_counts(metrics: Metrics) ->
     assert set(metrics.files()) <= set(files)
 
 
+def test_connections_of_workers_that_die_are_not_counted_as_open(metrics: Metrics) -> None:
+    """The next worker of the slot goes on with the files, and would count them for ever."""
+    clients = [socket.create_connection(("127.0.0.1", metrics.server.port), timeout=5) for _ in range(10)]
+    try:
+        wait_until(lambda: metrics.value("authapp_http_connections") >= len(clients))
+        killed = metrics.workers()
+        for worker in killed:
+            psutil.Process(worker).kill()
+        wait_until(partial(metrics.has_workers_but, killed))
+        metrics.server.wait_until()
+        wait_until(lambda: metrics.value("authapp_http_connections") < len(clients))
+    finally:
+        for client in clients:
+            client.close()
+
+
 def test_a_reload_keeps_the_counts_and_needs_no_more_than_a_second_set_of_files(metrics: Metrics) -> None:
     route = "/health/live"
     for _ in range(2):
@@ -191,7 +207,7 @@ def test_the_state_of_the_database_is_read_when_it_is_asked_for(metrics: Metrics
 
 
 def test_what_alerts_ask_for_is_there_before_it_happens(metrics: Metrics) -> None:
-    """Of a counter that begins with its first event, Prometheus does not see that it rose."""
+    """In a series that appears with its first event, Prometheus sees no increase."""
     text = metrics.get().text
     for series in (
         'authapp_mail_attempts_total{kind="reset_password",outcome="given_up"} 0.0',
@@ -273,6 +289,7 @@ def test_a_folder_that_a_cleaner_removes_stops_no_worker(metrics: Metrics) -> No
     killed = metrics.workers().pop()
     psutil.Process(killed).kill()
     wait_until(lambda: metrics.server.log.count("Worker ready") > started)
+    assert metrics.server.log.count("The folder of the metrics was gone") == 1
     assert metrics.server.call("GET", "/health/ready").status_code == 200
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert metrics.value("authapp_database_up") == 1

@@ -162,6 +162,8 @@ def test_nothing_that_a_client_sends_is_in_any_span(app: Flask, api: Api, spans:
     with pytest.raises(DataError), app.app_context(), a_request():
         db.session.execute(text("SELECT CAST(:value AS integer)"), {"value": SECRET})
     assert len(spans.all()) > 2 * len(calls)
+    # What is said of a statement that fails is why, by its SQLSTATE: invalid_text_representation.
+    assert "22P02" in {dict(span.attributes or {}).get("db.response.status_code") for span in spans.all()}
     for span in spans.all():
         assert SECRET not in span.to_json().lower()
         assert set(span.attributes or {}) <= ATTRIBUTES
@@ -205,6 +207,9 @@ def test_an_answer_500_is_an_error_of_the_span(
         ('INSERT INTO "audit_events" (id) SELECT 1 -- FROM secrets', "INSERT audit_events"),
         ("UPDATE ONLY users SET a = /* FROM secrets */ 1", "UPDATE users"),
         ("SELECT extract(year FROM now())", "SELECT"),
+        ("SELECT id FROM users WHERE id = 1 FOR UPDATE", "SELECT users"),
+        ("SELECT id FROM users WHERE id = 1 FOR NO KEY UPDATE OF users", "SELECT users"),
+        ("WITH a AS (SELECT 1 FROM roles FOR UPDATE) UPDATE users SET a = 1", "UPDATE roles users"),
         ("SET LOCAL statement_timeout = 5", "SET"),
         ("", "-"),
     ],

@@ -11,6 +11,9 @@ Deployment.
 {{- range $name := list "AUTHAPP_DATABASE_URL" "AUTHAPP_JWT_KEYS" }}
 {{- if not (get $v.secrets.serving.keys $name) }}{{ $p = append $p (printf "secrets.serving.keys.%s is missing: name the key of the Secret that holds it." $name) }}{{ end -}}
 {{- end -}}
+{{- range $file := $v.secrets.serving.files }}
+{{- if has $file (values $v.secrets.serving.keys) }}{{ $p = append $p (printf "secrets.serving.files has %s, which is among secrets.serving.keys: name it once." $file) }}{{ end -}}
+{{- end -}}
 {{- if and $v.migrations.enabled (not $v.secrets.owner.name) }}{{ $p = append $p "secrets.owner.name is missing: name the Secret with the address of the database for the role that owns the tables, or set migrations.enabled=false and migrate yourself." }}{{ end -}}
 {{- if and $v.auditPrune.enabled (not $v.secrets.audit.name) }}{{ $p = append $p "secrets.audit.name is missing: name the Secret with the address of the database for the role that deletes old audit events, or set auditPrune.enabled=false and delete them yourself." }}{{ end -}}
 {{- range $name := list "AUTHAPP_ISSUER" "AUTHAPP_AUDIENCE" }}
@@ -22,6 +25,9 @@ Deployment.
 {{- end -}}
 {{- if and $v.metrics.enabled (eq (int $v.metrics.port) 8000) }}{{ $p = append $p "metrics.port is 8000, which is the port of the API: set another one." }}{{ end -}}
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.http.from) }}{{ $p = append $p "networkPolicy.http.from is missing: name the proxy that may reach the API, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]." }}{{ end -}}
+{{- range $name, $who := dict "metrics.from" $v.networkPolicy.metrics.from "dns.to" $v.networkPolicy.dns.to }}
+{{- if and $v.networkPolicy.enabled (not $who) }}{{ $p = append $p (printf "networkPolicy.%s is missing: without it, the rule would be for everybody." $name) }}{{ end -}}
+{{- end -}}
 {{- if and (include "authapp.hasMail" .) (not (get $v.settings "AUTHAPP_MAIL_FROM")) }}{{ $p = append $p "settings.AUTHAPP_MAIL_FROM is missing: the sender of the mails that secrets.serving.keys.AUTHAPP_MAIL_URL is for." }}{{ end -}}
 {{- if lt (int $v.terminationGracePeriodSeconds) (add (int $v.preStopSeconds) 35 | int) }}{{ $p = append $p (printf "terminationGracePeriodSeconds must be at least preStopSeconds and 35: gunicorn waits 30 s for requests in flight. It is %d." (int $v.terminationGracePeriodSeconds)) }}{{ end -}}
 {{- $pods := int (ternary $v.autoscaling.maxReplicas $v.replicas $v.autoscaling.enabled) -}}

@@ -19,11 +19,13 @@ MAX_TABLES = 4
 _QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _EXECUTE = re.compile(r"\bEXECUTE (authapp_\w+)")
 _PREPARE = re.compile(r"\bPREPARE (authapp_\w+)[^;]*? AS ")
-_OPERATION = re.compile(r"\b(INSERT|UPDATE|DELETE|SELECT)\b", re.IGNORECASE)
+_OPERATION = re.compile(r"\b(INSERT|(?<!FOR )(?<!FOR NO KEY )UPDATE|DELETE|SELECT)\b", re.IGNORECASE)
+"""What a statement does. One that locks the rows it reads, ``FOR [NO KEY] UPDATE``, changes none."""
+
 _TABLES = re.compile(
     r'\b(?:FROM|JOIN|INTO|UPDATE|USING)\s+(?:ONLY\s+)?((?:[\w".]+(?: AS \w+)?,\s*)*[\w".]+)', re.IGNORECASE
 )
-"""Where tables are named, one or a list. So are other things, as in ``extract(year FROM created_at)``."""
+"""Matches where a statement names tables, one or a list, and other things, as in ``extract(year FROM created_at)``."""
 
 _prepared: dict[str, tuple[str, Attributes]] = {}
 """The names and attributes of the spans of prepared statements, by the names of the statements: some dozens."""

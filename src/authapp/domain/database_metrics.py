@@ -2,7 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy import func, select, text
@@ -13,20 +16,24 @@ from authapp.database import deadline
 from authapp.database.connect import DIALECT
 from authapp.database.errors import sqlstate
 from authapp.database.reasons import reason
-from authapp.database.session import db, discard
+from authapp.database.session import db
 from authapp.domain.audit import EventType
 from authapp.domain.failures import log_failure
 from authapp.domain.services import Services
+from authapp.domain.timed_runs import TimedRuns
 from authapp.models import AuditEvent, OutgoingMail
 from authapp.registry import Registry
 
 logger = logging.getLogger(__name__)
 
 READING_SECONDS = 2.0
-"""How long the database may take for a reading."""
+"""How long a reading may take."""
 
 ALL_READINGS_SECONDS = 3.0
-"""How long it may take for all: the counters of the workers are worth more than these."""
+"""How long all may take, one after the other: the counters of the workers are worth more than these."""
+
+GRACE_SECONDS = 1.0
+"""How much longer a scrape waits for what has been read by then, on a host that is busy."""
 
 MAX_MAILS = 10_000
 """How many mails are counted: a scrape must not take longer, the more of them wait."""
@@ -45,17 +52,55 @@ Reading = Callable[[Services], Iterable[Metric]]
 database_metrics: Registry[Reading] = Registry("reading of metrics", r"[a-z][a-z_]{0,39}", "use 1 to 40 of a-z and _.")
 """What is read at each scrape, by any name. A reading must not take longer when the tables grow.
 
-What it raises is logged, and then its metrics are missing.
+Each runs in a thread and an application context of its own, for at most ``READING_SECONDS``. Where it takes longer, or
+raises, that is logged, and its metrics are missing; one that hangs is not called again until it has ended.
 """
 
 
-def read_all(services: Services) -> Iterator[Metric]:
-    """Yield the metrics that can be read. While the database is away, that is ``authapp_database_up`` alone."""
-    with deadline.within(ALL_READINGS_SECONDS):
-        is_up = _read(_is_answering, services) is not None
-        yield gauge("authapp_database_up", "Whether the database answers: 1 or 0.", int(is_up))
-        for reading in database_metrics.values() if is_up else ():
-            yield from _read(reading, services) or ()
+class DatabaseReadings:
+    """Reads what is registered for scrapes: for a limited time, whatever hangs, and once at a time, whoever asks."""
+
+    def __init__(self, services: Services, app_context: Callable[[], AbstractContextManager[Any]]) -> None:
+        """Take the function that opens an application context."""
+        self._services = services
+        self._scrapes: TimedRuns[list[Metric]] = TimedRuns(app_context)
+        self._readings: TimedRuns[list[Metric] | None] = TimedRuns(app_context)
+
+    def read(self) -> list[Metric]:
+        """Return the metrics that can be read. While the database is away, that is ``authapp_database_up`` alone.
+
+        Whoever asks while they are read gets the same: with a run for each, scrapes would take the connections of
+        requests when the database is slow.
+        """
+        run = self._scrapes.join_or_start("all", self._read_all, ALL_READINGS_SECONDS + GRACE_SECONDS)
+        try:
+            return run.outcome()
+        except TimeoutError as error:
+            logger.warning("no metrics are read from the database: %s", error)
+            return []
+
+    def _read_all(self) -> list[Metric]:
+        with deadline.within(ALL_READINGS_SECONDS):
+            is_up = self._read(_DATABASE_UP, _is_answering) is not None
+            metrics = [gauge("authapp_database_up", "Whether the database answers: 1 or 0.", int(is_up))]
+            for name, reading in database_metrics.items() if is_up else ():
+                metrics += self._read(name, reading) or []
+            return metrics
+
+    def _read(self, name: str, reading: Reading) -> list[Metric] | None:
+        """Return the result, or ``None`` if there is none; why is logged."""
+        run = self._readings.join_or_start(
+            name, partial(_outcome, reading, self._services), deadline.left(READING_SECONDS)
+        )
+        try:
+            return run.outcome()
+        except TimeoutError as error:
+            logger.warning("the metrics of %s cannot be read: %s", name, error)
+            return None
+
+
+_DATABASE_UP = "database up"
+"""The name of the run that asks whether the database answers: no reading can be registered with a space."""
 
 
 def gauge(name: str, documentation: str, value: float) -> Metric:
@@ -71,18 +116,15 @@ def gauge_by_table(name: str, documentation: str, values: Mapping[str, float]) -
     return family
 
 
-def _read(reading: Reading, services: Services) -> list[Metric] | None:
-    """Return the result, or ``None`` if there is none; why is logged."""
+def _outcome(reading: Reading, services: Services) -> list[Metric] | None:
+    """Return what a reading returns, or ``None`` if it raises; why is logged."""
     try:
-        with deadline.within(READING_SECONDS):
-            return list(reading(services))
+        return list(reading(services))
     except SQLAlchemyError as error:
         why, state = reason(error) or type(error).__name__, sqlstate(error)
         logger.warning("metrics cannot be read from the database: %s (SQLSTATE %s)", why, state)
     except Exception as error:  # noqa: BLE001 - the other metrics are there
         log_failure(logger, "a reading of metrics failed", error)
-    finally:
-        discard()
     return None
 
 

@@ -1,17 +1,17 @@
 """Readiness checks: what else must hold before requests are served, and a time limit for asking."""
 
-import threading
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from authapp.database import deadline, reasons
+from authapp.database import reasons
 from authapp.database.errors import sqlstate
 from authapp.database.session import db
+from authapp.domain.timed_runs import TimedRun, TimedRuns
 from authapp.registry import Registry
 
 CHECK_SECONDS = 1.0
@@ -48,55 +48,28 @@ context of its own, for at most ``CHECK_SECONDS``.
 
 
 class TimedChecks:
-    """Asks the registered checks, each for a limited time.
-
-    A thread cannot be ended from outside. One whose check hangs goes on, and until its end no other thread asks the
-    same check: so hanging checks hold one thread each, however often readiness is asked for.
-    """
+    """Asks the registered checks, each for a limited time."""
 
     def __init__(self, app_context: Callable[[], AbstractContextManager[Any]]) -> None:
         """Take the function that opens an application context."""
-        self._app_context = app_context
-        self._running: dict[str, _Run] = {}
-        self._lock = threading.Lock()
+        self._runs: TimedRuns[HealthProblem | None] = TimedRuns(app_context)
 
     def problems(self) -> dict[str, HealthProblem]:
         """Return each component with a problem, empty if there is none."""
         # All are asked at once: those that hang take as long as one, and whoever asks waits for few seconds.
-        runs = {component: self._run(component, check) for component, check in readiness_checks.items()}
-        found = {component: self._outcome(run) for component, run in runs.items()}
+        runs = {
+            component: self._runs.join_or_start(component, partial(outcome, check), CHECK_SECONDS)
+            for component, check in readiness_checks.items()
+        }
+        found = {component: _problem(run) for component, run in runs.items()}
         return {component: problem for component, problem in found.items() if problem}
 
-    def _run(self, component: str, check: ReadinessCheck) -> "_Run":
-        """Return the run of a check: the one that goes on, or a new one."""
-        with self._lock:
-            run = self._running.get(component)
-            if run is None or not run.thread.is_alive():
-                run = self._running[component] = _Run(check, self._app_context)
-            return run
 
-    def _outcome(self, run: "_Run") -> HealthProblem | None:
-        run.thread.join(max(0.0, run.until - time.monotonic()))
-        if run.thread.is_alive():
-            return HealthProblem("It cannot be checked.", f"Reason: no answer in {CHECK_SECONDS:g} s.")
-        return run.outcome
-
-
-class _Run:
-    """A check that is being asked, the ``thread`` that does, and its ``outcome`` afterwards."""
-
-    def __init__(self, check: ReadinessCheck, app_context: Callable[[], AbstractContextManager[Any]]) -> None:
-        self._check, self._app_context = check, app_context
-        self.until = time.monotonic() + CHECK_SECONDS
-        self.outcome: HealthProblem | None = None
-        # The process does not wait for it at its end.
-        self.thread = threading.Thread(target=self._ask, daemon=True)
-        self.thread.start()
-
-    def _ask(self) -> None:
-        # What waits for the database gives up when nobody waits for the check any more.
-        with deadline.within(CHECK_SECONDS), self._app_context():
-            self.outcome = outcome(self._check)
+def _problem(run: TimedRun[HealthProblem | None]) -> HealthProblem | None:
+    try:
+        return run.outcome()
+    except TimeoutError as error:
+        return HealthProblem("It cannot be checked.", f"Reason: {error}.")
 
 
 def outcome(check: ReadinessCheck) -> HealthProblem | None:

@@ -1,4 +1,4 @@
-"""What the log, the metrics and the traces tell apart of requests."""
+"""Methods and health probes, as the log, the metrics and the traces name them."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """The methods that are named. A client can send any word."""

@@ -35,7 +35,8 @@ def pre_fork(server: Any, worker: Any) -> None:
     worker.metrics_port = getattr(server, "metrics_port", None)
     if worker.metrics_port:
         try:
-            worker.metrics_port.folder.keep()
+            if worker.metrics_port.folder.keep():
+                server.log.warning("The folder of the metrics was gone, and is made again: reload, to count again")
         except OSError as error:
             # Requests are worth more than their count.
             server.log.warning("A worker starts without metrics, whose folder cannot be used: %s", error.strerror)
@@ -96,7 +97,7 @@ class RequestMetrics:
         from authapp.domain.mail.kinds import mail_kinds  # noqa: PLC0415
 
         self._metrics = metrics
-        # From 0 on: of a counter that begins with its first event, Prometheus does not see that it rose.
+        # Each series starts at 0: in one that appears with its first event, Prometheus sees no increase.
         for event_type in event_types:
             metrics.AUDIT_EVENTS.labels(event_type)
         for kind in (*mail_kinds, "unknown"):

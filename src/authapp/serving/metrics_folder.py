@@ -31,8 +31,8 @@ class MetricsFolder:
         folder._take()
         return folder
 
-    def keep(self) -> None:
-        """Make the folder again if it is gone, as with a cleaner of ``/tmp``.
+    def keep(self) -> bool:
+        """Make the folder again if it is gone, as with a cleaner of ``/tmp``, and tell whether it was.
 
         Raises ``OSError`` if that is not possible, or if somebody else has made one of this name: workers would write
         through their links.
@@ -42,9 +42,10 @@ class MetricsFolder:
         except FileNotFoundError:
             Path(self.path).mkdir(0o700)
             self._take()
-        else:
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != self._owner[0] or found.st_mode & 0o077:
-                raise PermissionError(errno.EPERM, "the folder is somebody else's")
+            return True
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != self._owner[0] or found.st_mode & 0o077:
+            raise PermissionError(errno.EPERM, "the folder is somebody else's")
+        return False
 
     def remove(self) -> None:
         """Remove the folder with all that has been counted."""

@@ -77,7 +77,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         if self.metrics_port:
             self.log.request_metrics = metrics.RequestMetrics()
             self.connections_tracked = self.log.request_metrics.connections_tracked
-            read = functools.partial(database_metrics.read, self.wsgi)
+            read = database_metrics.reader(self.wsgi)
             self.metrics_port.serve(functools.partial(ScrapeServer, metrics=read, scheduler=self.scheduler))
         background.start(self.wsgi, lambda: bool(self.alive))
         self.wsgi = bind_client(self.wsgi)

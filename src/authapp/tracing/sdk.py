@@ -125,7 +125,7 @@ def _parent(header: str | None) -> Context:
 
 
 def _resource() -> Resource:
-    instance = str(uuid.uuid4())  # noqa: TID251 - that door is on a floor above
+    instance = str(uuid.uuid4())  # noqa: TID251 - authapp.security.identifiers is on a floor above
     resource = Resource.create({"service.version": version("authapp"), "service.instance.id": instance})
     if str(resource.attributes["service.name"]).startswith("unknown_service"):
         resource = resource.merge(Resource({"service.name": "authapp"}))

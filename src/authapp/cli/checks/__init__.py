@@ -32,7 +32,7 @@ Check = Callable[[Services], CheckResult | Iterable[CheckResult]]
 without_database: list[Check] = [
     *(settings.environment, keys.age, keys.strengths, settings.proxies, settings.hashing, passwords.breached_list),
     *(mail.server, mail.from_address, mail.templates, account_pages.templates),
-    *(settings.required_factors, browsers.cookie, providers.reachable, providers.plain_http, traces.made),
+    *(settings.required_factors, browsers.cookie, providers.reachable, providers.plain_http, traces.configured),
 ]
 doctor_checks: list[Check] = [
     *(tables.admins, tables.name_keys, tables.pruning, tables.users, tables.audit_events, mail.queue),

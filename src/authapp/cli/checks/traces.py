@@ -7,7 +7,7 @@ from authapp.domain.services import Services
 _SUBJECT = "traces"
 
 
-def made(_services: Services) -> CheckResult:
+def configured(_services: Services) -> CheckResult:
     """Say whether traces are made with the variables of this environment, and if not, why."""
     if tracing.endpoint() is None:
         return CheckResult(CheckLevel.OK, _SUBJECT, "They are off.")
