@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from authapp import tracing
 from authapp.cli.checks import CheckLevel, without_database
-from authapp.cli.checks.traces import made
+from authapp.cli.checks.traces import configured
 from authapp.domain.mail.delivery import MailDelivery
 from authapp.domain.services import Services
 from authapp.tracing import sdk
@@ -55,7 +55,7 @@ def test_without_an_endpoint_nothing_is_wanted_and_nothing_is_wrong(
     assert tracing.configuration_problem() is None
     assert not tracing.start()
     assert not caplog.records
-    assert made(NO_SERVICES).sentence == "They are off."
+    assert configured(NO_SERVICES).sentence == "They are off."
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_missing_extra_is_said_with_what_to_do(
     monkeypatch.setattr(tracing, "distribution", is_missing)
     assert not tracing.start()
     assert "Install authapp[otel]" in caplog.text
-    result = made(NO_SERVICES)
+    result = configured(NO_SERVICES)
     assert result.level is CheckLevel.FAIL
     assert result.sentence == "None are made: OpenTelemetry is not installed."
     assert result.advice == "Install authapp[otel], or set OTEL_SDK_DISABLED=true."
@@ -100,7 +100,7 @@ def test_a_missing_extra_is_said_with_what_to_do(
 def test_the_doctor_says_where_traces_are_sent_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made in without_database
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{COLLECTOR}/v1/traces")
-    result = made(NO_SERVICES)
+    result = configured(NO_SERVICES)
     assert (result.level, result.sentence) == (CheckLevel.OK, "They are sent to 127.0.0.1:4318.")
 
 
