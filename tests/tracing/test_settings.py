@@ -98,7 +98,7 @@ def test_a_missing_extra_is_said_with_what_to_do(
 
 
 def test_the_doctor_says_where_traces_are_sent_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert made in without_database
+    assert configured in without_database
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{COLLECTOR}/v1/traces")
     result = configured(NO_SERVICES)
     assert (result.level, result.sentence) == (CheckLevel.OK, "They are sent to 127.0.0.1:4318.")
