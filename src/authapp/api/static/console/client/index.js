@@ -12,8 +12,6 @@ const SESSION_OVER = new Set([
 ]);
 /** What an access token is refused with that a refresh replaces, or of which it tells that its session is over. */
 const REFUSED = new Set(["token_expired", "token_invalid", "token_revoked"]);
-/** The refusals of a logout that say that there is no session to end. */
-const NO_SESSION = new Set(["token_missing", "token_revoked"]);
 export function createClient(options) {
     const base = new URL(options.baseUrl, globalThis.location?.href);
     if (!base.pathname.endsWith("/"))
@@ -69,6 +67,19 @@ export function createClient(options) {
             for (const listener of loggedOutListeners)
                 listener(reason);
     }
+    /** Forget a session. What is stored may be of a login in another tab by now, and then it stays. */
+    async function leave(token) {
+        const stored = await refreshToken.read();
+        if (isSameSession(token, stored))
+            await refreshToken.replace(stored, undefined);
+        forget(undefined);
+    }
+    /** Throws if a refresh has brought another session than that of the access token `before`. */
+    function requireSameSession(before) {
+        if (before !== undefined && access !== undefined && !isSameSession(before, access.token)) {
+            throw new Error("Another session has begun in another tab. This was asked for in the one before.");
+        }
+    }
     /** Ask for tokens, and keep them. Return the answer if it is something else. */
     function requestTokens(path, body, { token, method } = {}) {
         return inTurn(async () => {
@@ -102,7 +113,7 @@ export function createClient(options) {
             const sent = await refreshToken.read();
             try {
                 if (!isCookie && sent === undefined)
-                    throw new AuthError(401, "token_missing", undefined, undefined);
+                    throw loggedOut();
                 const pair = await call("auth/refresh", sent && { refresh_token: sent });
                 if (!isPair(pair))
                     throw new Error("The answer to a refresh has no tokens.");
@@ -176,9 +187,7 @@ export function createClient(options) {
             const before = access?.token;
             await accessToken();
             const token = () => {
-                if (before !== undefined && access !== undefined && !isSameSession(before, access.token)) {
-                    throw new Error("Another session has begun in another tab, and the proof is of the one before.");
-                }
+                requireSameSession(before);
                 return access?.token;
             };
             try {
@@ -192,26 +201,31 @@ export function createClient(options) {
             }
         },
         async logout({ scope = "local" } = {}) {
-            const address = new URL(`auth/logout?scope=${scope}`, api);
-            // Renewed before it is read: what another tab writes from here on is another session.
-            await accessToken().catch(() => undefined);
-            let ended = await refreshToken.read();
-            const ask = () => fetchWithToken(address, { method: "POST", ...tokenRequestInit() });
-            let response = await ask();
-            // Refused, and yet there is a token: of a login in another tab since then.
-            if (response.status === 401 && access !== undefined) {
-                ended = await refreshToken.read();
-                response = await ask();
+            const before = access?.token;
+            if (!isCookie || !isLoggedOut) {
+                // Always: the cookie, which counts before the access token, may be of another login by now.
+                await refresh(before).catch((error) => {
+                    if (scope !== "local")
+                        throw error;
+                });
             }
+            if (scope !== "local") {
+                if (access === undefined)
+                    throw loggedOut();
+                requireSameSession(before);
+            }
+            const token = access?.token;
+            const response = await fetchWithToken(`api/v1/auth/logout?scope=${scope}`, { method: "POST", ...tokenRequestInit() });
+            const ended = token ?? access?.token;
             if (!response.ok) {
                 const error = await errorOf(response);
+                const isRevoked = error.code === "token_revoked" && isSameSession(ended, access?.token);
                 // A 401 without a token here: nobody was logged in.
-                const isOver = error.status === 401 && (access === undefined || NO_SESSION.has(error.code));
-                if (scope !== "local" || !isOver)
+                if (scope !== "local" || error.status !== 401 || (access !== undefined && !isRevoked))
                     throw error;
             }
             if (scope !== "others")
-                await inTurn(async () => (await refreshToken.replace(ended, undefined), forget(undefined)));
+                await inTurn(() => leave(ended));
         },
         onLoggedOut(listener) {
             loggedOutListeners.add(listener);
@@ -226,11 +240,15 @@ export function createClient(options) {
 function isPair(answer) {
     return typeof answer === "object" && answer !== null && "access_token" in answer;
 }
-/** Whether two access tokens are of one login. */
-function isSameSession(one, other) {
-    return one === other || sessionOf(one) === sessionOf(other);
+/** The refusal of a request that is not sent, since nobody is logged in. */
+function loggedOut() {
+    return new AuthError(401, "token_missing", undefined, undefined);
 }
-/** The `sid` of an access token. What is no JWT is of no session but its own. */
+/** Whether two tokens are of one login. */
+function isSameSession(one, other) {
+    return one === other || (one !== undefined && other !== undefined && sessionOf(one) === sessionOf(other));
+}
+/** The `sid` of a token. What is no JWT is of no session but its own. */
 function sessionOf(token) {
     try {
         return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).sid;
