@@ -148,15 +148,16 @@ export function createClient(options: ClientOptions): Client {
     }
   }
 
-  /** Ask for tokens, and keep them. Return the answer if it is something else. */
-  function requestTokens<T>(path: string, body: unknown, { token, method }: TokenRequest = {}): Promise<T | undefined> {
+  /** Ask for tokens, and keep them if the answer has some. Return the answer. */
+  function requestTokens(path: string, body: unknown, { token, method }: TokenRequest = {}): Promise<unknown> {
     return inTurn(async () => {
       const since = performance.now();
       const answer = await call(path, body, token?.(), method);
-      if (!isPair(answer)) return answer as T;
-      remember(answer, since);
-      await refreshToken.write(answer.refresh_token);
-      return undefined;
+      if (isPair(answer)) {
+        remember(answer, since);
+        await refreshToken.write(answer.refresh_token);
+      }
+      return answer;
     });
   }
 
@@ -180,13 +181,10 @@ export function createClient(options: ClientOptions): Client {
     for (let isAgain = false; ; isAgain = true) {
       const since = performance.now();
       const sent = await refreshToken.read();
+      let answer: unknown;
       try {
         if (!isCookie && sent === undefined) throw loggedOut();
-        const pair = await call("auth/refresh", sent && { refresh_token: sent });
-        if (!isPair(pair)) throw new Error("The answer to a refresh has no tokens.");
-        remember(pair, since);
-        await refreshToken.replace(sent, pair.refresh_token);
-        return pair.access_token;
+        answer = await call("auth/refresh", sent && { refresh_token: sent });
       } catch (error) {
         if (!(error instanceof AuthError)) {
           // The answer may be lost, and the token exchanged. It is answered with the same successor again.
@@ -198,7 +196,12 @@ export function createClient(options: ClientOptions): Client {
           forget(error);
           return undefined;
         }
+        continue;
       }
+      const pair = pairIn(answer);
+      remember(pair, since);
+      await refreshToken.replace(sent, pair.refresh_token);
+      return pair.access_token;
     }
   }
 
@@ -237,9 +240,12 @@ export function createClient(options: ClientOptions): Client {
   return {
     fetch: fetchWithToken,
     accessToken,
-    login: async (credentials) => void (await requestTokens("auth/login", credentials)),
-    completeLogin: (step) => requestTokens("auth/second-factors", step),
-    loginWith: async (path, body, { method } = {}) => void (await requestTokens(path, body, { method })),
+    login: async (credentials) => void pairIn(await requestTokens("auth/login", credentials)),
+    async completeLogin(step) {
+      const answer = await requestTokens("auth/second-factors", step);
+      return isPair(answer) ? undefined : (answer as Schemas["PasskeyRequestOptions"]);
+    },
+    loginWith: async (path, body, { method } = {}) => void pairIn(await requestTokens(path, body, { method })),
     async stepUp(proof) {
       const before = access?.token;
       await accessToken();
@@ -248,7 +254,7 @@ export function createClient(options: ClientOptions): Client {
         return access?.token;
       };
       try {
-        await requestTokens("auth/step-ups", proof, { token });
+        pairIn(await requestTokens("auth/step-ups", proof, { token }));
       } catch (error) {
         // A refresh tells whether the session is over.
         if (error instanceof AuthError && REFUSED.has(error.code)) await refresh(access?.token);
@@ -291,6 +297,12 @@ export function createClient(options: ClientOptions): Client {
 
 function isPair(answer: unknown): answer is TokenPair {
   return typeof answer === "object" && answer !== null && "access_token" in answer;
+}
+
+/** Return an answer that has tokens. Throws for any other: what answers with success may be something before the server. */
+function pairIn(answer: unknown): TokenPair {
+  if (!isPair(answer)) throw new Error("The answer has no tokens.");
+  return answer;
 }
 
 /** The refusal of a request that is not sent, since nobody is logged in. */

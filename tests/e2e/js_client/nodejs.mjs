@@ -85,6 +85,19 @@ test("a login that is a PUT is taken", async () => {
   assert.equal(await client.accessToken(), "a");
 });
 
+test("a login without tokens in the answer is an error, and so is a refresh, which is not repeated", async () => {
+  const { client, user } = await loggedIn();
+  for (const path of ["auth/login", "auth/step-ups", "auth/refresh"]) plan(path, answer(200, {}));
+  const stepUp = { password: PASSWORD };
+  for (const run of [() => client.login(user), () => client.loginWith("auth/login", user), () => client.stepUp(stepUp)]) {
+    await assert.rejects(run(), /has no tokens/);
+  }
+  sent();
+  age();
+  await assert.rejects(client.accessToken(), /has no tokens/);
+  assert.deepEqual(paths(), [REFRESH]);
+});
+
 test("a logout that the server could not do is an error, also if nobody seems to be logged in", async () => {
   const problem = { status: 401, headers: { "Content-Type": "application/problem+json" } };
   const fetch = async ({ url }) =>

@@ -80,16 +80,16 @@ export function createClient(options) {
             throw new Error("Another session has begun in another tab. This was asked for in the one before.");
         }
     }
-    /** Ask for tokens, and keep them. Return the answer if it is something else. */
+    /** Ask for tokens, and keep them if the answer has some. Return the answer. */
     function requestTokens(path, body, { token, method } = {}) {
         return inTurn(async () => {
             const since = performance.now();
             const answer = await call(path, body, token?.(), method);
-            if (!isPair(answer))
-                return answer;
-            remember(answer, since);
-            await refreshToken.write(answer.refresh_token);
-            return undefined;
+            if (isPair(answer)) {
+                remember(answer, since);
+                await refreshToken.write(answer.refresh_token);
+            }
+            return answer;
         });
     }
     /** Return another access token than `old`, or `undefined` if nobody is logged in. One exchange runs at a time. */
@@ -111,15 +111,11 @@ export function createClient(options) {
         for (let isAgain = false;; isAgain = true) {
             const since = performance.now();
             const sent = await refreshToken.read();
+            let answer;
             try {
                 if (!isCookie && sent === undefined)
                     throw loggedOut();
-                const pair = await call("auth/refresh", sent && { refresh_token: sent });
-                if (!isPair(pair))
-                    throw new Error("The answer to a refresh has no tokens.");
-                remember(pair, since);
-                await refreshToken.replace(sent, pair.refresh_token);
-                return pair.access_token;
+                answer = await call("auth/refresh", sent && { refresh_token: sent });
             }
             catch (error) {
                 if (!(error instanceof AuthError)) {
@@ -135,7 +131,12 @@ export function createClient(options) {
                     forget(error);
                     return undefined;
                 }
+                continue;
             }
+            const pair = pairIn(answer);
+            remember(pair, since);
+            await refreshToken.replace(sent, pair.refresh_token);
+            return pair.access_token;
         }
     }
     async function accessToken() {
@@ -180,9 +181,12 @@ export function createClient(options) {
     return {
         fetch: fetchWithToken,
         accessToken,
-        login: async (credentials) => void (await requestTokens("auth/login", credentials)),
-        completeLogin: (step) => requestTokens("auth/second-factors", step),
-        loginWith: async (path, body, { method } = {}) => void (await requestTokens(path, body, { method })),
+        login: async (credentials) => void pairIn(await requestTokens("auth/login", credentials)),
+        async completeLogin(step) {
+            const answer = await requestTokens("auth/second-factors", step);
+            return isPair(answer) ? undefined : answer;
+        },
+        loginWith: async (path, body, { method } = {}) => void pairIn(await requestTokens(path, body, { method })),
         async stepUp(proof) {
             const before = access?.token;
             await accessToken();
@@ -191,7 +195,7 @@ export function createClient(options) {
                 return access?.token;
             };
             try {
-                await requestTokens("auth/step-ups", proof, { token });
+                pairIn(await requestTokens("auth/step-ups", proof, { token }));
             }
             catch (error) {
                 // A refresh tells whether the session is over.
@@ -239,6 +243,12 @@ export function createClient(options) {
 }
 function isPair(answer) {
     return typeof answer === "object" && answer !== null && "access_token" in answer;
+}
+/** Return an answer that has tokens. Throws for any other: what answers with success may be something before the server. */
+function pairIn(answer) {
+    if (!isPair(answer))
+        throw new Error("The answer has no tokens.");
+    return answer;
 }
 /** The refusal of a request that is not sent, since nobody is logged in. */
 function loggedOut() {
