@@ -29,7 +29,7 @@ async function showAccount() {
   const [user, sessions] = await Promise.all([get("users/me"), get("users/me/sessions")]);
   if (user === undefined || sessions === undefined) return;
   element("name").textContent = user.username;
-  element("sessions").textContent = `${sessions.items.length} place(s)`;
+  element("sessions").textContent = `${sessions.items.length}${sessions.next_cursor ? " or more" : ""} place(s)`;
   show("account");
 }
 
@@ -62,10 +62,10 @@ async function attempt(run) {
   }
 }
 
-function on(id, event, run) {
-  element(id).addEventListener(event, (happened) => {
-    happened.preventDefault();
-    attempt(() => run(Object.fromEntries(event === "submit" ? new FormData(element(id)) : [])));
+function on(id, type, run) {
+  element(id).addEventListener(type, (event) => {
+    event.preventDefault();
+    attempt(() => run(Object.fromEntries(type === "submit" ? new FormData(element(id)) : [])));
   });
 }
 

@@ -1,5 +1,7 @@
 """What stands at ``/``, and the OpenAPI document as YAML."""
 
+from typing import Literal
+
 import pytest
 import yaml
 from flask import Flask
@@ -25,6 +27,15 @@ def test_development_leads_to_the_docs(app: Flask, api: Api, monkeypatch: pytest
     reconfigured(app, monkeypatch, env="development")
     response = api.client.get("/")
     assert (response.status_code, response.headers["Location"]) == (302, "/docs")
+
+
+@pytest.mark.parametrize("env", ["production", "development"])
+def test_without_swagger_ui_there_are_no_docs_to_lead_to(
+    monkeypatch: pytest.MonkeyPatch, env: Literal["production", "development"]
+) -> None:
+    monkeypatch.setattr("authapp.api.find_spec", lambda _name: None)
+    response = create_app(settings(database_url=NOWHERE, env=env)).test_client().get("/")
+    assert response.get_json() == {"openapi": "/openapi.json", "health": "/health/ready"}
 
 
 def test_below_a_prefix_the_addresses_have_it() -> None:

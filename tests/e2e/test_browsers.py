@@ -3,6 +3,7 @@
 The tests are those of the scripts in ``browsers``, which drive Debian's Chromium. It takes every name for this machine.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def outcomes(databases: Databases, chromium: str, tmp_path_factory: pytest.TempP
         try:
             server.wait_until()
             api = f"https://auth.example.com:{port}"
-            files = {"cert": str(certificate), "key": str(key)}
+            files = {"cert": str(certificate), "key": str(key), "screenshots": os.environ.get("SCREENSHOTS", "")}
             yield drive(
                 scripts_of(folder, SCRIPTS), chromium=chromium, suites=SUITES, args=ARGS, api=api, port=pages, **files
             )

@@ -37,8 +37,9 @@ export interface Client {
   /** Log in by another way that answers with tokens, such as `auth/passkey-logins`; by `PUT auth/login-links`, say so. */
   loginWith(path: string, body: unknown, options?: { method?: "POST" | "PUT" }): Promise<void>;
   /**
-   * Log out. If this throws, nothing has ended: the server was not reached, or refused. With `others` or `global` it throws
-   * as well if this session was over already, since the other ones go on.
+   * Log out. If this throws, the session may go on: the server refused, was not reached, or its answer was lost. Try again.
+   * With `others` or `global` it throws as well, and ends nothing, if this session is over already or somebody has logged in
+   * in another tab meanwhile: the sessions of that user go on.
    */
   logout(options?: { scope?: "local" | "others" | "global" }): Promise<void>;
   /**
@@ -70,8 +71,6 @@ const SESSION_OVER = new Set<ProblemCode | undefined>([
 ]);
 /** What an access token is refused with that a refresh replaces, or of which it tells that its session is over. */
 const REFUSED = new Set<ProblemCode | undefined>(["token_expired", "token_invalid", "token_revoked"]);
-/** The refusals of a logout that say that there is no session to end. */
-const NO_SESSION = new Set<ProblemCode | undefined>(["token_missing", "token_revoked"]);
 
 /** The access token to send, asked for when it is the turn of the request, and the method. */
 interface TokenRequest {
@@ -135,15 +134,30 @@ export function createClient(options: ClientOptions): Client {
     if (isKnown) for (const listener of loggedOutListeners) listener(reason);
   }
 
-  /** Ask for tokens, and keep them. Return the answer if it is something else. */
-  function requestTokens<T>(path: string, body: unknown, { token, method }: TokenRequest = {}): Promise<T | undefined> {
+  /** Forget a session. What is stored may be of a login in another tab by now, and then it stays. */
+  async function leave(token: string | undefined): Promise<void> {
+    const stored = await refreshToken.read();
+    if (isSameSession(token, stored)) await refreshToken.replace(stored, undefined);
+    forget(undefined);
+  }
+
+  /** Throws if a refresh has brought another session than that of the access token `before`. */
+  function requireSameSession(before: string | undefined): void {
+    if (before !== undefined && access !== undefined && !isSameSession(before, access.token)) {
+      throw new Error("Another session has begun in another tab. This was asked for in the one before.");
+    }
+  }
+
+  /** Ask for tokens, and keep them if the answer has some. Return the answer. */
+  function requestTokens(path: string, body: unknown, { token, method }: TokenRequest = {}): Promise<unknown> {
     return inTurn(async () => {
       const since = performance.now();
       const answer = await call(path, body, token?.(), method);
-      if (!isPair(answer)) return answer as T;
-      remember(answer, since);
-      await refreshToken.write(answer.refresh_token);
-      return undefined;
+      if (isPair(answer)) {
+        remember(answer, since);
+        await refreshToken.write(answer.refresh_token);
+      }
+      return answer;
     });
   }
 
@@ -167,13 +181,10 @@ export function createClient(options: ClientOptions): Client {
     for (let isAgain = false; ; isAgain = true) {
       const since = performance.now();
       const sent = await refreshToken.read();
+      let answer: unknown;
       try {
-        if (!isCookie && sent === undefined) throw new AuthError(401, "token_missing", undefined, undefined);
-        const pair = await call("auth/refresh", sent && { refresh_token: sent });
-        if (!isPair(pair)) throw new Error("The answer to a refresh has no tokens.");
-        remember(pair, since);
-        await refreshToken.replace(sent, pair.refresh_token);
-        return pair.access_token;
+        if (!isCookie && sent === undefined) throw loggedOut();
+        answer = await call("auth/refresh", sent && { refresh_token: sent });
       } catch (error) {
         if (!(error instanceof AuthError)) {
           // The answer may be lost, and the token exchanged. It is answered with the same successor again.
@@ -185,7 +196,12 @@ export function createClient(options: ClientOptions): Client {
           forget(error);
           return undefined;
         }
+        continue;
       }
+      const pair = pairIn(answer);
+      remember(pair, since);
+      await refreshToken.replace(sent, pair.refresh_token);
+      return pair.access_token;
     }
   }
 
@@ -224,20 +240,21 @@ export function createClient(options: ClientOptions): Client {
   return {
     fetch: fetchWithToken,
     accessToken,
-    login: async (credentials) => void (await requestTokens("auth/login", credentials)),
-    completeLogin: (step) => requestTokens("auth/second-factors", step),
-    loginWith: async (path, body, { method } = {}) => void (await requestTokens(path, body, { method })),
+    login: async (credentials) => void pairIn(await requestTokens("auth/login", credentials)),
+    async completeLogin(step) {
+      const answer = await requestTokens("auth/second-factors", step);
+      return isPair(answer) ? undefined : (answer as Schemas["PasskeyRequestOptions"]);
+    },
+    loginWith: async (path, body, { method } = {}) => void pairIn(await requestTokens(path, body, { method })),
     async stepUp(proof) {
       const before = access?.token;
       await accessToken();
       const token = () => {
-        if (before !== undefined && access !== undefined && !isSameSession(before, access.token)) {
-          throw new Error("Another session has begun in another tab, and the proof is of the one before.");
-        }
+        requireSameSession(before);
         return access?.token;
       };
       try {
-        await requestTokens("auth/step-ups", proof, { token });
+        pairIn(await requestTokens("auth/step-ups", proof, { token }));
       } catch (error) {
         // A refresh tells whether the session is over.
         if (error instanceof AuthError && REFUSED.has(error.code)) await refresh(access?.token);
@@ -245,24 +262,27 @@ export function createClient(options: ClientOptions): Client {
       }
     },
     async logout({ scope = "local" } = {}) {
-      const address = new URL(`auth/logout?scope=${scope}`, api);
-      // Renewed before it is read: what another tab writes from here on is another session.
-      await accessToken().catch(() => undefined);
-      let ended = await refreshToken.read();
-      const ask = () => fetchWithToken(address, { method: "POST", ...tokenRequestInit() });
-      let response = await ask();
-      // Refused, and yet there is a token: of a login in another tab since then.
-      if (response.status === 401 && access !== undefined) {
-        ended = await refreshToken.read();
-        response = await ask();
+      const before = access?.token;
+      if (!isCookie || !isLoggedOut) {
+        // Always: the cookie, which counts before the access token, may be of another login by now.
+        await refresh(before).catch((error) => {
+          if (scope !== "local") throw error;
+        });
       }
+      if (scope !== "local") {
+        if (access === undefined) throw loggedOut();
+        requireSameSession(before);
+      }
+      const token = access?.token;
+      const response = await fetchWithToken(`api/v1/auth/logout?scope=${scope}`, { method: "POST", ...tokenRequestInit() });
+      const ended = token ?? access?.token;
       if (!response.ok) {
         const error = await errorOf(response);
+        const isRevoked = error.code === "token_revoked" && isSameSession(ended, access?.token);
         // A 401 without a token here: nobody was logged in.
-        const isOver = error.status === 401 && (access === undefined || NO_SESSION.has(error.code));
-        if (scope !== "local" || !isOver) throw error;
+        if (scope !== "local" || error.status !== 401 || (access !== undefined && !isRevoked)) throw error;
       }
-      if (scope !== "others") await inTurn(async () => (await refreshToken.replace(ended, undefined), forget(undefined)));
+      if (scope !== "others") await inTurn(() => leave(ended));
     },
     onLoggedOut(listener) {
       loggedOutListeners.add(listener);
@@ -279,12 +299,23 @@ function isPair(answer: unknown): answer is TokenPair {
   return typeof answer === "object" && answer !== null && "access_token" in answer;
 }
 
-/** Whether two access tokens are of one login. */
-function isSameSession(one: string, other: string): boolean {
-  return one === other || sessionOf(one) === sessionOf(other);
+/** Return an answer that has tokens. Throws for any other: what answers with success may be something before the server. */
+function pairIn(answer: unknown): TokenPair {
+  if (!isPair(answer)) throw new Error("The answer has no tokens.");
+  return answer;
 }
 
-/** The `sid` of an access token. What is no JWT is of no session but its own. */
+/** The refusal of a request that is not sent, since nobody is logged in. */
+function loggedOut(): AuthError {
+  return new AuthError(401, "token_missing", undefined, undefined);
+}
+
+/** Whether two tokens are of one login. */
+function isSameSession(one: string | undefined, other: string | undefined): boolean {
+  return one === other || (one !== undefined && other !== undefined && sessionOf(one) === sessionOf(other));
+}
+
+/** The `sid` of a token. What is no JWT is of no session but its own. */
 function sessionOf(token: string): unknown {
   try {
     return JSON.parse(atob(token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/"))).sid;

@@ -168,7 +168,7 @@ def init_app(app: Flask) -> None:
 
 
 def check_request() -> Response | None:
-    """Start the deadline, then check credential, requirements and rate limit.
+    """Start the deadline and limit the body, then check credential, requirements and rate limit.
 
     Returns ``None`` to let the request through, or the response to OPTIONS. Raises a refusal.
     """

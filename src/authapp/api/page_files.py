@@ -32,7 +32,7 @@ class PageFiles:
             raise ResourceNotFound
         content, digest = found
         response = Response(content, mimetype=guess_type(name)[0])
-        # Browsers keep a file and ask whether it is the same: files of two versions never run together.
+        # Browsers keep a file and ask whether it is the same, so that an upgrade arrives with the next load.
         response.headers["Cache-Control"] = "no-cache"
         response.set_etag(digest)
         response.make_conditional(request)

@@ -43,7 +43,7 @@ def token_in(incoming: Request) -> str | None:
     token, is_asked = incoming.cookies.get(COOKIE), is_asked_for(incoming)
     if token is None or (not is_asked and "HTTP_AUTHORIZATION" in incoming.environ):
         return None
-    if not is_asked or incoming.environ.get("HTTP_ORIGIN") not in _origins():
+    if not is_asked or not _is_of_listed_page(incoming):
         raise OriginNotAllowed
     incoming.environ[_TAKEN] = True
     return token
@@ -54,8 +54,11 @@ def was_taken(incoming: Request) -> bool:
     return _TAKEN in incoming.environ
 
 
-def moved_to_cookie(pair: dict[str, Any]) -> dict[str, Any]:
-    """Return a dumped token pair; where the request asks for it, its refresh token leaves it, and becomes a cookie."""
+def move_to_cookie(pair: dict[str, Any]) -> dict[str, Any]:
+    """Move the refresh token out of a dumped token pair into a cookie of the answer, where the request asks for it.
+
+    Changes the pair, and returns it.
+    """
     if has_request_context() and is_asked_for(request):
         token = pair.pop("refresh_token")
         after_this_request(partial(_set, token=token, max_age=pair["refresh_expires_in"]))
@@ -63,7 +66,7 @@ def moved_to_cookie(pair: dict[str, Any]) -> dict[str, Any]:
 
 
 def cleared_if_asked(response: Response, scope: LogoutScope) -> Response:
-    """Return a response that ends sessions. If the request asks for the cookie, and its own ends, it is cleared."""
+    """Return a response that ends sessions. It clears the cookie if it is asked to, unless others alone end."""
     if scope is LogoutScope.OTHERS or not is_asked_for(request):
         return response
     return _set(response, token="", max_age=0)
@@ -78,7 +81,8 @@ def _is_on() -> bool:
     return Services.of(current_app).settings.refresh_cookie == "on"
 
 
-def _origins() -> set[str]:
-    """Return the origins whose pages may use the cookie: that of the issuer, and those that CORS lists."""
+def _is_of_listed_page(incoming: Request) -> bool:
+    """Return whether the ``Origin`` of a request is that of the issuer, or one that CORS lists."""
     settings = Services.of(current_app).settings
-    return {origin_of(urlsplit(settings.issuer)), *(settings.cors_origins or ())}
+    header = incoming.environ.get("HTTP_ORIGIN")
+    return header == origin_of(urlsplit(settings.issuer)) or header in (settings.cors_origins or ())

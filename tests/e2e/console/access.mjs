@@ -65,6 +65,7 @@ test("markup in what clients and administrators send is text", async ({ page }) 
     assert.equal(await page.locator("#view :is(img, script)").count(), 0);
   }
   await press(page, "Log out");
+  await heading(page, "Log in");
   await tokenOf("root", { agent: HOSTILE });
   await logIn(page, "root", { hash: "#sessions" });
   await page.locator("#view td", { hasText: HOSTILE }).first().waitFor();

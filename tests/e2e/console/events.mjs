@@ -143,3 +143,10 @@ test("audit events that cannot be read are reported", async ({ page }) => {
   await visit(page, "#events", "Not shown");
   await page.locator("#problem", { hasText: "The service did not answer." }).waitFor();
 });
+
+test("an address with a time that is none is refused by the service, and the page says so", async ({ page }) => {
+  await logIn(page, "root", { hash: "#service" });
+  await heading(page, "Service");
+  await visit(page, "#events?since=yesterday", "Not shown");
+  await page.locator("#problem", { hasText: "Not a valid" }).waitFor();
+});

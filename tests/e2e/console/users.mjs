@@ -154,6 +154,7 @@ test("a login as somebody else in another tab loads the page anew", async ({ pag
   await tab.goto(`${settings.url}/console`);
   await heading(tab, "Users");
   await press(tab, "Log out");
+  await heading(tab, "Log in");
   await logIn(tab, other.username);
   await heading(tab, "Users");
   await page.getByRole("link", { name: "Your sessions" }).click();

@@ -85,6 +85,19 @@ test("a login that is a PUT is taken", async () => {
   assert.equal(await client.accessToken(), "a");
 });
 
+test("a login without tokens in the answer is an error, and so is a refresh, which is not repeated", async () => {
+  const { client, user } = await loggedIn();
+  for (const path of ["auth/login", "auth/step-ups", "auth/refresh"]) plan(path, answer(200, {}));
+  const stepUp = { password: PASSWORD };
+  for (const run of [() => client.login(user), () => client.loginWith("auth/login", user), () => client.stepUp(stepUp)]) {
+    await assert.rejects(run(), /has no tokens/);
+  }
+  sent();
+  age();
+  await assert.rejects(client.accessToken(), /has no tokens/);
+  assert.deepEqual(paths(), [REFRESH]);
+});
+
 test("a logout that the server could not do is an error, also if nobody seems to be logged in", async () => {
   const problem = { status: 401, headers: { "Content-Type": "application/problem+json" } };
   const fetch = async ({ url }) =>
@@ -335,11 +348,66 @@ test("a session that is over ends no other ones, and the client says so", async 
     const other = createClient({ baseUrl: LOCAL });
     await other.login(user);
     await endSession(await client.accessToken());
-    await assert.rejects(client.logout({ scope }), { code: "token_revoked" });
-    assert.deepEqual([(await other.fetch(PING)).status, out], [200, ["token_revoked"]]);
-    await assert.rejects(client.logout({ scope }), { code: "token_missing" });
+    for (let round = 0; round < 2; round++) {
+      await assert.rejects(client.logout({ scope }), { code: "token_missing" });
+      assert.deepEqual([(await other.fetch(PING)).status, out], [200, ["token_revoked"]]);
+    }
     await client.logout();
   }
+});
+
+test("a logout ends no sessions of somebody else, who has logged in in another tab", async () => {
+  for (const scope of ["others", "global"]) {
+    for (const isOver of [false, true]) {
+      const { client, out, storage, user } = await loggedIn();
+      const [ada, bob, tab] = [createClient({ baseUrl: LOCAL }), createClient({ baseUrl: LOCAL }), createClient({ baseUrl: LOCAL, storage })];
+      await ada.login(user);
+      const other = await newcomer();
+      await bob.login(other);
+      await tab.login(other);
+      if (isOver) await endSession(await client.accessToken());
+      sent();
+      await assert.rejects(client.logout({ scope }), /Another session has begun/);
+      assert.deepEqual([paths(), out, storage.size], [[REFRESH], ["changed"], 1]);
+      for (const each of [ada, bob, tab]) assert.equal((await each.fetch(PING)).status, 200, scope);
+    }
+  }
+});
+
+test("a logout that cannot find out whose session it is ends all of nobody, or that of its token alone", async () => {
+  const { client, out, storage } = await loggedIn();
+  const token = await client.accessToken();
+  const tab = createClient({ baseUrl: LOCAL, storage });
+  await tab.login(await newcomer());
+  const stored = storage.token;
+  plan("auth/refresh", refuse(503, "service_unavailable"));
+  for (const scope of ["others", "global"]) await assert.rejects(client.logout({ scope }), { status: 503 });
+  assert.deepEqual([sent("/api/v1/auth/logout"), out], [[], []]);
+  await client.logout();
+  assert.deepEqual([out, storage.token], [["logout"], stored], "what is stored is of the other session");
+  assert.equal((await tab.fetch(PING)).status, 200);
+  assert.equal((await fetch(`${LOCAL}${PING}`, { headers: { Authorization: `Bearer ${token}` } })).status, 401);
+});
+
+test("a logout in a session that another has replaced ends that one only if it is asked again", async () => {
+  const { client, out, storage } = await loggedIn();
+  await endSession(await client.accessToken());
+  const tab = createClient({ baseUrl: LOCAL, storage });
+  await tab.login(await newcomer());
+  plan("auth/refresh", refuse(503, "service_unavailable"), 1);
+  await assert.rejects(client.logout(), { code: "token_revoked" });
+  assert.deepEqual([out, storage.size, (await tab.fetch(PING)).status], [["changed"], 1, 200]);
+  await client.logout();
+  assert.deepEqual([out, storage.size, (await tab.fetch(PING)).status], [["changed", "logout"], 0, 401]);
+});
+
+test("a logout whose answer is lost is tried again", async () => {
+  const { client, out, storage } = await loggedIn();
+  plan("auth/logout", lose, 1);
+  await assert.rejects(client.logout(), TypeError);
+  assert.deepEqual([out, storage.size], [[], 1], "it may go on, as far as is known");
+  await client.logout();
+  assert.deepEqual([out, storage.size], [["token_revoked"], 0]);
 });
 
 test("the proof of one person is not sent for another, who has logged in in another tab", async () => {

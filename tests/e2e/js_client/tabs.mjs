@@ -177,6 +177,35 @@ test("a new login in another tab is taken over, and a request of the session bef
   }
 });
 
+const leave = (page, scope) =>
+  page.evaluate((given) => window.auth.logout({ scope: given }).then(() => "ended", (error) => error.code ?? error.message), scope);
+
+test("a logout ends no sessions of somebody else, who has logged in in another tab", async ({ browser, context }) => {
+  const elsewhere = await browser.newContext();
+  for (const place of PLACES) {
+    for (const scope of ["others", "global"]) {
+      const [ada, bob] = [await newcomer(), await newcomer()];
+      const [page, tab] = [await open(context, place), await open(context, place)];
+      const [ofAda, ofBob] = [await open(elsewhere, "memory"), await open(elsewhere, "memory")];
+      for (const [each, user] of [[page, ada], [tab, bob], [ofAda, ada], [ofBob, bob]]) await logIn(each, user);
+      assert.match(await leave(page, scope), /Another session has begun/, place);
+      assert.deepEqual(await Promise.all([tab, ofAda, ofBob].map((each) => get(each))), [200, 200, 200], `${place}, ${scope}`);
+      assert.deepEqual(await out(page), ["changed"]);
+    }
+  }
+  await elsewhere.close();
+});
+
+test("a tab that knows that nobody is logged in ends all sessions of nobody", async ({ context }) => {
+  const [page, tab] = [await open(context, "cookie"), await open(context, "cookie")];
+  assert.equal(await get(page), 401);
+  await logIn(tab, await newcomer());
+  sent();
+  for (const scope of ["others", "global"]) assert.equal(await leave(page, scope), "token_missing");
+  assert.deepEqual(sent(), []);
+  assert.equal(await get(tab), 200);
+});
+
 test("the token goes to no other origin, and over no redirect", async ({ context, complaints }) => {
   const page = await loggedIn(context, "localStorage");
   await get(page, `${ELSEWHERE}/direct`);

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields, post_dump, validate
 
-from authapp.api.refresh_cookie import moved_to_cookie
+from authapp.api.refresh_cookie import move_to_cookie
 from authapp.api.schemas.fields import ACCESS_JWT, NO_NUL, REFRESH_JWT
 from authapp.domain.sessions.sessions import LogoutScope
 
@@ -44,7 +44,7 @@ class TokenPairSchema(Schema):
     @post_dump
     def _move_to_cookie(self, pair: dict[str, Any], **_options: Any) -> dict[str, Any]:
         # Here, so that no login that is added later forgets it.
-        return moved_to_cookie(pair)
+        return move_to_cookie(pair)
 
     access_token = fields.String(required=True, metadata={"examples": [ACCESS_JWT]})
     token_type = fields.String(required=True, validate=validate.Equal("Bearer"), metadata={"enum": ["Bearer"]})

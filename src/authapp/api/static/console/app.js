@@ -38,17 +38,17 @@ async function show({ moveFocus = true } = {}) {
   const reload = () => show({ moveFocus: false });
   const place = byId("view");
   place.setAttribute("aria-busy", "true");
-  let made;
+  let view;
   try {
-    made = await VIEWS[name][0](Object.fromEntries(new URLSearchParams(query)), { reload, signal });
+    view = await VIEWS[name][0](Object.fromEntries(new URLSearchParams(query)), { reload, signal });
   } catch (error) {
     if (!signal.aborted) report(error);
-    made = { title: "Not shown", content: [] };
+    view = { title: "Not shown", content: [] };
   }
   if (signal.aborted) return;
-  place.replaceChildren(element("h1", { tabindex: "-1" }, made.title), ...made.content);
+  place.replaceChildren(element("h1", { tabindex: "-1" }, view.title), ...view.content);
   place.removeAttribute("aria-busy");
-  document.title = `${made.title} · Console`;
+  document.title = `${view.title} · Console`;
   for (const link of navigation.children) {
     if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");

@@ -22,12 +22,12 @@ async function fill(place, query, signal) {
 }
 
 /** A count as it is said: one that is cut is a lower bound. */
-function said({ count, isCut }) {
+function countText({ count, isCut }) {
   return `${isCut ? "at least " : ""}${count.toLocaleString()}`;
 }
 
-function counted(count, noun) {
-  return `${said(count)} ${noun}${count.count === 1 ? "" : "s"}`;
+function countOf(count, noun) {
+  return `${countText(count)} ${noun}${count.count === 1 ? "" : "s"}`;
 }
 
 function sum(counts) {
@@ -39,10 +39,10 @@ function parts(hours, isCut) {
   const most = all.reduce((one, other) => (other.count > one.count ? other : one), { count: 0, isCut: false });
   const [from, to] = [hours[0], hours.at(-1)].map((each) => (each ? CLOCK.format(each.hour) : "now"));
   const [logins, refusals] = [sum(hours.map((each) => each.logins)), sum(hours.map((each) => each.refusals))];
-  const summary = `${counted(logins, "login")} and ${counted(refusals, "refusal")}, from ${from} on; ` +
-    `${most.isCut ? said(most) : `at most ${said(most)}`} in an hour.`;
+  const summary = `${countOf(logins, "login")} and ${countOf(refusals, "refusal")}, from ${from} on; ` +
+    `${most.isCut ? countText(most) : `at most ${countText(most)}`} in an hour.`;
   const numbers = table(TITLE, ["Hour from", "Logins", "Refusals"], { isWide: false });
-  for (const each of hours) numbers.add([CLOCK.format(each.hour), said(each.logins), said(each.refusals)]);
+  for (const each of hours) numbers.add([CLOCK.format(each.hour), countText(each.logins), countText(each.refusals)]);
   const cut = `This chart reads ${MAX_EVENTS.toLocaleString()} events of a type at most, and there are more: it begins at ${from}. ` +
     "Filter by a user or a time for the others; metrics count everything.";
   return [
@@ -66,7 +66,7 @@ function svg(name, attributes, ...children) {
 /** Logins go up from the line, and refusals down: they differ by more than a colour. */
 function drawing(hours, most, words) {
   const bars = hours.flatMap(({ hour, logins, refusals }, index) => {
-    const title = () => svg("title", {}, `${CLOCK.format(hour)}: ${counted(logins, "login")}, ${counted(refusals, "refusal")}`);
+    const title = () => svg("title", {}, `${CLOCK.format(hour)}: ${countOf(logins, "login")}, ${countOf(refusals, "refusal")}`);
     const bar = (kind, y, height) => svg("rect", { class: kind, x: index * 10 + 1.5, y, width: 7, height }, title());
     const [up, down] = [logins, refusals].map(({ count }) => (count / most) * 48);
     return [bar("logins", 50 - up, up), bar("refusals", 50, down)];

@@ -54,7 +54,7 @@ export function facts(pairs) {
     element("div", {}, element("dt", {}, name), element("dd", {}, ...[value].flat()))));
 }
 
-export function cloned(id) {
+export function clone(id) {
   return byId(id).content.firstElementChild.cloneNode(true);
 }
 

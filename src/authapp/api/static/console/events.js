@@ -1,6 +1,6 @@
 // Audit events, with filters, and a chart of the logins among them.
 import { chart } from "./chart.js";
-import { cloned, element, time } from "./dom.js";
+import { clone, element, time } from "./dom.js";
 import { filters, paged } from "./lists.js";
 import { may, principal } from "./session.js";
 
@@ -21,7 +21,7 @@ function account(id) {
 }
 
 export async function events(query, { signal }) {
-  const form = cloned("event-filters");
+  const form = clone("event-filters");
   const shown = { ...query, since: local(query.since), until: local(query.until) };
   filters(form, "events", shown, (fields) => ({ ...fields, since: exact(fields.since), until: exact(fields.until) }));
   const list = await paged("audit-events", query, {
@@ -41,7 +41,7 @@ function exact(text) {
 }
 
 function local(text) {
-  if (!text) return "";
-  const date = new Date(text);
+  const date = new Date(text ?? "");
+  if (Number.isNaN(date.getTime())) return "";
   return new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

@@ -4,11 +4,12 @@ import { AuthError } from "./client/index.js";
 /** The user does not want to, or is logged out: there is nothing more to say. */
 export class Cancelled extends Error {}
 
-/** Return what to say of an error. A refusal of the API is an `AuthError`; any other error is one of the network. */
+/** Return what to say of an error. `fetch` throws a `TypeError` or a `DOMException` where there is no answer. */
 export function messageOf(error) {
   if (!(error instanceof AuthError)) {
     console.warn(error);
-    return "The service did not answer. Try again in a moment.";
+    const isNetwork = error instanceof TypeError || error instanceof DOMException;
+    return isNetwork ? "The service did not answer. Try again in a moment." : `This page could not do that: ${error.message}`;
   }
   const { status, problem, retryAfter } = error;
   return [

@@ -2,7 +2,7 @@
 import { act, onSubmit } from "./actions.js";
 import { call, get, segment } from "./api.js";
 import { confirm } from "./dialogs.js";
-import { announce, button, cloned, element, facts, time } from "./dom.js";
+import { announce, button, clone, element, facts, time } from "./dom.js";
 import { details, source } from "./events.js";
 import { paged } from "./lists.js";
 import { may, principal } from "./session.js";
@@ -12,27 +12,27 @@ const { passwordResets } = document.body.dataset;
 
 export async function user({ id }, { reload }) {
   const path = `users/${segment(id)}`;
-  const found = await get(path);
+  const account = await get(path);
   const content = [
     facts([
-      ["Status", status(found)],
-      ["Email", found.email ?? "none: a service account"],
-      ["Email verified", time(found.email_verified_at)],
-      ["Last login", time(found.last_login_at)],
-      ["Created", time(found.created_at)],
-      ["Changed", time(found.updated_at)],
-      ["Id", element("code", {}, found.id)],
+      ["Status", status(account)],
+      ["Email", account.email ?? "none: a service account"],
+      ["Email verified", time(account.email_verified_at)],
+      ["Last login", time(account.last_login_at)],
+      ["Created", time(account.created_at)],
+      ["Changed", time(account.updated_at)],
+      ["Id", element("code", {}, account.id)],
     ]),
   ];
-  if (may("users:write")) content.push(element("h2", {}, "Account"), actions(found, path, reload));
-  content.push(element("h2", {}, "Roles"), ...(await roles(found, path, reload)));
-  if (may("audit:read")) content.push(element("h2", {}, "Latest events"), await events(found));
-  return { title: found.username, content };
+  if (may("users:write")) content.push(element("h2", {}, "Account"), actions(account, path, reload));
+  content.push(element("h2", {}, "Roles"), ...(await roles(account, path, reload)));
+  if (may("audit:read")) content.push(element("h2", {}, "Latest events"), await events(account));
+  return { title: account.username, content };
 }
 
 /** The buttons. Each asks first if it ends something, and shows the user anew. */
-function actions(found, path, reload) {
-  const isActive = found.status === "active";
+function actions(account, path, reload) {
+  const isActive = account.status === "active";
   const change = (body) => () => call("PATCH", path, { body });
   const buttons = [];
   const add = (text, run, done, { question, danger = false } = {}) => {
@@ -43,7 +43,7 @@ function actions(found, path, reload) {
       await reload();
     }, { done }), { kind }));
   };
-  const name = found.username;
+  const name = account.username;
   if (isActive) {
     add("Disable", change({ status: "disabled" }), `${name} is disabled.`, {
       danger: true, question: `${name} can no longer log in, and all tokens are refused from the next request on.`,
@@ -55,12 +55,12 @@ function actions(found, path, reload) {
   add("End all sessions", () => call("DELETE", `${path}/sessions`), `All sessions of ${name} have ended.`, {
     danger: true, question: `${name} is logged out everywhere, and can log in again.`,
   });
-  if (found.kind === "person" && passwordResets !== undefined) {
+  if (account.kind === "person" && passwordResets !== undefined) {
     add("Force a password reset", () => call("PUT", `${path}/password`, { body: {} }), `${name} gets a mail.`, {
       danger: true, question: `The password of ${name} is void and every session ends. A mail has a link to choose another one.`,
     });
   }
-  if (found.kind === "person") {
+  if (account.kind === "person") {
     add("Reset second factors", () => call("DELETE", `${path}/factors`), `${name} has no second factor any more.`, {
       danger: true, question: `For an owner who has lost them all: make sure that it is ${name} who asks. Every session ends.`,
     });
@@ -68,21 +68,21 @@ function actions(found, path, reload) {
   return element("p", { class: "buttons" }, ...buttons);
 }
 
-async function roles(found, path, reload) {
+async function roles(account, path, reload) {
   /** The API takes the complete list, so it is read before each attempt: somebody else may have changed it. */
   const change = async (edit) => {
     await call("PATCH", path, { body: async () => ({ roles: edit((await get(path)).roles) }) });
     await reload();
   };
   const revoke = (role) => button("Revoke", (control) => act(control, async () => {
-    await confirm(`Revoke ${role}?`, `${found.username} can no longer do what needs this role, from the next request on.`, "Revoke");
+    await confirm(`Revoke ${role}?`, `${account.username} can no longer do what needs this role, from the next request on.`, "Revoke");
     await change((names) => names.filter((name) => name !== role));
-  }, { done: `${found.username} no longer has ${role}.` }), { name: `Revoke ${role}` });
+  }, { done: `${account.username} no longer has ${role}.` }), { name: `Revoke ${role}` });
   const isWriter = may("users:write");
-  const list = found.roles.map((role) => element("li", {}, element("span", {}, role), " ", isWriter && revoke(role)));
+  const list = account.roles.map((role) => element("li", {}, element("span", {}, role), " ", isWriter && revoke(role)));
   const shown = list.length ? element("ul", { class: "rows" }, ...list) : element("p", {}, "None.");
   if (!isWriter) return [shown];
-  const form = cloned("grant-form");
+  const form = clone("grant-form");
   if (may("roles:read")) {
     const { items } = await get("roles", { limit: 100 });
     form.querySelector("datalist").append(...items.map(({ name }) => element("option", { value: name })));
@@ -90,19 +90,19 @@ async function roles(found, path, reload) {
   onSubmit(form, async (fields) => {
     const role = fields.role.trim();
     await change((names) => [...new Set([...names, role])]);
-    announce(`${found.username} has ${role}.`);
+    announce(`${account.username} has ${role}.`);
   });
   return [shown, form];
 }
 
-async function events(found) {
-  const list = await paged("audit-events", { user_id: found.id }, {
-    caption: `Events of ${found.username}`,
+async function events(account) {
+  const list = await paged("audit-events", { user_id: account.id }, {
+    caption: `Events of ${account.username}`,
     columns: ["When", "Type", "From", "Details"],
     limit: 10,
     row: (event) => [time(event.occurred_at), event.type, source(event), details(event)],
   });
-  const all = element("a", { href: `#events?user_id=${found.id}` }, "With filters and a chart");
+  const all = element("a", { href: `#events?user_id=${account.id}` }, "With filters and a chart");
   const own = element("a", { href: "#sessions" }, "Your sessions");
-  return element("div", {}, list, element("p", {}, all, found.id === principal.id && " · ", found.id === principal.id && own));
+  return element("div", {}, list, element("p", {}, all, account.id === principal.id && " · ", account.id === principal.id && own));
 }

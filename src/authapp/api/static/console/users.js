@@ -1,5 +1,5 @@
 // Users: the list, with a search.
-import { cloned, element, time } from "./dom.js";
+import { clone, element, time } from "./dom.js";
 import { filters, paged } from "./lists.js";
 
 export function userLink({ id, username }) {
@@ -15,7 +15,7 @@ export async function users(query) {
       userLink(user), user.email ?? "(service)", status(user), user.roles.join(", ") || "–", time(user.last_login_at),
     ],
   });
-  return { title: "Users", content: [filters(cloned("user-filters"), "users", query), list] };
+  return { title: "Users", content: [filters(clone("user-filters"), "users", query), list] };
 }
 
 export function status({ status: word }) {

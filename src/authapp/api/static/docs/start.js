@@ -4,10 +4,20 @@
   const TOKEN = "authapp.docs.authorized";
   const FORGET = "authapp.docs.forget";
   const checkbox = document.querySelector("#keep input");
+  const [ofTab, ofBrowser] = [storage("sessionStorage"), storage("localStorage")];
+
+  /** Return a storage; where the browser is set to forbid it, one that keeps nothing. */
+  function storage(name) {
+    try {
+      return window[name];
+    } catch {
+      return { getItem: () => null, setItem() {}, removeItem() {} };
+    }
+  }
 
   function remember(ui) {
-    if (checkbox.checked) sessionStorage.setItem(TOKEN, JSON.stringify(ui.authSelectors.authorized().toJS()));
-    else sessionStorage.removeItem(TOKEN);
+    if (checkbox.checked) ofTab.setItem(TOKEN, JSON.stringify(ui.authSelectors.authorized().toJS()));
+    else ofTab.removeItem(TOKEN);
   }
 
   /** A plugin of Swagger UI that remembers the token after each change of it. */
@@ -69,7 +79,7 @@
     apply();
   }
 
-  checkbox.checked = localStorage.getItem(FORGET) === null;
+  checkbox.checked = ofBrowser.getItem(FORGET) === null;
   followColours();
   const ui = SwaggerUIBundle({
     url: "openapi.json",
@@ -80,14 +90,14 @@
     syntaxHighlight: { activated: false },
     plugins: [remembering, needs, plainPaths],
     onComplete: () => {
-      const kept = sessionStorage.getItem(TOKEN);
+      const kept = ofTab.getItem(TOKEN);
       if (kept !== null) ui.authActions.authorize(JSON.parse(kept));
     },
   });
   new MutationObserver(nameControls).observe(document.body, { childList: true, subtree: true });
   checkbox.addEventListener("change", () => {
-    if (checkbox.checked) localStorage.removeItem(FORGET);
-    else localStorage.setItem(FORGET, "1");
+    if (checkbox.checked) ofBrowser.removeItem(FORGET);
+    else ofBrowser.setItem(FORGET, "1");
     remember(ui.getSystem());
   });
 })();

@@ -12,8 +12,6 @@ const SESSION_OVER = new Set([
 ]);
 /** What an access token is refused with that a refresh replaces, or of which it tells that its session is over. */
 const REFUSED = new Set(["token_expired", "token_invalid", "token_revoked"]);
-/** The refusals of a logout that say that there is no session to end. */
-const NO_SESSION = new Set(["token_missing", "token_revoked"]);
 export function createClient(options) {
     const base = new URL(options.baseUrl, globalThis.location?.href);
     if (!base.pathname.endsWith("/"))
@@ -69,16 +67,29 @@ export function createClient(options) {
             for (const listener of loggedOutListeners)
                 listener(reason);
     }
-    /** Ask for tokens, and keep them. Return the answer if it is something else. */
+    /** Forget a session. What is stored may be of a login in another tab by now, and then it stays. */
+    async function leave(token) {
+        const stored = await refreshToken.read();
+        if (isSameSession(token, stored))
+            await refreshToken.replace(stored, undefined);
+        forget(undefined);
+    }
+    /** Throws if a refresh has brought another session than that of the access token `before`. */
+    function requireSameSession(before) {
+        if (before !== undefined && access !== undefined && !isSameSession(before, access.token)) {
+            throw new Error("Another session has begun in another tab. This was asked for in the one before.");
+        }
+    }
+    /** Ask for tokens, and keep them if the answer has some. Return the answer. */
     function requestTokens(path, body, { token, method } = {}) {
         return inTurn(async () => {
             const since = performance.now();
             const answer = await call(path, body, token?.(), method);
-            if (!isPair(answer))
-                return answer;
-            remember(answer, since);
-            await refreshToken.write(answer.refresh_token);
-            return undefined;
+            if (isPair(answer)) {
+                remember(answer, since);
+                await refreshToken.write(answer.refresh_token);
+            }
+            return answer;
         });
     }
     /** Return another access token than `old`, or `undefined` if nobody is logged in. One exchange runs at a time. */
@@ -100,15 +111,11 @@ export function createClient(options) {
         for (let isAgain = false;; isAgain = true) {
             const since = performance.now();
             const sent = await refreshToken.read();
+            let answer;
             try {
                 if (!isCookie && sent === undefined)
-                    throw new AuthError(401, "token_missing", undefined, undefined);
-                const pair = await call("auth/refresh", sent && { refresh_token: sent });
-                if (!isPair(pair))
-                    throw new Error("The answer to a refresh has no tokens.");
-                remember(pair, since);
-                await refreshToken.replace(sent, pair.refresh_token);
-                return pair.access_token;
+                    throw loggedOut();
+                answer = await call("auth/refresh", sent && { refresh_token: sent });
             }
             catch (error) {
                 if (!(error instanceof AuthError)) {
@@ -124,7 +131,12 @@ export function createClient(options) {
                     forget(error);
                     return undefined;
                 }
+                continue;
             }
+            const pair = pairIn(answer);
+            remember(pair, since);
+            await refreshToken.replace(sent, pair.refresh_token);
+            return pair.access_token;
         }
     }
     async function accessToken() {
@@ -169,20 +181,21 @@ export function createClient(options) {
     return {
         fetch: fetchWithToken,
         accessToken,
-        login: async (credentials) => void (await requestTokens("auth/login", credentials)),
-        completeLogin: (step) => requestTokens("auth/second-factors", step),
-        loginWith: async (path, body, { method } = {}) => void (await requestTokens(path, body, { method })),
+        login: async (credentials) => void pairIn(await requestTokens("auth/login", credentials)),
+        async completeLogin(step) {
+            const answer = await requestTokens("auth/second-factors", step);
+            return isPair(answer) ? undefined : answer;
+        },
+        loginWith: async (path, body, { method } = {}) => void pairIn(await requestTokens(path, body, { method })),
         async stepUp(proof) {
             const before = access?.token;
             await accessToken();
             const token = () => {
-                if (before !== undefined && access !== undefined && !isSameSession(before, access.token)) {
-                    throw new Error("Another session has begun in another tab, and the proof is of the one before.");
-                }
+                requireSameSession(before);
                 return access?.token;
             };
             try {
-                await requestTokens("auth/step-ups", proof, { token });
+                pairIn(await requestTokens("auth/step-ups", proof, { token }));
             }
             catch (error) {
                 // A refresh tells whether the session is over.
@@ -192,26 +205,31 @@ export function createClient(options) {
             }
         },
         async logout({ scope = "local" } = {}) {
-            const address = new URL(`auth/logout?scope=${scope}`, api);
-            // Renewed before it is read: what another tab writes from here on is another session.
-            await accessToken().catch(() => undefined);
-            let ended = await refreshToken.read();
-            const ask = () => fetchWithToken(address, { method: "POST", ...tokenRequestInit() });
-            let response = await ask();
-            // Refused, and yet there is a token: of a login in another tab since then.
-            if (response.status === 401 && access !== undefined) {
-                ended = await refreshToken.read();
-                response = await ask();
+            const before = access?.token;
+            if (!isCookie || !isLoggedOut) {
+                // Always: the cookie, which counts before the access token, may be of another login by now.
+                await refresh(before).catch((error) => {
+                    if (scope !== "local")
+                        throw error;
+                });
             }
+            if (scope !== "local") {
+                if (access === undefined)
+                    throw loggedOut();
+                requireSameSession(before);
+            }
+            const token = access?.token;
+            const response = await fetchWithToken(`api/v1/auth/logout?scope=${scope}`, { method: "POST", ...tokenRequestInit() });
+            const ended = token ?? access?.token;
             if (!response.ok) {
                 const error = await errorOf(response);
+                const isRevoked = error.code === "token_revoked" && isSameSession(ended, access?.token);
                 // A 401 without a token here: nobody was logged in.
-                const isOver = error.status === 401 && (access === undefined || NO_SESSION.has(error.code));
-                if (scope !== "local" || !isOver)
+                if (scope !== "local" || error.status !== 401 || (access !== undefined && !isRevoked))
                     throw error;
             }
             if (scope !== "others")
-                await inTurn(async () => (await refreshToken.replace(ended, undefined), forget(undefined)));
+                await inTurn(() => leave(ended));
         },
         onLoggedOut(listener) {
             loggedOutListeners.add(listener);
@@ -226,11 +244,21 @@ export function createClient(options) {
 function isPair(answer) {
     return typeof answer === "object" && answer !== null && "access_token" in answer;
 }
-/** Whether two access tokens are of one login. */
-function isSameSession(one, other) {
-    return one === other || sessionOf(one) === sessionOf(other);
+/** Return an answer that has tokens. Throws for any other: what answers with success may be something before the server. */
+function pairIn(answer) {
+    if (!isPair(answer))
+        throw new Error("The answer has no tokens.");
+    return answer;
 }
-/** The `sid` of an access token. What is no JWT is of no session but its own. */
+/** The refusal of a request that is not sent, since nobody is logged in. */
+function loggedOut() {
+    return new AuthError(401, "token_missing", undefined, undefined);
+}
+/** Whether two tokens are of one login. */
+function isSameSession(one, other) {
+    return one === other || (one !== undefined && other !== undefined && sessionOf(one) === sessionOf(other));
+}
+/** The `sid` of a token. What is no JWT is of no session but its own. */
 function sessionOf(token) {
     try {
         return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).sid;
