@@ -13,7 +13,7 @@ from authapp.domain.services import Services
 from authapp.models import Throttle, User
 from authapp.models.role import ADMIN
 from conftest import reconfigured
-from factories import Api, a_session, a_user, problem
+from factories import Api, a_session, a_user, events_of, problem
 from factors import a_session_with_two_factors, an_app
 
 
@@ -31,6 +31,16 @@ def test_a_forced_reset_voids_the_password_and_mails_a_link(
     assert mailbox.mails() == [("password_voided", user.email)]
     mailbox.link("password_voided")
     assert events(user.id)[-2:] == ["password.voided", "login.refused"]
+
+
+def test_a_forced_reset_of_an_account_without_a_password_is_recorded(
+    app: Flask, api: Api, admin: str, user: User
+) -> None:
+    for expected in ("password.voided", "session.ended"):
+        assert api("PUT", f"/users/{user.id}/password", admin, json={}).status_code == 204
+        event = events_of(app, user)[-1]
+        assert (event.type, event.actor_id is not None) == (expected, True)
+    assert event.details == {"reason": "password_changed", "sessions": 0}
 
 
 def test_a_forced_reset_takes_no_password_and_keeps_to_what_one_may_manage(

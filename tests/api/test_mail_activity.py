@@ -48,7 +48,7 @@ def test_who_asks_for_an_address_does_not_see_whether_somebody_has_it(
         deliver(delivery)
         seen[name] = activity(api, token)
     assert seen["free"] == seen["taken"]
-    assert len(transport.messages) == (answer is None), "one is sent, and one dropped"
+    assert len(transport.messages) == 2 * (answer is None), "one with a link, and one to the owner of the address"
 
 
 def test_users_see_what_became_of_mails_to_their_own_verified_address(

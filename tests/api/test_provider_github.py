@@ -9,7 +9,7 @@ from flask import Flask
 from authapp.database.session import db
 from authapp.models import ProviderIdentity
 from conftest import reconfigured
-from factories import Api, problem
+from factories import Api, all_events, problem
 from providers import LOGINS, FakeProvider, begin, fake_provider, finish
 
 
@@ -20,11 +20,23 @@ def provider(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvid
         yield made
 
 
-def log_in(api: Api, provider: FakeProvider) -> Any:
-    """Log in; GitHub does not name itself when it sends a user back."""
+def log_in(api: Api, provider: FakeProvider, path: str = "/login/oauth") -> Any:
+    """Log in; GitHub names itself by a path of its own when it sends a user back."""
+    answer = {**finish(provider, begin(api)), "iss": f"{provider.issuer}{path}"}
+    return api("PUT", LOGINS, json=answer)
+
+
+def test_an_older_enterprise_server_does_not_name_itself(api: Api, provider: FakeProvider) -> None:
     answer = finish(provider, begin(api))
     del answer["iss"]
-    return api("PUT", LOGINS, json=answer)
+    assert api("PUT", LOGINS, json=answer).status_code == 201
+
+
+def test_the_answer_of_another_issuer_is_refused(app: Flask, api: Api, provider: FakeProvider) -> None:
+    problem(log_in(api, provider, "/login"), 401, "provider_login_failed")
+    assert [event.details["reason"] for event in all_events(app, "provider.refused")] == [
+        "the response is from another issuer"
+    ]
 
 
 def shown(api: Api, provider: FakeProvider) -> tuple[str, str, bool]:

@@ -114,6 +114,12 @@ def test_a_clock_that_differs_by_seconds_is_no_reason_to_refuse(
     problem(log_in(api, provider), 401, "provider_login_failed")
 
 
+def test_a_token_that_is_dated_back_by_minutes_is_accepted(api: Api, provider: FakeProvider) -> None:
+    """As Microsoft does."""
+    provider.lies.claims = {name: int(clock.now().timestamp()) - 301 for name in ("iat", "nbf")}
+    assert log_in(api, provider).status_code == 201
+
+
 def test_an_audience_in_a_list_and_azp_are_accepted(api: Api, provider: FakeProvider) -> None:
     provider.lies.claims = {"aud": ["authapp-client", "another"], "azp": "authapp-client"}
     assert log_in(api, provider).status_code == 201

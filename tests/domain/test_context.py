@@ -44,6 +44,7 @@ WITHOUT_CONTEXT = {
     "authapp.domain.one_time_tokens.void_all",
     "authapp.domain.email.address_proofs.use_token",
     "authapp.domain.throttles.Throttles.reserve",
+    "authapp.domain.throttles.Throttles.try_reserve",
     *(
         f"authapp.domain.throttles.Throttles.{name}"
         for name in ("reset_failures", "reset_failures_of_first_factors", "reset_all_failures")

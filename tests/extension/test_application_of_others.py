@@ -77,12 +77,16 @@ def test_pages_of_listed_origins_may_use_our_routes_and_theirs_stay_theirs(url: 
 def test_the_general_limit_counts_our_routes_alone(url: str) -> None:
     app = plain_app()
     limits = {"rate_limit_storage": "memory://", "rate_limit_default": RateLimit(2, 86400)}
-    AuthApp(app, settings(database_url=url, **limits))
+    AuthApp(app, settings(database_url=url, cors_origins=("https://app.example.com",), **limits))
     client = app.test_client()
 
     assert [client.get("/open").status_code for _ in range(4)] == [200] * 4
     assert [client.get("/health/live").status_code for _ in range(4)] == [200, 200, 429, 429]
-    assert client.get("/health/live").json["code"] == "too_many_requests"
+    refused = client.get("/health/live", headers={"Origin": "https://app.example.com"})
+    assert refused.json["code"] == "too_many_requests"
+    assert refused.headers["X-Request-ID"] == refused.json["request_id"]
+    assert refused.headers["Cache-Control"] == "no-store"
+    assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
     dispose(app)
 
 

@@ -11,6 +11,7 @@ from authapp.api.client import counted_address
 from authapp.api.cors import is_preflight
 from authapp.api.errors import render
 from authapp.api.guards import is_answered_automatically
+from authapp.api.middleware import cover
 from authapp.config import Settings, SettingsError
 from authapp.config.rate_limit_storages import client_timeouts
 from authapp.domain.ip_addresses import client_network
@@ -32,6 +33,8 @@ def _general_limit() -> str:
 def _refuse(breached: RequestLimit) -> Response | None:
     if _is_not_covered():
         return None  # of a route of the application's own
+    # It comes before the guard, which marks other requests: the headers of all answers are of this one, too.
+    cover(request.environ)
     limit, seconds = breached.limit, breached.limit.get_expiry()
     # Windows end on whole seconds, so the wait is capped: rounded up, it could be longer than the window.
     wait = max(1, min(math.ceil(breached.reset_at - time.time()), seconds))

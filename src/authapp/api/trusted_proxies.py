@@ -18,8 +18,8 @@ class TrustedProxies:
     """WSGI middleware (PEP 3333) that trusts the last ``hops`` entries of each ``X-Forwarded-*`` header, and no others.
 
     ``REMOTE_ADDR`` becomes the client's address in its canonical form, or empty if a proxy sends something else. Scheme
-    and host are left to Werkzeug, which also keeps the address of the peer. The lists are split at each comma: Werkzeug
-    honours quotation marks, and a client could open one that swallows what the proxy appends.
+    and host are left to Werkzeug, which also keeps the address of the peer. Addresses and prefixes are split here, at
+    each comma: Werkzeug honours quotation marks, and a client could open one that swallows what the proxy appends.
     """
 
     def __init__(self, app: Callable[..., Iterable[bytes]], hops: int) -> None:

@@ -12,8 +12,9 @@ tokens = Commands("tokens", help="Clean up stored data about tokens.")
 def prune(as_json: bool) -> None:
     """Remove rows that are no longer needed.
 
-    These are blocklisted tokens, sessions and one-time tokens that have expired, rate limits that are not in use, and
-    what is left of deleted roles. Otherwise only the size of the tables depends on this, so it may run at any time, on
+    These are tokens, sessions, logins and API keys that have expired, counts of limits that are over, mails that no
+    sender has dealt with for a week, and the rest of deleted roles. With AUTHAPP_EMAIL_VERIFICATION=required it also
+    deletes accounts that were never verified or used (AUTHAPP_UNVERIFIED_ACCOUNT_DAYS). It may run at any time, on
     several nodes at once.
     """
     pruned = services().pruning.prune()

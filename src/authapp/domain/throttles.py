@@ -114,16 +114,21 @@ class Throttles:
 
         Raises ``KeyError`` for a scope that is not registered: what is kept of its failures would not be known.
         """
+        attempt = self.try_reserve(counted_id, scope)
+        if attempt is None:
+            columns = select(Throttle.failures, Throttle.blocked_until)
+            state = read_one(columns.where(Throttle.counted_id == counted_id, Throttle.scope == scope.name))
+            self.check(scope, *(state or (None, None)))
+            raise _refusal(FIRST_DELAY)
+        return attempt
+
+    def try_reserve(self, counted_id: UUID, scope: ThrottleScope) -> Attempt | None:
+        """Count an attempt as ``reserve`` does; return ``None``, after the same work, if it is refused."""
         throttle_scopes.require(scope.name)
         now = clock.now()
         parameters = {"counted_id": counted_id, "scope": scope.name, "now": now, "max_failures": self._max_of_scope}
         row = self._fast_path.write(self._reserve, parameters)
-        if row is None:
-            columns = select(Throttle.failures, Throttle.blocked_until)
-            state = read_one(columns.where(Throttle.counted_id == counted_id, Throttle.scope == scope.name))
-            self.check(scope, *(state or (None, now + FIRST_DELAY)))
-            raise _refusal(FIRST_DELAY)
-        return Attempt(now, row.failures, row.failures >= self._max_of_scope)
+        return None if row is None else Attempt(now, row.failures, row.failures >= self._max_of_scope)
 
     def release(self, counted_id: UUID, scope: ThrottleScope, attempt: Attempt) -> None:
         """Subtract one reserved attempt, which was no wrong guess. Other failures stay counted.

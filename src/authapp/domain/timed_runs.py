@@ -1,5 +1,6 @@
 """Calls that are waited for no longer than a time limit, and do not pile up when they hang."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -7,6 +8,9 @@ from contextlib import AbstractContextManager
 from typing import Any, Generic, TypeVar
 
 from authapp.database import deadline
+from authapp.domain.failures import log_failure
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -36,9 +40,12 @@ class TimedRun(Generic[T]):
         return self._returned[0]
 
     def _work(self) -> None:
-        with deadline.within(self._seconds), self._app_context():
-            returned = self._call()
-        self._returned.append(returned)
+        try:
+            with deadline.within(self._seconds), self._app_context():
+                # Before the context ends: a teardown of others that raises takes nothing from what was returned.
+                self._returned.append(self._call())
+        except Exception as error:  # noqa: BLE001 - of whatever others have registered
+            log_failure(logger, "a call with a time limit failed", error)
 
 
 class TimedRuns(Generic[T]):

@@ -15,8 +15,11 @@ from authapp import clock
 from authapp.security import base64url, strict_json
 
 MAX_LENGTH = 16 * 1024
-MAX_AGE = 300
-"""How many seconds ago an ID token may have been issued: it comes straight from the provider."""
+MAX_AGE = 600
+"""How many seconds ago an ID token may have been issued: it comes straight from the provider.
+
+Microsoft dates its tokens back by five minutes. It is the nonce and the flow, each good once, that bind a token.
+"""
 
 MAX_SUBJECT = 255
 MIN_RSA_BITS = 2048

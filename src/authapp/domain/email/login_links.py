@@ -23,7 +23,7 @@ from authapp.domain.throttles import Throttles, unknown_account
 from authapp.domain.token_purposes import TokenPurpose, token_purposes
 from authapp.domain.users.names import checked_names
 from authapp.domain.users.new_password import send_sessions_ended, void_password
-from authapp.errors import OneTimeTokenInvalid, Refusal, TooManyRequests
+from authapp.errors import OneTimeTokenInvalid, Refusal
 from authapp.security import base64url
 
 EMAIL = "email"
@@ -93,7 +93,7 @@ class LoginLinks:
     ) -> AuthenticationResult:
         """Use the link up, and return whom it authenticates. Raises ``OneTimeTokenInvalid``."""
         # The statements are the same whether there is such an account or not. The guess that is counted in the row of a
-        # known challenge, and the select behind a refused reservation, are not; that difference is accepted.
+        # known challenge is not; that difference is accepted.
         challenged = find_challenged_user(challenge_hash)
         guesser = challenged or _NOBODY
         if token is None and not self._may_guess(challenged, challenge_hash):
@@ -127,11 +127,8 @@ class LoginLinks:
         Guesses are counted by account, over all challenges. Those for a challenge of nobody are counted by challenge.
         A refusal is not shown: for an address without an account, there is nothing to count over its challenges.
         """
-        try:
-            self._throttles.reserve(challenged or unknown_account(challenge_hash.hex()), LOGIN_CODE)
-        except TooManyRequests:
-            return False
-        return True
+        counted_id = challenged or unknown_account(challenge_hash.hex())
+        return self._throttles.try_reserve(counted_id, LOGIN_CODE) is not None
 
 
 def _hash(challenge: str) -> bytes:

@@ -22,6 +22,7 @@ Codes:
 - ``totp``: one-time passwords (RFC 6238), as functions
 - ``totp_factors``: the stored secrets
 - ``totp_enrolment``: adding and removing an authenticator app
+- ``totp_part``: the secret as a part of an account that moves
 - ``recovery_codes``: the stored codes, and using one
 - ``recovery_code_renewal``: making one's own anew
 - ``stored_keys``: which encryption keys the stored secrets need

@@ -94,7 +94,7 @@ class MailMessages:
 
     def build_test(self, address: str) -> EmailMessage:
         """Return a message that says that mail works. Raises ``BadTemplate``."""
-        variables: dict[str, Any] = {"when": _in_utc(clock.now()), "ip_address": None, "details": {}}
+        variables: dict[str, Any] = {**dict.fromkeys(VARIABLES), "when": _in_utc(clock.now()), "details": {}}
         return self.build(TEST_TEMPLATE, identifiers.time_ordered(), address, None, variables)
 
     def build(

@@ -25,6 +25,8 @@ class GitHub:
         site = provider.issuer.rstrip("/")
         self._authorize, self._token = f"{site}/login/oauth/authorize", f"{site}/login/oauth/access_token"
         self._api = "https://api.github.com" if site == _ISSUER else f"{site}/api/v3"
+        # What it calls itself (RFC 9207) is not its address. Older Enterprise Servers do not name themselves.
+        self._names = {None, provider.issuer, f"{site}/login/oauth"}
 
     def check(self, client: ProviderClient) -> None:
         """Read something: nothing of a login is published. Raises ``ProviderUnavailable``."""
@@ -39,7 +41,7 @@ class GitHub:
 
         Without a nonce, PKCE is what binds the code to the flow.
         """
-        if response.issuer not in {None, self._provider.issuer}:
+        if response.issuer not in self._names:
             raise ProviderResponseRefused("the response is from another issuer")
         tokens = exchange(self._token, response.code, self._provider, flow, client, "client_secret_post")
         headers = {"Authorization": f"Bearer {access_token(tokens)}", "Accept": "application/vnd.github+json"}

@@ -1,5 +1,6 @@
 """Giving an account a new password, or voiding the one that it has."""
 
+from typing import Any
 from uuid import UUID
 
 from authapp import clock
@@ -44,6 +45,9 @@ def void_password(user: User, context: RequestContext) -> int:
     if user.password_hash is not None:
         user.password_hash = None
         audit.record(EventType.PASSWORD_VOIDED, context=context, subject_id=user.id, sessions_ended=ended)
+    else:
+        details: dict[str, Any] = {"reason": EndReason.PASSWORD_CHANGED, "sessions": ended}
+        audit.record(EventType.SESSION_ENDED, context=context, subject_id=user.id, **details)
     return ended
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from authapp.domain.imports import conflicts, imports
+from authapp.domain.imports import clashes, imports
 from authapp.domain.services import Services
 from cli.invoking import succeeded
 from cli.test_users_import import BCRYPT, EMAIL, RECORDS, errors_of, found, imported
@@ -66,12 +66,12 @@ def test_a_line_is_not_skipped_for_one_further_up_that_was_refused(app: Flask, t
 
 def as_it_was_at_first(monkeypatch: pytest.MonkeyPatch, attempts: int = 1) -> None:
     """Let the first attempts to import a batch find nothing that is taken."""
-    real, answers = conflicts._like, iter(range(attempts * 3))
+    real, answers = clashes._like, iter(range(attempts * 3))
 
     def like(column: Any, values: Any) -> Any:
         return real(column, values if next(answers, None) is None else [])
 
-    monkeypatch.setattr(conflicts, "_like", like)
+    monkeypatch.setattr(clashes, "_like", like)
 
 
 def test_what_is_taken_at_the_same_moment_is_seen_by_the_next_attempt(
