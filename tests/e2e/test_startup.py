@@ -67,13 +67,13 @@ def test_everything_that_is_wrong_is_named_and_no_secret_is_shown() -> None:
 
     keys = "AUTHAPP_JWT_KEYS"
     named = [problem.split()[0] for problem in problems]
-    assert named == ["DATABASE_URL", keys, keys, "AUTHAPP_ISSUER", "AUTHAPP_LEEWAY", "AUTHAPP_ARGON2_TIME_COST"]
+    assert named == ["AUTHAPP_DATABASE_URL", keys, keys, "AUTHAPP_ISSUER", "AUTHAPP_LEEWAY", "AUTHAPP_ARGON2_TIME_COST"]
 
 
 def test_a_password_that_was_not_escaped_is_not_shown() -> None:
     problems = refused(AUTHAPP_DATABASE_URL="postgresql://authapp:not@escaped:db-Passw0rd@db.example/authapp")
 
-    assert [problem.split()[0] for problem in problems] == ["DATABASE_URL"]
+    assert [problem.split()[0] for problem in problems] == ["AUTHAPP_DATABASE_URL"]
 
 
 def test_a_log_level_that_does_not_exist_is_named_like_any_other_setting() -> None:
