@@ -36,12 +36,12 @@ def downgrade() -> None:
     op.drop_index(op.f(INDEX), table_name="sessions")
     for table in ("sessions", "token_blocklist"):
         owned = f"EXISTS (SELECT FROM users WHERE users.id = {table}.user_id)"
-        op.execute(f"DELETE FROM {table} WHERE NOT {owned}")  # noqa: S608 - the names stand above
+        op.execute(f"DELETE FROM {table} WHERE NOT {owned}")  # noqa: S608 - of constants of this function
         op.create_foreign_key(
             op.f(f"fk_{table}_user_id_users"), table, "users", ["user_id"], ["id"], ondelete="CASCADE"
         )
     reasons = "end_reason IN ('logout', 'revoked', 'refresh_token_reused', 'password_changed', 'disabled')"
-    op.execute(f"UPDATE sessions SET end_reason = 'revoked' WHERE NOT {reasons}")  # noqa: S608 - the names stand above
+    op.execute(f"UPDATE sessions SET end_reason = 'revoked' WHERE NOT {reasons}")  # noqa: S608 - of constants of this function
     op.create_check_constraint(op.f("ck_sessions_end_reason"), "sessions", reasons)
 
 

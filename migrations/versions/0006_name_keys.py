@@ -59,14 +59,14 @@ def _rewrite(rules: dict[str, Key]) -> None:
     for column, keys in changes.items():
         if keys:
             _free(column, keys)
-            statement = f"UPDATE users SET {column}_key = :key WHERE id = CAST(:id AS uuid)"  # noqa: S608 - of the names above
+            statement = f"UPDATE users SET {column}_key = :key WHERE id = CAST(:id AS uuid)"  # noqa: S608 - the columns are constants
             op.get_bind().execute(sa.text(statement), [{"id": id_, "key": key} for id_, key in keys.items()])
 
 
 def _free(column: str, keys: dict[str, str]) -> None:
     """Replace old keys that are new keys of other accounts by the account's id, so that the update never clashes."""
     statement = (
-        f"UPDATE users SET {column}_key = id::text"  # noqa: S608 - of the names above
+        f"UPDATE users SET {column}_key = id::text"  # noqa: S608 - the columns are constants
         f" WHERE {column}_key = ANY(:keys) AND id = ANY(CAST(:ids AS uuid[]))"
     )
     op.get_bind().execute(sa.text(statement), {"keys": list(keys.values()), "ids": list(keys)})
@@ -86,7 +86,7 @@ def _clashes(column: str, keys: dict[str, str]) -> list[str]:
     holders: dict[str, set[str]] = defaultdict(set)
     for id_, key in keys.items():
         holders[key].add(id_)
-    statement = sa.text(f"SELECT id::text, {column}_key FROM users WHERE {column}_key = ANY(:keys)")  # noqa: S608 - likewise
+    statement = sa.text(f"SELECT id::text, {column}_key FROM users WHERE {column}_key = ANY(:keys)")  # noqa: S608 - the columns are constants
     for id_, key in op.get_bind().execute(statement, {"keys": list(holders)}):
         if id_ not in keys:
             holders[key].add(id_)

@@ -90,6 +90,14 @@ def test_a_test_mail_goes_out_at_once(app: Flask, monkeypatch: pytest.MonkeyPatc
     refused(invoke(app, mail, "test", "nonsense"), "Not a valid email address")
 
 
+def test_a_test_mail_has_every_variable_of_the_others(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "footer.txt").write_text("{% if username or device %}For {{ username }}{% endif %}")
+    with_mail(app, monkeypatch, tmp_path, mail_templates=tmp_path)
+    assert succeeded(invoke(app, mail, "test", "ada@example.com")).startswith("The server accepted the mail <")
+
+
 def test_the_commands_need_a_mail_server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     reconfigured(app, monkeypatch, mail_url=None)
     for arguments in (["deliver"], ["test", "ada@example.com"]):

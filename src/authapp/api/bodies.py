@@ -179,7 +179,7 @@ def _read(incoming: Request) -> bytes:
 class StrictParser(FlaskParser):
     """The webargs parser, with strict reading of bodies, and field errors raised as ``ValidationFailed``."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "form": None, "query": RAISE}  # noqa: RUF012 - webargs'
+    DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "form": None, "query": RAISE}  # noqa: RUF012 - webargs has it in the class
 
     def load_json(self, req: Request, schema: Schema) -> dict[str, Any]:
         return read_object(req)

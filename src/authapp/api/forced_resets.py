@@ -24,7 +24,7 @@ blueprint = Blueprint("forced_resets", __name__, description="Passwords that adm
 @blueprint.arguments(ForcedResetSchema)
 @blueprint.response(204)
 @refuses(ResourceNotFound, ServiceAccount, signals=(hooks.user_changing,))
-def force_password_reset(body: dict[str, str], user_id: UUID) -> Response:  # noqa: ARG001 - it is empty
+def force_password_reset(body: dict[str, str], user_id: UUID) -> Response:  # noqa: ARG001 - its schema has no members
     """Force a password reset.
 
     The password is void and every session ends. A mail to the user has a link to choose another password.

@@ -174,7 +174,7 @@ def check_request() -> Response | None:
     """
     # The objects and not their proxies: all that follows asks them some twenty times, at 1 us each.
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug documents it
-    incoming: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
+    incoming: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug documents it
     extension = app.extensions[EXTENSION]
     if incoming.endpoint is None:
         return _without_view(incoming, extension)

@@ -66,7 +66,7 @@ def init_app(app: Flask, origins: AllowedOrigins, *, cover_all: bool) -> None:
     """Wrap ``app`` in the middleware; with ``cover_all``, every request is covered."""
     app.wsgi_app = CoveredRequests(app.wsgi_app, origins, cover_all=cover_all)  # type: ignore[method-assign]  # as Flask documents it
     app.do_teardown_request = _contained(app.do_teardown_request)  # type: ignore[method-assign]  # Flask has no hook there
-    app.do_teardown_appcontext = _contained(app.do_teardown_appcontext)  # type: ignore[method-assign]  # likewise
+    app.do_teardown_appcontext = _contained(app.do_teardown_appcontext)  # type: ignore[method-assign]  # Flask has no hook there
 
 
 def cover(environ: dict[str, Any]) -> None:
@@ -103,7 +103,7 @@ def _contained(teardown: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: Any, **options: Any) -> None:
         try:
             teardown(*arguments, **options)
-        except Exception as error:  # of whatever somebody has registered
+        except Exception as error:  # a teardown function of the project may raise anything
             environ = _environ.get()
             if environ is None or not is_covered(environ):
                 raise

@@ -69,7 +69,7 @@ def refuses(
 
     def mark(view: View) -> View:
         view.refusals, view.signals = refusals, tuple(signals)  # type: ignore[attr-defined]  # functions take any
-        view.refusals_of_services = of_services  # type: ignore[attr-defined]  # likewise
+        view.refusals_of_services = of_services  # type: ignore[attr-defined]  # functions take any
         return view
 
     return mark
@@ -80,7 +80,7 @@ def reads(*authenticators: Authenticator, required: bool = True) -> Callable[[Vi
 
     def mark(view: View) -> View:
         view.reads_credentials = authenticators  # type: ignore[attr-defined]  # functions take any
-        view.also_reads_guests = not required  # type: ignore[attr-defined]  # likewise
+        view.also_reads_guests = not required  # type: ignore[attr-defined]  # functions take any
         return view
 
     return mark
@@ -103,9 +103,9 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest is not
         def decorator(view: View) -> View:
             decorated: View = decorate(view)
             if options.get("location", "json") in {"json", "form"}:
-                decorated.reads_body = True  # type: ignore[attr-defined]  # likewise
+                decorated.reads_body = True  # type: ignore[attr-defined]  # functions take any
             else:
-                decorated.reads_query = True  # type: ignore[attr-defined]  # likewise
+                decorated.reads_query = True  # type: ignore[attr-defined]  # functions take any
             return decorated
 
         return decorator

@@ -17,7 +17,7 @@ class EndReason(StrEnum):
     LOGOUT = "logout"
     REVOKED = "revoked"
     REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105 - a reason, not a secret
-    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - likewise
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason, and no secret
     FACTORS_CHANGED = "factors_changed"
     DISABLED = "disabled"
     SESSION_LIMIT = "session_limit"

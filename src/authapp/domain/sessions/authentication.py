@@ -9,7 +9,7 @@ from uuid import UUID
 from authapp.domain.throttle_scopes import ThrottleScope
 
 PASSWORD = "pwd"  # noqa: S105 - the name of a method (RFC 8176), not a secret
-ONE_TIME_PASSWORD = "otp"  # noqa: S105 - likewise
+ONE_TIME_PASSWORD = "otp"  # noqa: S105 - a name of RFC 8176
 RECOVERY = "recovery_code"
 """The method of a recovery code. RFC 8176 has no name for it."""
 
