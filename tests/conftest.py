@@ -22,7 +22,7 @@ from factors import AuthenticatorApp, an_app
 from providers import FakeProvider, fake_provider
 from settings import settings
 
-pytest_plugins = ["account_mailbox", "mail_deliveries"]
+pytest_plugins = ["account_mailbox", "mail_deliveries", "smtp_transports"]
 
 
 @pytest.fixture(scope="session")
